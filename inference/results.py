@@ -1,0 +1,163 @@
+"""The values that the engine answers with, and their plain-dict form for the way from a worker to the web.
+
+Coordinates are whole pixels of the upright picture (EXIF orientation applied), the origin at the top left.
+Every class has `to_dict()` and `from_dict()`; the dict holds only JSON types.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self
+
+Gender = Literal["M", "F"]
+Plain = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One pixel of the upright picture."""
+
+    x: int
+    y: int
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle inside the picture: `left + width` and `top + height` never pass its edges; at least 1x1."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @property
+    def area_px(self) -> int:
+        return self.width * self.height
+
+
+@dataclass(frozen=True, slots=True)
+class Landmarks:
+    """Five key points, left and right as the viewer sees them, each inside the face's box (manual 4.2.2 model 1)."""
+
+    left_eye: Point
+    right_eye: Point
+    nose: Point
+    mouth_left: Point
+    mouth_right: Point
+
+    @classmethod
+    def from_dict(cls, plain: Plain) -> Self:
+        return cls(**{name: Point(**point) for name, point in plain.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """Estimated age in whole years and gender of one face (manual 4.2.2 model 2)."""
+
+    age: int
+    gender: Gender
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One face. `probability` in 0..1 is calibrated: of faces given .8, about eight in ten are faces."""
+
+    box: Box
+    landmarks: Landmarks
+    probability: float
+    attributes: Attributes | None = None
+
+    @classmethod
+    def from_dict(cls, plain: Plain) -> Self:
+        attributes = plain["attributes"]
+        return cls(
+            box=Box(**plain["box"]),
+            landmarks=Landmarks.from_dict(plain["landmarks"]),
+            probability=plain["probability"],
+            attributes=Attributes(**attributes) if attributes else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Whether a picture is good enough for one purpose: `score` 0..1, `reasons` the measures that failed.
+
+    `passed` is what the manual calls pic_quality 0; the order of `reasons` is that of the table in quality.py.
+    """
+
+    score: float
+    reasons: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        return not self.reasons
+
+    @property
+    def pic_quality(self) -> int:
+        """The manual's integer: 0 meets the needs of the function, 1 does not."""
+        return 0 if self.passed else 1
+
+    @classmethod
+    def from_dict(cls, plain: Plain) -> Self:
+        return cls(score=plain["score"], reasons=tuple(plain["reasons"]))
+
+
+@dataclass(frozen=True, slots=True)
+class FacesResult:
+    """What face_detect and face_analyse answer for one picture: faces by area, largest first."""
+
+    faces: tuple[Face, ...]
+    quality: Quality
+
+    def to_dict(self) -> Plain:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: Plain) -> Self:
+        return cls(
+            faces=tuple(Face.from_dict(face) for face in plain["faces"]),
+            quality=Quality.from_dict(plain["quality"]),
+        )
+
+
+class DetectResult(FacesResult):
+    """Faces without attributes."""
+
+    __slots__ = ()
+
+
+class AnalyseResult(FacesResult):
+    """Faces, each with `attributes`."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What face_compare needs of one picture: the embeddings of its largest face, or none where it has no face.
+
+    Biometric: lives for the time of one call, in memory only, and is never stored or logged (hence no repr).
+    `primary` and `secondary` are unit vectors of 128 floats each, empty where there is no face.
+    """
+
+    primary: tuple[float, ...]
+    secondary: tuple[float, ...]
+    quality: Quality
+
+    def __repr__(self) -> str:
+        return f"Template(has_face={self.has_face}, quality={self.quality!r})"
+
+    @property
+    def has_face(self) -> bool:
+        return bool(self.primary)
+
+    def to_dict(self) -> Plain:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: Plain) -> Self:
+        return cls(
+            primary=tuple(plain["primary"]),
+            secondary=tuple(plain["secondary"]),
+            quality=Quality.from_dict(plain["quality"]),
+        )
