@@ -1,0 +1,167 @@
+"""dlib's face recognition network (ResNet of 29 convolutions, 128 numbers a face) from its own format to ONNX.
+
+The file is dlib's serialisation of nested layer templates. The layout of the network is known and fixed, so
+only the tensors are read out of it, found by the version tags that dlib writes before each layer.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+Array = npt.NDArray[np.float32]
+
+SIDE_PX = 150
+MEAN_RGB = (122.782, 117.001, 104.298)
+STAGES = ((64, 3), (128, 2), (256, 2), (256, 0))  # channels after the halving block, plain blocks after it
+LAYER_TAG = re.compile(rb"\x01[\x04-\x10](con_\d|affine_2?|fc_\d|fc_no_bias_\d)")
+
+
+def _read_integer(data: bytes, position: int) -> tuple[int, int]:
+    """dlib's packed integer: one byte of length and sign, then little-endian digits."""
+    control = data[position]
+    size = control & 0x0F
+    value = int.from_bytes(data[position + 1 : position + 1 + size], "little")
+    return (-value if control & 0x80 else value), position + 1 + size
+
+
+def _read_tensor(data: bytes, position: int) -> Array:
+    version, position = _read_integer(data, position)
+    if version != 2:
+        raise ValueError(f"tensor version {version}")
+    shape = []
+    for _ in range(4):
+        side, position = _read_integer(data, position)
+        shape.append(side)
+    return np.frombuffer(data, np.float32, int(np.prod(shape)), position).copy()
+
+
+def _read_layers(data: bytes) -> tuple[list[Array], list[Array], Array]:
+    """Flat parameters of the convolutions, of the affine layers and of the last full layer, in file order.
+
+    The file lists layers from the output to the input; convolutions and affines are met in pairs all the same.
+    """
+    convolutions: list[Array] = []
+    affines: list[Array] = []
+    full: list[Array] = []
+    for match in LAYER_TAG.finditer(data):
+        name, position = match.group(1), match.end()
+        if name.startswith(b"fc"):
+            for _ in range(2):  # outputs, inputs
+                _, position = _read_integer(data, position)
+        tensor = _read_tensor(data, position)
+        kind = convolutions if name.startswith(b"con") else full if name.startswith(b"fc") else affines
+        kind.append(tensor)
+    if len(convolutions) != len(affines) or len(full) != 1:
+        raise ValueError(f"{len(convolutions)} convolutions, {len(affines)} affines, {len(full)} full layers")
+    return convolutions, affines, full[0]
+
+
+@dataclass
+class _Graph:
+    """ONNX nodes and weights, added in order; `add` returns the name of the node's output."""
+
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    weights: list[onnx.TensorProto] = field(default_factory=list)
+
+    def weight(self, array: np.ndarray) -> str:
+        name = f"w{len(self.weights)}"
+        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def add(self, operator: str, *inputs: str, **attributes: object) -> str:
+        name = f"t{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
+        return name
+
+
+class _Network:
+    def __init__(self, convolutions: list[Array], affines: list[Array]) -> None:
+        self.graph = _Graph()
+        self.pairs = iter(list(zip(convolutions, affines, strict=True)))
+
+    def convolve(self, x: str, inputs: int, outputs: int, kernel: int, stride: int) -> str:
+        """A convolution with the affine layer behind it folded in; dlib pads only where it does not stride."""
+        flat, affine = next(self.pairs)
+        size = outputs * inputs * kernel * kernel
+        if flat.size != size + outputs or affine.size != 2 * outputs:
+            raise ValueError(f"a layer of {flat.size} numbers where {size + outputs} belong")
+        gain, offset = affine[:outputs], affine[outputs:]
+        weights = flat[:size].reshape(outputs, inputs, kernel, kernel) * gain[:, None, None, None]
+        padding = kernel // 2 if stride == 1 else 0
+        return self.graph.add(
+            "Conv",
+            x,
+            self.graph.weight(weights),
+            self.graph.weight(flat[size:] * gain + offset),
+            kernel_shape=[kernel, kernel],
+            strides=[stride, stride],
+            pads=[padding] * 4,
+        )
+
+    def branch(self, x: str, inputs: int, outputs: int, stride: int) -> str:
+        y = self.graph.add("Relu", self.convolve(x, inputs, outputs, 3, stride))
+        return self.convolve(y, outputs, outputs, 3, 1)
+
+    def pad(self, x: str, channels: int, side: int) -> str:
+        if not channels and not side:
+            return x
+        pads = np.array([0, 0, 0, 0, 0, channels, side, side], np.int64)
+        return self.graph.add("Pad", x, self.graph.weight(pads), mode="constant")
+
+    def block(self, x: str, channels: int) -> str:
+        return self.graph.add("Relu", self.graph.add("Add", self.branch(x, channels, channels, 1), x))
+
+    def halving_block(self, x: str, inputs: int, outputs: int, side: int) -> tuple[str, int]:
+        """Halve the picture; the pooled shortcut is padded with zeros to the shape of the branch."""
+        branch = self.branch(x, inputs, outputs, 2)
+        pooled = self.graph.add("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2])
+        branch_side, pooled_side = (side - 3) // 2 + 1, (side - 2) // 2 + 1
+        side = max(branch_side, pooled_side)
+        total = self.graph.add(
+            "Add",
+            self.pad(branch, 0, side - branch_side),
+            self.pad(pooled, outputs - inputs, side - pooled_side),
+        )
+        return self.graph.add("Relu", total), side
+
+
+def dlib_resnet(source: bytes) -> bytes:
+    """`dlib_face_recognition_resnet_model_v1.dat` → ONNX; input (N, 3, 150, 150) RGB 0-255, output (N, 128)."""
+    convolutions, affines, full = _read_layers(source)
+    network = _Network(convolutions, affines)
+    graph = network.graph
+    x = graph.add("Sub", "input", graph.weight(np.array(MEAN_RGB, np.float32).reshape(1, 3, 1, 1)))
+    x = graph.add("Mul", x, graph.weight(np.float32(1 / 256)))
+    x = graph.add("Relu", network.convolve(x, 3, 32, 7, 2))
+    x = graph.add("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2])
+    channels, side = 32, ((SIDE_PX - 7) // 2 + 1 - 3) // 2 + 1
+    for _ in range(3):
+        x = network.block(x, channels)
+    for outputs, plain in STAGES:
+        x, side = network.halving_block(x, channels, outputs, side)
+        channels = outputs
+        for _ in range(plain):
+            x = network.block(x, channels)
+    x = graph.add("Flatten", graph.add("GlobalAveragePool", x))
+    weights = graph.weight(full.reshape(channels, -1))
+    graph.nodes.append(helper.make_node("MatMul", [x, weights], ["embedding"]))
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            "dlib_face_recognition_resnet_v1",
+            [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", 3, SIDE_PX, SIDE_PX])],
+            [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["N", 128])],
+            graph.weights,
+        ),
+        opset_imports=[helper.make_opsetid("", 17)],
+        producer_name="facecloud",
+        ir_version=8,
+    )
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString(deterministic=True))
