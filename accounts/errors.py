@@ -1,0 +1,16 @@
+"""What the rules of this room refuse, as one error that carries a code.
+
+This room knows no words and no HTTP: the console turns `code` and `details` into a sentence.
+
+Codes: `name_empty`, `name_too_long`, `name_characters` (names.py, details: field, limit, character);
+`key_not_live` (keys.py).
+"""
+
+
+class RuleError(ValueError):
+    """A rule said no. `code` is stable; `details` are the values that a sentence about it needs."""
+
+    def __init__(self, code: str, **details: object) -> None:
+        super().__init__(code)
+        self.code = code
+        self.details = details

@@ -1,0 +1,82 @@
+"""AppKey and SecretKey (manual 3.2 and 4.1.3): 16 and 32 hex digits from the operating system.
+
+The SecretKey is stored encrypted (settings.ENCRYPTION_KEYS: the first encrypts, all decrypt) and leaves this
+file only through `secret_of`. A rotation leaves the old keys live for an overlap, so that clients can move.
+"""
+
+import secrets
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+from cryptography.fernet import Fernet, MultiFernet
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from accounts.errors import RuleError
+from accounts.models import App, AppKey
+
+TOUCH_EVERY = timedelta(minutes=1)  # `last_used_at` is this coarse, so a hot key is not a hot row
+
+
+@lru_cache(maxsize=4)
+def _cipher(keys: tuple[str, ...]) -> MultiFernet:
+    return MultiFernet([Fernet(key) for key in keys])
+
+
+def cipher() -> MultiFernet:
+    """The cipher of the SecretKeys at rest."""
+    return _cipher(tuple(settings.ENCRYPTION_KEYS))
+
+
+def issue(app: App, at: datetime) -> AppKey:
+    """A new live key of the App."""
+    return AppKey.objects.create(
+        app=app,
+        key=secrets.token_hex(8),
+        secret_encrypted=cipher().encrypt(secrets.token_hex(16).encode()).decode(),
+        created_at=at,
+    )
+
+
+def secret_of(key: AppKey) -> str:
+    """The SecretKey: 32 hex digits. To be shown on request and never logged."""
+    return cipher().decrypt(key.secret_encrypted.encode()).decode()
+
+
+def live(at: datetime) -> "QuerySet[AppKey]":
+    """The keys that may sign a call at `at`."""
+    return AppKey.objects.filter(
+        Q(disabled_at=None) | Q(disabled_at__gt=at),
+        Q(expires_at=None) | Q(expires_at__gt=at),
+        app__customer__is_active=True,
+    )
+
+
+def live_key(key_text: str, at: datetime) -> AppKey | None:
+    """The live key of that text with its App and customer, or None. One query."""
+    return live(at).select_related("app__customer", "app__region").filter(key=key_text).first()
+
+
+@transaction.atomic
+def rotate(app: App, at: datetime, overlap: timedelta) -> AppKey:
+    """A new key; every other live key of the App ends after `overlap` (or earlier, if it already would)."""
+    App.objects.select_for_update(no_key=True).get(pk=app.pk)  # two rotations at once: one after the other
+    ends_at = at + overlap
+    live(at).filter(Q(expires_at=None) | Q(expires_at__gt=ends_at), app=app).update(expires_at=ends_at)
+    return issue(app, at)
+
+
+def disable(key: AppKey, at: datetime) -> None:
+    """Ends the key at once; a key that was disabled before stays so. RuleError key_not_live if it wasn't live."""
+    if not live(at).filter(pk=key.pk).update(disabled_at=at):
+        raise RuleError("key_not_live", key=key.key)
+    key.disabled_at = at
+
+
+def touch(key: AppKey, at: datetime) -> None:
+    """Notes the use, at most once a minute."""
+    if key.last_used_at is None or key.last_used_at <= at - TOUCH_EVERY:
+        AppKey.objects.filter(Q(last_used_at=None) | Q(last_used_at__lte=at - TOUCH_EVERY), pk=key.pk).update(
+            last_used_at=at
+        )

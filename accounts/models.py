@@ -1,0 +1,103 @@
+"""Customers, regions, Apps and their keys. Apps are written by applications.py, AppKeys by keys.py."""
+
+import secrets
+import string
+
+from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
+
+from accounts import names
+
+
+class User(AbstractUser):
+    """A customer or, with `is_staff`, an operator. The e-mail address is unique whatever its case."""
+
+    email = models.EmailField(_("邮箱"))
+    company = models.CharField(_("公司"), max_length=100, blank=True)
+    phone = models.CharField(_("手机号"), max_length=32, blank=True)
+    language = models.CharField(
+        _("语言"), max_length=10, choices=[("zh-hans", "简体中文"), ("en", "English")], default="zh-hans"
+    )
+
+    REQUIRED_FIELDS = ["email"]
+
+    class Meta(AbstractUser.Meta):
+        constraints = [models.UniqueConstraint(Lower("email"), name="user_email_once")]
+
+
+class Region(models.Model):
+    """地域 (资源池): where an App's service runs."""
+
+    code = models.SlugField(_("代码"), max_length=32, unique=True)
+    name = models.CharField(_("名称"), max_length=32, unique=True)
+    name_en = models.CharField(_("英文名称"), max_length=32)
+    is_active = models.BooleanField(_("开放订购"), default=True)
+    position = models.PositiveSmallIntegerField(_("次序"), default=0)
+
+    class Meta:
+        ordering = ["position", "code"]
+        verbose_name = verbose_name_plural = _("地域")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def new_app_id() -> str:
+    """A public identity: `app-` and ten random characters."""
+    return "app-" + "".join(secrets.choice(string.ascii_lowercase + string.digits) for _i in range(10))
+
+
+class App(models.Model):
+    """应用: what a customer's packages, keys and calls belong to."""
+
+    app_id = models.CharField(_("应用 ID"), max_length=16, unique=True, default=new_app_id, editable=False)
+    customer = models.ForeignKey(User, models.PROTECT, related_name="apps", verbose_name=_("客户"))
+    region = models.ForeignKey(Region, models.PROTECT, related_name="apps", verbose_name=_("地域"))
+    name = models.CharField(_("应用名称"), max_length=names.NAME_LENGTH)
+    description = models.CharField(_("应用描述"), max_length=names.DESCRIPTION_LENGTH)
+    created_at = models.DateTimeField(_("创建时间"))
+    rate_per_s = models.PositiveIntegerField(_("每秒请求上限"), null=True, blank=True)
+    concurrency = models.PositiveIntegerField(_("并发上限"), null=True, blank=True)
+    allowed_addresses = ArrayField(
+        models.CharField(max_length=43), verbose_name=_("允许的地址 (CIDR)"), default=list, blank=True
+    )
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+        verbose_name = verbose_name_plural = _("应用")
+        indexes = [models.Index(fields=["customer", "-created_at"], name="app_of_customer")]
+        constraints = [
+            models.CheckConstraint(condition=Q(name__regex=names.NAME_PATTERN), name="app_name_rule"),
+            models.CheckConstraint(
+                condition=Q(description__regex=names.DESCRIPTION_PATTERN), name="app_description_rule"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.app_id})"
+
+
+class AppKey(models.Model):
+    """An AppKey with its SecretKey, encrypted. Live while it is neither disabled nor past `expires_at`."""
+
+    app = models.ForeignKey(App, models.PROTECT, related_name="keys", verbose_name=_("应用"))
+    key = models.CharField("AppKey", max_length=16, unique=True)
+    secret_encrypted = models.TextField(editable=False)
+    created_at = models.DateTimeField(_("创建时间"))
+    disabled_at = models.DateTimeField(_("停用时间"), null=True, blank=True)
+    expires_at = models.DateTimeField(_("失效时间"), null=True, blank=True)
+    last_used_at = models.DateTimeField(_("最近使用"), null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+        verbose_name = verbose_name_plural = "AppKey"
+        constraints = [
+            models.CheckConstraint(condition=Q(key__regex="^[0-9a-f]{16}$"), name="app_key_form"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key

@@ -1,0 +1,33 @@
+"""Everything about money and quota, as tables. Each has one writer, named in its docstring."""
+
+from billing.models.catalogue import Api, CatalogueChange, Duration, Meter, Sku, Tier
+from billing.models.notices import Notice, NoticeKind, NoticeSettings
+from billing.models.orders import CancelReason, Order, OrderState
+from billing.models.quota import Debit, DebitLine, DebitState, Package, Period, PeriodSample
+from billing.models.wallet import EntryKind, Voucher, VoucherEntry, Wallet, WalletEntry
+
+__all__ = [
+    "Api",
+    "CancelReason",
+    "CatalogueChange",
+    "Debit",
+    "DebitLine",
+    "DebitState",
+    "Duration",
+    "EntryKind",
+    "Meter",
+    "Notice",
+    "NoticeKind",
+    "NoticeSettings",
+    "Order",
+    "OrderState",
+    "Package",
+    "Period",
+    "PeriodSample",
+    "Sku",
+    "Tier",
+    "Voucher",
+    "VoucherEntry",
+    "Wallet",
+    "WalletEntry",
+]

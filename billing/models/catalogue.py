@@ -1,0 +1,108 @@
+"""The catalogue: what can be ordered, at which price, for how long. Written by billing/catalogue.py."""
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+
+class Api(models.TextChoices):
+    """API 类型 (manual 1.2)."""
+
+    FACE_DETECT = "face_detect", _("人脸检测定位")
+    FACE_ANALYSE = "face_analyse", _("人脸属性识别")
+    FACE_COMPARE = "face_compare", _("人脸比对")
+
+
+class Tier(models.TextChoices):
+    """规格 (manual 2): how much one unit of quantity holds."""
+
+    THOUSAND = "thousand", _("千")
+    TEN_THOUSAND = "ten_thousand", _("万")
+    HUNDRED_THOUSAND = "hundred_thousand", _("十万")
+
+
+class Meter(models.TextChoices):
+    """What one unit counts in a call: its images, the call itself, or its pairs."""
+
+    IMAGES = "images", _("张")
+    CALLS = "calls", _("次")
+    PAIRS = "pairs", _("对")
+
+
+class Sku(models.Model):
+    """One API in one tier: monthly units, meter and the price of one month, in yuan."""
+
+    api = models.CharField(_("API 类型"), max_length=16, choices=Api)
+    tier = models.CharField(_("规格"), max_length=20, choices=Tier)
+    units_per_month = models.PositiveIntegerField(_("每月额度"), validators=[MinValueValidator(1)])
+    meter = models.CharField(_("计量方式"), max_length=8, choices=Meter)
+    price = models.DecimalField(
+        _("价格 (元/月)"), max_digits=12, decimal_places=2, validators=[MinValueValidator(0)]
+    )
+    on_sale = models.BooleanField(_("在售"), default=True)
+
+    class Meta:
+        ordering = ["api", "units_per_month"]
+        verbose_name = verbose_name_plural = _("规格")
+        constraints = [
+            models.UniqueConstraint(fields=["api", "tier"], name="sku_once"),
+            models.CheckConstraint(condition=Q(units_per_month__gte=1), name="sku_units_positive"),
+            models.CheckConstraint(condition=Q(price__gte=0), name="sku_price_not_negative"),
+            models.CheckConstraint(condition=Q(api__in=Api.values), name="sku_api_known"),
+            models.CheckConstraint(condition=Q(meter__in=Meter.values), name="sku_meter_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_api_display()} {self.spec}"
+
+    @property
+    def spec(self) -> str:
+        """The spec as the manual writes it: 千张/月, 万次/月."""
+        return spec_text(self.tier, self.meter)
+
+
+def spec_text(tier: str, meter: str) -> str:
+    """千张/月: the tier, what it counts, a month."""
+    return _("%(tier)s%(meter)s/月") % {"tier": Tier(tier).label, "meter": Meter(meter).label}
+
+
+class Duration(models.Model):
+    """购买时长: a number of months that can be ordered."""
+
+    months = models.PositiveSmallIntegerField(
+        _("月数"), unique=True, validators=[MinValueValidator(1), MaxValueValidator(36)]
+    )
+    is_active = models.BooleanField(_("开放订购"), default=True)
+
+    class Meta:
+        ordering = ["months"]
+        verbose_name = verbose_name_plural = _("购买时长")
+        constraints = [models.CheckConstraint(condition=Q(months__range=(1, 36)), name="duration_range")]
+
+    def __str__(self) -> str:
+        return _("%(months)s 个月") % {"months": self.months}
+
+
+class CatalogueChange(models.Model):
+    """Who changed what in the catalogue, when and why. Append-only."""
+
+    at = models.DateTimeField(_("时间"))
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("操作员")
+    )
+    subject = models.CharField(_("对象"), max_length=16)
+    subject_id = models.BigIntegerField(_("对象编号"))
+    field = models.CharField(_("字段"), max_length=32)
+    before = models.CharField(_("原值"), max_length=100)
+    after = models.CharField(_("新值"), max_length=100)
+    reason = models.CharField(_("原因"), max_length=200)
+
+    class Meta:
+        ordering = ["-at", "-pk"]
+        verbose_name = verbose_name_plural = _("目录变更")
+        indexes = [models.Index(fields=["subject", "subject_id"], name="catalogue_change_subject")]
+
+    def __str__(self) -> str:
+        return f"{self.subject} {self.subject_id} {self.field}: {self.before} → {self.after}"

@@ -1,0 +1,72 @@
+"""The inbox and what a customer wants to hear. Written by billing/notices.py."""
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import App
+from billing.models.catalogue import Api
+from billing.models.orders import Order
+
+
+class NoticeKind(models.TextChoices):
+    """What a notice is about."""
+
+    QUOTA = "quota", _("用量提醒")
+    ENDING = "ending", _("到期提醒")
+    UNPAID = "unpaid", _("未支付订单提醒")
+
+
+def default_percents() -> list[int]:
+    """80 % and 100 % of the month's units."""
+    return [80, 100]
+
+
+class NoticeSettings(models.Model):
+    """Which notices a customer gets; without a row, all of them at 80 % and 100 %."""
+
+    customer = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="notice_settings"
+    )
+    quota_percents = ArrayField(
+        models.PositiveSmallIntegerField(validators=[MinValueValidator(1), MaxValueValidator(100)]),
+        default=default_percents,
+        blank=True,
+    )
+    quota_on = models.BooleanField(_("用量提醒"), default=True)
+    ending_on = models.BooleanField(_("到期提醒"), default=True)
+    unpaid_on = models.BooleanField(_("未支付订单提醒"), default=True)
+
+    def __str__(self) -> str:
+        return str(self.customer_id)
+
+
+class Notice(models.Model):
+    """One message in a customer's inbox. `key` says what it is about, so that it is written once."""
+
+    customer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="notices")
+    kind = models.CharField(_("类型"), max_length=8, choices=NoticeKind)
+    key = models.CharField(max_length=120, editable=False)
+    app = models.ForeignKey(App, models.PROTECT, related_name="+", null=True, blank=True)
+    api = models.CharField(max_length=16, choices=Api, blank=True)
+    order = models.ForeignKey(Order, models.PROTECT, related_name="+", null=True, blank=True)
+    percent = models.PositiveSmallIntegerField(null=True, blank=True)
+    days = models.PositiveSmallIntegerField(null=True, blank=True)
+    ends_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(_("时间"))
+    read_at = models.DateTimeField(_("已读时间"), null=True, blank=True)
+    mailed_at = models.DateTimeField(_("邮件时间"), null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+        verbose_name = verbose_name_plural = _("通知")
+        indexes = [
+            models.Index(fields=["customer", "-created_at", "-id"], name="notice_inbox"),
+            models.Index(fields=["id"], condition=models.Q(mailed_at=None), name="notice_to_mail"),
+        ]
+        constraints = [models.UniqueConstraint(fields=["customer", "key"], name="notice_once")]
+
+    def __str__(self) -> str:
+        return self.key

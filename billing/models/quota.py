@@ -1,0 +1,144 @@
+"""Packages, their Periods and what calls take from them.
+
+Packages and Periods are written by billing/packages.py; Debits, and `Period.used`, by billing/quota.py.
+"""
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import App
+from billing.models.catalogue import Api, Meter
+from billing.models.orders import Order
+
+
+class Package(models.Model):
+    """资源包: what one paid order adds to an App, from the moment of payment to the end of its last month."""
+
+    order = models.OneToOneField(Order, models.PROTECT, related_name="package")
+    app = models.ForeignKey(App, models.PROTECT, related_name="packages")
+    api = models.CharField(_("API 类型"), max_length=16, choices=Api)
+    units_per_period = models.PositiveIntegerField(_("每月额度"))
+    starts_at = models.DateTimeField(_("生效时间"))
+    ends_at = models.DateTimeField(_("到期时间"))
+    refunded_at = models.DateTimeField(_("退款时间"), null=True, blank=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        verbose_name = verbose_name_plural = _("资源包")
+        indexes = [
+            models.Index(fields=["app", "api", "ends_at"], name="package_of_app"),
+            models.Index(fields=["ends_at"], name="package_end"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="package_window"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.app_id} {self.api} {self.ends_at:%F}"
+
+
+class Period(models.Model):
+    """计费周期: one month [starts_at, ends_at) of a Package, its granted and its used units.
+
+    `used` counts held and settled Debits. App, API and meter repeat the Package's, so that a live Period is
+    found by one index. A refund sets `granted` to 0.
+    """
+
+    package = models.ForeignKey(Package, models.PROTECT, related_name="periods")
+    app = models.ForeignKey(App, models.PROTECT, related_name="periods")
+    api = models.CharField(max_length=16, choices=Api)
+    meter = models.CharField(max_length=8, choices=Meter)
+    number = models.PositiveSmallIntegerField()  # 0 is the one that starts at the payment
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    granted = models.PositiveIntegerField()
+    used = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["ends_at", "pk"]
+        verbose_name = verbose_name_plural = _("计费周期")
+        indexes = [
+            models.Index(fields=["app", "api", "ends_at", "id"], name="period_burn_order"),
+            models.Index(fields=["ends_at"], name="period_end"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["package", "number"], name="period_once"),
+            models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="period_window"),
+            models.CheckConstraint(
+                condition=Q(used__gte=0, used__lte=F("granted")), name="period_used_within_granted"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.package_id}/{self.number} {self.used}/{self.granted}"
+
+
+class PeriodSample(models.Model):
+    """`used` of a Period at the start of a local day: the pace of the run-out forecast. By forecast.py."""
+
+    period = models.ForeignKey(Period, models.PROTECT, related_name="samples")
+    at = models.DateTimeField()
+    used = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["period", "at"], name="period_sample_once")]
+
+    def __str__(self) -> str:
+        return f"{self.period_id} {self.at} {self.used}"
+
+
+class DebitState(models.TextChoices):
+    """held → settled (the call was answered with code 0) or held → returned (it was not, or was swept)."""
+
+    HELD = "held", _("预扣")
+    SETTLED = "settled", _("已抵扣")
+    RETURNED = "returned", _("已退回")
+
+
+class Debit(models.Model):
+    """抵扣: the units that one call took, from one or more Periods. The key is the call's id."""
+
+    call_id = models.UUIDField(primary_key=True)
+    app = models.ForeignKey(App, models.PROTECT, related_name="debits", db_index=False)
+    api = models.CharField(max_length=16, choices=Api)
+    units = models.PositiveIntegerField()
+    state = models.CharField(max_length=8, choices=DebitState)
+    remaining_after = models.PositiveBigIntegerField()
+    created_at = models.DateTimeField()
+    hold_expires_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = _("抵扣")
+        indexes = [
+            models.Index(fields=["hold_expires_at"], condition=Q(state="held"), name="debit_held_until"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(units__gte=1), name="debit_units_positive"),
+            models.CheckConstraint(
+                condition=Q(state="held", closed_at=None)
+                | Q(state__in=["settled", "returned"], closed_at__isnull=False),
+                name="debit_state_agrees",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.call_id} {self.state} {self.units}"
+
+
+class DebitLine(models.Model):
+    """The part of a Debit that one Period paid."""
+
+    debit = models.ForeignKey(Debit, models.PROTECT, related_name="lines", db_index=False)
+    period = models.ForeignKey(Period, models.PROTECT, related_name="lines")
+    units = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["debit", "period"], name="debit_line_once"),
+            models.CheckConstraint(condition=Q(units__gte=1), name="debit_line_units_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.debit_id} {self.period_id} {self.units}"

@@ -1,0 +1,140 @@
+"""Money: the wallet's ledger and the vouchers'. Written by billing/wallet.py and billing/vouchers.py.
+
+Ledger rows are append-only: a trigger refuses UPDATE and DELETE. `balance` and `remaining` are the sums of
+the entries, kept beside them so that spending is one conditional UPDATE; reconcile proves that they agree.
+"""
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from billing.models.catalogue import Api
+from billing.models.orders import Order
+
+
+class EntryKind(models.TextChoices):
+    """What moved the money."""
+
+    TOP_UP = "top_up", _("充值")
+    PAYMENT = "payment", _("支付")
+    REFUND = "refund", _("退款")
+
+
+class Wallet(models.Model):
+    """账户余额 of one customer, in yuan; never below zero."""
+
+    customer = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.PROTECT, primary_key=True, related_name="wallet"
+    )
+    balance = models.DecimalField(_("余额"), max_digits=14, decimal_places=2, default=0)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(balance__gte=0), name="wallet_not_negative")]
+
+    def __str__(self) -> str:
+        return f"{self.customer_id}: {self.balance}"
+
+
+class WalletEntry(models.Model):
+    """One movement of money: top-ups and refunds are positive, payments negative. Append-only."""
+
+    wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="entries")
+    kind = models.CharField(_("类型"), max_length=8, choices=EntryKind)
+    amount = models.DecimalField(_("金额"), max_digits=12, decimal_places=2)
+    balance_after = models.DecimalField(_("余额"), max_digits=14, decimal_places=2)
+    order = models.ForeignKey(Order, models.PROTECT, related_name="wallet_entries", null=True, blank=True)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True, blank=True)
+    reason = models.CharField(_("原因"), max_length=200, blank=True)
+    at = models.DateTimeField(_("时间"))
+
+    class Meta:
+        ordering = ["-pk"]
+        verbose_name = verbose_name_plural = _("收支明细")
+        indexes = [models.Index(fields=["wallet", "-id"], name="wallet_entry_statement")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["order"], condition=Q(kind="payment"), name="wallet_one_payment_per_order"
+            ),
+            models.UniqueConstraint(
+                fields=["order"], condition=Q(kind="refund"), name="wallet_one_refund_per_order"
+            ),
+            models.CheckConstraint(condition=Q(balance_after__gte=0), name="wallet_entry_not_negative"),
+            models.CheckConstraint(
+                condition=Q(kind="top_up", amount__gt=0, order=None, by__isnull=False)
+                | Q(kind="payment", amount__lt=0, order__isnull=False)
+                | Q(kind="refund", amount__gt=0, order__isnull=False, by__isnull=False),
+                name="wallet_entry_kind_agrees",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.amount}"
+
+
+class Voucher(models.Model):
+    """代金券: granted to a customer, or a code that the first customer to redeem it owns."""
+
+    code = models.CharField(_("券码"), max_length=32, unique=True)
+    customer = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="vouchers", null=True, blank=True
+    )
+    face_value = models.DecimalField(_("面值"), max_digits=12, decimal_places=2)
+    remaining = models.DecimalField(_("剩余"), max_digits=12, decimal_places=2)
+    valid_from = models.DateTimeField(_("生效时间"))
+    valid_until = models.DateTimeField(_("失效时间"))
+    apis = ArrayField(
+        models.CharField(max_length=16, choices=Api),
+        verbose_name=_("适用 API (空为全部)"),
+        default=list,
+        blank=True,
+    )
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(_("创建时间"))
+    redeemed_at = models.DateTimeField(_("领取时间"), null=True, blank=True)
+    reason = models.CharField(_("原因"), max_length=200)
+
+    class Meta:
+        ordering = ["valid_until", "pk"]
+        verbose_name = verbose_name_plural = _("代金券")
+        indexes = [models.Index(fields=["customer", "valid_until", "id"], name="voucher_burn_order")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(face_value__gt=0, remaining__gte=0, remaining__lte=F("face_value")),
+                name="voucher_within_face_value",
+            ),
+            models.CheckConstraint(condition=Q(valid_until__gt=F("valid_from")), name="voucher_window"),
+            models.CheckConstraint(
+                condition=Q(customer=None, redeemed_at=None, remaining=F("face_value"))
+                | Q(customer__isnull=False, redeemed_at__isnull=False),
+                name="voucher_owner_agrees",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class VoucherEntry(models.Model):
+    """What an order took from a voucher (negative) or a refund put back (positive). Append-only."""
+
+    voucher = models.ForeignKey(Voucher, models.PROTECT, related_name="entries")
+    order = models.ForeignKey(Order, models.PROTECT, related_name="voucher_entries")
+    amount = models.DecimalField(_("金额"), max_digits=12, decimal_places=2)
+    at = models.DateTimeField(_("时间"))
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["voucher", "order"], condition=Q(amount__lt=0), name="voucher_spent_once_per_order"
+            ),
+            models.UniqueConstraint(
+                fields=["voucher", "order"], condition=Q(amount__gt=0), name="voucher_back_once_per_order"
+            ),
+            models.CheckConstraint(condition=~Q(amount=0), name="voucher_entry_moves"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.voucher_id} {self.amount}"
