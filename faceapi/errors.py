@@ -1,0 +1,382 @@
+"""The one table of answer codes, and the one exception that carries a code up to the reply.
+
+Numbers and Chinese messages are the manual's (4.1.2) where the manual has them; `ours` marks what this
+product adds. The API schema, the pages of the console and the tests are all made from this table.
+
+    ApiError(code)      any refusal of a call; the exception handler of faceapi.views makes the reply of it
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+OK = 0
+SUCCESS = ("成功", "Success")
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One line of the table. `http` is the status that the reply carries."""
+
+    number: int
+    http: int
+    zh: str
+    en: str
+    cause_zh: str
+    cause_en: str
+    remedy_zh: str
+    remedy_en: str
+    ours: bool = False
+    reserved: bool = False
+
+
+NO_IMAGE = 4001
+FORMAT = 4002
+UNDECODABLE = 4003
+URL_UNREACHABLE = 4004
+URL_TIMEOUT = 4005
+BASE64 = 4006
+JSON = 4007
+DIMENSIONS = 4008
+IMAGE_TOO_LARGE = 4009
+BODY_TOO_LARGE = 4010
+URL_WRONG = 4011
+NOT_AN_IMAGE = 4012
+TOO_MANY_IMAGES = 4015
+METHOD = 4016
+CONTENT_ENCODING = 4017
+IDEMPOTENCY_MISMATCH = 4018
+BODY_INCOMPLETE = 4019
+NO_AUTHORIZATION = 4101
+UNKNOWN_KEY = 4102
+BAD_DATE = 4103
+BAD_SIGNATURE = 4104
+REPLAY = 4105
+ADDRESS = 4106
+NOT_ORDERED = 4201
+USED_UP = 4202
+EXPIRED = 4203
+RATE = 4291
+IDEMPOTENCY_BUSY = 4292
+INTERNAL = 5001
+INCOMPLETE_RESULT = 5002
+OVERLOADED = 5003
+NO_ANSWER = 5004
+
+_ROWS = (
+    Code(
+        NO_IMAGE, 400,
+        "请求未包含图片", "The request contains no image",
+        "没有 data 字段、data 为空,或其中的元素不是字符串(人脸比对:不是两个字符串组成的数组)。",
+        "There is no `data`, it is empty, or an entry is not a string (for face_compare: not a pair of "
+        "strings).",
+        "请求体应为 {\"data\": [...]},每个元素是图片 URL 或带前缀的 base64;人脸比对的每个元素是 [图片1, "
+        "图片2]。",
+        "Send {\"data\": [...]} whose entries are image URLs or prefixed base64; for face_compare "
+        "[picture 1, picture 2].",
+    ),
+    Code(
+        FORMAT, 400,
+        "请求文件格式不支持", "The image format is not supported",
+        "图片是可识别但不支持的格式(GIF、WebP、BMP、TIFF 等),或包含 alpha 透明通道。",
+        "The image has a known format that is not served (GIF, WebP, BMP, TIFF, ...), or an alpha channel.",
+        "转换为不含透明通道的 PNG 或 JPEG 后重试。",
+        "Convert it to PNG or JPEG without an alpha channel.",
+    ),
+    Code(
+        UNDECODABLE, 400,
+        "文件处理错误,请联系管理员", "The file could not be processed; contact the administrator",
+        "文件头是 PNG 或 JPEG,但内容无法解码,可能已损坏或被截断。",
+        "The header says PNG or JPEG, but the content can't be decoded: it is damaged or cut off.",
+        "检查原文件能否打开,重新导出或重新上传。",
+        "Check that the original file opens; export or upload it again.",
+    ),
+    Code(
+        URL_UNREACHABLE, 400,
+        "无法读取该网络图片", "The image URL could not be read",
+        "域名无法解析、连接被拒绝、TLS 证书无效、地址不允许访问、对方返回 5xx,或重定向次数过多。",
+        "DNS failed, the connection was refused, TLS failed, the address is forbidden, the server "
+        "answered 5xx, or it "
+        "redirected too often.",
+        "确认该 URL 可从公网访问,或改用 base64 提交图片。",
+        "Make sure that the URL can be reached from the public Internet, or send the image as base64.",
+    ),
+    Code(
+        URL_TIMEOUT, 400,
+        "该文件请求超时", "The image URL did not deliver in time",
+        "网络文件未在超时时间内下载完成。",
+        "The file at the URL was not downloaded within the time limit.",
+        "稍后重试、换用更快的图片服务器,或改用 base64 提交图片。",
+        "Try again later, use a faster server, or send the image as base64.",
+    ),
+    Code(
+        BASE64, 400,
+        "base64 数据处理异常", "The base64 data could not be decoded",
+        "字符串不是合法的 base64(标准或 URL safe 字母表),或缺少 data:application/octet-stream;base64, 前缀。",
+        "The string is not valid base64 (standard or URL-safe alphabet), or lacks the prefix "
+        "data:application/octet-stream;base64,",
+        "在本地解码该字符串,检查前缀、字母表和填充。",
+        "Decode the string locally; check its prefix, alphabet and padding.",
+    ),
+    Code(
+        JSON, 400,
+        "请求 JSON 处理异常", "The request is not valid JSON",
+        "请求体不是合法的 UTF-8 JSON,或除图片以外的文字过长。",
+        "The body is not valid UTF-8 JSON, or its text other than the images is too long.",
+        "在本地用 JSON 解析器检查请求体。",
+        "Check the body with a JSON parser locally.",
+    ),
+    Code(
+        DIMENSIONS, 400,
+        "图片分辨率不符合要求", "The image's resolution is out of range",
+        "图片的宽和高须在 32×32 到 5000×5000 像素之间(含)。",
+        "Width and height must be between 32x32 and 5000x5000 pixels, both included.",
+        "缩放图片后重试。",
+        "Resize the image.",
+    ),
+    Code(
+        IMAGE_TOO_LARGE, 400,
+        "图片文件大小不符合要求", "The image file is too large",
+        "单张图片超过 10 MiB。",
+        "One image is larger than 10 MiB.",
+        "压缩图片后重试。",
+        "Compress the image.",
+    ),
+    Code(
+        BODY_TOO_LARGE, 400,
+        "文件大小不符合要求", "The request body is too large",
+        "整个请求体超过上限。",
+        "The whole request body is over the limit.",
+        "减少单次请求的图片数,分多次提交。",
+        "Send fewer images in one request.",
+    ),
+    Code(
+        URL_WRONG, 400,
+        "url 错误或过期的 url", "The image URL is wrong or has expired",
+        "不是 http(s) URL,或对方返回 4xx。",
+        "It is no http(s) URL, or the server answered 4xx.",
+        "检查 URL;带签名的 URL 可能已过期,请重新生成。",
+        "Check the URL; a signed URL may have expired and need to be made again.",
+    ),
+    Code(
+        NOT_AN_IMAGE, 400,
+        "不支持的文件类型", "The content is not an image",
+        "内容不是图片。",
+        "The content is no image at all.",
+        "提交 PNG 或 JPEG 图片;URL 须直接指向图片而不是网页。",
+        "Send a PNG or JPEG image; a URL must point to the image itself, not to a page.",
+    ),
+    Code(
+        4013, 400,
+        "视频结果请求中不包含合法 job_id", "The video result request has no valid job_id",
+        "为视频结果保留,目前不会返回。", "Reserved for video results; not returned today.",
+        "无需处理。", "Nothing to do.",
+        reserved=True,
+    ),
+    Code(
+        4014, 400,
+        "视频结果无法正常获取", "The video result could not be read",
+        "为视频结果保留,目前不会返回。", "Reserved for video results; not returned today.",
+        "无需处理。", "Nothing to do.",
+        reserved=True,
+    ),
+    Code(
+        TOO_MANY_IMAGES, 400,
+        "图片数量超过上限", "Too many images in one request",
+        "单次请求最多 100 张图片,人脸比对最多 50 组。",
+        "At most 100 images a request, for face_compare at most 50 pairs.",
+        "分多次提交。", "Split it into several requests.",
+        ours=True,
+    ),
+    Code(
+        METHOD, 405,
+        "请求方法不支持", "The method is not allowed",
+        "该接口只支持 POST。", "This API answers POST only.",
+        "改用 POST。", "Use POST.",
+        ours=True,
+    ),
+    Code(
+        CONTENT_ENCODING, 400,
+        "请求体不能压缩", "The request body must not be compressed",
+        "请求带有 Content-Encoding(如 gzip)。签名针对原始请求体,图片本身已经压缩。",
+        "The request carries a Content-Encoding such as gzip. The signature covers the raw body, and "
+        "images are "
+        "compressed already.",
+        "去掉 Content-Encoding,直接发送 JSON。", "Send plain JSON without Content-Encoding.",
+        ours=True,
+    ),
+    Code(
+        IDEMPOTENCY_MISMATCH, 400,
+        "Idempotency-Key 已用于其他请求", "This Idempotency-Key was used for another request",
+        "同一个 Idempotency-Key 在 24 小时内用于不同的接口或请求体,或该请求头不是 1-128 个可见 ASCII 字符。",
+        "The same Idempotency-Key was used within 24 hours for another API or body, or it is not 1-128 "
+        "visible ASCII "
+        "characters.",
+        "每个新的请求使用新的 Idempotency-Key,重试时保持请求体不变。",
+        "Use a new Idempotency-Key for each new request, and keep the body unchanged when retrying.",
+        ours=True,
+    ),
+    Code(
+        BODY_INCOMPLETE, 400,
+        "请求体未完整送达", "The request body did not arrive in full",
+        "连接中断、发送过慢,或 Content-Length 与实际长度不符。",
+        "The connection broke, the body was sent too slowly, or Content-Length is not its length.",
+        "检查网络后重试;网络较慢时减少单次请求的图片数。",
+        "Check the network and retry; on a slow network send fewer images a request.",
+        ours=True,
+    ),
+    Code(
+        NO_AUTHORIZATION, 401,
+        "缺少鉴权信息或格式错误", "The Authorization header is missing or malformed",
+        "没有 Authorization 请求头,或格式不是 CTYUN <AppKey>:<64 位十六进制签名>。",
+        "There is no Authorization header, or it is not CTYUN <AppKey>:<64 hex digits>.",
+        "按接口鉴权的步骤签名并加上 Authorization 请求头。",
+        "Sign the request and send the Authorization header.",
+        ours=True,
+    ),
+    Code(
+        UNKNOWN_KEY, 401,
+        "AppKey 不存在或已停用", "The AppKey is unknown or disabled",
+        "AppKey 有误、已停用或已过轮换期。", "The AppKey is wrong, disabled, or past its rotation.",
+        "在控制台的应用密钥页核对 AppKey。", "Check the AppKey on the App's key page in the console.",
+        ours=True,
+    ),
+    Code(
+        BAD_DATE, 401,
+        "X-CTYUN-DT 错误或时间偏差过大", "X-CTYUN-DT is malformed or too far from the server's clock",
+        "没有 X-CTYUN-DT,不是毫秒级 Unix 时间戳,或与服务器时间相差超过允许范围。",
+        "X-CTYUN-DT is missing, is no Unix timestamp in milliseconds, or differs too much from the "
+        "server's clock.",
+        "校准本机时钟,使用毫秒级时间戳,并在发送前签名。",
+        "Set your clock, use milliseconds, and sign just before sending.",
+        ours=True,
+    ),
+    Code(
+        BAD_SIGNATURE, 401,
+        "签名错误", "The signature is wrong",
+        "服务器按收到的请求计算出的签名与请求中的不同。",
+        "The signature computed over the request as received is not the one given.",
+        "将 signed 字段中服务器看到的方法、路径、参数、时间戳和请求体 SHA-1 与本地签名时的值逐项比较。",
+        "Compare the method, path, query, timestamp and body SHA-1 under `signed`, as the server saw "
+        "them, with those "
+        "that you signed.",
+        ours=True,
+    ),
+    Code(
+        REPLAY, 401,
+        "请求重复", "The request was sent twice",
+        "同一个签名在有效期内只能使用一次。", "A signature can be used only once within its time window.",
+        "每次请求(包括重试)都用新的时间戳重新签名。",
+        "Sign every request, retries too, with a fresh timestamp.",
+        ours=True,
+    ),
+    Code(
+        ADDRESS, 401,
+        "来源地址不允许", "The caller's address is not allowed",
+        "该应用设置了来源地址白名单。", "This App has an allow-list of addresses.",
+        "从允许的地址调用,或联系管理员修改白名单。",
+        "Call from an allowed address, or have the administrator change the list.",
+        ours=True,
+    ),
+    Code(
+        NOT_ORDERED, 402,
+        "该应用未开通此接口", "This API has not been ordered for this App",
+        "该应用没有订购过此 API。", "No package of this API was ever ordered for this App.",
+        "在控制台为该应用创建订单。", "Create an order for this App in the console.",
+        ours=True,
+    ),
+    Code(
+        USED_UP, 402,
+        "本计费周期调用量已用完", "The units of this billing period are used up",
+        "剩余调用量不足以完成本次请求。", "The remaining units do not cover this request.",
+        "再次购买,或等待下一个计费周期。", "Buy again, or wait for the next billing period.",
+        ours=True,
+    ),
+    Code(
+        EXPIRED, 402,
+        "订购已到期", "The packages of this API have expired",
+        "该应用此 API 的资源包均已到期。", "All packages of this API of this App have expired.",
+        "在控制台再次购买。", "Buy again in the console.",
+        ours=True,
+    ),
+    Code(
+        RATE, 429,
+        "请求过于频繁", "Too many requests",
+        "超过该应用的请求频率或并发上限。", "The App is over its rate or concurrency limit.",
+        "等待 Retry-After 秒后重试。", "Wait for the seconds in Retry-After.",
+        ours=True,
+    ),
+    Code(
+        IDEMPOTENCY_BUSY, 429,
+        "相同 Idempotency-Key 的请求正在处理", "A request with this Idempotency-Key is in progress",
+        "先前的同一请求还没有结束。", "The earlier request with the same key has not ended yet.",
+        "等待 Retry-After 秒后重试。", "Wait for the seconds in Retry-After.",
+        ours=True,
+    ),
+    Code(
+        INTERNAL, 500,
+        "服务接口异常,请联系管理员", "The service failed; contact the administrator",
+        "推理失败或出现意外情况。", "Inference failed, or something unforeseen happened.",
+        "稍后重试;仍然失败时请提供 request_id。", "Try again; if it persists, report the request_id.",
+    ),
+    Code(
+        INCOMPLETE_RESULT, 500,
+        "接口返回不包括所需信息", "The result lacks what the reply needs",
+        "推理有返回,但缺少所需的信息。", "Inference answered, but without what the reply needs.",
+        "稍后重试;仍然失败时请提供 request_id。", "Try again; if it persists, report the request_id.",
+    ),
+    Code(
+        OVERLOADED, 503,
+        "服务繁忙,请稍后重试", "The service is overloaded; try again later",
+        "排队的请求已达上限,或后端服务暂不可用。本次不计费。",
+        "The queue is full, or a service behind it is not available. Nothing was charged.",
+        "等待 Retry-After 秒后重试。", "Wait for the seconds in Retry-After.",
+        ours=True,
+    ),
+    Code(
+        NO_ANSWER, 504,
+        "处理超时", "No answer in time",
+        "推理未在时限内完成。本次不计费。", "Inference did not finish in time. Nothing was charged.",
+        "稍后重试,或减少单次请求的图片数。", "Try again later, or send fewer images.",
+        ours=True,
+    ),
+)  # fmt: skip
+
+TABLE: Mapping[int, Code] = {row.number: row for row in _ROWS}
+
+
+class ApiError(Exception):
+    """A refusal of the call with a code of the table.
+
+    `index` is the position of the image (for compare: of the pair) at fault, `detail` one English sentence on
+    this very request (never a secret, never image content), `retry_after_s` becomes the Retry-After header,
+    `signed` is what the server saw of a request whose signature is wrong.
+    """
+
+    def __init__(
+        self,
+        code: int,
+        detail: str = "",
+        *,
+        index: int | None = None,
+        retry_after_s: int | None = None,
+        signed: Mapping[str, str | int] | None = None,
+    ) -> None:
+        super().__init__(f"{code} {detail}".strip())
+        self.row = TABLE[code]
+        self.code = code
+        self.detail = detail
+        self.index = index
+        self.retry_after_s = retry_after_s
+        self.signed = signed
+
+
+def envelope(error: ApiError, request_id: str) -> dict[str, object]:
+    """The body of an error reply."""
+    body: dict[str, object] = {"code": error.code, "message": error.row.zh, "request_id": request_id}
+    if error.detail:
+        body["detail"] = error.detail
+    if error.index is not None:
+        body["index"] = error.index
+    if error.signed is not None:
+        body["signed"] = dict(error.signed)
+    return body

@@ -1,0 +1,73 @@
+"""The signature of a request (manual 4.1.3): pure functions of plain values.
+
+    METHOD \n path \n query as received \n X-CTYUN-DT \n sha1hex(raw body)
+
+without a newline at the end; an empty query keeps its newline. The signature is the lower-case hex
+HMAC-SHA256 of that, keyed with the SecretKey's 32 hex characters as ASCII. Path and query are taken exactly
+as they stand in the request line: percent-encoding and order untouched.
+"""
+
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass
+
+SCHEME = "CTYUN"
+DATE_HEADER = "X-CTYUN-DT"
+_AUTHORIZATION = re.compile(r"CTYUN +([0-9A-Za-z]{1,64}):([0-9a-fA-F]{64})", re.ASCII)
+_MILLISECONDS = re.compile(r"[0-9]{1,16}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    app_key: str
+    signature: str
+
+
+def canonical(method: str, path: str, query: str, timestamp_ms: str, body_sha1: str) -> bytes:
+    """The string to sign. `body_sha1` is lower-case hex; the other parts are as on the wire (latin-1)."""
+    return f"{method}\n{path}\n{query}\n{timestamp_ms}\n{body_sha1}".encode("latin-1", "replace")
+
+
+def signature(secret: str, to_sign: bytes) -> str:
+    return hmac.new(secret.encode("ascii"), to_sign, hashlib.sha256).hexdigest()
+
+
+def matches(secret: str, to_sign: bytes, given: str) -> bool:
+    """Compare in constant time; upper-case hex of the right signature is taken too."""
+    return hmac.compare_digest(signature(secret, to_sign), given.lower())
+
+
+def sign(
+    app_key: str, secret: str, method: str, path: str, query: str, timestamp_ms: int, body: bytes
+) -> dict[str, str]:
+    """The two headers of a signed request. `path` and `query` as they will stand in the request line."""
+    to_sign = canonical(
+        method, path, query, str(timestamp_ms), hashlib.sha1(body, usedforsecurity=False).hexdigest()
+    )
+    return {
+        "Authorization": f"{SCHEME} {app_key}:{signature(secret, to_sign)}",
+        DATE_HEADER: str(timestamp_ms),
+    }
+
+
+def parse_authorization(header: str) -> Authorization | None:
+    """`CTYUN <AppKey>:<64 hex>`; None where it is anything else."""
+    found = _AUTHORIZATION.fullmatch(header.strip())
+    return Authorization(found[1], found[2]) if found else None
+
+
+def parse_timestamp(header: str) -> int | None:
+    """Milliseconds since 1970 in decimal digits; None where it is anything else."""
+    return int(header) if _MILLISECONDS.fullmatch(header) else None
+
+
+def split_target(target: str) -> tuple[str, str]:
+    """Path and query of a request target as received: origin form or absolute form, both untouched."""
+    if not target.startswith("/"):
+        _, found, rest = target.partition("://")
+        if found:
+            slash = min((i for i in (rest.find("/"), rest.find("?")) if i >= 0), default=len(rest))
+            target = rest[slash:]
+    path, _, query = target.partition("?")
+    return path, query

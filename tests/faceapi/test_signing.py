@@ -1,0 +1,94 @@
+"""The signature (manual 4.1.3): the golden vector, headers, and the request target as received."""
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from faceapi import signing
+
+SECRET = "0123456789abcdef0123456789abcdef"
+BODY = b'{"data": ["https://example.org/example.png"]}'
+GOLDEN = "4ce71311d8e2adf7a550633f70aece92c3e8003f2b4a0a5665506ed79d49cca0"
+
+
+def test_golden_vector() -> None:
+    headers = signing.sign(
+        "0123456789abcdef", SECRET, "POST", "/api/v1/face_detect.json", "", 1544518784923, BODY
+    )
+    assert headers == {
+        "Authorization": f"CTYUN 0123456789abcdef:{GOLDEN}",
+        "X-CTYUN-DT": "1544518784923",
+    }
+
+
+def test_an_empty_query_keeps_its_newline_and_nothing_ends_the_string() -> None:
+    assert signing.canonical("POST", "/v1/x.json", "", "1", "ab") == b"POST\n/v1/x.json\n\n1\nab"
+    assert signing.canonical("POST", "/v1/x.json", "b=2&a=%201", "1", "ab").split(b"\n")[2] == b"b=2&a=%201"
+
+
+def test_every_part_is_signed() -> None:
+    sha1 = hashlib.sha1(BODY).hexdigest()
+    parts = ["POST", "/api/v1/face_detect.json", "", "1544518784923", sha1]
+    assert signing.matches(SECRET, signing.canonical(*parts), GOLDEN)
+    assert signing.matches(SECRET, signing.canonical(*parts), GOLDEN.upper())
+    for index in range(len(parts)):
+        changed = [*parts]
+        changed[index] += "0"
+        assert not signing.matches(SECRET, signing.canonical(*changed), GOLDEN)
+    assert not signing.matches(SECRET[::-1], signing.canonical(*parts), GOLDEN)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "CTYUN",
+        "Bearer abc",
+        f"ctyun 0123456789abcdef:{GOLDEN}",
+        f"CTYUN :{GOLDEN}",
+        f"CTYUN 0123456789abcdef:{GOLDEN[:-1]}",
+        f"CTYUN 0123456789abcdef:{GOLDEN}0",
+        f"CTYUN 0123456789abcdef {GOLDEN}",
+        f"CTYUN 0123456789abcdef:{'g' * 64}",
+        f"CTYUN 01234567\u0661:{GOLDEN}",
+    ],
+)
+def test_malformed_authorization(header: str) -> None:
+    assert signing.parse_authorization(header) is None
+
+
+def test_authorization() -> None:
+    assert signing.parse_authorization(f"CTYUN 0123456789abcdef:{GOLDEN}") == signing.Authorization(
+        "0123456789abcdef", GOLDEN
+    )
+
+
+@pytest.mark.parametrize("header", ["", "-1", "1.5", "1e3", " 1", "1 ", "0x1", "\u0661", "1" * 17])
+def test_malformed_timestamp(header: str) -> None:
+    assert signing.parse_timestamp(header) is None
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("/v1/a.json", ("/v1/a.json", "")),
+        ("/v1/a.json?", ("/v1/a.json", "")),
+        ("/v1/a%2Ejson?b=%20&a=1+2", ("/v1/a%2Ejson", "b=%20&a=1+2")),
+        ("/v1/a.json?x=1?y=2", ("/v1/a.json", "x=1?y=2")),
+        ("http://host:80/v1/a.json?q", ("/v1/a.json", "q")),
+        ("https://host?q=/x", ("", "q=/x")),
+    ],
+)
+def test_target_as_received(target: str, expected: tuple[str, str]) -> None:
+    assert signing.split_target(target) == expected
+
+
+@given(st.text(alphabet=st.characters(min_codepoint=0x21, max_codepoint=0x7E)), st.binary(max_size=64))
+def test_what_sign_makes_matches(query: str, body: bytes) -> None:
+    headers = signing.sign("a" * 16, SECRET, "POST", "/v1/x.json", query, 7, body)
+    given_signature = signing.parse_authorization(headers["Authorization"])
+    assert given_signature is not None
+    to_sign = signing.canonical("POST", "/v1/x.json", query, "7", hashlib.sha1(body).hexdigest())
+    assert signing.matches(SECRET, to_sign, given_signature.signature)
