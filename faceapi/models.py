@@ -1,0 +1,105 @@
+"""One row for each call of an App, and the hourly roll-up that the reports read.
+
+A Call never holds an image, the address of an image or a result: ids, times, counts, code and the caller's
+address. Refusals that no App can be charged with (no or unknown AppKey) are no calls of an App and are only
+logged and counted.
+"""
+
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import BrinIndex
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from billing.models import Api
+from faceapi.histogram import SLOTS
+
+
+class Call(models.Model):
+    """One request of one App, written when it ends. `id` is the request id and the debit's call id."""
+
+    id = models.UUIDField(_("请求 ID"), primary_key=True, editable=False)
+    app = models.ForeignKey("accounts.App", models.PROTECT, related_name="calls", verbose_name=_("应用"))
+    app_key = models.ForeignKey("accounts.AppKey", models.PROTECT, related_name="+", verbose_name="AppKey")
+    region = models.ForeignKey("accounts.Region", models.PROTECT, related_name="+", verbose_name=_("地域"))
+    api = models.CharField(_("API 类型"), max_length=16, choices=Api)
+    at = models.DateTimeField(_("时间"), help_text=_("请求到达的时刻"))
+    code = models.PositiveSmallIntegerField(_("返回码"))
+    http_status = models.PositiveSmallIntegerField(_("HTTP 状态码"))
+    images = models.PositiveSmallIntegerField(_("图片数"), default=0)
+    units = models.PositiveSmallIntegerField(_("计费量"), default=0)
+    body_bytes = models.PositiveBigIntegerField(_("请求体字节数"), default=0)
+    latency_ms = models.PositiveIntegerField(_("耗时(毫秒)"), default=0)
+    queue_ms = models.PositiveIntegerField(_("排队(毫秒)"), default=0)
+    infer_ms = models.PositiveIntegerField(_("推理(毫秒)"), default=0)
+    address = models.GenericIPAddressField(_("来源地址"), null=True)
+    fault_index = models.PositiveSmallIntegerField(_("出错图片序号"), null=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = _("调用记录")
+        indexes = [
+            models.Index(fields=["app", "-at"], name="call_app_at"),
+            BrinIndex(fields=["at"], name="call_at_brin"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(code=0) | Q(units=0), name="call_failed_costs_nothing"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class UsageHour(models.Model):
+    """What one App did with one API in one hour, by code: written in the same transaction as each Call.
+
+    Histograms count by the fixed slots of faceapi.histogram: percentiles of any span are a sum away.
+    """
+
+    app = models.ForeignKey("accounts.App", models.PROTECT, related_name="usage", verbose_name=_("应用"))
+    region = models.ForeignKey("accounts.Region", models.PROTECT, related_name="+", verbose_name=_("地域"))
+    api = models.CharField(_("API 类型"), max_length=16, choices=Api)
+    hour = models.DateTimeField(_("小时"))
+    code = models.PositiveSmallIntegerField(_("返回码"))
+    calls = models.PositiveBigIntegerField(_("调用次数"), default=0)
+    images = models.PositiveBigIntegerField(_("图片数"), default=0)
+    units = models.PositiveBigIntegerField(_("计费量"), default=0)
+    latency_sum_ms = models.PositiveBigIntegerField(_("总耗时(毫秒)"), default=0)
+    queue_sum_ms = models.PositiveBigIntegerField(_("总排队(毫秒)"), default=0)
+    infer_sum_ms = models.PositiveBigIntegerField(_("总推理(毫秒)"), default=0)
+    latency_histogram = ArrayField(models.IntegerField(), size=SLOTS)
+    queue_histogram = ArrayField(models.IntegerField(), size=SLOTS)
+    infer_histogram = ArrayField(models.IntegerField(), size=SLOTS)
+
+    class Meta:
+        verbose_name = verbose_name_plural = _("每小时用量")
+        indexes = [models.Index(fields=["hour"], name="usage_hour")]
+        constraints = [
+            models.UniqueConstraint(fields=["app", "api", "hour", "code", "region"], name="usage_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.app_id} {self.api} {self.hour:%Y-%m-%d %H} {self.code}"
+
+
+class IdempotencyKey(models.Model):
+    """A client's Idempotency-Key and what it was first used for: the body's SHA-1, neither body nor answer.
+
+    `call_id` is the call that holds the key; `charged_at` is set in the transaction that settles it. A failed
+    call removes its row, so that a retry is a first attempt again.
+    """
+
+    app = models.ForeignKey("accounts.App", models.CASCADE, related_name="+")
+    key_sha256 = models.CharField(max_length=64)
+    api = models.CharField(max_length=16, choices=Api)
+    body_sha1 = models.CharField(max_length=40)
+    call_id = models.UUIDField()
+    created_at = models.DateTimeField(db_index=True)
+    lease_until = models.DateTimeField(help_text="while unsettled, nobody else may take the key before this")
+    charged_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = _("幂等键")
+        constraints = [models.UniqueConstraint(fields=["app", "key_sha256"], name="idempotency_key_once")]
+
+    def __str__(self) -> str:
+        return str(self.call_id)
