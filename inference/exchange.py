@@ -1,0 +1,160 @@
+"""How pictures and answers cross Valkey between the web and the workers (docs/decisions: replies and re-dispatch).
+
+A request is cut into chunks of a few pictures. Each picture lies under a key of its own with an expiry; the Celery
+task names only ids. The worker claims the chunk, takes the pictures, pushes one reply to the request's list and
+removes the pictures, so a task that is delivered twice, or after the request gave up, finds nothing and does nothing.
+
+    inference:image:<chunk>:<i>   bytes of picture i                      written by the web
+    inference:claim:<chunk>       id of the worker that has it            written by the worker
+    inference:reply:<request>     list of replies, one a chunk            written by the worker
+    inference:workers             zset: "<id> <slots>" by last heartbeat  written by the worker once it is warm
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import redis
+
+WORKERS_KEY = "inference:workers"
+QUEUE = "inference"
+HEARTBEAT_S = 1.0
+DEAD_AFTER_S = 5.0
+
+Picture = bytes | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Pictures `first` … `first + count - 1` of a request."""
+
+    request_id: str
+    id: str
+    first: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Picture `position` of the chunk (counted from its first) could not be served: a code and a line for the log."""
+
+    position: int
+    code: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A worker's answer: a plain dict for each picture up to the first failure, if there is one."""
+
+    chunk_id: str
+    results: list[dict[str, Any]]
+    failure: Failure | None
+    queue_ms: float
+    infer_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A warm worker: how many pictures it works on at once, and the time of its last heartbeat (Unix seconds)."""
+
+    id: str
+    slots: int
+    seen_at_s: float
+
+
+def _images(chunk_id: str, count: int) -> list[str]:
+    return [f"inference:image:{chunk_id}:{i}" for i in range(count)]
+
+
+def _claim(chunk_id: str) -> str:
+    return f"inference:claim:{chunk_id}"
+
+
+def _replies(request_id: str) -> str:
+    return f"inference:reply:{request_id}"
+
+
+# --- the web's side --------------------------------------------------------------
+
+
+def put(valkey: redis.Redis, chunk: Chunk, pictures: Sequence[Picture], *, ttl_s: int) -> None:
+    """Lay the chunk's pictures down for `ttl_s` seconds."""
+    pipe = valkey.pipeline(transaction=False)
+    for key, picture in zip(_images(chunk.id, chunk.count), pictures, strict=True):
+        pipe.set(key, picture, ex=ttl_s)
+    pipe.execute()
+
+
+def wait(valkey: redis.Redis, request_id: str, *, timeout_s: float) -> Reply | None:
+    """The next reply to the request, or None after `timeout_s`."""
+    popped = valkey.blpop([_replies(request_id)], timeout=timeout_s)
+    if popped is None:
+        return None
+    plain = json.loads(popped[1])
+    failure = plain.pop("failure")
+    return Reply(failure=Failure(**failure) if failure else None, **plain)
+
+
+def claimed_by(valkey: redis.Redis, chunk_ids: Sequence[str]) -> list[str | None]:
+    """For each chunk the worker that took it, or None where none has."""
+    return [
+        claim.decode() if claim else None
+        for claim in valkey.mget([_claim(chunk_id) for chunk_id in chunk_ids])
+    ]
+
+
+def remove(valkey: redis.Redis, request_id: str, chunks: Sequence[Chunk]) -> None:
+    """Leave nothing of the request behind; a task still queued becomes one that does nothing."""
+    keys = [_replies(request_id)]
+    for chunk in chunks:
+        keys += [*_images(chunk.id, chunk.count), _claim(chunk.id)]
+    valkey.unlink(*keys)
+
+
+def workers(valkey: redis.Redis, *, now_s: float) -> list[Worker]:
+    """The workers that are warm and alive."""
+    alive = valkey.zrangebyscore(WORKERS_KEY, now_s - DEAD_AFTER_S, "+inf", withscores=True)
+    found = []
+    for member, seen_at_s in alive:
+        worker_id, _, slots = member.decode().rpartition(" ")
+        found.append(Worker(worker_id, int(slots), float(seen_at_s)))
+    return found
+
+
+# --- the worker's side -----------------------------------------------------------
+
+
+def take(valkey: redis.Redis, chunk_id: str, count: int, *, worker_id: str, ttl_s: int) -> list[bytes] | None:
+    """Claim the chunk and fetch its pictures; None where they are gone (answered already, given up or expired)."""
+    pipe = valkey.pipeline(transaction=False)
+    pipe.mget(_images(chunk_id, count))
+    pipe.set(_claim(chunk_id), worker_id, ex=ttl_s)
+    pictures, _ = pipe.execute()
+    if any(picture is None for picture in pictures):
+        valkey.unlink(_claim(chunk_id))
+        return None
+    return list(pictures)
+
+
+def answer(valkey: redis.Redis, request_id: str, reply: Reply, *, count: int, ttl_s: int) -> None:
+    """Push the reply and remove the chunk's pictures."""
+    pipe = valkey.pipeline(transaction=False)
+    pipe.rpush(_replies(request_id), json.dumps(asdict(reply)))
+    pipe.expire(_replies(request_id), ttl_s)
+    pipe.unlink(*_images(reply.chunk_id, count), _claim(reply.chunk_id))
+    pipe.execute()
+
+
+def beat(valkey: redis.Redis, worker: Worker) -> None:
+    """Say that the worker is warm and alive, and forget those that no longer are."""
+    pipe = valkey.pipeline(transaction=False)
+    pipe.zadd(WORKERS_KEY, {f"{worker.id} {worker.slots}": worker.seen_at_s})
+    pipe.zremrangebyscore(WORKERS_KEY, "-inf", worker.seen_at_s - 60)
+    pipe.execute()
+
+
+def leave(valkey: redis.Redis, worker: Worker) -> None:
+    """The worker stops taking work."""
+    valkey.zrem(WORKERS_KEY, f"{worker.id} {worker.slots}")
