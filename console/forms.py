@@ -1,0 +1,186 @@
+"""Every form of the console. The rules live in accounts and billing; here they get their words."""
+
+from typing import Any
+
+from accounts import names
+from accounts.errors import RuleError
+from accounts.models import User
+from django import forms
+from django.contrib.auth.forms import (
+    AuthenticationForm,
+    PasswordChangeForm,
+    PasswordResetForm,
+    SetPasswordForm,
+    UserCreationForm,
+)
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.http import HttpRequest
+from django.utils.functional import Promise
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext_lazy as _
+
+# The manual's own sentences (3.1.2), shown as hint and as error.
+NAME_RULE = _("应用名称长度 1-16 个字符或汉字，不能有 ~!@#¥%^&* 特殊字符")
+DESCRIPTION_RULE = _("应用描述长度 1-28 个字符或汉字，不能有 ~!@#¥%^&* 特殊字符")
+RULES: dict[str, Promise | str] = {"name": NAME_RULE, "description": DESCRIPTION_RULE}
+
+
+def safe_next(request: HttpRequest) -> str:
+    """Where to go after logging in: an address of ours, or empty."""
+    target = request.POST.get("next", request.GET.get("next", ""))
+    ours = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
+    return target if ours else ""
+
+
+class RuledText(forms.CharField):
+    """A text that a rule of accounts.names checks; the browser gets the same pattern, the errors the same words."""
+
+    def __init__(self, *, field: str, limit: int, pattern: str, **kwargs: Any) -> None:
+        widget = forms.TextInput(
+            attrs={
+                "data-name-rule": limit,
+                "data-name-pattern": pattern,
+                "data-name-message": RULES[field],
+                "autocomplete": "off",
+            }
+        )
+        messages = {"required": RULES[field], "null_characters_not_allowed": RULES[field]}
+        super().__init__(widget=widget, help_text=RULES[field], error_messages=messages, **kwargs)
+        self.rule = names.check_app_name if field == "name" else names.check_app_description
+        self.message = RULES[field]
+
+    def clean(self, value: Any) -> str:
+        text = str(super().clean(value))
+        try:
+            return self.rule(text)
+        except RuleError as error:
+            raise ValidationError(self.message, code=error.code) from error
+
+
+def name_field(**kwargs: Any) -> RuledText:
+    return RuledText(
+        field="name", limit=names.NAME_LENGTH, pattern=names.NAME_PATTERN, label=_("应用名称"), **kwargs
+    )
+
+
+def description_field(**kwargs: Any) -> RuledText:
+    return RuledText(
+        field="description",
+        limit=names.DESCRIPTION_LENGTH,
+        pattern=names.DESCRIPTION_PATTERN,
+        label=_("应用描述"),
+        **kwargs,
+    )
+
+
+class AppForm(forms.Form):
+    """Rename an App."""
+
+    name = name_field()
+    description = description_field()
+
+
+# --- Customers -------------------------------------------------------------------------
+
+
+def email_taken(email: str, but: User | None = None) -> bool:
+    """Whether another account has this address, whatever its case."""
+    others = User.objects.filter(email__iexact=email)
+    return (others.exclude(pk=but.pk) if but else others).exists()
+
+
+class RegisterForm(UserCreationForm[User]):
+    field_order = ["username", "email", "password1", "password2", "company"]
+
+    class Meta:
+        model = User
+        fields = ["username", "email", "company"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        username = self.fields["username"]
+        username.label, username.help_text = _("用户名"), _("3-30 个字母、数字、下划线、点或短横线，用于登录。")
+        username.validators = [RegexValidator(r"^[\w.-]{3,30}\Z", _("用户名为 3-30 个字母、数字、下划线、点或短横线。"))]
+        username.widget.attrs |= {"autocomplete": "username", "maxlength": 30}
+        self.fields["email"].help_text = _("用于找回密码，也可以用来登录。")
+        self.fields["email"].widget.attrs["autocomplete"] = "email"
+        self.fields["company"].label = _("公司（选填）")
+        self.fields["company"].widget.attrs["autocomplete"] = "organization"
+        self.fields["password1"].label = _("密码")
+        self.fields["password1"].help_text = _("至少 8 个字符，不能全是数字，不能是常见密码，不能与用户名或邮箱太相似。")
+        self.fields["password2"].label = _("确认密码")
+        self.fields["password2"].help_text = ""
+
+    def clean_email(self) -> str:
+        email = str(self.cleaned_data["email"])
+        if email_taken(email):
+            raise ValidationError(_("该邮箱已注册，请直接登录或找回密码。"), code="taken")
+        return email
+
+
+class LoginForm(AuthenticationForm):
+    error_messages = {
+        "invalid_login": _("用户名或密码不正确，请重新输入。密码区分大小写。"),
+        "inactive": _("该账号已停用，请联系管理员。"),
+    }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["username"].label = _("用户名或邮箱")
+        self.fields["password"].label = _("密码")
+
+    def clean_username(self) -> str:
+        name = str(self.cleaned_data["username"])
+        if "@" in name and (user := User.objects.filter(email__iexact=name).first()):
+            return user.username
+        return name
+
+
+class ChangePasswordForm(PasswordChangeForm[User]):
+    error_messages = {**PasswordChangeForm.error_messages, "password_incorrect": _("当前密码不正确，请重新输入。")}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["old_password"].label = _("当前密码")
+        label_new_passwords(self)
+
+
+class NewPasswordForm(SetPasswordForm[User]):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        label_new_passwords(self)
+
+
+def label_new_passwords(form: forms.Form) -> None:
+    form.fields["new_password1"].label = _("新密码")
+    form.fields["new_password1"].help_text = _(
+        "至少 8 个字符，不能全是数字，不能是常见密码，不能与用户名或邮箱太相似。"
+    )
+    form.fields["new_password2"].label = _("确认新密码")
+    form.fields["new_password2"].help_text = ""
+
+
+class ResetPasswordForm(PasswordResetForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["email"].label = _("注册邮箱")
+
+
+class SettingsForm(forms.ModelForm[User]):
+    class Meta:
+        model = User
+        fields = ["email", "company", "phone", "language"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["email"].help_text = _("用于找回密码，也可以用来登录。")
+        self.fields["email"].widget.attrs["autocomplete"] = "email"
+        self.fields["company"].widget.attrs["autocomplete"] = "organization"
+        self.fields["phone"].widget.attrs |= {"autocomplete": "tel", "type": "tel"}
+
+    def clean_email(self) -> str:
+        email = str(self.cleaned_data["email"])
+        if email_taken(email, but=self.instance):
+            raise ValidationError(_("该邮箱已被其他账号使用。"), code="taken")
+        return email

@@ -1,0 +1,91 @@
+"""What every page's frame shows: the regions and the chosen one, the theme, unread notices."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, cast
+
+from accounts.models import App, Region, User
+from billing import notices
+from django.contrib.auth.decorators import login_required
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils import translation
+from django.utils.functional import SimpleLazyObject
+
+REGION_COOKIE = "region"
+THEME_COOKIE = "theme"
+THEMES = ("light", "dark")
+P = ParamSpec("P")
+
+
+class CustomerRequest(HttpRequest):
+    """A request that `@customer` has let through: its user is logged in."""
+
+    user: User
+
+
+def customer(
+    view: Callable[Concatenate[CustomerRequest, P], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    """For pages of a logged-in customer; others are sent to the login page and back."""
+
+    @wraps(view)
+    def seen(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        return view(cast(CustomerRequest, request), *args, **kwargs)
+
+    return cast(Callable[Concatenate[HttpRequest, P], HttpResponse], login_required(seen))
+
+
+def own_app(request: CustomerRequest, app_id: str) -> App:
+    """The customer's App of that id; another customer's is 404, as if it did not exist."""
+    return get_object_or_404(own_apps(request), app_id=app_id)
+
+
+def own_apps(request: CustomerRequest) -> QuerySet[App]:
+    """The customer's Apps, newest first."""
+    return request.user.apps.select_related("region")
+
+
+@dataclass(frozen=True)
+class RegionChoice:
+    """A region in the reader's language."""
+
+    pk: int
+    code: str
+    label: str
+
+
+def region_label(region: Region) -> str:
+    """上海6 in Chinese, its English name in English."""
+    return region.name_en if translation.get_language() == "en" and region.name_en else region.name
+
+
+def regions(request: HttpRequest) -> list[RegionChoice]:
+    """The open regions in their order; read once a request."""
+    if not hasattr(request, "_regions"):
+        rows = [
+            RegionChoice(one.pk, one.code, region_label(one)) for one in Region.objects.filter(is_active=True)
+        ]
+        request._regions = rows  # type: ignore[attr-defined]  # a note of this request only
+    return cast(list[RegionChoice], request._regions)  # type: ignore[attr-defined]
+
+
+def current_region(request: HttpRequest) -> RegionChoice | None:
+    """The region chosen at the top right, or the first one; None while the catalogue has none."""
+    choices = regions(request)
+    code = request.COOKIES.get(REGION_COOKIE)
+    return next((one for one in choices if one.code == code), choices[0] if choices else None)
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    """Context processor; each value is computed only by a page that shows it."""
+    theme = request.COOKIES.get(THEME_COOKIE)
+    context: dict[str, Any] = {"theme": theme if theme in THEMES else ""}
+    user = getattr(request, "user", None)
+    if user is not None and user.is_authenticated:
+        context["regions"] = SimpleLazyObject(lambda: regions(request))
+        context["region"] = SimpleLazyObject(lambda: current_region(request))
+        context["unread"] = SimpleLazyObject(lambda: notices.unread_count(user))
+    return context

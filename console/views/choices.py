@@ -1,0 +1,46 @@
+"""The three switches of the top bar: language, theme, region. Each is a small POST that leads back."""
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import resolve_url
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+
+from console.language import keep, remember, supported
+from console.shell import REGION_COOKIE, THEME_COOKIE, THEMES, CustomerRequest, customer, regions
+
+
+def back(request: HttpRequest) -> HttpResponseRedirect:
+    """To the page that the switch stood on; to the product page if that address is not ours."""
+    target = request.POST.get("next", "")
+    ours = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
+    return HttpResponseRedirect(target if ours else resolve_url("product"))
+
+
+@require_POST
+def language(request: HttpRequest) -> HttpResponse:
+    response = back(request)
+    if choice := supported(request.POST.get("language")):
+        remember(response, choice)
+        if request.user.is_authenticated:
+            request.user.language = choice
+            request.user.save(update_fields=["language"])
+    return response
+
+
+@require_POST
+def theme(request: HttpRequest) -> HttpResponse:
+    response = back(request)
+    if (choice := request.POST.get("theme", "")) in THEMES:
+        keep(response, THEME_COOKIE, choice)
+    return response
+
+
+@require_POST
+@customer
+def region(request: CustomerRequest) -> HttpResponse:
+    response = back(request)
+    if (choice := request.POST.get("region", "")) in {one.code for one in regions(request)}:
+        keep(response, REGION_COOKIE, choice)
+    return response
+
+

@@ -1,0 +1,83 @@
+"""Register, log in and out, passwords, account settings. Throttling of logins is django-axes' work."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth import login, views
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse_lazy
+from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_post_parameters
+
+from console import forms
+from console.language import remember
+from console.shell import CustomerRequest, customer
+
+
+@sensitive_post_parameters()
+def register(request: HttpRequest) -> HttpResponse:
+    if request.user.is_authenticated:
+        return redirect("console")
+    form = forms.RegisterForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        user = form.save(commit=False)
+        user.language = request.LANGUAGE_CODE
+        user.save()
+        login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+        messages.success(request, _("注册成功，欢迎使用。下一步：开通人脸识别，公测期间免费。"))
+        return redirect(forms.safe_next(request) or "console")
+    return render(request, "accounts/register.html", {"form": form, "next": forms.safe_next(request)})
+
+
+class LoginView(views.LoginView):
+    template_name = "accounts/login.html"
+    authentication_form = forms.LoginForm
+    redirect_authenticated_user = True
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        response = super().form_valid(form)
+        remember(response, form.get_user().language)
+        return response
+
+
+class PasswordChangeView(views.PasswordChangeView):
+    template_name = "accounts/password_change.html"
+    form_class = forms.ChangePasswordForm
+    success_url = reverse_lazy("settings")
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        messages.success(self.request, _("密码已修改。"))
+        return super().form_valid(form)
+
+
+class PasswordResetView(views.PasswordResetView):
+    template_name = "accounts/password_reset.html"
+    form_class = forms.ResetPasswordForm
+    email_template_name = "mail/password_reset.txt"
+    subject_template_name = "mail/password_reset_subject.txt"
+    success_url = reverse_lazy("password_reset_sent")
+
+
+class PasswordResetConfirmView(views.PasswordResetConfirmView):
+    template_name = "accounts/password_reset_confirm.html"
+    form_class = forms.NewPasswordForm
+    success_url = reverse_lazy("login")
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        messages.success(self.request, _("密码已重设，请用新密码登录。"))
+        return super().form_valid(form)
+
+
+@customer
+def settings(request: CustomerRequest) -> HttpResponse:
+    form = forms.SettingsForm(request.POST or None, instance=request.user)
+    if request.method == "POST":
+        if form.is_valid():
+            form.save()
+            messages.success(request, _("账号设置已保存。"))
+            response = redirect("settings")
+            remember(response, request.user.language)
+            return response
+        request.user.refresh_from_db()
+    return render(request, "console/settings.html", {"form": form, "nav": "settings"})

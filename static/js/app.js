@@ -1,0 +1,123 @@
+/* Small comforts for pages that work without them: menus that close, copy buttons, live counters,
+   a question before a destructive act, and one sending per form. No library, no inline code. */
+(() => {
+  "use strict";
+
+  // Menus (<details class="menu">): one open at a time, closed by Escape or a click elsewhere.
+  const menus = () => document.querySelectorAll("details.menu[open]");
+  document.addEventListener("click", (event) => {
+    menus().forEach((menu) => { if (!menu.contains(event.target)) menu.open = false; });
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    menus().forEach((menu) => { menu.open = false; menu.querySelector("summary").focus(); });
+  });
+
+  // Copy: the text of the block beside the button, or of the element named by data-copy.
+  const showCopyButtons = (root) => root.querySelectorAll("[data-copy]").forEach((button) => { button.hidden = false; });
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    const source = button.dataset.copy ? document.getElementById(button.dataset.copy) : button.parentElement.querySelector("code");
+    const text = source.textContent;
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      const range = document.createRange();
+      range.selectNodeContents(source);
+      getSelection().removeAllRanges();
+      getSelection().addRange(range);
+      document.execCommand("copy");
+    }
+    const label = button.textContent;
+    button.textContent = document.documentElement.lang === "en" ? "Copied" : "已复制";
+    setTimeout(() => { button.textContent = label; }, 1500);
+  });
+
+  // data-confirm="what will happen": asked before the form goes out; without JavaScript the server's own page asks.
+  const dialog = () => document.getElementById("confirm");
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    const question = event.submitter?.dataset.confirm ?? form.dataset.confirm;
+    if (question && !form.dataset.confirmed) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      const box = dialog();
+      document.getElementById("confirm-text").textContent = question;
+      box.querySelector("[data-confirm-yes]").textContent = event.submitter?.textContent.trim() || "OK";
+      box.returnValue = "";
+      box.onclose = () => {
+        if (box.returnValue !== "yes") return;
+        form.dataset.confirmed = "1";
+        form.requestSubmit(event.submitter);
+      };
+      box.showModal();
+      return;
+    }
+    // One sending per form: the second click of a double click goes nowhere. The server's token holds the rule itself.
+    if (form.method === "post" && !form.hasAttribute("hx-post")) {
+      if (form.classList.contains("is-sending")) { event.preventDefault(); return; }
+      form.classList.add("is-sending");
+      form.setAttribute("aria-busy", "true");
+    }
+  });
+  addEventListener("pageshow", () => document.querySelectorAll(".is-sending").forEach((form) => {
+    form.classList.remove("is-sending");
+    form.removeAttribute("aria-busy");
+    delete form.dataset.confirmed;
+  }));
+
+  // data-name-rule="16": the manual's rule for names while typing; characters are code points, as the server counts them.
+  const forbidden = /[~!@#¥¥%^&*]/u;
+  const control = /[\p{Cc}\p{Zl}\p{Zp}]/u;
+  const checkName = (input) => {
+    const text = input.value.trim();
+    const length = Array.from(text).length;
+    const counter = document.getElementById(input.id + "_counter");
+    if (counter) counter.textContent = `${length}/${input.dataset.nameRule}`;
+    const broken = forbidden.test(text) || control.test(text) || length > Number(input.dataset.nameRule) || (length === 0 && input.dataset.touched);
+    input.setCustomValidity(broken ? input.dataset.nameMessage : "");
+    const box = document.getElementById(input.id + "_live");
+    if (box) box.hidden = !broken;
+    if (broken) input.setAttribute("aria-invalid", "true"); else input.removeAttribute("aria-invalid");
+  };
+  document.addEventListener("input", (event) => {
+    if (!event.target.dataset.nameRule) return;
+    event.target.dataset.touched = "1";
+    const served = document.getElementById(event.target.id + "_error");
+    if (served) served.remove();
+    checkName(event.target);
+  });
+
+  // The theme button knows what the system prefers when the reader has chosen nothing yet.
+  const theme = document.querySelector("[data-theme-switch]");
+  if (theme && !document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches) theme.value = "light";
+
+  // data-shows="name=value": a part of a form that matters for one choice only.
+  const showParts = () => document.querySelectorAll("[data-shows]").forEach((part) => {
+    const [name, values] = part.dataset.shows.split("=");
+    const field = part.closest("form").elements[name];
+    const match = values.split("|").includes(field?.value ?? "");
+    part.hidden = !match;
+    part.querySelectorAll("input, select, textarea").forEach((one) => { one.disabled = !match; });
+  });
+  document.addEventListener("change", showParts);
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-step]");
+    if (!button) return;
+    const input = document.getElementById(button.dataset.for);
+    if (button.dataset.step > 0) input.stepUp(); else input.stepDown();
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+
+  const start = () => {
+    showCopyButtons(document);
+    document.querySelectorAll("[data-needs-js]").forEach((one) => { one.hidden = false; });
+    document.querySelectorAll("[data-name-rule]").forEach((input) => { if (!input.value) return; checkName(input); });
+    document.querySelectorAll("[data-submit-on-change]").forEach((one) => one.addEventListener("change", () => one.form.requestSubmit()));
+    showParts();
+  };
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start); else start();
+  document.addEventListener("htmx:afterSwap", (event) => showCopyButtons(event.target));
+})();

@@ -1,0 +1,66 @@
+/* Draws every <canvas data-chart="id"> from the JSON in <script type="application/json" id="id">:
+   {labels: [..], unit: "次", series: [{label, values, colour: 1-5}], kind: "line" | "bar", stacked: bool}
+   Colours are the stylesheet's tokens, drawn anew when the theme changes. Needs Chart.js. */
+(() => {
+  "use strict";
+  const charts = [];
+  const probe = document.createElement("span");
+  probe.hidden = true;
+  const token = (name) => {
+    probe.style.color = `var(${name})`;
+    return getComputedStyle(probe).color;
+  };
+  const fade = (colour, alpha) => {
+    const parts = colour.match(/[\d.]+/g);
+    return parts ? `rgba(${parts[0]}, ${parts[1]}, ${parts[2]}, ${alpha})` : colour;
+  };
+
+  const draw = (canvas) => {
+    const data = JSON.parse(document.getElementById(canvas.dataset.chart).textContent);
+    const kind = data.kind || "line";
+    const text = token("--text-2");
+    const number = new Intl.NumberFormat(document.documentElement.lang);
+    const chart = new Chart(canvas, {
+      type: kind,
+      data: {
+        labels: data.labels,
+        datasets: data.series.map((series) => {
+          const colour = token(`--chart-${series.colour}`);
+          return {
+            label: series.label, data: series.values, borderColor: colour, backgroundColor: kind === "bar" ? colour : fade(colour, 0.08),
+            fill: kind === "line" && data.series.length === 1, borderWidth: kind === "bar" ? 0 : 2, borderDash: series.dashed ? [5, 4] : [],
+            pointRadius: data.labels.length > 40 ? 0 : 2.5, pointHoverRadius: 5, pointBackgroundColor: colour, tension: 0.25, spanGaps: false,
+            cubicInterpolationMode: "monotone", maxBarThickness: 26,
+          };
+        }),
+      },
+      options: {
+        responsive: true, maintainAspectRatio: false, animation: false, interaction: { mode: "index", intersect: false },
+        font: { family: getComputedStyle(document.body).fontFamily },
+        plugins: {
+          legend: { display: data.series.length > 1, position: "top", align: "end", labels: { color: text, usePointStyle: true, pointStyle: "line", boxWidth: 22, font: { size: 12 } } },
+          tooltip: {
+            backgroundColor: token("--surface"), titleColor: token("--text"), bodyColor: token("--text"), borderColor: token("--line-strong"), borderWidth: 1,
+            padding: 10, usePointStyle: true, boxPadding: 4,
+            callbacks: { label: (item) => ` ${item.dataset.label}  ${number.format(item.parsed.y)}${data.unit ? " " + data.unit : ""}` },
+          },
+        },
+        scales: {
+          x: { stacked: Boolean(data.stacked), grid: { display: false }, border: { color: token("--line") }, ticks: { color: text, maxRotation: 0, autoSkip: true, autoSkipPadding: 18, font: { size: 11 } } },
+          y: { stacked: Boolean(data.stacked), beginAtZero: true, grid: { color: token("--chart-grid") }, border: { display: false }, ticks: { color: text, precision: 0, maxTicksLimit: 6, font: { size: 11 }, callback: (value) => number.format(value) },
+            title: { display: Boolean(data.unit), text: data.unit, color: text, font: { size: 11 } } },
+        },
+      },
+    });
+    charts.push(chart);
+  };
+
+  const drawAll = () => {
+    charts.splice(0).forEach((chart) => chart.destroy());
+    document.body.append(probe);
+    Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
+    document.querySelectorAll("canvas[data-chart]").forEach(draw);
+  };
+  drawAll();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+})();
