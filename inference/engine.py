@@ -1,0 +1,152 @@
+"""The three functions of the product on the bytes of one picture. Knows no Django.
+
+One Engine a process, its sessions shared by all threads; every call is independent of every other.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from inference import registry, tables
+from inference.attributes import AttributeEstimator
+from inference.decoding import Picture, Pixels, configure_opencv
+from inference.detector import Detections, YuNet, suppress
+from inference.embedder import Embedder
+from inference.quality import NO_FACE, Purpose, judge, measure
+from inference.results import AnalyseResult, Box, DetectResult, Face, Landmarks, Point, Quality, Template
+from inference.runtime import CPU, Session
+
+DETECT_SIDE_PX = 640
+WORK_SIDE_PX = 1280
+SCORE_THRESHOLD = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The faces of one picture, largest first, in the coordinates of `pixels`, which is 1/`reduction` of
+    it."""
+
+    pixels: Pixels
+    reduction: int
+    detections: Detections
+
+
+class Engine:
+    """Loads every model once. `detect`, `analyse` and `embed` may be called from any thread."""
+
+    def __init__(self, models_dir: Path, providers: Sequence[str] = CPU) -> None:
+        """Raises ModelError where a model file is missing or altered."""
+        configure_opencv()
+
+        def session(file: registry.ModelFile) -> Session:
+            return Session(models_dir, file, providers)
+
+        self._yunet = YuNet(session(registry.YUNET))
+        self._embedder = Embedder(session(registry.SFACE), session(registry.DLIB_RESNET))
+        self._attributes = AttributeEstimator(session(registry.AGE), session(registry.GENDER))
+        self._probability = tables.MonotoneMap.from_points(tables.load("face_probability")["points"])
+
+    def detect(self, data: bytes) -> DetectResult:
+        """Faces with landmarks and probability (manual 4.2.2 model 1). Raises ImageError."""
+        picture = Picture(data)
+        found = self._find(picture)
+        return DetectResult(self._faces(picture, found), self._quality(found, "detect"))
+
+    def analyse(self, data: bytes) -> AnalyseResult:
+        """Faces with age and gender (manual 4.2.2 model 2). Raises ImageError."""
+        picture = Picture(data)
+        found = self._find(picture)
+        points = list(found.detections.points.astype(np.float64))
+        attributes = self._attributes.estimate(found.pixels, points)
+        faces = [
+            replace(face, attributes=answer)
+            for face, answer in zip(self._faces(picture, found), attributes, strict=True)
+        ]
+        return AnalyseResult(tuple(faces), self._quality(found, "analyse"))
+
+    def embed(self, data: bytes) -> Template:
+        """The embeddings of the largest face (manual 4.2.2 model 3). Raises ImageError."""
+        found = self._find(Picture(data))
+        quality = self._quality(found, "compare")
+        if not len(found.detections):
+            return Template((), (), quality)
+        points = found.detections.points[0].astype(np.float64)
+        primary, secondary = self._embedder.embed(found.pixels, points)
+        return Template(primary, secondary, quality)
+
+    def warm_up(self) -> None:
+        """Run every model once, so that the first call is not the slow one."""
+        pixels = np.full((DETECT_SIDE_PX, DETECT_SIDE_PX, 3), 127, np.uint8)
+        self._yunet.find(pixels, SCORE_THRESHOLD)
+        points = np.array([[250, 250], [350, 250], [300, 300], [260, 360], [340, 360]], np.float64)
+        self._attributes.estimate(pixels, [points])
+        self._embedder.embed(pixels, points)
+
+    def _find(self, picture: Picture) -> _Found:
+        reduction = picture.reduction_for(WORK_SIDE_PX)
+        pixels = picture.level(reduction)
+        scale = DETECT_SIDE_PX / max(pixels.shape[:2])
+        view = pixels
+        if scale < 1:
+            size = (round(pixels.shape[1] * scale), round(pixels.shape[0] * scale))
+            view = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+        found = suppress(self._yunet.find(view, SCORE_THRESHOLD))
+        found = found.mapped(pixels.shape[1] / view.shape[1], pixels.shape[0] / view.shape[0])
+        sides = found.boxes[:, 2:] - found.boxes[:, :2]
+        return _Found(pixels, reduction, found.take(np.argsort(-sides.prod(axis=1), kind="stable")))
+
+    def _faces(self, picture: Picture, found: _Found) -> tuple[Face, ...]:
+        detections = found.detections.mapped(found.reduction, found.reduction)
+        return tuple(
+            _face(picture, box, points, self._probability(float(score)))
+            for box, points, score in zip(detections.boxes, detections.points, detections.scores, strict=True)
+        )
+
+    def _quality(self, found: _Found, purpose: Purpose) -> Quality:
+        """Judged on the largest face."""
+        if not len(found.detections):
+            return NO_FACE
+        height, width = found.pixels.shape[:2]
+        box, points = found.detections.boxes[0], found.detections.points[0].astype(np.float64)
+        clipped = np.clip(box, 0, [width, height, width, height])
+        areas = (found.detections.boxes[:, 2:] - found.detections.boxes[:, :2]).prod(axis=1)
+        measures = measure(
+            found.pixels,
+            points,
+            size_px=float(np.sqrt(areas[0])) * found.reduction,
+            inside=float((clipped[2:] - clipped[:2]).prod() / max(areas[0], 1e-6)),
+            dominance=1 - float(np.sqrt(areas[1] / areas[0])) if len(areas) > 1 else 1.0,
+        )
+        return judge(measures, purpose)
+
+
+def _face(picture: Picture, corners: np.ndarray, points: np.ndarray, probability: float) -> Face:
+    """Round to whole pixels inside the picture; landmarks inside the box."""
+    left = int(np.clip(round(float(corners[0])), 0, picture.width_px - 1))
+    top = int(np.clip(round(float(corners[1])), 0, picture.height_px - 1))
+    right = int(np.clip(round(float(corners[2])), left + 1, picture.width_px))
+    bottom = int(np.clip(round(float(corners[3])), top + 1, picture.height_px))
+    marks = (
+        Point(int(np.clip(round(float(x)), left, right - 1)), int(np.clip(round(float(y)), top, bottom - 1)))
+        for x, y in points
+    )
+    return Face(Box(left, top, right - left, bottom - top), Landmarks(*marks), round(probability, 3))
+
+
+_engines: dict[tuple[Path, tuple[str, ...]], Engine] = {}
+_engines_lock = threading.Lock()
+
+
+def engine(models_dir: Path, providers: Sequence[str] = CPU) -> Engine:
+    """The process's shared Engine, loaded on first use."""
+    key = (models_dir, tuple(providers))
+    with _engines_lock:
+        if key not in _engines:
+            _engines[key] = Engine(models_dir, providers)
+        return _engines[key]

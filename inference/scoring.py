@@ -1,0 +1,70 @@
+"""How alike two faces are, on the scale that face_compare publishes. Pure Python: the web process scores.
+
+`confidence` 60 / 70 / 80 mean that one pair of different people in 1 000 / 10 000 / 100 000 reaches it
+(calibration/confidence.json, fitted on impostor pairs; docs/decisions/0302-confidence.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import mul
+
+from inference import tables
+from inference.errors import IncompleteResultError
+from inference.results import Quality, Template
+
+SAME_FROM = 70.0
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """`confidence` 0..100 with three decimals; `same` where it reaches the threshold."""
+
+    confidence: float
+    same: bool
+
+
+def compare(first: Template, second: Template, *, same_from: float = SAME_FROM) -> Score:
+    """Score two templates (manual 4.2.2 model 3). Where one has no face: 0.0 and not the same."""
+    if not (first.has_face and second.has_face):
+        return Score(0.0, False)
+    confidence = round(float(_confidence_map()(similarity(first, second))), 3)
+    return Score(confidence, confidence >= same_from)
+
+
+def similarity(first: Template, second: Template) -> float:
+    """The fused similarity: a weighted sum of the two cosines, each as a z-score over pairs of strangers."""
+    parts = tables.load("confidence")["embeddings"]
+    return sum(
+        part["weight"] * (_cosine(a, b) - part["mean"]) / part["deviation"]
+        for part, a, b in (
+            (parts["primary"], first.primary, second.primary),
+            (parts["secondary"], first.secondary, second.secondary),
+        )
+    )
+
+
+def pair_quality(first: Quality, second: Quality) -> Quality:
+    """The quality of a pair: the worse score, and the reasons of both."""
+    reasons = dict.fromkeys(first.reasons + second.reasons)
+    return Quality(min(first.score, second.score), tuple(reasons))
+
+
+def table_version() -> str:
+    """The version of the published map."""
+    return str(tables.load("confidence")["version"])
+
+
+def _cosine(a: Sequence[float], b: Sequence[float]) -> float:
+    """Of unit vectors. Raises IncompleteResultError (5002) where they don't match."""
+    if len(a) != len(b):
+        raise IncompleteResultError(f"embeddings of {len(a)} and {len(b)} numbers")
+    return sum(map(mul, a, b))
+
+
+def _confidence_map() -> tables.MonotoneMap:
+    return _MAPS.setdefault("confidence", tables.MonotoneMap.from_points(tables.load("confidence")["points"]))
+
+
+_MAPS: dict[str, tables.MonotoneMap] = {}
