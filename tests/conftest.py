@@ -1,0 +1,101 @@
+"""What every test may ask for: real services, the models, a warm worker, the site, one real photograph.
+
+PostgreSQL and Valkey come from bin/test (or DATABASE_URL and REDIS_URL); nothing here replaces them.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from facecloud import celery_app
+from facecloud.local.process import Process
+from facecloud.local.site import web_process, worker_process
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The quick tests first: a broken rule is told before a browser has started."""
+    slow = {"browser", "race", "end_to_end"}
+    items.sort(key=lambda item: any(item.get_closest_marker(name) for name in slow))
+
+
+@pytest.fixture(scope="session")
+def models() -> Path:
+    """The folder of the real models, fetched and checked on the first run, shared by all runs."""
+    folder = Path(settings.MODELS_DIR)
+    command = [sys.executable, "-m", "inference.setup", "--models", str(folder)]
+    subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL, timeout=240)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def astronaut(models: Path) -> bytes:
+    """A PNG photograph of one person, 512x512: the sample of the demo call."""
+    return (models / "astronaut.png").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def product_environment(django_db_setup: None, models: Path) -> dict[str, str]:
+    """The environment in which a process of the product sees this run's test database and Valkey."""
+    database = settings.DATABASES["default"]
+    return {
+        **os.environ,
+        "DATABASE_URL": os.environ["DATABASE_URL"].rsplit("/", 1)[0] + f"/{database['NAME']}",
+        "MODELS_DIR": str(models),
+    }
+
+
+@pytest.fixture(scope="session")
+def worker(product_environment: dict[str, str]) -> Iterator[Process]:
+    """A Celery worker, warm: a real process. Tests that use it need `transactional_db`."""
+    process = worker_process(product_environment, logs=settings.VAR_DIR / "log")
+    process.start()
+    try:
+        wait_until(
+            lambda: bool(celery_app.control.ping(timeout=1)), timeout_s=60, what=f"a worker ({process.log})"
+        )
+        yield process
+    finally:
+        process.stop()
+
+
+@pytest.fixture(scope="session")
+def site(worker: Process, product_environment: dict[str, str]) -> Iterator[str]:
+    """The address of the real site: gunicorn before the worker. Tests need `transactional_db` too."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = web_process(product_environment, host="127.0.0.1", port=port, logs=settings.VAR_DIR / "log")
+    process.start()
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: answers(f"{url}/readyz"), timeout_s=60, what=f"{url}/readyz")
+        yield url
+    finally:
+        process.stop()
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as reply:
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        return False
+
+
+def wait_until(condition: Callable[[], bool], *, timeout_s: float, what: str) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {timeout_s:.0f} s: {what}")
+        time.sleep(0.05)
