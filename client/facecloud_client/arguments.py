@@ -1,0 +1,133 @@
+"""The command line of `facecloud`."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from facecloud_client.batches import BATCH_IMAGES, MAX_IMAGES, MAX_PAIRS
+from facecloud_client.words import say
+
+
+@dataclass
+class Arguments:
+    """What was asked for; every command has every field."""
+
+    command: str = ""
+    inputs: list[str] = field(default_factory=list)
+    url: str | None = None
+    app_key: str | None = None
+    json: bool = False
+    draw: Path | None = None
+    anchor: str | None = None
+    pairs: Path | None = None
+    batch: int = BATCH_IMAGES
+    jobs: int = 2
+
+
+def parse(argv: Sequence[str] | None) -> Arguments:
+    """Read the command line; a wrong one ends the program with status 2, as argparse does."""
+    parser = _parser()
+    asked = parser.parse_args(argv, namespace=Arguments())
+    if asked.command == "compare":
+        given = len(asked.inputs)
+        if asked.pairs and (given or asked.anchor):
+            parser.error(
+                say("--pairs 不能与图片或 --anchor 同用", "--pairs takes no pictures and no --anchor")
+            )
+        if asked.anchor and not given:
+            parser.error(say("--anchor 需要至少一张图片或一个文件夹", "--anchor needs a picture or a folder"))
+        if not asked.pairs and not asked.anchor and given != 2:
+            parser.error(
+                say("请给出两张图片,或使用 --anchor、--pairs", "give two pictures, --anchor or --pairs")
+            )
+    return asked
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="facecloud",
+        description=say("人脸识别:检测、属性、比对。", "Face recognition: detect, analyse, compare."),
+        epilog=say(
+            "地址与密钥取自 FACECLOUD_URL、FACECLOUD_APP_KEY、FACECLOUD_SECRET_KEY,其次是 var/demo.env。"
+            "退出码:0 成功,1 部分图片失败,2 用法或文件,3 鉴权,4 配额,5 服务或网络。",
+            "Address and keys come from FACECLOUD_URL, FACECLOUD_APP_KEY and FACECLOUD_SECRET_KEY, then from "
+            "var/demo.env. Exit status: 0 done, 1 some pictures failed, 2 usage or file, 3 authentication, "
+            "4 quota, 5 service or network.",
+        ),
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    pictures = say(
+        "图片文件、文件夹、http(s) 地址,或 -(标准输入)", "picture, folder, http(s) address, or - (stdin)"
+    )
+    for name, words in (
+        ("detect", say("人脸检测定位:位置、关键点、概率", "boxes, landmarks, probabilities")),
+        ("analyse", say("人脸属性识别:性别、年龄", "gender and age")),
+    ):
+        command = commands.add_parser(name, help=words, description=words)
+        command.add_argument("inputs", nargs="+", metavar="PICTURE", help=pictures)
+        command.add_argument(
+            "--draw",
+            type=Path,
+            metavar="OUT",
+            help=say(
+                "把框与关键点画到 OUT(一张图片:文件;多张:文件夹)",
+                "write the picture with boxes and landmarks to OUT (a folder for several)",
+            ),
+        )
+        _common(command, MAX_IMAGES, BATCH_IMAGES)
+    words = say("人脸比对:是否同一人", "whether two faces are one person")
+    compare = commands.add_parser("compare", help=words, description=words)
+    compare.add_argument("inputs", nargs="*", metavar="PICTURE", help=pictures)
+    compare.add_argument(
+        "--anchor",
+        metavar="PICTURE",
+        help=say("用这一张与其余每一张比对", "compare this one with each of the others"),
+    )
+    compare.add_argument(
+        "--pairs", type=Path, metavar="CSV", help=say("两列的 CSV 文件,每行一对", "a CSV file of two columns")
+    )
+    _common(compare, MAX_PAIRS, MAX_PAIRS)  # a request costs one unit, however many pairs
+    words = say("检查连接、时钟、签名与余量(不计费)", "check connection, clock, signature and quota (free)")
+    _connection(commands.add_parser("doctor", help=words, description=words))
+    return parser
+
+
+def _common(command: argparse.ArgumentParser, most: int, default: int) -> None:
+    _connection(command)
+    command.add_argument(
+        "--json", action="store_true", help=say("每张图片输出一行 JSON", "one line of JSON for each picture")
+    )
+    command.add_argument(
+        "--batch",
+        type=_Between(1, most),
+        metavar="N",
+        help=say(f"每个请求的项数,1-{most},默认 {default}", f"entries a request, 1-{most} ({default})"),
+    )
+    command.add_argument(
+        "--jobs",
+        type=_Between(1, 16),
+        metavar="N",
+        help=say("同时进行的请求数,默认 2", "requests at a time (2)"),
+    )
+    command.set_defaults(batch=default, jobs=2)
+
+
+def _connection(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--url", help=say("服务地址", "address of the service"))
+    command.add_argument("--app-key", metavar="KEY", help="AppKey")
+
+
+class _Between:
+    """An argparse type: a whole number within a range."""
+
+    def __init__(self, least: int, most: int) -> None:
+        self.least, self.most = least, most
+
+    def __call__(self, text: str) -> int:
+        if not text.isdigit() or not self.least <= int(text) <= self.most:
+            words = say(
+                f"应为 {self.least}-{self.most} 的整数", f"must be a whole number, {self.least}-{self.most}"
+            )
+            raise argparse.ArgumentTypeError(words)
+        return int(text)

@@ -1,0 +1,230 @@
+"""FaceClient: signed calls with retries, over any number of pictures."""
+
+import secrets
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from facecloud_client import config, signing
+from facecloud_client.batches import BATCH_IMAGES, MAX_IMAGES, MAX_PAIRS, split
+from facecloud_client.body import Body, Item
+from facecloud_client.errors import ApiError, ConfigError, FaceCloudError, TransportError, error_class
+from facecloud_client.results import CompareResult, FaceResult, compare_result, face_result
+from facecloud_client.retry import RETRIED_CODES, RETRIED_STATUSES, retry_after_s, wait_s
+from facecloud_client.sources import Picture, is_url, source
+from facecloud_client.words import say
+
+CONNECT_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 60.0  # of silence: the service has its own deadline, which grows with the number of pictures
+READ_TIMEOUT_PER_ITEM_S = 3.0
+_RANDOM = secrets.SystemRandom()
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A reply with code 0: one entry of `result` for each entry of `data`."""
+
+    entries: Sequence[Mapping[str, Any]]
+    request_id: str
+    billed_units: int | None
+    quota_remaining: int | None
+
+
+class FaceClient:
+    """One App's access to the API. Safe to share between threads; close it, or use it in a `with`.
+
+    `base_url` may carry a path, such as https://example.org/face: what is signed is the path that is sent.
+    """
+
+    def __init__(
+        self,
+        app_key: str,
+        secret: str,
+        base_url: str,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        if not app_key or not secret or not is_url(base_url):
+            raise ConfigError(
+                say(
+                    "需要 AppKey、SecretKey 与 http(s) 地址",
+                    "AppKey, SecretKey and an http(s) address are needed",
+                )
+            )
+        self.app_key = app_key
+        self.base_url = base_url.rstrip("/")
+        self._secret = secret
+        self._sleep = sleep
+        self._now = now
+        self._http = httpx.Client(headers={"User-Agent": "facecloud-client"})
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """From FACECLOUD_URL, FACECLOUD_APP_KEY and FACECLOUD_SECRET_KEY, or var/demo.env."""
+        found = config.load()
+        return cls(found.app_key, found.secret, found.url)
+
+    def __repr__(self) -> str:
+        return f"FaceClient({self.app_key!r}, {self.base_url!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def detect(self, pictures: Iterable[Picture], *, batch: int = BATCH_IMAGES) -> list[FaceResult]:
+        """Boxes, landmarks and probabilities (face_detect), one FaceResult for each picture, in their order.
+
+        A picture is a path, an http(s) address, bytes or an open binary file. Raises ApiError for the first
+        batch that is refused, with `index` counted over all pictures; InputError; TransportError.
+        """
+        return self._all("face_detect", [source(picture) for picture in pictures], batch, face_result)
+
+    def analyse(self, pictures: Iterable[Picture], *, batch: int = BATCH_IMAGES) -> list[FaceResult]:
+        """Age and gender (face_analyse); otherwise as `detect`."""
+        return self._all("face_analyse", [source(picture) for picture in pictures], batch, face_result)
+
+    def compare(
+        self, pairs: Iterable[tuple[Picture, Picture]], *, batch: int = MAX_PAIRS
+    ) -> list[CompareResult]:
+        """Whether the largest faces of each pair are one person (face_compare); otherwise as `detect`.
+
+        A request counts once, however many pairs it carries.
+        """
+        items = [(source(one), source(other)) for one, other in pairs]
+        return self._all("face_compare", items, batch, compare_result)
+
+    def _all(
+        self, api: str, items: Sequence[Item], batch: int, read: Callable[[Mapping[str, Any]], R]
+    ) -> list[R]:
+        results: list[R] = []
+        for part in split(items, min(batch, most_items(api))):
+            try:
+                results.extend(read(entry) for entry in self.call(api, part).entries)
+            except ApiError as error:
+                if error.index is not None:
+                    error.index += len(results)
+                raise
+        return results
+
+    def call(self, api: str, items: Sequence[Item]) -> Reply:
+        """One request, tried again where that can help; every attempt is signed anew and carries the same
+        Idempotency-Key, so that the service charges once. Raises ApiError, TransportError or InputError.
+        """
+        body = Body(items)
+        key = str(uuid.uuid4())
+        attempt = 0
+        while True:
+            asked_s: float | None = None
+            failure: FaceCloudError
+            try:
+                response = self.post(f"/api/v1/{api}.json", body, {"Idempotency-Key": key}, len(items))
+                asked_s = retry_after_s(response.headers.get("Retry-After"), self._now())
+                return read_reply(response, len(items), asked_s)
+            except httpx.TransportError as error:
+                failure = TransportError(_network_words(self.base_url, error))
+            except ApiError as error:
+                if error.http_status not in RETRIED_STATUSES and error.code not in RETRIED_CODES:
+                    raise
+                failure = error
+            except TransportError as error:
+                if response.status_code not in (*RETRIED_STATUSES, 200):
+                    raise
+                failure = error
+            pause_s = wait_s(attempt, asked_s, _RANDOM.random())
+            if pause_s is None:
+                raise failure
+            self._sleep(pause_s)
+            attempt += 1
+
+    def post(self, path: str, body: Body, extra: Mapping[str, str], items: int = 1) -> httpx.Response:
+        """One signed attempt, whatever the reply. Raises httpx.TransportError."""
+        url = httpx.URL(self.base_url + path)
+        raw_path, _, query = url.raw_path.decode("ascii").partition("?")
+        dt = str(int(self._now().timestamp() * 1000))
+        headers = {
+            "Content-Type": "application/json",
+            "Content-Length": str(body.length_bytes),
+            **signing.headers(self.app_key, self._secret, "POST", raw_path, query, dt, body.sha1_hex),
+            **extra,
+        }
+        timeout = httpx.Timeout(READ_TIMEOUT_S + READ_TIMEOUT_PER_ITEM_S * items, connect=CONNECT_TIMEOUT_S)
+        return self._http.post(url, content=iter(body), headers=headers, timeout=timeout)
+
+    def get(self, path: str) -> httpx.Response:
+        """An unsigned GET below the address. Raises httpx.TransportError."""
+        return self._http.get(self.base_url + path, timeout=CONNECT_TIMEOUT_S)
+
+
+def most_items(api: str) -> int:
+    """The API's own limit of entries in one request."""
+    return MAX_PAIRS if api == "face_compare" else MAX_IMAGES
+
+
+def read_reply(response: httpx.Response, items: int, asked_s: float | None = None) -> Reply:
+    """The reply of code 0, or the ApiError that it stands for; TransportError for what is no API reply."""
+    try:
+        envelope = response.json()
+        code = int(envelope["code"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise TransportError(_not_api_words(response)) from error
+    request_id = response.headers.get("X-Request-Id", "")
+    if code != 0:
+        raise error_class(code)(
+            code,
+            str(envelope.get("message", "")),
+            http_status=response.status_code,
+            request_id=str(envelope.get("request_id") or request_id),
+            index=envelope.get("index"),
+            retry_after_s=asked_s,
+            details=envelope,
+        )
+    entries = envelope.get("result")
+    if not isinstance(entries, list) or len(entries) != items:
+        raise TransportError(_not_api_words(response))
+    return Reply(
+        entries,
+        request_id,
+        _number(response.headers.get("X-Billed-Units")),
+        _number(response.headers.get("X-Quota-Remaining")),
+    )
+
+
+def _number(header: str | None) -> int | None:
+    return int(header) if header and header.isdigit() else None
+
+
+def _network_words(base_url: str, error: httpx.TransportError) -> str:
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return say(f"连不上 {base_url}:{error}", f"Cannot connect to {base_url}: {error}")
+    if isinstance(error, httpx.TimeoutException):
+        return say(f"{base_url} 没有在时限内应答", f"{base_url} did not answer in time")
+    return say(f"与 {base_url} 的连接中断:{error}", f"The connection to {base_url} broke: {error}")
+
+
+def _not_api_words(response: httpx.Response) -> str:
+    if response.is_redirect:
+        target = response.headers.get("Location", "")
+        return say(
+            f"地址被重定向到 {target},请把 FACECLOUD_URL 改为重定向后的地址",
+            f"The address redirects to {target}: set FACECLOUD_URL to where it leads",
+        )
+    start = response.text[:80].strip()
+    return say(
+        f"应答不是人脸识别 API 的格式(HTTP {response.status_code}):{start}",
+        f"The reply is not the API's (HTTP {response.status_code}): {start}",
+    )

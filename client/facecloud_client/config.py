@@ -1,0 +1,78 @@
+"""Where to call and as whom: the command line, then the environment, then the env file of a local start.
+
+The SecretKey has no flag, because every user of a machine can read its command lines, and is never printed.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from facecloud_client.errors import ConfigError
+from facecloud_client.sources import is_url
+from facecloud_client.words import say
+
+NAMES = ("FACECLOUD_URL", "FACECLOUD_APP_KEY", "FACECLOUD_SECRET_KEY")
+DEFAULT_FILE = Path("var/demo.env")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The address without a trailing slash, the AppKey, the SecretKey, and where each was found."""
+
+    url: str
+    app_key: str
+    secret: str = field(repr=False)
+    origin: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """NAME=value lines, without blank lines, # comments and one pair of quotes around a value."""
+    values: dict[str, str] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        name, equals, value = line.strip().removeprefix("export ").partition("=")
+        if equals and not name.startswith("#"):
+            values[name.strip()] = re.sub(r"""^(['"])(.*)\1$""", r"\2", value.strip())
+    return values
+
+
+def load(
+    url: str | None = None, app_key: str | None = None, environ: Mapping[str, str] = os.environ
+) -> Config:
+    """Each value from the first source that has it. Raises ConfigError, which says what to set where."""
+    file = Path(environ.get("FACECLOUD_ENV_FILE") or DEFAULT_FILE)
+    sources: list[tuple[str, Mapping[str, str]]] = [
+        ("--", {"FACECLOUD_URL": url or "", "FACECLOUD_APP_KEY": app_key or ""}),
+        (say("环境变量", "environment"), environ),
+    ]
+    if file.is_file():
+        sources.append((str(file), read_env_file(file)))
+    found: dict[str, str] = {}
+    origin: dict[str, str] = {}
+    for name in NAMES:
+        for where, values in sources:
+            if values.get(name):
+                found[name], origin[name] = values[name], where
+                break
+    missing = [name for name in NAMES if name not in found]
+    if missing:
+        names = "、".join(missing)
+        raise ConfigError(
+            say(
+                f"缺少 {names}。在控制台“报表”页查看 AppKey 与 SecretKey 并设为环境变量;"
+                "本机体验先运行 bin/start。",
+                f"Missing: {names}. Take AppKey and SecretKey from the console's report page and set them "
+                "in the environment; to try it on this machine run bin/start first.",
+            )
+        )
+    if not is_url(found["FACECLOUD_URL"]):
+        raise ConfigError(
+            say(
+                f"FACECLOUD_URL 应以 http:// 或 https:// 开头,现为 {found['FACECLOUD_URL']}",
+                f"FACECLOUD_URL must start with http:// or https://, not {found['FACECLOUD_URL']}",
+            )
+        )
+    return Config(
+        found["FACECLOUD_URL"].rstrip("/"), found["FACECLOUD_APP_KEY"], found["FACECLOUD_SECRET_KEY"], origin
+    )

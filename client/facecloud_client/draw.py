@@ -1,0 +1,89 @@
+"""--draw: the picture with boxes, landmarks, and age and gender where they are known."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+
+from facecloud_client.errors import InputError
+from facecloud_client.results import Face, FaceResult
+from facecloud_client.sources import MAX_IMAGE_BYTES, PICTURE_SUFFIXES, Source
+from facecloud_client.words import say
+
+BOX_COLOUR = (255, 92, 0)
+POINT_COLOUR = (0, 220, 130)
+FETCH_TIMEOUT_S = 20.0
+
+
+def draw(source: Source, result: FaceResult, out: Path) -> None:
+    """Write `out` (its suffix names the format). Raises InputError for what cannot be read or written."""
+    try:
+        with Image.open(io.BytesIO(_content(source))) as opened:
+            # The API's coordinates are those of the upright picture.
+            picture = ImageOps.exif_transpose(opened).convert("RGB")
+    except (UnidentifiedImageError, OSError) as error:
+        raise InputError(source.name, say(f"无法绘制:{error}", f"cannot be drawn on: {error}")) from error
+    pen = ImageDraw.Draw(picture)
+    width_px = max(2, max(picture.size) // 300)
+    font = ImageFont.load_default(size=max(12, max(picture.size) // 45))
+    for face in result.faces:
+        box = face.location
+        right, bottom = box.left + box.width - 1, box.top + box.height - 1
+        pen.rectangle((box.left, box.top, right, bottom), outline=BOX_COLOUR, width=width_px)
+        for x, y in face.landmark.values():
+            pen.ellipse((x - width_px, y - width_px, x + width_px, y + width_px), fill=POINT_COLOUR)
+        if text := label(face):
+            _, top, text_right, text_bottom = pen.textbbox((0, 0), text, font=font)
+            left, top = box.left, max(0, box.top - int(text_bottom) - 2 * width_px)
+            plate = (left, top, left + text_right + 2 * width_px, top + text_bottom + 2 * width_px)
+            pen.rectangle(plate, fill=BOX_COLOUR)
+            pen.text((left + width_px, top + width_px), text, fill=(255, 255, 255), font=font)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(out, quality=92)
+    except (OSError, ValueError) as error:
+        raise InputError(str(out), say(f"无法写入:{error}", f"cannot be written: {error}")) from error
+
+
+def label(face: Face) -> str:
+    """`F 32` from analyse, `0.998` from detect."""
+    if face.age is not None or face.gender is not None:
+        return " ".join(str(part) for part in (face.gender, face.age) if part is not None)
+    return f"{face.probability:.3f}" if face.probability is not None else ""
+
+
+def targets(out: Path, sources: Sequence[Source]) -> list[Path]:
+    """Where each picture goes: `out` itself for one, else files in the folder `out`, no name twice."""
+    if len(sources) == 1 and not out.is_dir():
+        return [out]
+    found: list[Path] = []
+    for source in sources:
+        name = Path(httpx.URL(source.url).path if source.url else source.name)
+        suffix = name.suffix if name.suffix.lower() in PICTURE_SUFFIXES else ".png"
+        stem = name.stem.strip("-") or "picture"
+        candidate, number = out / f"{stem}{suffix}", 2
+        while candidate in found:
+            candidate, number = out / f"{stem}-{number}{suffix}", number + 1
+        found.append(candidate)
+    return found
+
+
+def _content(source: Source) -> bytes:
+    if source.path is not None:
+        return source.path.read_bytes()
+    if source.url is None:
+        return source.data or b""
+    try:
+        with httpx.stream("GET", source.url, follow_redirects=True, timeout=FETCH_TIMEOUT_S) as reply:
+            reply.raise_for_status()
+            content = b""
+            for piece in reply.iter_bytes():
+                content += piece
+                if len(content) > MAX_IMAGE_BYTES:
+                    raise InputError(source.url, say("超过 10 MiB 上限", "over the limit of 10 MiB"))
+            return content
+    except httpx.HTTPError as error:
+        reason = say(f"本机无法下载以绘制:{error}", f"cannot be fetched for drawing: {error}")
+        raise InputError(source.url, reason) from error

@@ -1,0 +1,108 @@
+"""What can go wrong, as one tree.
+
+FaceCloudError
+├── ConfigError             the address, the AppKey or the SecretKey is missing or malformed
+├── InputError              a picture cannot be read here, or is too large to be sent
+├── TransportError          no complete reply: refused, timed out, cut off, not the API's JSON
+└── ApiError                the service answered with a code other than 0
+    ├── AuthenticationError 41xx
+    ├── QuotaError          42xx: not ordered, used up, expired, over the rate limit
+    └── ServiceError        5xxx
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from facecloud_client.words import say
+
+
+class FaceCloudError(Exception):
+    """Everything that this package raises on purpose."""
+
+
+class ConfigError(FaceCloudError):
+    """The client does not know where or as whom to call."""
+
+
+class InputError(FaceCloudError):
+    """A picture that cannot be sent. `source` is its name."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(f"{source}: {reason}" if source else reason)
+        self.source = source
+        self.reason = reason
+
+
+class TransportError(FaceCloudError):
+    """No usable reply, after every retry."""
+
+
+class ApiError(FaceCloudError):
+    """The service's refusal.
+
+    `code` and `message` are the service's; `index` is the position of the entry of `data` at fault (None
+    where no single one is); `details` is the whole reply.
+    """
+
+    def __init__(
+        self,
+        code: int,
+        message: str,
+        *,
+        http_status: int,
+        request_id: str = "",
+        index: int | None = None,
+        retry_after_s: float | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.code = code
+        self.message = message
+        self.http_status = http_status
+        self.request_id = request_id
+        self.index = index
+        self.retry_after_s = retry_after_s
+        self.details = dict(details or {})
+        super().__init__(f"{code} {message}")
+
+    @property
+    def remedy(self) -> str:
+        """What the service advises, in the reader's language; empty where it says nothing."""
+        advice = self.details.get(say("remedy", "remedy_en")) or self.details.get("remedy") or ""
+        return str(advice)
+
+    def __str__(self) -> str:
+        lines = [f"{self.code} {self.message}"]
+        if detail := self.details.get("detail"):
+            lines.append(str(detail))
+        if self.remedy:
+            lines.append(self.remedy)
+        if self.retry_after_s is not None:
+            lines.append(
+                say(f"请在 {self.retry_after_s:g} 秒后重试", f"try again in {self.retry_after_s:g} s")
+            )
+        if self.request_id:
+            lines.append(f"request_id {self.request_id}")
+        return "\n".join(lines)
+
+
+class AuthenticationError(ApiError):
+    """41xx: the signature, the AppKey, the clock or the caller's address."""
+
+
+class QuotaError(ApiError):
+    """42xx: nothing left to spend, or too fast."""
+
+
+class ServiceError(ApiError):
+    """5xxx: the service itself."""
+
+
+def error_class(code: int) -> type[ApiError]:
+    """The class that a code belongs to."""
+    if 4100 <= code < 4200:
+        return AuthenticationError
+    if 4200 <= code < 4300:
+        return QuotaError
+    if 5000 <= code < 6000:
+        return ServiceError
+    return ApiError

@@ -1,0 +1,35 @@
+"""Which pairs a compare run consists of."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from facecloud_client.body import Item
+from facecloud_client.errors import InputError
+from facecloud_client.sources import Source, is_url
+from facecloud_client.words import say
+
+
+def anchored(anchor: Source, others: Sequence[Source]) -> list[Item]:
+    """The anchor against each of the others, except itself."""
+    return [(anchor, other) for other in others if other.name != anchor.name]
+
+
+def from_file(path: Path) -> list[tuple[str, str]]:
+    """Two columns of a CSV file; names that are no addresses count from its folder. Raises InputError."""
+    try:
+        rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(str(path), str(error)) from error
+    pairs: list[tuple[str, str]] = []
+    for number, row in enumerate(rows, start=1):
+        cells = [cell.strip() for cell in row]
+        if not any(cells):
+            continue
+        if len(cells) != 2 or not all(cells):
+            raise InputError(
+                str(path), say(f"第 {number} 行应为两列", f"line {number} should have two columns")
+            )
+        one, other = (cell if is_url(cell) else str(path.parent / cell) for cell in cells)
+        pairs.append((one, other))
+    return pairs

@@ -1,0 +1,68 @@
+"""What the API answers, with the types of the manual's tables (4.2.2)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Box:
+    """Pixels of the upright picture."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face. Detect fills `probability` and `landmark`, analyse `age` and `gender`."""
+
+    location: Box
+    probability: float | None = None
+    landmark: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    age: int | None = None
+    gender: str | None = None  # "M" or "F"
+
+
+@dataclass(frozen=True)
+class FaceResult:
+    """The faces of one picture, largest first. `pic_quality` 0: good enough, 1: not. `raw`: as it came."""
+
+    faces: tuple[Face, ...]
+    pic_quality: int
+    raw: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CompareResult:
+    """One pair. `confidence` is 0-100 with three decimals."""
+
+    same: bool
+    confidence: float
+    pic_quality: int
+    raw: Mapping[str, Any]
+
+
+def face_result(entry: Mapping[str, Any]) -> FaceResult:
+    """One entry of the `result` of face_detect or face_analyse. Raises KeyError, TypeError or ValueError."""
+    return FaceResult(tuple(_face(face) for face in entry["face_list"]), int(entry["pic_quality"]), entry)
+
+
+def compare_result(entry: Mapping[str, Any]) -> CompareResult:
+    """One entry of the `result` of face_compare. Raises KeyError, TypeError or ValueError."""
+    same = str(entry["face_compare"]).lower() == "true"
+    return CompareResult(same, float(entry["confidence"]), int(entry["pic_quality"]), entry)
+
+
+def _face(face: Mapping[str, Any]) -> Face:
+    box = face["location"]
+    points = face.get("landmark") or {}
+    return Face(
+        location=Box(int(box["left"]), int(box["top"]), int(box["width"]), int(box["height"])),
+        probability=face.get("face_probability"),
+        landmark={name: (point["x"], point["y"]) for name, point in points.items()},
+        age=face.get("age"),
+        gender=face.get("gender"),
+    )

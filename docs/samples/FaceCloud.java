@@ -1,0 +1,81 @@
+// 人脸识别 API 签名示例:Java 11 以上,只用 JDK
+//
+// 调用     java FaceCloud.java face_detect photo.jpg [更多图片]
+//          java FaceCloud.java face_compare a.jpg b.jpg
+// 核对签名 java FaceCloud.java --sign POST /api/v1/face_detect.json "" 1544518784923 '{"data": [...]}'
+//
+// 环境变量:FACECLOUD_URL、FACECLOUD_APP_KEY、FACECLOUD_SECRET_KEY
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.List;
+import javax.crypto.Mac;
+import javax.crypto.spec.SecretKeySpec;
+
+public class FaceCloud {
+    /** 待签名串五行,用换行连接,末尾没有换行;查询串为空也占一行。 */
+    static String sign(String secret, String method, String path, String query, String dt, byte[] body)
+            throws Exception {
+        String sha1 = hex(MessageDigest.getInstance("SHA-1").digest(body));
+        String requestStr = String.join("\n", method, path, query, dt, sha1);
+        Mac mac = Mac.getInstance("HmacSHA256");
+        mac.init(new SecretKeySpec(secret.getBytes(UTF_8), "HmacSHA256"));
+        return hex(mac.doFinal(requestStr.getBytes(UTF_8)));
+    }
+
+    static String hex(byte[] bytes) {
+        StringBuilder text = new StringBuilder();
+        for (byte b : bytes) text.append(String.format("%02x", b));
+        return text.toString();
+    }
+
+    /** 图片文件 → "data:…;base64,…",URL 安全的 base64。 */
+    static String dataUri(String picture) throws Exception {
+        String encoded = Base64.getUrlEncoder().encodeToString(Files.readAllBytes(Path.of(picture)));
+        return "\"data:application/octet-stream;base64," + encoded + "\"";
+    }
+
+    static String call(String api, List<String> pictures) throws Exception {
+        // 检测与属性:一维列表;比对:二维列表,两张一组。
+        List<String> data = new ArrayList<>();
+        if (api.equals("face_compare")) {
+            for (int i = 0; i < pictures.size(); i += 2)
+                data.add("[" + dataUri(pictures.get(i)) + ", " + dataUri(pictures.get(i + 1)) + "]");
+        } else {
+            for (String picture : pictures) data.add(dataUri(picture));
+        }
+        byte[] body = ("{\"data\": [" + String.join(", ", data) + "]}").getBytes(UTF_8);
+
+        String path = "/api/v1/" + api + ".json";
+        String dt = String.valueOf(System.currentTimeMillis()); // 毫秒
+        String signature = sign(System.getenv("FACECLOUD_SECRET_KEY"), "POST", path, "", dt, body);
+        HttpRequest request = HttpRequest.newBuilder(URI.create(System.getenv("FACECLOUD_URL") + path))
+                .timeout(Duration.ofSeconds(60))
+                .header("Content-Type", "application/json")
+                .header("X-CTYUN-DT", dt)
+                .header("Authorization", "CTYUN " + System.getenv("FACECLOUD_APP_KEY") + ":" + signature)
+                .POST(HttpRequest.BodyPublishers.ofByteArray(body))
+                .build();
+        HttpClient client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
+        return client.send(request, HttpResponse.BodyHandlers.ofString(UTF_8)).body();
+    }
+
+    public static void main(String[] args) throws Exception {
+        if (args[0].equals("--sign")) {
+            String secret = System.getenv("FACECLOUD_SECRET_KEY");
+            System.out.println(sign(secret, args[1], args[2], args[3], args[4], args[5].getBytes(UTF_8)));
+        } else {
+            System.out.println(call(args[0], List.of(args).subList(1, args.length)));
+        }
+    }
+}

@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""人脸识别 API 签名示例:Python 3,只用标准库。
+
+调用    python3 facecloud.py face_detect photo.jpg [更多图片]
+        python3 facecloud.py face_compare a.jpg b.jpg
+核对签名 python3 facecloud.py --sign POST /api/v1/face_detect.json "" 1544518784923 '{"data": [...]}'
+
+环境变量:FACECLOUD_URL、FACECLOUD_APP_KEY、FACECLOUD_SECRET_KEY
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+
+
+def sign(secret: str, method: str, path: str, query: str, dt: str, body: bytes) -> str:
+    """待签名串五行,用换行连接,末尾没有换行;查询串为空也占一行。"""
+    request_str = "\n".join([method, path, query, dt, hashlib.sha1(body).hexdigest()])
+    return hmac.new(secret.encode(), request_str.encode(), hashlib.sha256).hexdigest()
+
+
+def data_uri(picture: str) -> str:
+    with open(picture, "rb") as file:
+        encoded = base64.urlsafe_b64encode(file.read()).decode()
+    return "data:application/octet-stream;base64," + encoded
+
+
+def call(api: str, pictures: list[str]) -> str:
+    images = [data_uri(picture) for picture in pictures]
+    # 检测与属性:一维列表;比对:二维列表,两张一组。
+    data = [images[i : i + 2] for i in range(0, len(images), 2)] if api == "face_compare" else images
+    body = json.dumps({"data": data}).encode()  # 签名与发送必须是同一串字节
+
+    path = f"/api/v1/{api}.json"
+    dt = str(int(time.time() * 1000))  # 毫秒
+    signature = sign(os.environ["FACECLOUD_SECRET_KEY"], "POST", path, "", dt, body)
+    request = urllib.request.Request(
+        os.environ["FACECLOUD_URL"] + path,
+        data=body,
+        headers={
+            "Content-Type": "application/json",
+            "X-CTYUN-DT": dt,
+            "Authorization": f"CTYUN {os.environ['FACECLOUD_APP_KEY']}:{signature}",
+        },
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            return reply.read().decode()
+    except urllib.error.HTTPError as refused:  # 出错时的应答同样是 JSON:code、message、request_id
+        return refused.read().decode()
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--sign":
+        method, path, query, dt, body = sys.argv[2:7]
+        print(sign(os.environ["FACECLOUD_SECRET_KEY"], method, path, query, dt, body.encode()))
+    else:
+        print(call(sys.argv[1], sys.argv[2:]))

@@ -1,0 +1,65 @@
+#!/bin/sh
+# 人脸识别 API 签名示例:curl + openssl
+#
+# 调用     sh facecloud.sh face_detect photo.jpg [更多图片]
+#          sh facecloud.sh face_compare a.jpg b.jpg
+# 核对签名 sh facecloud.sh --sign POST /api/v1/face_detect.json "" 1544518784923 '{"data": [...]}'
+#
+# 环境变量:FACECLOUD_URL、FACECLOUD_APP_KEY、FACECLOUD_SECRET_KEY
+set -eu
+
+# 待签名串五行,用换行连接,末尾没有换行;查询串为空也占一行。
+# 注意:openssl 的 -hmac 参数在本机的进程列表中可见,共用主机上请改用其他语言的示例。
+sign() { # METHOD PATH QUERY DT BODY_FILE
+    sha1=$(openssl dgst -sha1 -r "$5" | cut -d ' ' -f 1)
+    printf '%s\n%s\n%s\n%s\n%s' "$1" "$2" "$3" "$4" "$sha1" |
+        openssl dgst -sha256 -hmac "$FACECLOUD_SECRET_KEY" -r | cut -d ' ' -f 1
+}
+
+data_uri() { # 图片文件 → "data:…;base64,…",URL 安全的 base64
+    printf '"data:application/octet-stream;base64,'
+    openssl base64 -A -in "$1" | tr '+/' '-_'
+    printf '"'
+}
+
+body=$(mktemp)
+trap 'rm -f "$body"' EXIT
+
+if [ "$1" = --sign ]; then
+    printf '%s' "$6" >"$body"
+    sign "$2" "$3" "$4" "$5" "$body"
+    exit
+fi
+
+api=$1
+shift
+{ # 检测与属性:一维列表;比对:二维列表,两张一组。
+    printf '{"data": ['
+    comma=
+    while [ $# -gt 0 ]; do
+        printf '%s' "$comma"
+        if [ "$api" = face_compare ]; then
+            printf '['
+            data_uri "$1"
+            printf ', '
+            data_uri "$2"
+            printf ']'
+            shift
+        else
+            data_uri "$1"
+        fi
+        comma=', '
+        shift
+    done
+    printf ']}'
+} >"$body"
+
+path=/api/v1/$api.json
+dt=$(date +%s%3N) # 毫秒;macOS 请用 coreutils 的 gdate
+curl --silent --show-error --max-time 60 \
+    -H 'Content-Type: application/json' \
+    -H "X-CTYUN-DT: $dt" \
+    -H "Authorization: CTYUN $FACECLOUD_APP_KEY:$(sign POST "$path" '' "$dt" "$body")" \
+    --data-binary "@$body" \
+    "${FACECLOUD_URL}$path"
+echo
