@@ -1,0 +1,60 @@
+"""--draw: the box lies where the API's coordinates say, on the upright picture."""
+
+from pathlib import Path
+
+import pytest
+from facecloud_client import Box, Face, FaceResult, InputError
+from facecloud_client.draw import BOX_COLOUR, POINT_COLOUR, draw, label, targets
+from facecloud_client.sources import Source, source
+from PIL import Image
+
+FACE = Face(Box(40, 60, 50, 30), probability=0.98712, landmark={"nose": (65, 75)})
+RESULT = FaceResult((FACE,), 0, {})
+ORIENTATION = 0x0112
+
+
+def test_box_and_landmark_are_drawn_in_place(tmp_path: Path) -> None:
+    Image.new("RGB", (200, 120), "white").save(tmp_path / "in.png")
+    draw(source(tmp_path / "in.png"), RESULT, tmp_path / "new" / "out.png")
+    with Image.open(tmp_path / "new" / "out.png") as drawn:
+        assert drawn.size == (200, 120)
+        for corner in ((40, 60), (89, 60), (40, 89), (89, 89)):
+            assert drawn.getpixel(corner) == BOX_COLOUR
+        assert drawn.getpixel((65, 75)) == POINT_COLOUR
+        assert drawn.getpixel((50, 68)) == (255, 255, 255)
+
+
+def test_a_rotated_photograph_is_drawn_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6  # turn right to see it upright
+    Image.new("RGB", (120, 200), "white").save(tmp_path / "in.jpg", exif=exif)
+    draw(source(tmp_path / "in.jpg"), RESULT, tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as drawn:
+        assert drawn.size == (200, 120)
+        assert drawn.getpixel((40, 89)) == BOX_COLOUR
+
+
+def test_labels() -> None:
+    assert label(FACE) == "0.987"
+    assert label(Face(FACE.location, age=32, gender="F")) == "F 32"
+
+
+def test_names_of_several_pictures_never_collide(tmp_path: Path) -> None:
+    sources = [
+        Source("a/x.jpg", path=Path("a/x.jpg")),
+        Source("b/x.jpg", path=Path("b/x.jpg")),
+        Source("https://example.org/p/y.webp?z=1", url="https://example.org/p/y.webp?z=1"),
+        Source("-", data=b"x"),
+    ]
+    names = [path.name for path in targets(tmp_path, sources)]
+    assert names == ["x.jpg", "x-2.jpg", "y.png", "picture.png"]
+    assert targets(tmp_path / "out.png", sources[:1]) == [tmp_path / "out.png"]
+    assert targets(tmp_path, sources[:1]) == [tmp_path / "x.jpg"]
+
+
+def test_what_cannot_be_drawn_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="x"):
+        draw(Source("x", data=b"no picture"), RESULT, tmp_path / "out.png")
+    Image.new("RGB", (200, 120)).save(tmp_path / "in.png")
+    with pytest.raises(InputError, match=r"out\.what"):
+        draw(source(tmp_path / "in.png"), RESULT, tmp_path / "out.what")

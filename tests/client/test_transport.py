@@ -1,0 +1,135 @@
+"""What the client makes of a network and a service that are having a bad day."""
+
+import hashlib
+import json
+
+import httpx
+import pytest
+from facecloud_client import FaceClient, QuotaError, ServiceError, TransportError
+from facecloud_client.body import Body
+from facecloud_client.signing import sign
+from facecloud_client.sources import Source
+
+from tests.client.scripted import OK, Scripted, reply, scripted
+
+APP_KEY, SECRET = "0123456789abcdef", "0123456789abcdef0123456789abcdef"
+BUSY = {"code": 5003, "message": "服务繁忙,请稍后重试", "request_id": "r-1"}
+TOO_FAST = {"code": 4291, "message": "请求过于频繁", "request_id": "r-2"}
+
+
+def client_of(server: Scripted) -> tuple[FaceClient, list[float]]:
+    """A client that notes its pauses instead of sleeping through them."""
+    pauses: list[float] = []
+    return FaceClient(APP_KEY, SECRET, server.url, sleep=pauses.append), pauses
+
+
+def test_a_busy_service_is_asked_again_after_the_time_it_wished() -> None:
+    busy = reply("503 Service Unavailable", BUSY, "Retry-After: 7")
+    with scripted(busy, busy, reply("200 OK", OK)) as server:
+        client, pauses = client_of(server)
+        assert client.detect([b"picture"])[0].faces == ()
+    assert len(pauses) == 2
+    assert all(7 <= pause_s <= 7.7 for pause_s in pauses)
+
+
+def test_every_attempt_is_signed_anew_and_carries_one_idempotency_key() -> None:
+    with scripted(reply("503 Service Unavailable", BUSY, "Retry-After: 0"), reply("200 OK", OK)) as server:
+        client, _ = client_of(server)
+        client.detect([b"one"])
+        client.detect([b"one"])
+    first, second, third = server.requests
+    assert first.body == second.body
+    assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
+    assert first.headers["idempotency-key"] != third.headers["idempotency-key"]
+    for request in server.requests:
+        dt = request.headers["x-ctyun-dt"]
+        signature = sign(SECRET, "POST", request.path, "", dt, hashlib.sha1(request.body).hexdigest())
+        assert request.headers["authorization"] == f"CTYUN {APP_KEY}:{signature}"
+
+
+def test_too_many_requests_is_retried_and_told_when_it_does_not_end() -> None:
+    with scripted(reply("429 Too Many Requests", TOO_FAST, "Retry-After: 1")) as server:
+        client, pauses = client_of(server)
+        with pytest.raises(QuotaError) as refused:
+            client.detect([b"picture"])
+    assert len(server.requests) == 5
+    assert len(pauses) == 4
+    assert refused.value.code == 4291
+    assert refused.value.request_id == "r-2"
+
+
+def test_a_long_retry_after_is_handed_to_the_caller() -> None:
+    with scripted(reply("503 Service Unavailable", BUSY, "Retry-After: 3600")) as server:
+        client, pauses = client_of(server)
+        with pytest.raises(ServiceError) as refused:
+            client.detect([b"picture"])
+    assert pauses == []
+    assert refused.value.retry_after_s == 3600
+    assert "3600" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        reply("200 OK", OK, cut=10),
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-",
+        reply("502 Bad Gateway", "<html>bad gateway</html>"),
+    ],
+    ids=["body cut off", "hung up", "head cut off", "a proxy's page"],
+)
+def test_a_reply_that_did_not_arrive_is_asked_for_again(broken: bytes) -> None:
+    with scripted(broken, reply("200 OK", OK)) as server:
+        client, pauses = client_of(server)
+        assert len(client.detect([b"picture"])) == 1
+    assert len(server.requests) == 2
+    assert len(pauses) == 1
+
+
+def test_a_service_that_is_not_there_is_named() -> None:
+    with scripted(b"") as server:
+        url = server.url
+    client = FaceClient(APP_KEY, SECRET, url, sleep=lambda _: None)
+    with pytest.raises(TransportError, match=url):
+        client.detect([b"picture"])
+
+
+def test_a_redirect_is_not_followed_but_explained() -> None:
+    with scripted(reply("301 Moved Permanently", "", "Location: https://example.org/")) as server:
+        client, pauses = client_of(server)
+        with pytest.raises(TransportError, match=r"https://example\.org/"):
+            client.detect([b"picture"])
+    assert pauses == []
+
+
+def test_an_address_with_a_path_signs_that_path() -> None:
+    with scripted(reply("200 OK", OK)) as server:
+        server.url += "/face/"
+        client, _ = client_of(server)
+        client.detect([b"picture"])
+    (request,) = server.requests
+    assert request.path == "/face/api/v1/face_detect.json"
+    dt = request.headers["x-ctyun-dt"]
+    assert request.headers["authorization"].endswith(
+        sign(SECRET, "POST", request.path, "", dt, hashlib.sha1(request.body).hexdigest())
+    )
+
+
+def test_the_body_is_sent_with_its_length_and_not_in_chunks() -> None:
+    with scripted(reply("200 OK", OK)) as server:
+        client, _ = client_of(server)
+        client.detect([b"picture"])
+    (request,) = server.requests
+    assert "transfer-encoding" not in request.headers
+    assert json.loads(request.body) == {"data": ["data:application/octet-stream;base64,cGljdHVyZQ=="]}
+
+
+def test_the_secret_is_in_no_text_of_the_client() -> None:
+    with scripted(reply("503 Service Unavailable", BUSY, "Retry-After: 3600")) as server:
+        client, _ = client_of(server)
+        with pytest.raises(ServiceError) as refused:
+            client.detect([b"picture"])
+        sent = client.post("/api/v1/face_detect.json", Body([Source("x", data=b"x")]), {}).request
+    texts = [repr(client), str(refused.value), repr(refused.value.details), repr(sent.headers)]
+    assert not any(SECRET in text for text in texts)
+    assert isinstance(sent, httpx.Request)
