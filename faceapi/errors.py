@@ -379,4 +379,5 @@ def envelope(error: ApiError, request_id: str) -> dict[str, object]:
         body["index"] = error.index
     if error.signed is not None:
         body["signed"] = dict(error.signed)
+    body["remedy"], body["remedy_en"] = error.row.remedy_zh, error.row.remedy_en
     return body
