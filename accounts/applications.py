@@ -11,7 +11,7 @@ from accounts.names import check_app_description, check_app_name
 
 @transaction.atomic
 def create_app(*, customer: User, region: Region, name: str, description: str, at: datetime) -> App:
-    """A new App with its first AppKey. RuleError as in names.py. A region closed since the order still serves."""
+    """A new App with its first AppKey. RuleError as in names.py. A region closed by now still serves."""
     app = App.objects.create(
         customer=customer,
         region=region,

@@ -68,7 +68,7 @@ def rotate(app: App, at: datetime, overlap: timedelta) -> AppKey:
 
 
 def disable(key: AppKey, at: datetime) -> None:
-    """Ends the key at once; a key that was disabled before stays so. RuleError key_not_live if it wasn't live."""
+    """Ends the key at once and for good. RuleError key_not_live if it wasn't live."""
     if not live(at).filter(pk=key.pk).update(disabled_at=at):
         raise RuleError("key_not_live", key=key.key)
     key.disabled_at = at

@@ -3,6 +3,7 @@
 Packages and Periods are written by billing/packages.py; Debits, and `Period.used`, by billing/quota.py.
 """
 
+from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
@@ -16,12 +17,16 @@ class Package(models.Model):
     """资源包: what one paid order adds to an App, from the moment of payment to the end of its last month."""
 
     order = models.OneToOneField(Order, models.PROTECT, related_name="package")
-    app = models.ForeignKey(App, models.PROTECT, related_name="packages")
+    app = models.ForeignKey(App, models.PROTECT, related_name="packages", db_index=False)
     api = models.CharField(_("API 类型"), max_length=16, choices=Api)
     units_per_period = models.PositiveIntegerField(_("每月额度"))
     starts_at = models.DateTimeField(_("生效时间"))
     ends_at = models.DateTimeField(_("到期时间"))
     refunded_at = models.DateTimeField(_("退款时间"), null=True, blank=True)
+    refunded_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True, blank=True
+    )
+    refund_reason = models.CharField(_("退款原因"), max_length=200, blank=True)
 
     class Meta:
         ordering = ["-pk"]
@@ -32,6 +37,11 @@ class Package(models.Model):
         ]
         constraints = [
             models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="package_window"),
+            models.CheckConstraint(
+                condition=Q(refunded_at=None, refunded_by=None)
+                | Q(refunded_at__isnull=False, refunded_by__isnull=False) & ~Q(refund_reason=""),
+                name="package_refund_agrees",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -46,7 +56,7 @@ class Period(models.Model):
     """
 
     package = models.ForeignKey(Package, models.PROTECT, related_name="periods")
-    app = models.ForeignKey(App, models.PROTECT, related_name="periods")
+    app = models.ForeignKey(App, models.PROTECT, related_name="periods", db_index=False)
     api = models.CharField(max_length=16, choices=Api)
     meter = models.CharField(max_length=8, choices=Meter)
     number = models.PositiveSmallIntegerField()  # 0 is the one that starts at the payment

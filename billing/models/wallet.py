@@ -4,6 +4,8 @@ Ledger rows are append-only: a trigger refuses UPDATE and DELETE. `balance` and 
 the entries, kept beside them so that spending is one conditional UPDATE; reconcile proves that they agree.
 """
 
+from uuid import uuid4
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -37,8 +39,16 @@ class Wallet(models.Model):
         return f"{self.customer_id}: {self.balance}"
 
 
+def new_token() -> str:
+    """A token for an entry that no form sent twice could repeat."""
+    return uuid4().hex
+
+
 class WalletEntry(models.Model):
-    """One movement of money: top-ups and refunds are positive, payments negative. Append-only."""
+    """One movement of money: top-ups and refunds are positive, payments negative. Append-only.
+
+    `token` is the operator's form's: a double click tops up once.
+    """
 
     wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="entries")
     kind = models.CharField(_("类型"), max_length=8, choices=EntryKind)
@@ -47,6 +57,7 @@ class WalletEntry(models.Model):
     order = models.ForeignKey(Order, models.PROTECT, related_name="wallet_entries", null=True, blank=True)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True, blank=True)
     reason = models.CharField(_("原因"), max_length=200, blank=True)
+    token = models.CharField(max_length=64, unique=True, default=new_token, editable=False)
     at = models.DateTimeField(_("时间"))
 
     class Meta:

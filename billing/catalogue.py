@@ -1,0 +1,104 @@
+"""What is on sale, the operators' edits and their history; the only writer of Sku, Duration, Region."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+
+from accounts.models import Region, User
+from billing.errors import ChangeRefused, ReasonMissing
+from billing.models import CatalogueChange, Duration, Sku
+
+type_of_subject: dict[str, type[models.Model]] = {"sku": Sku, "duration": Duration, "region": Region}
+_FIELDS = {
+    "sku": ("price", "units_per_month", "meter", "on_sale"),
+    "duration": ("is_active",),
+    "region": ("name", "name_en", "is_active", "position"),
+}
+
+
+def amount(price: Decimal, quantity: int, months: int) -> Decimal:
+    """The amount of an order in yuan, to the fen: price of one month x quantity x months."""
+    return (price * quantity * months).quantize(Decimal("0.01"))
+
+
+def yuan(value: Decimal) -> str:
+    """¥ with two places: ¥1,234.50; a negative amount is -¥1,234.50."""
+    return f"{'-' if value < 0 else ''}¥{abs(value):,.2f}"
+
+
+def _subject(row: models.Model) -> str:
+    return next(name for name, model in type_of_subject.items() if isinstance(row, model))
+
+
+@transaction.atomic
+def change(
+    row: Sku | Duration | Region, fields: Mapping[str, object], *, by: User, reason: str, at: datetime
+) -> None:
+    """Sets the fields that differ, and writes who changed what, when and why. All or nothing.
+
+    Orders made before keep their price, units and meter. Raises ReasonMissing, ChangeRefused.
+    """
+    reason = _reason(reason)
+    subject = _subject(row)
+    current = type(row).objects.select_for_update().get(pk=row.pk)
+    changes = []
+    for field, value in fields.items():
+        if field not in _FIELDS[subject]:
+            raise ChangeRefused(field=field, value=value)
+        try:
+            value = _clean(current, field, value)
+        except ValidationError as error:
+            raise ChangeRefused(field=field, value=value) from error
+        before = getattr(current, field)
+        if before != value:
+            setattr(current, field, value)
+            changes.append((field, before, value))
+    current.save(update_fields=[field for field, _before, _after in changes])
+    _write(subject, current.pk, changes, by=by, reason=reason, at=at)
+    row.refresh_from_db()
+
+
+def _clean(row: models.Model, field: str, value: object) -> object:
+    column = row._meta.get_field(field)
+    if not isinstance(column, models.Field):
+        raise ChangeRefused(field=field, value=value)
+    return column.clean(value, row)
+
+
+@transaction.atomic
+def add(row: Sku | Duration | Region, *, by: User, reason: str, at: datetime) -> None:
+    """Puts a new row on offer, with its history. Raises ReasonMissing, ChangeRefused."""
+    reason = _reason(reason)
+    try:
+        row.full_clean()
+    except ValidationError as error:
+        raise ChangeRefused(field=", ".join(error.message_dict), value=str(row)) from error
+    row.save(force_insert=True)
+    _write(_subject(row), row.pk, [("", "", row)], by=by, reason=reason, at=at)
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise ReasonMissing()
+    return text.strip()[:200]
+
+
+def _write(
+    subject: str,
+    subject_id: int,
+    changes: list[tuple[str, object, object]],
+    *,
+    by: User,
+    reason: str,
+    at: datetime,
+) -> None:
+    CatalogueChange.objects.bulk_create(
+        CatalogueChange(
+            at=at, by=by, subject=subject, subject_id=subject_id, field=field, reason=reason,
+            before=str(before)[:100], after=str(after)[:100],
+        )
+        for field, before, after in changes
+    )  # fmt: skip

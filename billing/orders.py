@@ -1,0 +1,200 @@
+"""订单 (manual 3.1): 待支付 → 已完成 or 已取消; the only writer of Order.
+
+Every step out of 待支付 is one conditional UPDATE, so of two clicks, tabs or processes one wins. A payment is
+one transaction: the order, vouchers (nearest expiry first), the wallet, the App, its Package and all Periods.
+Lock order: Order, Vouchers by (valid_until, id), Wallet.
+"""
+
+import secrets
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
+
+from accounts.applications import create_app
+from accounts.models import App, Region, User
+from accounts.names import check_app_description, check_app_name
+from billing import catalogue, packages, vouchers, wallet
+from billing.errors import (
+    OfferClosed,
+    OrderCancelled,
+    OrderExpired,
+    OrderNotCancellable,
+    OrderNotPayable,
+    OrderPaid,
+    PriceChanged,
+    TokenReused,
+)
+from billing.models import CancelReason, Duration, Order, OrderState, Sku
+from billing.periods import SHANGHAI
+
+PAYABLE_FOR = timedelta(hours=48)
+QUANTITIES = range(1, 10)
+
+
+def new_number(at: datetime) -> str:
+    """订单编号: local time and six random digits."""
+    return f"{at.astimezone(SHANGHAI):%Y%m%d%H%M%S}{secrets.randbelow(1_000_000):06}"
+
+
+def create(
+    *,
+    customer: User,
+    sku: Sku,
+    quantity: int,
+    months: int,
+    token: str,
+    at: datetime,
+    app: App | None = None,
+    region: Region | None = None,
+    name: str = "",
+    description: str = "",
+    seen_amount: Decimal | None = None,
+) -> Order:
+    """An order for a new App (`region`, `name`, `description`), or for `app`: buying again, another API.
+
+    Idempotent: the same `token` of the same customer with the same wishes returns the first order. With
+    `seen_amount`, what the customer confirmed, raises PriceChanged if it no longer holds. Raises RuleError
+    for a name or description, OfferClosed, TokenReused.
+    """
+    if app is not None:
+        if app.customer_id != customer.pk:
+            raise OfferClosed(what="app")
+        region, name, description = app.region, app.name, app.description
+    name, description = check_app_name(name), check_app_description(description)
+    if first := Order.objects.filter(customer=customer, token=token).first():
+        return _same(first, app, region, name, description, sku, quantity, months)
+    if region is None or not (app or Region.objects.filter(pk=region.pk, is_active=True).exists()):
+        raise OfferClosed(what="region")
+    if quantity not in QUANTITIES:
+        raise OfferClosed(what="quantity")
+    if not Duration.objects.filter(months=months, is_active=True).exists():
+        raise OfferClosed(what="duration")
+    offer = Sku.objects.filter(pk=sku.pk, on_sale=True).first()
+    if offer is None:
+        raise OfferClosed(what="sku")
+    amount = catalogue.amount(offer.price, quantity, months)
+    if seen_amount is not None and seen_amount != amount:
+        raise PriceChanged(seen=seen_amount, amount=amount)
+    order = Order(
+        customer=customer,
+        token=token,
+        app=app,
+        is_new_app=app is None,
+        app_name=name,
+        app_description=description,
+        region=region,
+        sku=offer,
+        quantity=quantity,
+        months=months,
+        units_per_month=offer.units_per_month,
+        meter=offer.meter,
+        unit_price=offer.price,
+        amount=amount,
+        created_at=at,
+        expires_at=at + PAYABLE_FOR,
+    )
+    while True:
+        order.number = new_number(at)
+        try:
+            with transaction.atomic():
+                order.save(force_insert=True)
+        except IntegrityError:
+            if first := Order.objects.filter(customer=customer, token=token).first():
+                return _same(first, app, region, name, description, sku, quantity, months)
+            if not Order.objects.filter(number=order.number).exists():
+                raise
+        else:
+            return order
+
+
+def _same(
+    first: Order,
+    app: App | None,
+    region: Region | None,
+    name: str,
+    description: str,
+    sku: Sku,
+    quantity: int,
+    months: int,
+) -> Order:
+    """The first order of a token, if it is the one that is asked for again."""
+    if (app is None) == first.is_new_app and (
+        (app is None or first.app_id == app.pk)
+        and region is not None
+        and (first.region_id, first.app_name, first.app_description) == (region.pk, name, description)
+        and (first.sku_id, first.quantity, first.months) == (sku.pk, quantity, months)
+    ):
+        return first
+    raise TokenReused(number=first.number)
+
+
+def pay(order: Order, at: datetime) -> Order:
+    """Pays an order wholly and delivers it: App, Package, Periods. Returns it as it is then.
+
+    Raises OrderPaid, OrderCancelled, OrderExpired (an order past its 48 hours is cancelled by this), and
+    InsufficientBalance, which leaves the order payable.
+    """
+    if Order.objects.get(pk=order.pk).expires_at <= at:
+        _cancel(order, CancelReason.EXPIRED, at)
+    with transaction.atomic():
+        paying = Order.objects.select_for_update(of=("self",), no_key=True).select_related(
+            "customer", "sku", "region", "app"
+        ).get(pk=order.pk)  # fmt: skip
+        if paying.state != OrderState.PENDING:
+            raise _not_payable(paying)
+        paying.voucher_paid = vouchers.spend(paying, paying.amount, at)
+        paying.cash_paid = paying.amount - paying.voucher_paid
+        if paying.cash_paid:
+            wallet.charge(paying, paying.cash_paid, at)
+        app = paying.app or create_app(
+            customer=paying.customer,
+            region=paying.region,
+            name=paying.app_name,
+            description=paying.app_description,
+            at=at,
+        )
+        paying.app, paying.state, paying.paid_at = app, OrderState.PAID, at
+        paying.save(update_fields=["app", "state", "paid_at", "voucher_paid", "cash_paid"])
+        packages.write(paying, app, at)
+    return paying
+
+
+def _not_payable(order: Order) -> OrderNotPayable:
+    if order.state == OrderState.PAID:
+        return OrderPaid(number=order.number, state=order.state)
+    refusal = OrderExpired if order.cancel_reason == CancelReason.EXPIRED else OrderCancelled
+    return refusal(number=order.number, state=order.state)
+
+
+def cancel(order: Order, at: datetime) -> Order:
+    """The customer cancels a pending order. Raises OrderNotCancellable."""
+    if not _cancel(order, CancelReason.CUSTOMER, at):
+        state = Order.objects.values_list("state", flat=True).get(pk=order.pk)
+        raise OrderNotCancellable(number=order.number, state=state)
+    order.refresh_from_db()
+    return order
+
+
+def _cancel(order: Order, reason: CancelReason, at: datetime) -> int:
+    return Order.objects.filter(pk=order.pk, state=OrderState.PENDING).update(
+        state=OrderState.CANCELLED, cancel_reason=reason, cancelled_at=at
+    )
+
+
+def expire_due(at: datetime) -> int:
+    """Cancels every order unpaid for 48 hours; how many."""
+    return Order.objects.filter(state=OrderState.PENDING, expires_at__lte=at).update(
+        state=OrderState.CANCELLED, cancel_reason=CancelReason.EXPIRED, cancelled_at=at
+    )
+
+
+def of(customer: User, *, state: str = "", text: str = "") -> "QuerySet[Order]":
+    """The customer's orders, newest first, filtered by state and by part of the number or the App's name."""
+    orders = Order.objects.filter(customer=customer).select_related("sku", "region", "app")
+    if state:
+        orders = orders.filter(state=state)
+    if text := text.strip():
+        orders = orders.filter(Q(number__contains=text) | Q(app_name__icontains=text))
+    return orders.order_by("-created_at", "-pk")

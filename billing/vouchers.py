@@ -1,0 +1,111 @@
+"""代金券: granted or redeemed by code, burned nearest expiry first; the only writer of both tables."""
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import transaction
+from django.db.models import F, Q, QuerySet, Sum
+
+from accounts.models import User
+from billing.errors import ReasonMissing, VoucherRefused
+from billing.models import Order, Voucher, VoucherEntry
+from billing.wallet import fen
+
+_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # nothing that reads like another: 5 bits each
+
+
+def new_code() -> str:
+    """Sixteen characters in four groups: 80 random bits."""
+    return "-".join("".join(secrets.choice(_ALPHABET) for _i in range(4)) for _j in range(4))
+
+
+def issue(
+    *,
+    face_value: Decimal,
+    valid_from: datetime,
+    valid_until: datetime,
+    by: User,
+    reason: str,
+    at: datetime,
+    customer: User | None = None,
+    apis: Sequence[str] = (),
+) -> Voucher:
+    """A voucher of an operator: the customer's at once, or (without one) a code for whoever redeems it first.
+
+    `apis` names what it applies to; empty: every API. Raises AmountRefused, ReasonMissing, VoucherRefused.
+    """
+    if not reason.strip():
+        raise ReasonMissing()
+    if not at < valid_until or not valid_from < valid_until:
+        raise VoucherRefused(why="expired")
+    value = fen(face_value)
+    return Voucher.objects.create(
+        code=new_code(),
+        customer=customer,
+        face_value=value,
+        remaining=value,
+        valid_from=valid_from,
+        valid_until=valid_until,
+        apis=list(apis),
+        created_by=by,
+        created_at=at,
+        redeemed_at=at if customer else None,
+        reason=reason.strip()[:200],
+    )
+
+
+def redeem(customer: User, code: str, at: datetime) -> Voucher:
+    """Makes the code the customer's, once. Raises VoucherRefused (unknown, taken, expired)."""
+    code = code.strip().upper()
+    if Voucher.objects.filter(code=code, customer=None, valid_until__gt=at).update(
+        customer=customer, redeemed_at=at
+    ):
+        return Voucher.objects.get(code=code)
+    voucher = Voucher.objects.filter(code=code).first()
+    if voucher is None:
+        raise VoucherRefused(why="unknown")
+    raise VoucherRefused(why="taken" if voucher.customer_id else "expired")
+
+
+def of(customer: User) -> "QuerySet[Voucher]":
+    """All vouchers of the customer, nearest expiry first."""
+    return Voucher.objects.filter(customer=customer).order_by("valid_until", "pk")
+
+
+def usable(customer: User, at: datetime, api: str | None = None) -> "QuerySet[Voucher]":
+    """Those that can pay at `at` (for that API), in the order in which they burn."""
+    vouchers = of(customer).filter(remaining__gt=0, valid_from__lte=at, valid_until__gt=at)
+    return vouchers.filter(Q(apis=[]) | Q(apis__contains=[api])) if api else vouchers
+
+
+def balance(customer: User, at: datetime, api: str | None = None) -> Decimal:
+    """代金券余额 in yuan: what is left in the usable vouchers."""
+    return usable(customer, at, api).aggregate(left=Sum("remaining"))["left"] or Decimal("0.00")
+
+
+def spend(order: Order, amount: Decimal, at: datetime) -> Decimal:
+    """Burns up to `amount`, nearest expiry first; how much. For billing/orders.py, inside its lock."""
+    spent = Decimal("0.00")
+    for voucher in usable(order.customer, at, order.sku.api).select_for_update(no_key=True):
+        part = min(voucher.remaining, amount - spent)
+        if part <= 0:
+            break
+        Voucher.objects.filter(pk=voucher.pk).update(remaining=F("remaining") - part)
+        VoucherEntry.objects.create(voucher=voucher, order=order, amount=-part, at=at)
+        spent += part
+    return spent
+
+
+@transaction.atomic
+def put_back(order: Order, at: datetime) -> Decimal:
+    """Returns what an order burned to the same vouchers, as they are (an expired one stays expired)."""
+    back = Decimal("0.00")
+    for entry in VoucherEntry.objects.filter(order=order, amount__lt=0).order_by(
+        "voucher__valid_until", "voucher"
+    ):
+        Voucher.objects.filter(pk=entry.voucher_id).update(remaining=F("remaining") - entry.amount)
+        VoucherEntry.objects.create(voucher_id=entry.voucher_id, order=order, amount=-entry.amount, at=at)
+        back -= entry.amount
+    return back
