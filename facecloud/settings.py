@@ -12,8 +12,8 @@ env = environ.Env()
 if (BASE_DIR / ".env").is_file():
     env.read_env(BASE_DIR / ".env")
 
-VAR_DIR = env.path("FACECLOUD_VAR_DIR", default=str(BASE_DIR / "var"))  # everything that a run writes
-MODELS_DIR = Path(env.str("MODELS_DIR", default=str(VAR_DIR("models"))))
+VAR_DIR = Path(env.str("FACECLOUD_VAR_DIR", default=str(BASE_DIR / "var")))  # everything that a run writes
+MODELS_DIR = Path(env.str("MODELS_DIR", default=str(VAR_DIR / "models")))
 
 # --- Secrets -----------------------------------------------------------------
 SECRET_KEY = env.str("DJANGO_SECRET_KEY")
@@ -143,7 +143,7 @@ USE_I18N = True
 TIME_ZONE = "Asia/Shanghai"
 USE_TZ = True
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True  # no collectstatic step between a checkout and a page
 

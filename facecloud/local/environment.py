@@ -1,13 +1,22 @@
-"""Random secrets of the embedded default, made once and kept where only their owner reads them."""
+"""Environment variables in files: the user's .env, and the secrets that the embedded default makes."""
 
 import os
 import secrets
 from pathlib import Path
 
+import environ
 from cryptography.fernet import Fernet
 
+from facecloud.local.places import REPOSITORY
 
-def load_or_make(path: Path) -> dict[str, str]:
+
+def load_dotenv() -> None:
+    """The user's .env, as the settings read it: what the environment has already wins."""
+    if (REPOSITORY / ".env").is_file():
+        environ.Env.read_env(REPOSITORY / ".env")
+
+
+def secret_keys(path: Path) -> dict[str, str]:
     """DJANGO_SECRET_KEY and ENCRYPTION_KEY. The environment wins; what is made is kept in `path`."""
     kept = read_env(path) if path.exists() else {}
     made = {

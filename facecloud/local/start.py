@@ -1,0 +1,184 @@
+"""bin/start: the whole product on this machine, in the foreground, from whatever state an earlier run left.
+
+checks → PostgreSQL, Valkey → tables, demo customer → worker, beat, web → a first signed call → watch over it
+         (the models are fetched meanwhile)
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+import urllib.error
+import urllib.request
+from typing import NoReturn
+
+from facecloud.local import first_call, preflight
+from facecloud.local.environment import load_dotenv, read_env, secret_keys
+from facecloud.local.places import REPOSITORY, Places, here
+from facecloud.local.process import Process, ServiceError
+from facecloud.local.services import Services
+from facecloud.local.site import beat_process, web_process, worker_process
+from facecloud.local.supervisor import Supervisor
+
+AFTER_A_CRASH_S = 20  # for the processes of a supervisor that was killed to let go of the port
+PREPARE_TIMEOUT_S = 180
+MODELS_TIMEOUT_S = 600
+READY_TIMEOUT_S = 90
+STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main(arguments: list[str]) -> int:
+    """The exit status: 0 after Ctrl-C, 1 with one sentence where it could not start."""
+    options = parse(arguments)
+    load_dotenv()
+    for number in STOPPING_SIGNALS:
+        signal.signal(number, interrupt)
+    try:
+        preflight.check_machine()
+        places = here()
+        preflight.make_folders(places)
+        start = Start(places, options.host, options.port)
+        with preflight.only_one(places.lock, start.url) as ended_cleanly:
+            preflight.check_address(options.host, options.port, 0 if ended_cleanly else AFTER_A_CRASH_S)
+            start.run()
+    except (preflight.Refusal, ServiceError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 0
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bin/start", description="Start the whole product on this machine.")
+    parser.add_argument("--port", type=int, default=8000, help="where the console and the API are (8000)")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="where to listen (127.0.0.1; 0.0.0.0 is everywhere)"
+    )
+    return parser.parse_args(arguments)
+
+
+def interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+class Start:
+    """One run, from the first service to the last."""
+
+    def __init__(self, places: Places, host: str, port: int) -> None:
+        self._places = places
+        self._host, self._port = host, port
+        self._since = float(os.environ.get("FACECLOUD_STARTED_AT") or time.time())
+        self._supervisor = Supervisor(self._say)
+        self._services = Services.of(places)
+        everywhere = host in ("0.0.0.0", "::")  # noqa: S104 - asked for with --host
+        self.url = f"http://{'127.0.0.1' if everywhere else bracketed(host)}:{port}"
+        self._environment = {
+            "DJANGO_ALLOWED_HOSTS": "*" if everywhere else f"localhost,127.0.0.1,[::1],{bracketed(host)}",
+            **os.environ,
+            **self._services.environment,
+            **secret_keys(places.secrets),
+            "FACECLOUD_VAR_DIR": str(places.var),
+            "MODELS_DIR": str(places.models),
+        }
+
+    def run(self) -> NoReturn:
+        """Raises ServiceError where something does not come up, KeyboardInterrupt when it is told to end."""
+        try:
+            self._bring_up_services()
+            self._bring_up_site()
+            self._make_first_call()
+            self._introduce()
+            self._supervisor.watch()
+        finally:
+            for number in STOPPING_SIGNALS:  # a second Ctrl-C must not leave half of it behind
+                signal.signal(number, signal.SIG_IGN)
+            self._say("stopping ...")
+            self._supervisor.stop()
+            self._say("stopped")
+
+    def _bring_up_services(self) -> None:
+        """Services, tables and models: what the site needs. The models come over the network meanwhile."""
+        models = self._step("models", "inference.setup", "--models", str(self._places.models))
+        prepare = self._step("prepare", "facecloud.local.prepare", self.url)
+        try:
+            self._say("looking after the models ...")
+            models.start()
+            for service in self._services.embedded.values():
+                self._supervisor.start(service.process, service)
+                self._say(f"{service.process.name} is up")
+            self._say("preparing the tables and the demo customer ...")
+            prepare.start()
+            prepare.finish(PREPARE_TIMEOUT_S)
+            models.finish(MODELS_TIMEOUT_S)
+        finally:
+            prepare.stop()
+            models.stop()
+
+    def _bring_up_site(self) -> None:
+        self._say("warming up the worker ...")
+        logs = self._places.logs
+        processes = [
+            worker_process(self._environment, logs=logs),
+            beat_process(self._environment, logs=logs),
+            web_process(self._environment, host=self._host, port=self._port, logs=logs),
+        ]
+        for process in processes:
+            self._supervisor.start(process)
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while not is_ready(self.url):
+            for process in processes:
+                process.check_still_starting(deadline)
+            time.sleep(0.1)
+
+    def _make_first_call(self) -> None:
+        demo = read_env(self._places.demo)
+        picture = (self._places.models / "astronaut.png").read_bytes()
+        self._say("ready; a first signed call, face_detect on a photograph:")
+        answer = first_call.detect(self.url, demo["FACECLOUD_APP_KEY"], demo["FACECLOUD_SECRET_KEY"], picture)
+        print_line(json.dumps(answer, ensure_ascii=False, indent=2))
+        if answer["code"] != 0:
+            raise ServiceError(f"The first call failed with code {answer['code']}; logs: {self._places.logs}")
+
+    def _introduce(self) -> None:
+        demo = read_env(self._places.demo)
+        print_line(
+            f"\n  控制台 console   {self.url}/console/\n"
+            f"  登录 login       {demo['FACECLOUD_USER']}  {demo['FACECLOUD_PASSWORD']}\n"
+            f"  运营 operator    {demo['FACECLOUD_OPERATOR']}  {demo['FACECLOUD_OPERATOR_PASSWORD']}\n"
+            f"  密钥 keys        {self._places.demo}\n"
+            "  Ctrl-C 停止 to stop\n"
+        )
+
+    def _step(self, name: str, module: str, *arguments: str) -> Process:
+        """A program of ours that has to end well before we go on."""
+        command = [sys.executable, "-m", module, *arguments]
+        log = self._places.logs / f"{name}.log"
+        return Process(name, command, log=log, cwd=REPOSITORY, env=self._environment)
+
+    def _say(self, line: str) -> None:
+        """One line with the seconds since bin/start was called."""
+        print_line(f"{time.time() - self._since:6.1f} s  {line}")
+
+
+def print_line(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def bracketed(host: str) -> str:
+    """As it stands in an address: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+def is_ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=5) as reply:  # noqa: S310 - our own address
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
