@@ -11,6 +11,7 @@ from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
 from accounts import names
+from accounts.audit import AuditEntry as AuditEntry  # a table of this room
 
 
 class User(AbstractUser):

@@ -1,0 +1,79 @@
+"""What operators did: who, when, from where, to what and why. Append-only; a trigger refuses UPDATE and DELETE.
+
+An act and its record stand in one transaction, so neither exists without the other.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from accounts.errors import RuleError
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+REASON_LENGTH = 200
+
+
+class AuditEntry(models.Model):
+    """One act of one operator. `details` are plain values (amounts, before and after), never a secret."""
+
+    at = models.DateTimeField(_("时间"))
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("操作员")
+    )
+    address = models.GenericIPAddressField(_("来源地址"), null=True)
+    act = models.SlugField(_("操作"), max_length=32, db_index=False)
+    subject = models.CharField(_("对象类型"), max_length=32)
+    subject_id = models.CharField(_("对象编号"), max_length=64)
+    customer = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True, verbose_name=_("客户")
+    )
+    reason = models.CharField(_("原因"), max_length=REASON_LENGTH)
+    details = models.JSONField(_("详情"), default=dict, encoder=DjangoJSONEncoder)
+
+    class Meta:
+        ordering = ["-pk"]
+        verbose_name = verbose_name_plural = _("审计日志")
+        indexes = [
+            models.Index(fields=["subject", "subject_id"], name="audit_subject"),
+            models.Index(fields=["at"], name="audit_at"),
+        ]
+        constraints = [models.CheckConstraint(condition=~Q(reason=""), name="audit_has_reason")]
+
+    def __str__(self) -> str:
+        return f"{self.act} {self.subject} {self.subject_id}"
+
+
+def record(
+    act: str,
+    subject: models.Model,
+    *,
+    by: "User",
+    reason: str,
+    at: datetime,
+    customer: "User | None" = None,
+    address: str | None = None,
+    details: Mapping[str, object] | None = None,
+) -> AuditEntry:
+    """Writes the act down; call it in the transaction of the act. RuleError `reason_missing` without a reason."""
+    reason = reason.strip()[:REASON_LENGTH]
+    if not reason:
+        raise RuleError("reason_missing")
+    return AuditEntry.objects.create(
+        at=at,
+        by=by,
+        address=address,
+        act=act,
+        subject=subject._meta.model_name,
+        subject_id=str(subject.pk),
+        customer=customer,
+        reason=reason,
+        details=dict(details or {}),
+    )
