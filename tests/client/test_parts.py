@@ -147,7 +147,7 @@ def test_where_the_keys_come_from(tmp_path: Path) -> None:
     file = tmp_path / "demo.env"
     file.write_text(
         "# local\nFACECLOUD_URL='http://127.0.0.1:8000/'\n"
-        "FACECLOUD_APP_KEY=abc\nexport FACECLOUD_SECRET_KEY=\"def\"\n",
+        'FACECLOUD_APP_KEY=abc\nexport FACECLOUD_SECRET_KEY="def"\n',
         encoding="utf-8",
     )
     environ = {"FACECLOUD_ENV_FILE": str(file), "FACECLOUD_APP_KEY": "from-environment"}
