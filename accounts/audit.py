@@ -1,4 +1,4 @@
-"""What operators did: who, when, from where, to what and why. Append-only; a trigger refuses UPDATE and DELETE.
+"""What operators did: who, when, from where, to what, why. Append-only; a trigger refuses UPDATE and DELETE.
 
 An act and its record stand in one transaction, so neither exists without the other.
 """
@@ -62,7 +62,7 @@ def record(
     address: str | None = None,
     details: Mapping[str, object] | None = None,
 ) -> AuditEntry:
-    """Writes the act down; call it in the transaction of the act. RuleError `reason_missing` without a reason."""
+    """Writes the act down, in the transaction of the act. RuleError `reason_missing` without a reason."""
     reason = reason.strip()[:REASON_LENGTH]
     if not reason:
         raise RuleError("reason_missing")

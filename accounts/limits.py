@@ -25,7 +25,7 @@ def check_addresses(texts: Iterable[str]) -> list[str]:
 def set_limits(
     app: App, *, rate_per_s: int | None, concurrency: int | None, allowed_addresses: Iterable[str]
 ) -> None:
-    """None: the installation's own limit holds; no addresses: any may call. RuleError `limit_not_positive`."""
+    """None: the installation's limit holds; no addresses: any may call. RuleError `limit_not_positive`."""
     for limit in (rate_per_s, concurrency):
         if limit is not None and limit < 1:
             raise RuleError("limit_not_positive")

@@ -46,7 +46,7 @@ NAMES = {
 
 
 def install(apps: Apps) -> None:
-    """Makes the permissions and the groups what this file says; for a migration, which brings its own `apps`."""
+    """Makes the permissions and groups what this file says; a migration brings its own `apps`."""
     kind, _new = apps.get_model("contenttypes", "ContentType").objects.get_or_create(
         app_label="accounts", model="auditentry"
     )
