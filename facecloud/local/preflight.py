@@ -51,9 +51,8 @@ def only_one(lock: Path, note: str) -> Iterator[bool]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise Refusal(
-                f"It is running already ({holder(lock)}). End that one first, with Ctrl-C."
-            ) from error
+            note = lock.read_text() or "another process"
+            raise Refusal(f"It is running already ({note}). End that one first, with Ctrl-C.") from error
         ended_cleanly = not lock.read_text()
         file.truncate(0)
         file.write(f"process {os.getpid()}, {note}")

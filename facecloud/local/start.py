@@ -1,6 +1,6 @@
 """bin/start: the whole product on this machine, in the foreground, from whatever state an earlier run left.
 
-checks → PostgreSQL, Valkey → tables, demo customer → worker, beat, web → a first signed call → watch over it
+checks → PostgreSQL, Valkey → tables, demo customer → worker, beat, web → a first signed call → watch
          (the models are fetched meanwhile)
 """
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from facecloud.local.process import Process, ServiceError
 
@@ -42,7 +42,7 @@ class Supervisor:
         self._wards.append(ward)
         ward.runnable.start()
 
-    def watch(self) -> None:
+    def watch(self) -> NoReturn:
         """Never returns: whatever ends it is raised, KeyboardInterrupt as a rule."""
         while True:
             time.sleep(LOOK_EVERY_S)
