@@ -1,0 +1,61 @@
+"""The demo of a first start: a customer whose App has all three APIs, bought as anyone buys; an operator."""
+
+import secrets
+from datetime import datetime
+
+from django.db import transaction
+
+from accounts import keys
+from accounts.models import Region, User
+from billing import orders
+from billing.models import Api, Duration, Package, Sku, Tier
+
+CUSTOMER, OPERATOR = "demo", "operator"
+
+
+@transaction.atomic
+def seed(at: datetime, *, password: str = "", operator_password: str = "") -> dict[str, str]:
+    """Makes what is missing and returns the credentials by the names of var/demo.env.
+
+    What there is stays: an existing user's password is neither changed nor known, so it is missing from the
+    result. An API whose Packages have ended is bought again. Raises BillingError if the catalogue refuses.
+    """
+    made = {"FACECLOUD_USER": CUSTOMER, "FACECLOUD_OPERATOR": OPERATOR}
+    customer, new_password = _user(CUSTOMER, password, is_operator=False)
+    if new_password:
+        made["FACECLOUD_PASSWORD"] = new_password
+    _operator, new_password = _user(OPERATOR, operator_password, is_operator=True)
+    if new_password:
+        made["FACECLOUD_OPERATOR_PASSWORD"] = new_password
+    for api in Api.values:
+        if not Package.objects.filter(app__customer=customer, api=api, ends_at__gt=at).exists():
+            _buy(customer, api, at)
+    app = customer.apps.earliest("pk")
+    key = keys.live(at).filter(app=app, expires_at=None).order_by("pk").first() or keys.issue(app, at)
+    return made | {"FACECLOUD_APP_KEY": key.key, "FACECLOUD_SECRET_KEY": keys.secret_of(key)}
+
+
+def _user(username: str, password: str, *, is_operator: bool) -> tuple[User, str]:
+    """The user, and the password if it was set now."""
+    if user := User.objects.filter(username=username).first():
+        return user, ""
+    password = password or secrets.token_urlsafe(12)
+    create = User.objects.create_superuser if is_operator else User.objects.create_user
+    return create(username, f"{username}@localhost.localdomain", password), password
+
+
+def _buy(customer: User, api: str, at: datetime) -> None:
+    """Orders and pays 100 000 units a month for the longest time on offer; the first time for a new App."""
+    order = orders.create(
+        customer=customer,
+        app=customer.apps.order_by("pk").first(),
+        region=Region.objects.filter(is_active=True).first(),
+        name="演示应用",
+        description="随系统创建的演示应用",
+        sku=Sku.objects.get(api=api, tier=Tier.HUNDRED_THOUSAND),
+        quantity=1,
+        months=Duration.objects.filter(is_active=True).latest("months").months,
+        token=f"demo {api} {customer.orders.filter(sku__api=api).count()}",
+        at=at,
+    )
+    orders.pay(order, at)

@@ -1,0 +1,31 @@
+"""`manage.py seed_demo --json`: the demo customer, its App with all APIs, and an operator; safe to repeat."""
+
+import json
+import os
+from argparse import ArgumentParser
+
+from django.core.management.base import BaseCommand
+from django.utils import timezone
+
+from billing import demo
+
+
+class Command(BaseCommand):
+    help = (
+        "Make the demo customer, App and operator, or leave them as they are. Passwords come from "
+        "FACECLOUD_PASSWORD and FACECLOUD_OPERATOR_PASSWORD or are random; only those set now are printed."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
+
+    def handle(self, *args: object, **options: object) -> None:
+        made = demo.seed(
+            timezone.now(),
+            password=os.environ.get("FACECLOUD_PASSWORD", ""),
+            operator_password=os.environ.get("FACECLOUD_OPERATOR_PASSWORD", ""),
+        )
+        if options["json"]:
+            self.stdout.write(json.dumps(made))
+        else:
+            self.stdout.write("\n".join(f"{name}={value}" for name, value in made.items()))
