@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ('accounts', '0003_auditentry'),
+        ('accounts', '0003_audit_and_roles'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
