@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The quick tests first: a broken rule is told before a browser has started."""
     slow = {"browser", "race", "end_to_end"}
     items.sort(key=lambda item: any(item.get_closest_marker(name) for name in slow))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where FORBID_SKIPS is set, as in .ci/run, a test that could not run has failed."""
+    report = yield
+    if report.skipped and os.environ.get("FORBID_SKIPS"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, which this run forbids: {report.longrepr}"
+    return report
 
 
 @pytest.fixture(scope="session")
