@@ -13,6 +13,8 @@ from django.utils.translation import gettext_lazy as _
 
 from billing.models import Api
 from faceapi.histogram import SLOTS
+from faceapi.rollups import ServiceHour as ServiceHour  # tables of this room
+from faceapi.rollups import UsageDay as UsageDay
 
 
 class Call(models.Model):
