@@ -7,34 +7,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from inference import registry, tables
+from inference import registry
 from inference.attributes import AttributeEstimator
-from inference.decoding import Picture, Pixels, configure_opencv
-from inference.detector import Detections, YuNet, suppress
+from inference.decoding import Picture, configure_opencv
+from inference.detector import CenterFace, YuNet
 from inference.embedder import Embedder
+from inference.finder import FaceFinder, Found
 from inference.quality import NO_FACE, Purpose, judge, measure
 from inference.results import AnalyseResult, Box, DetectResult, Face, Landmarks, Point, Quality, Template
 from inference.runtime import CPU, Session
-
-DETECT_SIDE_PX = 640
-WORK_SIDE_PX = 1280
-SCORE_THRESHOLD = 0.6
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """The faces of one picture, largest first, in the coordinates of `pixels`, which is 1/`reduction` of
-    it."""
-
-    pixels: Pixels
-    reduction: int
-    detections: Detections
 
 
 class Engine:
@@ -47,21 +33,20 @@ class Engine:
         def session(file: registry.ModelFile) -> Session:
             return Session(models_dir, file, providers)
 
-        self._yunet = YuNet(session(registry.YUNET))
+        self._finder = FaceFinder(YuNet(session(registry.YUNET)), CenterFace(session(registry.CENTERFACE)))
         self._embedder = Embedder(session(registry.SFACE), session(registry.DLIB_RESNET))
         self._attributes = AttributeEstimator(session(registry.AGE), session(registry.GENDER))
-        self._probability = tables.MonotoneMap.from_points(tables.load("face_probability")["points"])
 
     def detect(self, data: bytes) -> DetectResult:
         """Faces with landmarks and probability (manual 4.2.2 model 1). Raises ImageError."""
         picture = Picture(data)
-        found = self._find(picture)
+        found = self._finder.find(picture)
         return DetectResult(self._faces(picture, found), self._quality(found, "detect"))
 
     def analyse(self, data: bytes) -> AnalyseResult:
         """Faces with age and gender (manual 4.2.2 model 2). Raises ImageError."""
         picture = Picture(data)
-        found = self._find(picture)
+        found = self._finder.find(picture)
         points = list(found.detections.points.astype(np.float64))
         attributes = self._attributes.estimate(found.pixels, points)
         faces = [
@@ -72,7 +57,7 @@ class Engine:
 
     def embed(self, data: bytes) -> Template:
         """The embeddings of the largest face (manual 4.2.2 model 3). Raises ImageError."""
-        found = self._find(Picture(data))
+        found = self._finder.find(Picture(data))
         quality = self._quality(found, "compare")
         if not len(found.detections):
             return Template((), (), quality)
@@ -82,40 +67,25 @@ class Engine:
 
     def warm_up(self) -> None:
         """Run every model once, so that the first call is not the slow one."""
-        pixels = np.full((DETECT_SIDE_PX, DETECT_SIDE_PX, 3), 127, np.uint8)
-        self._yunet.find(pixels, SCORE_THRESHOLD)
+        pixels = np.full((640, 640, 3), 127, np.uint8)
+        self._finder.warm_up(pixels)
         points = np.array([[250, 250], [350, 250], [300, 300], [260, 360], [340, 360]], np.float64)
         self._attributes.estimate(pixels, [points])
         self._embedder.embed(pixels, points)
 
-    def _find(self, picture: Picture) -> _Found:
-        reduction = picture.reduction_for(WORK_SIDE_PX)
-        pixels = picture.level(reduction)
-        scale = DETECT_SIDE_PX / max(pixels.shape[:2])
-        view = pixels
-        if scale < 1:
-            size = (round(pixels.shape[1] * scale), round(pixels.shape[0] * scale))
-            view = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-        found = suppress(self._yunet.find(view, SCORE_THRESHOLD))
-        found = found.mapped(pixels.shape[1] / view.shape[1], pixels.shape[0] / view.shape[0])
-        sides = found.boxes[:, 2:] - found.boxes[:, :2]
-        return _Found(pixels, reduction, found.take(np.argsort(-sides.prod(axis=1), kind="stable")))
+    def _faces(self, picture: Picture, found: Found) -> tuple[Face, ...]:
+        detections = found.detections.mapped(found.reduction)
+        rows = zip(detections.boxes, detections.points, found.probabilities, strict=True)
+        return tuple(_face(picture, *row) for row in rows)
 
-    def _faces(self, picture: Picture, found: _Found) -> tuple[Face, ...]:
-        detections = found.detections.mapped(found.reduction, found.reduction)
-        return tuple(
-            _face(picture, box, points, self._probability(float(score)))
-            for box, points, score in zip(detections.boxes, detections.points, detections.scores, strict=True)
-        )
-
-    def _quality(self, found: _Found, purpose: Purpose) -> Quality:
+    def _quality(self, found: Found, purpose: Purpose) -> Quality:
         """Judged on the largest face."""
         if not len(found.detections):
             return NO_FACE
         height, width = found.pixels.shape[:2]
         box, points = found.detections.boxes[0], found.detections.points[0].astype(np.float64)
         clipped = np.clip(box, 0, [width, height, width, height])
-        areas = (found.detections.boxes[:, 2:] - found.detections.boxes[:, :2]).prod(axis=1)
+        areas = found.detections.sides.prod(axis=1)
         measures = measure(
             found.pixels,
             points,

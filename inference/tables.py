@@ -1,4 +1,4 @@
-"""Monotone maps fitted on data, kept as JSON in calibration/ beside the script that made them (bench/fit.py)."""
+"""Monotone maps fitted on data, kept as JSON in calibration/; bench/fit.py makes them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,80 @@
+"""Candidate faces as arrays, and the choice among those that overlap. Knows no model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+MAX_CANDIDATES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """Candidates of one picture, in its pixels.
+
+    boxes (N, 4) as left, top, right, bottom, which may pass the picture's edges; points (N, 5, 2), eyes,
+    nose, mouth corners, left to right as seen; scores (N,) 0..1.
+    """
+
+    boxes: Floats
+    points: Floats
+    scores: Floats
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @property
+    def sides(self) -> Floats:
+        """(N, 2) width and height of each box."""
+        return self.boxes[:, 2:] - self.boxes[:, :2]
+
+    def take(self, keep: npt.NDArray[np.intp]) -> Detections:
+        return Detections(self.boxes[keep], self.points[keep], self.scores[keep])
+
+    def mapped(
+        self, factor: float | tuple[float, float], shift: tuple[float, float] = (0.0, 0.0)
+    ) -> Detections:
+        """The same faces in the pixels of a picture of which this one is a scaled part."""
+        scale = np.broadcast_to(np.asarray(factor, np.float32), (2,))
+        move = np.asarray(shift, np.float32)
+        return Detections(
+            self.boxes * np.tile(scale, 2) + np.tile(move, 2), self.points * scale + move, self.scores
+        )
+
+    @classmethod
+    def none(cls) -> Detections:
+        return cls(np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, np.float32))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Detections]) -> Detections:
+        parts = [part for part in parts if len(part)] or [cls.none()]
+        return cls(
+            np.concatenate([part.boxes for part in parts]),
+            np.concatenate([part.points for part in parts]),
+            np.concatenate([part.scores for part in parts]),
+        )
+
+
+def overlaps(box: Floats, boxes: Floats) -> tuple[Floats, Floats]:
+    """Of one box (4,) with each of `boxes` (N, 4): intersection over union, and over the smaller box."""
+    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
+    shared = np.prod(np.clip(sides, 0, None), axis=1)
+    area, areas = np.prod(box[2:] - box[:2]), np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    union = np.maximum(area + areas - shared, 1e-6)
+    return shared / union, shared / np.maximum(np.minimum(area, areas), 1e-6)
+
+
+def suppress(found: Detections, union: float = 0.3, smaller: float = 0.7) -> Detections:
+    """Keep the best of each heap of boxes that overlap by `union` or lie by `smaller` inside each other."""
+    order = np.argsort(-found.scores, kind="stable")[:MAX_CANDIDATES]
+    kept = []
+    while len(order):
+        best, order = order[0], order[1:]
+        kept.append(best)
+        over_union, over_smaller = overlaps(found.boxes[best], found.boxes[order])
+        order = order[(over_union < union) & (over_smaller < smaller)]
+    return found.take(np.array(kept, np.intp))
