@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import environ
+from celery.schedules import crontab
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
@@ -155,7 +156,13 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {}
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
+    "sweep-holds": {"task": "billing.sweep_holds", "schedule": 60.0, "options": {"expires": 55}},
+    "expire-orders": {"task": "billing.expire_orders", "schedule": 60.0, "options": {"expires": 55}},
+    "send-notices": {"task": "billing.send_notices", "schedule": 300.0, "options": {"expires": 290}},
+    "sample-usage": {"task": "billing.sample_usage", "schedule": crontab(minute=0, hour=0)},
+    "reconcile-books": {"task": "billing.reconcile_books", "schedule": crontab(minute=30, hour=3)},
+}
 
 # --- Mail ----------------------------------------------------------------------
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")

@@ -1,0 +1,23 @@
+"""`manage.py reconcile`: proves the books, prints what was checked and every break; exits 1 on a break."""
+
+import sys
+
+from django.core.management.base import BaseCommand
+from django.utils import timezone
+
+from billing import reconcile
+
+
+class Command(BaseCommand):
+    help = "Prove that every unit and every fen has its cause. Prints each check; exits 1 on a break."
+
+    def handle(self, *args: object, **options: object) -> None:
+        proofs = reconcile.run(timezone.now())
+        for proof in proofs:
+            self.stdout.write(f"{'BREAK' if proof.breaks else 'ok   '} {proof.sentence}")
+            for broken in proof.breaks:
+                self.stdout.write(f"      {broken.row}: {broken.detail}")
+        breaks = sum(len(proof.breaks) for proof in proofs)
+        self.stdout.write(f"{len(proofs)} checks, {breaks} breaks")
+        if breaks:
+            sys.exit(1)

@@ -1,0 +1,229 @@
+"""The proof that every unit and every fen has its cause (`manage.py reconcile`, nightly by beat).
+
+A check is a function of the moment that yields a Break for each row that contradicts the others; the first
+line of its docstring is the sentence that it proves. Other rooms add theirs by dotted path in
+settings.RECONCILE_CHECKS. All read one snapshot, so calls and payments that run meanwhile are no breaks.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils.module_loading import import_string
+
+from billing.models import Package, Period
+from billing.periods import windows
+
+
+@dataclass(frozen=True)
+class Break:
+    """One contradiction: the row's id, and the values that contradict each other."""
+
+    row: str
+    detail: str
+
+
+Check = Callable[[datetime], Iterable[Break]]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A check's sentence and what contradicts it."""
+
+    sentence: str
+    breaks: list[Break]
+
+
+def run(at: datetime) -> list[Proof]:
+    """Every check of billing and of settings.RECONCILE_CHECKS, on one snapshot."""
+    checks: list[Check] = [*CHECKS, *map(import_string, settings.RECONCILE_CHECKS)]
+    with _snapshot():
+        return [Proof(_sentence(check), list(check(at))) for check in checks]
+
+
+def _sentence(check: Check) -> str:
+    return (check.__doc__ or check.__name__).strip().splitlines()[0]
+
+
+@contextmanager
+def _snapshot() -> Iterator[None]:
+    """One read-only snapshot, unless the caller (a test) is in a transaction of its own."""
+    alone = not connection.in_atomic_block
+    with transaction.atomic():
+        if alone:
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
+
+
+def rows(sql: str, **values: datetime) -> Iterator[Break]:
+    """A Break for each row (id, detail) of a query. For the checks of every room."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        for row, detail in cursor.fetchall():
+            yield Break(str(row), str(detail))
+
+
+def used_within_granted(at: datetime) -> Iterable[Break]:
+    """No Period has used less than nothing or more than it grants."""
+    return rows("""
+        SELECT 'period ' || id, used || ' of ' || granted FROM billing_period
+         WHERE used < 0 OR used > granted""")
+
+
+def used_is_debited(at: datetime) -> Iterable[Break]:
+    """What a Period has used is the sum of its held and settled Debits."""
+    return rows("""
+        SELECT 'period ' || p.id, 'used ' || p.used || ', debited ' || coalesce(s.units, 0)
+          FROM billing_period p
+          LEFT JOIN (
+              SELECT l.period_id, sum(l.units) AS units
+                FROM billing_debitline l JOIN billing_debit d ON d.call_id = l.debit_id
+               WHERE d.state <> 'returned' GROUP BY l.period_id
+          ) s ON s.period_id = p.id
+         WHERE p.used <> coalesce(s.units, 0)""")
+
+
+def debits_have_their_lines(at: datetime) -> Iterable[Break]:
+    """A Debit's units are the sum of its lines, all from live Periods of its App and API, under one meter."""
+    return rows("""
+        SELECT 'debit ' || d.call_id, 'units ' || d.units || ', lines ' || coalesce(sum(l.units), 0)
+          FROM billing_debit d
+          LEFT JOIN billing_debitline l ON l.debit_id = d.call_id
+          LEFT JOIN billing_period p ON p.id = l.period_id
+         GROUP BY d.call_id
+        HAVING d.units <> coalesce(sum(l.units), 0)
+            OR bool_or(p.app_id <> d.app_id OR p.api <> d.api)
+            OR bool_or(d.created_at < p.starts_at OR d.created_at >= p.ends_at)
+            OR count(DISTINCT p.meter) > 1""")
+
+
+def no_hold_is_forgotten(at: datetime) -> Iterable[Break]:
+    """No hold is older than its expiry and the 5 minutes of the sweep."""
+    return rows(
+        """
+        SELECT 'debit ' || call_id, 'held, expired at ' || hold_expires_at FROM billing_debit
+         WHERE state = 'held' AND hold_expires_at < %(at)s - interval '5 minutes'""",
+        at=at,
+    )
+
+
+def balance_is_the_sum(at: datetime) -> Iterable[Break]:
+    """A wallet's balance is the sum of its entries."""
+    return rows("""
+        SELECT 'wallet ' || w.customer_id,
+               'balance ' || w.balance || ', entries ' || coalesce(sum(e.amount), 0)
+          FROM billing_wallet w LEFT JOIN billing_walletentry e ON e.wallet_id = w.customer_id
+         GROUP BY w.customer_id HAVING w.balance <> coalesce(sum(e.amount), 0)""")
+
+
+def statements_run_on(at: datetime) -> Iterable[Break]:
+    """Each wallet entry's balance is the one before it plus its amount."""
+    return rows("""
+        SELECT 'wallet entry ' || id, before || ' + ' || amount || ' is not ' || balance_after
+          FROM (
+              SELECT id, amount, balance_after,
+                     lag(balance_after, 1, 0.00) OVER (PARTITION BY wallet_id ORDER BY id) AS before
+                FROM billing_walletentry
+          ) e
+         WHERE before + amount <> balance_after""")
+
+
+def vouchers_add_up(at: datetime) -> Iterable[Break]:
+    """What is left of a voucher is its face value less what orders took, and never below zero."""
+    return rows("""
+        SELECT 'voucher ' || v.id,
+               v.remaining || ' left of ' || v.face_value || ', entries ' || coalesce(sum(e.amount), 0)
+          FROM billing_voucher v LEFT JOIN billing_voucherentry e ON e.voucher_id = v.id
+         GROUP BY v.id
+        HAVING v.remaining <> v.face_value + coalesce(sum(e.amount), 0)
+            OR v.remaining < 0 OR v.remaining > v.face_value""")
+
+
+def paid_once_and_wholly(at: datetime) -> Iterable[Break]:
+    """A paid order has one Package and its amount in cash and voucher entries; any other order has none."""
+    return rows("""
+        SELECT 'order ' || o.number,
+               o.state || ', amount ' || o.amount || ', cash ' || coalesce(w.paid, 0) || ', vouchers '
+               || coalesce(v.paid, 0) || ', packages ' || coalesce(k.packages, 0)
+          FROM billing_order o
+          LEFT JOIN (SELECT order_id, -sum(amount) AS paid FROM billing_walletentry
+                      WHERE kind = 'payment' GROUP BY order_id) w ON w.order_id = o.id
+          LEFT JOIN (SELECT order_id, -sum(amount) AS paid FROM billing_voucherentry
+                      WHERE amount < 0 GROUP BY order_id) v ON v.order_id = o.id
+          LEFT JOIN (SELECT order_id, count(*) AS packages FROM billing_package GROUP BY order_id) k
+            ON k.order_id = o.id
+         WHERE coalesce(w.paid, 0) <> o.cash_paid
+            OR coalesce(v.paid, 0) <> o.voucher_paid
+            OR coalesce(k.packages, 0) <> CASE WHEN o.state = 'paid' THEN 1 ELSE 0 END
+            OR (o.state = 'paid' AND o.cash_paid + o.voucher_paid <> o.amount)
+            OR o.amount <> o.unit_price * o.quantity * o.months""")
+
+
+def refunds_return_what_was_paid(at: datetime) -> Iterable[Break]:
+    """A refunded Package was never used, grants nothing, and its order's money went back; no other's did."""
+    return rows("""
+        SELECT 'package ' || k.id,
+               'refunded ' || coalesce(k.refunded_at::text, 'no') || ', cash back ' || coalesce(w.back, 0)
+               || ', vouchers back ' || coalesce(v.back, 0) || ', still granted ' || p.granted
+          FROM billing_package k
+          JOIN billing_order o ON o.id = k.order_id
+          JOIN (SELECT package_id, sum(granted) AS granted FROM billing_period GROUP BY package_id) p
+            ON p.package_id = k.id
+          LEFT JOIN (SELECT order_id, sum(amount) AS back FROM billing_walletentry
+                      WHERE kind = 'refund' GROUP BY order_id) w ON w.order_id = o.id
+          LEFT JOIN (SELECT order_id, sum(amount) AS back FROM billing_voucherentry
+                      WHERE amount > 0 GROUP BY order_id) v ON v.order_id = o.id
+         WHERE CASE WHEN k.refunded_at IS NULL
+                    THEN coalesce(w.back, 0) <> 0 OR coalesce(v.back, 0) <> 0
+                    ELSE coalesce(w.back, 0) <> o.cash_paid OR coalesce(v.back, 0) <> o.voucher_paid
+                         OR p.granted <> 0
+               END""")
+
+
+def packages_are_as_ordered(at: datetime) -> Iterable[Break]:
+    """Every Package has the Periods of its payment day, months, units, App and API, without gap or overlap."""
+    periods = Period.objects.order_by("package_id", "number").values_list(
+        "package_id", "app_id", "api", "meter", "starts_at", "ends_at", "granted"
+    )
+    rows_of_period = periods.iterator(chunk_size=5000)
+    ahead = next(rows_of_period, None)
+    packages = Package.objects.select_related("order__sku").order_by("pk")
+    for package in packages.iterator(chunk_size=5000):
+        found = []
+        while ahead is not None and ahead[0] == package.pk:
+            found.append(ahead[1:])
+            ahead = next(rows_of_period, None)
+        order = package.order
+        units = order.units_per_month * order.quantity
+        granted = 0 if package.refunded_at else units
+        months = windows(package.starts_at, order.months)
+        expected = [(order.app_id, order.sku.api, order.meter, start, end, granted) for start, end in months]
+        if found != expected:
+            yield Break(f"package {package.pk}", f"periods {found}, expected {expected}")
+        as_ordered = (order.app_id, order.sku.api, units, order.paid_at, months[-1][1])
+        if (
+            package.app_id,
+            package.api,
+            package.units_per_period,
+            package.starts_at,
+            package.ends_at,
+        ) != as_ordered:
+            yield Break(f"package {package.pk}", f"does not agree with order {order.number}")
+
+
+CHECKS: list[Check] = [
+    used_within_granted,
+    used_is_debited,
+    debits_have_their_lines,
+    no_hold_is_forgotten,
+    balance_is_the_sum,
+    statements_run_on,
+    vouchers_add_up,
+    paid_once_and_wholly,
+    refunds_return_what_was_paid,
+    packages_are_as_ordered,
+]

@@ -1,0 +1,46 @@
+"""The scheduled work of this room (settings.CELERY_BEAT_SCHEDULE). Each task may run twice or late."""
+
+import logging
+
+from celery import shared_task
+from django.utils import timezone
+
+from billing import forecast, notices, orders, quota, reconcile
+
+log = logging.getLogger(__name__)
+
+
+@shared_task(name="billing.sweep_holds")
+def sweep_holds() -> None:
+    """Gives back the holds of calls that died."""
+    if swept := quota.sweep(timezone.now()):
+        log.warning("%s holds of dead calls given back", swept)
+
+
+@shared_task(name="billing.expire_orders")
+def expire_orders() -> None:
+    """Cancels orders unpaid for 48 hours."""
+    if expired := orders.expire_due(timezone.now()):
+        log.info("%s unpaid orders cancelled", expired)
+
+
+@shared_task(name="billing.send_notices")
+def send_notices() -> None:
+    """Writes and mails what customers are to be told."""
+    at = timezone.now()
+    notices.scan(at)
+    notices.mail(at)
+
+
+@shared_task(name="billing.sample_usage")
+def sample_usage() -> None:
+    """Notes the day's start for the run-out forecast."""
+    forecast.sample(timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0))
+
+
+@shared_task(name="billing.reconcile_books")
+def reconcile_books() -> None:
+    """Proves the books; each break is an error in the log."""
+    for proof in reconcile.run(timezone.now()):
+        for broken in proof.breaks:
+            log.error("reconcile: %s %s: %s", proof.sentence, broken.row, broken.detail)
