@@ -1,8 +1,19 @@
-"""The client speaks Chinese in these tests, whatever the machine's locale."""
+"""What the client's tests share."""
+
+from pathlib import Path
 
 import pytest
+
+from tests.client.samples import COMMANDS, Run, runner
 
 
 @pytest.fixture(autouse=True)
 def chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client speaks Chinese in these tests, whatever the machine's locale."""
     monkeypatch.setenv("FACECLOUD_LANG", "zh")
+
+
+@pytest.fixture(params=COMMANDS)
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
+    """Each sample in turn."""
+    return runner(request.param, tmp_path)

@@ -1,55 +1,11 @@
-"""docs/samples: each one signs the golden vector, and each one gets a real answer from the product.
+"""docs/samples: each one signs the golden vector."""
 
-Where a language is not installed its sample is skipped; CI installs them all.
-"""
+from tests.client.samples import COMMANDS, SAMPLES, Run
 
-import os
-import shutil
-import subprocess
-from collections.abc import Callable
-from pathlib import Path
-
-import pytest
-
-SAMPLES = Path(__file__).resolve().parents[2] / "docs" / "samples"
-COMMANDS = {
-    "facecloud.sh": ["sh"],
-    "facecloud.py": ["python3"],
-    "FaceCloud.java": ["java"],
-    "facecloud.go": ["go", "run"],
-    "facecloud.mjs": ["node"],
-    "facecloud.php": ["php"],
-}
 GOLDEN = "4ce71311d8e2adf7a550633f70aece92c3e8003f2b4a0a5665506ed79d49cca0"
 VECTOR = ["POST", "/api/v1/face_detect.json", "", "1544518784923"]
 BODY = '{"data": ["https://example.org/example.png"]}'
 SECRET = "0123456789abcdef0123456789abcdef"
-
-Run = Callable[..., str]
-
-
-@pytest.fixture(params=COMMANDS)
-def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
-    """Runs one sample with arguments and an environment of its own, and returns what it printed."""
-    name = request.param
-    program, *options = COMMANDS[name]
-    found = shutil.which(program)
-    if found is None:
-        pytest.skip(f"{program} is not installed")  # .ci/run installs them all and forbids skips
-
-    def run_sample(*arguments: str, **environment: str) -> str:
-        done = subprocess.run(
-            [found, *options, str(SAMPLES / name), *arguments],
-            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "C.UTF-8", **environment},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return run_sample
 
 
 def test_every_sample_is_tested() -> None:

@@ -1,0 +1,45 @@
+"""How the samples of docs/samples are run."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+SAMPLES = Path(__file__).resolve().parents[2] / "docs" / "samples"
+COMMANDS = {
+    "facecloud.sh": ["sh"],
+    "facecloud.py": ["python3"],
+    "FaceCloud.java": ["java"],
+    "facecloud.go": ["go", "run"],
+    "facecloud.mjs": ["node"],
+    "facecloud.php": ["php"],
+}
+Run = Callable[..., str]
+
+
+def runner(name: str, home: Path) -> Run:
+    """Runs the sample with arguments and an environment of its own, and returns what it printed.
+
+    Where its language is not installed the test is skipped; .ci/run installs them all and forbids skips.
+    """
+    program, *options = COMMANDS[name]
+    found = shutil.which(program)
+    if found is None:
+        pytest.skip(f"{program} is not installed")
+
+    def run(*arguments: str, **environment: str) -> str:
+        done = subprocess.run(
+            [found, *options, str(SAMPLES / name), *arguments],
+            env={"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run

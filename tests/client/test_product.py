@@ -1,0 +1,267 @@
+"""The client and the samples against the product itself: web, worker, PostgreSQL, Valkey, models."""
+
+import io
+import json
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from django.utils import timezone
+from facecloud_client import ApiError, AuthenticationError, FaceClient, QuotaError
+from facecloud_client.cli import main
+from facecloud_client.draw import BOX_COLOUR
+from PIL import Image, ImageOps
+
+from accounts.applications import create_app
+from accounts.keys import secret_of
+from accounts.models import App, AppKey, Region
+from billing.demo import seed
+from billing.quota import remaining
+from tests.client.samples import Run
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def keys(
+    site: str, transactional_db: None, django_db_serialized_rollback: None, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
+    """The demo App's address and keys, as bin/start writes them, in the environment."""
+    found = {**seed(timezone.now()), "FACECLOUD_URL": site}
+    for name in ("FACECLOUD_URL", "FACECLOUD_APP_KEY", "FACECLOUD_SECRET_KEY"):
+        monkeypatch.setenv(name, found[name])
+    return found
+
+
+@pytest.fixture
+def client(keys: dict[str, str]) -> Iterator[FaceClient]:
+    with FaceClient.from_env() as client:
+        yield client
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, astronaut: bytes) -> Path:
+    """A folder: the photograph, the same mirrored, one without a face, and one that is no picture."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(astronaut)
+    with Image.open(io.BytesIO(astronaut)) as picture:
+        ImageOps.mirror(picture.convert("RGB")).save(folder / "b.jpg", quality=95)
+    (folder / "c.jpg").write_text("no picture")
+    Image.new("RGB", (200, 200), "green").save(folder / "d.png")
+    return folder
+
+
+def left(keys: dict[str, str], api: str) -> int:
+    app = App.objects.get(keys__key=keys["FACECLOUD_APP_KEY"])
+    return remaining(app, api, timezone.now())
+
+
+def test_detect_finds_the_face(client: FaceClient, astronaut: bytes) -> None:
+    (result,) = client.detect([astronaut])
+    (face,) = result.faces
+    box = face.location
+    assert box.left < 220 < box.left + box.width
+    assert box.top < 120 < box.top + box.height
+    assert set(face.landmark) == {"left_eye", "right_eye", "nose", "mouth_left", "mouth_right"}
+    assert face.probability is not None
+    assert 0.9 < face.probability <= 1
+
+
+def test_a_folder_with_a_bad_file_gets_all_other_answers(
+    keys: dict[str, str], pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = left(keys, "face_detect")
+    assert main(["detect", str(pictures), "--json", "--batch", "3"]) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [Path(line["source"]).name for line in lines] == ["a.png", "b.jpg", "c.jpg", "d.png"]
+    assert [len(line["result"]["face_list"]) if "result" in line else None for line in lines] == [
+        1,
+        1,
+        None,
+        0,
+    ]
+    assert lines[2]["error"]["code"] == 4012
+    assert before - left(keys, "face_detect") == 3
+
+
+def test_the_table_is_for_people(
+    keys: dict[str, str], pictures: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["analyse", str(pictures / "a.png"), str(pictures / "d.png")]) == 0
+    printed = capsys.readouterr()
+    assert "女" in printed.out
+    assert "没有人脸" in printed.out
+    assert "计量 2" in printed.err
+    assert keys["FACECLOUD_SECRET_KEY"] not in printed.out + printed.err
+
+
+def test_draw_marks_the_face(keys: dict[str, str], pictures: Path, tmp_path: Path) -> None:
+    assert main(["analyse", str(pictures / "a.png"), "--draw", str(tmp_path / "out.png")]) == 0
+    with Image.open(tmp_path / "out.png") as drawn:
+        assert drawn.size == (512, 512)
+        colours = {colour for _, colour in drawn.getcolors(1 << 20) or []}
+    assert BOX_COLOUR in colours
+
+
+def test_compare_two_an_anchor_and_a_list(
+    keys: dict[str, str], pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = left(keys, "face_compare")
+    assert main(["compare", str(pictures / "a.png"), str(pictures / "b.jpg"), "--json"]) == 0
+    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert line["result"]["face_compare"] == "true"
+
+    (pictures / "c.jpg").unlink()
+    assert main(["compare", "--anchor", str(pictures / "a.png"), str(pictures), "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [Path(line["pair"][1]).name for line in lines] == ["b.jpg", "d.png"]
+    assert [line["result"]["face_compare"] for line in lines] == ["true", "false"]
+
+    (pictures / "pairs.csv").write_text("a.png,b.jpg\nd.png,a.png\n")
+    assert main(["compare", "--pairs", str(pictures / "pairs.csv")]) == 0
+    assert before - left(keys, "face_compare") == 3
+
+
+def test_standard_input_through_the_command_itself(keys: dict[str, str], astronaut: bytes) -> None:
+    done = subprocess.run(
+        [str(ROOT / "bin" / "facecloud"), "detect", "-", "--json"],
+        input=astronaut,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    line = json.loads(done.stdout)
+    assert line["source"] == "-"
+    assert len(line["result"]["face_list"]) == 1
+
+
+def test_the_index_counts_over_all_batches(client: FaceClient, astronaut: bytes) -> None:
+    with pytest.raises(ApiError) as refused:
+        client.detect([astronaut, astronaut, astronaut, b"no picture"], batch=3)
+    assert (refused.value.code, refused.value.index) == (4012, 3)
+    assert refused.value.remedy
+
+
+def test_a_reply_lost_on_its_way_is_charged_once(keys: dict[str, str], astronaut: bytes) -> None:
+    before = left(keys, "face_detect")
+    with losing_the_first_reply(keys["FACECLOUD_URL"]) as url:
+        client = FaceClient(
+            keys["FACECLOUD_APP_KEY"], keys["FACECLOUD_SECRET_KEY"], url, sleep=lambda _: None
+        )
+        (result,) = client.detect([astronaut])
+    assert len(result.faces) == 1
+    assert before - left(keys, "face_detect") == 1
+
+
+def test_wrong_keys_and_an_api_that_was_not_ordered(
+    keys: dict[str, str], client: FaceClient, astronaut: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stranger = create_app(
+        customer=App.objects.get(keys__key=keys["FACECLOUD_APP_KEY"]).customer,
+        region=Region.objects.get(is_active=True),
+        name="空应用",
+        description="没有订购",
+        at=timezone.now(),
+    )
+    key = AppKey.objects.get(app=stranger)
+    with FaceClient(key.key, secret_of(key), client.base_url) as other, pytest.raises(QuotaError) as refused:
+        other.detect([astronaut])
+    assert refused.value.code == 4201
+    monkeypatch.setenv("FACECLOUD_SECRET_KEY", secret_of(key))
+    assert main(["detect", str(ROOT / "README.md")]) == 3
+    monkeypatch.setenv("FACECLOUD_APP_KEY", key.key)
+    assert main(["doctor"]) == 1
+
+
+def test_the_doctor_finds_nothing(keys: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    before = left(keys, "face_detect")
+    assert main(["doctor"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("✓") == 7
+    assert f"剩余 {before}" in printed
+    assert keys["FACECLOUD_SECRET_KEY"] not in printed
+    assert left(keys, "face_detect") == before
+
+
+def test_the_doctor_tells_a_wrong_secret(
+    keys: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACECLOUD_SECRET_KEY", "0" * 32)
+    assert main(["doctor"]) == 1
+    printed = capsys.readouterr().out
+    assert "4104" in printed
+    assert "SecretKey 与 AppKey 不是一对" in printed
+
+
+def test_a_clock_that_is_wrong_is_told(keys: dict[str, str], astronaut: bytes) -> None:
+    client = FaceClient(
+        keys["FACECLOUD_APP_KEY"],
+        keys["FACECLOUD_SECRET_KEY"],
+        keys["FACECLOUD_URL"],
+        now=lambda: datetime.now(UTC) - timedelta(hours=1),
+    )
+    with pytest.raises(AuthenticationError) as refused:
+        client.detect([astronaut])
+    assert refused.value.code == 4103
+    assert "时钟" in str(refused.value)
+
+
+def test_every_sample_gets_a_real_answer(run: Run, keys: dict[str, str], pictures: Path) -> None:
+    environment = {
+        name: keys[name] for name in ("FACECLOUD_URL", "FACECLOUD_APP_KEY", "FACECLOUD_SECRET_KEY")
+    }
+    one, other = str(pictures / "a.png"), str(pictures / "b.jpg")
+    detected = json.loads(run("face_detect", one, other, **environment))
+    assert detected["code"] == 0, detected
+    assert [len(entry["face_list"]) for entry in detected["result"]] == [1, 1]
+    compared = json.loads(run("face_compare", one, other, **environment))
+    assert [entry["face_compare"] for entry in compared["result"]] == ["true"]
+    refused = json.loads(run("face_detect", str(pictures / "c.jpg"), **environment))
+    assert refused["code"] == 4012
+
+
+@contextmanager
+def losing_the_first_reply(site: str) -> Iterator[str]:
+    """A relay that passes every request on and hangs up instead of passing the first reply back."""
+    target = urlsplit(site)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def relay() -> None:
+            lose = True
+            while True:
+                try:
+                    near, _ = listener.accept()
+                except OSError:
+                    return
+                with near, socket.create_connection((target.hostname, target.port)) as far:
+                    upward = threading.Thread(target=pump, args=(near, far), daemon=True)
+                    upward.start()
+                    if lose:
+                        far.recv(1)  # the service has answered
+                        lose = False
+                        near.shutdown(socket.SHUT_RDWR)
+                    else:
+                        pump(far, near)
+
+        threading.Thread(target=relay, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def pump(source: socket.socket, target: socket.socket) -> None:
+    """Bytes from one to the other until either ends."""
+    try:
+        while piece := source.recv(65536):
+            target.sendall(piece)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass  # the other side has gone: nothing is left to pass on
