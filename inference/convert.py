@@ -7,6 +7,7 @@ registry pins the SHA-256 of both. Needs the `onnx` package, which nothing at ru
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -109,7 +110,7 @@ def _prelu_as_relu(graph: onnx.GraphProto) -> None:
         weights = {"positive": (1 - slope).astype(np.float32), "linear": slope.astype(np.float32)}
         for name, array in weights.items():
             graph.initializer.append(numpy_helper.from_array(array, f"{result}_{name}_slope"))
-        depthwise = {"group": slope.shape[0], "kernel_shape": [1, 1]}
+        depthwise: dict[str, Any] = {"group": slope.shape[0], "kernel_shape": [1, 1]}
         nodes += [
             helper.make_node("Relu", [source], [f"{result}_relu"]),
             helper.make_node(

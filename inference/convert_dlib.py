@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -76,7 +77,7 @@ class _Graph:
         self.weights.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
-    def add(self, operator: str, *inputs: str, **attributes: object) -> str:
+    def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
         name = f"t{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
         return name
@@ -141,7 +142,7 @@ def dlib_resnet(source: bytes) -> bytes:
     network = _Network(convolutions, affines)
     graph = network.graph
     x = graph.add("Sub", "input", graph.weight(np.array(MEAN_RGB, np.float32).reshape(1, 3, 1, 1)))
-    x = graph.add("Mul", x, graph.weight(np.float32(1 / 256)))
+    x = graph.add("Mul", x, graph.weight(np.array(1 / 256, np.float32)))
     x = graph.add("Relu", network.convolve(x, 3, 32, 7, 2))
     x = graph.add("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2])
     channels, side = 32, ((SIDE_PX - 7) // 2 + 1 - 3) // 2 + 1

@@ -77,7 +77,7 @@ class Picture:
         width, height = (-(-side // reduction) for side in (self.header.width_px, self.header.height_px))
         if pixels is None or pixels.shape != (height, width, 3) or pixels.dtype != np.uint8:
             raise ImageError(errors.UNDECODABLE, f"the decoder gave up on a {self.header.format}")
-        return upright(pixels, self.header.orientation)
+        return upright(np.asarray(pixels, np.uint8), self.header.orientation)
 
 
 def upright(pixels: Pixels, orientation: int) -> Pixels:

@@ -34,7 +34,7 @@ class Embedder:
         dlib_chip = chip(pixels, points, DLIB_TEMPLATE, DLIB_SIDE_PX)
         primary = self._sface.run(rgb_batch([sface_chip]))[0]
         # dlib's vector is averaged over the face and its mirror image
-        secondary = self._dlib.run(rgb_batch([dlib_chip, cv2.flip(dlib_chip, 1)]))[0]
+        secondary = self._dlib.run(rgb_batch([dlib_chip, np.ascontiguousarray(dlib_chip[:, ::-1])]))[0]
         return _unit(primary.sum(axis=0)), _unit(secondary.sum(axis=0))
 
 
