@@ -1,0 +1,255 @@
+"""What all customers did, for operators: read functions over the roll-ups, each a few grouped queries.
+
+Spans are whole local days, half-open. A closed span is read from the coarsest roll-up that can tell it, the rest
+from UsageHour, so figures are those of the calls at any moment (faceapi/rollups.py). Times of calls (latency,
+queue, inference) are those of calls that were answered with code 0.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from django.db import connection
+from django.utils import timezone
+
+from accounts.models import App
+from faceapi import rollups
+from faceapi.errors import OK
+from faceapi.histogram import SLOTS, percentile
+
+Step = Literal["hour", "day"]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which calls: local midnights [since, until), and what they are narrowed to; None or "" narrows nothing."""
+
+    since: datetime
+    until: datetime
+    step: Step = "day"
+    api: str = ""
+    region: int | None = None
+    customer: int | None = None
+    app: int | None = None
+
+    def starts(self) -> list[datetime]:
+        """The beginnings of the span's steps, oldest first."""
+        width = timedelta(days=1) if self.step == "day" else timedelta(hours=1)
+        starts, moment = [], timezone.localtime(self.since)
+        while moment < self.until:
+            starts.append(moment)
+            moment += width
+        return starts
+
+
+@dataclass(slots=True)
+class Figures:
+    """Counts and times of some calls. `ok` are those with code 0; the sums of times (ms) are theirs alone."""
+
+    calls: int = 0
+    ok: int = 0
+    images: int = 0
+    units: int = 0
+    latency_sum_ms: int = 0
+    queue_sum_ms: int = 0
+    infer_sum_ms: int = 0
+    latency_histogram: list[int] = field(default_factory=lambda: [0] * SLOTS)
+
+    def add(self, other: "Figures") -> None:
+        for one in fields(self)[:-1]:
+            setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
+        self.add_latencies(other.latency_histogram)
+
+    def add_latencies(self, histogram: Iterable[int]) -> None:
+        self.latency_histogram = [
+            mine + more for mine, more in zip(self.latency_histogram, histogram, strict=True)
+        ]
+
+    @property
+    def failed(self) -> int:
+        return self.calls - self.ok
+
+    @property
+    def success_rate(self) -> float | None:
+        """0-1; None without calls."""
+        return self.ok / self.calls if self.calls else None
+
+    @property
+    def queue_ms(self) -> float | None:
+        """Mean time in the queue of a successful call."""
+        return self.queue_sum_ms / self.ok if self.ok else None
+
+    @property
+    def infer_ms(self) -> float | None:
+        """Mean time in inference of a successful call."""
+        return self.infer_sum_ms / self.ok if self.ok else None
+
+    @property
+    def latency_ms(self) -> float | None:
+        """Mean latency of a successful call."""
+        return self.latency_sum_ms / self.ok if self.ok else None
+
+    @property
+    def p50_ms(self) -> float | None:
+        return percentile(self.latency_histogram, 0.50)
+
+    @property
+    def p95_ms(self) -> float | None:
+        return percentile(self.latency_histogram, 0.95)
+
+    @property
+    def p99_ms(self) -> float | None:
+        return percentile(self.latency_histogram, 0.99)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The figures of a span: in sum, and by step (each step of the span, empty or not), API, region, code."""
+
+    total: Figures
+    by_step: dict[datetime, Figures]
+    by_api: dict[str, Figures]
+    by_region: dict[int, Figures]
+    by_code: dict[int, Figures]
+
+
+def usage(span: Span) -> Usage:
+    """Everything that the usage report draws, in two grouped queries on each roll-up that the span touches."""
+    total = Figures()
+    by_step = {start: Figures() for start in span.starts()}
+    by_api: dict[str, Figures] = defaultdict(Figures)
+    by_region: dict[int, Figures] = defaultdict(Figures)
+    by_code: dict[int, Figures] = defaultdict(Figures)
+    for (moment, api, region, code), figures in _counts(span, ("step", "api", "region_id", "code")):
+        for group in (
+            total,
+            by_step[timezone.localtime(moment)],
+            by_api[api],
+            by_region[region],
+            by_code[code],
+        ):
+            _count(group, figures)
+    # Percentiles can't be added up from percentiles: each grouping sums its histograms in the database.
+    for (moment, api), histogram in _latencies(span, ("step", "api")):
+        for group in (total, by_step[timezone.localtime(moment)], by_api[api]):
+            group.add_latencies(histogram)
+    return Usage(total, by_step, dict(by_api), dict(by_region), dict(sorted(by_code.items())))
+
+
+def by_app(span: Span) -> dict[int, Figures]:
+    """Counts (no latencies) of each App that was called in the span, most calls first."""
+    apps: dict[int, Figures] = defaultdict(Figures)
+    for (app, _code), figures in _counts(span, ("app_id", "code")):
+        _count(apps[app], figures)
+    return dict(sorted(apps.items(), key=lambda row: (-row[1].calls, row[0])))
+
+
+def by_customer(figures_of: Mapping[int, Figures]) -> dict[int, Figures]:
+    """The counts of `by_app`, added up by the Apps' customers, most calls first."""
+    owners = dict(App.objects.filter(pk__in=figures_of).values_list("pk", "customer"))
+    customers: dict[int, Figures] = defaultdict(Figures)
+    for app, figures in figures_of.items():
+        _count(customers[owners[app]], figures)
+    return dict(sorted(customers.items(), key=lambda row: (-row[1].calls, row[0])))
+
+
+# --- the queries -------------------------------------------------------------------
+
+
+def _count(group: Figures, figures: Figures) -> None:
+    group.calls += figures.calls
+    group.ok += figures.ok
+    group.images += figures.images
+    group.units += figures.units
+    group.latency_sum_ms += figures.latency_sum_ms
+    group.queue_sum_ms += figures.queue_sum_ms
+    group.infer_sum_ms += figures.infer_sum_ms
+
+
+def _counts(span: Span, keys: tuple[str, ...]) -> Iterable[tuple[tuple[Any, ...], Figures]]:
+    """Figures (without latencies) by `keys`; a key may come more than once. `code` must be among the keys."""
+    sums = [f"sum({name})" for name in rollups.SUMS]
+    code = keys.index("code")
+    for row in _grouped(span, keys, sums):
+        calls, images, units, *times = (int(value) for value in row[len(keys) :])
+        key = row[: len(keys)]
+        if key[code] == OK:
+            yield key, Figures(calls, calls, images, units, *times)
+        else:
+            yield key, Figures(calls, 0, images, units)
+
+
+def _latencies(span: Span, keys: tuple[str, ...]) -> Iterable[tuple[tuple[Any, ...], list[int]]]:
+    """Summed latency histograms of successful calls by `keys`; a key may come more than once."""
+    for row in _grouped(span, keys, [rollups.summed("latency_histogram")], ok_only=True):
+        yield row[: len(keys)], row[-1]
+
+
+def _grouped(
+    span: Span, keys: tuple[str, ...], values: list[str], *, ok_only: bool = False
+) -> Iterable[tuple[Any, ...]]:
+    apps = _apps(span)
+    if apps == []:
+        return
+    for table, column, since, until in _sources(span, keys, by_apps=apps is not None or "app_id" in keys):
+        if since >= until:
+            continue
+        step, parameters = _step(span, column) if "step" in keys else ("", [])
+        where, narrowing = _where(span, apps)
+        group = ", ".join(step if key == "step" else key for key in keys)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"""SELECT {group}, {", ".join(values)} FROM {table}
+                WHERE {column} >= %s AND {column} < %s{where}{" AND code = 0" if ok_only else ""}
+                GROUP BY {", ".join(str(position + 1) for position in range(len(keys)))}""",  # noqa: S608
+                [*parameters, since, until, *narrowing],
+            )
+            yield from cursor.fetchall()
+
+
+def _sources(
+    span: Span, keys: tuple[str, ...], *, by_apps: bool
+) -> list[tuple[str, str, datetime, datetime]]:
+    """Table, column of time, since, until: the closed part from a roll-up, the rest from UsageHour."""
+    hours = ("faceapi_usagehour", "hour")
+    closed: tuple[str, str]
+    until: Callable[[], datetime | None]
+    if not by_apps:
+        closed, until = ("faceapi_servicehour", "hour"), rollups.hours_closed_until
+    elif span.step == "day" or "step" not in keys:
+        closed, until = ("faceapi_usageday", "day"), rollups.days_closed_until
+    else:
+        return [(*hours, span.since, span.until)]
+    mark = min(max(until() or span.since, span.since), span.until)
+    return [(*closed, span.since, mark), (*hours, mark, span.until)]
+
+
+def _step(span: Span, column: str) -> tuple[str, list[object]]:
+    if column == span.step:
+        return column, []
+    return f"date_trunc('day', {column}, %s)", [timezone.get_default_timezone_name()]
+
+
+def _apps(span: Span) -> list[int] | None:
+    """The Apps that the span is narrowed to; None for all."""
+    if span.app is None and span.customer is None:
+        return None
+    apps = App.objects.all()
+    if span.app is not None:
+        apps = apps.filter(pk=span.app)
+    if span.customer is not None:
+        apps = apps.filter(customer=span.customer)
+    return list(apps.values_list("pk", flat=True))
+
+
+def _where(span: Span, apps: list[int] | None) -> tuple[str, list[Hashable | list[int]]]:
+    text, parameters = "", []
+    wanted: list[tuple[str, Any]] = [("api = %s", span.api or None), ("region_id = %s", span.region)]
+    wanted.append(("app_id = ANY(%s)", apps))
+    for condition, value in wanted:
+        if value is not None:
+            text += f" AND {condition}"
+            parameters.append(value)
+    return text, parameters
