@@ -71,7 +71,7 @@ def record(
         by=by,
         address=address,
         act=act,
-        subject=subject._meta.model_name,
+        subject=subject._meta.label_lower.rpartition(".")[2],
         subject_id=str(subject.pk),
         customer=customer,
         reason=reason,

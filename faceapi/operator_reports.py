@@ -1,12 +1,12 @@
 """What all customers did, for operators: read functions over the roll-ups, each a few grouped queries.
 
-Spans are whole local days, half-open. A closed span is read from the coarsest roll-up that can tell it, the rest
-from UsageHour, so figures are those of the calls at any moment (faceapi/rollups.py). Times of calls (latency,
-queue, inference) are those of calls that were answered with code 0.
+Spans are whole local days, half-open. The closed part is read from the coarsest roll-up that can tell it, the
+rest from UsageHour, so figures are those of the calls at any moment (faceapi/rollups.py). Times of calls
+(latency, queue, inference) are those of calls that were answered with code 0.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -24,7 +24,7 @@ Step = Literal["hour", "day"]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Which calls: local midnights [since, until), and what they are narrowed to; None or "" narrows nothing."""
+    """Which calls: local midnights [since, until), and what they are narrowed to; None, "": nothing."""
 
     since: datetime
     until: datetime
@@ -116,7 +116,7 @@ class Usage:
 
 
 def usage(span: Span) -> Usage:
-    """Everything that the usage report draws, in two grouped queries on each roll-up that the span touches."""
+    """Everything that the usage report draws: two grouped queries on each roll-up that the span touches."""
     total = Figures()
     by_step = {start: Figures() for start in span.starts()}
     by_api: dict[str, Figures] = defaultdict(Figures)
@@ -176,7 +176,8 @@ def _counts(span: Span, keys: tuple[str, ...]) -> Iterable[tuple[tuple[Any, ...]
         calls, images, units, *times = (int(value) for value in row[len(keys) :])
         key = row[: len(keys)]
         if key[code] == OK:
-            yield key, Figures(calls, calls, images, units, *times)
+            latency, queue, infer = times
+            yield key, Figures(calls, calls, images, units, latency, queue, infer)
         else:
             yield key, Figures(calls, 0, images, units)
 
@@ -226,7 +227,7 @@ def _sources(
     return [(*closed, span.since, mark), (*hours, mark, span.until)]
 
 
-def _step(span: Span, column: str) -> tuple[str, list[object]]:
+def _step(span: Span, column: str) -> tuple[str, list[str]]:
     if column == span.step:
         return column, []
     return f"date_trunc('day', {column}, %s)", [timezone.get_default_timezone_name()]
@@ -244,8 +245,9 @@ def _apps(span: Span) -> list[int] | None:
     return list(apps.values_list("pk", flat=True))
 
 
-def _where(span: Span, apps: list[int] | None) -> tuple[str, list[Hashable | list[int]]]:
-    text, parameters = "", []
+def _where(span: Span, apps: list[int] | None) -> tuple[str, list[str | int | list[int]]]:
+    text = ""
+    parameters: list[str | int | list[int]] = []
     wanted: list[tuple[str, Any]] = [("api = %s", span.api or None), ("region_id = %s", span.region)]
     wanted.append(("app_id = ANY(%s)", apps))
     for condition, value in wanted:

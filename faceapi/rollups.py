@@ -164,7 +164,7 @@ def _write(
     keys = ["region_id", "api", "code"] + (["app_id"] if model is UsageDay else [])
     into = ", ".join([column, *keys, *SUMS, *HISTOGRAMS])
     sums = ", ".join([f"sum({name})" for name in SUMS] + [summed(name) for name in HISTOGRAMS])
-    parameters: list[object] = [timezone.get_default_timezone_name()] if "%s" in moment else []
+    parameters = [timezone.get_default_timezone_name()] if "%s" in moment else []
     with connection.cursor() as cursor:
         cursor.execute(
             f"""INSERT INTO {model._meta.db_table} ({into})
