@@ -57,7 +57,7 @@ def load(
                 break
     missing = [name for name in NAMES if name not in found]
     if missing:
-        names = "、".join(missing)
+        names = say("、", ", ").join(missing)
         raise ConfigError(
             say(
                 f"缺少 {names}。在控制台“报表”页查看 AppKey 与 SecretKey 并设为环境变量;"

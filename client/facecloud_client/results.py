@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from facecloud_client.errors import TransportError
+from facecloud_client.words import say
+
 
 @dataclass(frozen=True)
 class Box:
@@ -46,14 +49,26 @@ class CompareResult:
 
 
 def face_result(entry: Mapping[str, Any]) -> FaceResult:
-    """One entry of the `result` of face_detect or face_analyse. Raises KeyError, TypeError or ValueError."""
-    return FaceResult(tuple(_face(face) for face in entry["face_list"]), int(entry["pic_quality"]), entry)
+    """One entry of the `result` of face_detect or face_analyse. Raises TransportError for anything else."""
+    try:
+        faces = tuple(_face(face) for face in entry["face_list"])
+        return FaceResult(faces, int(entry["pic_quality"]), entry)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unexpected(entry) from error
 
 
 def compare_result(entry: Mapping[str, Any]) -> CompareResult:
-    """One entry of the `result` of face_compare. Raises KeyError, TypeError or ValueError."""
-    same = str(entry["face_compare"]).lower() == "true"
-    return CompareResult(same, float(entry["confidence"]), int(entry["pic_quality"]), entry)
+    """One entry of the `result` of face_compare. Raises TransportError for anything else."""
+    try:
+        same = str(entry["face_compare"]).lower() == "true"
+        return CompareResult(same, float(entry["confidence"]), int(entry["pic_quality"]), entry)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unexpected(entry) from error
+
+
+def _unexpected(entry: object) -> TransportError:
+    text = str(entry)[:80]
+    return TransportError(say(f"应答的 result 不符合约定:{text}", f"Unexpected entry of result: {text}"))
 
 
 def _face(face: Mapping[str, Any]) -> Face:

@@ -94,6 +94,14 @@ def test_a_service_that_is_not_there_is_named() -> None:
         client.detect([b"picture"])
 
 
+def test_an_entry_of_another_shape_is_no_result() -> None:
+    strange = {"code": 0, "message": "成功", "result": [{"faces": []}]}
+    with scripted(reply("200 OK", strange)) as server:
+        client, _ = client_of(server)
+        with pytest.raises(TransportError, match="faces"):
+            client.detect([b"picture"])
+
+
 def test_a_redirect_is_not_followed_but_explained() -> None:
     with scripted(reply("301 Moved Permanently", "", "Location: https://example.org/")) as server:
         client, pauses = client_of(server)
