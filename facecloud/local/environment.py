@@ -2,12 +2,22 @@
 
 import os
 import secrets
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import environ
 from cryptography.fernet import Fernet
 
 from facecloud.local.places import REPOSITORY
+
+KEYS: Mapping[str, Callable[[], str]] = {
+    "DJANGO_SECRET_KEY": lambda: secrets.token_urlsafe(50),
+    "ENCRYPTION_KEY": lambda: Fernet.generate_key().decode(),
+}
+DEMO_PASSWORDS: Mapping[str, Callable[[], str]] = {
+    "FACECLOUD_PASSWORD": lambda: secrets.token_urlsafe(12),
+    "FACECLOUD_OPERATOR_PASSWORD": lambda: secrets.token_urlsafe(12),
+}
 
 
 def load_dotenv() -> None:
@@ -16,25 +26,24 @@ def load_dotenv() -> None:
         environ.Env.read_env(REPOSITORY / ".env")
 
 
-def secret_keys(path: Path) -> dict[str, str]:
-    """DJANGO_SECRET_KEY and ENCRYPTION_KEY. The environment wins; what is made is kept in `path`."""
-    kept = read_env(path) if path.exists() else {}
-    made = {
-        "DJANGO_SECRET_KEY": kept.get("DJANGO_SECRET_KEY") or secrets.token_urlsafe(50),
-        "ENCRYPTION_KEY": kept.get("ENCRYPTION_KEY") or Fernet.generate_key().decode(),
-    }
-    if made != kept:
-        write_env(path, made)
-    return {name: os.environ.get(name) or value for name, value in made.items()}
+def secret_values(path: Path, makers: Mapping[str, Callable[[], str]]) -> dict[str, str]:
+    """The environment's values, else those kept in `path`, else new ones, which are kept there."""
+    kept = read_env(path)
+    made = {name: make() for name, make in makers.items() if name not in kept}
+    if made:
+        write_env(path, kept | made)
+    return {name: os.environ.get(name) or (kept | made)[name] for name in makers}
 
 
 def read_env(path: Path) -> dict[str, str]:
-    """NAME=value lines, as `write_env` writes them."""
+    """NAME=value lines, as `write_env` writes them; nothing where there is no such file."""
+    if not path.exists():
+        return {}
     lines = (line.strip() for line in path.read_text().splitlines())
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 
-def write_env(path: Path, values: dict[str, str]) -> None:
+def write_env(path: Path, values: Mapping[str, str]) -> None:
     """Whole or not at all, never readable by others, on the disk before it returns."""
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)

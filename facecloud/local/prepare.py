@@ -1,6 +1,7 @@
 """`python -m facecloud.local.prepare URL`: tables, catalogue and the demo customer, with one load of Django.
 
-Writes the demo's keys and passwords to var/demo.env: made at random on the first start, and kept.
+Writes the demo's keys and passwords to var/demo.env. The passwords come from var/secrets.env, which knows
+them before the database does: a start that is killed in between loses nothing.
 """
 
 import io
@@ -11,20 +12,20 @@ import sys
 import django
 from django.core.management import call_command
 
-from facecloud.local.environment import read_env, write_env
+from facecloud.local.environment import DEMO_PASSWORDS, secret_values, write_env
 from facecloud.local.places import here
 
 
 def main(url: str) -> None:
+    places = here()
+    passwords = secret_values(places.secrets, DEMO_PASSWORDS)
+    os.environ.update(passwords)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
     django.setup()
-    call_command("migrate", interactive=False, verbosity=1)
+    call_command("migrate", interactive=False)
     output = io.StringIO()
     call_command("seed_demo", "--json", stdout=output)
-    demo = here().demo
-    kept = read_env(demo) if demo.exists() else {}
-    seeded = {name: value for name, value in json.loads(output.getvalue()).items() if value}
-    write_env(demo, {**kept, **seeded, "FACECLOUD_URL": url})
+    write_env(places.demo, {"FACECLOUD_URL": url} | passwords | json.loads(output.getvalue()))
 
 
 if __name__ == "__main__":

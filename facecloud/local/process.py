@@ -1,6 +1,7 @@
 """One child process: started so that it can't outlive us, logged to a file, stopped for certain."""
 
 import contextlib
+import importlib.util
 import os
 import signal
 import subprocess
@@ -107,6 +108,14 @@ class Process:
         with self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - 4096))
             return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+
+
+def package_folder(name: str) -> Path:
+    """Where a package of binaries lies, without running any of its code."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ServiceError(f"The package {name} is not installed; run bin/install.")
+    return Path(spec.origin).parent
 
 
 def end_processes_in(folder: Path) -> None:

@@ -15,7 +15,7 @@ import urllib.request
 from typing import NoReturn
 
 from facecloud.local import first_call, preflight
-from facecloud.local.environment import load_dotenv, read_env, secret_keys
+from facecloud.local.environment import KEYS, load_dotenv, read_env, secret_values
 from facecloud.local.places import REPOSITORY, Places, here
 from facecloud.local.process import Process, ServiceError
 from facecloud.local.services import Services
@@ -78,7 +78,7 @@ class Start:
             "DJANGO_ALLOWED_HOSTS": "*" if everywhere else f"localhost,127.0.0.1,[::1],{bracketed(host)}",
             **os.environ,
             **self._services.environment,
-            **secret_keys(places.secrets),
+            **secret_values(places.secrets, KEYS),
             "FACECLOUD_VAR_DIR": str(places.var),
             "MODELS_DIR": str(places.models),
         }

