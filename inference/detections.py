@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 MAX_CANDIDATES = 2000
+# A box inside another is a fragment of the same face down to this share of its area; below, a face of its own.
+FRAGMENT = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,20 @@ class Detections:
         )
 
 
-def overlaps(box: Floats, boxes: Floats) -> tuple[Floats, Floats]:
-    """Of one box (4,) with each of `boxes` (N, 4): intersection over union, and over the smaller box."""
+def overlaps(box: Floats, boxes: Floats) -> Floats:
+    """Intersection over union of one box (4,) with each of `boxes` (N, 4)."""
+    return _overlaps(box, boxes)[0]
+
+
+def _overlaps(box: Floats, boxes: Floats) -> tuple[Floats, Floats]:
+    """Intersection over union; and over the smaller of the two boxes, where neither is tiny beside the other."""
     sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
     shared = np.prod(np.clip(sides, 0, None), axis=1)
     area, areas = np.prod(box[2:] - box[:2]), np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     union = np.maximum(area + areas - shared, 1e-6)
-    return shared / union, shared / np.maximum(np.minimum(area, areas), 1e-6)
+    smaller, larger = np.minimum(area, areas), np.maximum(area, areas)
+    inside = np.where(smaller >= FRAGMENT * larger, shared / np.maximum(smaller, 1e-6), 0)
+    return shared / union, inside.astype(np.float32)
 
 
 def suppress(found: Detections, union: float = 0.3, smaller: float = 0.7) -> Detections:
@@ -75,6 +84,6 @@ def suppress(found: Detections, union: float = 0.3, smaller: float = 0.7) -> Det
     while len(order):
         best, order = order[0], order[1:]
         kept.append(best)
-        over_union, over_smaller = overlaps(found.boxes[best], found.boxes[order])
+        over_union, over_smaller = _overlaps(found.boxes[best], found.boxes[order])
         order = order[(over_union < union) & (over_smaller < smaller)]
     return found.take(np.array(kept, np.intp))

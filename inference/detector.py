@@ -83,6 +83,6 @@ class CenterFace:
             centre = np.stack([columns, rows], axis=1) + 0.5 + offset[index][::-1, rows, columns].T
             half = np.exp(size[index][::-1, rows, columns].T) / 2
             own = np.concatenate([centre - half, centre + half], axis=1) * self.STRIDE
-            near = overlaps(box, own)[0] > overlap
+            near = overlaps(box, own) > overlap
             scores[index] = heat[index, 0, rows, columns][near].max(initial=0.0)
         return scores

@@ -29,6 +29,7 @@ VIEW_AREA_PX = (307_200, 500_000)
 SMALL_VIEW_SIDE_PX = 256
 MIN_VIEW_SIDE_PX = 256
 CANDIDATE = 0.2
+DETAIL_CANDIDATE = 0.08
 CERTAIN = 0.85
 ACCEPTED = 0.47
 
@@ -111,12 +112,12 @@ class FaceFinder:
         height, width = pixels.shape[:2]
         step = TILE_PX - TILE_OVERLAP_PX
         if len(tiles) > MAX_TILE_SHARE * (height / step) * (width / step):
-            return [self._yunet.find(pixels, CANDIDATE)]
+            return [self._yunet.find(pixels, DETAIL_CANDIDATE)]
         parts = []
         for start in range(0, len(tiles), BATCH):
             corners = tiles[start : start + BATCH]
             crops = [_padded(pixels[top : top + TILE_PX, left : left + TILE_PX]) for left, top in corners]
-            for corner, found in zip(corners, self._yunet.find_all(crops, CANDIDATE), strict=True):
+            for corner, found in zip(corners, self._yunet.find_all(crops, DETAIL_CANDIDATE), strict=True):
                 parts.append(found.mapped(1.0, corner))
         return parts
 
@@ -150,7 +151,7 @@ class FaceFinder:
         found = self._yunet.find_all([view.resized(YUNET_WINDOW_PX) for view in windows], CANDIDATE / 2)
         for index, (view, seen) in enumerate(zip(windows, found, strict=True)):
             seen = seen.mapped(view.side_px / YUNET_WINDOW_PX, (view.left, view.top))
-            near = np.flatnonzero(overlaps(candidates.boxes[index], seen.boxes)[0] >= 0.3)
+            near = np.flatnonzero(overlaps(candidates.boxes[index], seen.boxes) >= 0.3)
             if len(near):
                 best = near[np.argmax(seen.scores[near])]
                 boxes[index], points[index], scores[index] = (
