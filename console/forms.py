@@ -2,9 +2,6 @@
 
 from typing import Any
 
-from accounts import names
-from accounts.errors import RuleError
-from accounts.models import User
 from django import forms
 from django.contrib.auth.forms import (
     AuthenticationForm,
@@ -19,6 +16,10 @@ from django.http import HttpRequest
 from django.utils.functional import Promise
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
+
+from accounts import names
+from accounts.errors import RuleError
+from accounts.models import User
 
 # The manual's own sentences (3.1.2), shown as hint and as error.
 NAME_RULE = _("应用名称长度 1-16 个字符或汉字，不能有 ~!@#¥%^&* 特殊字符")
@@ -90,7 +91,7 @@ def email_taken(email: str, but: User | None = None) -> bool:
     return (others.exclude(pk=but.pk) if but else others).exists()
 
 
-class RegisterForm(UserCreationForm[User]):
+class RegisterForm(UserCreationForm):
     field_order = ["username", "email", "password1", "password2", "company"]
 
     class Meta:
@@ -100,15 +101,22 @@ class RegisterForm(UserCreationForm[User]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         username = self.fields["username"]
-        username.label, username.help_text = _("用户名"), _("3-30 个字母、数字、下划线、点或短横线，用于登录。")
-        username.validators = [RegexValidator(r"^[\w.-]{3,30}\Z", _("用户名为 3-30 个字母、数字、下划线、点或短横线。"))]
+        username.label, username.help_text = (
+            _("用户名"),
+            _("3-30 个字母、数字、下划线、点或短横线，用于登录。"),
+        )
+        username.validators = [
+            RegexValidator(r"^[\w.-]{3,30}\Z", _("用户名为 3-30 个字母、数字、下划线、点或短横线。"))
+        ]
         username.widget.attrs |= {"autocomplete": "username", "maxlength": 30}
         self.fields["email"].help_text = _("用于找回密码，也可以用来登录。")
         self.fields["email"].widget.attrs["autocomplete"] = "email"
         self.fields["company"].label = _("公司（选填）")
         self.fields["company"].widget.attrs["autocomplete"] = "organization"
         self.fields["password1"].label = _("密码")
-        self.fields["password1"].help_text = _("至少 8 个字符，不能全是数字，不能是常见密码，不能与用户名或邮箱太相似。")
+        self.fields["password1"].help_text = _(
+            "至少 8 个字符，不能全是数字，不能是常见密码，不能与用户名或邮箱太相似。"
+        )
         self.fields["password2"].label = _("确认密码")
         self.fields["password2"].help_text = ""
 
@@ -137,8 +145,11 @@ class LoginForm(AuthenticationForm):
         return name
 
 
-class ChangePasswordForm(PasswordChangeForm[User]):
-    error_messages = {**PasswordChangeForm.error_messages, "password_incorrect": _("当前密码不正确，请重新输入。")}
+class ChangePasswordForm(PasswordChangeForm):
+    error_messages = {
+        **PasswordChangeForm.error_messages,
+        "password_incorrect": _("当前密码不正确，请重新输入。"),
+    }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -146,7 +157,7 @@ class ChangePasswordForm(PasswordChangeForm[User]):
         label_new_passwords(self)
 
 
-class NewPasswordForm(SetPasswordForm[User]):
+class NewPasswordForm(SetPasswordForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         label_new_passwords(self)
@@ -167,7 +178,7 @@ class ResetPasswordForm(PasswordResetForm):
         self.fields["email"].label = _("注册邮箱")
 
 
-class SettingsForm(forms.ModelForm[User]):
+class SettingsForm(forms.ModelForm):
     class Meta:
         model = User
         fields = ["email", "company", "phone", "language"]

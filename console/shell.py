@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, cast
 
-from accounts.models import App, Region, User
-from billing import notices
 from django.contrib.auth.decorators import login_required
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import translation
 from django.utils.functional import SimpleLazyObject
+
+from accounts.models import App, Region, User
+from billing import notices
 
 REGION_COOKIE = "region"
 THEME_COOKIE = "theme"

@@ -1,3 +1,66 @@
-from django.urls import URLPattern, URLResolver
+"""The addresses of the pages; guessable, and named after what they show."""
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from django.contrib.auth.views import LogoutView, PasswordResetDoneView
+from django.urls import path
+
+from console.views import (
+    apps,
+    choices,
+    customers,
+    debug,
+    docs,
+    inbox,
+    keys,
+    orders,
+    overview,
+    product,
+    report,
+    wallet,
+)
+
+urlpatterns = [
+    path("", product.product, name="product"),
+    path("language/", choices.language, name="language"),
+    path("theme/", choices.theme, name="theme"),
+    path("console/region/", choices.region, name="region"),
+    # Customers
+    path("register/", customers.register, name="register"),
+    path("login/", customers.LoginView.as_view(), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("password/reset/", customers.PasswordResetView.as_view(), name="password_reset"),
+    path(
+        "password/reset/sent/",
+        PasswordResetDoneView.as_view(template_name="accounts/password_reset_sent.html"),
+        name="password_reset_sent",
+    ),
+    path(
+        "password/reset/<uidb64>/<token>/",
+        customers.PasswordResetConfirmView.as_view(),
+        name="password_reset_confirm",
+    ),
+    path("console/settings/", customers.settings, name="settings"),
+    path("console/settings/password/", customers.PasswordChangeView.as_view(), name="password_change"),
+    # Console
+    path("console/", overview.overview, name="console"),
+    path("console/orders/new/", orders.new, name="order_new"),
+    path("console/orders/quote/", orders.quote, name="order_quote"),
+    path("console/orders/confirm/", orders.confirm, name="order_confirm"),
+    path("console/orders/", orders.listing, name="orders"),
+    path("console/orders/<slug:number>/", orders.detail, name="order"),
+    path("console/orders/<slug:number>/pay/", orders.pay, name="order_pay"),
+    path("console/orders/<slug:number>/cancel/", orders.cancel, name="order_cancel"),
+    path("console/apps/", apps.listing, name="apps"),
+    path("console/apps/<slug:app_id>/", apps.detail, name="app"),
+    path("console/apps/<slug:app_id>/keys/", keys.keys, name="app_keys"),
+    path("console/apps/<slug:app_id>/report/", report.report, name="app_report"),
+    path("console/apps/<slug:app_id>/report.csv", report.export, name="app_report_csv"),
+    path("console/wallet/", wallet.wallet, name="wallet"),
+    path("console/wallet/statement.csv", wallet.statement, name="wallet_statement"),
+    path("console/inbox/", inbox.inbox, name="inbox"),
+    path("console/debug/", debug.debug, name="debug"),
+    path("console/debug/sample.png", debug.sample, name="debug_sample"),
+    # Documentation
+    path("docs/", docs.index, name="docs"),
+    path("docs/faq/", docs.faq, name="faq"),
+    path("docs/<slug:page>/", docs.page, name="docs_page"),
+]

@@ -42,5 +42,3 @@ def region(request: CustomerRequest) -> HttpResponse:
     if (choice := request.POST.get("region", "")) in {one.code for one in regions(request)}:
         keep(response, REGION_COOKIE, choice)
     return response
-
-

@@ -34,7 +34,7 @@
     setTimeout(() => { button.textContent = label; }, 1500);
   });
 
-  // data-confirm="what will happen": asked before the form goes out; without JavaScript the server's own page asks.
+  // data-confirm="what will happen": asked before the form goes out.
   const dialog = () => document.getElementById("confirm");
   document.addEventListener("submit", (event) => {
     const form = event.target;
@@ -67,15 +67,14 @@
     delete form.dataset.confirmed;
   }));
 
-  // data-name-rule="16": the manual's rule for names while typing; characters are code points, as the server counts them.
-  const forbidden = /[~!@#¥¥%^&*]/u;
-  const control = /[\p{Cc}\p{Zl}\p{Zp}]/u;
+  // The manual's rule for names while typing: data-name-pattern is the very pattern of the form and the database,
+  // data-name-rule the length in code points, which is how the server counts.
   const checkName = (input) => {
     const text = input.value.trim();
     const length = Array.from(text).length;
     const counter = document.getElementById(input.id + "_counter");
     if (counter) counter.textContent = `${length}/${input.dataset.nameRule}`;
-    const broken = forbidden.test(text) || control.test(text) || length > Number(input.dataset.nameRule) || (length === 0 && input.dataset.touched);
+    const broken = !new RegExp(input.dataset.namePattern, "u").test(text);
     input.setCustomValidity(broken ? input.dataset.nameMessage : "");
     const box = document.getElementById(input.id + "_live");
     if (box) box.hidden = !broken;
@@ -83,7 +82,6 @@
   };
   document.addEventListener("input", (event) => {
     if (!event.target.dataset.nameRule) return;
-    event.target.dataset.touched = "1";
     const served = document.getElementById(event.target.id + "_error");
     if (served) served.remove();
     checkName(event.target);

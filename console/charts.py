@@ -1,0 +1,57 @@
+"""A line chart as data: what static/js/charts.js draws and what the table beside it lists."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Value = int | float | None
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line. `colour` is 1-5, the stylesheet's --chart-N."""
+
+    label: str
+    values: Sequence[Value]
+    colour: int
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    label: str
+    values: list[Value]
+
+
+@dataclass(frozen=True)
+class LineChart:
+    """Labels along the time axis, one value of each series for each label, all in `unit`."""
+
+    id: str
+    title: str
+    labels: Sequence[str]
+    series: Sequence[Series]
+    unit: str = ""
+    kind: str = "line"
+    stacked: bool = False
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """For the json_script that the drawing reads."""
+        lines = [
+            {"label": one.label, "values": list(one.values), "colour": one.colour, "dashed": one.dashed}
+            for one in self.series
+        ]
+        return {
+            "labels": list(self.labels),
+            "unit": self.unit,
+            "kind": self.kind,
+            "stacked": self.stacked,
+            "series": lines,
+        }
+
+    @property
+    def rows(self) -> list[Row]:
+        """The same numbers as lines of a table."""
+        columns = zip(*(one.values for one in self.series), strict=True)
+        return [Row(label, list(values)) for label, values in zip(self.labels, columns, strict=True)]

@@ -1,0 +1,239 @@
+"""The online debugger: one real signed call to the product's own address, and what to draw of its answer.
+
+The secret is read on the server, signs there and stays there. Pictures live in this request's memory only.
+"""
+
+import base64
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from accounts import keys as key_rules
+from accounts.models import AppKey
+from billing.models import Api
+from faceapi import signing
+from inference.errors import ImageError
+from inference.headers import read_header
+
+PREFIX = "data:application/octet-stream;base64,"
+TIMEOUT_S = 60
+SHOWN_BASE64 = 48
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a debug call: a URL, or bytes with the place it came from (file N, or the sample)."""
+
+    label: str
+    url: str = ""
+    data: bytes = b""
+    local: int | None = None  # the index of the chosen file, so that the browser can show its own copy
+    sample: bool = False
+
+    @property
+    def entry(self) -> str:
+        """As it stands in `data`: the URL, or URL-safe base64 behind the manual's prefix."""
+        return self.url or PREFIX + base64.urlsafe_b64encode(self.data).decode()
+
+    @property
+    def inline(self) -> str:
+        """The picture for a page without JavaScript."""
+        kind = "png" if self.data.startswith(b"\x89PNG") else "jpeg"
+        return f"data:image/{kind};base64,{base64.b64encode(self.data).decode()}"
+
+    @property
+    def size_px(self) -> tuple[int, int] | None:
+        """Width and height as a person sees it; None for a URL or what is no picture."""
+        try:
+            return read_header(self.data).upright_size_px if self.data else None
+        except ImageError:
+            return None
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """The request as it went out and the reply as it came back."""
+
+    method: str
+    url: str
+    path: str
+    headers: dict[str, str]
+    shown_body: str
+    status: int
+    reply_headers: dict[str, str]
+    reply: Any
+    elapsed_ms: int
+
+    @property
+    def code(self) -> int | None:
+        return self.reply.get("code") if isinstance(self.reply, dict) else None
+
+
+def body_of(api: str, pictures: list[Picture]) -> dict[str, Any]:
+    """A list of pictures; for a comparison a list of pairs, in the order given."""
+    entries = [one.entry for one in pictures]
+    return {"data": pairs(entries) if api == Api.FACE_COMPARE else entries}
+
+
+def pairs(items: list[Any]) -> list[list[Any]]:
+    return [items[i : i + 2] for i in range(0, len(items), 2)]
+
+
+def shorten(value: Any) -> Any:
+    """The body for the eye: base64 is cut, and its length told."""
+    if isinstance(value, list):
+        return [shorten(one) for one in value]
+    if isinstance(value, dict):
+        return {key: shorten(one) for key, one in value.items()}
+    if isinstance(value, str) and value.startswith("data:") and len(value) > SHOWN_BASE64 + len(PREFIX):
+        return f"{value[: len(PREFIX) + SHOWN_BASE64]}…({len(value):,})"
+    return value
+
+
+def send(
+    *, address: str, host: str, key: AppKey, api: str, pictures: list[Picture], language: str
+) -> Exchange:
+    """Signs and sends one call to `address`, named `host` in its Host header. Raises httpx.HTTPError."""
+    path = f"/api/v1/{api}.json"
+    plain = body_of(api, pictures)
+    body = json.dumps(plain).encode()
+    signed = signing.sign(key.key, key_rules.secret_of(key), "POST", path, "", int(time.time() * 1000), body)
+    headers = {"Content-Type": "application/json", "Accept-Language": language, **signed}
+    started = time.monotonic()
+    with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
+        reply = client.post(address + path, content=body, headers={"Host": host, **headers})
+    elapsed_ms = round((time.monotonic() - started) * 1000)
+    try:
+        answer = reply.json()
+    except ValueError:
+        answer = reply.text[:2000]
+    kept = ("x-request-id", "x-billed-units", "x-quota-remaining", "retry-after", "content-type")
+    return Exchange(
+        method="POST",
+        url=address + path,
+        path=path,
+        headers=headers,
+        shown_body=json.dumps(shorten(plain), ensure_ascii=False, indent=2),
+        status=reply.status_code,
+        reply_headers={name.title(): reply.headers[name] for name in kept if name in reply.headers},
+        reply=answer,
+        elapsed_ms=elapsed_ms,
+    )
+
+
+def curl(*, base_url: str, api: str, key: AppKey, pictures: list[Picture]) -> str:
+    """The same call for a shell: signs with $SECRET_KEY, which the reader fills in; files by their names."""
+    path = f"/api/v1/{api}.json"
+    lines = ["SECRET_KEY='...'", ""]
+    names = []
+    for number, one in enumerate(pictures, 1):
+        if one.url:
+            names.append(json.dumps(one.url).replace("'", "'\\''"))
+        else:
+            lines.append(f"IMG{number}=$(base64 < {shell_quote(one.label)} | tr '+/' '-_' | tr -d '\\n')")
+            names.append(f'"{PREFIX}\'"$IMG{number}"\'"')
+    inner = (
+        ", ".join(f"[{', '.join(pair)}]" for pair in pairs(names))
+        if api == Api.FACE_COMPARE
+        else ", ".join(names)
+    )
+    lines += [
+        f"printf '%s' '{{\"data\": [{inner}]}}' > body.json",
+        "DT=$(($(date +%s) * 1000))",
+        "SHA1=$(openssl dgst -sha1 -r body.json | cut -d' ' -f1)",
+        f'SIGN=$(printf \'POST\\n{path}\\n\\n%s\\n%s\' "$DT" "$SHA1" \\',
+        "  | openssl dgst -sha256 -hmac \"$SECRET_KEY\" -r | cut -d' ' -f1)",
+        f"curl '{base_url}{path}' \\",
+        "  -H 'Content-Type: application/json' \\",
+        f'  -H "Authorization: CTYUN {key.key}:$SIGN" \\',
+        '  -H "X-CTYUN-DT: $DT" \\',
+        "  --data-binary @body.json",
+    ]
+    return "\n".join(lines)
+
+
+def shell_quote(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+# --- What is drawn on the picture -------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One face in the picture's pixels: its box, key points and the words on its plate."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    points: list[tuple[int, int]]
+    text: str
+
+
+@dataclass
+class Drawing:
+    """A picture with its marks. `unit` is the size of the letters in the picture's own pixels."""
+
+    picture: Picture
+    marks: list[Mark] = field(default_factory=list)
+    pic_quality: int | None = None
+
+    @property
+    def size_px(self) -> tuple[int, int] | None:
+        return self.picture.size_px
+
+    @property
+    def unit(self) -> float:
+        return max(self.size_px or (800, 800)) * 0.03
+
+    @property
+    def plate(self) -> float:
+        return self.unit * 1.5
+
+    @property
+    def radius(self) -> float:
+        return self.unit * 0.22
+
+    def plates(self) -> list[tuple[Mark, float, float, float]]:
+        """Each mark with its plate's left, top and width; above the box, or inside where there is no room."""
+        unit = self.unit
+        return [
+            (
+                mark,
+                mark.left,
+                mark.top - 1.5 * unit if mark.top > 1.5 * unit else mark.top,
+                unit * (0.7 + text_width(mark.text)),
+            )
+            for mark in self.marks
+        ]
+
+
+def text_width(text: str) -> float:
+    """In letters' heights: a Chinese character is one wide, others a little over half."""
+    return sum(1.0 if ord(letter) > 0x2E7F else 0.6 for letter in text)
+
+
+def drawings(api: str, pictures: list[Picture], reply: Any, words: dict[str, str]) -> list[Drawing]:
+    """One drawing for each picture of a detection or analysis that succeeded; else the bare pictures."""
+    drawn = [Drawing(one) for one in pictures]
+    results = reply.get("result") if isinstance(reply, dict) else None
+    if api == Api.FACE_COMPARE or not results:
+        return drawn
+    for drawing, result in zip(drawn, results, strict=False):
+        drawing.pic_quality = result["pic_quality"]
+        drawing.marks = [mark_of(face, words) for face in result["face_list"]]
+    return drawn
+
+
+def mark_of(face: dict[str, Any], words: dict[str, str]) -> Mark:
+    box = face["location"]
+    if "age" in face:
+        text = words["face"] % {"gender": words[face["gender"]], "age": face["age"]}
+    else:
+        text = f"{face['face_probability'] * 100:.1f}%"
+    points = [(point["x"], point["y"]) for point in face.get("landmark", {}).values()]
+    return Mark(box["left"], box["top"], box["width"], box["height"], points, text)

@@ -1,0 +1,106 @@
+"""The order form (manual 3.1.2), for a new App or one more package of an App that the customer has."""
+
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import App, Region, User
+from billing.models import Api, Duration, Sku, Tier
+from console.forms import description_field, name_field
+from console.shell import RegionChoice
+from console.templatetags.show import months as months_text
+
+QUANTITY_RULE = _("数量为 1-9，只能为整数")
+
+
+class Choices(forms.RadioSelect):
+    """Radio buttons drawn as boxes."""
+
+    template_name = "parts/choices.html"
+
+
+class OrderForm(forms.Form):
+    """Cleaned: name, description, sku, quantity, months, region (Region), app (App or None), amount (yuan)."""
+
+    app = forms.CharField(required=False, widget=forms.HiddenInput)
+    region = forms.CharField(required=False, widget=forms.HiddenInput)
+    name = name_field()
+    description = description_field()
+    api = forms.ChoiceField(label=_("API 类型"), choices=Api.choices, widget=Choices)
+    tier = forms.ChoiceField(label=_("规格"), widget=Choices)
+    quantity = forms.IntegerField(
+        label=_("数量"),
+        min_value=1,
+        max_value=9,
+        initial=1,
+        help_text=QUANTITY_RULE,
+        error_messages=dict.fromkeys(("required", "invalid", "min_value", "max_value"), QUANTITY_RULE),
+        widget=forms.NumberInput(attrs={"min": 1, "max": 9, "step": 1, "inputmode": "numeric"}),
+    )
+    months = forms.TypedChoiceField(label=_("购买时长"), coerce=int, widget=Choices)
+
+    def __init__(
+        self, data: Any = None, *, customer: User, app: App | None, region: RegionChoice | None, **kwargs: Any
+    ) -> None:
+        super().__init__(data, **kwargs)
+        self.bought_app = app
+        self.skus = {(sku.api, sku.tier): sku for sku in Sku.objects.filter(on_sale=True)}
+        self.region_row = app.region if app else self._region(region)
+        tiers = dict.fromkeys(tier for _api, tier in sorted(self.skus, key=lambda k: Tier.values.index(k[1])))
+        self.fields["api"].choices = [  # type: ignore[attr-defined]
+            (value, label) for value, label in Api.choices if any(api == value for api, _tier in self.skus)
+        ]
+        self.fields["tier"].choices = [(tier, self._tier_label(tier)) for tier in tiers]  # type: ignore[attr-defined]
+        offered = [one.months for one in Duration.objects.filter(is_active=True)]
+        self.fields["months"].choices = [(n, months_text(n)) for n in offered]  # type: ignore[attr-defined]
+        first_api = next(iter(self.skus), (Api.FACE_DETECT.value, ""))[0]
+        self.initial = {
+            "api": Api.FACE_DETECT if any(a == Api.FACE_DETECT for a, _t in self.skus) else first_api,
+            "tier": next(iter(tiers), None),
+            "months": next(iter(offered), None),
+            "app": app.app_id if app else "",
+            "region": self.region_row.code if self.region_row else "",
+        } | self.initial
+        if app:
+            del self.fields["name"], self.fields["description"]
+
+    def _region(self, chosen: RegionChoice | None) -> Region | None:
+        """The region that the form was shown with, else the one chosen at the top right."""
+        code = str(self.data.get("region") or (chosen.code if chosen else ""))
+        return Region.objects.filter(is_active=True, code=code).first()
+
+    def _tier_label(self, tier: str) -> str:
+        units = {sku.units_per_month for (_api, one), sku in self.skus.items() if one == tier}
+        label = str(_("%(tier)s/月")) % {"tier": Tier(tier).label}
+        return f"{label}|{min(units):,}" if len(units) == 1 else label
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        sku = self.skus.get((cleaned.get("api", ""), cleaned.get("tier", "")))
+        if not self.region_row:
+            raise forms.ValidationError(_("请在页面右上角选择一个开放订购的区域。"))
+        if {"api", "tier"} <= cleaned.keys() and sku is None:
+            self.add_error("tier", _("该 API 没有这一档规格，请选择其他规格。"))
+        return cleaned | {"sku": sku, "app": self.bought_app, "region": self.region_row}
+
+    @property
+    def sku(self) -> Sku | None:
+        """The chosen Sku, if the choice is a good one."""
+        return self.cleaned_data.get("sku") if self.is_bound and hasattr(self, "cleaned_data") else None
+
+    @property
+    def amount(self) -> Decimal | None:
+        """Price x quantity x months in yuan, as soon as these three are good."""
+        chosen = self.cleaned_data if self.is_bound and hasattr(self, "cleaned_data") else {}
+        if not (self.sku and chosen.get("quantity") and chosen.get("months")):
+            return None
+        return Decimal(self.sku.price * chosen["quantity"] * chosen["months"])
+
+    def answers(self) -> list[tuple[str, str]]:
+        """The good answers as they are sent on from the confirmation."""
+        names = [name for name in self.fields if name not in ("app", "region")]
+        values = [(name, str(self.cleaned_data[name])) for name in names]
+        app, region = self.bought_app, self.region_row
+        return [*values, ("app", app.app_id if app else ""), ("region", region.code if region else "")]

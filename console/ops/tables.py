@@ -1,0 +1,103 @@
+"""A table as data: shown on a page, sent as CSV, and drawn beside its chart, always from the same rows."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from django.http import HttpResponse
+from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.functional import Promise
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A cell that leads somewhere."""
+
+    text: object
+    href: str
+
+
+Value = object
+Cell = Value | Link
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """`kind`: text, count, ms, share (0-1), yuan, when or day."""
+
+    label: str | Promise
+    kind: str = "text"
+
+    @property
+    def is_number(self) -> bool:
+        return self.kind in {"count", "ms", "share", "yuan"}
+
+    def shown(self, value: object) -> str:
+        """The value as a reader sees it; nothing known is a dash."""
+        if value is None or value == "":
+            return "–"
+        if self.kind == "share" and isinstance(value, float | int):
+            return f"{number_format(value * 100, 2)}%"
+        if self.kind == "ms" and isinstance(value, float | int):
+            return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+        if self.kind == "yuan" and isinstance(value, Decimal | int):
+            return f"{value:,.2f}"
+        if self.kind == "count" and isinstance(value, int):
+            return f"{value:,}"
+        if isinstance(value, datetime):
+            return timezone.localtime(value).strftime("%Y-%m-%d" if self.kind == "day" else "%Y-%m-%d %H:%M")
+        return str(value)
+
+    def plain(self, value: object) -> object:
+        """The value for a spreadsheet: numbers bare, texts that no spreadsheet takes for a formula."""
+        if value is None:
+            return ""
+        if isinstance(value, float):
+            return round(value, 6 if self.kind == "share" else 1)
+        if self.is_number:
+            return value
+        text = self.shown(value)
+        return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+@dataclass(frozen=True)
+class Table:
+    """`key` is its name in the address of the CSV."""
+
+    key: str
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Cell]]
+    note: str = ""
+    empty: str = ""
+
+    @property
+    def shown(self) -> list[list[tuple[str, str, bool]]]:
+        """For the template: text, address or "", whether it is a number."""
+        return [
+            [
+                (
+                    column.shown(cell.text if isinstance(cell, Link) else cell),
+                    cell.href if isinstance(cell, Link) else "",
+                    column.is_number,
+                )
+                for column, cell in zip(self.columns, row, strict=True)
+            ]
+            for row in self.rows
+        ]
+
+    def csv(self) -> HttpResponse:
+        """As a file that a spreadsheet opens in the right encoding."""
+        response = HttpResponse("\ufeff", content_type="text/csv; charset=utf-8")
+        response["Content-Disposition"] = f'attachment; filename="{self.key}.csv"'
+        writer = csv.writer(response)
+        writer.writerow([str(column.label) for column in self.columns])
+        for row in self.rows:
+            writer.writerow(
+                column.plain(cell.text if isinstance(cell, Link) else cell)
+                for column, cell in zip(self.columns, row, strict=True)
+            )
+        return response

@@ -1,0 +1,12 @@
+"""The operators' addresses, under /ops/."""
+
+from django.urls import path
+
+from console.ops import business, usage
+
+urlpatterns = [
+    path("", usage.page, name="ops"),
+    path("usage/<slug:key>.csv", usage.export, name="ops_usage_csv"),
+    path("business/", business.page, name="ops_business"),
+    path("business/<slug:key>.csv", business.export, name="ops_business_csv"),
+]

@@ -1,0 +1,123 @@
+"""How values are written for a reader: money, counts with their unit, times, states."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django import template
+from django.utils import timezone, translation
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+
+from accounts.models import Region
+from billing.models import Api, CancelReason, Meter, Order, OrderState
+from console import shell
+
+register = template.Library()
+
+
+@register.filter
+def money(amount: Decimal | int | None) -> str:
+    """12.5 → "12.50 元", "¥12.50" in English."""
+    return _("%(amount)s 元") % {"amount": f"{Decimal(amount or 0):,.2f}"}
+
+
+@register.filter
+def yuan(amount: Decimal | int | None) -> str:
+    """12.5 → "12.50", for a column whose head names the unit."""
+    return f"{Decimal(amount or 0):,.2f}"
+
+
+@register.filter
+def count(number: int | None) -> str:
+    """12345 → "12,345"; nothing known is a dash."""
+    return "–" if number is None else f"{number:,}"
+
+
+@register.filter
+def unit(meter: str) -> str:
+    """张, 次 or 对."""
+    return str(Meter(meter).label)
+
+
+@register.filter
+def when(moment: datetime | None) -> str:
+    """Local time to the second; a dash where there is none."""
+    return timezone.localtime(moment).strftime("%Y-%m-%d %H:%M:%S") if moment else "–"
+
+
+@register.filter
+def minute(moment: datetime | None) -> str:
+    """Local time to the minute."""
+    return timezone.localtime(moment).strftime("%Y-%m-%d %H:%M") if moment else "–"
+
+
+@register.filter
+def months(number: int) -> str:
+    """3 → "3 个月"."""
+    return translation.ngettext("%(n)s 个月", "%(n)s 个月", number) % {"n": number}
+
+
+@register.filter
+def region_name(region: Region) -> str:
+    return shell.region_label(region)
+
+
+@register.filter
+def state_class(order: Order) -> str:
+    """The colour of an order's badge."""
+    return {OrderState.PENDING: "badge-warn", OrderState.PAID: "badge-good"}.get(OrderState(order.state), "")
+
+
+@register.filter
+def state_text(order: Order) -> str:
+    """待支付, 已完成, 已取消, and why it was cancelled."""
+    if order.cancel_reason:
+        return _("%(state)s（%(reason)s）") % {
+            "state": order.get_state_display(),
+            "reason": CancelReason(order.cancel_reason).label,
+        }
+    return str(order.get_state_display())
+
+
+@register.filter
+def percent(value: float | None, digits: int = 1) -> str:
+    """0.985 → "98.5%"."""
+    return "–" if value is None else f"{number_format(value * 100, digits)}%"
+
+
+@register.filter
+def pretty_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+@register.filter
+def head(label: object) -> str:
+    """The part of a choice's label before the bar."""
+    return str(label).partition("|")[0]
+
+
+@register.filter
+def tail(label: object) -> str:
+    """The small print of a choice's label: what stands after the bar."""
+    return str(label).partition("|")[2]
+
+
+@register.filter
+def api_label(api: str) -> str:
+    """人脸检测定位 for face_detect."""
+    return str(Api(api).label)
+
+
+@register.filter
+def words(text: str) -> list[str]:
+    """ "a b" → ["a", "b"]."""
+    return text.split()
+
+
+@register.filter
+def get(mapping: Mapping[str, str], key: str) -> str:
+    """The value of a key, or empty."""
+    return mapping.get(key, "")

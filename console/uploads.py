@@ -1,0 +1,37 @@
+"""Pictures that are sent to the debugger stay in memory: no temporary file ever holds one."""
+
+from io import BytesIO
+from typing import Any
+
+from django.core.files.uploadedfile import InMemoryUploadedFile
+from django.core.files.uploadhandler import FileUploadHandler, StopUpload
+
+MAX_TOTAL_BYTES = 24 * 1024 * 1024
+
+
+class BoundedMemoryHandler(FileUploadHandler):
+    """Keeps all files of a request in memory, up to a bound; past it the upload ends and `too_large` is set."""
+
+    chunk_size = 64 * 2**10
+
+    def __init__(self, request: Any = None) -> None:
+        super().__init__(request)
+        self.total = 0
+        self.buffer = BytesIO()
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        super().new_file(*args, **kwargs)
+        self.buffer = BytesIO()
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        self.total += len(raw_data)
+        if self.total > MAX_TOTAL_BYTES:
+            self.request.too_large = True  # type: ignore[union-attr]  # read by console.views.debug
+            raise StopUpload(connection_reset=False)
+        self.buffer.write(raw_data)
+
+    def file_complete(self, file_size: int) -> InMemoryUploadedFile:
+        self.buffer.seek(0)
+        return InMemoryUploadedFile(
+            self.buffer, self.field_name, str(self.file_name), self.content_type, file_size, self.charset
+        )

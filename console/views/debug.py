@@ -1,0 +1,159 @@
+"""在线调试: a form, one real call, its reply drawn on the picture. It costs units like any call."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+from csp.decorators import csp_update
+from django.conf import settings
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from django.views.decorators.http import require_GET
+
+from accounts import keys as key_rules
+from accounts.models import App, AppKey
+from billing import packages
+from billing.models import Api
+from console import debugger
+from console.debugger import Picture
+from console.shell import CustomerRequest, customer, own_apps
+from console.uploads import MAX_TOTAL_BYTES, BoundedMemoryHandler
+
+MAX_PICTURES = 10
+
+
+class DebugError(Exception):
+    """The form can't be sent; the text says why."""
+
+
+@csrf_exempt  # the token is in the body: it is checked below, once our own upload handler stands ready
+@csp_update({"img-src": ["https:", "http:"]})
+def debug(request: HttpRequest) -> HttpResponse:
+    """A picture given by its URL is shown from there, so this page alone lets images come from elsewhere."""
+    request.upload_handlers = [BoundedMemoryHandler(request)]
+    return checked(request)
+
+
+@csrf_protect
+@customer
+def checked(request: CustomerRequest) -> HttpResponse:
+    apps = list(own_apps(request))
+    posted = request.POST if request.method == "POST" else request.GET
+    app = chosen_app(apps, posted.get("app", ""))
+    api = posted.get("api", "")
+    ordered = [line for line in packages.summary(apps, timezone.now()) if app and line.app.pk == app.pk]
+    if api not in Api.values:
+        api = ordered[0].api if ordered else Api.FACE_DETECT.value
+    context: dict[str, Any] = {
+        "apps": apps,
+        "app": app,
+        "api": api,
+        "apis": Api.choices,
+        "lines": ordered,
+        "max_pictures": MAX_PICTURES,
+        "max_mb": MAX_TOTAL_BYTES // 2**20,
+        "has_sample": sample_path().is_file(),
+        "urls": posted.get("urls", ""),
+        "nav": "debug",
+    }
+    if request.method == "POST" and app:
+        try:
+            context |= call(request, app, api)
+        except DebugError as error:
+            context["refused"] = str(error)
+    htmx = request.headers.get("HX-Request") == "true"
+    return render(
+        request, "console/debug_result.html" if htmx else "console/debug.html", {**context, "htmx": htmx}
+    )
+
+
+def chosen_app(apps: list[App], app_id: str) -> App | None:
+    """The App named in the address, which must be the customer's own; else the newest one."""
+    if app_id:
+        own = next((one for one in apps if one.app_id == app_id), None)
+        if own is None:
+            raise Http404
+        return own
+    return apps[0] if apps else None
+
+
+def call(request: CustomerRequest, app: App, api: str) -> dict[str, Any]:
+    pictures = chosen_pictures(request, api)
+    key = signing_key(app)
+    host = request.get_host()
+    try:
+        exchange = debugger.send(
+            address=own_address(request),
+            host=host,
+            key=key,
+            api=api,
+            pictures=pictures,
+            language="en" if get_language() == "en" else "zh-CN",
+        )
+    except httpx.HTTPError as error:
+        raise DebugError(_("没有连上 API 服务，请稍后再试，或联系管理员检查服务状态。")) from error
+    words = {"M": _("男"), "F": _("女"), "face": _("%(gender)s · %(age)s 岁")}
+    drawn = debugger.drawings(api, pictures, exchange.reply, words)
+    results = exchange.reply.get("result") if isinstance(exchange.reply, dict) else None
+    compared = api == Api.FACE_COMPARE and results
+    return {
+        "exchange": exchange,
+        "curl": debugger.curl(base_url=f"{request.scheme}://{host}", api=api, key=key, pictures=pictures),
+        "drawings": drawn,
+        "pairs": list(zip(debugger.pairs(drawn), results, strict=False)) if compared else [],
+    }
+
+
+def chosen_pictures(request: CustomerRequest, api: str) -> list[Picture]:
+    """The sample, then the files, then the URLs, as chosen; refused where the call would make no sense."""
+    files = request.FILES.getlist("files")
+    if getattr(request, "too_large", False):
+        raise DebugError(_("图片合计超过 %(mb)s MB，请减少图片。") % {"mb": MAX_TOTAL_BYTES // 2**20})
+    pictures = []
+    if request.POST.get("sample") and sample_path().is_file():
+        pictures.append(Picture("sample.png", data=sample_path().read_bytes(), sample=True))
+    pictures += [Picture(str(file.name), data=file.read(), local=at) for at, file in enumerate(files)]
+    pictures += [
+        Picture(line, url=line) for line in map(str.strip, request.POST.get("urls", "").splitlines()) if line
+    ]
+    if api == Api.FACE_COMPARE and len(pictures) == 1 and pictures[0].sample:
+        pictures *= 2
+    if not pictures:
+        raise DebugError(_("请选择图片、填写图片 URL，或使用示例照片。"))
+    if len(pictures) > MAX_PICTURES:
+        raise DebugError(_("在线调试一次最多 %(n)s 张图片；更多图片请直接调用 API。") % {"n": MAX_PICTURES})
+    if api == Api.FACE_COMPARE and len(pictures) % 2:
+        raise DebugError(_("人脸比对以两张图片为一组，请再选一张图片。"))
+    return pictures
+
+
+def signing_key(app: App) -> AppKey:
+    """The newest live key of the App."""
+    key = key_rules.live(timezone.now()).filter(app=app).order_by("-created_at", "-pk").first()
+    if key is None:
+        raise DebugError(_("该应用没有有效的密钥，请先在密钥页生成新密钥。"))
+    return key
+
+
+def own_address(request: HttpRequest) -> str:
+    """Where this server itself listens; SELF_URL where that is a unix socket or another host."""
+    return settings.SELF_URL or f"http://127.0.0.1:{request.META['SERVER_PORT']}"
+
+
+def sample_path() -> Path:
+    return Path(settings.MODELS_DIR) / "astronaut.png"
+
+
+@require_GET
+@customer
+def sample(request: CustomerRequest) -> FileResponse:
+    """The sample photograph that comes with the models."""
+    if not sample_path().is_file():
+        raise Http404
+    response = FileResponse(sample_path().open("rb"), content_type="image/png")
+    response["Cache-Control"] = "private, max-age=3600"
+    return response

@@ -1,0 +1,90 @@
+"""The API documentation and 常见问题. Codes come from faceapi.errors, sample programs from docs/samples."""
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+from faceapi import errors
+
+PAGES = {
+    "": _("接入指南"),
+    "signing": _("接口鉴权"),
+    "face_detect": _("人脸检测定位"),
+    "face_analyse": _("人脸属性识别"),
+    "face_compare": _("人脸比对"),
+    "errors": _("错误代码"),
+    "samples": _("示例代码"),
+    "faq": _("常见问题"),
+}
+APIS = ("face_detect", "face_analyse", "face_compare")
+# Language, file under docs/samples.
+SAMPLES = [
+    ("curl + openssl", "facecloud.sh"),
+    ("Python", "facecloud.py"),
+    ("Java", "FaceCloud.java"),
+    ("Go", "facecloud.go"),
+    ("Node.js", "facecloud.mjs"),
+    ("PHP", "facecloud.php"),
+]
+
+
+REQUEST_STR = """RequestStr =
+    HTTPRequestMethod + '\\n' +
+    HTTPRequestPath + '\\n' +
+    HTTPRequestQuery + '\\n' +
+    HEADER['X-CTYUN-DT'] + '\\n' +
+    HexEncode(SHA1(RequestPayload))"""
+
+
+def show(request: HttpRequest, page: str) -> HttpResponse:
+    context: dict[str, Any] = {
+        "pages": PAGES.items(),
+        "page": page,
+        "page_title": PAGES[page],
+        "base_url": f"{request.scheme}://{request.get_host()}",
+        "nav": "docs",
+    }
+    if page in APIS:
+        context["api"] = page
+    if page == "signing":
+        context["request_str"] = REQUEST_STR
+    if page == "errors":
+        context["codes"] = [code_row(code) for code in errors.TABLE.values()]
+    if page == "samples":
+        folder = Path(settings.BASE_DIR) / "docs" / "samples"
+        context["environment"] = (
+            f"export FACECLOUD_URL={context['base_url']}\nexport FACECLOUD_APP_KEY=...\nexport FACECLOUD_SECRET_KEY=..."
+        )
+        context["samples"] = [(name, file, (folder / file).read_text()) for name, file in SAMPLES]
+    return render(request, f"docs/{page or 'index'}.html", context)
+
+
+def code_row(code: errors.Code) -> dict[str, Any]:
+    """A code in the reader's language."""
+    english = get_language() == "en"
+    return {
+        "number": code.number,
+        "http": None if code.reserved else code.http,
+        "message": code.en if english else code.zh,
+        "cause": code.cause_en if english else code.cause_zh,
+        "remedy": code.remedy_en if english else code.remedy_zh,
+    }
+
+
+def index(request: HttpRequest) -> HttpResponse:
+    return show(request, "")
+
+
+def faq(request: HttpRequest) -> HttpResponse:
+    return show(request, "faq")
+
+
+def page(request: HttpRequest, page: str) -> HttpResponse:
+    if page not in PAGES:
+        raise Http404
+    return show(request, page)

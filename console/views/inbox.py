@@ -1,0 +1,78 @@
+"""消息: notices with their words, and which ones the customer wants."""
+
+from django import forms
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from billing import notices
+from billing.errors import ChangeRefused
+from billing.models import Notice, NoticeKind
+from console.shell import CustomerRequest, customer
+
+PAGE_ROWS = 20
+PERCENTS_RULE = gettext_lazy("填写 1-100 的整数，用逗号分隔，最多 5 个，如 80, 100。")
+
+
+class NoticeForm(forms.Form):
+    """Which notices are wanted."""
+
+    quota_on = forms.BooleanField(required=False, label=gettext_lazy("用量提醒"))
+    quota_percents = forms.CharField(
+        required=False, max_length=40, label=gettext_lazy("提醒比例（%）"), help_text=PERCENTS_RULE
+    )
+    ending_on = forms.BooleanField(required=False, label=gettext_lazy("到期提醒：到期前 7 天和 1 天"))
+    unpaid_on = forms.BooleanField(
+        required=False, label=gettext_lazy("未支付订单提醒：创建 24 小时后仍未支付")
+    )
+
+    def clean_quota_percents(self) -> list[int]:
+        text = str(self.cleaned_data["quota_percents"]).replace("，", ",").replace("%", "")
+        try:
+            return [int(part) for part in text.split(",") if part.strip()]
+        except ValueError as error:
+            raise forms.ValidationError(PERCENTS_RULE, code="percents") from error
+
+
+def with_words(rows: list[Notice]) -> list[tuple[Notice, notices.Words, str]]:
+    """Each notice with its words and the page where something can be done about it."""
+    return [(one, notices.words(one), target(one)) for one in rows]
+
+
+def target(notice: Notice) -> str:
+    if notice.kind == NoticeKind.UNPAID and notice.order:
+        return reverse("order_pay", args=[notice.order.number])
+    if notice.app:
+        return f"{reverse('app_report', args=[notice.app.app_id])}?api={notice.api}"
+    return reverse("inbox")
+
+
+@customer
+def inbox(request: CustomerRequest) -> HttpResponse:
+    if request.method == "POST" and request.POST.get("act") == "read":
+        ids = [int(pk) for pk in request.POST.getlist("id") if pk.isdecimal()]
+        notices.mark_read(request.user, timezone.now(), ids or None)
+        return redirect("inbox")
+    chosen = notices.settings_of(request.user)
+    initial = {
+        "quota_on": chosen.quota_on,
+        "quota_percents": ", ".join(map(str, chosen.quota_percents)),
+        "ending_on": chosen.ending_on,
+        "unpaid_on": chosen.unpaid_on,
+    }
+    form = NoticeForm(request.POST or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        try:
+            notices.choose(request.user, **form.cleaned_data)
+            messages.success(request, _("提醒设置已保存。"))
+            return redirect("inbox")
+        except ChangeRefused:
+            form.add_error("quota_percents", str(PERCENTS_RULE))
+    page = Paginator(notices.inbox(request.user), PAGE_ROWS).get_page(request.GET.get("page"))
+    context = {"page": page, "rows": with_words(list(page.object_list)), "form": form, "nav": "inbox"}
+    return render(request, "console/inbox.html", context, status=422 if form.errors else 200)

@@ -1,0 +1,112 @@
+"""AppKey and SecretKey of an App: show a secret (after the password), rotate with an overlap, disable."""
+
+from datetime import timedelta
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth import authenticate
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+
+from accounts import keys as key_rules
+from accounts.errors import RuleError
+from accounts.models import App, AppKey
+from console.shell import CustomerRequest, customer, own_app
+from console.words import sentence
+
+OVERLAPS = {
+    "86400": gettext_lazy("24 小时"),
+    "604800": gettext_lazy("7 天"),
+    "3600": gettext_lazy("1 小时"),
+    "0": gettext_lazy("立即失效"),
+}
+
+
+class PasswordForm(forms.Form):
+    """The customer proves once more who is asking; wrong passwords count for the login throttle."""
+
+    password = forms.CharField(
+        label=gettext_lazy("登录密码"),
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        error_messages={"required": gettext_lazy("请输入登录密码。")},
+    )
+
+    def __init__(self, request: CustomerRequest, prefix: str) -> None:
+        super().__init__(request.POST, auto_id=f"id_{prefix}_%s")
+        self.request = request
+
+    @sensitive_variables()
+    def clean_password(self) -> str:
+        password = str(self.cleaned_data["password"])
+        if authenticate(self.request, username=self.request.user.username, password=password) is None:
+            raise forms.ValidationError(_("密码不正确，请重新输入。多次输错会暂时锁定。"), code="wrong")
+        return password
+
+
+@sensitive_post_parameters("password")
+@never_cache
+@customer
+def keys(request: CustomerRequest, app_id: str) -> HttpResponse:
+    app = own_app(request, app_id)
+    if request.method == "POST":
+        act = {"show": show, "rotate": rotate, "disable": disable}.get(request.POST.get("act", ""))
+        if act:
+            return act(request, app)
+    return page(request, app)
+
+
+def page(request: CustomerRequest, app: App, status: int = 200, **more: object) -> HttpResponse:
+    at = timezone.now()
+    live = set(key_rules.live(at).filter(app=app).values_list("pk", flat=True))
+    rows = [(key, key.pk in live) for key in app.keys.all()]
+    rows.sort(key=lambda row: not row[1])
+    context = {
+        "app": app,
+        "keys": rows,
+        "live": len(live),
+        "overlaps": OVERLAPS.items(),
+        "nav": "apps",
+        **more,
+    }
+    return render(request, "console/keys.html", context, status=status)
+
+
+def own_key(request: CustomerRequest, app: App) -> AppKey:
+    return get_object_or_404(app.keys, key=request.POST.get("key", ""))
+
+
+@sensitive_variables()
+def show(request: CustomerRequest, app: App) -> HttpResponse:
+    key = own_key(request, app)
+    form = PasswordForm(request, key.key)
+    if not form.is_valid():
+        return page(request, app, status=422, form=form, asked=key.key)
+    return page(request, app, shown=key.key, secret=key_rules.secret_of(key))
+
+
+def rotate(request: CustomerRequest, app: App) -> HttpResponse:
+    form = PasswordForm(request, "rotate")
+    overlap = request.POST.get("overlap", "")
+    if overlap not in OVERLAPS or not form.is_valid():
+        return page(request, app, status=422, form=form, asked="rotate", overlap=overlap)
+    key = key_rules.rotate(app, timezone.now(), timedelta(seconds=int(overlap)))
+    messages.success(request, _("已生成新密钥 %(key)s，请尽快更新您的程序。") % {"key": key.key})
+    return redirect("app_keys", app.app_id)
+
+
+def disable(request: CustomerRequest, app: App) -> HttpResponse:
+    key = own_key(request, app)
+    form = PasswordForm(request, f"disable_{key.key}")
+    if not form.is_valid():
+        return page(request, app, status=422, form=form, asked=f"disable_{key.key}")
+    try:
+        key_rules.disable(key, timezone.now())
+        messages.success(request, _("密钥 %(key)s 已停用，使用它的调用从现在起被拒绝。") % {"key": key.key})
+    except RuleError as error:
+        messages.error(request, sentence(error))
+    return redirect("app_keys", app.app_id)

@@ -1,0 +1,191 @@
+"""Ordering (manual 3.1): 创建订单 → 订单确认 → 支付 → 订单处理完成, and the list of orders."""
+
+import secrets
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.errors import RuleError
+from billing import orders, vouchers, wallet
+from billing.errors import BillingError, OrderNotPayable, OrderPaid
+from billing.models import Order, OrderState
+from console.forms_order import OrderForm
+from console.shell import CustomerRequest, current_region, customer, own_app
+from console.words import sentence
+
+PAGE_ROWS = 20
+
+
+def order_form(request: CustomerRequest, data: Any = None) -> OrderForm:
+    """The form for a new App, or for the App named by `app` in the address or the form."""
+    app_id = str((data if data is not None else request.GET).get("app", ""))
+    app = own_app(request, app_id) if app_id else None
+    keys = ("api", "tier", "quantity", "months", "name", "description")
+    initial = {key: request.GET[key] for key in keys if key in request.GET}
+    return OrderForm(data, customer=request.user, app=app, region=current_region(request), initial=initial)
+
+
+@require_GET
+@customer
+def new(request: CustomerRequest) -> HttpResponse:
+    form = order_form(request)
+    return render(request, "console/order_new.html", {"form": form, "nav": "orders", **initial_quote(form)})
+
+
+def initial_quote(form: OrderForm) -> dict[str, Any]:
+    """The total of the form's first values."""
+    sku = form.skus.get((form["api"].value(), form["tier"].value()))
+    try:
+        quantity, months = int(form["quantity"].value()), int(form["months"].value())
+    except (TypeError, ValueError):
+        return {"sku": sku, "amount": None}
+    return {
+        "sku": sku,
+        "quantity": quantity,
+        "amount": sku.price * quantity * months if sku else None,
+        "per_month": sku.units_per_month * quantity if sku else None,
+    }
+
+
+@require_GET
+@customer
+def quote(request: CustomerRequest) -> HttpResponse:
+    """The live total under the form (htmx)."""
+    form = order_form(request, request.GET)
+    form.is_valid()
+    sku, quantity = form.sku, form.cleaned_data.get("quantity")
+    context = {
+        "sku": sku,
+        "amount": form.amount,
+        "quantity": quantity,
+        "per_month": sku.units_per_month * quantity if sku and quantity else None,
+    }
+    return render(request, "console/order_total.html", context)
+
+
+@customer
+def confirm(request: CustomerRequest) -> HttpResponse:
+    """GET shows what will be ordered; POST (立即创建) makes the order, once for each form's token."""
+    form = order_form(request, request.POST if request.method == "POST" else request.GET)
+    if not form.is_valid():
+        context = {"form": form, "nav": "orders", **initial_quote(form)}
+        return render(request, "console/order_new.html", context, status=422)
+    if request.method == "POST":
+        try:
+            order = create(request, form)
+        except (BillingError, RuleError) as error:
+            form.add_error(None, sentence(error))
+            context = {"form": form, "nav": "orders", **initial_quote(form)}
+            return render(request, "console/order_new.html", context, status=409)
+        return redirect("order_pay", order.number)
+    chosen, sku = form.cleaned_data, form.cleaned_data["sku"]
+    context = {
+        "chosen": chosen,
+        "sku": sku,
+        "per_month": sku.units_per_month * chosen["quantity"],
+        "amount": form.amount,
+        "hidden": form.answers(),
+        "token": secrets.token_urlsafe(24),
+        "query": request.GET.urlencode(),
+        "nav": "orders",
+    }
+    return render(request, "console/order_confirm.html", context)
+
+
+def create(request: CustomerRequest, form: OrderForm) -> Order:
+    chosen = form.cleaned_data
+    app = chosen["app"]
+    return orders.create(
+        customer=request.user,
+        app=app,
+        name=app.name if app else chosen["name"],
+        description=app.description if app else chosen["description"],
+        region=chosen["region"],
+        sku=chosen["sku"],
+        quantity=chosen["quantity"],
+        months=chosen["months"],
+        token=request.POST.get("token", "")[:64] or secrets.token_urlsafe(24),
+        seen_amount=seen_amount(request.POST.get("amount", "")),
+        at=timezone.now(),
+    )
+
+
+def seen_amount(text: str) -> Decimal | None:
+    """The amount that the confirmation showed."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return None
+
+
+def own_order(request: CustomerRequest, number: str) -> Order:
+    """The customer's order of that number; another customer's is 404."""
+    return get_object_or_404(orders.of(request.user), number=number)
+
+
+@require_GET
+@customer
+def listing(request: CustomerRequest) -> HttpResponse:
+    state = request.GET.get("state", "")
+    state = state if state in OrderState.values else ""
+    text = request.GET.get("q", "")
+    page = Paginator(orders.of(request.user, state=state, text=text), PAGE_ROWS).get_page(
+        request.GET.get("page")
+    )
+    context = {"page": page, "state": state, "q": text, "states": OrderState.choices, "nav": "orders"}
+    return render(request, "console/orders.html", context)
+
+
+@require_GET
+@customer
+def detail(request: CustomerRequest, number: str) -> HttpResponse:
+    order = own_order(request, number)
+    lines = order.voucher_entries.select_related("voucher").order_by("pk")
+    package = getattr(order, "package", None)
+    context = {"order": order, "lines": lines, "package": package, "nav": "orders"}
+    return render(request, "console/order.html", context)
+
+
+@customer
+def pay(request: CustomerRequest, number: str) -> HttpResponse:
+    """The payment page; POST is 立即付款. However often it comes, the order is paid once."""
+    order, at = own_order(request, number), timezone.now()
+    if request.method == "POST":
+        try:
+            orders.pay(order, at)
+        except OrderPaid as error:
+            messages.info(request, sentence(error))
+        except OrderNotPayable as error:
+            messages.error(request, sentence(error))
+        except (BillingError, RuleError) as error:
+            messages.error(request, sentence(error))
+            return redirect("order_pay", number)
+        return redirect("order", number)
+    if order.state != OrderState.PENDING:
+        return redirect("order", number)
+    context = {
+        "order": order,
+        "balance": wallet.balance(request.user),
+        "voucher_balance": vouchers.balance(request.user, at, order.sku.api),
+        "nav": "orders",
+    }
+    return render(request, "console/order_pay.html", context)
+
+
+@require_POST
+@customer
+def cancel(request: CustomerRequest, number: str) -> HttpResponse:
+    order = own_order(request, number)
+    try:
+        orders.cancel(order, timezone.now())
+        messages.success(request, _("订单已取消。"))
+    except BillingError as error:
+        messages.error(request, sentence(error))
+    return redirect("order", number)

@@ -1,0 +1,33 @@
+"""概览: the Apps with what is left, calls of today, notices, unpaid orders."""
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from billing import notices, orders
+from billing.models import OrderState
+from console.shell import CustomerRequest, customer, own_apps
+from console.usage import week_of
+from console.views.apps import with_lines
+from console.views.inbox import with_words
+
+SHOWN = 5
+
+
+@require_GET
+@customer
+def overview(request: CustomerRequest) -> HttpResponse:
+    at = timezone.now()
+    apps = list(own_apps(request))
+    today, chart = week_of(request.user, at)
+    context = {
+        "apps": len(apps),
+        "rows": with_lines(apps[:SHOWN]),
+        "today": today,
+        "chart": chart if apps else None,
+        "notices": with_words(list(notices.inbox(request.user)[:SHOWN])),
+        "unpaid": orders.of(request.user, state=OrderState.PENDING).count(),
+        "nav": "overview",
+    }
+    return render(request, "console/overview.html", context)

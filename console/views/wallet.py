@@ -1,0 +1,81 @@
+"""账户余额, 代金券 and the statement of both."""
+
+import csv
+from datetime import datetime
+
+from django import forms
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_GET
+
+from billing import vouchers
+from billing import wallet as ledger
+from billing.errors import VoucherRefused
+from billing.models import Voucher
+from console.shell import CustomerRequest, customer
+from console.templatetags.show import money
+from console.words import sentence
+
+PAGE_ROWS = 20
+
+
+class RedeemForm(forms.Form):
+    """A voucher's code, as it was handed out."""
+
+    code = forms.CharField(
+        label=gettext_lazy("券码"),
+        max_length=32,
+        help_text=gettext_lazy("券码为 16 位字母和数字，不区分大小写。"),
+        error_messages={"required": gettext_lazy("请输入券码。")},
+        widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": "XXXX-XXXX-XXXX-XXXX"}),
+    )
+
+
+@customer
+def wallet(request: CustomerRequest) -> HttpResponse:
+    at = timezone.now()
+    form = RedeemForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            voucher = vouchers.redeem(request.user, form.cleaned_data["code"], at)
+        except VoucherRefused as error:
+            form.add_error("code", sentence(error))
+        else:
+            messages.success(
+                request, _("已领取面值 %(value)s 的代金券。") % {"value": money(voucher.face_value)}
+            )
+            return redirect("wallet")
+    own = [(one, voucher_state(one, at)) for one in vouchers.of(request.user)]
+    context = {
+        "form": form,
+        "balance": ledger.balance(request.user),
+        "voucher_balance": vouchers.balance(request.user, at),
+        "vouchers": sorted(own, key=lambda pair: pair[1] not in ("live", "early")),
+        "page": Paginator(ledger.statement(request.user), PAGE_ROWS).get_page(request.GET.get("page")),
+        "nav": "wallet",
+    }
+    return render(request, "console/wallet.html", context, status=422 if form.errors else 200)
+
+
+def voucher_state(voucher: Voucher, at: datetime) -> str:
+    """live, early, spent or expired."""
+    if voucher.remaining == 0:
+        return "spent"
+    if voucher.valid_until <= at:
+        return "expired"
+    return "early" if voucher.valid_from > at else "live"
+
+
+@require_GET
+@customer
+def statement(request: CustomerRequest) -> HttpResponse:
+    """The whole statement as CSV, with the mark that makes Excel read it as UTF-8."""
+    response = HttpResponse("\ufeff", content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = 'attachment; filename="statement.csv"'
+    csv.writer(response).writerows(ledger.statement_rows(request.user))
+    return response

@@ -1,0 +1,45 @@
+"""What the rules of accounts and billing refuse, in sentences for a customer: what happened and what to do."""
+
+from django.utils.translation import gettext as _
+
+from accounts.errors import RuleError
+from billing.errors import BillingError
+from console.templatetags.show import money
+
+
+def sentence(error: BillingError | RuleError) -> str:
+    """The sentence for an error's code, with the numbers that it carries."""
+    text = _texts().get(error.code)
+    if error.code == "insufficient_balance":
+        return _(
+            "余额不足：代金券抵扣后还需支付 %(needed)s，账户余额 %(balance)s。请先充值或领取代金券，订单会保留至支付期限。"
+        ) % {key: money(error.details[key]) for key in ("needed", "balance")}  # type: ignore[arg-type]
+    if error.code == "price_changed":
+        return _("价格已变更为 %(amount)s，请核对后重新创建订单。") % {
+            "amount": money(error.details["amount"])
+        }  # type: ignore[arg-type]
+    if error.code == "voucher_refused":
+        return _voucher_texts()[str(error.details["why"])]
+    return text or _("操作没有完成，请刷新页面后再试。")
+
+
+def _texts() -> dict[str, str]:
+    return {
+        "offer_closed": _("所选规格、时长、数量或地域当前不可订购，请重新选择。"),
+        "token_reused": _("这张表单已提交过，请在订单列表中查看。"),
+        "order_not_payable": _("该订单当前不能支付。"),
+        "order_paid": _("该订单已支付，没有重复扣款。"),
+        "order_cancelled": _("该订单已取消，不能支付。请重新下单。"),
+        "order_expired": _("该订单创建超过 48 小时未支付，已被取消。请重新下单。"),
+        "order_not_cancellable": _("只有待支付的订单可以取消。"),
+        "region_closed": _("该地域暂未开放订购，请在页面右上角切换区域。"),
+        "key_not_live": _("该密钥已停用或已失效。"),
+    }
+
+
+def _voucher_texts() -> dict[str, str]:
+    return {
+        "unknown": _("券码不存在，请检查输入是否正确。"),
+        "taken": _("该代金券已被领取。"),
+        "expired": _("该代金券已过有效期。"),
+    }
