@@ -4,7 +4,9 @@ import os
 
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_WORKERS") or 2)
-threads = int(os.environ.get("WEB_THREADS") or 16)
+threads = int(
+    os.environ.get("WEB_THREADS") or 32
+)  # more than CALLS_AT_ONCE: pages are served beside full load
 timeout = 120
 graceful_timeout = 15
 keepalive = 75

@@ -1,6 +1,5 @@
 """The product's own processes, as bin/start and the tests run them: web, worker, beat."""
 
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,21 +16,18 @@ def web_process(environment: Mapping[str, str], *, host: str, port: int, logs: P
 
 
 def worker_process(environment: Mapping[str, str], *, logs: Path) -> Process:
-    """The inference pool: one process, one copy of the models, as many threads as cores."""
-    options = ["worker", "--pool", environment.get("WORKER_POOL", "threads")]
-    options += ["--concurrency", environment.get("WORKER_CONCURRENCY") or str(os.cpu_count() or 1)]
-    options += ["--loglevel", "INFO", "--without-gossip", "--without-mingle"]
-    return _celery("worker", *options, environment=environment, logs=logs)
+    """The inference pool and the scheduled work; pool and concurrency are settings."""
+    return _celery("worker", "--without-gossip", "--without-mingle", environment=environment, logs=logs)
 
 
 def beat_process(environment: Mapping[str, str], *, logs: Path) -> Process:
     """The clock of the scheduled work."""
-    options = ["beat", "--schedule", str(logs.parent / "beat-schedule"), "--pidfile=", "--loglevel", "INFO"]
-    return _celery("beat", *options, environment=environment, logs=logs)
+    schedule = logs.parent / "beat-schedule"
+    return _celery("beat", "--schedule", str(schedule), "--pidfile=", environment=environment, logs=logs)
 
 
 def _celery(name: str, *arguments: str, environment: Mapping[str, str], logs: Path) -> Process:
-    return _python(name, "celery", "--app", "facecloud", *arguments, environment=environment, logs=logs)
+    return _python(name, "celery", "--app", "facecloud", name, *arguments, environment=environment, logs=logs)
 
 
 def _python(name: str, module: str, *arguments: str, environment: Mapping[str, str], logs: Path) -> Process:

@@ -1,0 +1,20 @@
+# One image for web, worker, beat and migrate: the code, the pinned packages, the models.
+FROM python:3.13-slim AS build
+WORKDIR /app
+COPY requirements.txt requirements-uv.txt ./
+COPY bin/install bin/python bin/
+COPY facecloud/local/pip_settings.py facecloud/local/
+RUN --mount=type=cache,target=/root/.cache bin/install
+COPY inference inference
+RUN --mount=type=cache,target=/root/.cache .venv/bin/python -m inference.setup --models models
+COPY . .
+RUN bin/messages
+
+FROM python:3.13-slim
+WORKDIR /app
+COPY --from=build /app /app
+RUN useradd --system --no-create-home facecloud && install -d -o facecloud var
+ENV PATH=/app/.venv/bin:$PATH MODELS_DIR=/app/models PYTHONUNBUFFERED=1 OMP_NUM_THREADS=1
+USER facecloud
+EXPOSE 8000
+CMD ["gunicorn", "--config", "deploy/gunicorn.conf.py", "--bind", "0.0.0.0:8000", "facecloud.wsgi"]

@@ -1,0 +1,69 @@
+"""Every setting stands in .env.example with its default, and nothing else does."""
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import REPOSITORY
+
+LISTED = re.compile(r"^#([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
+
+
+def listed() -> dict[str, str]:
+    return dict(LISTED.findall((REPOSITORY / ".env.example").read_text()))
+
+
+def calls_in(path: Path) -> list[ast.Call]:
+    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+
+
+def read_by_the_settings() -> dict[str, Any]:
+    """Name → default as .env.example would show it; None where it is computed, or there is none."""
+    found = {}
+    for call in calls_in(REPOSITORY / "facecloud" / "settings.py"):
+        function = call.func
+        if (
+            isinstance(function, ast.Attribute)
+            and isinstance(function.value, ast.Name)
+            and function.value.id == "env"
+        ):
+            if not call.args or not isinstance(call.args[0], ast.Constant):
+                continue
+            default = next((word.value for word in call.keywords if word.arg == "default"), None)
+            found[call.args[0].value] = shown(default)
+    return found
+
+
+def shown(default: ast.expr | None) -> str | None:
+    if default is None or any(isinstance(node, ast.Name | ast.Call) for node in ast.walk(default)):
+        return None
+    value = eval(compile(ast.Expression(default), "default", "eval"), {"__builtins__": {}})
+    return ",".join(value) if isinstance(value, list) else str(value)
+
+
+def read_by_gunicorn() -> set[str]:
+    calls = calls_in(REPOSITORY / "deploy" / "gunicorn.conf.py")
+    return {
+        call.args[0].value
+        for call in calls
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "get"
+    }
+
+
+def read_by_compose() -> set[str]:
+    return set(re.findall(r"\$\{([A-Z_]+)", (REPOSITORY / "compose.yaml").read_text()))
+
+
+def test_every_setting_is_listed_and_nothing_else() -> None:
+    assert set(listed()) == set(read_by_the_settings()) | read_by_gunicorn() | read_by_compose()
+
+
+def test_the_defaults_are_told_as_they_are() -> None:
+    settings = read_by_the_settings()
+    assert len(settings) > 20
+    told = listed()
+    wrong = {
+        name: default for name, default in settings.items() if default is not None and told[name] != default
+    }
+    assert wrong == {}
