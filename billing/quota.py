@@ -74,9 +74,12 @@ def _refusal(outcome: str, remaining: int, moment: datetime | None) -> BillingEr
 
 def settle(call_id: UUID, at: datetime) -> None:
     """Answered with code 0: the call's units are spent. Idempotent; raises HoldLost after a give-back."""
-    settled = Debit.objects.filter(call_id=call_id, state=DebitState.HELD).update(
-        state=DebitState.SETTLED, closed_at=at
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE billing_debit SET state = 'settled', closed_at = %s WHERE call_id = %s AND state = 'held'",
+            [at, call_id],
+        )
+        settled = cursor.rowcount
     if not settled and not Debit.objects.filter(call_id=call_id, state=DebitState.SETTLED).exists():
         raise HoldLost(call_id=call_id)
 

@@ -204,14 +204,8 @@ def packages_are_as_ordered(at: datetime) -> Iterable[Break]:
         expected = [(order.app_id, order.sku.api, order.meter, start, end, granted) for start, end in months]
         if found != expected:
             yield Break(f"package {package.pk}", f"periods {found}, expected {expected}")
-        as_ordered = (order.app_id, order.sku.api, units, order.paid_at, months[-1][1])
-        if (
-            package.app_id,
-            package.api,
-            package.units_per_period,
-            package.starts_at,
-            package.ends_at,
-        ) != as_ordered:
+        written = (package.app_id, package.api, package.units_per_period, package.starts_at, package.ends_at)
+        if written != (order.app_id, order.sku.api, units, order.paid_at, months[-1][1]):
             yield Break(f"package {package.pk}", f"does not agree with order {order.number}")
 
 

@@ -1,0 +1,188 @@
+"""`bin/bench quota`: the hot App's throughput, the 50-process race, the kill -9 rounds, and the pages' queries.
+
+Runs on a PostgreSQL of its own with fsync on (or on DATABASE_URL, which must be an empty database). Options:
+--seconds N, --rounds N, --apps N (0: no page queries), --only throughput|race|crash|pages.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import django
+
+CALLERS = 16
+TARGET_CYCLES = 400
+TARGET_RATIO = 0.5
+TARGET_PAGE_MS = 50
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--apps", type=int, default=10_000)
+    parser.add_argument("--only", choices=["throughput", "race", "crash", "pages"])
+    options = parser.parse_args()
+    if "DATABASE_URL" not in os.environ:
+        return _again_with_services()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
+    django.setup()
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0, interactive=False)
+    steps: dict[str, Callable[[], bool]] = {
+        "throughput": lambda: throughput(options.seconds),
+        "race": race,
+        "crash": lambda: crash(options.rounds),
+        "pages": lambda: pages(options.apps),
+    }
+    chosen = [options.only] if options.only else list(steps)
+    passed = [steps[name]() for name in chosen]
+    return 0 if all(passed) else 1
+
+
+def _again_with_services() -> int:
+    """This same command, with a durable PostgreSQL that lives as long as it does."""
+    from facecloud.local.environment import KEYS, secret_values
+    from facecloud.local.places import Places
+    from facecloud.local.services import Services
+
+    with tempfile.TemporaryDirectory(prefix="facecloud-bench-") as var:
+        places = Places(Path(var))
+        places.make()
+        with Services.of(places).running() as addresses:
+            environment = {**os.environ, **addresses, **secret_values(places.secrets, KEYS)}
+            environment["FACECLOUD_VAR_DIR"] = var
+            return subprocess.run(
+                [sys.executable, "-m", "bench.quota", *sys.argv[1:]], env=environment
+            ).returncode
+
+
+def throughput(seconds: float) -> bool:
+    """Reserve + settle cycles a second on one hot App, beside a bare UPDATE ... RETURNING of one row."""
+    from django.db import connection
+    from django.utils import timezone
+
+    from bench import races
+    from billing.models import Period
+
+    app = races.buy(races.customer_of("hot"), units=2_000_000_000, at=timezone.now())
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW fsync")
+        fsync = cursor.fetchone()[0]
+        cursor.execute(
+            "CREATE TABLE IF NOT EXISTS bare (id int PRIMARY KEY, used bigint) WITH (fillfactor = 50)"
+        )
+        cursor.execute("INSERT INTO bare VALUES (1, 0) ON CONFLICT DO NOTHING")
+    period = Period.objects.get(app=app)
+
+    def cycle() -> None:
+        races.take(app, uuid4(), 1, timezone.now())
+
+    def bare() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE bare SET used = used + 1 WHERE id = 1 AND used < 2000000000 RETURNING used"
+            )
+            cursor.fetchone()
+
+    # In turns, so that a noisy neighbour meets both alike.
+    rates: dict[str, list[float]] = {"cycle": [], "bare": []}
+    for _turn in range(3):
+        rates["bare"].append(_rate(bare, seconds / 3))
+        rates["cycle"].append(_rate(cycle, seconds / 3))
+    cycles, bares = statistics.median(rates["cycle"]), statistics.median(rates["bare"])
+    period.refresh_from_db()
+    print(f"fsync {fsync}, {CALLERS} processes on one App")
+    print(f"reserve + settle      {cycles:7.0f} /s   (target {TARGET_CYCLES})")
+    print(f"bare UPDATE RETURNING {bares:7.0f} /s   ratio {cycles / bares:.2f} (target {TARGET_RATIO})")
+    return cycles >= TARGET_CYCLES and cycles / bares >= TARGET_RATIO
+
+
+def _rate(call: Callable[[], None], seconds: float) -> float:
+    """Calls a second of CALLERS processes together."""
+    from bench.races import Forked
+
+    def work(say: Callable[[str], None]) -> None:
+        call()
+        say("ready")
+        count, end = 0, time.monotonic() + seconds
+        while time.monotonic() < end:
+            call()
+            count += 1
+        say(str(count))
+
+    started = [Forked(work) for _i in range(CALLERS)]
+    counts = [child.lines()[-1] for child in started]
+    for child in started:
+        child.end()
+    return sum(map(int, counts)) / seconds
+
+
+def race() -> bool:
+    """50 processes on one App with N units left."""
+    from django.utils import timezone
+
+    from bench import races
+    from billing import quota
+
+    at = timezone.now()
+    app = races.buy(races.customer_of("racer"), units=701, at=at)
+    races.buy(races.customer_of("racer"), units=300, at=at, app=app)
+    served = races.race(app, processes=50, calls_each=30, units=1, at=at)
+    left = quota.remaining(app, races.API, at)
+    breaks = _breaks()
+    print(f"race: 1500 calls of 50 processes on 1001 units: {served} served, {left} left, {breaks} breaks")
+    return served == 1001 and left == 0 and breaks == 0
+
+
+def crash(rounds: int) -> bool:
+    """kill -9 in the middle of calls, then the sweep and the proof."""
+    from django.utils import timezone
+
+    from bench import races
+    from billing import quota
+
+    at = timezone.now()
+    app = races.buy(races.customer_of("crasher"), units=1_000_000, at=at)
+    seen = races.crash_rounds(app, rounds=rounds, seed=4, at=at)
+    used = 1_000_000 - quota.remaining(app, races.API, timezone.now())
+    breaks = _breaks()
+    print(f"crash: {seen}, {used} units used, {breaks} breaks")
+    return seen.killed == rounds and breaks == 0 and seen.answered_units <= used
+
+
+def pages(apps: int) -> bool:
+    """The queries of the console's pages on a full database."""
+    from bench import populate
+
+    if not apps:
+        return True
+    populate.populate(apps=apps, orders=apps * 10, debits=apps * 100)
+    return populate.measure(TARGET_PAGE_MS) and _breaks() == 0
+
+
+def _breaks() -> int:
+    from django.utils import timezone
+
+    from billing import reconcile
+
+    started = time.monotonic()
+    proofs = reconcile.run(timezone.now() + timedelta(seconds=0))
+    for proof in proofs:
+        for broken in proof.breaks[:5]:
+            print("BREAK", proof.sentence, broken)
+    print(f"reconcile: {len(proofs)} checks in {time.monotonic() - started:.1f} s")
+    return sum(len(proof.breaks) for proof in proofs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
