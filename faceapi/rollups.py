@@ -11,6 +11,7 @@ right whether or not the schedule ran; it is only slower without it.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.contrib.postgres.fields import ArrayField
@@ -26,6 +27,15 @@ GRACE = timedelta(hours=1)
 _LOCK = 0x0FACE0  # advisory: one `close` at a time
 SUMS = ("calls", "images", "units", "latency_sum_ms", "queue_sum_ms", "infer_sum_ms")
 HISTOGRAMS = ("latency_histogram", "queue_histogram", "infer_histogram")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A local day whose closed sums are not those of UsageHour."""
+
+    day: datetime
+    table: str
+    text: str
 
 
 class _Sums(models.Model):
@@ -127,7 +137,7 @@ def rebuild(since: datetime) -> None:
     UsageDay.objects.filter(day__gte=local_day(since)).delete()
 
 
-def differences() -> Iterator[str]:
+def differences() -> Iterator[Difference]:
     """Each closed day whose sums are not those of UsageHour: none, unless a row came GRACE too late."""
     for model, column, until in (
         (UsageDay, "day", days_closed_until()),
@@ -147,9 +157,11 @@ def differences() -> Iterator[str]:
                 [timezone.get_default_timezone_name(), timezone.get_default_timezone_name(), until],
             )
             for day, calls, fine_calls, units, fine_units in cursor.fetchall():
-                yield (
-                    f"{model.__name__} {timezone.localtime(day):%Y-%m-%d}: calls {calls} ≠ {fine_calls}, "
-                    f"units {units} ≠ {fine_units}"
+                yield Difference(
+                    timezone.localtime(day),
+                    model.__name__,
+                    f"{timezone.localtime(day):%Y-%m-%d}: calls {calls} ≠ {fine_calls}, "
+                    f"units {units} ≠ {fine_units}",
                 )
 
 

@@ -1,0 +1,27 @@
+"""The scheduled work of this room (settings.CELERY_BEAT_SCHEDULE). Each task may run twice or late."""
+
+import logging
+
+from celery import shared_task
+from django.utils import timezone
+
+from faceapi import rollups
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task(name="faceapi.close_usage")
+def close_usage() -> None:
+    """Sums the hours and days that have ended for the operators' reports."""
+    rollups.close(timezone.now())
+
+
+@shared_task(name="faceapi.mend_usage")
+def mend_usage() -> None:
+    """Compares the closed sums with the hours; where a row came late, sums anew from that day on."""
+    at = timezone.now()
+    if broken := list(rollups.differences()):
+        for difference in broken:
+            logger.warning("roll-up %s %s", difference.table, difference.text)
+        rollups.rebuild(min(difference.day for difference in broken))
+        rollups.close(at)
