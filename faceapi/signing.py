@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import re
 from dataclasses import dataclass
+from urllib.parse import quote
 
 SCHEME = "CTYUN"
 DATE_HEADER = "X-CTYUN-DT"
@@ -71,3 +72,8 @@ def split_target(target: str) -> tuple[str, str]:
             target = rest[slash:]
     path, _, query = target.partition("?")
     return path, query
+
+
+def quote_path(path: str) -> str:
+    """A WSGI path (latin-1 of the decoded bytes) percent-encoded again, where no raw target was kept."""
+    return quote(path.encode("latin-1"), safe="/!$&'()*+,;=:@-._~")

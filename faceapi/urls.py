@@ -1,3 +1,22 @@
-from django.urls import URLPattern, URLResolver
+"""The addresses of the signed API. The manual prints three prefixes; all of them answer."""
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from django.urls import URLPattern, URLResolver, path
+
+from faceapi import health, views
+
+PREFIXES = ("api/v1/", "face/api/v1/", "v1/")
+APIS = {
+    "face_detect": views.FaceDetectView,
+    "face_analyse": views.FaceAnalyseView,
+    "face_compare": views.FaceCompareView,
+}
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    *(
+        path(f"{prefix}{name}.json", view.as_view(), name=name)
+        for prefix in PREFIXES
+        for name, view in APIS.items()
+    ),
+]

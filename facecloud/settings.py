@@ -1,12 +1,16 @@
 """All settings, read from the environment in this one place and listed in .env.example."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
+from tempfile import gettempdir
 
 import environ
 from celery.schedules import crontab
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
+
+from facecloud import logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -25,6 +29,9 @@ ENCRYPTION_KEYS: list[str] = env.list("ENCRYPTION_KEY")
 DEBUG = env.bool("DJANGO_DEBUG", default=False)
 ALLOWED_HOSTS = env.list("DJANGO_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("DJANGO_CSRF_TRUSTED_ORIGINS", default=[])
+SELF_URL = env.str(
+    "SELF_URL", default=""
+)  # where the debugger reaches the API; empty: the port it was asked on
 SECURE_COOKIES = env.bool("SECURE_COOKIES", default=False)  # true behind TLS
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
 SESSION_COOKIE_HTTPONLY = True
@@ -148,21 +155,65 @@ STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True  # no collectstatic step between a checkout and a page
 
+# --- The signed API ------------------------------------------------------------
+CLOCK_SKEW_S = env.int("CLOCK_SKEW_S", default=300)  # either way
+BODY_MAX_BYTES = env.int("BODY_MAX_BYTES", default=1_402_000_000)  # 100 images of 10 MiB as base64, and text
+# A body may take this long, and longer by one second for each so many bytes that came.
+BODY_GRACE_S = env.float("BODY_GRACE_S", default=20.0)
+BODY_MIN_BYTES_PER_S = env.int("BODY_MIN_BYTES_PER_S", default=64 * 1024)
+# Decoded images wait in nameless memory, and past that in a nameless file. Both in sum, for one web process.
+SPOOL_MEMORY_BYTES = env.int("SPOOL_MEMORY_BYTES", default=1536 * 1024 * 1024)
+SPOOL_MAX_BYTES = env.int("SPOOL_MAX_BYTES", default=4 * 1024 * 1024 * 1024)
+SPOOL_DIR = Path(env.str("SPOOL_DIR", default=gettempdir()))
+# The addresses of our own proxies (CIDR): only from them X-Forwarded-For is believed.
+TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", default=[])
+# How a call ends in time: seconds from its arrival to code 5004, plus so many for each image.
+DEADLINE_S = env.float("DEADLINE_S", default=30.0)
+DEADLINE_PER_IMAGE_S = env.float("DEADLINE_PER_IMAGE_S", default=1.5)
+# Admission: calls that one web process works on at once, and chunks that may wait for a worker.
+CALLS_AT_ONCE = env.int("CALLS_AT_ONCE", default=24)
+QUEUE_MAX_CHUNKS = env.int("QUEUE_MAX_CHUNKS", default=200)
+# Images by URL. Private networks are refused unless listed here (CIDR).
+URL_TIMEOUT_S = env.float("URL_TIMEOUT_S", default=10.0)
+URL_FETCHERS = env.int("URL_FETCHERS", default=32)  # downloads at once, for one web process
+URL_CALLS_PER_APP = env.int("URL_CALLS_PER_APP", default=4)  # calls of one App that wait for URLs at once
+URL_ALLOWED_NETWORKS: list[str] = env.list("URL_ALLOWED_NETWORKS", default=[])
+IDEMPOTENCY_HOURS = env.int("IDEMPOTENCY_HOURS", default=24)
+IDEMPOTENCY_ANSWER_S = env.int("IDEMPOTENCY_ANSWER_S", default=300)  # an answer stays in Valkey's memory
+
 # --- Celery: the inference pool ------------------------------------------------
 # Celery spells a unix socket differently from redis-py.
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
+CELERY_BROKER_TRANSPORT_OPTIONS = {"priority_steps": [0]}  # one list a queue instead of four
+CELERY_BROKER_POOL_LIMIT = 64  # at least the web's threads
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True  # replies go over a Valkey list of the request (docs/decisions)
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_QUEUES = {"default": {"exchange": "default"}, "inference": {"exchange": "inference"}}
+CELERY_TASK_ROUTES = {"inference.infer": {"queue": "inference"}}
+CELERY_WORKER_POOL = env.str("WORKER_POOL", default="threads")  # or prefork: slower, survives a native crash
+# One slot more than cores: the slot that a large batch leaves free for single calls (docs/decisions).
+CELERY_WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=(os.cpu_count() or 1) + 1)
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_PROC_ALIVE_TIMEOUT = 60.0
 CELERY_TIMEZONE = TIME_ZONE
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "sweep-holds": {"task": "billing.sweep_holds", "schedule": 60.0, "options": {"expires": 55}},
     "expire-orders": {"task": "billing.expire_orders", "schedule": 60.0, "options": {"expires": 55}},
     "send-notices": {"task": "billing.send_notices", "schedule": 300.0, "options": {"expires": 290}},
     "sample-usage": {"task": "billing.sample_usage", "schedule": crontab(minute=0, hour=0)},
+    "close-usage": {"task": "faceapi.close_usage", "schedule": 300.0, "options": {"expires": 290}},
+    "mend-usage": {"task": "faceapi.mend_usage", "schedule": crontab(minute=10, hour=4)},
+    "note-schedule": {"task": "console.note_schedule", "schedule": 60.0, "options": {"expires": 55}},
     "reconcile-books": {"task": "billing.reconcile_books", "schedule": crontab(minute=30, hour=3)},
 }
+INFERENCE_PROVIDERS: list[str] = env.list("INFERENCE_PROVIDERS", default=["CPUExecutionProvider"])
+
+# --- Logs ------------------------------------------------------------------------
+LOGGING = logs.config(env.str("LOG_LEVEL", default="INFO"))
 
 # --- Mail ----------------------------------------------------------------------
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")

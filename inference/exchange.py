@@ -1,13 +1,15 @@
-"""How pictures and answers cross Valkey between the web and the workers (docs/decisions: replies and re-dispatch).
+"""How pictures and answers cross Valkey between the web and the workers (docs/decisions).
 
-A request is cut into chunks of a few pictures. Each picture lies under a key of its own with an expiry; the Celery
-task names only ids. The worker claims the chunk, takes the pictures, pushes one reply to the request's list and
-removes the pictures, so a task that is delivered twice, or after the request gave up, finds nothing and does nothing.
+A request is cut into chunks of a few pictures. Each picture lies under a key of its own with an expiry; the
+Celery task names only ids. The worker claims the chunk, takes the pictures, pushes one reply to the request's
+list and removes the pictures: a task that is delivered twice, or after the request gave up, finds nothing and
+does nothing.
 
     inference:image:<chunk>:<i>   bytes of picture i                      written by the web
     inference:claim:<chunk>       id of the worker that has it            written by the worker
     inference:reply:<request>     list of replies, one a chunk            written by the worker
-    inference:workers             zset: "<id> <slots>" by last heartbeat  written by the worker once it is warm
+    inference:workers             zset "<id> <slots>" by last heartbeat   written by a worker that is warm
+    inference:about:<worker>      JSON: versions, models, start           written with each heartbeat
 """
 
 import json
@@ -37,7 +39,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Picture `position` of the chunk (counted from its first) could not be served: a code and a line for the log."""
+    """Picture `position` of the chunk could not be served: a code, and a line for the log."""
 
     position: int
     code: int
@@ -57,7 +59,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A warm worker: how many pictures it works on at once, and the time of its last heartbeat (Unix seconds)."""
+    """A warm worker: how many chunks it works on at once, and its last heartbeat (Unix seconds)."""
 
     id: str
     slots: int
@@ -127,7 +129,7 @@ def workers(valkey: redis.Redis, *, now_s: float) -> list[Worker]:
 
 
 def take(valkey: redis.Redis, chunk_id: str, count: int, *, worker_id: str, ttl_s: int) -> list[bytes] | None:
-    """Claim the chunk and fetch its pictures; None where they are gone (answered already, given up or expired)."""
+    """Claim the chunk and fetch its pictures; None where they are gone (answered, given up, expired)."""
     pipe = valkey.pipeline(transaction=False)
     pipe.mget(_images(chunk_id, count))
     pipe.set(_claim(chunk_id), worker_id, ex=ttl_s)
@@ -147,9 +149,18 @@ def answer(valkey: redis.Redis, request_id: str, reply: Reply, *, count: int, tt
     pipe.execute()
 
 
-def beat(valkey: redis.Redis, worker: Worker) -> None:
-    """Say that the worker is warm and alive, and forget those that no longer are."""
+def about(valkey: redis.Redis, worker_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """What each worker says of itself; an empty dict for one that is gone."""
+    if not worker_ids:
+        return []
+    told = valkey.mget([f"inference:about:{worker_id}" for worker_id in worker_ids])
+    return [json.loads(text) if text else {} for text in told]
+
+
+def beat(valkey: redis.Redis, worker: Worker, told: dict[str, Any]) -> None:
+    """Say that the worker is warm and alive, and what it is; forget those that no longer are."""
     pipe = valkey.pipeline(transaction=False)
+    pipe.set(f"inference:about:{worker.id}", json.dumps(told), ex=60)
     pipe.zadd(WORKERS_KEY, {f"{worker.id} {worker.slots}": worker.seen_at_s})
     pipe.zremrangebyscore(WORKERS_KEY, "-inf", worker.seen_at_s - 60)
     pipe.execute()

@@ -1,0 +1,146 @@
+"""Step 1 of a call: who calls, judged by the headers, before the body is read (manual 4.1.3)."""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+import redis
+from django.conf import settings
+
+from accounts import keys
+from accounts.models import AppKey
+from faceapi import errors, signing
+from faceapi.errors import ApiError
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What the headers claim; the signature is not judged yet."""
+
+    authorization: signing.Authorization
+    timestamp_text: str
+    timestamp_ms: int
+
+
+def read_claim(meta: Mapping[str, Any]) -> Claim:
+    """Raises ApiError 4101 and 4103 where the headers have not the right form."""
+    authorization = signing.parse_authorization(meta.get("HTTP_AUTHORIZATION", ""))
+    if authorization is None:
+        raise ApiError(errors.NO_AUTHORIZATION, "expected: Authorization: CTYUN <AppKey>:<64 hex digits>")
+    text = meta.get("HTTP_X_CTYUN_DT", "").strip()
+    timestamp_ms = signing.parse_timestamp(text)
+    if timestamp_ms is None:
+        raise ApiError(errors.BAD_DATE, "expected: X-CTYUN-DT: <Unix time in milliseconds>")
+    return Claim(authorization, text, timestamp_ms)
+
+
+def find_key(claim: Claim, at: datetime) -> AppKey:
+    """The live AppKey with its App. Raises ApiError 4102."""
+    key = keys.live_key(claim.authorization.app_key, at)
+    if key is None:
+        raise ApiError(errors.UNKNOWN_KEY)
+    return key
+
+
+def check_clock(claim: Claim, at: datetime) -> None:
+    """Raises ApiError 4103 where the caller's clock is too far from ours."""
+    skew_ms = clock_difference_ms(claim, at)
+    if abs(skew_ms) > settings.CLOCK_SKEW_S * 1000:
+        raise ApiError(
+            errors.BAD_DATE,
+            f"X-CTYUN-DT is {skew_ms / 1000:+.1f} s from our clock; {settings.CLOCK_SKEW_S} s are allowed",
+        )
+
+
+def clock_difference_ms(claim: Claim, at: datetime) -> int:
+    """The caller's time minus ours."""
+    return claim.timestamp_ms - int(at.timestamp() * 1000)
+
+
+def verify(
+    claim: Claim, key: AppKey, *, method: str, target: str, body_sha1: str, body_size: int, at: datetime
+) -> None:
+    """Judge the signature over the raw bytes. Raises ApiError 4104, which says what the server saw."""
+    path, query = signing.split_target(target)
+    to_sign = signing.canonical(method, path, query, claim.timestamp_text, body_sha1)
+    if not signing.matches(keys.secret_of(key), to_sign, claim.authorization.signature):
+        raise ApiError(
+            errors.BAD_SIGNATURE,
+            signed={
+                "method": method,
+                "path": path,
+                "query": query,
+                "x_ctyun_dt": claim.timestamp_text,
+                "body_sha1": body_sha1,
+                "body_bytes": body_size,
+                "clock_difference_ms": clock_difference_ms(claim, at),
+            },
+        )
+
+
+def refuse_replay(valkey: redis.Redis, claim: Claim) -> None:
+    """A signature is good once. Raises ApiError 4105. Call only after `verify`: a forger must not burn it."""
+    window = timedelta(seconds=2 * settings.CLOCK_SKEW_S + 1)
+    name = f"faceapi:seen:{claim.authorization.app_key}:{claim.authorization.signature.lower()}"
+    if not valkey.set(name, b"", nx=True, ex=window):
+        raise ApiError(errors.REPLAY)
+
+
+# --- addresses -------------------------------------------------------------------
+
+
+def target_as_received(environ: Mapping[str, Any]) -> str:
+    """The request target byte for byte: gunicorn's RAW_URI, or put together from the WSGI parts."""
+    raw = environ.get("RAW_URI")
+    if raw is not None:
+        return str(raw)
+    path = str(environ.get("SCRIPT_NAME", "")) + str(environ.get("PATH_INFO", ""))
+    query = environ.get("QUERY_STRING", "")
+    return signing.quote_path(path) + (f"?{query}" if query else "")
+
+
+def client_address(meta: Mapping[str, Any]) -> str | None:
+    """Who calls: the peer, or what our own proxies say of it (the last address that is none of theirs)."""
+    peer = meta.get("REMOTE_ADDR", "")
+    hops = [peer, *reversed([hop.strip() for hop in meta.get("HTTP_X_FORWARDED_FOR", "").split(",")])]
+    trusted = _networks(tuple(settings.TRUSTED_PROXIES))
+    last = None
+    for hop in hops:
+        address = _address(hop)
+        if address is None:
+            # A proxy on a unix socket has no address; it is ours if any proxy is.
+            if hop is peer and not peer and trusted:
+                continue
+            break
+        last = address
+        if not any(address in network for network in trusted if network.version == address.version):
+            break
+    return str(last) if last is not None else None
+
+
+def check_address(allowed: list[str], address: str | None) -> None:
+    """Raises ApiError 4106 where the App has a list of addresses and the caller's is not on it."""
+    if not allowed:
+        return
+    found = _address(address or "")
+    networks = _networks(tuple(allowed))
+    if found is None or not any(found in network for network in networks if network.version == found.version):
+        raise ApiError(errors.ADDRESS, f"called from {address or 'an unknown address'}")
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(text.strip("[]"))
+    except ValueError:
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
+
+
+@lru_cache(maxsize=256)
+def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(text, strict=False) for text in texts)

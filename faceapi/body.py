@@ -1,0 +1,116 @@
+"""The body, read once and in pieces: SHA-1, the streaming splitter and all limits in one pass
+(docs/decisions).
+"""
+
+import hashlib
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+from facecloud import watchdog
+from faceapi import errors
+from faceapi.errors import ApiError
+from faceapi.splitter import Splitter, invalid_json
+from faceapi.spool import Spool
+from inference import headers
+
+PIECE_BYTES = 256 * 1024
+STALL_S = 10.0  # one recv() may wait this long
+MAX_IMAGES = 100
+
+
+@dataclass(slots=True)
+class Body:
+    """What was received. `data` is the parsed JSON with Blobs in it; `fault` is why there is none."""
+
+    sha1: str
+    size: int
+    data: Any
+    fault: ApiError | None
+
+
+def check_headers(meta: Mapping[str, Any]) -> None:
+    """Refuse what the headers already give away. Raises ApiError 4010, 4017, 4019."""
+    encoding = meta.get("HTTP_CONTENT_ENCODING", "").strip().lower()
+    if encoding not in ("", "identity"):
+        raise ApiError(errors.CONTENT_ENCODING, f"Content-Encoding: {encoding[:32]}")
+    length = content_length(meta)
+    if length is not None and length > settings.BODY_MAX_BYTES:
+        raise too_large(length)
+
+
+def content_length(meta: Mapping[str, Any]) -> int | None:
+    """The promised length in bytes; None for a chunked body."""
+    text = meta.get("CONTENT_LENGTH") or ""
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit():
+        raise ApiError(errors.BODY_INCOMPLETE, "Content-Length is no number")
+    return int(text)
+
+
+def too_large(size: int) -> ApiError:
+    return ApiError(errors.BODY_TOO_LARGE, f"{size} bytes or more, the limit is {settings.BODY_MAX_BYTES}")
+
+
+def read(environ: Mapping[str, Any], spool: Spool) -> Body:
+    """Read the whole body. A fault of the JSON waits in Body.fault, so that the signature is judged first.
+
+    Raises ApiError 4010 (too large), 4015 (too many images), 4019 (incomplete or too slow), 5003 (no room).
+    """
+    expected = content_length(environ)
+    stream = environ["wsgi.input"]
+    sha1 = hashlib.sha1(usedforsecurity=False)
+    splitter = Splitter(spool, max_blobs=MAX_IMAGES, max_blob_bytes=headers.MAX_BYTES)
+    fault: ApiError | None = None
+    size = 0
+    started = time.monotonic()
+    with _guarded(environ.get("gunicorn.socket"), started) as guard:
+        while expected is None or size < expected:
+            wanted = PIECE_BYTES if expected is None else min(PIECE_BYTES, expected - size)
+            try:
+                piece = stream.read(wanted)
+            except OSError as error:  # a timeout, a reset, or a chunk that ends in the middle
+                raise ApiError(errors.BODY_INCOMPLETE, f"after {size} bytes") from error
+            if not piece:
+                break
+            size += len(piece)
+            if size > settings.BODY_MAX_BYTES:
+                raise too_large(size)
+            sha1.update(piece)
+            if fault is None:
+                try:
+                    splitter.feed(piece)
+                except ApiError as error:
+                    if error.code != errors.JSON:
+                        raise
+                    fault = error
+            if guard is not None:
+                allowed = settings.BODY_GRACE_S + size / settings.BODY_MIN_BYTES_PER_S
+                guard.deadline = started + allowed
+    if expected is not None and size < expected:
+        raise ApiError(errors.BODY_INCOMPLETE, f"{size} of {expected} bytes")
+    if guard is not None and guard.expired:
+        raise ApiError(errors.BODY_INCOMPLETE, f"too slow, {size} bytes")
+    data = None
+    if fault is None:
+        try:
+            data = splitter.close()
+        except ApiError as error:
+            fault = error
+    return Body(sha1.hexdigest(), size, data, fault)
+
+
+def _guarded(sock: Any, started: float) -> AbstractContextManager[watchdog.Guard | None]:
+    """Under gunicorn the client's socket gets a stall timeout and a deadline."""
+    if sock is None:
+        return nullcontext()
+    sock.settimeout(STALL_S)
+    return watchdog.guard(sock, started + settings.BODY_GRACE_S)
+
+
+__all__ = ["MAX_IMAGES", "Body", "check_headers", "content_length", "invalid_json", "read", "too_large"]

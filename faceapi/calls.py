@@ -1,0 +1,178 @@
+"""The life of one call as the database sees it: its id, its end, its record. The only writer of Call and
+UsageHour.
+
+A call ends in one place, `_end`: success settles the debit, failure gives it back, and either writes the
+Call and adds it to its UsageHour in the same transaction, so a roll-up is the sum of its calls at any moment.
+"""
+
+import logging
+import secrets
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from ipaddress import ip_address
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from accounts.models import AppKey
+from billing import quota
+from billing.errors import HoldLost
+from billing.models import Debit
+from faceapi import errors, idempotency
+from faceapi.errors import ApiError
+from faceapi.histogram import SLOTS, slot
+
+logger = logging.getLogger("faceapi.call")
+
+
+def new_id(at: datetime) -> UUID:
+    """A version 7 UUID: the time first, so that rows written together lie together."""
+    millis = int(at.timestamp() * 1000)
+    bits = (millis << 80) | (0x7 << 76) | (secrets.randbits(12) << 64) | (0b10 << 62) | secrets.randbits(62)
+    return UUID(int=bits)
+
+
+@dataclass(slots=True)
+class LiveCall:
+    """What is known of a call while it runs. `key` is None until the AppKey was found."""
+
+    id: UUID
+    api: str
+    at: datetime
+    address: str | None
+    started: float = field(default_factory=time.perf_counter)
+    key: AppKey | None = None
+    images: int = 0
+    body_bytes: int = 0
+    queue_ms: float = 0.0
+    infer_ms: float = 0.0
+    debit: Debit | None = None
+    hold: idempotency.Hold | None = None
+
+    @property
+    def caller(self) -> AppKey:
+        """The AppKey of the call, once it was found."""
+        if self.key is None:
+            raise LookupError("the AppKey of this call is not known yet")
+        return self.key
+
+    @property
+    def elapsed_ms(self) -> float:
+        return (time.perf_counter() - self.started) * 1000
+
+
+def succeed(call: LiveCall, at: datetime) -> int:
+    """The call is answered with code 0: its units are spent. How many.
+
+    Raises ApiError 5004 where the units went back already (the call took longer than its hold).
+    """
+    try:
+        with transaction.atomic():
+            if call.debit is not None:
+                quota.settle(call.id, at)
+            if call.hold is not None:
+                idempotency.keep(call.hold, at)
+            units = call.debit.units if call.debit is not None else 0
+            _end(call, errors.OK, 200, units=units)
+    except HoldLost:
+        raise ApiError(errors.NO_ANSWER, "the call took longer than its hold") from None
+    return units
+
+
+def fail(call: LiveCall, error: ApiError, at: datetime) -> None:
+    """The call is answered with another code: what it took is given back, before the reply is sent."""
+    with transaction.atomic():
+        if call.debit is not None:
+            quota.give_back(call.id, at)
+        if call.hold is not None:
+            idempotency.release(call.hold)
+        _end(call, error.code, error.row.http, fault_index=error.index)
+
+
+_RECORD = """
+WITH call AS (
+    INSERT INTO faceapi_call (id, app_id, app_key_id, region_id, api, at, code, http_status, images, units,
+        body_bytes, latency_ms, queue_ms, infer_ms, address, fault_index)
+    VALUES (%(id)s, %(app)s, %(app_key)s, %(region)s, %(api)s, %(at)s, %(code)s, %(http_status)s, %(images)s,
+        %(units)s, %(body_bytes)s, %(latency_ms)s, %(queue_ms)s, %(infer_ms)s, %(address)s, %(fault_index)s)
+)
+INSERT INTO faceapi_usagehour AS hour (app_id, region_id, api, hour, code, calls, images, units,
+    latency_sum_ms, queue_sum_ms, infer_sum_ms, latency_histogram, queue_histogram, infer_histogram)
+VALUES (%(app)s, %(region)s, %(api)s, date_trunc('hour', %(at)s::timestamptz), %(code)s, 1, %(images)s,
+%(units)s,
+    %(latency_ms)s, %(queue_ms)s, %(infer_ms)s,
+    %(latency_histogram)s, %(queue_histogram)s, %(infer_histogram)s)
+ON CONFLICT (app_id, api, hour, code, region_id) DO UPDATE SET
+    calls = hour.calls + 1,
+    images = hour.images + excluded.images,
+    units = hour.units + excluded.units,
+    latency_sum_ms = hour.latency_sum_ms + excluded.latency_sum_ms,
+    queue_sum_ms = hour.queue_sum_ms + excluded.queue_sum_ms,
+    infer_sum_ms = hour.infer_sum_ms + excluded.infer_sum_ms,
+    latency_histogram[%(latency_slot)s] = hour.latency_histogram[%(latency_slot)s] + 1,
+    queue_histogram[%(queue_slot)s] = hour.queue_histogram[%(queue_slot)s] + 1,
+    infer_histogram[%(infer_slot)s] = hour.infer_histogram[%(infer_slot)s] + 1
+"""
+
+
+def _one(index: int) -> list[int]:
+    counts = [0] * SLOTS
+    counts[index] = 1
+    return counts
+
+
+def _end(call: LiveCall, code: int, http: int, *, units: int = 0, fault_index: int | None = None) -> None:
+    """The one place where a call ends: its record, its share of the roll-up, and its line in the log.
+
+    A call whose AppKey was never found is nobody's: it has the line only.
+    """
+    latency_ms, queue_ms, infer_ms = round(call.elapsed_ms), round(call.queue_ms), round(call.infer_ms)
+    if call.key is not None:
+        app = call.key.app
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _RECORD,
+                {
+                    "id": call.id,
+                    "app": app.pk,
+                    "app_key": call.key.pk,
+                    "region": app.region_id,
+                    "api": call.api,
+                    "at": call.at,
+                    "code": code,
+                    "http_status": http,
+                    "images": call.images,
+                    "units": units,
+                    "body_bytes": call.body_bytes,
+                    "latency_ms": latency_ms,
+                    "queue_ms": queue_ms,
+                    "infer_ms": infer_ms,
+                    "address": str(ip_address(call.address)) if call.address else None,
+                    "fault_index": fault_index,
+                    # arrays of PostgreSQL count from 1
+                    "latency_slot": slot(latency_ms) + 1,
+                    "queue_slot": slot(queue_ms) + 1,
+                    "infer_slot": slot(infer_ms) + 1,
+                    "latency_histogram": _one(slot(latency_ms)),
+                    "queue_histogram": _one(slot(queue_ms)),
+                    "infer_histogram": _one(slot(infer_ms)),
+                },
+            )
+    transaction.on_commit(
+        lambda: logger.info(
+            "call",
+            extra={
+                "app": call.key.app.app_id if call.key else None,
+                "api": call.api,
+                "code": code,
+                "status": http,
+                "images": call.images,
+                "units": units,
+                "body_bytes": call.body_bytes,
+                "latency_ms": latency_ms,
+                "queue_ms": queue_ms,
+                "infer_ms": infer_ms,
+            },
+        )
+    )

@@ -1,0 +1,313 @@
+"""Images by URL, fetched before the reserve, from anybody's server and from nowhere inside (design: URL
+fetching).
+
+The host is resolved once, every address of it is checked, and the connection goes to an address that was
+checked: DNS can't change in between. Each redirect (at most three) starts over. One deadline covers all of
+it; a watchdog ends the read of a server that sends a byte now and then. One call fetches a few URLs at once
+out of a pool of the process, and only so many calls of one App may wait for URLs, so slow servers of one
+customer hold up no other.
+"""
+
+import contextlib
+import http.client
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
+
+from django.conf import settings
+
+from facecloud import watchdog
+from faceapi import base64text, errors
+from faceapi.errors import ApiError
+from inference.headers import MAX_BYTES
+
+MAX_URL_LENGTH = 8192
+MAX_REDIRECTS = 3
+AT_ONCE = 6  # URLs of one call
+PHASE_TIMEOUTS = 3  # all URLs of one call together may take so many times settings.URL_TIMEOUT_S
+PIECE_BYTES = 64 * 1024
+USER_AGENT = "facecloud-fetch/1"
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_METADATA = (ipaddress.IPv4Address("168.63.129.16"),)  # a public address that is internal in one cloud
+
+
+class FetchError(Exception):
+    """One URL could not be fetched: a code and what happened, without the URL."""
+
+    def __init__(self, code: int, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+
+def check_url(url: str, index: int) -> None:
+    """Raises ApiError 4011 with `index` where `url` is no http(s) URL that may be fetched."""
+    try:
+        _parts(url)
+    except FetchError as error:
+        raise ApiError(error.code, error.detail, index=index) from None
+
+
+def _parts(url: str) -> SplitResult:
+    wrong = FetchError(
+        errors.URL_WRONG, f"neither an http(s) URL nor a string that starts with {base64text.PREFIXES[0]}"
+    )
+    if len(url) > MAX_URL_LENGTH:
+        raise FetchError(errors.URL_WRONG, f"a URL of more than {MAX_URL_LENGTH} characters")
+    if any(ch <= " " or ch == "\x7f" or "\ud800" <= ch <= "\udfff" for ch in url):
+        raise wrong
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        host = parts.hostname or ""
+        if ":" not in host:
+            host.encode("idna")
+    except ValueError:
+        raise wrong from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise wrong
+    if parts.username is not None or parts.password is not None:
+        raise FetchError(errors.URL_WRONG, "a URL with a user name or a password")
+    if port is not None and port < 1024 and port not in (80, 443):
+        raise FetchError(errors.URL_WRONG, f"port {port} is not served")
+    return parts
+
+
+# --- addresses -------------------------------------------------------------------
+
+
+def is_allowed(address: Address, extra: tuple[Network, ...] = ()) -> bool:
+    """Whether to connect there: a public unicast address; an IPv4 inside an IPv6 is judged as itself."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if inner is None and address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_allowed(inner, extra)
+        if address.teredo is not None or address.scope_id is not None:
+            return False
+    if any(address in network for network in extra if network.version == address.version):
+        return True
+    special = address.is_multicast or address.is_reserved or address in _METADATA
+    return address.is_global and not special
+
+
+@lru_cache(maxsize=8)
+def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(text) for text in texts)
+
+
+def resolve(host: str, port: int) -> list[tuple[str, int]]:
+    """The addresses to connect to. Raises FetchError 4004 where there is none, or one is forbidden."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise FetchError(errors.URL_UNREACHABLE, "the host name does not resolve") from None
+    extra = _networks(tuple(settings.URL_ALLOWED_NETWORKS))
+    addresses = [str(info[4][0]) for info in found]
+    if not all(is_allowed(ipaddress.ip_address(address), extra) for address in addresses):
+        raise FetchError(errors.URL_UNREACHABLE, "the host resolves to an address that is not public")
+    return [(address, port) for address in dict.fromkeys(addresses)]
+
+
+# --- one URL ---------------------------------------------------------------------
+
+
+def fetch(url: str, *, deadline: float, cancelled: threading.Event) -> bytes:
+    """The content of one URL, at most 10 MiB. `deadline` in monotonic seconds.
+
+    Raises FetchError 4004, 4005, 4009, 4011.
+    """
+    for _ in range(MAX_REDIRECTS + 1):
+        target = _fetch_once(_parts(url), deadline, cancelled)
+        if isinstance(target, bytes):
+            return target
+        url = urljoin(url, target)
+        try:
+            _parts(url)
+        except FetchError:
+            raise FetchError(errors.URL_UNREACHABLE, "it redirects to what is no http(s) URL") from None
+    raise FetchError(errors.URL_UNREACHABLE, f"more than {MAX_REDIRECTS} redirects")
+
+
+def _fetch_once(parts: SplitResult, deadline: float, cancelled: threading.Event) -> bytes | str:
+    """The content, or where it redirects to."""
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    addresses = resolve(host, port)
+    with contextlib.ExitStack() as stack:
+        guard = None
+        try:
+            sock = stack.enter_context(contextlib.closing(_connect(addresses, deadline)))
+            guard = stack.enter_context(watchdog.guard(sock, deadline))
+            if parts.scheme == "https":
+                sock = _tls_context().wrap_socket(sock, server_hostname=host)
+                stack.enter_context(contextlib.closing(sock))
+                guard.sock = sock
+            return _exchange(sock, host, parts, deadline, cancelled)
+        except FetchError:
+            if guard is not None and guard.expired:
+                raise late() from None
+            raise
+        except TimeoutError:
+            raise late() from None
+        except ssl.SSLCertVerificationError as error:
+            raise FetchError(errors.URL_UNREACHABLE, f"TLS: {error.verify_message}") from None
+        except (OSError, http.client.HTTPException) as error:
+            if (guard is not None and guard.expired) or time.monotonic() >= deadline:
+                raise late() from None
+            detail = f"the connection failed: {type(error).__name__}"
+            raise FetchError(errors.URL_UNREACHABLE, detail) from None
+
+
+def late() -> FetchError:
+    return FetchError(errors.URL_TIMEOUT, "not delivered within the time limit")
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def _connect(addresses: list[tuple[str, int]], deadline: float) -> socket.socket:
+    """To the first address that answers, the second being tried too."""
+    for address in addresses[:1] if len(addresses) == 1 else addresses[:2]:
+        try:
+            return socket.create_connection(address, timeout=min(_left(deadline), settings.URL_TIMEOUT_S / 2))
+        except OSError as error:
+            failure = error
+    raise failure
+
+
+@lru_cache(maxsize=1)
+def _tls_context() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def _exchange(
+    sock: socket.socket, host: str, parts: SplitResult, deadline: float, cancelled: threading.Event
+) -> bytes | str:
+    sock.settimeout(_left(deadline))
+    connection = http.client.HTTPConnection(host, parts.port)
+    connection.sock = sock
+    target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._[]")
+    if parts.query:
+        target += "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~-._[]?")
+    port = f":{parts.port}" if parts.port else ""
+    name = f"[{host}]" if ":" in host else host.encode("idna").decode()
+    request_headers = {
+        "Host": name + port,
+        "User-Agent": USER_AGENT,
+        "Accept": "image/*, */*;q=0.5",
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+    }
+    connection.request("GET", target, headers=request_headers)
+    response = connection.getresponse()
+    if response.status in (301, 302, 303, 307, 308):
+        location = response.getheader("Location")
+        if not location:
+            raise FetchError(errors.URL_UNREACHABLE, "a redirect without Location")
+        return location
+    if 400 <= response.status < 500:
+        raise FetchError(errors.URL_WRONG, f"the server answered {response.status}")
+    if response.status != 200:
+        raise FetchError(errors.URL_UNREACHABLE, f"the server answered {response.status}")
+    return _content(response, cancelled)
+
+
+def _content(response: http.client.HTTPResponse, cancelled: threading.Event) -> bytes:
+    too_large = FetchError(errors.IMAGE_TOO_LARGE, f"more than {MAX_BYTES} bytes at the URL")
+    if response.length is not None and response.length > MAX_BYTES:
+        raise too_large
+    content = bytearray()
+    while piece := response.read1(PIECE_BYTES):
+        content += piece
+        if len(content) > MAX_BYTES:
+            raise too_large
+        if cancelled.is_set():
+            raise FetchError(errors.URL_TIMEOUT, "given up")
+    if response.length:
+        raise FetchError(errors.URL_UNREACHABLE, "the content is shorter than its Content-Length")
+    return bytes(content)
+
+
+# --- the URLs of one call --------------------------------------------------------
+
+_pool_lock = threading.Lock()
+_pool: ThreadPoolExecutor | None = None
+_waiting: dict[int, int] = {}
+
+
+def _executor() -> ThreadPoolExecutor:
+    global _pool
+    with _pool_lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(settings.URL_FETCHERS, thread_name_prefix="fetch")
+        return _pool
+
+
+@contextlib.contextmanager
+def _turn(app_pk: int) -> Iterator[None]:
+    """Raises ApiError 4291 where too many calls of the App wait for URLs already."""
+    with _pool_lock:
+        if _waiting.get(app_pk, 0) >= settings.URL_CALLS_PER_APP:
+            raise ApiError(errors.RATE, "too many calls of this App are waiting for URLs", retry_after_s=2)
+        _waiting[app_pk] = _waiting.get(app_pk, 0) + 1
+    try:
+        yield
+    finally:
+        with _pool_lock:
+            _waiting[app_pk] -= 1
+            if not _waiting[app_pk]:
+                del _waiting[app_pk]
+
+
+def fetch_all(urls: list[tuple[int, str]], *, app_pk: int) -> Iterator[tuple[int, bytes]]:
+    """(position, content) of each (position, url), in order, a few at a time.
+
+    Raises ApiError 4004, 4005, 4009, 4011 with `index` set to the position, and 4291.
+    """
+    if not urls:
+        return
+    give_up_at = time.monotonic() + PHASE_TIMEOUTS * settings.URL_TIMEOUT_S
+    cancelled = threading.Event()
+    waiting = deque(urls)
+    running: deque[tuple[int, Future[bytes]]] = deque()
+    with _turn(app_pk):
+        try:
+            while waiting or running:
+                while waiting and len(running) < AT_ONCE:
+                    position, url = waiting.popleft()
+                    running.append((position, _executor().submit(_fetch_in_pool, url, give_up_at, cancelled)))
+                position, future = running.popleft()
+                try:
+                    # The pool may be busy with other calls: this one waits no longer than its own time.
+                    content = future.result(timeout=max(0.0, give_up_at - time.monotonic()) + 1)
+                except TimeoutError:
+                    raise ApiError(errors.URL_TIMEOUT, late().detail, index=position) from None
+                except FetchError as error:
+                    raise ApiError(error.code, error.detail, index=position) from None
+                yield position, content
+        finally:
+            cancelled.set()
+            for _, future in running:
+                future.cancel()
+
+
+def _fetch_in_pool(url: str, give_up_at: float, cancelled: threading.Event) -> bytes:
+    deadline = min(give_up_at, time.monotonic() + settings.URL_TIMEOUT_S)
+    return fetch(url, deadline=deadline, cancelled=cancelled)

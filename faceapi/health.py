@@ -1,0 +1,44 @@
+"""/healthz: this process answers. /readyz: a call could be served now (database, broker, a warm worker)."""
+
+import time
+
+import redis
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from facecloud import valkey
+from inference import exchange
+
+
+@never_cache
+@require_safe
+def healthz(request: HttpRequest) -> JsonResponse:
+    """200 while the process lives. Asks nobody else."""
+    return JsonResponse({"status": "ok"})
+
+
+@never_cache
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """200 when every part answers, otherwise 503; the body says which part does not."""
+    parts = {"database": _database(), "broker": False, "worker": False}
+    try:
+        parts["worker"] = bool(exchange.workers(valkey.client(), now_s=time.time()))
+        parts["broker"] = True
+    except redis.RedisError:
+        parts["broker"] = False
+    is_ready = all(parts.values())
+    return JsonResponse(
+        {"status": "ready" if is_ready else "not ready", **parts}, status=200 if is_ready else 503
+    )
+
+
+def _database() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return False
+    return True

@@ -1,0 +1,229 @@
+"""A JSON body read in pieces: long `data:` strings are decoded on the way into the spool, the rest is
+parsed at the end (docs/decisions). Memory is bounded by the piece and the text limit, whatever the body's
+size.
+
+What it accepts is what json.loads accepts of UTF-8 text (but for NaN and Infinity), so its oracle in the
+tests is json.loads. A lifted string leaves a placeholder with a token drawn at random for this body, so
+that no text of a client can look like one. Faults of one picture wait in its Blob until the picture is
+asked for: only then is its index known, and only then does it matter.
+"""
+
+import json
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from faceapi import base64text, errors
+from faceapi.errors import ApiError
+from faceapi.spool import Span, Spool
+
+SHORT = 4096  # a string up to this many bytes stays in the text, whatever it is
+MAX_TEXT_BYTES = 1024 * 1024
+
+_STRING_PART = re.compile(rb'(?:[^\\"\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+')
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A lifted string: where its decoded bytes lie, or the code and detail of what is wrong with it."""
+
+    span: Span
+    code: int = 0
+    detail: str = ""
+
+
+def invalid_json(detail: str) -> ApiError:
+    return ApiError(errors.JSON, detail)
+
+
+class Splitter:
+    """feed() the pieces in order, then close()."""
+
+    def __init__(self, spool: Spool, *, max_blobs: int, max_blob_bytes: int) -> None:
+        self._spool = spool
+        self._max_blobs = max_blobs
+        self._max_blob_bytes = max_blob_bytes
+        self._token = secrets.token_hex(16)
+        self._text = bytearray()
+        self._held = b""  # the start of an escape that the last piece cut
+        self._in_string = False
+        self._string_at = 0  # where in the text the current string's content starts
+        self._decided = False  # the current string was looked at and is text
+        self._lift: _Lift | None = None
+        self.blobs: list[Blob] = []
+
+    def feed(self, piece: bytes) -> None:
+        """Raises ApiError 4007 (no JSON, or too much text), 4015 (too many pictures), 5003 (no room)."""
+        data = self._held + piece if self._held else piece
+        self._held = b""
+        at, end = 0, len(data)
+        while at < end:
+            if self._in_string:
+                at = self._inside(data, at, end)
+            else:
+                quote = data.find(b'"', at)
+                if quote < 0:
+                    self._keep(data[at:])
+                    return
+                self._keep(data[at : quote + 1])
+                self._in_string, self._decided, self._string_at = True, False, len(self._text)
+                at = quote + 1
+
+    def close(self) -> Any:
+        """The parsed body, in which each lifted string is a Blob. Raises ApiError 4007."""
+        if self._in_string or self._held:
+            raise invalid_json("the body ends inside a string")
+        try:
+            return self._with_blobs(json.loads(self._text.decode("utf-8-sig"), parse_constant=_refuse))
+        except RecursionError:
+            raise invalid_json("nested too deeply") from None
+        except ValueError as error:
+            # The message of JSONDecodeError is a rule, never the text itself.
+            detail = "not UTF-8, or a number too long"
+            raise invalid_json(error.msg if isinstance(error, json.JSONDecodeError) else detail) from None
+
+    # --- inside a string ---------------------------------------------------------
+
+    def _inside(self, data: bytes, at: int, end: int) -> int:
+        quote = _closing_quote(data, at)
+        if quote < 0:
+            safe = _before_cut_escape(data, at, end)
+            self._held = data[safe:]
+            self._take(data[at:safe])
+            return end
+        self._take(data[at:quote])
+        self._finish_string()
+        return quote + 1
+
+    def _take(self, part: bytes) -> None:
+        """A part of the current string's content that cuts no escape."""
+        if self._lift is not None:
+            self._lift.feed(part)
+            return
+        self._keep(part)
+        if not self._decided and len(self._text) - self._string_at > SHORT:
+            self._decided = True
+            head = bytes(self._text[self._string_at : self._string_at + base64text.MAX_PREFIX])
+            start = base64text.data_start(head)
+            if start is not None:
+                content = bytes(self._text[self._string_at + start :])
+                del self._text[self._string_at :]
+                self._start_lift(head[:start], content)
+
+    def _start_lift(self, prefix: bytes, content: bytes) -> None:
+        if len(self.blobs) >= self._max_blobs:
+            raise ApiError(errors.TOO_MANY_IMAGES, f"more than {self._max_blobs} images")
+        self._lift = _Lift(self._spool, self._max_blob_bytes)
+        if not base64text.is_known_prefix(prefix):
+            self._lift.fail(errors.BASE64, base64text.UNKNOWN_PREFIX, prefix)
+        self._lift.feed(content)
+
+    def _finish_string(self) -> None:
+        self._in_string = False
+        if self._lift is not None:
+            self._text += b"%s%d" % (self._token.encode(), len(self.blobs))
+            self.blobs.append(self._lift.finish())
+            self._lift = None
+        self._text += b'"'
+
+    def _keep(self, part: bytes) -> None:
+        self._text += part
+        if len(self._text) > MAX_TEXT_BYTES:
+            raise invalid_json(
+                f"more than {MAX_TEXT_BYTES} bytes of text that are no {base64text.PREFIXES[0]} strings"
+            )
+
+    def _with_blobs(self, value: Any) -> Any:
+        """`value` with each placeholder string replaced by its Blob. Keys stay as they are."""
+        if not self.blobs:
+            return value
+        if isinstance(value, str):
+            return self.blobs[int(value[len(self._token) :])] if value.startswith(self._token) else value
+        if isinstance(value, list):
+            return [self._with_blobs(item) for item in value]
+        if isinstance(value, dict):
+            return {key: self._with_blobs(item) for key, item in value.items()}
+        return value
+
+
+class _Lift:
+    """One long string on its way into the spool."""
+
+    def __init__(self, spool: Spool, max_bytes: int) -> None:
+        self._spool = spool
+        self._max_bytes = max_bytes
+        self._start = spool.size
+        self._decoder = base64text.Decoder()
+        self._utf8 = base64text.utf8_checker()
+        self._code = 0
+        self._detail = ""
+
+    def feed(self, part: bytes) -> None:
+        if not self._code:
+            decoded = self._decoder.feed(part)
+            if decoded is None:
+                self.fail(errors.BASE64, "not valid base64")
+            else:
+                self._store(decoded)
+        if self._code or self._decoder.was_irregular:
+            self._check(part)
+
+    def fail(self, code: int, detail: str, raw: bytes = b"") -> None:
+        """Note what is wrong; nothing more is stored."""
+        self._code, self._detail = code, detail
+        self._check(raw)
+
+    def finish(self) -> Blob:
+        if not self._code:
+            decoded = self._decoder.finish()
+            if decoded is None:
+                self.fail(errors.BASE64, "the base64 ends in the middle")
+            else:
+                self._store(decoded)
+        if not self._utf8(b"", True):
+            raise invalid_json("not UTF-8")
+        length = 0 if self._code else self._spool.size - self._start
+        return Blob(Span(self._start, length), self._code, self._detail)
+
+    def _store(self, decoded: bytes) -> None:
+        if self._spool.size - self._start + len(decoded) > self._max_bytes:
+            self.fail(errors.IMAGE_TOO_LARGE, f"more than {self._max_bytes} bytes")
+        elif decoded:
+            self._spool.write(decoded)
+
+    def _check(self, part: bytes) -> None:
+        """Text that is no base64 must still be a JSON string. Base64 that decodes always is one."""
+        if not _STRING_PART.fullmatch(part) or not self._utf8(part, False):
+            raise invalid_json("a string with a control character, a wrong escape, or not in UTF-8")
+
+
+def _closing_quote(data: bytes, at: int) -> int:
+    """The first quote from `at` that no backslash escapes, or -1. `at` is not in the middle of an escape."""
+    quote = data.find(b'"', at)
+    while quote > at and data[quote - 1] == 0x5C:
+        run = quote - 1
+        while run > at and data[run - 1] == 0x5C:
+            run -= 1
+        if (quote - run) % 2 == 0:
+            break
+        quote = data.find(b'"', quote + 1)
+    return quote
+
+
+def _before_cut_escape(data: bytes, at: int, end: int) -> int:
+    """`end`, or where the escape starts that `end` cuts."""
+    last = data.rfind(b"\\", max(at, end - 5), end)
+    if last < 0:
+        return end
+    run = last
+    while run > at and data[run - 1] == 0x5C:
+        run -= 1
+    if (last - run) % 2 == 1:
+        return end  # the last backslash is itself escaped
+    length = 6 if data[last + 1 : last + 2] == b"u" else 2
+    return last if last + length > end else end
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)

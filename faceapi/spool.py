@@ -1,0 +1,169 @@
+"""One nameless file a request, in which its decoded pictures lie (product.md 5).
+
+A spool is a memfd while the sum over all requests of this process fits settings.SPOOL_MEMORY_BYTES; one that
+outgrows it moves to a file without a name in settings.SPOOL_DIR. Neither has a name at any time, so a
+crash leaves nothing. Over settings.SPOOL_MAX_BYTES in sum the request is refused (5003).
+"""
+
+import contextlib
+import mmap
+import os
+import tempfile
+import threading
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from django.conf import settings
+
+from faceapi import errors
+from faceapi.errors import ApiError
+
+STEP_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A picture in the spool: `length` bytes from `start`."""
+
+    start: int
+    length: int
+
+
+class Budget:
+    """The bytes that the spools of this process hold, in memory and in sum. Thread-safe."""
+
+    def __init__(self, memory_bytes: int, total_bytes: int) -> None:
+        self._memory_bytes = memory_bytes
+        self._total_bytes = total_bytes
+        self._lock = threading.Lock()
+        self.memory = 0
+        self.total = 0
+
+    def take(self, amount: int, *, in_memory: int) -> bool:
+        """Take `amount` more bytes; True where memory has room for them and for the `in_memory` taken before.
+
+        Raises ApiError 5003 where the sum has none.
+        """
+        with self._lock:
+            if self.total + amount > self._total_bytes:
+                raise ApiError(errors.OVERLOADED, "too many large requests at once", retry_after_s=5)
+            self.total += amount
+            if self.memory + amount > self._memory_bytes:
+                return False
+            self.memory += amount
+            return True
+
+    def give(self, amount: int, *, in_memory: int) -> None:
+        with self._lock:
+            self.total -= amount
+            self.memory -= in_memory
+
+
+_budget: Budget | None = None
+_budget_lock = threading.Lock()
+
+
+def budget() -> Budget:
+    """The budget of this process."""
+    global _budget
+    with _budget_lock:
+        if _budget is None:
+            _budget = Budget(settings.SPOOL_MEMORY_BYTES, settings.SPOOL_MAX_BYTES)
+        return _budget
+
+
+class Spool:
+    """Append-only bytes of one request. Used as a context manager, by one thread at a time."""
+
+    def __init__(self, shared: Budget | None = None) -> None:
+        self._budget = shared or budget()
+        self._fd = os.memfd_create("spool", os.MFD_CLOEXEC)
+        self._in_memory = True
+        self._taken = 0
+        self.size = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def is_in_memory(self) -> bool:
+        return self._in_memory
+
+    def write(self, piece: bytes) -> None:
+        if self.size + len(piece) > self._taken:
+            self._grow(max(len(piece), min(STEP_BYTES, max(self._taken, 256 * 1024))))
+        rest = memoryview(piece)
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]
+        self.size += len(piece)
+
+    def _grow(self, step: int) -> None:
+        has_memory = self._budget.take(step, in_memory=self._taken)
+        if self._in_memory and not has_memory:
+            self._move_to_disk()
+        elif not self._in_memory and has_memory:
+            self._budget.give(0, in_memory=step)
+        self._taken += step
+
+    def _move_to_disk(self) -> None:
+        """The memory is spent: copy what there is into a nameless file on disk and go on there."""
+        with tempfile.TemporaryFile(dir=settings.SPOOL_DIR, buffering=0) as nameless:
+            disk = os.dup(nameless.fileno())
+        try:
+            at = 0
+            while at < self.size:
+                at += os.sendfile(disk, self._fd, at, self.size - at)
+        except OSError:
+            os.close(disk)
+            raise
+        os.close(self._fd)
+        self._fd = disk
+        self._in_memory = False
+        self._budget.give(0, in_memory=self._taken)
+
+    def view(self, span: Span) -> "View":
+        """The bytes of a picture, mapped: nothing is copied, and nothing stays in memory after its close."""
+        return View(self._fd, span)
+
+    def close(self) -> None:
+        """Give back the memory. A second close does nothing."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+            self._budget.give(self._taken, in_memory=self._taken if self._in_memory else 0)
+
+
+class View:
+    """A read-only memoryview of a span, as a context manager."""
+
+    def __init__(self, fd: int, span: Span) -> None:
+        self._map: mmap.mmap | None = None
+        self.bytes = memoryview(b"")
+        if span.length:
+            page = span.start // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
+            skip = span.start - page
+            self._map = mmap.mmap(fd, skip + span.length, prot=mmap.PROT_READ, offset=page)
+            self._whole = memoryview(self._map)
+            self.bytes = self._whole[skip:]
+
+    def __enter__(self) -> memoryview:
+        return self.bytes
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._map is not None:
+            self.bytes.release()
+            self._whole.release()
+            with contextlib.suppress(BufferError):  # a traceback still holds a slice: it unmaps with that
+                self._map.close()
+            self._map = None

@@ -1,0 +1,314 @@
+"""The three APIs (manual 4.2): each view reads like the six steps of a call (ARCHITECTURE.md, the life of
+one call).
+"""
+
+import json
+import logging
+import socket
+import ssl
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import close_old_connections
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from accounts import keys
+from billing import quota
+from billing.errors import Expired, NotOrdered, UsedUp
+from billing.models import Api
+from faceapi import (
+    admission,
+    authentication,
+    body,
+    calls,
+    dispatch,
+    entries,
+    errors,
+    fetching,
+    idempotency,
+    replies,
+)
+from faceapi.calls import LiveCall
+from faceapi.entries import Picture
+from faceapi.errors import ApiError
+from faceapi.spool import Span, Spool
+from facecloud import valkey
+from facecloud.logs import request_id_in_logs
+from inference.errors import InferenceError
+
+logger = logging.getLogger(__name__)
+
+HOLD_MARGIN_S = 10.0
+SEND_TIMEOUT_S = 30.0  # a client that does not read its answer
+
+
+class FaceApiView(APIView):
+    """One signed API. Its subclasses say which, and how results become a reply."""
+
+    authentication_classes = []
+    permission_classes = []
+    api: Api
+    operation: str
+    make_reply: Callable[[Sequence[dict[str, Any]]], list[dict[str, Any]]]
+
+    call: LiveCall
+    claim: authentication.Claim
+    deadline: float
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        at = timezone.now()
+        address = authentication.client_address(request.META)
+        self.call = LiveCall(calls.new_id(at), self.api.value, at, address)
+        with request_id_in_logs(str(self.call.id)):
+            return super().dispatch(request, *args, **kwargs)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse early: method, headers, AppKey, clock, address, length. Nothing of the body is read yet."""
+        if request.method != "POST":
+            raise ApiError(errors.METHOD)
+        call = self.call
+        self.claim = authentication.read_claim(request.META)
+        call.key = authentication.find_key(self.claim, call.at)
+        authentication.check_clock(self.claim, call.at)
+        authentication.check_address(call.key.app.allowed_addresses, call.address)
+        body.check_headers(request.META)
+
+    def post(self, request: Request) -> HttpResponse:
+        client = valkey.client()
+        with admission.admit(client, self.call.caller.app, str(self.call.id)), Spool() as spool:
+            received = body.read(request.META, spool)
+            self._verify(request, received, client)
+            pictures = self._pictures(received.data, spool)
+            if answer := self._answered_before(request, received.sha1, client):
+                return self._reply(answer, units=calls.succeed(self.call, timezone.now()), is_replay=True)
+            self._reserve(pictures)
+            answer = self._infer(pictures, spool)
+        _check_client_waits(request.META.get("gunicorn.socket"))
+        units = calls.succeed(self.call, timezone.now())
+        if self.call.hold is not None:
+            idempotency.remember_answer(client, self.call.hold, answer)
+        return self._reply(answer, units=units)
+
+    # --- the steps -----------------------------------------------------------------
+
+    def _verify(self, request: Request, received: body.Body, client: redis.Redis) -> None:
+        """The signature over what was received, then the replay guard, then the JSON."""
+        call = self.call
+        call.body_bytes = received.size
+        authentication.verify(
+            self.claim,
+            call.caller,
+            method=str(request.method),
+            target=authentication.target_as_received(request.META),
+            body_sha1=received.sha1,
+            body_size=received.size,
+            at=call.at,
+        )
+        authentication.refuse_replay(client, self.claim)
+        keys.touch(call.caller, call.at)
+        if received.fault is not None:
+            raise received.fault
+
+    def _pictures(self, data: Any, spool: Spool) -> list[Picture]:
+        """All pictures in the spool, each checked by its header; URLs are fetched now, before anything is
+        charged.
+        """
+        pictures = entries.parse(data, spool, pairs=self.api is Api.FACE_COMPARE)
+        self.call.images = len(pictures)
+        urls = [(position, picture.url) for position, picture in enumerate(pictures) if picture.span is None]
+        try:
+            for position, content in fetching.fetch_all(urls, app_pk=self.call.caller.app_id):
+                picture = pictures[position]
+                picture.span = Span(spool.size, len(content))
+                spool.write(content)
+                entries.check_header(spool, picture.span, picture.index)
+        except ApiError as error:
+            if error.index is not None and urls and error.code in errors.URL_CODES:
+                error.index = pictures[error.index].index
+            raise
+        self.deadline = time.monotonic() + settings.DEADLINE_S + settings.DEADLINE_PER_IMAGE_S * len(pictures)
+        return pictures
+
+    def _answered_before(self, request: Request, body_sha1: str, client: redis.Redis) -> bytes | None:
+        """Take the Idempotency-Key, if there is one; the remembered answer, if there is one."""
+        header = request.META.get(idempotency.HEADER)
+        if header is None:
+            return None
+        call = self.call
+        now = timezone.now()
+        call.hold = idempotency.take(
+            header,
+            app_pk=call.caller.app_id,
+            api=call.api,
+            body_sha1=body_sha1,
+            call_id=call.id,
+            at=now,
+            lease_until=now + timedelta(seconds=self._left_s() + HOLD_MARGIN_S),
+        )
+        return idempotency.answer_of(client, call.hold)
+
+    def _reserve(self, pictures: Sequence[Picture]) -> None:
+        call = self.call
+        if call.hold is not None and call.hold.is_charged:
+            return
+        is_compare = self.api is Api.FACE_COMPARE
+        try:
+            call.debit = quota.reserve(
+                call_id=call.id,
+                app=call.caller.app,
+                api=call.api,
+                images=len(pictures),
+                pairs=len(pictures) // 2 if is_compare else 0,
+                at=timezone.now(),
+                hold_s=min(quota.MAX_HOLD_S, self._left_s() + HOLD_MARGIN_S),
+            )
+        except NotOrdered:
+            raise ApiError(errors.NOT_ORDERED) from None
+        except Expired as error:
+            raise ApiError(errors.EXPIRED, _since(error.details.get("ended_at"))) from None
+        except UsedUp as error:
+            raise ApiError(errors.USED_UP, f"{error.details.get('remaining')} units remain") from None
+
+    def _infer(self, pictures: Sequence[Picture], spool: Spool) -> bytes:
+        try:
+            outcome = dispatch.infer(
+                request_id=str(self.call.id),
+                operation=self.operation,
+                spans=[picture.span for picture in pictures if picture.span is not None],
+                spool=spool,
+                deadline=self.deadline,
+            )
+            self.call.queue_ms, self.call.infer_ms = outcome.queue_ms, outcome.infer_ms
+            result = type(self).make_reply(outcome.results)
+        except InferenceError as error:
+            raise ApiError(error.code) from error
+        except ApiError as error:
+            if error.index is not None:
+                error.index = pictures[error.index].index
+            raise
+        return _json({"code": errors.OK, "message": errors.SUCCESS[0], "result": result})
+
+    def _left_s(self) -> float:
+        return max(1.0, self.deadline - time.monotonic())
+
+    # --- replies -------------------------------------------------------------------
+
+    def _reply(self, answer: bytes, *, units: int, is_replay: bool = False) -> HttpResponse:
+        response = HttpResponse(answer, content_type="application/json")
+        response["X-Request-Id"] = str(self.call.id)
+        response["X-Billed-Units"] = str(units)
+        if is_replay:
+            response["Idempotent-Replayed"] = "true"
+        if (remaining := self._remaining()) is not None:
+            response["X-Quota-Remaining"] = str(remaining)
+        return response
+
+    def _remaining(self) -> int | None:
+        """What is left to the App: as the debit saw it, or as it is where nothing was taken or all was
+        returned.
+        """
+        call = self.call
+        if call.key is None:
+            return None
+        if call.debit is not None:
+            return call.debit.remaining_after
+        try:
+            return quota.remaining(call.key.app, call.api, timezone.now())
+        except DatabaseError:
+            return None
+
+    def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]  # never a DRF Response
+        """The one exception handler: give back, record, and the envelope."""
+        error = _as_api_error(exc)
+        try:
+            calls.fail(self.call, error, timezone.now())
+        except DatabaseError as failure:
+            # The debit stays held: the sweep gives it back. The connection may be broken: not for the next
+            # call.
+            logger.error("a call could not be recorded: %s", type(failure).__name__)
+            close_old_connections()
+        self.call.debit = None
+        response = self._reply(_json(errors.envelope(error, str(self.call.id))), units=0)
+        response.status_code = error.row.http
+        if self.call.key is None:
+            del response["X-Billed-Units"]
+        if error.retry_after_s is not None:
+            response["Retry-After"] = str(error.retry_after_s)
+        if error.row.http == 401:
+            response["WWW-Authenticate"] = "CTYUN"
+        if error.row.http == 405:
+            response["Allow"] = "POST"
+        return response
+
+
+class FaceDetectView(FaceApiView):
+    """人脸检测定位 (manual 4.2.2, model 1)."""
+
+    api = Api.FACE_DETECT
+    operation = "detect"
+    make_reply = staticmethod(replies.detect)
+
+
+class FaceAnalyseView(FaceApiView):
+    """人脸属性识别 (manual 4.2.2, model 2)."""
+
+    api = Api.FACE_ANALYSE
+    operation = "analyse"
+    make_reply = staticmethod(replies.analyse)
+
+
+class FaceCompareView(FaceApiView):
+    """人脸比对 (manual 4.2.2, model 3)."""
+
+    api = Api.FACE_COMPARE
+    operation = "embed"
+    make_reply = staticmethod(replies.compare)
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def _since(ended_at: object) -> str:
+    return f"the last package ended at {ended_at.isoformat()}" if isinstance(ended_at, datetime) else ""
+
+
+def _check_client_waits(sock: Any) -> None:
+    """A client that hung up is not charged. Raises ApiError 4019."""
+    if sock is None:
+        return
+    try:
+        sock.settimeout(0)
+        gone = not sock.recv(1, socket.MSG_PEEK)
+    except (BlockingIOError, ssl.SSLWantReadError, ValueError):
+        gone = False
+    except OSError:
+        gone = True
+    if gone:
+        raise ApiError(errors.BODY_INCOMPLETE, "the client closed the connection before the answer")
+    sock.settimeout(SEND_TIMEOUT_S)
+
+
+def _as_api_error(exc: Exception) -> ApiError:
+    """What the caller is told of an exception. What was not foreseen is logged without its message: it
+    could quote
+    an image."""
+    if isinstance(exc, ApiError):
+        return exc
+    stack = [
+        f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(exc.__traceback__)
+    ]
+    logger.error("a call failed", extra={"error": type(exc).__name__, "stack": stack[-8:]})
+    if isinstance(exc, redis.RedisError | DatabaseError):
+        return ApiError(errors.OVERLOADED, "a service behind this one is not available", retry_after_s=5)
+    return ApiError(errors.INTERNAL)

@@ -1,0 +1,70 @@
+"""Ends a read that takes too long in sum: a socket timeout bounds one recv(), this bounds all of them.
+
+One thread a process looks at the guarded sockets twice a second and shuts down the reading side of those past
+their deadline; whoever reads then sees the end of the stream.
+"""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Protocol
+
+TICK_S = 0.5
+
+
+class Shutdown(Protocol):
+    """What is asked of a socket."""
+
+    def shutdown(self, how: int, /) -> None: ...
+
+
+class Guard:
+    """A socket and the time (monotonic seconds) at which its reading ends. `expired` says that it did."""
+
+    def __init__(self, sock: Shutdown, deadline: float) -> None:
+        self.sock = sock
+        self.deadline = deadline
+        self.expired = False
+
+
+_guards: set[Guard] = set()
+_wake = threading.Condition()
+_thread: threading.Thread | None = None
+
+
+@contextlib.contextmanager
+def guard(sock: Shutdown, deadline: float) -> Iterator[Guard]:
+    """Reads of `sock` inside end at `deadline`, which may be moved while it runs."""
+    watched = Guard(sock, deadline)
+    with _wake:
+        _start()
+        _guards.add(watched)
+        _wake.notify()
+    try:
+        yield watched
+    finally:
+        with _wake:
+            _guards.discard(watched)
+
+
+def _start() -> None:
+    global _thread
+    if _thread is None or not _thread.is_alive():
+        _thread = threading.Thread(target=_watch, name="watchdog", daemon=True)
+        _thread.start()
+
+
+def _watch() -> None:
+    while True:
+        with _wake:
+            while not _guards:
+                _wake.wait()
+            now = time.monotonic()
+            late = [watched for watched in _guards if watched.deadline <= now and not watched.expired]
+            for watched in late:
+                watched.expired = True
+                with contextlib.suppress(OSError):  # it is closed already
+                    watched.sock.shutdown(socket.SHUT_RD)
+        time.sleep(TICK_S)

@@ -1,0 +1,27 @@
+"""gunicorn's threads worker, with a limit to how long the headers of a request may take.
+
+gunicorn waits for the first byte without holding a thread, but then reads the header lines without an end.
+Here the client's socket is guarded until they are complete; the body has limits of its own (faceapi/body.py).
+"""
+
+import math
+import time
+from typing import Any
+
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from facecloud import watchdog
+
+HEADERS_S = 10.0
+
+
+class WebWorker(ThreadWorker):
+    """ThreadWorker whose clients must send a request's headers within HEADERS_S seconds."""
+
+    def handle(self, conn: TConn) -> Any:
+        with watchdog.guard(conn.sock, time.monotonic() + HEADERS_S) as conn.guard:
+            return super().handle(conn)
+
+    def handle_request(self, req: Any, conn: TConn) -> bool:
+        conn.guard.deadline = math.inf
+        return super().handle_request(req, conn)

@@ -1,0 +1,179 @@
+"""The inference pool: one task, which carries ids and no pictures, and the life of a worker around it.
+
+A worker loads and runs every model once before it takes work; then it says so in Valkey, each second
+(exchange.beat). A worker that stops beating is taken for dead, and its chunks are sent again.
+"""
+
+import logging
+import os
+import platform
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import onnxruntime
+import redis
+from celery import shared_task, signals
+from celery.apps.worker import Worker as CeleryWorker
+from django.conf import settings
+
+import facecloud
+from facecloud import valkey
+from facecloud.logs import request_id_in_logs
+from inference import errors, exchange, registry
+from inference.engine import Engine, engine
+from inference.errors import InferenceError
+from inference.exchange import Failure, Reply
+from inference.results import AnalyseResult, DetectResult, Template
+
+logger = logging.getLogger(__name__)
+
+OPERATIONS: dict[str, Callable[[Engine, bytes], DetectResult | AnalyseResult | Template]] = {
+    "detect": Engine.detect,
+    "analyse": Engine.analyse,
+    "embed": Engine.embed,
+}
+
+
+def shared_engine() -> Engine:
+    """The engine of this process."""
+    return engine(settings.MODELS_DIR, settings.INFERENCE_PROVIDERS)
+
+
+def worker_id() -> str:
+    """The name under which this worker claims chunks and beats; the children of a prefork worker share it."""
+    return os.environ.setdefault("FACECLOUD_WORKER_ID", f"{socket.gethostname()}:{os.getpid()}")
+
+
+@shared_task(name="inference.infer", ignore_result=True, acks_late=False)
+def infer(request_id: str, chunk_id: str, operation: str, count: int, sent_at_s: float, ttl_s: int) -> None:
+    """Work on one chunk and push one reply. Idempotent: a chunk whose pictures are gone is left alone."""
+    queue_ms = max(0.0, time.time() - sent_at_s) * 1000
+    started = time.perf_counter()
+    with request_id_in_logs(request_id):
+        client = valkey.client()
+        pictures = exchange.take(client, chunk_id, count, worker_id=worker_id(), ttl_s=ttl_s)
+        if pictures is None:
+            logger.info("chunk is gone", extra={"chunk": chunk_id})
+            return
+        results, failure = run(partial(OPERATIONS[operation], shared_engine()), pictures)
+        infer_ms = (time.perf_counter() - started) * 1000
+        reply = Reply(chunk_id, results, failure, queue_ms, infer_ms)
+        exchange.answer(client, request_id, reply, count=count, ttl_s=ttl_s)
+        logger.info(
+            "chunk done",
+            extra={
+                "chunk": chunk_id,
+                "operation": operation,
+                "images": count,
+                "queue_ms": round(queue_ms, 1),
+                "infer_ms": round(infer_ms, 1),
+                "failure": failure.code if failure else 0,
+            },
+        )
+
+
+def run(
+    operation: Callable[[bytes], DetectResult | AnalyseResult | Template], pictures: list[bytes]
+) -> tuple[list[dict[str, Any]], Failure | None]:
+    """The plain results up to the first failure. `pictures` is emptied on the way, to free memory early."""
+    results: list[dict[str, Any]] = []
+    pictures.reverse()
+    while pictures:
+        try:
+            results.append(operation(pictures.pop()).to_dict())
+        except InferenceError as error:
+            return results, Failure(len(results), error.code, error.detail)
+        except Exception as error:  # whatever a native decoder raises: the caller must get an answer
+            # No message: it could quote the picture. The stack names files and lines only.
+            stack = traceback.format_list(traceback.extract_tb(error.__traceback__))
+            logger.error("inference failed", extra={"error": type(error).__name__, "stack": stack})
+            return results, Failure(len(results), errors.FAILED, type(error).__name__)
+    return results, None
+
+
+# --- the life of a worker --------------------------------------------------------
+
+
+def about(started_at_s: float) -> dict[str, Any]:
+    """What operators see of this worker: versions, and the models with the start of their SHA-256."""
+    return {
+        "started_at_s": started_at_s,
+        "version": facecloud.__version__,
+        "python": platform.python_version(),
+        "onnxruntime": onnxruntime.__version__,
+        "providers": list(settings.INFERENCE_PROVIDERS),
+        "models": {model.name: model.sha256[:12] for model in registry.FILES if model.file.endswith(".onnx")},
+    }
+
+
+class Heartbeat(threading.Thread):
+    """Says each second that this worker is warm and alive."""
+
+    def __init__(self, slots: int) -> None:
+        super().__init__(name="heartbeat", daemon=True)
+        self._slots = slots
+        self._about = about(time.time())
+        self._halt = threading.Event()
+
+    def run(self) -> None:
+        while not self._halt.is_set():
+            try:
+                exchange.beat(valkey.client(), self._state(), self._about)
+            except redis.RedisError as error:
+                logger.warning("no heartbeat: %s", type(error).__name__)
+            self._halt.wait(exchange.HEARTBEAT_S)
+
+    def stop(self) -> None:
+        self._halt.set()
+        try:
+            exchange.leave(valkey.client(), self._state())
+        except redis.RedisError as error:
+            logger.warning("could not sign off: %s", type(error).__name__)
+
+    def _state(self) -> exchange.Worker:
+        return exchange.Worker(worker_id(), self._slots, time.time())
+
+
+class _Life:
+    worker: CeleryWorker | None = None
+    heartbeat: Heartbeat | None = None
+
+
+def _is_prefork(worker: CeleryWorker) -> bool:
+    return "prefork" in str(worker.pool_cls)
+
+
+@signals.worker_init.connect
+def warm_up_threads(sender: CeleryWorker, **_: object) -> None:
+    """A threads worker: one engine, warm before the first task is taken. A fork must not inherit it."""
+    _Life.worker = sender
+    worker_id()
+    if not _is_prefork(sender):
+        shared_engine().warm_up()
+
+
+@signals.worker_process_init.connect
+def warm_up_child(**_: object) -> None:
+    """A child of a prefork worker: an engine of its own, and a Valkey connection of its own."""
+    valkey.client.cache_clear()
+    shared_engine().warm_up()
+
+
+@signals.worker_ready.connect
+def start_heartbeat(**_: object) -> None:
+    worker = _Life.worker
+    if worker is not None:
+        _Life.heartbeat = Heartbeat(worker.concurrency)
+        _Life.heartbeat.start()
+        logger.info("worker is ready", extra={"worker": worker_id(), "slots": worker.concurrency})
+
+
+@signals.worker_shutting_down.connect
+def stop_heartbeat(**_: object) -> None:
+    if _Life.heartbeat is not None:
+        _Life.heartbeat.stop()
