@@ -6,6 +6,7 @@ An act and its record stand in one transaction, so neither exists without the ot
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
@@ -36,6 +37,7 @@ class AuditEntry(models.Model):
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True, verbose_name=_("客户")
     )
     reason = models.CharField(_("原因"), max_length=REASON_LENGTH)
+    token = models.UUIDField(unique=True, default=uuid4, editable=False)  # of the form: one act, once
     details = models.JSONField(_("详情"), default=dict, encoder=DjangoJSONEncoder)
 
     class Meta:
@@ -60,9 +62,13 @@ def record(
     at: datetime,
     customer: "User | None" = None,
     address: str | None = None,
+    token: UUID | None = None,
     details: Mapping[str, object] | None = None,
 ) -> AuditEntry:
-    """Writes the act down, in the transaction of the act. RuleError `reason_missing` without a reason."""
+    """Writes the act down, in the transaction of the act. RuleError `reason_missing` without a reason.
+
+    IntegrityError for a `token` that was used: the caller's transaction undoes the second act.
+    """
     reason = reason.strip()[:REASON_LENGTH]
     if not reason:
         raise RuleError("reason_missing")
@@ -75,5 +81,6 @@ def record(
         subject_id=str(subject.pk),
         customer=customer,
         reason=reason,
+        token=token or uuid4(),
         details=dict(details or {}),
     )

@@ -95,6 +95,15 @@ def assign(user: User, roles: Iterable[str]) -> None:
         raise RuleError("last_admin")
 
 
+@transaction.atomic
+def set_active(user: User, is_active: bool) -> None:
+    """Opens or closes an account: a closed one can neither log in nor call. RuleError `last_admin`."""
+    user.is_active = is_active
+    user.save(update_fields=["is_active"])
+    if not who_may("ops_people").exists():
+        raise RuleError("last_admin")
+
+
 def who_may(permission: str) -> "QuerySet[User]":
     """The active operators who hold the permission."""
     codename = Permission.objects.filter(content_type__app_label="accounts", codename=permission)

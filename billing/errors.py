@@ -18,7 +18,8 @@ BillingError                    `code` is stable; `details` are the values for a
 ├── AmountRefused               a top-up or a voucher that is not a positive number of fen
 ├── ReasonMissing               an operator's act without a reason
 ├── ChangeRefused               details.field: a value that the catalogue can't hold
-└── NotRefundable               details.why: used, ended, refunded
+├── NotRefundable               details.why: used, ended, refunded
+└── NotExtendable               details.why: ended, refunded
 """
 
 
@@ -138,3 +139,9 @@ class NotRefundable(BillingError):
     """details: why (used, ended, refunded)."""
 
     code = "not_refundable"
+
+
+class NotExtendable(BillingError):
+    """details: why (ended, refunded)."""
+
+    code = "not_extendable"

@@ -200,7 +200,7 @@ def packages_are_as_ordered(at: datetime) -> Iterable[Break]:
         order = package.order
         units = order.units_per_month * order.quantity
         granted = 0 if package.refunded_at else units
-        months = windows(package.starts_at, order.months)
+        months = windows(package.starts_at, order.months + package.extra_months)
         expected = [(order.app_id, order.sku.api, order.meter, start, end, granted) for start, end in months]
         if found != expected:
             yield Break(f"package {package.pk}", f"periods {found}, expected {expected}")

@@ -1,5 +1,7 @@
 """The audit log, closed against changes by a trigger, and the operators' roles."""
 
+import uuid
+
 import django.core.serializers.json
 import django.db.models.deletion
 from django.conf import settings
@@ -40,6 +42,7 @@ class Migration(migrations.Migration):
                 ('subject', models.CharField(max_length=32, verbose_name='对象类型')),
                 ('subject_id', models.CharField(max_length=64, verbose_name='对象编号')),
                 ('reason', models.CharField(max_length=200, verbose_name='原因')),
+                ('token', models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
                 ('details', models.JSONField(default=dict, encoder=django.core.serializers.json.DjangoJSONEncoder, verbose_name='详情')),
                 ('by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='操作员')),
                 ('customer', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='客户')),

@@ -22,6 +22,7 @@ class Package(models.Model):
     units_per_period = models.PositiveIntegerField(_("每月额度"))
     starts_at = models.DateTimeField(_("生效时间"))
     ends_at = models.DateTimeField(_("到期时间"))
+    extra_months = models.PositiveSmallIntegerField(_("延长月数"), default=0)  # by billing/extension.py
     refunded_at = models.DateTimeField(_("退款时间"), null=True, blank=True)
     refunded_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True, blank=True
