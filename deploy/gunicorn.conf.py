@@ -2,7 +2,7 @@
 
 import os
 
-worker_class = "gthread"
+worker_class = "facecloud.web_worker.WebWorker"  # gthread, with a limit to how long headers may take
 workers = int(os.environ.get("WEB_WORKERS") or 2)
 threads = int(
     os.environ.get("WEB_THREADS") or 32
@@ -10,6 +10,8 @@ threads = int(
 timeout = 120
 graceful_timeout = 15
 keepalive = 75
+limit_request_fields = 64
+limit_request_field_size = 8190
 control_socket_disable = True
 if os.access("/dev/shm", os.W_OK):  # noqa: S108 - heartbeats of the workers, which a disk may hold up
     worker_tmp_dir = "/dev/shm"  # noqa: S108

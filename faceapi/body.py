@@ -11,11 +11,11 @@ from typing import Any
 
 from django.conf import settings
 
-from facecloud import watchdog
 from faceapi import errors
 from faceapi.errors import ApiError
 from faceapi.splitter import Splitter, invalid_json
 from faceapi.spool import Spool
+from facecloud import watchdog
 from inference import headers
 
 PIECE_BYTES = 256 * 1024

@@ -23,9 +23,9 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from django.conf import settings
 
-from facecloud import watchdog
 from faceapi import base64text, errors
 from faceapi.errors import ApiError
+from facecloud import watchdog
 from inference.headers import MAX_BYTES
 
 MAX_URL_LENGTH = 8192
