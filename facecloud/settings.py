@@ -212,6 +212,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "close-usage": {"task": "faceapi.close_usage", "schedule": 300.0, "options": {"expires": 290}},
     "mend-usage": {"task": "faceapi.mend_usage", "schedule": crontab(minute=10, hour=4)},
     "note-schedule": {"task": "console.note_schedule", "schedule": 60.0, "options": {"expires": 55}},
+    "forget-idempotency-keys": {"task": "faceapi.forget_idempotency_keys", "schedule": 3600.0},
     "reconcile-books": {"task": "billing.reconcile_books", "schedule": crontab(minute=30, hour=3)},
 }
 INFERENCE_PROVIDERS: list[str] = env.list("INFERENCE_PROVIDERS", default=["CPUExecutionProvider"])
@@ -225,4 +226,7 @@ vars().update(EMAIL_CONFIG)
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="facecloud@localhost")
 
 # --- Proofs: dotted paths of what `manage.py reconcile` checks, room by room ----
-RECONCILE_CHECKS: list[str] = []
+RECONCILE_CHECKS: list[str] = [
+    "faceapi.reconcile.usage_is_the_sum_of_calls",
+    "faceapi.reconcile.charged_calls_are_the_settled_debits",
+]

@@ -1,6 +1,6 @@
-"""Tell uv what the user told pip: `pip config list` as UV_* assignments for a shell to evaluate.
+"""Tell uv what the user told pip: `pip config list` as UV_* variables.
 
-A script for the bare interpreter of a new .venv. Standard library only.
+As a script, for the bare interpreter of a new .venv, it prints them for a shell to evaluate. Standard library only.
 """
 
 import ast
@@ -44,12 +44,16 @@ def translate(listing: str) -> dict[str, str]:
     return settings
 
 
-def main() -> None:
+def uv_environment() -> dict[str, str]:
+    """What to add to the environment; what the user said to uv itself wins."""
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"]
     listing = subprocess.run(pip, capture_output=True, text=True, check=True).stdout
-    for name, value in translate(listing).items():
-        if name not in os.environ:  # what was said to uv itself wins
-            sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
+    return {name: value for name, value in translate(listing).items() if name not in os.environ}
+
+
+def main() -> None:
+    for name, value in uv_environment().items():
+        sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
 
 
 if __name__ == "__main__":

@@ -16,11 +16,13 @@ from typing import NoReturn
 
 from facecloud.local import first_call, preflight
 from facecloud.local.environment import KEYS, load_dotenv, read_env, secret_values
+from facecloud.local.pip_settings import uv_environment
 from facecloud.local.places import REPOSITORY, Places, here
 from facecloud.local.process import Process, ServiceError
 from facecloud.local.services import Services
 from facecloud.local.site import beat_process, web_process, worker_process
 from facecloud.local.supervisor import Supervisor
+from inference.setup import missing_files
 
 AFTER_A_CRASH_S = 20  # for the processes of a supervisor that was killed to let go of the port
 PREPARE_TIMEOUT_S = 180
@@ -86,8 +88,7 @@ class Start:
     def run(self) -> NoReturn:
         """Raises ServiceError where something does not come up, KeyboardInterrupt when it is told to end."""
         try:
-            self._bring_up_services()
-            self._bring_up_site()
+            self._bring_up()
             self._make_first_call()
             self._introduce()
             self._supervisor.watch()
@@ -98,39 +99,38 @@ class Start:
             self._supervisor.stop()
             self._say("stopped")
 
-    def _bring_up_services(self) -> None:
-        """Services, tables and models: what the site needs. The models come over the network meanwhile."""
-        models = self._step("models", "inference.setup", "--models", str(self._places.models))
+    def _bring_up(self) -> None:
+        """Each part as soon as those that it needs are there. The models come over the network meanwhile."""
+        logs, environment = self._places.logs, self._environment
+        models = self._models_step()
         prepare = self._step("prepare", "facecloud.local.prepare", self.url)
+        worker = worker_process(environment, logs=logs)
+        web = web_process(environment, host=self._host, port=self._port, logs=logs)
         try:
-            self._say("looking after the models ...")
-            models.start()
+            if models:
+                self._say("fetching the models ...")
+                models.start()
             for service in self._services.embedded.values():
                 self._supervisor.start(service.process, service)
                 self._say(f"{service.process.name} is up")
             self._say("preparing the tables and the demo customer ...")
             prepare.start()
+            if models:
+                models.finish(MODELS_TIMEOUT_S)
+            self._say("warming up the worker ...")
+            self._supervisor.start(worker)
             prepare.finish(PREPARE_TIMEOUT_S)
-            models.finish(MODELS_TIMEOUT_S)
+            self._say("starting the web server ...")
+            self._supervisor.start(web)
         finally:
-            prepare.stop()
-            models.stop()
-
-    def _bring_up_site(self) -> None:
-        self._say("warming up the worker ...")
-        logs = self._places.logs
-        processes = [
-            worker_process(self._environment, logs=logs),
-            beat_process(self._environment, logs=logs),
-            web_process(self._environment, host=self._host, port=self._port, logs=logs),
-        ]
-        for process in processes:
-            self._supervisor.start(process)
+            for step in filter(None, (prepare, models)):
+                step.stop()
         deadline = time.monotonic() + READY_TIMEOUT_S
         while not is_ready(self.url):
-            for process in processes:
+            for process in (worker, web):
                 process.check_still_starting(deadline)
             time.sleep(0.1)
+        self._supervisor.start(beat_process(environment, logs=logs))
 
     def _make_first_call(self) -> None:
         demo = read_env(self._places.demo)
@@ -151,11 +151,19 @@ class Start:
             "  Ctrl-C 停止 to stop\n"
         )
 
-    def _step(self, name: str, module: str, *arguments: str) -> Process:
+    def _models_step(self) -> Process | None:
+        """None where all of them are in place, and right."""
+        if not missing_files(self._places.models):
+            return None
+        return self._step(
+            "models", "inference.setup", "--models", str(self._places.models), **uv_environment()
+        )
+
+    def _step(self, name: str, module: str, *arguments: str, **more_environment: str) -> Process:
         """A program of ours that has to end well before we go on."""
         command = [sys.executable, "-m", module, *arguments]
         log = self._places.logs / f"{name}.log"
-        return Process(name, command, log=log, cwd=REPOSITORY, env=self._environment)
+        return Process(name, command, log=log, cwd=REPOSITORY, env=self._environment | more_environment)
 
     def _say(self, line: str) -> None:
         """One line with the seconds since bin/start was called."""
