@@ -1,9 +1,9 @@
 """The rule for an App's name and description (manual 3.1.2), in one pattern for three languages.
 
-The same source text is a Python, a PostgreSQL (ARE) and an ECMAScript regular expression, so the browser,
-the form and the database refuse the same texts. A character is one code point: a Chinese character counts
-as one. Refused are the manual's signs (both yen signs), control characters, line breaks and the invisible
-format characters that reorder or hide text; white space at either end is trimmed before the check.
+The same source text is a Python (`re.fullmatch`), a PostgreSQL (ARE) and an ECMAScript regular expression, so
+the browser, the form and the database refuse the same texts. A character is one code point: a Chinese
+character counts as one. Refused are the manual's signs (both yen signs), control characters, line breaks and
+the invisible format characters that reorder or hide text; white space at either end is trimmed first.
 """
 
 import re
@@ -13,7 +13,7 @@ from accounts.errors import RuleError
 NAME_LENGTH = 16
 DESCRIPTION_LENGTH = 28
 
-SIGNS = "~!@#¥¥%^&*"
+SIGNS = "~!@#\u00a5\uffe5%^&*"  # both yen signs: half-width and full-width
 _UNPRINTABLE = r"\u0001-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
 _SPACE = r" \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
 FORBIDDEN = f"[{SIGNS}{_UNPRINTABLE}]"

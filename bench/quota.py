@@ -1,4 +1,4 @@
-"""`bin/bench quota`: the hot App's throughput, the 50-process race, the kill -9 rounds, and the pages' queries.
+"""`bin/bench quota`: the hot App's throughput, the 50-process race, the kill -9 rounds, the pages' queries.
 
 Runs on a PostgreSQL of its own with fsync on (or on DATABASE_URL, which must be an empty database). Options:
 --seconds N, --rounds N, --apps N (0: no page queries), --only throughput|race|crash|pages.
@@ -12,7 +12,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -153,7 +152,7 @@ def crash(rounds: int) -> bool:
 
     at = timezone.now()
     app = races.buy(races.customer_of("crasher"), units=1_000_000, at=at)
-    seen = races.crash_rounds(app, rounds=rounds, seed=4, at=at)
+    seen = races.crash_rounds(app, rounds=rounds, seed=4)
     used = 1_000_000 - quota.remaining(app, races.API, timezone.now())
     breaks = _breaks()
     print(f"crash: {seen}, {used} units used, {breaks} breaks")
@@ -176,7 +175,7 @@ def _breaks() -> int:
     from billing import reconcile
 
     started = time.monotonic()
-    proofs = reconcile.run(timezone.now() + timedelta(seconds=0))
+    proofs = reconcile.run(timezone.now())
     for proof in proofs:
         for broken in proof.breaks[:5]:
             print("BREAK", proof.sentence, broken)

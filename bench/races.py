@@ -1,7 +1,7 @@
-"""Many processes on one App's units, and processes killed in the middle of a call; for tests and `bin/bench quota`.
+"""Many processes on one App's units, and processes killed in the middle of a call: for tests and the bench.
 
-Each process is forked and opens a database connection of its own. What a caller says was served goes through a
-pipe, so that a kill loses nothing that was said before it.
+Each process is forked and opens a database connection of its own. What a caller says was served goes through
+a pipe, so that a kill loses nothing that was said before it.
 """
 
 import os
@@ -37,7 +37,7 @@ def customer_of(name: str) -> User:
 def buy(
     customer: User, *, units: int, at: datetime, app: App | None = None, api: str = API, months: int = 1
 ) -> App:
-    """An App (a new one, unless given) with `units` a month more, through an order paid at the seeded price."""
+    """An App (a new one, unless given) with `units` a month more, through a paid order."""
     sku = Sku.objects.get(api=api, tier=Tier.THOUSAND)
     usual = sku.units_per_month
     Sku.objects.filter(pk=sku.pk).update(units_per_month=units)
@@ -161,7 +161,8 @@ def race(app: App, *, processes: int, calls_each: int, units: int, at: datetime,
     os.close(gate_in)
     os.close(gate_out)
     served = sum(child.lines().count("served") for child in children)
-    if any([child.end() for child in children]):
+    statuses = [child.end() for child in children]
+    if any(statuses):
         raise RuntimeError("a caller failed; its traceback is above")
     return served
 
@@ -207,11 +208,11 @@ class Rounds:
     late: int = 0  # calls that came to settle after the sweep, and were refused
 
 
-def crash_rounds(app: App, *, rounds: int, seed: int, at: datetime) -> Rounds:
+def crash_rounds(app: App, *, rounds: int, seed: int) -> Rounds:
     """`rounds` processes, each killed with -9 at a chosen point of a call or at any moment; then the sweep.
 
-    The points: between reserve and dispatch, between reply and settle, and (half of the rounds) wherever a random
-    delay of up to 30 ms hits a process that makes one call after the other.
+    The points: between reserve and dispatch, between reply and settle, and (half of the rounds) wherever a
+    random delay of up to 30 ms hits a process that makes one call after the other.
     """
     dice = random.Random(seed)
     seen = Rounds()

@@ -76,7 +76,8 @@ def settle(call_id: UUID, at: datetime) -> None:
     """Answered with code 0: the call's units are spent. Idempotent; raises HoldLost after a give-back."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE billing_debit SET state = 'settled', closed_at = %s WHERE call_id = %s AND state = 'held'",
+            "UPDATE billing_debit SET state = 'settled', closed_at = %s"
+            " WHERE call_id = %s AND state = 'held'",
             [at, call_id],
         )
         settled = cursor.rowcount

@@ -185,7 +185,7 @@ def refunds_return_what_was_paid(at: datetime) -> Iterable[Break]:
 
 
 def packages_are_as_ordered(at: datetime) -> Iterable[Break]:
-    """Every Package has the Periods of its payment day, months, units, App and API, without gap or overlap."""
+    """Every Package has the Periods of its payment day, months, units, App and API."""
     periods = Period.objects.order_by("package_id", "number").values_list(
         "package_id", "app_id", "api", "meter", "starts_at", "ends_at", "granted"
     )

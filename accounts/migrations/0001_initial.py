@@ -117,10 +117,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='app',
-            constraint=models.CheckConstraint(condition=models.Q(('name__regex', '^(?![ \\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000])(?!.*[ \\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000]$)[^~!@#¥¥%^&*\\u0001-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]{1,16}$')), name='app_name_rule'),
+            constraint=models.CheckConstraint(condition=models.Q(('name__regex', '^(?![ \\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000])(?!.*[ \\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000]$)[^~!@#¥￥%^&*\\u0001-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]{1,16}$')), name='app_name_rule'),
         ),
         migrations.AddConstraint(
             model_name='app',
-            constraint=models.CheckConstraint(condition=models.Q(('description__regex', '^(?![ \\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000])(?!.*[ \\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000]$)[^~!@#¥¥%^&*\\u0001-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]{1,28}$')), name='app_description_rule'),
+            constraint=models.CheckConstraint(condition=models.Q(('description__regex', '^(?![ \\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000])(?!.*[ \\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000]$)[^~!@#¥￥%^&*\\u0001-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]{1,28}$')), name='app_description_rule'),
         ),
     ]

@@ -394,11 +394,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='order',
-            constraint=models.CheckConstraint(condition=models.Q(('app_name__regex', '^(?![ \\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000])(?!.*[ \\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000]$)[^~!@#¥¥%^&*\\u0001-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]{1,16}$')), name='order_app_name_rule'),
+            constraint=models.CheckConstraint(condition=models.Q(('app_name__regex', '^(?![ \\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000])(?!.*[ \\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000]$)[^~!@#¥￥%^&*\\u0001-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]{1,16}$')), name='order_app_name_rule'),
         ),
         migrations.AddConstraint(
             model_name='order',
-            constraint=models.CheckConstraint(condition=models.Q(('app_description__regex', '^(?![ \\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000])(?!.*[ \\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000]$)[^~!@#¥¥%^&*\\u0001-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]{1,28}$')), name='order_app_description_rule'),
+            constraint=models.CheckConstraint(condition=models.Q(('app_description__regex', '^(?![ \\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000])(?!.*[ \\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000]$)[^~!@#¥￥%^&*\\u0001-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]{1,28}$')), name='order_app_description_rule'),
         ),
         migrations.AddIndex(
             model_name='voucher',

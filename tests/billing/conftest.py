@@ -1,0 +1,101 @@
+"""The cast: Alice and Bob buy, Olga operates; `shop` lets them do so in a line."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from itertools import count
+from uuid import UUID, uuid4
+
+import pytest
+
+from accounts.models import App, Region, User
+from billing import orders, quota
+from billing.models import Order, Sku
+from billing.periods import SHANGHAI
+
+
+def shanghai(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> datetime:
+    """A moment of the local clock."""
+    return datetime(year, month, day, hour, minute, second, tzinfo=SHANGHAI)
+
+
+NOON = shanghai(2027, 3, 10, 12)
+DETECT = "face_detect"
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    return User.objects.create_user("alice", "alice@example.org", "a long password")
+
+
+@pytest.fixture
+def bob(db: None) -> User:
+    return User.objects.create_user("bob", "bob@example.org", "a long password")
+
+
+@pytest.fixture
+def olga(db: None) -> User:
+    return User.objects.create_superuser("olga", "olga@example.org", "a long password")
+
+
+@dataclass
+class Shop:
+    """Orders in a line, in the manual's own size if `units` says so."""
+
+    tokens: count = field(default_factory=count)
+
+    def sku(self, *, api: str = DETECT, units: int = 1000, price: str = "0.00", meter: str = "") -> Sku:
+        """The thousand-tier Sku of the API, with these units and price from now on."""
+        sku = Sku.objects.get(api=api, tier="thousand")
+        sku.units_per_month, sku.price, sku.meter = units, Decimal(price), meter or sku.meter
+        sku.save()
+        return sku
+
+    def order(
+        self,
+        customer: User,
+        at: datetime = NOON,
+        *,
+        app: App | None = None,
+        quantity: int = 1,
+        months: int = 1,
+        token: str = "",
+        **sku: str | int,
+    ) -> Order:
+        return orders.create(
+            customer=customer,
+            app=app,
+            region=Region.objects.get(code="cn-sh6"),
+            name="门禁",
+            description="大楼门禁",
+            sku=self.sku(**sku),
+            quantity=quantity,
+            months=months,
+            token=token or f"token {next(self.tokens)}",
+            at=at,
+        )
+
+    def buy(self, customer: User, at: datetime = NOON, **wishes: object) -> App:
+        """An order, paid at once; its App."""
+        app = orders.pay(self.order(customer, at, **wishes), at).app
+        assert app is not None
+        return app
+
+
+@pytest.fixture
+def shop(db: None) -> Shop:
+    return Shop()
+
+
+@pytest.fixture
+def call() -> Callable[..., UUID]:
+    """A call that is answered with code 0; its id."""
+
+    def answered(app: App, at: datetime, images: int = 1, *, pairs: int = 0, api: str = DETECT) -> UUID:
+        call_id = uuid4()
+        quota.reserve(call_id=call_id, app=app, api=api, images=images, pairs=pairs, at=at)
+        quota.settle(call_id, at)
+        return call_id
+
+    return answered
