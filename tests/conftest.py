@@ -17,8 +17,10 @@ import pytest
 from django.conf import settings
 
 from facecloud import celery_app
+from facecloud.local.pip_settings import uv_environment
 from facecloud.local.process import Process
 from facecloud.local.site import web_process, worker_process
+from inference.setup import missing_files
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -43,8 +45,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 def models() -> Path:
     """The folder of the real models, fetched and checked on the first run, shared by all runs."""
     folder = Path(settings.MODELS_DIR)
-    command = [sys.executable, "-m", "inference.setup", "--models", str(folder)]
-    subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL, timeout=240)
+    if missing_files(folder):
+        command = [sys.executable, "-m", "inference.setup", "--models", str(folder)]
+        subprocess.run(
+            command, cwd=REPOSITORY, env={**os.environ, **uv_environment()}, check=True, timeout=240
+        )
     return folder
 
 

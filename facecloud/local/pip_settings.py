@@ -1,6 +1,6 @@
 """Tell uv what the user told pip: `pip config list` as UV_* variables.
 
-As a script, for the bare interpreter of a new .venv, it prints them for a shell to evaluate. Standard library only.
+As a script, for the bare interpreter of a new .venv, it prints them for a shell. Standard library only.
 """
 
 import ast
