@@ -52,8 +52,8 @@ def config(level: str) -> dict[str, Any]:
         },
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
-            # Django's own line for each 4xx and 5xx repeats what the call's line says.
-            "django.request": {"level": "CRITICAL"},
+            # 4xx are no news; a page that breaks leaves its traceback here.
+            "django.request": {"level": "ERROR"},
             "celery.app.trace": {"level": "WARNING"},
             "celery.worker.strategy": {"level": "WARNING"},
         },
