@@ -101,15 +101,16 @@ class Splitter:
         if self._lift is not None:
             self._lift.feed(part)
             return
-        self._keep(part)
-        if not self._decided and len(self._text) - self._string_at > SHORT:
+        kept = len(self._text) - self._string_at
+        if not self._decided and kept + len(part) > SHORT:
             self._decided = True
-            head = bytes(self._text[self._string_at : self._string_at + base64text.MAX_PREFIX])
-            start = base64text.data_start(head)
+            content = bytes(self._text[self._string_at :]) + part
+            start = base64text.data_start(content[: base64text.MAX_PREFIX])
             if start is not None:
-                content = bytes(self._text[self._string_at + start :])
                 del self._text[self._string_at :]
-                self._start_lift(head[:start], content)
+                self._start_lift(content[:start], content[start:])
+                return
+        self._keep(part)
 
     def _start_lift(self, prefix: bytes, content: bytes) -> None:
         if len(self.blobs) >= self._max_blobs:

@@ -5,7 +5,7 @@ import logging
 from celery import shared_task
 from django.utils import timezone
 
-from faceapi import rollups
+from faceapi import idempotency, rollups
 
 logger = logging.getLogger(__name__)
 
@@ -25,3 +25,9 @@ def mend_usage() -> None:
             logger.warning("roll-up %s %s", difference.table, difference.text)
         rollups.rebuild(min(difference.day for difference in broken))
         rollups.close(at)
+
+
+@shared_task(name="faceapi.forget_idempotency_keys")
+def forget_idempotency_keys() -> None:
+    """Deletes the Idempotency-Keys whose day is over."""
+    idempotency.forget(timezone.now())

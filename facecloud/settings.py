@@ -57,8 +57,7 @@ ROOT_URLCONF = "facecloud.urls"
 WSGI_APPLICATION = "facecloud.wsgi.application"
 
 INSTALLED_APPS = [
-    "unfold",
-    "django.contrib.admin",
+    "console.ops.admin_config.OperatorAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -72,6 +71,7 @@ INSTALLED_APPS = [
     "heroicons",
     "csp",
     "axes",
+    "unfold.apps.BasicAppConfig",  # for its Chart.js alone (docs/decisions/0010-charts.md)
     "accounts",
     "billing",
     "faceapi",
@@ -104,6 +104,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "console.shell.shell",
+                "console.ops.access.granted",
             ],
         },
     },
@@ -141,6 +142,7 @@ AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False  # or each process greets with its version
+AXES_ENABLE_ADMIN = False  # its tables are among the operators' records
 AXES_LOCKOUT_TEMPLATE = "accounts/locked.html"
 AXES_IPWARE_META_PRECEDENCE_ORDER = ["REMOTE_ADDR"]
 LOGIN_URL = "/login/"

@@ -1,0 +1,50 @@
+"""What `manage.py reconcile` proves of this room (settings.RECONCILE_CHECKS)."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db import connection
+
+from billing.reconcile import Break
+
+_SUMS = ("calls", "images", "units", "latency_sum_ms", "queue_sum_ms", "infer_sum_ms")
+
+
+def usage_is_the_sum_of_calls(at: datetime) -> Iterable[Break]:
+    """Every hour of usage is the sum of its calls, and its histograms count each call once."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"""
+            WITH counted AS (
+                SELECT app_id, api, region_id, code, date_trunc('hour', at) AS hour, count(*) AS calls,
+                       sum(images) AS images, sum(units) AS units, sum(latency_ms) AS latency_sum_ms,
+                       sum(queue_ms) AS queue_sum_ms, sum(infer_ms) AS infer_sum_ms
+                  FROM faceapi_call GROUP BY 1, 2, 3, 4, 5
+            )
+            SELECT coalesce(usage.id::text, 'none'), app_id, api, hour, code,
+                   counted.calls, usage.calls, counted.units, usage.units
+              FROM counted FULL JOIN faceapi_usagehour AS usage USING (app_id, api, region_id, code, hour)
+             WHERE ({", ".join(f"counted.{name}" for name in _SUMS)})
+                   IS DISTINCT FROM ({", ".join(f"usage.{name}" for name in _SUMS)})
+                OR EXISTS (SELECT FROM (VALUES (latency_histogram), (queue_histogram), (infer_histogram)) AS
+                h(counts)
+                            WHERE (SELECT sum(slot) FROM unnest(counts) AS slot) IS DISTINCT FROM usage.calls)
+        """)  # noqa: S608 - our own column names
+        for row, app, api, hour, code, calls, rolled_calls, units, rolled_units in cursor.fetchall():
+            yield Break(
+                f"usage {row}",
+                f"App {app} {api} {hour:%F %H}h code {code}: {calls} calls and {units} units, "
+                f"but {rolled_calls} and {rolled_units} in the roll-up",
+            )
+
+
+def charged_calls_are_the_settled_debits(at: datetime) -> Iterable[Break]:
+    """Every settled debit is a call answered with code 0 for the same units, and the other way round."""
+    with connection.cursor() as cursor:
+        cursor.execute("""
+            SELECT coalesce(debit.call_id, call.id), debit.units, call.units, call.code
+              FROM (SELECT * FROM billing_debit WHERE state = 'settled') AS debit
+              FULL JOIN (SELECT * FROM faceapi_call WHERE units > 0) AS call ON call.id = debit.call_id
+             WHERE debit.units IS DISTINCT FROM call.units OR call.code <> 0
+        """)
+        for call_id, debited, called, code in cursor.fetchall():
+            yield Break(f"call {call_id}", f"debited {debited}, recorded {called} with code {code}")
