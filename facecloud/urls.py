@@ -6,5 +6,6 @@ from django.urls import include, path
 urlpatterns = [
     path("", include("faceapi.urls")),
     path("", include("console.urls")),
+    path("ops/", include("console.ops.urls")),
     path("admin/", admin.site.urls),
 ]

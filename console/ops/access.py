@@ -46,7 +46,7 @@ def operator(
 
 
 def granted(request: HttpRequest) -> dict[str, object]:
-    """Context processor: `may.ops_refund` and so on, for pages that show a link only to those who can follow it."""
+    """Context processor: `may.ops_refund` and so on, so that a page shows only links that can be followed."""
     return {
         "may": SimpleLazyObject(lambda: {name: roles.may(request.user, name) for name in roles.PERMISSIONS})
     }

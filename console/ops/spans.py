@@ -97,7 +97,7 @@ def local_midnight(day: date) -> datetime:
 
 
 def asked(request: HttpRequest, at: datetime) -> tuple[SpanForm, Span | None]:
-    """The form as filled in, and the span that it means; None where it is wrong, with the errors in the form."""
+    """The form as filled in, and the span that it means; None where it is wrong: the form says why."""
     form = SpanForm({"range": "7d", **request.GET.dict()})
     if not form.is_valid():
         return form, None

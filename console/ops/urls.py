@@ -2,11 +2,14 @@
 
 from django.urls import path
 
-from console.ops import business, usage
+from console.ops import act_views, business, desk, live, usage
 
 urlpatterns = [
     path("", usage.page, name="ops"),
     path("usage/<slug:key>.csv", usage.export, name="ops_usage_csv"),
     path("business/", business.page, name="ops_business"),
     path("business/<slug:key>.csv", business.export, name="ops_business_csv"),
+    path("live/", live.page, name="ops_live"),
+    path("desk/", desk.page, name="ops_desk"),
+    path("acts/<slug:name>/<int:pk>/", act_views.act, name="ops_act"),
 ]

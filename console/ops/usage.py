@@ -200,7 +200,7 @@ def tables(span: Span, made: Usage, top: int | None) -> dict[str, Table]:
 
 
 def bars(table: Table, title: str) -> LineChart:
-    """The calls of a top list, as bars: the name is its first column, the calls stand under their own head."""
+    """The calls of a list as bars: the name is its first column, the calls stand under their own head."""
     calls = [str(column.label) for column in table.columns].index(_("调用次数"))
     names = [row[0].text if isinstance(row[0], Link) else row[0] for row in table.rows]
     values = [int(str(row[calls])) for row in table.rows]

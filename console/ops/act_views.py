@@ -1,0 +1,69 @@
+"""/ops/acts/<act>/<subject>/: what will happen, the form, and back to where the operator came from."""
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db import models
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from accounts import roles
+from console.ops import acts
+from console.ops.access import OperatorRequest, operator
+from console.ops.usage import desk
+from faceapi.authentication import client_address
+
+
+def next_of(request: OperatorRequest, subject: models.Model) -> str:
+    """Where to go afterwards: where the operator came from, or the customer's story, or the records."""
+    target = request.POST.get("next") or request.GET.get("next", "")
+    if url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
+        return target
+    customer = acts.customer_of(subject)
+    return desk(customer.username) if customer else reverse("admin:index")
+
+
+@require_http_methods(["GET", "POST"])
+@operator("ops_reports")
+def act(request: OperatorRequest, name: str, pk: int) -> HttpResponse:
+    """The rights of the act itself are checked here: each act has its own."""
+    chosen = acts.ACTS.get(name)
+    if chosen is None:
+        raise Http404
+    if not roles.may(request.user, chosen.permission):
+        raise PermissionDenied
+    subject = get_object_or_404(chosen.model, pk=pk)
+    back = next_of(request, subject)
+    form = acts.form_of(chosen, subject, request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            acts.perform(
+                chosen,
+                subject,
+                form.cleaned_data,
+                by=request.user,
+                at=timezone.now(),
+                address=client_address(request.META),
+            )
+        except acts.Refused as refusal:
+            form.add_error(None, str(refusal))
+        except acts.DoneBefore:
+            messages.info(request, _("这张表单已提交过，没有重复执行。"))
+            return redirect(back)
+        else:
+            messages.success(request, _("已完成：%(act)s。") % {"act": chosen.label})
+            return redirect(back)
+    context = {
+        "act": chosen,
+        "subject": subject,
+        "kind": chosen.model._meta.verbose_name,
+        "customer": acts.customer_of(subject),
+        "form": form,
+        "back": back,
+        "nav": "desk",
+    }
+    return render(request, "ops/act.html", context, status=200 if not form.errors else 422)

@@ -1,0 +1,265 @@
+"""What operators may do. An act is a permission, a form, a rule of accounts or billing, and one audit entry.
+
+The rule and its entry stand in one transaction; a form counts once, however often it is sent.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+from urllib.parse import urlencode
+
+from django import forms
+from django.db import IntegrityError, models, transaction
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from accounts import audit, keys, limits, roles
+from accounts.errors import RuleError
+from accounts.models import App, AppKey, Region, User
+from billing import catalogue, extension, orders, refunds, vouchers, wallet
+from billing.errors import BillingError
+from billing.models import Duration, Order, OrderState, Package, Sku
+from console.ops import act_forms
+from console.ops.words import sentence
+
+Details = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Act:
+    """`run` does it and returns what the audit log keeps; `fits`: whether it can be done to a subject now."""
+
+    name: str
+    label: Promise
+    permission: str
+    model: type[models.Model]
+    form: type[act_forms.ActForm]
+    run: Callable[[Any, dict[str, Any], User, datetime], Details]
+    consequence: Promise
+    fits: Callable[[Any], bool] = lambda subject: True
+    is_destructive: bool = False
+
+    def address(self, subject: models.Model, back: str = "") -> str:
+        """Where the act's form is; `back` is where its end leads."""
+        address = reverse("ops_act", args=[self.name, subject.pk])
+        return f"{address}?{urlencode({'next': back})}" if back else address
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An act that this operator may do to this subject now."""
+
+    act: Act
+    subject: models.Model
+
+    @property
+    def href(self) -> str:
+        return self.act.address(self.subject)
+
+
+class Refused(Exception):
+    """The rule said no, in the reader's language."""
+
+
+class DoneBefore(Exception):
+    """This very form was sent and done before."""
+
+
+def perform(
+    act: Act, subject: models.Model, cleaned: dict[str, Any], *, by: User, at: datetime, address: str | None
+) -> None:
+    """Does it and writes it down, or neither. Raises Refused, DoneBefore."""
+    try:
+        with transaction.atomic():
+            done = act.run(subject, cleaned, by, at)
+            audit.record(
+                act.name,
+                subject,
+                by=by,
+                reason=cleaned["reason"],
+                at=at,
+                customer=customer_of(subject),
+                address=address,
+                token=cleaned["token"],
+                details=done,
+            )
+    except (BillingError, RuleError) as error:
+        raise Refused(sentence(error)) from error
+    except IntegrityError as error:
+        if audit.AuditEntry.objects.filter(token=cleaned["token"]).exists():
+            raise DoneBefore from error
+        raise
+
+
+def customer_of(subject: models.Model) -> User | None:
+    """Whose account an act on the subject concerns."""
+    if isinstance(subject, User):
+        return subject
+    if isinstance(subject, App | Order):
+        return subject.customer
+    if isinstance(subject, AppKey | Package):
+        return subject.app.customer
+    return None
+
+
+# --- the acts ----------------------------------------------------------------------
+
+
+def _top_up(user: User, form: dict[str, Any], by: User, at: datetime) -> Details:
+    entry = wallet.top_up(user, form["amount"], by=by, reason=form["reason"], at=at, token=str(form["token"]))
+    return {"amount": entry.amount, "balance": entry.balance_after, "entry": entry.pk}
+
+
+def _voucher(user: User, form: dict[str, Any], by: User, at: datetime) -> Details:
+    voucher = vouchers.issue(
+        customer=user,
+        face_value=form["face_value"],
+        valid_from=at,
+        valid_until=act_forms.end_of(form["valid_until"]),
+        apis=form["apis"],
+        by=by,
+        reason=form["reason"],
+        at=at,
+    )
+    return {"voucher": voucher.code, "face_value": voucher.face_value, "valid_until": voucher.valid_until}
+
+
+def _refund(package: Package, form: dict[str, Any], by: User, at: datetime) -> Details:
+    refunded = refunds.refund(package, by=by, reason=form["reason"], at=at)
+    order = refunded.order
+    return {"order": order.number, "cash": order.cash_paid, "vouchers": order.voucher_paid}
+
+
+def _cancel(order: Order, form: dict[str, Any], by: User, at: datetime) -> Details:
+    orders.cancel(order, at)
+    return {"order": order.number, "amount": order.amount}
+
+
+def _extend(package: Package, form: dict[str, Any], by: User, at: datetime) -> Details:
+    before = package.ends_at
+    extended = extension.extend(package, form["months"], at)
+    return {"months": form["months"], "before": before, "after": extended.ends_at}
+
+
+def _limits(app: App, form: dict[str, Any], by: User, at: datetime) -> Details:
+    names = ("rate_per_s", "concurrency", "allowed_addresses")
+    before = {name: getattr(app, name) for name in names}
+    limits.set_limits(app, **{name: form[name] for name in names})
+    return {"before": before, "after": {name: getattr(app, name) for name in names}}
+
+
+def _disable(key: AppKey, form: dict[str, Any], by: User, at: datetime) -> Details:
+    keys.disable(key, at)
+    return {"key": key.key, "app": key.app.app_id}
+
+
+def _roles(user: User, form: dict[str, Any], by: User, at: datetime) -> Details:
+    before = roles.of(user)
+    roles.assign(user, form["roles"])
+    return {"before": before, "after": roles.of(user)}
+
+
+def _close(user: User, form: dict[str, Any], by: User, at: datetime) -> Details:
+    roles.set_active(user, False)
+    return {}
+
+
+def _open(user: User, form: dict[str, Any], by: User, at: datetime) -> Details:
+    roles.set_active(user, True)
+    return {}
+
+
+def _change(row: Sku | Duration | Region, form: dict[str, Any], by: User, at: datetime) -> Details:
+    values = {name: value for name, value in form.items() if name not in {"reason", "token"}}
+    before = {name: str(getattr(row, name)) for name in values}
+    catalogue.change(row, values, by=by, reason=form["reason"], at=at)
+    return {
+        "before": {name: value for name, value in before.items() if value != str(getattr(row, name))},
+        "after": {
+            name: str(getattr(row, name)) for name in values if before[name] != str(getattr(row, name))
+        },
+    }
+
+
+def _is_refundable(package: Package) -> bool:
+    return package.refunded_at is None and not any(period.used for period in package.periods.all())
+
+
+_CATALOGUE_CONSEQUENCE = _("立即对新订单生效；已创建的订单保持创建时的价格、额度和计量方式。")
+ACTS: dict[str, Act] = {
+    act.name: act
+    for act in (
+        Act(
+            "top-up", _("充值"), "ops_top_up", User, act_forms.TopUp, _top_up,
+            _("金额立即计入客户的账户余额，并写入收支明细。充值不能撤销。"),
+        ),
+        Act(
+            "voucher", _("发放代金券"), "ops_voucher", User, act_forms.GrantVoucher, _voucher,
+            _("代金券立即归该客户所有，支付订单时自动使用，先到期的先用。"),
+        ),
+        Act(
+            "refund", _("退款"), "ops_refund", Package, act_forms.ActForm, _refund,
+            _("资源包立即失效；现金退回账户余额，代金券退回原券。退款不能撤销。"),
+            fits=_is_refundable, is_destructive=True,
+        ),
+        Act(
+            "cancel", _("取消订单"), "ops_cancel", Order, act_forms.ActForm, _cancel,
+            _("订单变为已取消，客户不能再支付它。"),
+            fits=lambda order: order.state == OrderState.PENDING, is_destructive=True,
+        ),
+        Act(
+            "extend", _("延长资源包"), "ops_extend", Package, act_forms.Extend, _extend,
+            _("在最后一个计费周期之后增加若干个月，每月额度不变，不收费。"),
+            fits=lambda package: package.refunded_at is None,
+        ),
+        Act(
+            "limits", _("设置限制"), "ops_limits", App, act_forms.Limits, _limits,
+            _("从下一次调用起生效。超出频率或并发的调用返回 4291，来自其他地址的调用返回 4106。"),
+        ),
+        Act(
+            "disable-key", _("停用密钥"), "ops_keys", AppKey, act_forms.ActForm, _disable,
+            _("使用该密钥的调用从现在起返回 4102。停用不能撤销，客户可以在控制台换新密钥。"),
+            fits=lambda key: key.disabled_at is None, is_destructive=True,
+        ),
+        Act(
+            "roles", _("设置角色"), "ops_people", User, act_forms.Roles, _roles,
+            _("没有角色的账号不能进入运营后台。"),
+        ),
+        Act(
+            "close", _("停用账号"), "ops_people", User, act_forms.ActForm, _close,
+            _("该账号不能登录，它的所有密钥立即失效。可以再次启用。"),
+            fits=lambda user: user.is_active, is_destructive=True,
+        ),
+        Act(
+            "open", _("启用账号"), "ops_people", User, act_forms.ActForm, _open,
+            _("该账号可以登录，它的密钥恢复有效。"),
+            fits=lambda user: not user.is_active,
+        ),
+        Act("sku", _("修改规格"), "ops_catalogue", Sku, act_forms.ChangeSku, _change, _CATALOGUE_CONSEQUENCE),
+        Act(
+            "duration", _("修改时长"), "ops_catalogue", Duration, act_forms.ChangeDuration, _change,
+            _CATALOGUE_CONSEQUENCE,
+        ),
+        Act(
+            "region", _("修改地域"), "ops_catalogue", Region, act_forms.ChangeRegion, _change,
+            _("立即生效。关闭的地域不接受新应用，已有应用照常服务。"),
+        ),
+    )
+}  # fmt: skip
+
+
+def offers(user: User, subjects: Iterable[models.Model]) -> list[Offer]:
+    """The acts that the operator may do to each subject now."""
+    return [
+        Offer(act, subject)
+        for subject in subjects
+        for act in ACTS.values()
+        if type(subject) is act.model and act.fits(subject) and roles.may(user, act.permission)
+    ]
+
+
+def form_of(act: Act, subject: models.Model, data: Any = None) -> forms.Form:
+    """The act's form, filled in with what holds now."""
+    return cast(forms.Form, act.form(data, subject=subject))

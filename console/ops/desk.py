@@ -1,0 +1,212 @@
+"""/ops/desk/: from a request id, an App id, an order number, an AppKey or a name to the whole story.
+
+Everything hangs on one customer: the Apps, keys and orders that the question is about, what was called and
+answered, what it cost, which Periods paid, and what was paid for those.
+"""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import Prefetch, Q, QuerySet
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from accounts import keys as key_rules
+from accounts import roles
+from accounts.models import App, AppKey, AuditEntry, User
+from billing import packages, vouchers, wallet
+from billing.models import Debit, DebitLine, Order, Package, Period, VoucherEntry, WalletEntry
+from billing.packages import Summary
+from console.ops.access import OperatorRequest, operator
+from console.ops.acts import Offer, offers
+from console.views.report import explained
+from faceapi.models import Call
+
+SHOWN = 20
+
+
+@dataclass
+class Story:
+    """What is known about a subject. `call` and `debit` are there when one request was asked for."""
+
+    at: datetime
+    customer: User | None = None
+    app: App | None = None
+    key: AppKey | None = None
+    order: Order | None = None
+    call_id: UUID | None = None
+    call: Call | None = None
+    debit: Debit | None = None
+    others: list[User] = field(default_factory=list)  # more customers that the text fits
+
+    @property
+    def is_found(self) -> bool:
+        return self.customer is not None
+
+    # --- whose ---------------------------------------------------------------------
+
+    @property
+    def apps(self) -> list[App]:
+        """The App in question, or all of the customer's."""
+        if self.app is not None:
+            return [self.app]
+        return list(App.objects.filter(customer=self.customer).select_related("region")[:SHOWN])
+
+    @property
+    def keys(self) -> list[tuple[AppKey, bool]]:
+        """Their keys, newest first, and whether each is live; a secret is never among what is read."""
+        live = set(key_rules.live(self.at).filter(app__in=self.apps).values_list("pk", flat=True))
+        found = AppKey.objects.filter(app__in=self.apps).defer("secret_encrypted").select_related("app")
+        return [(key, key.pk in live) for key in found[:SHOWN]]
+
+    @property
+    def balance(self) -> Decimal:
+        return wallet.balance(self.person)
+
+    @property
+    def voucher_balance(self) -> Decimal:
+        return vouchers.balance(self.person, self.at)
+
+    @property
+    def person(self) -> User:
+        if self.customer is None:
+            raise LookupError("nobody was found")
+        return self.customer
+
+    # --- what was called, and what it cost -------------------------------------------
+
+    @property
+    def meaning(self) -> dict[str, str]:
+        return explained(self.call.code) if self.call else {}
+
+    @property
+    def lines(self) -> "QuerySet[DebitLine]":
+        """From which Periods the call was paid, each with its Package and order."""
+        return DebitLine.objects.filter(debit=self.debit).select_related("period__package__order")
+
+    @property
+    def calls(self) -> list[tuple[Call, str]]:
+        """The latest calls of the App or the key in question, with what each code means."""
+        if self.key is not None:
+            found = Call.objects.filter(app=self.key.app, app_key=self.key)
+        elif self.app is not None:
+            found = Call.objects.filter(app=self.app)
+        else:
+            return []
+        return [(call, explained(call.code)["message"]) for call in found.order_by("-at")[:SHOWN]]
+
+    # --- what was bought and paid ----------------------------------------------------
+
+    @property
+    def summaries(self) -> list[Summary]:
+        return packages.summary(self.apps, self.at)
+
+    @property
+    def packages(self) -> "QuerySet[Package]":
+        """Packages of the order, the call or the Apps in question, with their Periods."""
+        found = Package.objects.select_related("app", "order").prefetch_related(
+            Prefetch("periods", Period.objects.order_by("number"))
+        )
+        if self.order is not None:
+            return found.filter(order=self.order)
+        if self.debit is not None:
+            return found.filter(periods__lines__debit=self.debit).distinct()
+        return found.filter(app__in=self.apps)[:SHOWN]
+
+    @property
+    def orders(self) -> "QuerySet[Order]":
+        found = Order.objects.select_related("sku", "app", "customer")
+        if self.order is not None:
+            return found.filter(pk=self.order.pk)
+        if self.debit is not None:
+            return found.filter(package__periods__lines__debit=self.debit).distinct()
+        if self.app is not None:
+            return found.filter(app=self.app)[:SHOWN]
+        return found.filter(customer=self.customer)[:SHOWN]
+
+    @property
+    def entries(self) -> "QuerySet[WalletEntry]":
+        found = WalletEntry.objects.filter(wallet__customer=self.customer).select_related("order", "by")
+        return found.filter(order=self.order) if self.order is not None else found[:SHOWN]
+
+    @property
+    def voucher_entries(self) -> "QuerySet[VoucherEntry]":
+        found = VoucherEntry.objects.filter(order__customer=self.customer).select_related("order", "voucher")
+        return found.filter(order=self.order) if self.order is not None else found[:SHOWN]
+
+    @property
+    def vouchers(self) -> "list[object]":
+        return list(vouchers.of(self.person)[:SHOWN])
+
+    @property
+    def acts(self) -> "QuerySet[AuditEntry]":
+        """What operators did for this customer."""
+        return AuditEntry.objects.filter(customer=self.customer).select_related("by")[:SHOWN]
+
+
+def find(text: str, at: datetime) -> Story:
+    """The story of whatever `text` names; one without a customer where it names nothing."""
+    text = text.strip()
+    story = Story(at)
+    if not text:
+        return story
+    try:
+        return _of_call(story, UUID(text)) if len(text) >= 32 else _of_name(story, text)
+    except ValueError:
+        return _of_name(story, text)
+
+
+def _of_call(story: Story, call_id: UUID) -> Story:
+    story.call_id = call_id
+    story.call = (
+        Call.objects.select_related("app__customer", "app__region", "app_key").filter(pk=call_id).first()
+    )
+    story.debit = Debit.objects.select_related("app__customer", "app__region").filter(pk=call_id).first()
+    known = story.call or story.debit  # a call that died has a debit only
+    if known is not None:
+        story.app, story.customer = known.app, known.app.customer
+    return story
+
+
+def _of_name(story: Story, text: str) -> Story:
+    apps = App.objects.select_related("customer", "region")
+    if app := apps.filter(app_id=text.lower()).first():
+        story.app, story.customer = app, app.customer
+    elif re.fullmatch(r"[0-9a-fA-F]{16}", text) and (
+        key := AppKey.objects.select_related("app__customer", "app__region").filter(key=text.lower()).first()
+    ):
+        story.key, story.app, story.customer = key, key.app, key.app.customer
+    elif order := Order.objects.select_related("customer", "app", "sku").filter(number=text).first():
+        story.order, story.app, story.customer = order, order.app, order.customer
+    elif user := User.objects.filter(Q(username=text) | Q(email__iexact=text)).first():
+        story.customer = user
+    else:
+        fits = Q(username__icontains=text) | Q(email__icontains=text) | Q(company__icontains=text)
+        found = list(User.objects.filter(fits | Q(apps__name__icontains=text)).distinct()[: SHOWN + 1])
+        story.customer = found[0] if len(found) == 1 else None
+        story.others = found if len(found) > 1 else []
+    return story
+
+
+@require_GET
+@operator("ops_desk")
+def page(request: OperatorRequest) -> HttpResponse:
+    text = request.GET.get("q", "")[:150]
+    story = find(text, timezone.now())
+    shown: list[Offer] = []
+    if story.customer is not None:
+        subjects = [story.customer, *story.apps, *story.orders, *story.packages]
+        shown = offers(request.user, [*subjects, *(key for key, is_live in story.keys if is_live)])
+    context = {
+        "q": text,
+        "story": story,
+        "offers": shown,
+        "nav": "desk",
+        "roles": [roles.NAMES[name] for name in roles.of(story.customer)] if story.customer else [],
+    }
+    return render(request, "ops/desk.html", context, status=200 if story.is_found or not text else 404)

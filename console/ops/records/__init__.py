@@ -1,0 +1,1 @@
+"""The tables that operators can read. Nothing is edited here: acts go through rules (console/ops/acts.py)."""

@@ -1,0 +1,90 @@
+"""A table of the admin that can be read, searched and filtered, and whose rows offer the acts that fit."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.contrib.admin.options import ShowFacets
+from django.core.paginator import Paginator
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import SafeString
+
+from accounts import roles
+from console.ops import acts
+from console.ops.tables import Table
+
+COUNTED = 10_000
+
+if TYPE_CHECKING:  # generic for the type checker only
+    BasePaginator = Paginator[Any]
+    BaseAdmin = admin.ModelAdmin[Any]
+else:
+    BasePaginator, BaseAdmin = Paginator, admin.ModelAdmin
+
+
+class CappedPaginator(BasePaginator):
+    """Counts no further than COUNTED: a page of a table of any size costs the same."""
+
+    @cached_property
+    def count(self) -> int:
+        return int(self.object_list.order_by()[: COUNTED + 1].count())  # type: ignore[union-attr]  # a queryset
+
+
+class RecordAdmin(BaseAdmin):
+    """Read-only for everyone. `permission` is what reading needs, `desk_field` what the desk finds it by."""
+
+    permission = "ops_records"
+    desk_field = ""
+    icon = "table-cells"
+
+    actions = None
+    list_per_page = 50
+    list_max_show_all = 0
+    show_full_result_count = False
+    show_facets = ShowFacets.NEVER
+    paginator = CappedPaginator
+    change_list_template = "admin/records.html"
+    change_form_template = "admin/record.html"
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return roles.may(request.user, self.permission)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def tables(self, row: Any) -> Sequence[Table]:
+        """The rows that belong to this one, below it on its page."""
+        return []
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        context = dict(extra_context or {})
+        row = self.get_object(request, object_id) if object_id else None
+        if row is not None and self.has_view_permission(request, row):
+            context["offers"] = acts.offers(request.user, [row])  # type: ignore[arg-type]  # an operator
+            context["related_tables"] = self.tables(row)
+            context["desk_q"] = getattr(row, self.desk_field) if self.desk_field else ""
+        return super().changeform_view(request, object_id, form_url, context)
+
+
+def shown_json(value: Any) -> SafeString | str:
+    """Plain values as `name: value` lines."""
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {shown_json(inner)}" for name, inner in value.items())
+    return str(value)

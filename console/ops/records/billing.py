@@ -1,0 +1,237 @@
+"""订单, 资源包, 计费周期, 抵扣, 账户, 收支, 代金券, 目录, 通知."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from billing.models import (
+    CatalogueChange,
+    Debit,
+    Duration,
+    Notice,
+    Order,
+    Package,
+    Period,
+    Sku,
+    Voucher,
+    VoucherEntry,
+    Wallet,
+    WalletEntry,
+)
+from console.ops.records.base import RecordAdmin
+from console.ops.records.filters import by_uuid
+from console.ops.tables import Column, Link, Table
+from console.ops.usage import desk
+
+
+@admin.register(Order)
+class OrderRecords(RecordAdmin):
+    icon = "clipboard-document-list"
+    desk_field = "number"
+    list_display = (
+        "number", "customer", "app_name", "sku", "quantity", "months", "amount", "state", "created_at",
+        "paid_at",
+    )  # fmt: skip
+    list_filter = ("state", "region", "sku__api", "created_at")
+    list_select_related = ("customer", "sku")
+    search_fields = ("number", "app_name", "customer__username", "customer__email", "app__app_id")
+    ordering = ("-pk",)
+
+    def tables(self, row: Order) -> list[Table]:
+        money = [Column(_("时间"), "when"), Column(_("类型")), Column(_("金额 (元)"), "yuan")]
+        cash = [[entry.at, entry.get_kind_display(), entry.amount] for entry in row.wallet_entries.all()]
+        vouchers = [
+            [entry.at, entry.voucher.code, entry.amount]
+            for entry in row.voucher_entries.select_related("voucher")
+        ]
+        return [Table("payments", _("现金与代金券"), money, cash + vouchers, empty=_("没有收支。"))]
+
+
+def period_table(periods: "QuerySet[Period]") -> Table:
+    columns = [
+        Column(_("序号"), "count"), Column(_("开始时间"), "when"), Column(_("结束时间"), "when"),
+        Column(_("额度"), "count"), Column(_("已用"), "count"), Column(_("计量方式")),
+    ]  # fmt: skip
+    rows = [
+        [
+            period.number,
+            period.starts_at,
+            period.ends_at,
+            period.granted,
+            period.used,
+            period.get_meter_display(),
+        ]
+        for period in periods.order_by("number")
+    ]
+    return Table("periods", _("计费周期"), columns, rows)
+
+
+@admin.register(Package)
+class PackageRecords(RecordAdmin):
+    icon = "archive-box"
+    list_display = ("id", "app", "api", "units_per_period", "order", "starts_at", "ends_at", "refunded_at")
+    list_filter = ("api", "starts_at", "ends_at", ("refunded_at", admin.EmptyFieldListFilter))
+    list_select_related = ("app", "order")
+    search_fields = ("app__app_id", "app__name", "order__number", "app__customer__username")
+    ordering = ("-pk",)
+
+    def tables(self, row: Package) -> list[Table]:
+        return [period_table(row.periods.all())]
+
+
+@admin.register(Period)
+class PeriodRecords(RecordAdmin):
+    icon = "calendar-days"
+    list_display = ("id", "package", "app", "api", "number", "starts_at", "ends_at", "granted", "used")
+    list_filter = ("api", "meter", "starts_at", "ends_at")
+    list_select_related = ("package", "app")
+    search_fields = ("app__app_id", "app__name", "package__order__number")
+    ordering = ("-pk",)
+
+
+@admin.register(Debit)
+class DebitRecords(RecordAdmin):
+    icon = "minus-circle"
+    desk_field = "call_id"
+    list_display = ("call_id", "app", "api", "units", "state", "created_at", "closed_at")
+    list_filter = ("state", "api", "created_at")
+    list_select_related = ("app",)
+    search_fields = ("call_id", "app__app_id")
+    ordering = ("-pk",)  # version 7 UUIDs: the newest first
+    get_search_results = by_uuid("call_id")
+
+    def tables(self, row: Debit) -> list[Table]:
+        columns = [
+            Column(_("抵扣量"), "count"), Column(_("周期开始"), "when"), Column(_("周期结束"), "when"),
+            Column(_("订单编号")),
+        ]  # fmt: skip
+        lines = [
+            [
+                line.units, line.period.starts_at, line.period.ends_at,
+                Link(line.period.package.order.number, desk(line.period.package.order.number)),
+            ]
+            for line in row.lines.select_related("period__package__order")
+        ]  # fmt: skip
+        return [Table("lines", _("抵扣明细"), columns, lines)]
+
+
+@admin.register(Wallet)
+class WalletRecords(RecordAdmin):
+    icon = "wallet"
+    list_display = ("customer", "balance")
+    list_select_related = ("customer",)
+    search_fields = ("customer__username", "customer__email")
+    ordering = ("-pk",)
+
+    def tables(self, row: Wallet) -> list[Table]:
+        columns = [
+            Column(_("时间"), "when"), Column(_("类型")), Column(_("金额 (元)"), "yuan"),
+            Column(_("余额 (元)"), "yuan"), Column(_("原因")),
+        ]  # fmt: skip
+        entries = [
+            [entry.at, entry.get_kind_display(), entry.amount, entry.balance_after, entry.reason]
+            for entry in row.entries.all()[:50]
+        ]
+        return [Table("entries", _("收支明细"), columns, entries, empty=_("没有收支。"))]
+
+
+@admin.register(WalletEntry)
+class WalletEntryRecords(RecordAdmin):
+    icon = "banknotes"
+    list_display = ("id", "customer", "kind", "amount", "balance_after", "order", "by", "reason", "at")
+    list_filter = ("kind", "at")
+    list_select_related = ("wallet__customer", "order", "by")
+    search_fields = ("wallet__customer__username", "order__number", "reason")
+    ordering = ("-pk",)
+
+    @admin.display(description=gettext_lazy("客户"))
+    def customer(self, entry: WalletEntry) -> str:
+        return entry.wallet.customer.username
+
+
+@admin.register(Voucher)
+class VoucherRecords(RecordAdmin):
+    icon = "ticket"
+    list_display = ("code", "customer", "face_value", "remaining", "valid_from", "valid_until", "reason")
+    list_filter = ("valid_until", ("customer", admin.EmptyFieldListFilter))
+    list_select_related = ("customer",)
+    search_fields = ("code", "customer__username", "reason")
+    ordering = ("-pk",)
+
+    def tables(self, row: Voucher) -> list[Table]:
+        columns = [Column(_("时间"), "when"), Column(_("订单编号")), Column(_("金额 (元)"), "yuan")]
+        entries = [
+            [entry.at, Link(entry.order.number, desk(entry.order.number)), entry.amount]
+            for entry in row.entries.select_related("order")
+        ]
+        return [Table("uses", _("使用记录"), columns, entries, empty=_("还没有使用。"))]
+
+
+@admin.register(VoucherEntry)
+class VoucherEntryRecords(RecordAdmin):
+    icon = "ticket"
+    list_display = ("id", "voucher", "order", "amount", "at")
+    list_filter = ("at",)
+    list_select_related = ("voucher", "order")
+    search_fields = ("voucher__code", "order__number")
+    ordering = ("-pk",)
+
+
+@admin.register(Sku)
+class SkuRecords(RecordAdmin):
+    icon = "tag"
+    list_display = ("id", "api", "tier", "units_per_month", "meter", "price", "on_sale")
+    list_filter = ("api", "on_sale")
+
+    def tables(self, row: Sku) -> list[Table]:
+        return [changes("sku", row.pk)]
+
+
+@admin.register(Duration)
+class DurationRecords(RecordAdmin):
+    icon = "clock"
+    list_display = ("months", "is_active")
+
+    def tables(self, row: Duration) -> list[Table]:
+        return [changes("duration", row.pk)]
+
+
+def changes(subject: str, pk: int) -> Table:
+    """Who changed what of a catalogue row, when and why."""
+    columns = [
+        Column(_("时间"), "when"), Column(_("操作员")), Column(_("字段")), Column(_("原值")),
+        Column(_("新值")), Column(_("原因")),
+    ]  # fmt: skip
+    found = CatalogueChange.objects.filter(subject=subject, subject_id=pk).select_related("by")
+    rows = [
+        [change.at, change.by.username, change.field, change.before, change.after, change.reason]
+        for change in found
+    ]
+    return Table("changes", _("修改记录"), columns, rows, empty=_("没有修改过。"))
+
+
+@admin.register(CatalogueChange)
+class CatalogueChangeRecords(RecordAdmin):
+    icon = "pencil-square"
+    list_display = ("at", "by", "subject", "subject_id", "field", "before", "after", "reason")
+    list_filter = ("at",)
+    list_select_related = ("by",)
+    search_fields = ("by__username", "reason")
+    ordering = ("-pk",)
+
+
+@admin.register(Notice)
+class NoticeRecords(RecordAdmin):
+    icon = "bell"
+    list_display = ("id", "customer", "kind", "app", "order", "created_at", "read_at", "mailed_at")
+    list_filter = ("kind", "created_at")
+    list_select_related = ("customer", "app", "order")
+    search_fields = ("customer__username", "order__number", "app__app_id")
+    ordering = ("-pk",)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return ["customer", "kind", "app", "order", "percent", "days", "created_at", "read_at", "mailed_at"]

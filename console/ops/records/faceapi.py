@@ -1,0 +1,54 @@
+"""调用记录 and the roll-ups of usage."""
+
+from django.contrib import admin
+
+from console.ops.records.base import RecordAdmin
+from console.ops.records.filters import CodeFilter, by_uuid
+from faceapi.models import Call, ServiceHour, UsageDay, UsageHour
+
+
+@admin.register(Call)
+class CallRecords(RecordAdmin):
+    icon = "bolt"
+    desk_field = "id"
+    list_display = ("id", "at", "app", "api", "code", "images", "units", "latency_ms", "address")
+    list_filter = ("api", "region", CodeFilter, "at")
+    list_select_related = ("app",)
+    search_fields = ("id", "app__app_id", "app_key__key")
+    ordering = ("-pk",)  # version 7 UUIDs: the newest first
+    get_search_results = by_uuid("id", "app_key__key")
+
+
+_SUMS = ("calls", "images", "units", "latency_sum_ms", "queue_sum_ms", "infer_sum_ms")
+
+
+@admin.register(UsageHour)
+class UsageHourRecords(RecordAdmin):
+    icon = "chart-bar"
+    list_display = ("hour", "app", "api", "region", "code", "calls", "images", "units")
+    list_filter = ("api", "region", CodeFilter, "hour")
+    list_select_related = ("app", "region")
+    search_fields = ("app__app_id",)
+    ordering = ("-hour", "-pk")
+    fields = ("hour", "app", "api", "region", "code", *_SUMS)
+
+
+@admin.register(UsageDay)
+class UsageDayRecords(RecordAdmin):
+    icon = "chart-bar"
+    list_display = ("day", "app", "api", "region", "code", "calls", "images", "units")
+    list_filter = ("api", "region", CodeFilter, "day")
+    list_select_related = ("app", "region")
+    search_fields = ("app__app_id",)
+    ordering = ("-pk",)
+    fields = ("day", "app", "api", "region", "code", *_SUMS)
+
+
+@admin.register(ServiceHour)
+class ServiceHourRecords(RecordAdmin):
+    icon = "chart-bar"
+    list_display = ("hour", "api", "region", "code", "calls", "images", "units")
+    list_filter = ("api", "region", CodeFilter, "hour")
+    list_select_related = ("region",)
+    ordering = ("-pk",)
+    fields = ("hour", "api", "region", "code", *_SUMS)

@@ -1,0 +1,48 @@
+"""Searches and filters that stay quick on tables of any size."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+
+from console.views.report import explained
+from faceapi import errors
+
+Search = Callable[[Any, HttpRequest, "QuerySet[Any]", str], tuple["QuerySet[Any]", bool]]
+
+
+def by_uuid(column: str, *others: str) -> Search:
+    """A search by a whole request id, App id or one of `others`; never by a part, which would read it all."""
+
+    def search(
+        self: Any, request: HttpRequest, queryset: "QuerySet[Any]", text: str
+    ) -> tuple["QuerySet[Any]", bool]:
+        text = text.strip()
+        if not text:
+            return queryset, False
+        try:
+            return queryset.filter(**{column: UUID(text)}), False
+        except ValueError:
+            wanted = Q(app__app_id=text)
+            for other in others:
+                wanted |= Q(**{other: text})
+            return queryset.filter(wanted), False
+
+    return search
+
+
+class CodeFilter(admin.SimpleListFilter):
+    """By code, from the table of codes: the rows are not asked which codes they hold."""
+
+    title = "code"
+    parameter_name = "code"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(str(code), f"{code} {explained(code)['message']}") for code in (errors.OK, *errors.TABLE)]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
+        value = self.value()
+        return queryset.filter(code=int(value)) if value and value.isdecimal() else queryset
