@@ -62,7 +62,7 @@ def of(apps: Iterable[App], at: datetime) -> dict[tuple[int, str], Forecast]:
     """The forecast for each (App's pk, api) that used anything in the last 7 days. Three queries."""
     first = PeriodSample.objects.filter(at__gte=at - WINDOW, at__lte=at).aggregate(at=Min("at"))["at"]
     periods = Period.objects.filter(app__in=apps, ends_at__gt=first or at - WINDOW, granted__gt=0).order_by(
-        "ends_at", "pk"
+        "ends_at", "package"
     )
     before = dict(PeriodSample.objects.filter(at=first, period__in=periods).values_list("period_id", "used"))
     of_api = defaultdict(list)

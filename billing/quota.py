@@ -6,7 +6,7 @@ comes after the sweep raises HoldLost; that call must not be served (faceapi: 50
 
 Each function is one round trip, alone or inside a caller's `transaction.atomic()`. Alone, reserve and
 give_back do not wait for the disk and settle does (docs/decisions/0020-quota.md). Lock order everywhere: the
-call's Debit, then Periods by (ends_at, id), then what the caller locks: so settle and give_back come first.
+call's Debit, then Periods by (ends_at, package), then what the caller locks: settle and give_back come first.
 """
 
 from datetime import datetime, timedelta

@@ -39,7 +39,11 @@ class Proof:
 
 def run(at: datetime) -> list[Proof]:
     """Every check of billing and of settings.RECONCILE_CHECKS, on one snapshot."""
-    checks: list[Check] = [*CHECKS, *map(import_string, settings.RECONCILE_CHECKS)]
+    return prove([*CHECKS, *map(import_string, settings.RECONCILE_CHECKS)], at)
+
+
+def prove(checks: Iterable[Check], at: datetime) -> list[Proof]:
+    """These checks, on one snapshot."""
     with _snapshot():
         return [Proof(_sentence(check), list(check(at))) for check in checks]
 

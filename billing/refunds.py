@@ -15,7 +15,7 @@ def refund(package: Package, *, by: User, reason: str, at: datetime) -> Package:
     """Refunds a Package that is wholly unused and has not ended: cash to the wallet, vouchers to themselves.
 
     A call that reserves at the same moment either comes first, and the refund is refused, or finds nothing.
-    Lock order: Package, Periods by (ends_at, id), Vouchers, Wallet. Raises ReasonMissing, NotRefundable.
+    Lock order: Package, Periods by (ends_at, package), Vouchers, Wallet. Raises ReasonMissing, NotRefundable.
     """
     if not (reason := reason.strip()[:200]):
         raise ReasonMissing()
@@ -25,8 +25,8 @@ def refund(package: Package, *, by: User, reason: str, at: datetime) -> Package:
         raise NotRefundable(why="refunded")
     if package.ends_at <= at:
         raise NotRefundable(why="ended")
-    periods = Period.objects.filter(package=package).order_by("ends_at", "pk").select_for_update(no_key=True)
-    if any(period.used for period in periods):
+    periods = Period.objects.filter(package=package).order_by("ends_at", "package")
+    if any(period.used for period in periods.select_for_update(no_key=True)):
         raise NotRefundable(why="used")
     Period.objects.filter(package=package).update(granted=0)
     package.refunded_at, package.refunded_by, package.refund_reason = at, by, reason

@@ -155,7 +155,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': '计费周期',
                 'verbose_name_plural': '计费周期',
-                'ordering': ['ends_at', 'pk'],
+                'ordering': ['ends_at', 'package_id'],
             },
         ),
         migrations.CreateModel(
@@ -326,7 +326,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='period',
-            index=models.Index(fields=['app', 'api', 'ends_at', 'id'], name='period_burn_order'),
+            index=models.Index(fields=['app', 'api', 'ends_at', 'package'], name='period_burn_order'),
         ),
         migrations.AddIndex(
             model_name='period',

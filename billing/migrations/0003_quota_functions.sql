@@ -48,7 +48,7 @@ BEGIN
         SELECT p.id, billing_cost(p.meter, p_images, p_pairs) AS cost INTO period FROM billing_period p
          WHERE p.app_id = p_app AND p.api = p_api AND p.ends_at > p_at AND p.starts_at <= p_at
            AND p.used < p.granted
-         ORDER BY p.ends_at, p.id LIMIT 1;
+         ORDER BY p.ends_at, p.package_id LIMIT 1;
         IF FOUND THEN
             UPDATE billing_period SET used = used + period.cost
              WHERE id = period.id AND granted - used >= period.cost;
@@ -66,7 +66,7 @@ BEGIN
                     SELECT p.id, p.meter, p.granted - p.used AS free FROM billing_period p
                      WHERE p.app_id = p_app AND p.api = p_api AND p.ends_at > p_at AND p.starts_at <= p_at
                        AND p.used < p.granted
-                     ORDER BY p.ends_at, p.id FOR NO KEY UPDATE
+                     ORDER BY p.ends_at, p.package_id FOR NO KEY UPDATE
                 LOOP
                     ids := ids || period.id;
                     meter_of := meter_of || period.meter::text;
@@ -148,7 +148,7 @@ BEGIN
     END IF;
     FOR line IN
         SELECT l.period_id, l.units FROM billing_debitline l JOIN billing_period p ON p.id = l.period_id
-         WHERE l.debit_id = p_call ORDER BY p.ends_at, p.id
+         WHERE l.debit_id = p_call ORDER BY p.ends_at, p.package_id
     LOOP
         UPDATE billing_period SET used = used - line.units WHERE id = line.period_id;
     END LOOP;

@@ -67,10 +67,10 @@ class Period(models.Model):
     used = models.PositiveIntegerField(default=0)
 
     class Meta:
-        ordering = ["ends_at", "pk"]
+        ordering = ["ends_at", "package_id"]
         verbose_name = verbose_name_plural = _("计费周期")
         indexes = [
-            models.Index(fields=["app", "api", "ends_at", "id"], name="period_burn_order"),
+            models.Index(fields=["app", "api", "ends_at", "package"], name="period_burn_order"),
             models.Index(fields=["ends_at"], name="period_end"),
         ]
         constraints = [

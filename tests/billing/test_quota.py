@@ -19,7 +19,7 @@ LATER = NOON + timedelta(seconds=5)
 
 def used(app: App) -> list[int]:
     """What each Period has used, in burn order."""
-    return list(Period.objects.filter(app=app).order_by("ends_at", "pk").values_list("used", flat=True))
+    return list(Period.objects.filter(app=app).order_by("ends_at", "package").values_list("used", flat=True))
 
 
 def reserve(app: App, images: int = 1, at=NOON, **more):
@@ -239,7 +239,8 @@ def test_the_live_period_is_found_by_index(alice: User, shop: Shop) -> None:
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute(
             "EXPLAIN SELECT id FROM billing_period WHERE app_id = 1 AND api = 'face_detect'"
-            " AND ends_at > now() AND starts_at <= now() AND used < granted ORDER BY ends_at, id LIMIT 1"
+            " AND ends_at > now() AND starts_at <= now() AND used < granted"
+            " ORDER BY ends_at, package_id LIMIT 1"
         )
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "period_burn_order" in plan

@@ -1,0 +1,115 @@
+"""The catalogue: seeded from the manual's table, changed with a history."""
+
+from decimal import Decimal
+
+import pytest
+from django.utils import translation
+
+from accounts.models import Region, User
+from billing import catalogue, packages
+from billing.errors import ChangeRefused, ReasonMissing
+from billing.models import CatalogueChange, Duration, Meter, Sku
+from tests.billing.conftest import NOON, Shop
+
+UNITS = {"thousand": 1_000, "ten_thousand": 10_000, "hundred_thousand": 100_000}
+
+
+@pytest.mark.django_db
+def test_seeded_as_the_manuals_table() -> None:
+    rows = Sku.objects.values_list("api", "tier", "units_per_month", "meter", "price", "on_sale")
+    assert set(rows) == {
+        (api, tier, units, "calls" if api == "face_compare" else "images", Decimal("0.00"), True)
+        for api in ("face_detect", "face_analyse", "face_compare")
+        for tier, units in UNITS.items()
+    }
+    assert list(Duration.objects.values_list("months", flat=True)) == [1, 2, 3]
+    assert Region.objects.filter(is_active=True).first().name == "上海6"
+
+
+@pytest.mark.django_db
+def test_the_manuals_words() -> None:
+    specs = {str(sku) for sku in Sku.objects.all()}
+    assert {"人脸检测定位 千张/月", "人脸属性识别 万张/月", "人脸比对 十万次/月"} <= specs
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [("0", "¥0.00"), ("1234.5", "¥1,234.50"), ("-2", "-¥2.00"), ("9999999999.99", "¥9,999,999,999.99")],
+)
+def test_yuan(value: str, shown: str) -> None:
+    assert catalogue.yuan(Decimal(value)) == shown
+
+
+def test_a_change_has_a_history(olga: User) -> None:
+    sku = Sku.objects.get(api="face_detect", tier="thousand")
+    catalogue.change(
+        sku,
+        {"price": Decimal("9.90"), "on_sale": True, "units_per_month": 2000},
+        by=olga,
+        reason="2027",
+        at=NOON,
+    )
+    assert (sku.price, sku.units_per_month) == (Decimal("9.90"), 2000)
+    history = CatalogueChange.objects.order_by("field").values_list(
+        "subject", "field", "before", "after", "reason"
+    )
+    assert list(history) == [
+        ("sku", "price", "0.00", "9.90", "2027"),
+        ("sku", "units_per_month", "1000", "2000", "2027"),
+    ]
+    assert CatalogueChange.objects.filter(by=olga, at=NOON, subject_id=sku.pk).count() == 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"price": "-1"},
+        {"price": "1.001"},
+        {"units_per_month": 0},
+        {"meter": "hours"},
+        {"api": "face_compare"},
+    ],
+)
+def test_what_the_catalogue_cant_hold(olga: User, wrong: dict[str, object]) -> None:
+    sku = Sku.objects.get(api="face_detect", tier="thousand")
+    with pytest.raises(ChangeRefused):
+        catalogue.change(sku, {"on_sale": False, **wrong}, by=olga, reason="2027", at=NOON)
+    sku.refresh_from_db()
+    assert sku.on_sale
+    assert not CatalogueChange.objects.exists()
+
+
+def test_a_change_has_a_reason(olga: User) -> None:
+    with pytest.raises(ReasonMissing):
+        catalogue.change(Duration.objects.first(), {"is_active": False}, by=olga, reason="", at=NOON)
+
+
+def test_new_durations_and_regions(olga: User) -> None:
+    catalogue.add(Duration(months=12), by=olga, reason="yearly", at=NOON)
+    catalogue.add(Region(code="cn-bj1", name="北京1", name_en="Beijing 1"), by=olga, reason="opened", at=NOON)
+    assert CatalogueChange.objects.count() == 2
+    for wrong in (Duration(months=12), Duration(months=37)):
+        with pytest.raises(ChangeRefused):
+            catalogue.add(wrong, by=olga, reason="again", at=NOON)
+
+
+def test_the_summary_speaks_both_languages_and_adds_up(alice: User, shop: Shop, call) -> None:
+    app = shop.buy(alice, quantity=2)
+    shop.buy(alice, app=app)
+    shop.buy(alice, app=app, api="face_compare")
+    call(app, NOON, 30)
+    detect, compare = packages.summary([app], NOON)
+    assert (detect.remaining, detect.granted, detect.used) == (2970, 3000, 30)
+    assert detect.spec == "千张/月 × 3"
+    assert (compare.api_label, compare.spec, compare.remaining) == ("人脸比对", "千次/月 × 1", 1000)
+    with translation.override("en"):
+        assert detect.specs == [("thousand", Meter.IMAGES, 3)]
+
+
+def test_the_summary_is_three_queries_for_any_number_of_apps(
+    alice: User, shop: Shop, django_assert_num_queries
+) -> None:
+    apps = [shop.buy(alice) for _i in range(4)]
+    with django_assert_num_queries(3):
+        rows = packages.summary(apps, NOON)
+    assert [row.app for row in rows] == apps
