@@ -47,8 +47,7 @@
         },
         scales: {
           x: { stacked: Boolean(data.stacked), grid: { display: false }, border: { color: token("--line") }, ticks: { color: text, maxRotation: 0, autoSkip: true, autoSkipPadding: 18, font: { size: 11 } } },
-          y: { stacked: Boolean(data.stacked), beginAtZero: true, grid: { color: token("--chart-grid") }, border: { display: false }, ticks: { color: text, precision: 0, maxTicksLimit: 6, font: { size: 11 }, callback: (value) => number.format(value) },
-            title: { display: Boolean(data.unit), text: data.unit, color: text, font: { size: 11 } } },
+          y: { stacked: Boolean(data.stacked), beginAtZero: true, grid: { color: token("--chart-grid") }, border: { display: false }, ticks: { color: text, precision: 0, maxTicksLimit: 6, font: { size: 11 }, callback: (value) => number.format(value) } },
         },
       },
     });
