@@ -19,7 +19,7 @@ from accounts.models import AppKey
 from billing import quota
 from billing.errors import HoldLost
 from billing.models import Debit
-from faceapi import errors, idempotency
+from faceapi import errors, idempotency, refusals
 from faceapi.errors import ApiError
 from faceapi.histogram import SLOTS, slot
 
@@ -82,6 +82,8 @@ def succeed(call: LiveCall, at: datetime) -> int:
 
 def fail(call: LiveCall, error: ApiError, at: datetime) -> None:
     """The call is answered with another code: what it took is given back, before the reply is sent."""
+    if call.key is None:
+        refusals.note(error.code)
     with transaction.atomic():
         if call.debit is not None:
             quota.give_back(call.id, at)

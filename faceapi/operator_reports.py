@@ -146,6 +146,14 @@ def by_app(span: Span) -> dict[int, Figures]:
     return dict(sorted(apps.items(), key=lambda row: (-row[1].calls, row[0])))
 
 
+def by_service(span: Span) -> dict[tuple[str, int, int], Figures]:
+    """Counts and sums of times by API, region and code, for /metrics."""
+    found: dict[tuple[str, int, int], Figures] = defaultdict(Figures)
+    for key, figures in _counts(span, ("api", "region_id", "code")):
+        _count(found[key], figures)
+    return dict(sorted(found.items()))
+
+
 def by_customer(figures_of: Mapping[int, Figures]) -> dict[int, Figures]:
     """The counts of `by_app`, added up by the Apps' customers, most calls first."""
     owners = dict(App.objects.filter(pk__in=figures_of).values_list("pk", "customer"))
@@ -153,6 +161,17 @@ def by_customer(figures_of: Mapping[int, Figures]) -> dict[int, Figures]:
     for app, figures in figures_of.items():
         _count(customers[owners[app]], figures)
     return dict(sorted(customers.items(), key=lambda row: (-row[1].calls, row[0])))
+
+
+def histograms(span: Span) -> dict[str, dict[str, list[int]]]:
+    """Summed histograms of successful calls by kind (latency, queue, infer) and API, for /metrics."""
+    found: dict[str, dict[str, list[int]]] = {}
+    for name in rollups.HISTOGRAMS:
+        sums: dict[str, Figures] = defaultdict(Figures)
+        for (api,), histogram in _grouped_histograms(span, ("api",), name):
+            sums[api].add_latencies(histogram)
+        found[name.removesuffix("_histogram")] = {api: one.latency_histogram for api, one in sums.items()}
+    return found
 
 
 # --- the queries -------------------------------------------------------------------
@@ -184,7 +203,13 @@ def _counts(span: Span, keys: tuple[str, ...]) -> Iterable[tuple[tuple[Any, ...]
 
 def _latencies(span: Span, keys: tuple[str, ...]) -> Iterable[tuple[tuple[Any, ...], list[int]]]:
     """Summed latency histograms of successful calls by `keys`; a key may come more than once."""
-    for row in _grouped(span, keys, [rollups.summed("latency_histogram")], ok_only=True):
+    return _grouped_histograms(span, keys, "latency_histogram")
+
+
+def _grouped_histograms(
+    span: Span, keys: tuple[str, ...], name: str
+) -> Iterable[tuple[tuple[Any, ...], list[int]]]:
+    for row in _grouped(span, keys, [rollups.summed(name)], ok_only=True):
         yield row[: len(keys)], row[-1]
 
 

@@ -222,6 +222,10 @@ INFERENCE_PROVIDERS: list[str] = env.list("INFERENCE_PROVIDERS", default=["CPUEx
 # --- Logs ------------------------------------------------------------------------
 LOGGING = logs.config(env.str("LOG_LEVEL", default="INFO"))
 
+# --- Metrics -----------------------------------------------------------------------
+# Who sends this as a Bearer token may read /metrics; without one, only the machine itself may.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+
 # --- Mail ----------------------------------------------------------------------
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)

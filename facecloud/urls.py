@@ -3,9 +3,12 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from console.ops.metrics import metrics
+
 urlpatterns = [
     path("", include("faceapi.urls")),
     path("", include("console.urls")),
     path("ops/", include("console.ops.urls")),
+    path("metrics", metrics, name="metrics"),
     path("admin/", admin.site.urls),
 ]

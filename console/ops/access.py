@@ -1,16 +1,21 @@
 """Who sees what: each page of the operators names the permission that it needs (accounts/roles.py)."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from typing import Concatenate, ParamSpec, cast
 
+from django.contrib import admin
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
 
 from accounts import roles
-from accounts.models import User
+from accounts.models import App, AppKey, AuditEntry, User
+from billing.models import Order, Package, Sku, Voucher, WalletEntry
+from faceapi.models import Call
 
 P = ParamSpec("P")
 
@@ -47,6 +52,33 @@ def operator(
 
 def granted(request: HttpRequest) -> dict[str, object]:
     """Context processor: `may.ops_refund` and so on, so that a page shows only links that can be followed."""
-    return {
-        "may": SimpleLazyObject(lambda: {name: roles.may(request.user, name) for name in roles.PERMISSIONS})
-    }
+    if not getattr(getattr(request, "user", None), "is_staff", False):
+        return {}
+    may = SimpleLazyObject(lambda: {name: roles.may(request.user, name) for name in roles.PERMISSIONS})
+    return {"may": may, "record_links": SimpleLazyObject(lambda: record_links(request))}
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLink:
+    """A table of the records in the navigation."""
+
+    label: str
+    href: str
+    icon: str
+    is_here: bool
+
+
+# The tables that operators open daily; the others are one step away under "all records".
+IN_NAVIGATION = (User, App, AppKey, Order, Package, WalletEntry, Voucher, Call, Sku, AuditEntry)
+
+
+def record_links(request: HttpRequest) -> list[RecordLink]:
+    """Those of them that the operator may read."""
+    links = []
+    for model in IN_NAVIGATION:
+        records = admin.site.get_model_admin(model)
+        if records.has_view_permission(request):
+            href = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+            label = str(model._meta.verbose_name_plural)
+            links.append(RecordLink(label, href, records.icon, request.path.startswith(href)))
+    return links

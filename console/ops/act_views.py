@@ -59,7 +59,7 @@ def act(request: OperatorRequest, name: str, pk: int) -> HttpResponse:
             return redirect(back)
     context = {
         "act": chosen,
-        "subject": subject,
+        "about": acts.about(subject),
         "kind": chosen.model._meta.verbose_name,
         "customer": acts.customer_of(subject),
         "form": form,

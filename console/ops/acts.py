@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
-from urllib.parse import urlencode
 
 from django import forms
 from django.db import IntegrityError, models, transaction
@@ -41,11 +40,6 @@ class Act:
     fits: Callable[[Any], bool] = lambda subject: True
     is_destructive: bool = False
 
-    def address(self, subject: models.Model, back: str = "") -> str:
-        """Where the act's form is; `back` is where its end leads."""
-        address = reverse("ops_act", args=[self.name, subject.pk])
-        return f"{address}?{urlencode({'next': back})}" if back else address
-
 
 @dataclass(frozen=True, slots=True)
 class Offer:
@@ -56,7 +50,11 @@ class Offer:
 
     @property
     def href(self) -> str:
-        return self.act.address(self.subject)
+        return reverse("ops_act", args=[self.act.name, self.subject.pk])
+
+    @property
+    def about(self) -> str:
+        return about(self.subject)
 
 
 class Refused(Exception):
@@ -102,6 +100,13 @@ def customer_of(subject: models.Model) -> User | None:
     if isinstance(subject, AppKey | Package):
         return subject.app.customer
     return None
+
+
+def about(subject: models.Model) -> str:
+    """The subject as an operator names it."""
+    if isinstance(subject, Package):
+        return f"{subject.get_api_display()} · {subject.order.number}"
+    return str(subject)
 
 
 # --- the acts ----------------------------------------------------------------------

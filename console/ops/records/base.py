@@ -78,6 +78,7 @@ class RecordAdmin(BaseAdmin):
         row = self.get_object(request, object_id) if object_id else None
         if row is not None and self.has_view_permission(request, row):
             context["offers"] = acts.offers(request.user, [row])  # type: ignore[arg-type]  # an operator
+            context["about"] = acts.about(row)
             context["related_tables"] = self.tables(row)
             context["desk_q"] = getattr(row, self.desk_field) if self.desk_field else ""
         return super().changeform_view(request, object_id, form_url, context)

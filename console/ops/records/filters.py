@@ -7,6 +7,7 @@ from uuid import UUID
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
 
 from console.views.report import explained
 from faceapi import errors
@@ -37,7 +38,7 @@ def by_uuid(column: str, *others: str) -> Search:
 class CodeFilter(admin.SimpleListFilter):
     """By code, from the table of codes: the rows are not asked which codes they hold."""
 
-    title = "code"
+    title = gettext_lazy("返回码")
     parameter_name = "code"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:

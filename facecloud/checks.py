@@ -1,0 +1,112 @@
+"""What `manage.py check --deploy` looks for besides Django's own checks: secrets, services, models, schedule.
+
+The checks of a running installation (Valkey, PostgreSQL, workers, beat) belong to the tag `deploy` alone, so
+that `manage.py check` needs no service.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import redis
+from cryptography.fernet import Fernet
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import DatabaseError, connection
+from django.utils import timezone
+
+from facecloud import schedule, valkey
+from inference import exchange, registry
+
+Check = Callable[..., list[CheckMessage]]
+WEAK = ("secret", "password", "changeme", "change-me", "django-insecure", "example", "test")
+
+
+def of_deployment(check: Callable[[], Iterable[CheckMessage]]) -> Check:
+    """Registers a function without arguments as a check of `--deploy`."""
+
+    def run(app_configs: Any, **_options: Any) -> list[CheckMessage]:
+        return list(check())
+
+    run.__name__ = check.__name__
+    register(run, Tags.security, deploy=True)
+    return run
+
+
+@of_deployment
+def secret_key() -> Iterable[CheckMessage]:
+    """Sessions and forms are signed with it."""
+    key = settings.SECRET_KEY
+    if len(key) < 50 or len(set(key)) < 10 or any(word in key.lower() for word in WEAK):
+        yield Error(
+            "DJANGO_SECRET_KEY is weak.",
+            hint='Use 50 random characters: python -c "import secrets; print(secrets.token_urlsafe(50))"',
+            id="facecloud.E001",
+        )
+
+
+@of_deployment
+def encryption_key() -> Iterable[CheckMessage]:
+    """The customers' SecretKeys are encrypted with it."""
+    if not settings.ENCRYPTION_KEYS:
+        yield Error("ENCRYPTION_KEY is missing: SecretKeys can't be kept.", hint=_FERNET, id="facecloud.E002")
+    for position, key in enumerate(settings.ENCRYPTION_KEYS):
+        try:
+            Fernet(key)
+        except ValueError:
+            yield Error(f"ENCRYPTION_KEY {position} is no Fernet key.", hint=_FERNET, id="facecloud.E003")
+
+
+_FERNET = 'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
+
+
+@of_deployment
+def models() -> Iterable[CheckMessage]:
+    """The workers load them; the files' hashes are checked by inference.setup."""
+    missing = [file.file for file in registry.FILES if not (settings.MODELS_DIR / file.file).is_file()]
+    if missing:
+        yield Error(
+            f"Models are missing in MODELS_DIR: {', '.join(missing)}.",
+            hint=f"Run: python -m inference.setup --models {settings.MODELS_DIR}",
+            id="facecloud.E004",
+        )
+
+
+@of_deployment
+def database() -> Iterable[CheckMessage]:
+    """PostgreSQL answers."""
+    try:
+        connection.ensure_connection()
+    except DatabaseError:
+        yield Error("PostgreSQL does not answer.", hint="Look at DATABASE_URL.", id="facecloud.E005")
+
+
+@of_deployment
+def workers_and_schedule() -> Iterable[CheckMessage]:
+    """Valkey answers, a worker is warm, and the scheduled work runs."""
+    try:
+        client = valkey.client()
+        alive = exchange.workers(client, now_s=time.time())
+        seen_at = schedule.seen_at()
+        policy = str(client.info("memory").get("maxmemory_policy", ""))
+    except redis.RedisError:
+        yield Error("Valkey does not answer.", hint="Look at REDIS_URL.", id="facecloud.E006")
+        return
+    if policy and policy != "noeviction":
+        yield Warning(
+            f"Valkey may throw away pictures and tasks (maxmemory-policy {policy}).",
+            hint="Set maxmemory-policy noeviction.",
+            id="facecloud.W001",
+        )
+    if not alive:
+        yield Error(
+            "No inference worker is ready: every call is refused with 5003.",
+            hint="Start one: celery -A facecloud worker",
+            id="facecloud.E007",
+        )
+    if seen_at is None or (timezone.now() - seen_at).total_seconds() > schedule.LATE_AFTER_S:
+        yield Error(
+            "The scheduled work does not run: unpaid orders, dead calls and notices wait.",
+            hint="Start exactly one beat (celery -A facecloud beat), and a worker for the queue `default`.",
+            id="facecloud.E008",
+        )
