@@ -1,6 +1,7 @@
 """Where a run keeps its files: everything under var/, short socket paths wherever var/ is."""
 
 import os
+import shutil
 import tempfile
 from dataclasses import dataclass
 from hashlib import sha256
@@ -8,6 +9,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SOCKET_PATH_LIMIT = 100  # the kernel takes 107 bytes
+MEMORY_FOLDER, ROOMY_BYTES = Path("/dev/shm"), 4_000_000_000  # noqa: S108 - folders of our own are made in it
 LONGEST_SOCKET_NAME = "/.s.PGSQL.5432.lock"
 
 
@@ -62,3 +64,10 @@ class Places:
 def here() -> Places:
     """The instance of this checkout, or of FACECLOUD_VAR_DIR."""
     return Places(Path(os.environ.get("FACECLOUD_VAR_DIR") or REPOSITORY / "var").resolve())
+
+
+def memory_folder() -> Path | None:
+    """Where throw-away data is made and deleted fastest; None where it is small, or no program may lie there."""
+    if not os.access(MEMORY_FOLDER, os.W_OK) or shutil.disk_usage(MEMORY_FOLDER).free < ROOMY_BYTES:
+        return None
+    return None if os.statvfs(MEMORY_FOLDER).f_flag & os.ST_NOEXEC else MEMORY_FOLDER

@@ -12,14 +12,14 @@ import tempfile
 from pathlib import Path
 
 from facecloud.local.environment import KEYS, secret_values
-from facecloud.local.places import REPOSITORY, Places
+from facecloud.local.places import REPOSITORY, Places, memory_folder
 from facecloud.local.process import ServiceError
 from facecloud.local.services import Services
 
 
 def main(command: list[str]) -> int:
     """The command's exit status."""
-    var = Path(tempfile.mkdtemp(prefix="facecloud-"))
+    var = Path(tempfile.mkdtemp(prefix="facecloud-", dir=memory_folder()))
     places = Places(var)
     places.make()
     try:

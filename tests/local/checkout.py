@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facecloud.local.environment import read_env
+from facecloud.local.places import memory_folder
 from tests.conftest import REPOSITORY, wait_until
 
 OF_THIS_RUN = re.compile(
@@ -113,7 +114,9 @@ class Running:
 @contextmanager
 def fresh_clone(user: str | None = None) -> Iterator[Checkout]:
     """With an empty home directory, in a folder that `user` owns."""
-    with tempfile.TemporaryDirectory(prefix="facecloud-", ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(
+        prefix="facecloud-", dir=memory_folder(), ignore_cleanup_errors=True
+    ) as name:
         root = Path(name)
         checkout = Checkout(root / "clone", root / "home", user)
         subprocess.run(["git", "clone", "--quiet", str(REPOSITORY), str(checkout.folder)], check=True)

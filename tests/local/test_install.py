@@ -1,4 +1,4 @@
-"""bin/install: each thing that can go wrong has one sentence; what an earlier run left half-done is mended."""
+"""bin/install: each thing that can go wrong has one sentence; what was left half-done is mended."""
 
 import os
 from collections.abc import Iterator
