@@ -1,0 +1,351 @@
+"""Order, pay, call, fail, expire, refund in any order: the product against a model in plain Python.
+
+The model knows the rules of product.md only: days are counted one by one, lists are summed.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from accounts.models import App, User
+from billing import orders, packages, quota, refunds, vouchers, wallet
+from billing.errors import (
+    Expired,
+    HoldLost,
+    InsufficientBalance,
+    NotOrdered,
+    NotRefundable,
+    OrderNotCancellable,
+    OrderNotPayable,
+    UsedUp,
+)
+from billing.models import Order
+from billing.periods import SHANGHAI
+from tests.billing.conftest import DETECT, Shop, breaks
+
+
+@dataclass
+class Month:
+    starts: datetime
+    ends: datetime
+    left: int
+
+
+@dataclass(eq=False)
+class Wish:
+    """An order, and its package once it is paid."""
+
+    order: Order
+    made: datetime
+    amount: Decimal
+    app: "Service | None"
+    units: int
+    months: int
+    state: str = "pending"
+    cash: Decimal = Decimal(0)
+    from_vouchers: list[tuple["Paper", Decimal]] = field(default_factory=list)
+    periods: list[Month] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Service:
+    """An App with its packages, the oldest first."""
+
+    app: App
+    wishes: list[Wish] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Paper:
+    """A voucher."""
+
+    until: datetime
+    left: Decimal
+
+
+@dataclass(eq=False)
+class Held:
+    call_id: UUID
+    until: datetime
+    parts: list[tuple[Month, int]]
+    state: str = "held"
+
+
+def month_ends(paid: datetime, count: int) -> list[datetime]:
+    """Day by day: the k-th month ends on the anchor's day, or on the last day of a month without it."""
+    ends: list[datetime] = []
+    day: date = paid.date()
+    while len(ends) < count:
+        day += timedelta(days=1)
+        last_of_month = (day + timedelta(days=1)).month != day.month
+        if day.month == paid.month and day.year == paid.year:
+            continue
+        if day.day == paid.day or (last_of_month and day.day < paid.day):
+            ends.append(datetime.combine(day, time(), SHANGHAI))
+    return ends
+
+
+class Billing(RuleBasedStateMachine):
+    wishes = Bundle("wishes")
+    services = Bundle("services")
+    calls = Bundle("calls")
+
+    @initialize(
+        start=st.sampled_from([(2027, 1, 28), (2028, 1, 30), (2027, 3, 10), (2027, 12, 31), (2028, 2, 29)])
+    )
+    def open(self, start: tuple[int, int, int]) -> None:
+        self.block = transaction.atomic()
+        self.block.__enter__()
+        self.now = datetime(*start, 10, tzinfo=SHANGHAI)
+        self.alice = User.objects.create_user("alice", "alice@example.org")
+        self.olga = User.objects.create_user("olga", "olga@example.org")
+        self.shop = Shop()
+        self.cash = Decimal(0)
+        self.papers: list[Paper] = []
+        self.all_services: list[Service] = []
+        self.all_wishes: list[Wish] = []
+        self.all_calls: list[Held] = []
+
+    def teardown(self) -> None:
+        if hasattr(self, "block"):
+            transaction.set_rollback(True)
+            self.block.__exit__(None, None, None)
+
+    @rule(step=st.sampled_from(["minute", "hour", "two days", "month's end", "forty days"]))
+    def time_passes(self, step: str) -> None:
+        if step == "month's end":  # to the very start or end of some window
+            bounds = [
+                b for w in self.all_wishes for m in w.periods for b in (m.starts, m.ends) if b > self.now
+            ]
+            self.now = min(bounds, default=self.now)
+        else:
+            self.now += {
+                "minute": timedelta(minutes=1),
+                "hour": timedelta(hours=1),
+                "two days": timedelta(days=2),
+                "forty days": timedelta(days=40),
+            }[step]
+
+    @rule(amount=st.integers(1, 3000))
+    def top_up(self, amount: int) -> None:
+        self.cash += Decimal(amount) / 100
+        wallet.top_up(self.alice, Decimal(amount) / 100, by=self.olga, reason="transfer", at=self.now)
+
+    @rule(amount=st.integers(1, 2000), days=st.integers(1, 60))
+    def voucher(self, amount: int, days: int) -> None:
+        until = self.now + timedelta(days=days)
+        self.papers.append(Paper(until, Decimal(amount) / 100))
+        issued = vouchers.issue(
+            face_value=Decimal(amount) / 100, valid_from=self.now, valid_until=until, by=self.olga,
+            reason="gift", at=self.now,
+        )  # fmt: skip
+        vouchers.redeem(self.alice, issued.code, self.now)
+
+    def _order(self, service: Service | None, units: int, months: int, price: int) -> Wish:
+        order = self.shop.order(
+            self.alice, self.now, app=service and service.app, units=units, months=months,
+            price=str(Decimal(price) / 100),
+        )  # fmt: skip
+        wish = Wish(order, self.now, Decimal(price) * months / 100, service, units, months)
+        self.all_wishes.append(wish)
+        return wish
+
+    @rule(
+        target=wishes,
+        units=st.integers(1, 9),
+        months=st.integers(1, 3),
+        price=st.sampled_from([0, 0, 1, 1000]),
+    )
+    def order_a_new_app(self, units: int, months: int, price: int) -> Wish:
+        return self._order(None, units, months, price)
+
+    @rule(
+        target=wishes,
+        service=services,
+        units=st.integers(1, 9),
+        months=st.integers(1, 3),
+        price=st.integers(0, 9),
+    )
+    def buy_again(self, service: Service, units: int, months: int, price: int) -> Wish:
+        return self._order(service, units, months, price)
+
+    @rule(target=services, wish=wishes)
+    def pay(self, wish: Wish) -> object:
+        if wish.state != "pending" or self.now >= wish.made + timedelta(hours=48):
+            with pytest.raises(OrderNotPayable):
+                orders.pay(wish.order, self.now)
+            wish.state = "cancelled" if wish.state == "pending" else wish.state
+            return multiple()
+        burned = []
+        owed = wish.amount
+        for paper in sorted((p for p in self.papers if p.until > self.now), key=lambda p: p.until):
+            part = min(paper.left, owed)
+            owed -= part
+            burned.append((paper, part))
+        if owed > self.cash:
+            with pytest.raises(InsufficientBalance):
+                orders.pay(wish.order, self.now)
+            return multiple()
+        paid = orders.pay(wish.order, self.now)
+        assert (paid.cash_paid, paid.voucher_paid) == (owed, wish.amount - owed)
+        for paper, part in burned:
+            paper.left -= part
+        self.cash -= owed
+        wish.state, wish.cash, wish.from_vouchers = "paid", owed, burned
+        starts = self.now
+        for ends in month_ends(self.now, wish.months):
+            wish.periods.append(Month(starts, ends, wish.units))
+            starts = ends
+        assert paid.app is not None
+        if wish.app is not None:
+            wish.app.wishes.append(wish)
+            return multiple()
+        wish.app = Service(paid.app, [wish])
+        self.all_services.append(wish.app)
+        return wish.app
+
+    @rule(wish=wishes)
+    def cancel(self, wish: Wish) -> None:
+        if wish.state == "pending":
+            orders.cancel(wish.order, self.now)
+            wish.state = "cancelled"
+        else:
+            with pytest.raises(OrderNotCancellable):
+                orders.cancel(wish.order, self.now)
+
+    @rule()
+    def expire_orders(self) -> None:
+        orders.expire_due(self.now)
+        for wish in self.all_wishes:
+            if wish.state == "pending" and self.now >= wish.made + timedelta(hours=48):
+                wish.state = "cancelled"
+
+    @precondition(lambda self: any(wish.periods for wish in self.all_wishes))
+    @rule(wish=wishes)
+    def refund(self, wish: Wish) -> None:
+        if not wish.periods:
+            return
+        unused = wish.state == "paid" and all(month.left == wish.units for month in wish.periods)
+        package = wish.order.package
+        if not unused or wish.periods[-1].ends <= self.now:
+            with pytest.raises(NotRefundable):
+                refunds.refund(package, by=self.olga, reason="mistake", at=self.now)
+            return
+        refunds.refund(package, by=self.olga, reason="mistake", at=self.now)
+        wish.state = "refunded"
+        self.cash += wish.cash
+        for paper, part in wish.from_vouchers:
+            paper.left += part
+        assert wish.app is not None
+        wish.app.wishes.remove(wish)
+
+    def _live(self, service: Service) -> list[Month]:
+        months = [m for wish in service.wishes for m in wish.periods if m.starts <= self.now < m.ends]
+        return sorted(months, key=lambda month: month.ends)  # stable: the oldest package first
+
+    @rule(target=calls, service=services, images=st.integers(1, 7), hold_s=st.sampled_from([30, 180]))
+    def call(self, service: Service, images: int, hold_s: int) -> object:
+        months = self._live(service)
+        if sum(month.left for month in months) < images:
+            refusal = UsedUp
+            if not service.wishes:
+                refusal = NotOrdered
+            elif all(wish.periods[-1].ends <= self.now for wish in service.wishes):
+                refusal = Expired
+            with pytest.raises(refusal):
+                quota.reserve(call_id=uuid4(), app=service.app, api=DETECT, images=images, at=self.now)
+            return multiple()
+        held = Held(uuid4(), self.now + timedelta(seconds=hold_s), [])
+        for month in months:
+            part = min(month.left, images - sum(units for _month, units in held.parts))
+            if part:
+                month.left -= part
+                held.parts.append((month, part))
+        debit = quota.reserve(
+            call_id=held.call_id, app=service.app, api=DETECT, images=images, at=self.now, hold_s=hold_s
+        )
+        assert debit.remaining_after == sum(month.left for month in months)
+        self.all_calls.append(held)
+        return held
+
+    @rule(held=calls)
+    def answer(self, held: Held) -> None:
+        if held.state == "returned":
+            with pytest.raises(HoldLost):
+                quota.settle(held.call_id, self.now)
+        else:
+            quota.settle(held.call_id, self.now)
+            held.state = "settled"
+
+    def _return(self, held: Held) -> int:
+        held.state = "returned"
+        for month, units in held.parts:
+            month.left += units
+        return sum(units for _month, units in held.parts)
+
+    @rule(held=consumes(calls))
+    def fail(self, held: Held) -> None:
+        expected = self._return(held) if held.state == "held" else 0
+        assert quota.give_back(held.call_id, self.now) == expected
+
+    @rule()
+    def sweep(self) -> None:
+        lost = [held for held in self.all_calls if held.state == "held" and held.until <= self.now]
+        assert quota.sweep(self.now) == len(lost)
+        for held in lost:
+            self._return(held)
+
+    @invariant()
+    def agrees(self) -> None:
+        if not hasattr(self, "block"):
+            return
+        assert wallet.balance(self.alice) == self.cash
+        assert vouchers.balance(self.alice, self.now) == sum(
+            (paper.left for paper in self.papers if paper.until > self.now), Decimal(0)
+        )
+        rows = {row.app.pk: row for row in packages.summary([s.app for s in self.all_services], self.now)}
+        for service in self.all_services:
+            left = sum(month.left for month in self._live(service))
+            assert quota.remaining(service.app, DETECT, self.now) == left
+            if service.wishes:
+                row = rows[service.app.pk]
+                assert row.remaining == left
+                assert row.expires_at == max(wish.periods[-1].ends for wish in service.wishes)
+            else:
+                assert service.app.pk not in rows
+
+    @invariant()
+    def books_agree(self) -> None:
+        if hasattr(self, "block"):
+            # A hold may be old here: only the rule `sweep` sweeps.
+            assert not [broken for broken in breaks(self.now) if "held, expired" not in broken.detail]
+
+
+@pytest.mark.django_db
+def test_the_product_does_what_the_model_does() -> None:
+    run_state_machine_as_test(
+        Billing,
+        settings=settings(
+            deadline=None,
+            max_examples=40,
+            stateful_step_count=30,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

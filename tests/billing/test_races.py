@@ -1,0 +1,219 @@
+"""Many at once, on real PostgreSQL: units, orders, vouchers. Each race has a control that loses."""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+from django.db import connections
+
+from accounts.models import App, User
+from bench import races
+from billing import orders, quota, refunds, vouchers, wallet
+from billing.errors import BillingError, HoldLost, NotOrdered, UsedUp
+from billing.models import Debit, Order, Package, Period, WalletEntry
+from tests.billing.conftest import DETECT, NOON, Shop, breaks
+
+pytestmark = [pytest.mark.race, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
+
+LATER = NOON + timedelta(minutes=1)
+
+
+def at_once(*works: Callable[[], object]) -> list[object]:
+    """Runs them in threads of their own from one start; what each returned or raised."""
+    gate = threading.Barrier(len(works))
+    results: list[object] = [None] * len(works)
+
+    def run(number: int, work: Callable[[], object]) -> None:
+        try:
+            gate.wait(30)
+            results[number] = work()
+        except BillingError as refused:
+            results[number] = refused
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(works)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+@pytest.fixture
+def two_packages(alice: User, shop: Shop) -> App:
+    """101 + 50 units."""
+    app = shop.buy(alice, units=101)
+    return shop.buy(alice, LATER, app=app, units=50)
+
+
+def test_50_threads_take_exactly_what_there_is(two_packages: App) -> None:
+    assert races.race_threads(two_packages, threads=50, calls_each=5, units=1, at=LATER) == 151
+    assert quota.remaining(two_packages, DETECT, LATER) == 0
+    assert not breaks(LATER)
+
+
+def test_50_threads_with_calls_that_span_packages(two_packages: App) -> None:
+    """4 does not divide 151: 37 calls and 3 units left, some calls paid by both Packages."""
+    assert races.race_threads(two_packages, threads=50, calls_each=2, units=4, at=LATER) == 37
+    assert quota.remaining(two_packages, DETECT, LATER) == 3
+    assert not breaks(LATER)
+
+
+def test_the_naive_way_oversells_with_threads(alice: User, shop: Shop) -> None:
+    app = shop.buy(alice, units=100)
+    served = races.race_threads(app, threads=50, calls_each=5, units=1, at=NOON, take=races.take_naively)
+    assert served > 100
+    assert breaks()
+
+
+def test_processes_take_exactly_what_there_is(two_packages: App) -> None:
+    assert races.race(two_packages, processes=16, calls_each=12, units=1, at=LATER) == 151
+    assert quota.remaining(two_packages, DETECT, LATER) == 0
+    assert not breaks(LATER)
+
+
+def test_the_naive_way_oversells_with_processes(alice: User, shop: Shop) -> None:
+    app = shop.buy(alice, units=40)
+    served = races.race(app, processes=8, calls_each=20, units=1, at=NOON, take=races.take_naively)
+    assert served > 40
+
+
+def test_reserve_give_back_settle_and_sweep_at_once(two_packages: App) -> None:
+    """Half of the calls fail, the sweeper runs all the time: no unit is lost, none counts twice."""
+    app = two_packages
+    kept: list[int] = []
+    done = threading.Event()
+
+    def caller(number: int) -> Callable[[], None]:
+        def work() -> None:
+            for turn in range(8):
+                call_id, units = uuid4(), 1 + (number + turn) % 7
+                with suppress(UsedUp, HoldLost):
+                    quota.reserve(call_id=call_id, app=app, api=DETECT, images=units, at=LATER, hold_s=1)
+                    if (number + turn) % 2:
+                        quota.give_back(call_id, LATER)
+                    else:
+                        quota.settle(call_id, LATER)
+                        kept.append(units)
+
+        return work
+
+    def sweeper() -> None:
+        while not done.is_set():
+            quota.sweep(LATER + timedelta(seconds=2))
+
+    def callers() -> None:
+        at_once(*[caller(number) for number in range(12)])
+        done.set()
+
+    at_once(sweeper, callers)
+    quota.sweep(LATER + timedelta(seconds=2))
+    assert kept
+    assert 151 - quota.remaining(app, DETECT, LATER) == sum(kept)
+    assert not breaks(LATER)
+
+
+def test_one_call_reserved_by_many_is_one_debit(two_packages: App) -> None:
+    call_id = uuid4()
+    works = [
+        lambda: quota.reserve(call_id=call_id, app=two_packages, api=DETECT, images=120, at=LATER).units
+        for _i in range(8)
+    ]
+    assert at_once(*works) == [120] * 8
+    assert Debit.objects.count() == 1
+    assert quota.remaining(two_packages, DETECT, LATER) == 31
+    assert not breaks(LATER)
+
+
+def test_settle_against_sweep_one_wins(alice: User, shop: Shop) -> None:
+    app = shop.buy(alice, units=1000)
+    for _round in range(15):
+        debit = quota.reserve(call_id=uuid4(), app=app, api=DETECT, images=3, at=NOON, hold_s=1)
+        before = quota.remaining(app, DETECT, NOON)
+        settled, swept = at_once(
+            lambda debit=debit: quota.settle(debit.pk, LATER), lambda: quota.sweep(LATER)
+        )
+        gone = isinstance(settled, HoldLost)
+        assert swept == int(gone)
+        assert quota.remaining(app, DETECT, NOON) == before + (3 if gone else 0)
+    assert not breaks(LATER)
+
+
+def test_many_clicks_pay_once(alice: User, olga: User, shop: Shop) -> None:
+    wallet.top_up(alice, Decimal(100), by=olga, reason="transfer", at=NOON)
+    order = shop.order(alice, price="7.00")
+    results = at_once(*[lambda: orders.pay(Order.objects.get(pk=order.pk), LATER) for _i in range(8)])
+    assert sum(isinstance(result, Order) for result in results) == 1
+    assert {result.code for result in results if isinstance(result, BillingError)} == {"order_paid"}
+    assert wallet.balance(alice) == 93
+    assert (Package.objects.count(), App.objects.count()) == (1, 1)
+    assert not breaks(LATER)
+
+
+def test_pay_against_cancel_one_wins(alice: User, shop: Shop) -> None:
+    for _round in range(8):
+        order = shop.order(alice)
+        paid, cancelled = at_once(
+            lambda order=order: orders.pay(order, LATER),
+            lambda order=order: orders.cancel(Order.objects.get(pk=order.pk), LATER),
+        )
+        assert isinstance(paid, Order) != isinstance(cancelled, Order)
+    assert not breaks(LATER)
+
+
+def test_one_balance_pays_one_of_two_orders(alice: User, olga: User, shop: Shop) -> None:
+    wallet.top_up(alice, Decimal(10), by=olga, reason="transfer", at=NOON)
+    pending = [shop.order(alice, price="6.00") for _i in range(4)]
+    results = at_once(*[lambda order=order: orders.pay(order, LATER) for order in pending])
+    assert sum(isinstance(result, Order) for result in results) == 1
+    assert wallet.balance(alice) == 4
+    assert WalletEntry.objects.filter(kind="payment").count() == 1
+    assert not breaks(LATER)
+
+
+def test_vouchers_are_not_spent_twice(alice: User, olga: User, shop: Shop) -> None:
+    for days in (3, 2, 1):
+        vouchers.issue(
+            face_value=Decimal(5), valid_from=NOON, valid_until=NOON + timedelta(days=days), customer=alice,
+            by=olga, reason="gift", at=NOON,
+        )  # fmt: skip
+    pending = [shop.order(alice, price="4.00") for _i in range(6)]
+    results = at_once(*[lambda order=order: orders.pay(order, LATER) for order in pending])
+    assert sum(isinstance(result, Order) for result in results) == 3
+    assert vouchers.balance(alice, LATER) == 3
+    assert not breaks(LATER)
+
+
+def test_one_code_one_owner(alice: User, bob: User, olga: User) -> None:
+    voucher = vouchers.issue(
+        face_value=Decimal(5), valid_from=NOON, valid_until=LATER + timedelta(days=1), by=olga, reason="gift",
+        at=NOON,
+    )  # fmt: skip
+    works = [lambda who=who: vouchers.redeem(who, voucher.code, LATER) for who in (alice, bob) * 4]
+    assert sum(not isinstance(result, BillingError) for result in at_once(*works)) == 1
+
+
+def test_a_double_click_makes_one_order(alice: User, shop: Shop) -> None:
+    shop.sku()
+    results = at_once(*[lambda: shop.order(alice, token="one form") for _i in range(8)])
+    assert len({result.pk for result in results if isinstance(result, Order)}) == 1
+    assert all(isinstance(result, Order) for result in results)
+
+
+def test_refund_against_call_one_wins(alice: User, olga: User, shop: Shop) -> None:
+    for _round in range(10):
+        app = shop.buy(alice, units=5)
+        package = app.packages.get()
+        refunded, reserved = at_once(
+            lambda package=package: refunds.refund(package, by=olga, reason="mistake", at=LATER),
+            lambda app=app: quota.reserve(call_id=uuid4(), app=app, api=DETECT, images=1, at=LATER),
+        )
+        assert isinstance(refunded, Package) != isinstance(reserved, Debit)
+        assert not isinstance(reserved, BillingError) or isinstance(reserved, NotOrdered | UsedUp)
+        assert Period.objects.get(package=package).used == int(isinstance(reserved, Debit))
+    assert not breaks(LATER)
