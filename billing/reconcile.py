@@ -100,7 +100,7 @@ def debits_have_their_lines(at: datetime) -> Iterable[Break]:
           LEFT JOIN billing_period p ON p.id = l.period_id
          GROUP BY d.call_id
         HAVING d.units <> coalesce(sum(l.units), 0)
-            OR bool_or(p.app_id <> d.app_id OR p.api <> d.api)
+            OR bool_or(p.app_id IS DISTINCT FROM d.app_id OR p.api IS DISTINCT FROM d.api)
             OR bool_or(d.created_at < p.starts_at OR d.created_at >= p.ends_at)
             OR count(DISTINCT p.meter) > 1""")
 

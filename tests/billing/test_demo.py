@@ -1,0 +1,71 @@
+"""The demo of a first start: usable at once, and kept by every later start."""
+
+import json
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from accounts import keys
+from accounts.models import App, User
+from billing import demo, packages
+from billing.models import Order
+from tests.billing.conftest import NOON, breaks
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_customer_with_all_apis_and_an_operator() -> None:
+    made = demo.seed(NOON, password="known to the test")
+    customer = User.objects.get(username=made["FACECLOUD_USER"])
+    assert made["FACECLOUD_PASSWORD"] == "known to the test"
+    assert customer.check_password("known to the test")
+    assert not customer.is_staff
+    operator = User.objects.get(username=made["FACECLOUD_OPERATOR"])
+    assert operator.is_superuser
+    assert operator.check_password(made["FACECLOUD_OPERATOR_PASSWORD"])
+    key = keys.live_key(made["FACECLOUD_APP_KEY"], NOON)
+    assert key is not None
+    assert keys.secret_of(key) == made["FACECLOUD_SECRET_KEY"]
+    rows = packages.summary([key.app], NOON)
+    assert [(row.api, row.remaining) for row in rows] == [
+        (api, 100_000) for api in ("face_detect", "face_analyse", "face_compare")
+    ]
+    assert {str(order.amount) for order in Order.objects.all()} == {"0.00"}
+    assert not breaks()
+
+
+def test_a_second_call_changes_nothing() -> None:
+    first = demo.seed(NOON)
+    again = demo.seed(NOON + timedelta(days=20), password="another")
+    assert "FACECLOUD_PASSWORD" not in again
+    assert again == {name: value for name, value in first.items() if "_PASSWORD" not in name}
+    assert (App.objects.count(), Order.objects.count(), User.objects.count()) == (1, 3, 2)
+    assert User.objects.get(username="demo").check_password(first["FACECLOUD_PASSWORD"])
+
+
+def test_what_ended_is_bought_again() -> None:
+    demo.seed(NOON)
+    later = NOON + timedelta(days=100)
+    demo.seed(later)
+    assert (App.objects.count(), Order.objects.count()) == (1, 6)
+    assert [row.remaining for row in packages.summary(App.objects.all(), later)] == [100_000] * 3
+
+
+def test_a_key_that_was_disabled_is_replaced() -> None:
+    first = demo.seed(NOON)
+    key = keys.live_key(first["FACECLOUD_APP_KEY"], NOON)
+    assert key is not None
+    keys.disable(key, NOON)
+    assert demo.seed(NOON)["FACECLOUD_APP_KEY"] != first["FACECLOUD_APP_KEY"]
+
+
+def test_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACECLOUD_PASSWORD", "from the environment")
+    output = StringIO()
+    call_command("seed_demo", "--json", stdout=output)
+    made = json.loads(output.getvalue())
+    assert made["FACECLOUD_PASSWORD"] == "from the environment"
+    assert keys.live_key(made["FACECLOUD_APP_KEY"], timezone.now()) is not None

@@ -1,0 +1,144 @@
+"""What customers are told: each thing once, in the inbox and by e-mail, as they chose."""
+
+from datetime import timedelta
+from smtplib import SMTPServerDisconnected
+
+import pytest
+from django.core import mail
+
+from accounts.models import User
+from billing import notices, orders
+from billing.errors import ChangeRefused
+from billing.models import Notice
+from tests.billing.conftest import NOON, Shop, shanghai
+
+LATER = NOON + timedelta(hours=1)
+
+
+def told(customer: User) -> list[str]:
+    """The titles in the inbox, oldest first."""
+    return [notices.words(notice).title for notice in reversed(notices.inbox(customer))]
+
+
+def test_80_and_100_percent_once_each(alice: User, shop: Shop, call) -> None:
+    app = shop.buy(alice, units=100, months=3)
+    call(app, NOON, 79)
+    assert notices.scan(LATER) == 0
+    call(app, LATER, 1)
+    assert notices.scan(LATER) == 1
+    assert notices.scan(LATER) == 0
+    call(app, LATER, 20)
+    assert notices.scan(LATER) == 1
+    assert notices.scan(LATER) == 0
+    assert told(alice) == [
+        "应用 门禁 的人脸检测定位本月调用量已使用 80%",
+        "应用 门禁 的人脸检测定位本月调用量已用完",
+    ]
+    assert "2027-04-10 00:00" in notices.words(notices.inbox(alice)[0]).body
+
+
+def test_the_next_month_tells_again(alice: User, shop: Shop, call) -> None:
+    app = shop.buy(alice, units=100, months=3)
+    call(app, NOON, 85)
+    next_month = shanghai(2027, 4, 12)
+    assert notices.scan(NOON) == 1
+    call(app, next_month, 85)
+    assert notices.scan(next_month) == 1
+
+
+def test_the_share_is_of_all_live_packages(alice: User, shop: Shop, call) -> None:
+    app = shop.buy(alice, units=100)
+    shop.buy(alice, LATER, app=app, units=100)
+    call(app, LATER, 100)
+    assert notices.scan(LATER) == 0
+    call(app, LATER, 60)
+    assert notices.scan(LATER) == 1
+
+
+def test_7_days_and_1_day_before_the_last_end(alice: User, shop: Shop) -> None:
+    app = shop.buy(alice)
+    end = shanghai(2027, 4, 10)
+    second = timedelta(seconds=1)
+    found = [
+        notices.scan(end - timedelta(days=days) - early) for days in (7, 1) for early in (second, 0 * second)
+    ]
+    assert found == [0, 1, 0, 1]
+    assert notices.scan(end) == 0
+    assert told(alice) == [f"应用 门禁 的人脸检测定位还有 {days} 天到期" for days in (7, 1)]
+    # Bought again: the end moves, and is told anew.
+    shop.buy(alice, end - timedelta(hours=3), app=app)
+    assert notices.scan(end - timedelta(hours=2)) == 0
+    assert notices.scan(shanghai(2027, 5, 3)) == 1
+
+
+def test_unpaid_after_24_hours(alice: User, shop: Shop) -> None:
+    order, paid = shop.order(alice), shop.order(alice)
+    orders.pay(paid, NOON)
+    day = timedelta(hours=24)
+    assert notices.scan(NOON + day - timedelta(seconds=1)) == 0
+    assert notices.scan(NOON + day) == 1
+    assert notices.scan(NOON + day + timedelta(hours=1)) == 0
+    assert told(alice) == [f"订单 {order.number} 尚未支付"]
+    assert "2027-03-12 12:00" in notices.words(notices.inbox(alice)[0]).body
+
+
+def test_the_customer_chooses(alice: User, bob: User, shop: Shop, call) -> None:
+    notices.choose(alice, quota_percents=[50, 90, 50], quota_on=True, ending_on=False, unpaid_on=False)
+    notices.choose(bob, quota_percents=[50], quota_on=False, ending_on=True, unpaid_on=True)
+    for customer in (alice, bob):
+        app = shop.buy(customer, units=10)
+        call(app, NOON, 6)
+        shop.order(customer)
+    notices.scan(NOON + timedelta(hours=25))
+    notices.scan(shanghai(2027, 4, 9, 12))
+    assert [(n.kind, n.percent) for n in notices.inbox(alice)] == [("quota", 50)]
+    assert sorted(n.kind for n in notices.inbox(bob)) == ["ending", "unpaid"]
+    assert notices.settings_of(alice).quota_percents == [50, 90]
+
+
+@pytest.mark.parametrize("wrong", [[0], [101], [10, 20, 30, 40, 50, 60]])
+def test_percentages_that_make_no_sense(alice: User, wrong: list[int]) -> None:
+    with pytest.raises(ChangeRefused):
+        notices.choose(alice, quota_percents=wrong, quota_on=True, ending_on=True, unpaid_on=True)
+
+
+def test_mailed_once_in_the_customers_language(alice: User, bob: User, shop: Shop, mailoutbox) -> None:
+    User.objects.filter(pk=bob.pk).update(language="en")
+    for customer in (alice, bob):
+        shop.order(customer)
+    notices.scan(NOON + timedelta(hours=24))
+    assert notices.mail(LATER) == 2
+    assert notices.mail(LATER) == 0
+    to_alice, to_bob = sorted(mailoutbox, key=lambda message: message.to)
+    assert (to_alice.to, to_bob.to) == (["alice@example.org"], ["bob@example.org"])
+    assert to_alice.subject.endswith("尚未支付")
+    assert "2027-03-12 12:00" in to_alice.body
+    assert to_bob.subject.endswith("has not been paid")
+
+
+def test_a_mail_that_fails_is_tried_again(alice: User, shop: Shop, monkeypatch, caplog) -> None:
+    shop.order(alice)
+    notices.scan(NOON + timedelta(hours=24))
+
+    def down(*_args: object) -> None:
+        raise SMTPServerDisconnected
+
+    with monkeypatch.context() as broken:
+        broken.setattr(notices, "send_mail", down)
+        assert notices.mail(LATER) == 0
+    assert "could not be mailed" in caplog.text
+    assert notices.mail(LATER) == 1
+    assert len(mail.outbox) == 1
+
+
+def test_reading(alice: User, bob: User, shop: Shop) -> None:
+    for _i in range(3):
+        shop.order(alice)
+    notices.scan(NOON + timedelta(hours=24))
+    assert notices.unread_count(alice) == 3
+    first = notices.inbox(alice)[0]
+    assert notices.mark_read(bob, LATER, [first.pk]) == 0
+    assert notices.mark_read(alice, LATER, [first.pk]) == 1
+    assert notices.unread_count(alice) == 2
+    assert notices.mark_read(alice, LATER) == 2
+    assert Notice.objects.filter(read_at=LATER).count() == 3

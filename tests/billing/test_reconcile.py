@@ -1,0 +1,176 @@
+"""Reconcile: silent on sound books, and each check finds the break that it is for."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from io import StringIO
+from uuid import uuid4
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from accounts.models import App, User
+from billing import orders, quota, reconcile, refunds, tasks, vouchers, wallet
+from billing.models import Package
+from tests.billing.conftest import DETECT, NOON, Shop, breaks
+
+LATER = NOON + timedelta(hours=1)
+
+
+@pytest.fixture
+def books(alice: User, olga: User, shop: Shop, call) -> App:
+    """A bit of everything: cash, vouchers, a refund, a cancelled order; calls settled, returned and held."""
+    wallet.top_up(alice, Decimal(50), by=olga, reason="transfer", at=NOON)
+    vouchers.issue(
+        face_value=Decimal(5), valid_from=NOON, valid_until=NOON + timedelta(days=9), customer=alice, by=olga,
+        reason="gift", at=NOON,
+    )  # fmt: skip
+    app = shop.buy(alice, price="8.00", units=100, months=3)
+    again = orders.pay(shop.order(alice, LATER, app=app, price="1.00"), LATER)
+    refunds.refund(again.package, by=olga, reason="mistake", at=LATER)
+    orders.cancel(shop.order(alice), NOON)
+    call(app, NOON, 7)
+    for images in (3, 5):
+        debit = quota.reserve(call_id=uuid4(), app=app, api=DETECT, images=images, at=NOON)
+    quota.give_back(debit.pk, NOON)
+    return app
+
+
+def found(at=NOON) -> set[str]:
+    """The names of the checks that find a break."""
+    return {check.__name__ for check in reconcile.CHECKS if reconcile.prove([check], at)[0].breaks}
+
+
+def test_sound_books(books: App) -> None:
+    assert not breaks()
+
+
+def tamper(*statements: str) -> None:
+    """Writes past the rules, the CHECKs and the triggers, as a bad hand on the database could."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        for statement in statements:
+            cursor.execute(statement)
+        cursor.execute("SET LOCAL session_replication_role = origin")
+
+
+@pytest.mark.parametrize(
+    ("statements", "names"),
+    [
+        (
+            [
+                "ALTER TABLE billing_period DROP CONSTRAINT period_used_within_granted",
+                "UPDATE billing_period SET used = granted + 1 WHERE number = 1",
+            ],
+            {"used_within_granted", "used_is_debited"},
+        ),
+        (["UPDATE billing_period SET used = used + 1 WHERE number = 0 AND granted > 0"], {"used_is_debited"}),
+        (
+            ["UPDATE billing_debit SET state = 'settled', closed_at = now() WHERE state = 'returned'"],
+            {"used_is_debited"},
+        ),
+        (["DELETE FROM billing_debitline"], {"used_is_debited", "debits_have_their_lines"}),
+        (["UPDATE billing_debit SET units = 9 WHERE state = 'settled'"], {"debits_have_their_lines"}),
+        (["UPDATE billing_debit SET api = 'face_compare'"], {"debits_have_their_lines"}),
+        (["UPDATE billing_debit SET created_at = '2020-01-01'"], {"debits_have_their_lines"}),
+        (["UPDATE billing_debit SET hold_expires_at = '2020-01-01'"], {"no_hold_is_forgotten"}),
+        (["UPDATE billing_wallet SET balance = balance + 0.01"], {"balance_is_the_sum"}),
+        (
+            ["UPDATE billing_walletentry SET amount = 51 WHERE kind = 'top_up'"],
+            {"balance_is_the_sum", "statements_run_on"},
+        ),
+        (["UPDATE billing_voucher SET remaining = 1"], {"vouchers_add_up"}),
+        (
+            ["DELETE FROM billing_voucherentry"],
+            {"vouchers_add_up", "paid_once_and_wholly"},
+        ),
+        (
+            ["DELETE FROM billing_period", "DELETE FROM billing_package"],
+            {"paid_once_and_wholly", "debits_have_their_lines"},
+        ),
+        (
+            ["UPDATE billing_package SET refunded_at = NULL, refunded_by_id = NULL"],
+            {"refunds_return_what_was_paid", "packages_are_as_ordered"},
+        ),
+        (
+            ["UPDATE billing_period SET granted = 100 WHERE granted = 0"],
+            {"refunds_return_what_was_paid", "packages_are_as_ordered"},
+        ),
+        (["UPDATE billing_period SET ends_at = ends_at + interval '1 day'"], {"packages_are_as_ordered"}),
+        (["DELETE FROM billing_period WHERE number = 2"], {"packages_are_as_ordered"}),
+        (["UPDATE billing_package SET ends_at = ends_at + interval '1 day'"], {"packages_are_as_ordered"}),
+    ],
+)
+def test_each_break_is_found(books: App, statements: list[str], names: set[str]) -> None:
+    tamper(*statements)
+    assert found() == names
+
+
+def test_every_check_is_proved_to_find_something() -> None:
+    marks = [mark for mark in test_each_break_is_found.pytestmark if mark.name == "parametrize"]
+    proved = set[str]().union(*[names for _statements, names in marks[0].args[1]])
+    assert proved == {check.__name__ for check in reconcile.CHECKS}
+
+
+def test_other_rooms_checks_join_in(books: App, settings) -> None:
+    settings.RECONCILE_CHECKS = ["tests.billing.test_reconcile.a_check_of_another_room"]
+    (proof,) = [proof for proof in reconcile.run(NOON) if proof.breaks]
+    assert (proof.sentence, proof.breaks) == ("Seven is eight.", [reconcile.Break("seven", "7 is not 8")])
+
+
+def a_check_of_another_room(at: object) -> list[reconcile.Break]:
+    """Seven is eight."""
+    return [reconcile.Break("seven", "7 is not 8")]
+
+
+def test_the_command_prints_each_check_and_the_ids(books: App, settings) -> None:
+    settings.RECONCILE_CHECKS = []
+    quota.sweep(NOON + timedelta(days=1))
+    output = StringIO()
+    call_command("reconcile", stdout=output)
+    assert output.getvalue().count("ok ") == len(reconcile.CHECKS)
+    tamper("UPDATE billing_wallet SET balance = balance + 1")
+    output = StringIO()
+    with pytest.raises(SystemExit) as ended:
+        call_command("reconcile", stdout=output)
+    assert ended.value.code == 1
+    assert f"wallet {books.customer_id}: balance" in output.getvalue()
+    assert "1 breaks" in output.getvalue()
+
+
+def test_the_nightly_run_logs_breaks(books: App, settings, caplog: pytest.LogCaptureFixture) -> None:
+    settings.RECONCILE_CHECKS = []
+    quota.sweep(NOON + timedelta(days=1))
+    tasks.reconcile_books()
+    assert not caplog.records
+    Package.objects.update(ends_at=NOON + timedelta(days=1))
+    tasks.reconcile_books()
+    assert "does not agree with order" in caplog.text
+
+
+@pytest.mark.race
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_traffic_during_a_run_is_no_break(alice: User, shop: Shop) -> None:
+    """All checks read one snapshot: a call between two of them is not seen by half of them."""
+    app = shop.buy(alice)
+
+    def a_call_in_between(at: object) -> list[reconcile.Break]:
+        """A call comes in, on a connection of its own."""
+        from threading import Thread
+
+        from django.db import connections
+
+        def work() -> None:
+            quota.reserve(call_id=uuid4(), app=app, api=DETECT, images=1, at=NOON)
+            connections.close_all()
+
+        thread = Thread(target=work)
+        thread.start()
+        thread.join()
+        return []
+
+    checks: list[Callable] = [reconcile.used_within_granted, a_call_in_between, reconcile.used_is_debited]
+    assert not any(proof.breaks for proof in reconcile.prove(checks, NOON))
+    assert quota.remaining(app, DETECT, NOON) == 999
