@@ -40,6 +40,11 @@ class Places:
         return self.var / "demo.env"
 
     @property
+    def static(self) -> Path:
+        """Empty where nothing was collected; whitenoise wants it to be there."""
+        return self.var / "static"
+
+    @property
     def models(self) -> Path:
         return Path(os.environ.get("MODELS_DIR") or self.var / "models")
 
@@ -54,7 +59,7 @@ class Places:
 
     def make(self) -> None:
         """Create the folders. Who may enter that of the sockets is the database's superuser: its owner."""
-        for folder in (self.var, self.logs, self.sockets):
+        for folder in (self.var, self.logs, self.static, self.sockets):
             folder.mkdir(parents=True, exist_ok=True)
         self.sockets.chmod(0o700)
         if self.sockets.stat().st_uid != os.getuid():
