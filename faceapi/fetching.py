@@ -155,7 +155,10 @@ def _fetch_once(parts: SplitResult, deadline: float, cancelled: threading.Event)
                 sock = _tls_context().wrap_socket(sock, server_hostname=host)
                 stack.enter_context(contextlib.closing(sock))
                 guard.sock = sock
-            return _exchange(sock, host, parts, deadline, cancelled)
+            answer = _exchange(sock, host, parts, deadline, cancelled)
+            if guard.expired:  # what was cut off can look whole: headers may end with the stream
+                raise late()
+            return answer
         except FetchError:
             if guard is not None and guard.expired:
                 raise late() from None

@@ -1,0 +1,228 @@
+"""The cast of the signed API: a site with tight limits, Alice's App, a caller that signs by hand."""
+
+import base64
+import hashlib
+import http.client
+import json
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+from PIL import Image
+from pytest_django import DjangoDbBlocker
+
+from accounts import keys
+from accounts.models import App, AppKey, Region, User
+from billing import orders
+from billing.models import Api, Sku, Tier
+from faceapi import signing
+from facecloud.local.process import Process
+from facecloud.local.site import web_process
+from tests.conftest import answers, wait_until
+
+if TYPE_CHECKING:
+    from tests.faceapi.servers import Servers
+
+PREFIX = "data:application/octet-stream;base64,"
+DETECT = "/api/v1/face_detect.json"
+# Tight, so that a test of a limit is quick. 127.0.0.1 may be fetched from; 127.0.0.2 and the rest may not.
+LIMITS = {
+    "URL_ALLOWED_NETWORKS": "127.0.0.1/32",
+    "URL_TIMEOUT_S": "1.5",
+    "URL_CALLS_PER_APP": "2",
+    "BODY_GRACE_S": "2",
+    "BODY_MIN_BYTES_PER_S": str(1024 * 1024),
+    "BODY_MAX_BYTES": str(64 * 1024 * 1024),
+    "QUEUE_MAX_CHUNKS": "50",
+    "DEADLINE_S": "20",
+    "TRUSTED_PROXIES": "127.0.0.1/32",
+    "WEB_WORKERS": "1",
+}
+
+
+def inline(picture: bytes) -> str:
+    return PREFIX + base64.urlsafe_b64encode(picture).decode()
+
+
+def encode(size: tuple[int, int] = (64, 64), mode: str = "RGB", kind: str = "JPEG", **options: Any) -> bytes:
+    """A picture of noise: no face, but whole."""
+    channels = {"L": 1, "RGB": 3, "RGBA": 4}[mode]
+    noise = np.random.default_rng(7).integers(0, 255, (size[1], size[0], channels), dtype=np.uint8)
+    out = BytesIO()
+    Image.fromarray(noise.squeeze(), mode).save(out, kind, **options)
+    return out.getvalue()
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    json: dict[str, Any]
+
+    @property
+    def code(self) -> int:
+        return int(self.json["code"])
+
+
+@dataclass
+class Caller:
+    """Signs and sends as a customer's program does, and lets a test bend each part of it."""
+
+    address: str
+    key: AppKey
+    secret: str
+    connections: list[http.client.HTTPConnection] = field(default_factory=list)
+
+    def headers(
+        self, body: bytes, path: str = DETECT, *, at_ms: int | None = None, method: str = "POST"
+    ) -> dict[str, str]:
+        target, query = signing.split_target(path)
+        timestamp = str(at_ms or time.time_ns() // 1_000_000)
+        to_sign = [method, target, query, timestamp, hashlib.sha1(body).hexdigest()]
+        given = signing.signature(self.secret, "\n".join(to_sign).encode())
+        return {
+            "Authorization": f"CTYUN {self.key.key}:{given}",
+            "X-CTYUN-DT": timestamp,
+            "Content-Type": "application/json",
+        }
+
+    def send(
+        self, body: bytes, path: str = DETECT, *, method: str = "POST", timeout_s: float = 60, **headers: str
+    ) -> Answer:
+        """`headers` by their names with _ for -; an empty value leaves the header out."""
+        time.sleep(0.002)  # the same body twice in one millisecond has the same signature
+        sent = self.headers(body, path, method=method)
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        connection = http.client.HTTPConnection(self.address, timeout=timeout_s)
+        self.connections.append(connection)
+        connection.request(method, path, body, {name: value for name, value in sent.items() if value})
+        reply = connection.getresponse()
+        return Answer(reply.status, dict(reply.headers), json.loads(reply.read()))
+
+    def call(self, data: object, path: str = DETECT, **options: Any) -> Answer:
+        return self.send(json.dumps({"data": data}).encode(), path, **options)
+
+    def promise(self, length: int, path: str = DETECT) -> Answer:
+        """Send the headers of a body of `length` bytes and nothing of it."""
+        lines = [f"POST {path} HTTP/1.1", f"Host: {self.address}", f"Content-Length: {length}"]
+        lines += [f"{name}: {value}" for name, value in self.headers(b"", path).items()]
+        with self.raw() as sock:
+            sock.sendall("\r\n".join([*lines, "", ""]).encode())
+            return read_answer(sock)
+
+    def raw(self) -> socket.socket:
+        """A bare connection, for what no HTTP library would send."""
+        host, _, port = self.address.partition(":")
+        return socket.create_connection((host, int(port)), timeout=30)
+
+    def close(self) -> None:
+        for opened in self.connections:
+            opened.close()
+
+
+def read_answer(sock: socket.socket) -> Answer:
+    """The reply on a bare connection."""
+    reply = http.client.HTTPResponse(sock)
+    reply.begin()
+    answer = Answer(reply.status, dict(reply.headers), json.loads(reply.read()))
+    reply.close()
+    return answer
+
+
+@pytest.fixture(scope="session")
+def tight_site(worker: Process, product_environment: dict[str, str]) -> Iterator[Process]:
+    """gunicorn with LIMITS, in front of the session's worker. `address` is host:port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = web_process(
+        product_environment | LIMITS, host="127.0.0.1", port=port, logs=settings.VAR_DIR / "log" / "tight"
+    )
+    (settings.VAR_DIR / "log" / "tight").mkdir(parents=True, exist_ok=True)
+    process.start()
+    try:
+        url = f"http://127.0.0.1:{port}/readyz"
+        wait_until(lambda: answers(url), timeout_s=60, what=f"{url} ({process.log})")
+        process.address = f"127.0.0.1:{port}"  # type: ignore[attr-defined]  # for the fixtures below
+        yield process
+    finally:
+        process.stop()
+
+
+@pytest.fixture
+def now() -> datetime:
+    return timezone.now()
+
+
+@pytest.fixture(scope="module")
+def transactional_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """pytest-django's fixture for a whole module: rows that the site's process sees are committed, and
+    removed when the module's tests are through, which is ten times as fast as a flush after each.
+    """
+    with django_db_blocker.unblock():
+        assert connection.settings_dict["NAME"].startswith("test_")
+        yield
+        with connection.cursor() as cursor:
+            cursor.execute("TRUNCATE accounts_user CASCADE")
+        connection.close()
+
+
+@pytest.fixture(scope="module")
+def alice(transactional_db: None) -> User:
+    return User.objects.create(username="alice", email="alice@example.org")
+
+
+def buy(customer: User, api: str, at: datetime, *, app: App | None = None) -> App:
+    """A month of a thousand units of the API, ordered and paid."""
+    order = orders.create(
+        customer=customer,
+        app=app,
+        region=Region.objects.filter(is_active=True).first(),
+        name="门禁",
+        description="大楼门禁",
+        sku=Sku.objects.get(api=api, tier=Tier.THOUSAND),
+        quantity=1,
+        months=1,
+        token=uuid4().hex,
+        at=at,
+    )
+    paid = orders.pay(order, at).app
+    assert paid is not None
+    return paid
+
+
+@pytest.fixture
+def app(alice: User, now: datetime) -> App:
+    """A new App of Alice with a month of every API."""
+    bought = buy(alice, Api.FACE_DETECT, now)
+    for api in (Api.FACE_ANALYSE, Api.FACE_COMPARE):
+        buy(alice, api, now, app=bought)
+    return bought
+
+
+@pytest.fixture
+def caller(tight_site: Process, app: App) -> Iterator[Caller]:
+    key = app.keys.get()
+    caller = Caller(tight_site.address, key, keys.secret_of(key))  # type: ignore[attr-defined]
+    wait_until(lambda: answers(f"http://{caller.address}/readyz"), timeout_s=10, what="a ready site")
+    yield caller
+    caller.close()
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator["Servers"]:
+    """Hostile image servers on 127.0.0.1."""
+    from tests.faceapi.servers import running
+
+    with running() as started:
+        yield started
