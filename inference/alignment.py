@@ -5,6 +5,8 @@ Points are (5, 2) float arrays of x, y: eye, eye, nose, mouth corner, mouth corn
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,18 @@ SFACE_TEMPLATE: Points = np.array(
 DLIB_TEMPLATE: Points = np.array(
     [[47.474, 44.761], [103.484, 45.784], [76.354, 77.292], [51.673, 101.197], [98.983, 101.622]]
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """A face that can be turned upright: its landmarks (5, 2) in these pixels."""
+
+    pixels: Pixels
+    points: Points
+
+    def chip(self, template: Points, side_px: int) -> Pixels:
+        """(side, side, 3) BGR uint8, the landmarks on the template."""
+        return chip(self.pixels, self.points, template, side_px)
 
 
 def dlib_template(side_px: int, padding: float) -> Points:

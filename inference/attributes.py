@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from inference.alignment import Points, chip, dlib_template
+from inference.alignment import Aligned, dlib_template
 from inference.errors import IncompleteResultError
 from inference.results import Attributes
 from inference.runtime import Floats, Session
@@ -34,16 +34,16 @@ class AttributeEstimator:
         self._age_template = dlib_template(AGE_SIDE_PX, PADDING)
         self._gender_template = dlib_template(GENDER_SIDE_PX, PADDING)
 
-    def estimate(self, pixels: Pixels, faces: list[Points]) -> list[Attributes]:
+    def estimate(self, faces: list[Aligned]) -> list[Attributes]:
         """One answer a face, in order. Raises IncompleteResultError (5002)."""
         answers: list[Attributes] = []
         for start in range(0, len(faces), MAX_BATCH):
             batch = faces[start : start + MAX_BATCH]
-            ages = self._age.run(
-                normalised([chip(pixels, points, self._age_template, AGE_SIDE_PX) for points in batch])
-            )[0]
+            ages = self._age.run(normalised([face.chip(self._age_template, AGE_SIDE_PX) for face in batch]))[
+                0
+            ]
             genders = self._gender.run(
-                normalised([chip(pixels, points, self._gender_template, GENDER_SIDE_PX) for points in batch])
+                normalised([face.chip(self._gender_template, GENDER_SIDE_PX) for face in batch])
             )[0]
             if not (np.isfinite(ages).all() and np.isfinite(genders).all()):
                 raise IncompleteResultError("age or gender is not a number")

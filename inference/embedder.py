@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from inference.alignment import DLIB_TEMPLATE, SFACE_TEMPLATE, Points, chip
+from inference.alignment import DLIB_TEMPLATE, SFACE_TEMPLATE, Aligned
 from inference.errors import IncompleteResultError
 from inference.runtime import Floats, Session
 
@@ -28,10 +28,10 @@ class Embedder:
         self._sface = sface
         self._dlib = dlib
 
-    def embed(self, pixels: Pixels, points: Points) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    def embed(self, face: Aligned) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """(primary, secondary): 128 floats each, of length 1. Raises IncompleteResultError (5002)."""
-        sface_chip = chip(pixels, points, SFACE_TEMPLATE, SFACE_SIDE_PX)
-        dlib_chip = chip(pixels, points, DLIB_TEMPLATE, DLIB_SIDE_PX)
+        sface_chip = face.chip(SFACE_TEMPLATE, SFACE_SIDE_PX)
+        dlib_chip = face.chip(DLIB_TEMPLATE, DLIB_SIDE_PX)
         primary = self._sface.run(rgb_batch([sface_chip]))[0]
         # dlib's vector is averaged over the face and its mirror image
         secondary = self._dlib.run(rgb_batch([dlib_chip, np.ascontiguousarray(dlib_chip[:, ::-1])]))[0]

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from inference import registry
+from inference.alignment import Aligned
 from inference.attributes import AttributeEstimator
 from inference.decoding import Picture, configure_opencv
 from inference.detector import CenterFace, YuNet
@@ -21,6 +22,9 @@ from inference.finder import FaceFinder, Found
 from inference.quality import NO_FACE, Purpose, judge, measure
 from inference.results import AnalyseResult, Box, DetectResult, Face, Landmarks, Point, Quality, Template
 from inference.runtime import CPU, Session
+
+# A face smaller than this is looked up in a finer level of a large JPEG before it is aligned.
+ALIGN_SIDE_PX = 128
 
 
 class Engine:
@@ -47,8 +51,8 @@ class Engine:
         """Faces with age and gender (manual 4.2.2 model 2). Raises ImageError."""
         picture = Picture(data)
         found = self._finder.find(picture)
-        points = list(found.detections.points.astype(np.float64))
-        attributes = self._attributes.estimate(found.pixels, points)
+        aligned = [self._align(picture, found, index) for index in range(len(found.detections))]
+        attributes = self._attributes.estimate(aligned)
         faces = [
             replace(face, attributes=answer)
             for face, answer in zip(self._faces(picture, found), attributes, strict=True)
@@ -57,21 +61,30 @@ class Engine:
 
     def embed(self, data: bytes) -> Template:
         """The embeddings of the largest face (manual 4.2.2 model 3). Raises ImageError."""
-        found = self._finder.find(Picture(data))
+        picture = Picture(data)
+        found = self._finder.find(picture)
         quality = self._quality(found, "compare")
         if not len(found.detections):
             return Template((), (), quality)
-        points = found.detections.points[0].astype(np.float64)
-        primary, secondary = self._embedder.embed(found.pixels, points)
+        primary, secondary = self._embedder.embed(self._align(picture, found, 0))
         return Template(primary, secondary, quality)
+
+    def _align(self, picture: Picture, found: Found, index: int) -> Aligned:
+        """One face with precise landmarks, in the coarsest level of the picture that shows it well."""
+        box, points = found.detections.boxes[index], found.detections.points[index]
+        pixels, reduction = found.pixels, found.reduction
+        while reduction > 1 and (box[2:] - box[:2]).max() < ALIGN_SIDE_PX:
+            box, points, reduction = box * 2, points * 2, reduction // 2
+            pixels = picture.level(reduction)
+        return Aligned(pixels, self._finder.precise_points(pixels, box, points))
 
     def warm_up(self) -> None:
         """Run every model once, so that the first call is not the slow one."""
         pixels = np.full((640, 640, 3), 127, np.uint8)
         self._finder.warm_up(pixels)
         points = np.array([[250, 250], [350, 250], [300, 300], [260, 360], [340, 360]], np.float64)
-        self._attributes.estimate(pixels, [points])
-        self._embedder.embed(pixels, points)
+        self._attributes.estimate([Aligned(pixels, points)])
+        self._embedder.embed(Aligned(pixels, points))
 
     def _faces(self, picture: Picture, found: Found) -> tuple[Face, ...]:
         detections = found.detections.mapped(found.reduction)

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 
 from inference import tables
+from inference.alignment import Points
 from inference.decoding import Picture, Pixels
 from inference.detections import Detections, Floats, overlaps, suppress
 from inference.detector import CenterFace, YuNet
@@ -27,6 +28,7 @@ from inference.detector import CenterFace, YuNet
 LEVEL_SIDE_PX = 1280
 VIEW_AREA_PX = (307_200, 500_000)
 SMALL_VIEW_SIDE_PX = 256
+SMALL_VIEW_FACE_PX = 64
 MIN_VIEW_SIDE_PX = 256
 CANDIDATE = 0.2
 DETAIL_CANDIDATE = 0.08
@@ -43,6 +45,7 @@ WINDOW = 2.0
 YUNET_WINDOW_PX = 128
 CENTERFACE_WINDOW_PX = 96
 MAX_SECOND_LOOKS = 64
+PRECISE_WINDOWS = ((2.0, 128), (2.5, 192))
 BATCH = 16
 UNSEEN_PENALTY = 0.25
 
@@ -79,6 +82,18 @@ class FaceFinder:
         probabilities = tuple(self._probability(float(score)) for score in largest_first.scores)
         return Found(pixels, reduction, largest_first, probabilities)
 
+    def precise_points(self, pixels: Pixels, box: Floats, points: Floats) -> Points:
+        """Landmarks (5, 2) averaged over the first look and two closer ones: steadier than any of the three."""
+        looks = [points.astype(np.float64)]
+        for times, side in PRECISE_WINDOWS:
+            view = window(pixels, box, times)
+            seen = self._yunet.find_all([view.resized(side)], CANDIDATE)[0]
+            seen = seen.mapped(view.side_px / side, (view.left, view.top))
+            near = np.flatnonzero(overlaps(box, seen.boxes) >= 0.3)
+            if len(near):
+                looks.append(seen.points[near[np.argmax(seen.scores[near])]].astype(np.float64))
+        return np.asarray(np.mean(looks, axis=0), np.float64)
+
     def warm_up(self, pixels: Pixels) -> None:
         """Run both networks once on any pixels."""
         box = np.array([[64, 64, 192, 192]], np.float32)
@@ -94,7 +109,10 @@ class FaceFinder:
             scale = MIN_VIEW_SIDE_PX / max(height, width)
         parts = [self._view(pixels, scale)]
         if max(height, width) * scale > 1.5 * SMALL_VIEW_SIDE_PX:
-            parts.append(self._view(pixels, SMALL_VIEW_SIDE_PX / max(height, width)))
+            small_scale = SMALL_VIEW_SIDE_PX / max(height, width)
+            small = self._view(pixels, small_scale)
+            large_face = small.sides.max(axis=1) * small_scale >= SMALL_VIEW_FACE_PX
+            parts.append(small.take(np.flatnonzero(large_face)))
         if scale < 0.5:
             parts += self._details(pixels)
         return parts
@@ -188,10 +206,10 @@ class Window:
         return np.asarray((box - shift) * (side_px / self.side_px), np.float32)
 
 
-def window(pixels: Pixels, box: Floats) -> Window:
-    """The window around a box, WINDOW times as large as its longer side."""
+def window(pixels: Pixels, box: Floats, times: float = WINDOW) -> Window:
+    """The window around a box, `times` as large as its longer side."""
     height, width = pixels.shape[:2]
-    side = max(8, round(float((box[2:] - box[:2]).max()) * WINDOW))
+    side = max(8, round(float((box[2:] - box[:2]).max()) * times))
     left, top = (round(float(box[i] + box[i + 2]) / 2 - side / 2) for i in (0, 1))
     x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + side, width), min(top + side, height)
     cut = pixels[y0 : max(y1, y0), x0 : max(x1, x0)]

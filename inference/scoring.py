@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from operator import mul
 
 from inference import tables
@@ -29,20 +30,41 @@ def compare(first: Template, second: Template, *, same_from: float = SAME_FROM) 
     """Score two templates (manual 4.2.2 model 3). Where one has no face: 0.0 and not the same."""
     if not (first.has_face and second.has_face):
         return Score(0.0, False)
-    confidence = round(float(_confidence_map()(similarity(first, second))), 3)
+    confidence = round(float(confidence_map()(similarity(first, second))), 3)
     return Score(confidence, confidence >= same_from)
 
 
 def similarity(first: Template, second: Template) -> float:
     """The fused similarity: a weighted sum of the two cosines, each as a z-score over pairs of strangers."""
-    parts = tables.load("confidence")["embeddings"]
-    return sum(
-        part["weight"] * (_cosine(a, b) - part["mean"]) / part["deviation"]
-        for part, a, b in (
-            (parts["primary"], first.primary, second.primary),
-            (parts["secondary"], first.secondary, second.secondary),
-        )
+    primary, secondary = parts()
+    return primary.score(_cosine(first.primary, second.primary)) + secondary.score(
+        _cosine(first.secondary, second.secondary)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """How one embedding's cosine counts: over pairs of strangers it has this mean and deviation."""
+
+    mean: float
+    deviation: float
+    weight: float
+
+    def score(self, cosine: float) -> float:
+        return self.weight * (cosine - self.mean) / self.deviation
+
+
+@cache
+def parts() -> tuple[Part, Part]:
+    """(primary, secondary)."""
+    table = tables.load("confidence")["embeddings"]
+    return Part(**table["primary"]), Part(**table["secondary"])
+
+
+@cache
+def confidence_map() -> tables.MonotoneMap:
+    """Fused similarity → confidence 0..100."""
+    return tables.MonotoneMap.from_points(tables.load("confidence")["points"])
 
 
 def pair_quality(first: Quality, second: Quality) -> Quality:
@@ -61,10 +83,3 @@ def _cosine(a: Sequence[float], b: Sequence[float]) -> float:
     if len(a) != len(b):
         raise IncompleteResultError(f"embeddings of {len(a)} and {len(b)} numbers")
     return sum(map(mul, a, b))
-
-
-def _confidence_map() -> tables.MonotoneMap:
-    return _MAPS.setdefault("confidence", tables.MonotoneMap.from_points(tables.load("confidence")["points"]))
-
-
-_MAPS: dict[str, tables.MonotoneMap] = {}
