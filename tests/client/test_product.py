@@ -157,7 +157,8 @@ def test_a_reply_lost_on_its_way_is_charged_once(keys: dict[str, str], astronaut
         client = FaceClient(
             keys["FACECLOUD_APP_KEY"], keys["FACECLOUD_SECRET_KEY"], url, sleep=lambda _: None
         )
-        (result,) = client.detect([astronaut])
+        with client:
+            (result,) = client.detect([astronaut])
     assert len(result.faces) == 1
     assert before - left(keys, "face_detect") == 1
 
@@ -209,7 +210,7 @@ def test_a_clock_that_is_wrong_is_told(keys: dict[str, str], astronaut: bytes) -
         keys["FACECLOUD_URL"],
         now=lambda: datetime.now(UTC) - timedelta(hours=1),
     )
-    with pytest.raises(AuthenticationError) as refused:
+    with client, pytest.raises(AuthenticationError) as refused:
         client.detect([astronaut])
     assert refused.value.code == 4103
     assert "时钟" in str(refused.value)
@@ -252,9 +253,11 @@ def losing_the_first_reply(site: str) -> Iterator[str]:
                     else:
                         pump(far, near)
 
-        threading.Thread(target=relay, daemon=True).start()
+        thread = threading.Thread(target=relay, daemon=True)
+        thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         listener.shutdown(socket.SHUT_RDWR)
+        thread.join(timeout=10)
 
 
 def pump(source: socket.socket, target: socket.socket) -> None:
