@@ -19,6 +19,7 @@ from facecloud_client.client import FaceClient
 from facecloud_client.doctor import examine
 from facecloud_client.draw import draw, targets
 from facecloud_client.errors import (
+    ApiError,
     AuthenticationError,
     ConfigError,
     FaceCloudError,
@@ -88,6 +89,8 @@ def call(client: FaceClient, asked: Arguments, notes: Console) -> int:
             Console(highlight=False).print(table(outcomes))
     drawn = draw_all(outcomes, asked.draw, notes) if asked.draw else True
     if not asked.json:
+        for advice in remedies(outcomes):
+            notes.print(advice, markup=False, style="yellow")
         notes.print(summary(outcomes, units, remaining, time.monotonic() - started_s), style="dim")
     return 0 if drawn and all(outcome.error is None for outcome in outcomes) else 1
 
@@ -123,6 +126,12 @@ def picture(name: str) -> Source:
     if name == "-":
         return source(Source("-", data=sys.stdin.buffer.read()))
     return source(name)
+
+
+def remedies(outcomes: Sequence[Outcome]) -> list[str]:
+    """What the service advises for each code that a picture was refused with, once a code."""
+    errors = [outcome.error for outcome in outcomes if isinstance(outcome.error, ApiError)]
+    return [f"{code}: {remedy}" for code, remedy in {e.code: e.remedy for e in errors}.items() if remedy]
 
 
 def draw_all(outcomes: Sequence[Outcome], out: Path, notes: Console) -> bool:

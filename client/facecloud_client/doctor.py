@@ -99,7 +99,7 @@ def _clock(reply: httpx.Response, now: datetime) -> Iterator[Check]:
     yield Check(
         say("时钟", "clock"),
         abs(ahead_s) < CLOCK_LIMIT_S,
-        say(f"比服务器快 {ahead_s:+.0f} 秒", f"{ahead_s:+.0f} s ahead of the service"),
+        say(f"与服务器相差 {ahead_s:+.0f} 秒", f"{ahead_s:+.0f} s off the service's"),
         ""
         if abs(ahead_s) < CLOCK_WARNING_S
         else say(

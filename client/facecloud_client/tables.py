@@ -1,7 +1,8 @@
 """Results as a terminal table, and as lines of JSON."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.markup import escape
@@ -15,6 +16,24 @@ from facecloud_client.sources import Source
 from facecloud_client.words import say
 
 GENDERS = {"M": ("男", "M"), "F": ("女", "F")}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table of faces; `cell` gives "" where the API did not say."""
+
+    zh: str
+    en: str
+    cell: Callable[[Face], str]
+
+
+FACE_COLUMNS = (
+    Column("左,上", "left, top", lambda face: f"{face.location.left}, {face.location.top}"),
+    Column("宽×高", "width×height", lambda face: f"{face.location.width}×{face.location.height}"),
+    Column("概率", "probability", lambda face: "" if face.probability is None else f"{face.probability:.3f}"),
+    Column("性别", "gender", lambda face: say(*GENDERS[face.gender]) if face.gender in GENDERS else ""),
+    Column("年龄", "age", lambda face: "" if face.age is None else str(face.age)),
+)
 
 
 def names(item: Item) -> list[str]:
@@ -38,32 +57,39 @@ def json_line(outcome: Outcome) -> str:
     return json.dumps(line, ensure_ascii=False)
 
 
-def face_table(outcomes: Iterable[Outcome]) -> Table:
-    """One row a face; a picture without one, or refused, has one row that says so."""
-    table = Table(header_style="bold", row_styles=["", "dim"])
+def face_table(outcomes: Sequence[Outcome]) -> Table:
+    """One row a face; a picture without one, or refused, has one row that says so. No column is empty."""
+    faces = [
+        face
+        for outcome in outcomes
+        if isinstance(outcome.result, FaceResult)
+        for face in outcome.result.faces
+    ]
+    columns = [column for column in FACE_COLUMNS if any(column.cell(face) for face in faces)]
+    table = Table(header_style="bold")
     table.add_column(say("图片", "picture"), overflow="fold")
     table.add_column("#", justify="right")
-    for zh, en in (("左,上", "left, top"), ("宽×高", "width×height"), ("概率", "probability")):
-        table.add_column(say(zh, en), justify="right")
-    for zh, en in (("性别", "gender"), ("年龄", "age"), ("质量", "quality")):
-        table.add_column(say(zh, en))
+    for column in columns:
+        table.add_column(say(column.zh, column.en), justify="right")
+    table.add_column(say("结果", "result"))
     for outcome in outcomes:
         (name,) = map(escape, names(outcome.item))
+        empty = [""] * len(columns)
         if not isinstance(outcome.result, FaceResult):
-            table.add_row(name, "–", f"[red]{_one_line(outcome)}[/red]")
-            continue
-        quality = say("合格", "good") if outcome.result.pic_quality == 0 else say("不合格", "poor")
-        if not outcome.result.faces:
-            table.add_row(name, "0", say("没有人脸", "no face"), "", "", "", "", quality)
-        for number, face in enumerate(outcome.result.faces, start=1):
-            table.add_row(name, str(number), *_face_cells(face), quality)
-            name, quality = "", ""
+            table.add_row(name, "", *empty, f"[red]{_one_line(outcome)}[/red]")
+        elif not outcome.result.faces:
+            table.add_row(name, "0", *empty, say("没有人脸", "no face"))
+        else:
+            words = _quality(outcome.result.pic_quality)
+            for number, face in enumerate(outcome.result.faces, start=1):
+                table.add_row(name, str(number), *(column.cell(face) for column in columns), words)
+                name, words = "", ""
     return table
 
 
 def compare_table(outcomes: Iterable[Outcome]) -> Table:
     """One row a pair."""
-    table = Table(header_style="bold", row_styles=["", "dim"])
+    table = Table(header_style="bold")
     table.add_column(say("图片一", "one"), overflow="fold")
     table.add_column(say("图片二", "other"), overflow="fold")
     table.add_column(say("同一人", "same person"))
@@ -78,21 +104,13 @@ def compare_table(outcomes: Iterable[Outcome]) -> Table:
             *map(escape, names(outcome.item)),
             f"[green]{say('是', 'yes')}[/green]" if result.same else say("否", "no"),
             f"{result.confidence:.3f}",
-            say("合格", "good") if result.pic_quality == 0 else say("不合格", "poor"),
+            _quality(result.pic_quality),
         )
     return table
 
 
-def _face_cells(face: Face) -> list[str]:
-    box = face.location
-    gender = say(*GENDERS[face.gender]) if face.gender in GENDERS else ""
-    return [
-        f"{box.left}, {box.top}",
-        f"{box.width}×{box.height}",
-        "" if face.probability is None else f"{face.probability:.3f}",
-        gender,
-        "" if face.age is None else str(face.age),
-    ]
+def _quality(pic_quality: int) -> str:
+    return say("合格", "good") if pic_quality == 0 else say("质量不合格", "poor quality")
 
 
 def _one_line(outcome: Outcome) -> str:
