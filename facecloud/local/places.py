@@ -72,7 +72,7 @@ def here() -> Places:
 
 
 def memory_folder() -> Path | None:
-    """Where throw-away data is made and deleted fastest; None where it is small, or no program may lie there."""
+    """Where throw-away data is made and deleted fastest; None where it is small, or takes no programs."""
     if not os.access(MEMORY_FOLDER, os.W_OK) or shutil.disk_usage(MEMORY_FOLDER).free < ROOMY_BYTES:
         return None
     return None if os.statvfs(MEMORY_FOLDER).f_flag & os.ST_NOEXEC else MEMORY_FOLDER

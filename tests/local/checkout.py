@@ -23,7 +23,7 @@ OF_THIS_RUN = re.compile(
     r"DATABASE_URL|REDIS_URL|ENCRYPTION_KEY|MODELS_DIR|(DJANGO|FACECLOUD|COLUMNS|PYTEST)_?\w*"
 )
 DONE = "Ctrl-C 停止"
-START_TIMEOUT_S = 120
+COMMAND_TIMEOUT_S = 240
 
 
 @dataclass(frozen=True)
@@ -62,19 +62,21 @@ class Checkout:
     def run(self, *command: str, **changes: str) -> tuple[int, str]:
         """Exit status, and all that it printed."""
         with self.popen(*command, **changes) as process:
-            output, _ = process.communicate(timeout=START_TIMEOUT_S)
+            output, _ = process.communicate(timeout=COMMAND_TIMEOUT_S)
         return process.returncode, output
 
-    def processes(self) -> list[int]:
-        """All that belong to this checkout, by what they run or where."""
+    def processes(self, command: str = "") -> list[int]:
+        """Ids of all that belong to this checkout, by what they run or where, and run `command`."""
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
                 try:
-                    traces = [os.readlink(entry / "cwd"), *(entry / "cmdline").read_text().split("\0")]
+                    words = (entry / "cmdline").read_text().split("\0")
+                    traces = [os.readlink(entry / "cwd"), *words]
                 except (OSError, UnicodeDecodeError):  # ended meanwhile
                     continue
-                if any(trace.startswith(str(self.folder)) for trace in traces):
+                ours = any(trace.startswith(str(self.folder)) for trace in traces)
+                if ours and command in " ".join(words):
                     found.append(int(entry.name))
         return found
 

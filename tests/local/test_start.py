@@ -11,7 +11,6 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,6 +51,11 @@ def call_by_the_manual(demo: dict[str, str], picture: bytes) -> dict[str, Any]:
     return answer
 
 
+def busyness() -> float:
+    """How many processes want each core: promises about seconds are for a machine of one's own."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def calls(checkout: Checkout) -> int:
     status, output = checkout.run("bin/manage", "shell", "-v", "0", "-c", COUNT_CALLS)
     assert status == 0, output
@@ -70,7 +74,7 @@ def test_a_fresh_clone_answers_starts_again_and_keeps_its_data(
     checkout: Checkout, port: str, astronaut: bytes
 ) -> None:
     with running(checkout, "--port", port) as site:
-        assert site.seconds < 120
+        assert site.seconds < 120 * busyness()
         assert_it_answered(site)
         assert {f"FACECLOUD_{name}" for name in NAMES} <= {name for name, value in site.demo.items() if value}
         for name in ("demo.env", "secrets.env"):
@@ -81,7 +85,7 @@ def test_a_fresh_clone_answers_starts_again_and_keeps_its_data(
         first = site.demo
     assert calls(checkout) == 2  # bin/manage, on services of its own
     with running(checkout, "--port", port) as site:
-        assert site.seconds < 15
+        assert site.seconds < 15 * busyness()
         assert_it_answered(site)
         assert site.demo == first
         assert calls(checkout) == 3
@@ -105,26 +109,19 @@ def test_the_supervisor_alone_is_killed(checkout: Checkout, port: str) -> None:
 
 
 def test_what_crashes_comes_back(checkout: Checkout, port: str, astronaut: bytes) -> None:
-    def pids(trace: str) -> list[int]:
-        return [
-            pid
-            for pid in checkout.processes()
-            if trace in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-        ]
-
-    def comes_back(trace: str, killed: list[int]) -> bool:
-        return not set(killed) & set(pids(trace)) and site.is_ready()
+    def comes_back(command: str, killed: list[int]) -> bool:
+        return not set(killed) & set(checkout.processes(command)) and site.is_ready()
 
     with running(checkout, "--port", port) as site:
-        for trace in ("bin/postgres", "valkey-server", "celery --app facecloud worker", "gunicorn"):
-            killed = pids(trace)
-            assert killed, trace
+        for command in ("bin/postgres", "valkey-server", "celery --app facecloud worker", "gunicorn"):
+            killed = checkout.processes(command)
+            assert killed, command
             for pid in killed:
                 os.kill(pid, signal.SIGKILL)
             wait_until(
-                partial(comes_back, trace, killed), timeout_s=60, what=f"a ready site without the old {trace}"
+                partial(comes_back, command, killed), timeout_s=90, what=f"a site with a new {command}"
             )
-            assert call_by_the_manual(site.demo, astronaut)["code"] == 0, trace
+            assert call_by_the_manual(site.demo, astronaut)["code"] == 0, command
 
 
 def test_a_second_instance_is_refused(checkout: Checkout, port: str) -> None:
@@ -142,23 +139,18 @@ def test_a_port_in_use_is_refused(checkout: Checkout) -> None:
         port = listener.getsockname()[1]
         status, output = checkout.run("bin/start", "--port", str(port))
     assert status == 1
-    assert (
-        output == f"Port {port} is in use by another program; choose another: bin/start --port {port + 1}\n"
-    )
+    advice = f"choose another: bin/start --port {port + 1}"
+    assert output == f"Port {port} is in use by another program; {advice}\n"
 
 
 def test_a_start_that_was_killed_half_way_is_finished_by_the_next(port: str) -> None:
     """Killed while it installs, and again while it prepares the tables."""
     with fresh_clone() as checkout:
-        installing = checkout.popen("bin/start", "--port", port)
-        wait_until((checkout.var / "installing").exists, timeout_s=30, what="the installation")
-        wait_until((checkout.folder / ".venv" / "bin" / "uv").exists, timeout_s=60, what="uv")
-        kill_all(checkout)
-        installing.communicate()
-        preparing = checkout.popen("bin/start", "--port", port)
-        wait_until((checkout.var / "log" / "prepare.log").exists, timeout_s=90, what="the tables")
-        kill_all(checkout)
-        preparing.communicate()
+        for half_way in (checkout.folder / ".venv" / "bin" / "uv", checkout.var / "log" / "prepare.log"):
+            with checkout.popen("bin/start", "--port", port) as start:
+                wait_until(half_way.exists, timeout_s=200, what=str(half_way))
+                kill_all(checkout)
+                start.communicate()
         with running(checkout, "--port", port) as site:
             assert_it_answered(site)
 
