@@ -61,20 +61,21 @@ def run_out(periods: Sequence[Left], per_day: float, at: datetime) -> datetime |
 def of(apps: Iterable[App], at: datetime) -> dict[tuple[int, str], Forecast]:
     """The forecast for each (App's pk, api) that used anything in the last 7 days. Three queries."""
     first = PeriodSample.objects.filter(at__gte=at - WINDOW, at__lte=at).aggregate(at=Min("at"))["at"]
-    periods = Period.objects.filter(app__in=apps, ends_at__gt=first or at - WINDOW, granted__gt=0).order_by(
-        "ends_at", "package"
-    )
+    periods = Period.objects.filter(app__in=apps, ends_at__gt=first or at - WINDOW, granted__gt=0)
     before = dict(PeriodSample.objects.filter(at=first, period__in=periods).values_list("period_id", "used"))
     of_api = defaultdict(list)
-    for period in periods:
-        of_api[period.app_id, period.api].append(period)
+    fields = ("app_id", "api", "pk", "starts_at", "ends_at", "granted", "used")
+    for app, api, *period in periods.order_by("ends_at", "package").values_list(*fields):
+        of_api[app, api].append(period)
     forecasts = {}
     for key, group in of_api.items():
-        used = sum(period.used - before.get(period.pk, 0) for period in group)
-        started = min(period.starts_at for period in group)
-        days = max(at - max(first or started, started), SHORTEST) / timedelta(days=1)
+        used = sum(used - before.get(pk, 0) for pk, _start, _end, _granted, used in group)
         if used > 0:
-            left = [Left(p.starts_at, p.ends_at, p.granted - p.used) for p in group if p.ends_at > at]
+            started = min(start for _pk, start, *_rest in group)
+            days = max(at - max(first or started, started), SHORTEST) / timedelta(days=1)
+            left = [
+                Left(start, end, granted - spent) for _pk, start, end, granted, spent in group if end > at
+            ]
             forecasts[key] = Forecast(used / days, run_out(left, used / days, at))
     return forecasts
 

@@ -31,6 +31,7 @@ from billing.periods import SHANGHAI
 
 PAYABLE_FOR = timedelta(hours=48)
 QUANTITIES = range(1, 10)
+NUMBER_LENGTH = 20
 
 
 def new_number(at: datetime) -> str:
@@ -195,6 +196,9 @@ def of(customer: User, *, state: str = "", text: str = "") -> "QuerySet[Order]":
     orders = Order.objects.filter(customer=customer).select_related("sku", "region", "app")
     if state:
         orders = orders.filter(state=state)
-    if text := text.strip():
+    text = text.strip()
+    if len(text) == NUMBER_LENGTH and text.isdigit():
+        orders = orders.filter(number=text)
+    elif text:
         orders = orders.filter(Q(number__contains=text) | Q(app_name__icontains=text))
     return orders.order_by("-created_at", "-pk")

@@ -78,7 +78,7 @@ def _move(customer: User, entry: WalletEntry) -> WalletEntry:
 
 def statement(customer: User) -> "QuerySet[WalletEntry]":
     """The customer's entries, newest first, ready to be paged."""
-    return WalletEntry.objects.filter(wallet__customer=customer).select_related("order", "by").order_by("-pk")
+    return WalletEntry.objects.filter(wallet=customer.pk).select_related("order", "by").order_by("-pk")
 
 
 def statement_rows(customer: User) -> Iterator[list[str]]:

@@ -354,7 +354,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='periodsample',
-            constraint=models.UniqueConstraint(fields=('period', 'at'), name='period_sample_once'),
+            constraint=models.UniqueConstraint(fields=('at', 'period'), name='period_sample_once'),
         ),
         migrations.AddIndex(
             model_name='order',

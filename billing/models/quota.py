@@ -93,7 +93,7 @@ class PeriodSample(models.Model):
     used = models.PositiveIntegerField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["period", "at"], name="period_sample_once")]
+        constraints = [models.UniqueConstraint(fields=["at", "period"], name="period_sample_once")]
 
     def __str__(self) -> str:
         return f"{self.period_id} {self.at} {self.used}"
