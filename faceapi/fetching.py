@@ -219,7 +219,11 @@ def _exchange(
         "Connection": "close",
     }
     connection.request("GET", target, headers=request_headers)
-    response = connection.getresponse()
+    with connection.getresponse() as response:
+        return _read(response, cancelled)
+
+
+def _read(response: http.client.HTTPResponse, cancelled: threading.Event) -> bytes | str:
     if response.status in (301, 302, 303, 307, 308):
         location = response.getheader("Location")
         if not location:

@@ -57,6 +57,7 @@ class FaceApiView(APIView):
 
     authentication_classes = []
     permission_classes = []
+    http_method_names = ["post"]
     api: Api
     operation: str
     make_reply: Callable[[Sequence[dict[str, Any]]], list[dict[str, Any]]]
@@ -246,8 +247,6 @@ class FaceApiView(APIView):
             response["Retry-After"] = str(error.retry_after_s)
         if error.row.http == 401:
             response["WWW-Authenticate"] = "CTYUN"
-        if error.row.http == 405:
-            response["Allow"] = "POST"
         return response
 
 

@@ -13,6 +13,8 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 from facecloud import watchdog
 
 HEADERS_S = 10.0
+DISCARD_S = 5.0
+DISCARD_BYTES = 64 * 1024 * 1024
 
 
 class WebWorker(ThreadWorker):
@@ -25,3 +27,7 @@ class WebWorker(ThreadWorker):
     def handle_request(self, req: Any, conn: TConn) -> bool:
         conn.guard.deadline = math.inf
         return super().handle_request(req, conn)
+
+    def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
+        deadline = time.monotonic() + DISCARD_S
+        return keepalive and conn.parser.finish_body(deadline=deadline, max_bytes=DISCARD_BYTES)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -54,6 +55,7 @@ def inline(picture: bytes) -> str:
     return PREFIX + base64.urlsafe_b64encode(picture).decode()
 
 
+@cache
 def encode(size: tuple[int, int] = (64, 64), mode: str = "RGB", kind: str = "JPEG", **options: Any) -> bytes:
     """A picture of noise: no face, but whole."""
     channels = {"L": 1, "RGB": 3, "RGBA": 4}[mode]
@@ -217,6 +219,15 @@ def caller(tight_site: Process, app: App) -> Iterator[Caller]:
     wait_until(lambda: answers(f"http://{caller.address}/readyz"), timeout_s=10, what="a ready site")
     yield caller
     caller.close()
+
+
+@pytest.fixture
+def other_caller(caller: Caller, alice: User, now: datetime) -> Iterator[Caller]:
+    """A second App with a month of face_detect."""
+    key = buy(alice, Api.FACE_DETECT, now).keys.get()
+    other = Caller(caller.address, key, keys.secret_of(key))
+    yield other
+    other.close()
 
 
 @pytest.fixture(scope="session")

@@ -175,7 +175,7 @@ def test_more_in_the_body_than_the_data(caller: Caller) -> None:
     assert caller.send(json.dumps(body, ensure_ascii=False).encode()).code == 0
 
 
-def test_a_head_and_an_unknown_api(caller: Caller) -> None:
+def test_other_methods_are_told_what_is_allowed(caller: Caller) -> None:
     refused = caller.send(b"", method="OPTIONS")
     assert (refused.status, refused.code, refused.headers["Allow"]) == (405, 4016, "POST")
 

@@ -1,0 +1,228 @@
+"""Who may start a call: limits of an App, a full queue, no worker, health; Idempotency-Key."""
+
+import os
+import signal
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import App
+from faceapi import idempotency
+from faceapi.models import Call, IdempotencyKey
+from facecloud import celery_app, valkey
+from facecloud.local.process import Process
+from inference import exchange
+from inference.exchange import Failure, Reply
+from tests.conftest import wait_until
+from tests.faceapi.conftest import Caller, encode, inline
+
+
+@contextmanager
+def frozen(worker: Process) -> Iterator[None]:
+    """The worker stands still, as in a long pause of its machine."""
+    os.kill(worker.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(worker.pid, signal.SIGCONT)
+        wait_until(lambda: bool(alive()), timeout_s=20, what="the worker's heartbeat")
+
+
+def alive() -> list[exchange.Worker]:
+    return exchange.workers(valkey.client(), now_s=time.time())
+
+
+def status(caller: Caller, path: str) -> int:
+    try:
+        with urllib.request.urlopen(f"http://{caller.address}{path}", timeout=10) as reply:
+            return int(reply.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_4291_over_the_rate(caller: Caller, app: App) -> None:
+    App.objects.filter(pk=app.pk).update(rate_per_s=5)
+    image = [inline(encode())]
+    answers = [caller.call(image) for _ in range(12)]
+    codes = [answer.code for answer in answers]
+    assert codes[:5] == [0] * 5
+    assert 4291 in codes
+    refused = answers[codes.index(4291)]
+    assert (refused.status, refused.headers["Retry-After"]) == (429, "1")
+    time.sleep(1.1)
+    assert caller.call(image).code == 0
+
+
+def test_4291_over_the_concurrency(caller: Caller, app: App) -> None:
+    App.objects.filter(pk=app.pk).update(concurrency=1)
+    image = [inline(encode((2000, 2000)))] * 4
+    with ThreadPoolExecutor(4) as pool:
+        codes = sorted(answer.code for answer in pool.map(lambda _: caller.call(image), range(4)))
+    assert codes[0] == 0
+    assert codes[-1] == 4291
+    assert caller.call([inline(encode())]).code == 0  # the place is free again
+
+
+def test_5003_without_a_worker_and_ready_again_with_one(caller: Caller, worker: Process) -> None:
+    assert (status(caller, "/healthz"), status(caller, "/readyz")) == (200, 200)
+    with frozen(worker):
+        wait_until(lambda: not alive(), timeout_s=10, what="the heartbeat is over")
+        time.sleep(0.3)
+        refused = caller.call([inline(encode())])
+        assert (refused.code, refused.status, refused.headers["Retry-After"]) == (5003, 503, "5")
+        assert (status(caller, "/healthz"), status(caller, "/readyz")) == (200, 503)
+    wait_until(lambda: caller.call([inline(encode())]).code == 0, timeout_s=5, what="a call that is served")
+    assert status(caller, "/readyz") == 200
+
+
+def test_5003_when_too_many_chunks_wait(caller: Caller, worker: Process) -> None:
+    with frozen(worker):
+        for i in range(70):  # chunks without pictures: whoever takes one has nothing to do
+            celery_app.send_task(
+                "inference.infer", ("r", f"c{i}", "detect", 1, time.time(), 5), queue=exchange.QUEUE
+            )
+        time.sleep(0.3)
+        refused = caller.call([inline(encode())])
+    assert (refused.code, refused.headers["Retry-After"]) == (5003, "2")
+    wait_until(lambda: not valkey.client().llen(exchange.QUEUE), timeout_s=20, what="an empty queue")
+    wait_until(lambda: caller.call([inline(encode())]).code == 0, timeout_s=5, what="a call that is served")
+
+
+@pytest.mark.parametrize(("failure", "status_code"), [(5001, 500), (5002, 500), (4003, 400)])
+def test_what_a_worker_reports_is_what_the_caller_is_told(
+    caller: Caller, app: App, worker: Process, failure: int, status_code: int
+) -> None:
+    """The test takes the chunk in the frozen worker's place and reports a failure of its second picture."""
+    client = valkey.client()
+    with frozen(worker), ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(caller.call, [inline(encode())] * 2)
+        wait_until(
+            lambda: bool(list(client.scan_iter("inference:image:*:0"))), timeout_s=10, what="the chunks"
+        )
+        time.sleep(0.2)
+        for key in sorted(client.scan_iter("inference:image:*:0")):
+            chunk_id = key.decode().removeprefix("inference:image:").removesuffix(":0")
+            request_id, number, _ = chunk_id.split(".")
+            assert exchange.take(client, chunk_id, 1, worker_id="test", ttl_s=10)
+            result = {"faces": [], "quality": {"score": 0.0, "reasons": ["no_face"]}}
+            reply = Reply(chunk_id, [result], None, 0.0, 1.0)
+            if number == "1":
+                reply = Reply(chunk_id, [], Failure(0, failure, "broken"), 0.0, 1.0)
+            exchange.answer(client, request_id, reply, count=1, ttl_s=10)
+        answer = waiting.result()
+    assert (answer.code, answer.status, answer.json["index"]) == (failure, status_code, 1)
+    assert app.debits.get().state == "returned"
+    assert Call.objects.get(pk=answer.headers["X-Request-Id"]).fault_index == 1
+
+
+# --- Idempotency-Key -------------------------------------------------------------
+
+
+def test_a_repeat_gets_the_same_answer_and_costs_nothing(caller: Caller, app: App) -> None:
+    image = [inline(encode())]
+    first = caller.call(image, Idempotency_Key="order-1")
+    second = caller.call(image, Idempotency_Key="order-1")
+    assert second.json == first.json
+    assert (first.headers["X-Billed-Units"], second.headers["X-Billed-Units"]) == ("1", "0")
+    assert second.headers["Idempotent-Replayed"] == "true"
+    assert second.headers["X-Quota-Remaining"] == "999"
+    assert list(app.calls.order_by("at").values_list("code", "units")) == [(0, 1), (0, 0)]
+
+
+def test_a_repeat_after_the_answer_is_forgotten_is_worked_out_again_for_nothing(
+    caller: Caller, app: App
+) -> None:
+    image = [inline(encode())]
+    first = caller.call(image, Idempotency_Key="k")
+    for key in valkey.client().scan_iter("faceapi:answer:*"):
+        valkey.client().delete(key)
+    second = caller.call(image, Idempotency_Key="k")
+    assert second.json == first.json
+    assert "Idempotent-Replayed" not in second.headers
+    assert second.headers["X-Billed-Units"] == "0"
+    assert app.debits.count() == 1
+
+
+def test_4018_the_same_key_for_another_body_or_another_api(caller: Caller) -> None:
+    image = [inline(encode())]
+    assert caller.call(image, Idempotency_Key="k").code == 0
+    assert caller.call(image * 2, Idempotency_Key="k").code == 4018
+    assert caller.call(image, "/v1/face_analyse.json", Idempotency_Key="k").code == 4018
+
+
+def test_a_failed_call_leaves_its_key_free(caller: Caller, app: App) -> None:
+    damaged = [inline(encode((400, 400))[:4000])]
+    assert caller.call(damaged, Idempotency_Key="k").code == 4003
+    assert caller.call([inline(encode())], Idempotency_Key="k").code == 0
+
+
+def test_4292_while_the_first_call_runs_and_charged_once(caller: Caller, app: App) -> None:
+    image = [inline(encode((2500, 2500)))] * 4
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: caller.call(image, Idempotency_Key="k"), range(4)))
+    codes = {answer.code for answer in answers}
+    assert 0 in codes
+    assert codes <= {0, 4292}
+    assert all(answer.headers["Retry-After"] == "1" for answer in answers if answer.code == 4292)
+    assert app.debits.filter(state="settled").count() == 1
+
+
+def test_a_key_whose_call_died_can_be_used_again_after_its_lease(app: App) -> None:
+    at = timezone.now()
+    lease = {
+        "app_pk": app.pk,
+        "api": "face_detect",
+        "body_sha1": "a" * 40,
+        "lease_until": at + timedelta(seconds=30),
+    }
+    from faceapi.calls import new_id
+
+    first = idempotency.take("k", call_id=new_id(at), at=at, **lease)
+    later = at + timedelta(seconds=31)
+    second = idempotency.take("k", call_id=new_id(later), at=later, **{**lease, "lease_until": later})
+    assert not first.is_charged
+    assert not second.is_charged
+    idempotency.keep(first, later)  # the dead call's grip is void
+    assert IdempotencyKey.objects.get(app=app).charged_at is None
+    idempotency.keep(second, later)
+    assert IdempotencyKey.objects.get(app=app).charged_at == later
+    assert idempotency.forget(later + timedelta(hours=25)) >= 1
+
+
+def test_many_takes_at_once_one_holder(app: App) -> None:
+    from django.db import connection
+
+    from faceapi.calls import new_id
+    from faceapi.errors import ApiError
+
+    at = timezone.now()
+    start = threading.Barrier(8)
+
+    def take(_: int) -> bool:
+        start.wait()
+        try:
+            idempotency.take(
+                "race",
+                app_pk=app.pk,
+                api="face_detect",
+                body_sha1="a" * 40,
+                call_id=new_id(at),
+                at=at,
+                lease_until=at + timedelta(seconds=30),
+            )
+        except ApiError:
+            return False
+        finally:
+            connection.close()
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(take, range(8))) == 1

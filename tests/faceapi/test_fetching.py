@@ -1,0 +1,256 @@
+"""Images by URL: hostile servers, forbidden addresses, DNS that changes, many slow ones at once."""
+
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from django.utils import timezone
+from pytest_django import Settings
+
+from faceapi import errors, fetching
+from faceapi.fetching import FetchError, fetch, is_allowed
+from tests.faceapi.conftest import Caller, encode, inline
+from tests.faceapi.servers import Servers
+
+TIMEOUT_S = 1.0
+
+
+@pytest.fixture
+def limits(settings: Settings) -> None:
+    settings.URL_TIMEOUT_S = TIMEOUT_S
+    settings.URL_ALLOWED_NETWORKS = ["127.0.0.1/32"]
+
+
+def get(url: str) -> bytes:
+    return fetch(url, deadline=time.monotonic() + TIMEOUT_S, cancelled=threading.Event())
+
+
+@pytest.mark.usefixtures("limits")
+@pytest.mark.parametrize("path", ["image", "chunked", "too-long", "hops/1", "hops/3"])
+def test_what_is_fetched(servers: Servers, path: str) -> None:
+    assert get(servers.url(path)) == servers.image
+
+
+HOSTILE = {
+    "status/403": errors.URL_WRONG,
+    "status/410": errors.URL_WRONG,
+    "status/500": errors.URL_UNREACHABLE,
+    "status/204": errors.URL_UNREACHABLE,
+    "status/304": errors.URL_UNREACHABLE,
+    "status/100": errors.URL_UNREACHABLE,
+    "slow-headers": errors.URL_TIMEOUT,
+    "slow-body": errors.URL_TIMEOUT,
+    "silent": errors.URL_TIMEOUT,
+    "endless": errors.IMAGE_TOO_LARGE,
+    "endless-headers": errors.URL_UNREACHABLE,
+    "large": errors.IMAGE_TOO_LARGE,
+    "too-short": errors.URL_UNREACHABLE,
+    "not-http": errors.URL_UNREACHABLE,
+    "bad-chunks": errors.URL_UNREACHABLE,
+    "loop": errors.URL_UNREACHABLE,
+    "hops/4": errors.URL_UNREACHABLE,
+    "no-location": errors.URL_UNREACHABLE,
+    "redirect/302/http://127.0.0.2/x": errors.URL_UNREACHABLE,
+    "redirect/301/http://10.0.0.1/x": errors.URL_UNREACHABLE,
+    "redirect/307/http://[::ffff:10.0.0.1]/x": errors.URL_UNREACHABLE,
+    "redirect/308/http://169.254.169.254/latest/meta-data/": errors.URL_UNREACHABLE,
+    "redirect/302/file:///etc/passwd": errors.URL_UNREACHABLE,
+    "redirect/302/gopher://127.0.0.1/": errors.URL_UNREACHABLE,
+}
+
+
+@pytest.mark.usefixtures("limits")
+@pytest.mark.parametrize("path", HOSTILE)
+def test_a_hostile_server(servers: Servers, path: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(FetchError) as caught:
+        get(servers.url(path))
+    assert caught.value.code == HOSTILE[path], caught.value.detail
+    assert time.monotonic() - started < TIMEOUT_S + 1
+    assert "127.0.0" not in caught.value.detail  # nothing about the inside of the network
+
+
+@pytest.mark.usefixtures("limits")
+def test_a_compressed_bomb_is_never_unpacked(servers: Servers) -> None:
+    """What comes is taken as it is: 50 MB of zeros stay the 50 KB that were sent."""
+    assert len(get(servers.url("bomb"))) < 100_000
+
+
+@pytest.mark.usefixtures("limits")
+def test_tls_that_cannot_be_trusted(tmp_path: Path) -> None:
+    """A certificate that nobody signed but itself, for the very host that is asked."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(self_signed(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        handshake = pool.submit(accept_tls, listener, context)
+        with pytest.raises(FetchError) as caught:
+            get(f"https://127.0.0.1:{listener.getsockname()[1]}/image")
+        assert handshake.result() == "refused"
+    assert caught.value.code == errors.URL_UNREACHABLE
+    assert caught.value.detail.startswith("TLS: ")
+
+
+def accept_tls(listener: socket.socket, context: ssl.SSLContext) -> str:
+    client, _ = listener.accept()
+    with client:
+        try:
+            context.wrap_socket(client, server_side=True).close()
+        except (ssl.SSLError, ConnectionError):
+            return "refused"
+    return "accepted"
+
+
+def self_signed(folder: Path) -> Path:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    at, host = timezone.now(), ipaddress.ip_address("127.0.0.1")
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(at - timedelta(days=1))
+        .not_valid_after(at + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    file = folder / "self-signed.pem"
+    file.write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain) + certificate.public_bytes(pem)
+    )
+    return file
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "127.8.8.8", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254",
+        "100.64.0.1", "100.100.100.200", "192.0.0.1", "192.0.2.1", "198.18.0.1", "224.0.0.1", "239.1.1.1",
+        "240.0.0.1", "255.255.255.255", "168.63.129.16",
+        "::", "::1", "fe80::1", "fe80::1%eth0", "fc00::1", "fd00:ec2::254", "ff02::1", "2001:db8::1",
+        "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "64:ff9b::7f00:1", "64:ff9b::a00:1",
+        "2002:7f00:1::", "2002:a00:1::", "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+    ],
+)  # fmt: skip
+def test_addresses_that_are_never_asked(address: str) -> None:
+    assert not is_allowed(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize("address", ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "64:ff9b::101:101"])
+def test_public_addresses(address: str) -> None:
+    assert is_allowed(ipaddress.ip_address(address))
+
+
+@pytest.mark.usefixtures("limits")
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost.localdomain",
+        "127.1",
+        "2130706434",
+        "0x7f.0.0.2",
+        "0177.0.0.2",
+        "[::1]",
+        "[::ffff:7f00:2]",
+        "0",
+    ],
+)
+def test_other_spellings_of_the_inside(servers: Servers, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching.settings, "URL_ALLOWED_NETWORKS", [])
+    asked = len(servers.requests)
+    with pytest.raises(FetchError) as caught:
+        get(servers.url("image", host))
+    assert caught.value.code == errors.URL_UNREACHABLE
+    assert len(servers.requests) == asked
+
+
+@pytest.mark.usefixtures("limits")
+def test_dns_that_changes_its_answer(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """First a good address, then an inner one: the connection goes where the check looked."""
+    answers = iter(["127.0.0.1", "127.0.0.2", "127.0.0.2"])
+    connected: list[str] = []
+    connect = socket.create_connection
+
+    def resolve(host: str, port: int, *rest: Any, **named: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), port))]
+
+    def noted(address: tuple[str, int], *rest: Any, **named: Any) -> socket.socket:
+        connected.append(address[0])
+        client = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        client.settimeout(2)
+        client.connect(address)
+        return client
+
+    monkeypatch.setattr(fetching.socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(fetching.socket, "create_connection", noted)
+    assert get(servers.url("image", "rebind.example")) == servers.image
+    assert connected == ["127.0.0.1"]
+    with pytest.raises(FetchError):
+        get(servers.url("image", "rebind.example"))
+    assert connected == ["127.0.0.1"]
+    assert connect is not noted
+
+
+@pytest.mark.usefixtures("limits")
+def test_a_name_with_one_inner_address_among_good_ones(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resolve(host: str, port: int, *rest: Any, **named: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port)) for ip in ("127.0.0.1", "10.0.0.1")]
+
+    monkeypatch.setattr(fetching.socket, "getaddrinfo", resolve)
+    with pytest.raises(FetchError) as caught:
+        get(servers.url("image", "mixed.example"))
+    assert caught.value.code == errors.URL_UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "x", "//example.org/x", "http://", "http:///x", "https://:80/", "http://a b/", "http://exa\nmple.org/",
+        "http://example.org:99999/", "http://example.org:22/", "http://user@example.org/", "http://u:p@example.org/",
+        "file:///etc/passwd", "ftp://example.org/", "javascript:alert(1)", "http://[::1",
+        "http://" + "a" * 70 + ".org/", "http://example.org/" + "x" * 9000, "http://example.org/\ud800",
+    ],
+)  # fmt: skip
+def test_4011_what_is_no_url(url: str) -> None:
+    with pytest.raises(errors.ApiError) as caught:
+        fetching.check_url(url, 3)
+    assert (caught.value.code, caught.value.index) == (errors.URL_WRONG, 3)
+
+
+@pytest.mark.usefixtures("limits")
+def test_path_and_query_go_out_as_they_were_given(servers: Servers) -> None:
+    get(servers.url("image/a%20b/图.jpg?sign=a%2Bb+c&x=人#fragment"))
+    line = servers.requests[-1].splitlines()[0]
+    assert line == "GET /image/a%20b/%E5%9B%BE.jpg?sign=a%2Bb+c&x=%E4%BA%BA HTTP/1.1"
+
+
+def test_slow_urls_of_one_app_leave_room_for_others(
+    caller: Caller, other_caller: Caller, servers: Servers
+) -> None:
+    """URL_CALLS_PER_APP is 2 here: the third call of the same App is refused, another App's is served."""
+
+    def slow(number: int) -> int:
+        return caller.call([servers.url(f"silent/{number}")]).code
+
+    with ThreadPoolExecutor(6) as pool:
+        waiting = [pool.submit(slow, i) for i in range(6)]
+        time.sleep(0.7)
+        started = time.monotonic()
+        assert other_caller.call([servers.url("image")]).code == 0
+        assert caller.call([inline(encode())]).code == 0
+        assert time.monotonic() - started < 1.5
+        codes = sorted(future.result() for future in waiting)
+    assert codes == [4005, 4005, 4291, 4291, 4291, 4291]
