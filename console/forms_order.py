@@ -83,7 +83,10 @@ class OrderForm(forms.Form):
             raise forms.ValidationError(_("请在页面右上角选择一个开放订购的区域。"))
         if {"api", "tier"} <= cleaned.keys() and sku is None:
             self.add_error("tier", _("该 API 没有这一档规格，请选择其他规格。"))
-        return cleaned | {"sku": sku, "app": self.bought_app, "region": self.region_row}
+        app = self.bought_app
+        if app:
+            cleaned |= {"name": app.name, "description": app.description}
+        return cleaned | {"sku": sku, "app": app, "region": self.region_row}
 
     @property
     def sku(self) -> Sku | None:

@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -54,7 +55,9 @@ CONSOLE = {
 
 def chromium() -> str:
     """The Chromium on this machine: CHROMIUM, or the first of the usual names."""
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+    found = os.environ.get("CHROMIUM") or next(
+        filter(None, map(shutil.which, ("chromium", "google-chrome"))), None
+    )
     if not found:
         raise SystemExit("No Chromium found. Install one, or name it in CHROMIUM.")
     return found
@@ -101,23 +104,25 @@ def pages_of(page: Page, url: str) -> Iterator[tuple[str, str]]:
         yield "order-pay", f"{pending.get_attribute('href')}pay/"
 
 
-def shoot(url: str, user: str, password: str, folder: Path, only: set[str]) -> int:
-    """Writes the pictures into `folder`; how many."""
+LOOKS = list(product(("zh-hans", "en"), ("light", "dark"), WIDTHS))
+
+
+def shoot(url: str, user: str, password: str, folder: Path, *, look: str, only: set[str]) -> int:
+    """Writes the pictures into `folder`; how many. `look` narrows to the looks whose name holds it."""
     folder.mkdir(parents=True, exist_ok=True)
     shots = 0
     with sync_playwright() as play:
         browser = launch(play)
-        for language in ("zh-hans", "en"):
-            for theme in ("light", "dark"):
-                for width in WIDTHS:
-                    context = context_of(browser, url, language, theme, width)
-                    page = context.new_page()
-                    targets = list(PUBLIC.items())
-                    shots += sum(shot(page, url, folder, f"{language}-{theme}-{width}", *one, only) for one in targets)
-                    log_in(page, url, user, password)
-                    targets = list(pages_of(page, url))
-                    shots += sum(shot(page, url, folder, f"{language}-{theme}-{width}", *one, only) for one in targets)
-                    context.close()
+        for language, theme, width in LOOKS:
+            name = f"{language}-{theme}-{width}"
+            if look not in name:
+                continue
+            context = context_of(browser, url, language, theme, width)
+            page = context.new_page()
+            shots += sum(shot(page, url, folder, name, *one, only) for one in list(PUBLIC.items()))
+            log_in(page, url, user, password)
+            shots += sum(shot(page, url, folder, name, *one, only) for one in list(pages_of(page, url)))
+            context.close()
         browser.close()
     return shots
 
@@ -125,7 +130,7 @@ def shoot(url: str, user: str, password: str, folder: Path, only: set[str]) -> i
 def shot(page: Page, url: str, folder: Path, look: str, name: str, address: str, only: set[str]) -> bool:
     if only and name not in only:
         return False
-    page.goto(url + address, wait_until="networkidle")
+    page.goto(url + address)
     page.screenshot(path=folder / f"{name}-{look}.png", full_page=True)
     return True
 
@@ -136,11 +141,16 @@ def main() -> None:
     parser.add_argument("--user", default=os.environ.get("FACECLOUD_USER", "demo"))
     parser.add_argument("--password", default=os.environ.get("FACECLOUD_PASSWORD"))
     parser.add_argument("--folder", type=Path, default=Path("var/screenshots"))
+    parser.add_argument("--look", default="", help="only looks that hold this, such as en-dark or phone")
     parser.add_argument("only", nargs="*", help="names of pages; all without one")
     chosen = parser.parse_args()
     if not chosen.password:
-        raise SystemExit("No password: start the product (bin/start), which writes var/demo.env, or give --password.")
-    count = shoot(chosen.url, chosen.user, chosen.password, chosen.folder, set(chosen.only))
+        raise SystemExit(
+            "No password: start the product (bin/start), which writes var/demo.env, or give --password."
+        )
+    count = shoot(
+        chosen.url, chosen.user, chosen.password, chosen.folder, look=chosen.look, only=set(chosen.only)
+    )
     sys.stdout.write(f"{count} pictures in {chosen.folder}\n")
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings as django_settings
 from django.contrib import messages
 from django.contrib.auth import login, views
 from django.http import HttpRequest, HttpResponse
@@ -36,8 +37,10 @@ class LoginView(views.LoginView):
     redirect_authenticated_user = True
 
     def form_valid(self, form: Any) -> HttpResponse:
+        """Speaks the account's language in a browser where nothing else was chosen."""
         response = super().form_valid(form)
-        remember(response, form.get_user().language)
+        if django_settings.LANGUAGE_COOKIE_NAME not in self.request.COOKIES:
+            remember(response, form.get_user().language)
         return response
 
 

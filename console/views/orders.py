@@ -101,12 +101,11 @@ def confirm(request: CustomerRequest) -> HttpResponse:
 
 def create(request: CustomerRequest, form: OrderForm) -> Order:
     chosen = form.cleaned_data
-    app = chosen["app"]
     return orders.create(
         customer=request.user,
-        app=app,
-        name=app.name if app else chosen["name"],
-        description=app.description if app else chosen["description"],
+        app=chosen["app"],
+        name=chosen["name"],
+        description=chosen["description"],
         region=chosen["region"],
         sku=chosen["sku"],
         quantity=chosen["quantity"],

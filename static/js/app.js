@@ -87,9 +87,13 @@
     checkName(event.target);
   });
 
-  // The theme button knows what the system prefers when the reader has chosen nothing yet.
+  // The theme button turns around what is on the screen, which the system decides while nothing was chosen.
   const theme = document.querySelector("[data-theme-switch]");
-  if (theme && !document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches) theme.value = "light";
+  theme?.addEventListener("click", () => {
+    const dark = document.documentElement.dataset.theme === "dark"
+      || (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
+    theme.value = dark ? "light" : "dark";
+  });
 
   // data-shows="name=value": a part of a form that matters for one choice only.
   const showParts = () => document.querySelectorAll("[data-shows]").forEach((part) => {

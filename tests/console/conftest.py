@@ -1,0 +1,162 @@
+"""The cast of the pages: Alice with an App of all three APIs, Bob who must not see it, a real Chromium."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import uuid4
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.test import Client
+from django.utils import timezone
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from accounts.models import App, Region, User
+from billing import orders
+from billing.models import Api, Order, Sku, Tier
+from console.screenshots import launch
+
+PASSWORD = "ren-lian-2026"
+
+
+@pytest.fixture
+def now() -> datetime:
+    return timezone.now()
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    return User.objects.create_user("alice", "alice@example.org", PASSWORD)
+
+
+@pytest.fixture
+def bob(db: None) -> User:
+    return User.objects.create_user("bob", "bob@example.org", PASSWORD)
+
+
+@pytest.fixture
+def as_alice(alice: User) -> Client:
+    client = Client()
+    client.force_login(alice)
+    return client
+
+
+@pytest.fixture
+def as_bob(bob: User) -> Client:
+    client = Client()
+    client.force_login(bob)
+    return client
+
+
+Place = Callable[..., Order]
+
+
+@pytest.fixture
+def place(now: datetime) -> Place:
+    """Places an order: for a new App, or for `app`."""
+
+    def order(
+        customer: User, api: str = Api.FACE_DETECT, *, app: App | None = None, name: str = "门禁"
+    ) -> Order:
+        return orders.create(
+            customer=customer,
+            app=app,
+            region=Region.objects.filter(is_active=True).first(),
+            name=name,
+            description="一号楼门禁",
+            sku=Sku.objects.get(api=api, tier=Tier.THOUSAND),
+            quantity=2,
+            months=1,
+            token=uuid4().hex,
+            at=now,
+        )
+
+    return order
+
+
+@pytest.fixture
+def app(alice: User, place: Place, now: datetime) -> App:
+    """An App of Alice with two thousand units a month of every API."""
+    bought = orders.pay(place(alice), now).app
+    assert bought is not None
+    for api in (Api.FACE_ANALYSE, Api.FACE_COMPARE):
+        orders.pay(place(alice, api, app=bought), now)
+    return bought
+
+
+# --- A real browser -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    # Playwright keeps an event loop in this thread; the ORM calls beside it are synchronous all the same.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    with sync_playwright() as play:
+        chromium = launch(play)
+        yield chromium
+        chromium.close()
+
+
+@dataclass
+class Visitor:
+    """Somebody before a screen. What the browser complains about is kept, and fails the test."""
+
+    page: Page
+    url: str
+    complaints: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> None:
+        self.page.goto(self.url + path)
+
+    def press(self, name: str) -> None:
+        self.page.locator("main").get_by_role("button", name=name, exact=True).click()
+
+    def follow(self, name: str) -> None:
+        self.page.locator("main").get_by_role("link", name=name, exact=True).first.click()
+
+    def log_in(self, user: User) -> None:
+        self.open("/login/")
+        self.page.get_by_label("用户名或邮箱").fill(user.username)
+        self.page.get_by_label("密码").fill(PASSWORD)
+        self.press("登录")
+        self.page.wait_for_url("**/console/")
+
+    def axe(self) -> list[str]:
+        """The serious and critical violations of the page as it stands."""
+        results = Axe().run(self.page).response["violations"]
+        return [
+            f"{self.page.url}: {one['id']}: {one['nodes'][0]['html'][:160]}"
+            for one in results
+            if one["impact"] in ("serious", "critical")
+        ]
+
+
+def visit(browser: Browser, site: str, **options: object) -> Iterator[Visitor]:
+    context = browser.new_context(viewport={"width": 1280, "height": 860}, **options)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    visitor = Visitor(page, site)
+    page.on("pageerror", lambda error: visitor.complaints.append(str(error)))
+    page.on("console", lambda line: visitor.complaints.append(line.text) if line.type == "error" else None)
+    yield visitor
+    context.close()
+    assert visitor.complaints == []
+
+
+@pytest.fixture
+def visitor(
+    browser: Browser, site: str, transactional_db: None, django_db_serialized_rollback: None
+) -> Iterator[Visitor]:
+    """A fresh profile at a desk; ends with the proof that the console of the browser stayed empty."""
+    yield from visit(browser, site)
+
+
+@pytest.fixture
+def phone(
+    browser: Browser, site: str, transactional_db: None, django_db_serialized_rollback: None
+) -> Iterator[Visitor]:
+    """A fresh profile on a phone."""
+    for one in visit(browser, site, is_mobile=True, has_touch=True):
+        one.page.set_viewport_size({"width": 375, "height": 720})
+        yield one

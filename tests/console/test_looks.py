@@ -1,0 +1,115 @@
+"""Every page for every eye: axe, light and dark, no wider than a phone, by keyboard, without a jump."""
+
+import pytest
+from playwright.sync_api import expect
+
+from accounts.models import App, User
+from billing.models import Order
+from console.screenshots import CONSOLE, PUBLIC
+from tests.console.conftest import Place, Visitor
+from tests.console.test_pages import pages_of
+
+pytestmark = pytest.mark.browser
+
+
+def own_pages(app: App, pending: Order) -> list[str]:
+    paid = Order.objects.filter(app=app).latest("pk")
+    pages = [path for path in pages_of(app, paid) if not path.endswith(".csv")]
+    return [*CONSOLE.values(), *pages, f"/console/orders/{pending.number}/pay/"]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious(visitor: Visitor, alice: User, app: App, place: Place, theme: str) -> None:
+    visitor.page.context.add_cookies([{"name": "theme", "value": theme, "url": visitor.url}])
+    violations = []
+    for path in PUBLIC.values():
+        visitor.open(path)
+        violations += visitor.axe()
+    visitor.log_in(alice)
+    for path in own_pages(app, place(alice)):
+        visitor.open(path)
+        violations += visitor.axe()
+    assert violations == []
+    visitor.complaints = [line for line in visitor.complaints if "404" not in line]
+
+
+def test_axe_finds_nothing_serious_in_a_result(visitor: Visitor, alice: User, app: App) -> None:
+    visitor.log_in(alice)
+    visitor.open(f"/console/debug/?app={app.app_id}")
+    visitor.press("发送请求")
+    expect(visitor.page.locator("#result .mark-box")).to_have_count(1)
+    assert visitor.axe() == []
+
+
+@pytest.mark.parametrize("language", ["zh-hans", "en"])
+def test_nothing_is_wider_than_a_phone(
+    phone: Visitor, alice: User, app: App, place: Place, language: str
+) -> None:
+    phone.log_in(alice)
+    phone.page.context.add_cookies([{"name": "django_language", "value": language, "url": phone.url}])
+    wide = []
+    for path in [*own_pages(app, place(alice)), *PUBLIC.values()]:
+        phone.open(path)
+        width = phone.page.evaluate("document.documentElement.scrollWidth")
+        if width > 375:
+            wide.append((path, width))
+    assert wide == []
+    phone.complaints = [line for line in phone.complaints if "404" not in line]
+
+
+def test_the_page_does_not_jump_while_it_loads(visitor: Visitor, alice: User, app: App) -> None:
+    visitor.page.add_init_script(
+        "window.shift = 0; new PerformanceObserver(list => list.getEntries().forEach(entry => {"
+        " if (!entry.hadRecentInput) window.shift += entry.value; }))"
+        ".observe({type: 'layout-shift', buffered: true})"
+    )
+    visitor.log_in(alice)
+    for path in (
+        "/console/",
+        f"/console/apps/{app.app_id}/report/",
+        "/console/orders/new/",
+        "/console/debug/",
+    ):
+        visitor.open(path)
+        visitor.page.wait_for_timeout(300)
+        assert visitor.page.evaluate("window.shift") < 0.02, path
+
+
+def test_the_region_and_the_menus_by_keyboard(visitor: Visitor, alice: User, app: App) -> None:
+    page = visitor.page
+    visitor.log_in(alice)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="跳到正文")).to_be_focused()
+    page.locator("#region-switch summary").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#region-switch summary")).to_contain_text("广州4")
+    page.locator("#user-menu summary").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="账号设置").first).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#user-menu summary")).to_be_focused()
+    visitor.open("/console/apps/")
+    expect(page.get_by_text("其他区域还有 1 个应用")).to_be_visible()
+
+
+def test_english_by_the_switch(visitor: Visitor, alice: User) -> None:
+    visitor.log_in(alice)
+    visitor.page.get_by_role("button", name="English").click()
+    expect(visitor.page.get_by_role("heading", name="Overview")).to_be_visible()
+    visitor.page.get_by_role("button", name="中文").click()
+    expect(visitor.page.get_by_role("heading", name="概览")).to_be_visible()
+
+
+def test_dark_by_the_switch_and_by_the_system(visitor: Visitor, alice: User) -> None:
+    page = visitor.page
+    background = "getComputedStyle(document.body).backgroundColor"
+    visitor.open("/")
+    light = page.evaluate(background)
+    page.emulate_media(color_scheme="dark")
+    dark = page.evaluate(background)
+    assert dark != light
+    page.get_by_role("button", name="切换深色或浅色").click()
+    assert page.evaluate(background) == light

@@ -1,0 +1,293 @@
+"""What holds for the pages without a browser: whose they are, what they cost, what they let through."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.contrib.staticfiles import finders
+from django.core import mail
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from accounts import keys
+from accounts.models import App, User
+from billing import orders, vouchers
+from billing.models import Order, OrderState
+from console.screenshots import CONSOLE, PUBLIC
+from tests.console.conftest import PASSWORD, Place
+
+
+def pages_of(app: App, order: Order) -> list[str]:
+    return [
+        f"/console/apps/{app.app_id}/",
+        f"/console/apps/{app.app_id}/keys/",
+        f"/console/apps/{app.app_id}/report/",
+        f"/console/apps/{app.app_id}/report.csv",
+        f"/console/orders/{order.number}/",
+        f"/console/debug/?app={app.app_id}",
+        f"/console/orders/new/?app={app.app_id}",
+    ]
+
+
+@pytest.mark.django_db
+def test_every_public_page_is_there(client: Client) -> None:
+    for name, path in PUBLIC.items():
+        assert client.get(path).status_code == (404 if name == "404" else 200), path
+
+
+def test_every_page_of_the_console_is_there(as_alice: Client, app: App) -> None:
+    order = Order.objects.filter(app=app).latest("pk")
+    for path in [*CONSOLE.values(), *pages_of(app, order)]:
+        assert as_alice.get(path).status_code == 200, path
+
+
+def test_a_stranger_is_sent_to_the_login(client: Client, app: App) -> None:
+    for path in [*CONSOLE.values(), *pages_of(app, Order.objects.filter(app=app).latest("pk"))]:
+        reply = client.get(path)
+        assert reply.status_code == 302, path
+        assert reply["Location"].startswith("/login/?next="), path
+
+
+def test_another_customers_things_are_not_there(as_bob: Client, app: App) -> None:
+    order = Order.objects.filter(app=app).latest("pk")
+    for path in pages_of(app, order):
+        assert as_bob.get(path).status_code == 404, path
+    posts = {
+        f"/console/orders/{order.number}/pay/": {},
+        f"/console/orders/{order.number}/cancel/": {},
+        f"/console/apps/{app.app_id}/": {"name": "mine", "description": "mine"},
+        f"/console/apps/{app.app_id}/keys/": {"act": "rotate", "overlap": "0", "password": PASSWORD},
+        "/console/debug/": {"app": app.app_id, "api": "face_detect", "sample": "1"},
+        "/console/orders/confirm/": {"app": app.app_id, "api": "face_detect", "quantity": "1", "months": "1"},
+    }
+    for path, data in posts.items():
+        assert as_bob.post(path, data).status_code == 404, path
+
+
+def test_a_key_of_another_app_is_not_there(as_bob: Client, bob: User, app: App, place: Place) -> None:
+    order = place(bob)
+    bobs = orders.pay(order, order.created_at).app
+    assert bobs is not None
+    alices = app.keys.get()
+    asked = {"act": "show", "key": alices.key, "password": PASSWORD}
+    assert as_bob.post(f"/console/apps/{bobs.app_id}/keys/", asked).status_code == 404
+
+
+def test_html_in_names_is_shown_as_text(as_alice: Client, alice: User, place: Place) -> None:
+    order = place(alice, name="<b>x</b><i>")
+    paid = orders.pay(order, order.created_at).app
+    assert paid is not None
+    for path in [
+        "/console/",
+        "/console/apps/",
+        "/console/orders/",
+        "/console/debug/",
+        *pages_of(paid, order),
+    ]:
+        page = as_alice.get(path).content.decode()
+        assert "<b>x</b>" not in page, path
+
+
+@pytest.mark.django_db
+def test_every_form_needs_its_token(alice: User) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(alice)
+    for path in (
+        "/login/",
+        "/register/",
+        "/language/",
+        "/console/debug/",
+        "/console/wallet/",
+        "/console/settings/",
+    ):
+        assert strict.post(path, {}).status_code == 403, path
+
+
+@pytest.mark.django_db
+def test_no_inline_script_or_style_is_needed_or_allowed(as_alice: Client, app: App) -> None:
+    order = Order.objects.filter(app=app).latest("pk")
+    for path in [*PUBLIC.values(), *CONSOLE.values(), *pages_of(app, order)]:
+        reply = as_alice.get(path)
+        policy = reply["Content-Security-Policy"]
+        assert "unsafe" not in policy
+        assert "script-src 'self'" in policy
+        assert "default-src 'none'" in policy
+        page = reply.content.decode()
+        assert not re.search(r"\sstyle=|\son[a-z]+=|<style", page), path
+        for attributes, body in re.findall(r"<script([^>]*)>(.*?)</script>", page, re.S):
+            assert "src=" in attributes or ("application/json" in attributes and body), path
+        assert "http://" not in re.sub(r"http://testserver[^\"<]*", "", page), path
+
+
+def test_pages_are_small(as_alice: Client, app: App) -> None:
+    order = Order.objects.filter(app=app).latest("pk")
+    own = sum(Path(settings.BASE_DIR / "static" / one).stat().st_size for one in ("css/app.css", "js/app.js"))
+    htmx = Path(str(finders.find("django_htmx/htmx-2.min.js"))).stat().st_size
+    for path in [*CONSOLE.values(), *pages_of(app, order)]:
+        assert len(as_alice.get(path).content) + own + htmx < 300_000, path
+
+
+def test_the_chart_library_is_where_the_pages_look_for_it() -> None:
+    found = finders.find("unfold/js/chart/chart.js")
+    assert found
+    assert 'version="4.4.0"' in Path(str(found)).read_text()
+
+
+@pytest.mark.django_db
+def test_five_wrong_passwords_lock_the_login(client: Client, alice: User) -> None:
+    wrong = {"username": "alice", "password": "not-it"}
+    replies = [client.post("/login/", wrong).status_code for _try in range(5)]
+    assert replies == [200, 200, 200, 200, 429]
+    locked = client.post("/login/", {"username": "alice", "password": PASSWORD})
+    assert locked.status_code == 429
+    assert "15 分钟后再试" in locked.content.decode()
+
+
+def test_guessing_the_password_on_the_key_page_locks_too(as_alice: Client, app: App) -> None:
+    key = app.keys.get()
+    path = f"/console/apps/{app.app_id}/keys/"
+    for _try in range(5):
+        refused = as_alice.post(path, {"act": "show", "key": key.key, "password": "not-it"})
+        assert keys.secret_of(key) not in refused.content.decode()
+    after = as_alice.post(path, {"act": "show", "key": key.key, "password": PASSWORD})
+    assert keys.secret_of(key) not in after.content.decode()
+
+
+def test_the_secret_is_shown_after_the_password_and_never_cached(as_alice: Client, app: App) -> None:
+    key = app.keys.get()
+    path = f"/console/apps/{app.app_id}/keys/"
+    assert keys.secret_of(key) not in as_alice.get(path).content.decode()
+    shown = as_alice.post(path, {"act": "show", "key": key.key, "password": PASSWORD})
+    assert keys.secret_of(key) in shown.content.decode()
+    assert "no-store" in shown["Cache-Control"]
+
+
+def test_a_rotation_keeps_the_old_key_for_the_chosen_time(as_alice: Client, app: App) -> None:
+    old = app.keys.get()
+    path = f"/console/apps/{app.app_id}/keys/"
+    as_alice.post(path, {"act": "rotate", "overlap": "86400", "password": PASSWORD})
+    old.refresh_from_db()
+    new = app.keys.exclude(pk=old.pk).get()
+    assert old.expires_at is not None
+    assert abs(old.expires_at - new.created_at - timedelta(days=1)) < timedelta(seconds=1)
+    as_alice.post(path, {"act": "disable", "key": old.key, "password": PASSWORD})
+    assert keys.live_key(old.key, new.created_at + timedelta(seconds=1)) is None
+    assert keys.live_key(new.key, new.created_at + timedelta(seconds=1)) is not None
+
+
+def test_one_form_makes_one_order(as_alice: Client) -> None:
+    answers = {"name": "门禁", "description": "一号楼", "api": "face_detect", "tier": "thousand"}
+    answers |= {"quantity": "2", "months": "1", "token": "one-form", "amount": "0.00", "region": "cn-sh6"}
+    first = as_alice.post("/console/orders/confirm/", answers)
+    again = as_alice.post("/console/orders/confirm/", answers)
+    assert first["Location"] == again["Location"]
+    assert Order.objects.count() == 1
+    other = as_alice.post("/console/orders/confirm/", answers | {"quantity": "3"})
+    assert other.status_code == 409
+    assert "这张表单已提交过" in other.content.decode()
+
+
+def test_a_price_that_changed_meanwhile_is_told(as_alice: Client, place: Place, alice: User) -> None:
+    sku = place(alice).sku
+    sku.price = 5
+    sku.save()
+    answers = {"name": "门禁", "description": "一号楼", "api": sku.api, "tier": sku.tier}
+    answers |= {"quantity": "2", "months": "1", "token": "seen-at-zero", "amount": "0.00"}
+    reply = as_alice.post("/console/orders/confirm/", answers)
+    assert reply.status_code == 409
+    assert "价格已变更为 10.00 元" in reply.content.decode()
+
+
+def test_too_little_money_is_told_and_the_order_stays(as_alice: Client, alice: User, place: Place) -> None:
+    sku = place(alice).sku
+    sku.price = 5
+    sku.save()
+    order = place(alice)
+    reply = as_alice.post(f"/console/orders/{order.number}/pay/", follow=True)
+    assert "余额不足" in reply.content.decode()
+    order.refresh_from_db()
+    assert order.state == OrderState.PENDING
+
+
+def test_a_voucher_code_is_redeemed_once(as_alice: Client, as_bob: Client, alice: User, place: Place) -> None:
+    order = place(alice)
+    voucher = vouchers.issue(
+        face_value=orders.catalogue.amount(order.unit_price + 8, 1, 1),
+        valid_from=order.created_at,
+        valid_until=order.created_at + timedelta(days=30),
+        by=alice,
+        reason="test",
+        at=order.created_at,
+    )
+    assert (
+        "8.00 元"
+        in as_alice.post("/console/wallet/", {"code": voucher.code.lower()}, follow=True).content.decode()
+    )
+    assert "该代金券已被领取" in as_bob.post("/console/wallet/", {"code": voucher.code}).content.decode()
+    assert "券码不存在" in as_bob.post("/console/wallet/", {"code": "no-such"}).content.decode()
+
+
+def test_the_app_list_asks_as_much_for_twenty_apps_as_for_one(
+    as_alice: Client,
+    alice: User,
+    app: App,
+    place: Place,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    for number in range(19):
+        order = place(alice, name=f"应用{number}")
+        orders.pay(order, order.created_at)
+    with django_assert_max_num_queries(12):
+        as_alice.get("/console/apps/")
+    with django_assert_max_num_queries(20):
+        as_alice.get(f"/console/apps/{app.app_id}/report/?range=30d")
+
+
+@pytest.mark.django_db
+def test_a_password_is_reset_by_mail(client: Client, alice: User) -> None:
+    client.post("/password/reset/", {"email": "alice@example.org"})
+    (sent,) = mail.outbox
+    link = re.search(r"/password/reset/\S+", str(sent.body))
+    assert link
+    form = client.get(link.group(), follow=True)
+    new = {"new_password1": "xin-mi-ma-2027", "new_password2": "xin-mi-ma-2027"}
+    client.post(form.request["PATH_INFO"], new)
+    fresh = {"username": "alice", "password": "xin-mi-ma-2027"}
+    assert Client().post("/login/", fresh)["Location"] == "/console/"
+    client.post("/password/reset/", {"email": "nobody@example.org"})
+    assert len(mail.outbox) == 1
+
+
+@pytest.mark.django_db
+def test_registration_says_what_is_wrong_beside_each_field(client: Client, alice: User) -> None:
+    bad = {"username": "a b", "email": "ALICE@example.org", "password1": "12345678", "password2": "12345678"}
+    page = client.post("/register/", bad).content.decode()
+    assert "用户名为 3-30 个字母" in page
+    assert "该邮箱已注册" in page
+    assert not User.objects.filter(username="a b").exists()
+
+
+def test_a_login_leads_back_only_to_this_site(client: Client, alice: User) -> None:
+    login = {"username": "alice@example.org", "password": PASSWORD}
+    assert client.post("/login/", login | {"next": "https://evil.example/"})["Location"] == "/console/"
+    client.logout()
+    assert client.post("/login/", login | {"next": "/console/wallet/"})["Location"] == "/console/wallet/"
+    assert client.post("/language/", {"language": "en", "next": "//evil.example"})["Location"] == "/"
+
+
+def test_the_report_as_csv(as_alice: Client, app: App) -> None:
+    reply = as_alice.get(f"/console/apps/{app.app_id}/report.csv?range=7d")
+    lines = reply.content.decode().lstrip("\ufeff").splitlines()
+    assert lines[0].startswith("时间,调用次数,成功,失败")
+    assert len(lines) == 8
+    wrong = as_alice.get(f"/console/apps/{app.app_id}/report/?range=custom&since=2026-05-02&until=2026-05-01")
+    assert "开始日期不能晚于结束日期" in wrong.content.decode()
+
+
+def test_an_upload_past_the_bound_is_refused(as_alice: Client, app: App) -> None:
+    many = [SimpleUploadedFile(f"{n}.jpg", b"\xff" * 9_000_000, "image/jpeg") for n in range(3)]
+    reply = as_alice.post("/console/debug/", {"app": app.app_id, "api": "face_detect", "files": many})
+    assert "图片合计超过 24 MB" in reply.content.decode()

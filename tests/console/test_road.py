@@ -1,0 +1,224 @@
+"""The whole road in a real browser: registration to a drawn result, in the manual's words (chapter 3)."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from playwright.sync_api import expect
+
+from accounts.models import App, User
+from billing import orders
+from billing.models import Order, OrderState, Package
+from tests.console.conftest import PASSWORD, Place, Visitor
+
+pytestmark = pytest.mark.browser
+
+
+def test_from_registration_to_a_drawn_face(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.open("/")
+    visitor.follow("立即开通")
+    visitor.follow("立即注册")
+    page.locator("#id_username").fill("xiaoli")
+    page.locator("#id_email").fill("xiaoli@example.org")
+    page.locator("#id_password1").fill(PASSWORD)
+    page.locator("#id_password2").fill(PASSWORD)
+    visitor.press("注册并登录")
+
+    expect(page.get_by_role("heading", name="创建订单")).to_be_visible()
+    expect(page.get_by_text("温馨提示：页面右上角切换区域")).to_be_visible()
+    page.get_by_label("应用名称").fill("门禁核验")
+    page.get_by_label("应用描述").fill("一号楼门禁")
+    page.get_by_label("人脸检测定位").check()
+    page.locator("#id_quantity").fill("3")
+    expect(page.locator("#order-total")).to_contain_text("每月可用 3,000 张")
+    visitor.press("下一步")
+
+    expect(page.get_by_role("heading", name="订单确认")).to_be_visible()
+    visitor.press("立即创建")
+
+    expect(page.get_by_text("业务开通与订购")).to_be_visible()
+    expect(page.locator("#balances")).to_contain_text("账户余额")
+    expect(page.locator("#balances")).to_contain_text("代金券余额")
+    expect(page.get_by_text("48 小时")).to_be_visible()
+    visitor.press("立即付款")
+
+    expect(page.get_by_text("订单处理完成！")).to_be_visible()
+    expect(page.get_by_text("实际支付")).to_be_visible()
+    page.get_by_role("navigation", name="控制台导航").get_by_role("link", name="应用列表").click()
+    row = page.locator("tbody tr").first
+    expect(row).to_contain_text("门禁核验")
+    expect(row).to_contain_text("3,000 / 3,000 张")
+    expect(row).to_contain_text("千张/月 × 3")
+
+    row.get_by_role("link", name="密钥").click()
+    page.get_by_text("显示 SecretKey").click()
+    page.locator("details[open]").get_by_label("登录密码").fill(PASSWORD)
+    page.locator("details[open]").get_by_role("button", name="显示").click()
+    expect(page.locator("#secret")).to_have_text(re.compile("^[0-9a-f]{32}$"))
+    secret = page.locator("#secret").inner_text()
+
+    page.get_by_role("navigation", name="控制台导航").get_by_role("link", name="在线调试").click()
+    visitor.press("发送请求")
+    expect(page.locator("#result .mark-box")).to_have_count(1)
+    expect(page.locator("#result .mark-dot")).to_have_count(5)
+    expect(page.locator("#result")).to_contain_text("X-Billed-Units")
+    assert secret not in page.content()
+
+    page.get_by_role("navigation", name="控制台导航").get_by_role("link", name="应用列表").click()
+    expect(page.locator("tbody tr").first).to_contain_text("2,999 / 3,000 张")
+    page.locator("tbody tr").first.get_by_role("link", name="报表").click()
+    expect(page.locator("#calls tbody tr")).to_have_count(1)
+    drawn = page.evaluate("Chart.getChart(document.querySelector('canvas')).data.datasets[0].data.at(-1)")
+    assert drawn == 1
+
+
+def test_two_clicks_pay_once(visitor: Visitor, alice: User, place: Place) -> None:
+    order = place(alice)
+    visitor.log_in(alice)
+    visitor.open(f"/console/orders/{order.number}/pay/")
+    visitor.page.locator("#pay-now").dblclick()
+    expect(visitor.page.get_by_text("订单处理完成！")).to_be_visible()
+    assert Order.objects.get().state == OrderState.PAID
+    assert Package.objects.count() == 1
+
+
+def test_two_tabs_pay_once(visitor: Visitor, alice: User, place: Place) -> None:
+    order = place(alice)
+    visitor.log_in(alice)
+    second = visitor.page.context.new_page()
+    for tab in (visitor.page, second):
+        tab.goto(f"{visitor.url}/console/orders/{order.number}/pay/")
+    for tab in (visitor.page, second):
+        tab.locator("#pay-now").click()
+        expect(tab.get_by_text("订单处理完成！")).to_be_visible()
+    expect(second.get_by_text("该订单已支付，没有重复扣款。")).to_be_visible()
+    assert Package.objects.count() == 1
+
+
+def test_an_expired_order_says_so(visitor: Visitor, alice: User, place: Place) -> None:
+    order = place(alice)
+    visitor.log_in(alice)
+    visitor.open(f"/console/orders/{order.number}/pay/")
+    past = timedelta(hours=49)
+    Order.objects.filter(pk=order.pk).update(
+        created_at=order.created_at - past, expires_at=order.expires_at - past
+    )
+    visitor.press("立即付款")
+    expect(visitor.page.get_by_text("该订单创建超过 48 小时未支付，已被取消。请重新下单。")).to_be_visible()
+    assert not App.objects.exists()
+
+
+def test_a_cancelled_order_asks_first(visitor: Visitor, alice: User, place: Place) -> None:
+    order = place(alice)
+    visitor.log_in(alice)
+    visitor.open(f"/console/orders/{order.number}/pay/")
+    visitor.press("取消订单")
+    dialog = visitor.page.get_by_role("dialog")
+    expect(dialog).to_contain_text("取消后订单不能恢复")
+    dialog.get_by_role("button", name="取消", exact=True).click()
+    assert Order.objects.get().state == OrderState.PENDING
+    visitor.press("取消订单")
+    dialog.get_by_role("button", name="取消订单").click()
+    expect(visitor.page.get_by_text("该订单已取消，没有产生费用。")).to_be_visible()
+
+
+NAME_RULE = "应用名称长度 1-16 个字符或汉字，不能有 ~!@#¥%^&* 特殊字符"
+
+
+@pytest.mark.parametrize("name", [*"~!@#¥¥%^&*", "一二三四五六七八九十一二三四五六七", "a\u200bb"])
+def test_a_bad_name_is_told_while_typing_and_after_sending(visitor: Visitor, alice: User, name: str) -> None:
+    visitor.log_in(alice)
+    visitor.open("/console/orders/new/")
+    visitor.page.get_by_label("应用名称").fill(name)
+    expect(visitor.page.locator("#id_name_live")).to_have_text(NAME_RULE)
+    visitor.page.get_by_label("应用描述").fill("可以")
+    with visitor.page.expect_response(lambda reply: "/confirm/" in reply.url) as refused:
+        visitor.press("下一步")
+    assert refused.value.status == 422
+    expect(visitor.page.locator("#id_name_error")).to_have_text(NAME_RULE)
+    visitor.complaints.clear()  # Chromium logs a 422 as an error: it is the answer that was asked for
+
+
+@pytest.mark.parametrize("name", ["十六个字符刚刚好的应用名称呀一二", "𠮷野家", "  前后空白  ", "a-b_c (1)"])
+def test_a_good_name_is_not_complained_about(visitor: Visitor, alice: User, name: str) -> None:
+    visitor.log_in(alice)
+    visitor.open("/console/orders/new/")
+    visitor.page.get_by_label("应用名称").fill(name)
+    expect(visitor.page.locator("#id_name_live")).to_be_hidden()
+    visitor.page.get_by_label("应用描述").fill("可以")
+    visitor.press("下一步")
+    expect(visitor.page.get_by_role("heading", name="订单确认")).to_be_visible()
+
+
+@pytest.mark.parametrize("quantity", ["0", "10", "1.5", ""])
+def test_a_bad_quantity_stands_beside_its_field(visitor: Visitor, alice: User, quantity: str) -> None:
+    visitor.log_in(alice)
+    visitor.open("/console/orders/new/?name=门禁&description=门禁")
+    visitor.page.locator("#id_quantity").fill(quantity)
+    visitor.press("下一步")
+    expect(visitor.page.locator("#id_quantity_error")).to_have_text("数量为 1-9，只能为整数")
+    visitor.complaints.clear()
+
+
+def test_the_comparison_is_drawn(visitor: Visitor, alice: User, app: App) -> None:
+    visitor.log_in(alice)
+    visitor.open(f"/console/debug/?app={app.app_id}&api=face_compare")
+    visitor.press("发送请求")
+    expect(visitor.page.locator("#result")).to_contain_text("是同一个人")
+    expect(visitor.page.locator("#result .canvas img")).to_have_count(2)
+
+
+def test_a_dropped_picture_is_drawn_from_the_browsers_own_copy(
+    visitor: Visitor, alice: User, app: App, astronaut: bytes
+) -> None:
+    visitor.log_in(alice)
+    visitor.open(f"/console/debug/?app={app.app_id}&api=face_analyse")
+    visitor.page.set_input_files("#files", {"name": "a.png", "mimeType": "image/png", "buffer": astronaut})
+    expect(visitor.page.locator("#thumbs img")).to_have_count(1)
+    visitor.press("发送请求")
+    expect(visitor.page.locator("#result .mark-label")).to_contain_text("岁")
+    assert (visitor.page.locator("#result img").get_attribute("src") or "").startswith("blob:")
+
+
+def test_a_call_that_fails_says_what_to_do(visitor: Visitor, alice: User, app: App) -> None:
+    visitor.log_in(alice)
+    visitor.open(f"/console/debug/?app={app.app_id}")
+    visitor.page.get_by_label("使用示例照片").uncheck()
+    visitor.page.set_input_files(
+        "#files", {"name": "a.gif", "mimeType": "image/png", "buffer": b"GIF89a" + b"0" * 90}
+    )
+    visitor.press("发送请求")
+    expect(visitor.page.locator("#result")).to_contain_text("code 4002")
+    expect(visitor.page.locator("#result")).to_contain_text("请求文件格式不支持")
+
+
+def test_without_javascript_the_road_is_passable(visitor: Visitor, alice: User, place: Place) -> None:
+    context = visitor.page.context.browser.new_context(java_script_enabled=False)  # type: ignore[union-attr]
+    page = context.new_page()
+    page.goto(f"{visitor.url}/login/?next=/console/orders/new/")
+    page.fill("#id_username", alice.username)
+    page.fill("#id_password", PASSWORD)
+    page.click("main button")
+    page.fill("#id_name", "门禁")
+    page.fill("#id_description", "一号楼")
+    for button in ("下一步", "立即创建", "立即付款"):
+        page.get_by_role("button", name=button, exact=True).click()
+    expect(page.get_by_text("订单处理完成！")).to_be_visible()
+    page.goto(f"{visitor.url}/console/debug/")
+    page.get_by_role("button", name="发送请求").click()
+    expect(page.locator("#result .mark-box")).to_have_count(1)
+    context.close()
+
+
+def test_buying_again_adds_to_the_same_app(visitor: Visitor, alice: User, app: App) -> None:
+    visitor.log_in(alice)
+    visitor.open("/console/apps/")
+    visitor.page.locator("tbody tr").first.get_by_role("link", name="再次购买").click()
+    expect(visitor.page.get_by_text(app.app_id)).to_be_visible()
+    for button in ("下一步", "立即创建", "立即付款"):
+        visitor.press(button)
+    expect(visitor.page.get_by_text("订单处理完成！")).to_be_visible()
+    assert orders.of(alice, state=OrderState.PAID).filter(app=app).count() == 4
+    visitor.open("/console/apps/")
+    expect(visitor.page.locator("tbody tr").first).to_contain_text("3,000 / 3,000 张")
