@@ -168,7 +168,7 @@ def test_wrong_keys_and_an_api_that_was_not_ordered(
 ) -> None:
     stranger = create_app(
         customer=App.objects.get(keys__key=keys["FACECLOUD_APP_KEY"]).customer,
-        region=Region.objects.get(is_active=True),
+        region=Region.objects.filter(is_active=True)[0],
         name="空应用",
         description="没有订购",
         at=timezone.now(),
