@@ -4,9 +4,10 @@ WORKDIR /app
 COPY requirements.txt requirements-uv.txt ./
 COPY bin/install bin/python bin/
 COPY facecloud/local/pip_settings.py facecloud/local/
-RUN --mount=type=cache,target=/root/.cache bin/install
+ENV UV_CACHE_DIR=/cache/uv PIP_CACHE_DIR=/cache/pip
+RUN --mount=type=cache,target=/cache bin/install
 COPY inference inference
-RUN --mount=type=cache,target=/root/.cache .venv/bin/python -m inference.setup --models models
+RUN --mount=type=cache,target=/cache .venv/bin/python -m inference.setup --models models
 COPY . .
 RUN bin/messages
 

@@ -1,0 +1,82 @@
+"""What is in the repository, and what must never be."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+REGISTRIES = re.compile(
+    "|".join((r"pypi\.(org)", r"python(hosted)", r"registry\.(npmjs)", r"deb\.(debian)\.org"))
+)
+LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
+MAX_LINES = 400
+MAX_BYTES = 1_500_000
+
+
+def tracked(*patterns: str) -> list[Path]:
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--", *patterns], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    names = [name for name in listing.stdout.split("\0") if name]
+    return [REPOSITORY / name for name in names if (REPOSITORY / name).is_file()]
+
+
+def test_no_file_carries_the_address_of_a_package_registry() -> None:
+    """The packages come from wherever the user's own configuration says."""
+    files = tracked()
+    assert len(files) > 100
+    assert [str(file) for file in files if REGISTRIES.search(file.read_text(errors="ignore"))] == []
+
+
+@pytest.mark.parametrize("name", ["requirements-uv", "requirements", "requirements-dev"])
+def test_every_package_is_pinned_with_hashes_and_every_wish_is_met(name: str) -> None:
+    pins = re.findall(
+        r"^(\S+)==\S+(?: ; [^\\]+)? \\\n    --hash=sha256:",
+        (REPOSITORY / f"{name}.txt").read_text(),
+        re.MULTILINE,
+    )
+    lines = (REPOSITORY / f"{name}.txt").read_text().splitlines()
+    assert len(pins) == len([line for line in lines if not line.startswith((" ", "#"))])
+    wishes = re.findall(r"^([a-z0-9][a-z0-9-]*)", (REPOSITORY / f"{name}.in").read_text(), re.MULTILINE)
+    assert wishes
+    assert set(wishes) <= set(pins)
+
+
+def test_every_command_can_be_run_and_is_sound() -> None:
+    commands = tracked("bin", ".ci")
+    assert len(commands) >= 8
+    for command in commands:
+        assert os.access(command, os.X_OK), command
+        shell = command.read_text().partition("\n")[0].removeprefix("#!").split()
+        if shell[-1] in ("sh", "bash", "/bin/sh"):
+            subprocess.run([*shell, "-n", str(command)], check=True)
+
+
+def test_the_links_between_the_documents_lead_somewhere() -> None:
+    broken = [
+        f"{document.relative_to(REPOSITORY)} → {target}"
+        for document in tracked("*.md")
+        for target in LINK.findall(document.read_text())
+        if not (document.parent / target).exists()
+    ]
+    assert broken == []
+
+
+def test_a_file_is_one_room() -> None:
+    long = {
+        str(file.relative_to(REPOSITORY)): lines
+        for file in tracked("*.py")
+        if "migrations" not in file.parts and (lines := len(file.read_text().splitlines())) > MAX_LINES
+    }
+    assert long == {}
+
+
+def test_nothing_heavy_is_kept() -> None:
+    """Models and photographs come from packages, at the first start."""
+    assert [
+        str(file) for file in tracked() if file.stat().st_size > MAX_BYTES or file.suffix == ".onnx"
+    ] == []
