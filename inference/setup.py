@@ -25,8 +25,8 @@ FETCH_TIMEOUT_S = 600
 WRONG_HASH = "(wrong hash)."
 # The wheels are data to us: everybody takes the same ones, whatever machine and Python they run.
 UV = ("uv", "--quiet", "pip", "install", "--no-build", "--python-platform", "x86_64-manylinux_2_28")
-PIP = ("pip", "--quiet", "--retries", "1", "install", "--only-binary", ":all:")
-PIP = (*PIP, "--platform", "manylinux_2_28_x86_64")
+WHEELS_ONLY = ("--only-binary", ":all:", "--platform", "manylinux_2_28_x86_64")
+PIP = ("pip", "--quiet", "--retries", "1", "install", *WHEELS_ONLY)
 
 
 def sha256_of(path: Path) -> str:

@@ -1,0 +1,55 @@
+"""`bin/bench WHAT …`: each benchmark is a module of this package.
+
+The three of the engine have `add_arguments` and `run` and share --json, --plot and --models; any other
+module with a
+`main()` (quota, …) reads its own arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+from pathlib import Path
+
+ENGINE_BENCHMARKS = ("accuracy", "speed", "peers")
+MODELS_DIR = Path(__file__).resolve().parent.parent / "var" / "models"
+
+
+def main() -> int:
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name and name not in ENGINE_BENCHMARKS and (Path(__file__).parent / f"{name}.py").exists():
+        sys.argv = [f"bin/bench {name}", *sys.argv[2:]]
+        return int(import_module(f"bench.{name}").main() or 0)
+    return _engine_benchmark()
+
+
+def _engine_benchmark() -> int:
+    from bench.report import Report
+    from inference.engine import Engine
+    from inference.setup import ensure_models
+
+    parser = argparse.ArgumentParser(prog="bin/bench", description="Measure what the product does.")
+    commands = parser.add_subparsers(dest="what", required=True)
+    modules = {what: import_module(f"bench.{what}") for what in ENGINE_BENCHMARKS}
+    for what, module in modules.items():
+        command = commands.add_parser(what, help=(module.__doc__ or "").partition(":")[0])
+        command.add_argument("--models", type=Path, default=MODELS_DIR, help="the model files' directory")
+        command.add_argument("--json", action="store_true", help="print JSON instead of tables")
+        command.add_argument("--plot", type=Path, help="write plots as PNG into this directory")
+        module.add_arguments(command)
+    arguments = parser.parse_args()
+    ensure_models(arguments.models)
+    engine = Engine(arguments.models)
+    engine.warm_up()
+    report = Report(arguments.what, quiet=arguments.json)
+    modules[arguments.what].run(arguments, engine, report)
+    if arguments.json:
+        print(report.to_json())
+    if arguments.plot:
+        report.plot(arguments.plot)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""What the numbers of a benchmark are: pure functions of arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+
+def threshold_at(impostors: Floats, far: float) -> float:
+    """The lowest threshold at which at most `far` of the impostor scores are accepted (score >=
+    threshold)."""
+    ordered = np.sort(impostors)[::-1]
+    allowed = int(far * len(ordered))
+    return float(np.nextafter(ordered[allowed], np.inf)) if allowed < len(ordered) else -np.inf
+
+
+def accepted(scores: Floats, threshold: float) -> float:
+    """The share of scores that reach the threshold: TAR for genuine pairs, FAR for impostors."""
+    return float(np.mean(scores >= threshold)) if len(scores) else float("nan")
+
+
+def area_under_curve(genuine: Floats, impostors: Floats) -> float:
+    """The chance that a genuine pair scores above an impostor pair; ties count half."""
+    ordered = np.sort(impostors)
+    below = np.searchsorted(ordered, genuine, "left")
+    up_to = np.searchsorted(ordered, genuine, "right")
+    return float((below + up_to).mean() / 2 / len(ordered))
+
+
+def best_threshold(scores: Floats, same: Flags) -> float:
+    """The threshold with the most right answers; the middle one where several are equally good."""
+    order = np.argsort(-scores, kind="stable")
+    right = np.cumsum(np.where(same[order], 1, -1))
+    best = np.flatnonzero(right == right.max())
+    index = best[len(best) // 2]
+    ordered = scores[order]
+    following = ordered[index + 1] if index + 1 < len(ordered) else ordered[index] - 1
+    return float((ordered[index] + following) / 2)
+
+
+def fold_accuracies(scores: Floats, same: Flags, folds: int = 10, seed: int = 0) -> Floats:
+    """Accuracy in each fold with the threshold that is best on all the others, genuine and impostors dealt
+    evenly."""
+    fold = np.empty(len(scores), np.intp)
+    order = np.random.default_rng(seed)
+    for kind in (True, False):
+        members = order.permutation(np.flatnonzero(same == kind))
+        fold[members] = np.arange(len(members)) % folds
+    return np.array(
+        [
+            np.mean(
+                (scores[fold == k] >= best_threshold(scores[fold != k], same[fold != k])) == same[fold == k]
+            )
+            for k in range(folds)
+        ]
+    )
+
+
+def match(boxes: Floats, truth: Floats, overlap: float = 0.5) -> tuple[npt.NDArray[np.intp], Flags]:
+    """Pair detections, best first, with the true boxes (N, 4) left, top, right, bottom.
+
+    Returns for each detection the index of its true box (-1: none), and for each true box whether it was
+    found.
+    """
+    partner = np.full(len(boxes), -1, np.intp)
+    found = np.zeros(len(truth), np.bool_)
+    for index, box in enumerate(boxes):
+        if not len(truth):
+            break
+        sides = np.clip(np.minimum(box[2:], truth[:, 2:]) - np.maximum(box[:2], truth[:, :2]), 0, None)
+        shared = sides.prod(axis=1)
+        union = np.prod(box[2:] - box[:2]) + np.prod(truth[:, 2:] - truth[:, :2], axis=1) - shared
+        ious = np.where(found, -1, shared / np.maximum(union, 1e-9))
+        best = int(np.argmax(ious))
+        if ious[best] >= overlap:
+            partner[index], found[best] = best, True
+    return partner, found
+
+
+def reliability(probabilities: Floats, outcomes: Flags, bins: int = 10) -> list[tuple[float, float, int]]:
+    """(mean probability, share that came true, count) of each filled bin of equal width."""
+    bin_of = np.minimum((probabilities * bins).astype(int), bins - 1)
+    return [
+        (
+            float(probabilities[bin_of == k].mean()),
+            float(outcomes[bin_of == k].mean()),
+            int((bin_of == k).sum()),
+        )
+        for k in range(bins)
+        if (bin_of == k).any()
+    ]
+
+
+def calibration_error(probabilities: Floats, outcomes: Flags, bins: int = 10) -> float:
+    """Expected calibration error: the mean gap between promise and outcome, weighed by the count of each
+    bin."""
+    if not len(probabilities):
+        return float("nan")
+    rows = reliability(probabilities, outcomes, bins)
+    return sum(abs(promise - outcome) * count for promise, outcome, count in rows) / len(probabilities)
+
+
+def isotonic(x: Floats, y: Floats, weights: Floats | None = None) -> tuple[Floats, Floats, Floats]:
+    """Pool adjacent violators: (mean x, value, weight) of each block of the best rising step function."""
+    order = np.argsort(x, kind="stable")
+    weights = np.ones(len(x)) if weights is None else weights
+    blocks: list[list[float]] = []
+    for xi, yi, wi in zip(x[order], y[order], weights[order], strict=True):
+        blocks.append([xi * wi, yi * wi, wi])
+        while len(blocks) > 1 and blocks[-2][1] / blocks[-2][2] >= blocks[-1][1] / blocks[-1][2]:
+            last = blocks.pop()
+            blocks[-1] = [a + b for a, b in zip(blocks[-1], last, strict=True)]
+    table = np.array(blocks)
+    return table[:, 0] / table[:, 2], table[:, 1] / table[:, 2], table[:, 2]
