@@ -1,5 +1,7 @@
 """The admin as the operators' record room: the console's login, frame and roles."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from django.contrib.admin import AdminSite
@@ -11,6 +13,8 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import roles
 
+View = Callable[..., HttpResponse]
+
 
 class OperatorSite(AdminSite):
     site_title = site_header = _("运营后台")
@@ -19,6 +23,18 @@ class OperatorSite(AdminSite):
 
     def has_permission(self, request: HttpRequest) -> bool:
         return roles.may(request.user, "ops_records") or roles.may(request.user, "ops_audit")
+
+    def admin_view(self, view: View, cacheable: bool = False) -> View:
+        """As Django's, but who is logged in and may not is told so at once."""
+        guarded = super().admin_view(view, cacheable)
+
+        @wraps(guarded)
+        def seen(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.user.is_authenticated and not self.has_permission(request):
+                raise PermissionDenied
+            return guarded(request, *args, **kwargs)
+
+        return seen
 
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """There is one login; who is logged in and no operator is told so."""

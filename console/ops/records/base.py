@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.contrib.admin.options import ShowFacets
+from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
@@ -67,21 +68,26 @@ class RecordAdmin(BaseAdmin):
         """The rows that belong to this one, below it on its page."""
         return []
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """With every row that it names, in one query."""
+        named = [one.name for one in self.model._meta.fields if one.many_to_one]
+        try:
+            pk = self.model._meta.pk.to_python(object_id)
+            return self.get_queryset(request).select_related(*named).get(pk=pk)
+        except (self.model.DoesNotExist, ValidationError, ValueError):
+            return None
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        context = dict(extra_context or {})
-        row = self.get_object(request, object_id) if object_id else None
-        if row is not None and self.has_view_permission(request, row):
-            context["offers"] = acts.offers(request.user, [row])  # type: ignore[arg-type]  # an operator
-            context["about"] = acts.about(row)
-            context["related_tables"] = self.tables(row)
-            context["desk_q"] = getattr(row, self.desk_field) if self.desk_field else ""
-        return super().changeform_view(request, object_id, form_url, context)
+        row = kwargs["obj"]
+        context |= {
+            "offers": acts.offers(request.user, [row]),  # type: ignore[list-item]  # an operator
+            "about": acts.about(row),
+            "related_tables": self.tables(row),
+            "desk_q": getattr(row, self.desk_field) if self.desk_field else "",
+        }
+        return super().render_change_form(request, context, *args, **kwargs)
 
 
 def shown_json(value: Any) -> SafeString | str:

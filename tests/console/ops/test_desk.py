@@ -1,0 +1,84 @@
+"""From any id that a customer can give to the same story: what was called, answered, charged, and paid."""
+
+from datetime import datetime
+from uuid import uuid4
+
+import pytest
+
+from billing import quota
+from billing.models import Debit, Order
+from faceapi.models import Call
+from tests.console.ops.conftest import Login, World
+
+pytestmark = pytest.mark.django_db
+
+
+def story(log_in: Login, text: str, status: int = 200) -> str:
+    reply = log_in("support").get("/ops/desk/", {"q": text})
+    assert reply.status_code == status
+    return reply.content.decode()
+
+
+def test_a_request_id_tells_what_it_cost_and_who_paid(world: World, log_in: Login) -> None:
+    call = Call.objects.filter(code=0).latest("at")
+    line = Debit.objects.get(pk=call.pk).lines.get()
+    text = story(log_in, str(call.pk))
+    for part in (
+        str(call.pk), call.app.app_id, call.app_key.key, call.app.customer.email, "203.0.113.9", "成功",
+        "已抵扣",
+        f"{line.units} 张" if call.api == "face_detect" else f"{line.units} 次",
+        line.period.package.order.number,
+    ):  # fmt: skip
+        assert part in text
+
+
+def test_a_refused_request_says_why_and_that_it_was_free(world: World, log_in: Login) -> None:
+    call = Call.objects.filter(code=4003).latest("at")
+    text = story(log_in, str(call.pk))
+    assert "4003" in text
+    assert "不收费" in text
+    assert "第 0 张" in text
+
+
+def test_every_id_leads_to_its_customer(world: World, log_in: Login) -> None:
+    order = Order.objects.get(pk=world.orders[0].pk)
+    app = world.app
+    for text in (
+        app.app_id, app.app_id.upper(), order.number, world.key.key, app.customer.username,
+        app.customer.email.upper(), str(world.calls[0]), f"  {order.number} ",
+    ):  # fmt: skip
+        found = story(log_in, text)
+        expected = (
+            Call.objects.get(pk=world.calls[0]).app.customer if text == str(world.calls[0]) else app.customer
+        )
+        assert expected.email in found, text
+
+
+def test_what_nobody_has_is_not_found(world: World, log_in: Login) -> None:
+    for text in (str(uuid4()), "app-0000000000", "f" * 16, "20200101000000000000", "nobody", "%", "' OR 1=1"):
+        assert "没有找到" in story(log_in, text, 404)
+    assert "从客户给出的任何编号开始" in story(log_in, "")
+
+
+def test_a_part_of_a_name_lists_who_it_could_be(world: World, log_in: Login) -> None:
+    text = story(log_in, "example.org", 404)
+    assert "有多位客户符合" in text
+    assert "alice" in text
+    assert "bob" in text
+
+
+def test_a_call_whose_process_died_has_its_hold_only(world: World, log_in: Login, now: datetime) -> None:
+    lost = uuid4()
+    quota.reserve(call_id=lost, app=world.app, api="face_detect", images=2, at=now)
+    text = story(log_in, str(lost))
+    assert "没有这次调用的记录" in text
+    assert "预扣" in text
+
+
+def test_names_are_shown_as_text(world: World, log_in: Login) -> None:
+    customer = world.app.customer
+    customer.company = "<script>alert(1)</script>"
+    customer.save()
+    text = story(log_in, customer.username)
+    assert "<script>alert(1)" not in text
+    assert "&lt;script&gt;alert(1)" in text

@@ -1,0 +1,118 @@
+"""Every table of the admin opens, is read-only, and costs the same however many rows it has."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+from axes.models import AccessAttempt, AccessFailureLog, AccessLog
+from django.contrib import admin
+from django.db import connection
+from django.db.models import Model
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from accounts import audit
+from accounts.models import User
+from billing import catalogue, notices
+from billing.models import Duration
+from console.ops.records.base import RecordAdmin
+from faceapi import rollups
+from faceapi.models import Call
+from tests.console.ops.conftest import World
+
+pytestmark = pytest.mark.django_db
+
+BUDGET = 14  # session, user, roles, the rows, their count, the page's own tables
+MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
+
+
+@pytest.fixture
+def everything(world: World, operators: dict[str, User], now: datetime) -> World:
+    """At least three rows in every table."""
+    rollups.close(now)
+    for number in range(3):
+        audit.record("top-up", world.app.customer, by=operators["admin"], reason=f"why {number}", at=now)
+        duration = Duration.objects.get(months=1)
+        catalogue.change(
+            duration, {"is_active": not duration.is_active}, by=operators["admin"], reason="test", at=now
+        )
+        seen: dict[str, Any] = {
+            "username": f"u{number}",
+            "ip_address": "203.0.113.1",
+            "user_agent": "x",
+            "path_info": "/",
+        }
+        AccessAttempt.objects.create(failures_since_start=1, get_data="", post_data="", **seen)
+        AccessFailureLog.objects.create(**seen)
+        AccessLog.objects.create(**seen)
+    notices.scan(now)
+    return world
+
+
+def opened(client: Client, address: str) -> int:
+    with CaptureQueriesContext(connection) as queries:
+        reply = client.get(address)
+    assert reply.status_code == 200, address
+    return len(queries)
+
+
+def test_all_tables_at_once(everything: World, as_admin: Client) -> None:
+    """One fixture for all: each list, a filter of each kind, a search, and one row of each."""
+    opened(as_admin, reverse("admin:index"))
+    for model in MODELS:
+        records = admin.site._registry[model]
+        assert isinstance(records, RecordAdmin), model
+        rows = model._default_manager.all()
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        listed = reverse(f"{name}_changelist")
+        assert opened(as_admin, listed) <= BUDGET, model
+        assert opened(as_admin, f"{listed}?q=alice") <= BUDGET, model
+        if model._meta.label != "billing.Notice":
+            assert rows.count() >= 3, model
+        if (row := rows.first()) is not None:
+            assert opened(as_admin, reverse(f"{name}_change", args=[row.pk])) <= BUDGET, model
+            assert_read_only(as_admin, name, row)
+
+
+def assert_read_only(client: Client, name: str, row: Model) -> None:
+    before = type(row)._default_manager.filter(pk=row.pk).values().get()
+    assert client.post(reverse(f"{name}_change", args=[row.pk]), {"_save": "1"}).status_code == 403
+    assert client.get(reverse(f"{name}_add")).status_code == 403
+    assert client.post(reverse(f"{name}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
+    assert type(row)._default_manager.filter(pk=row.pk).values().get() == before
+
+
+def test_a_longer_list_costs_no_more(world: World, as_admin: Client, now: datetime) -> None:
+    for address in (
+        "/admin/faceapi/call/",
+        "/admin/billing/debit/",
+        "/admin/billing/order/",
+        "/admin/accounts/app/",
+    ):
+        many = opened(as_admin, address)
+        few = opened(as_admin, f"{address}?q={world.app.app_id}")
+        assert many <= few + 1, address
+
+
+def test_filters_and_search_find_rows(world: World, as_admin: Client) -> None:
+    call = Call.objects.filter(code=4003).latest("at")
+    text = as_admin.get("/admin/faceapi/call/?code=4003").content.decode()
+    assert str(call.pk) in text
+    assert str(Call.objects.filter(code=0).latest("at").pk) not in text
+    found = as_admin.get(f"/admin/faceapi/call/?q={call.pk}").content.decode()
+    assert "共 1 条" in found
+    assert "没有记录" in as_admin.get("/admin/faceapi/call/?q=nothing").content.decode()
+    orders = as_admin.get("/admin/billing/order/?state__exact=paid").content.decode()
+    assert world.orders[0].number in orders
+    people = as_admin.get("/admin/accounts/user/?role=finance").content.decode()
+    assert "op-finance" in people
+    assert "op-viewer" not in people
+
+
+def test_no_password_is_shown(world: World, as_admin: Client) -> None:
+    user = world.app.customer
+    text = as_admin.get(f"/admin/accounts/user/{user.pk}/change/").content.decode()
+    assert user.email in text
+    assert user.password not in text
+    assert "argon2" not in text
