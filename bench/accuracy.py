@@ -163,11 +163,12 @@ def attributes(data: Path, engine: Engine) -> Section:
         right.append(faces[0].attributes.gender == row.gender)
     age, guess, gender = np.array(ages), np.array(guesses), np.array(right)
     decade = np.minimum(age // 10, 9)
-    rows = [
-        (f"{k * 10}-{k * 10 + 9}", np.abs(guess - age)[decade == k].mean(), (guess - age)[decade == k].mean())
-        + (gender[decade == k].mean(), int((decade == k).sum()))
-        for k in sorted(set(decade.tolist()))
-    ]
+    rows = []
+    for k in sorted(set(decade.tolist())):
+        members = decade == k
+        errors = (guess - age)[members]
+        name = f"{k * 10}-{k * 10 + 9}"
+        rows.append((name, np.abs(errors).mean(), errors.mean(), gender[members].mean(), int(members.sum())))
     section.value("pictures", len(labelled))
     section.value("pictures without a face", missing)
     section.value("age MAE, years, flat over the decades", float(np.mean([row[1] for row in rows])))

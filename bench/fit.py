@@ -99,10 +99,9 @@ def fit_face_probability(data: Path, engine: Engine) -> dict[str, Any]:
         weights = logistic(score[fold != k, None], face[fold != k], np.array([1e-3]))
         promised[fold == k] = _curve(score[fold == k], weights)
     served = score >= finder.ACCEPTED
-    print(
-        f"face_probability: {len(score)} candidates, {face[served].mean():.3f} of those served are faces,
-        ECE " f"{metrics.calibration_error(promised[served], face[served]):.4f} (5 folds by picture)"
-    )
+    error = metrics.calibration_error(promised[served], face[served])
+    print(f"face_probability: {len(score)} candidates, {face[served].mean():.3f} of those served are faces")
+    print(f"    expected calibration error {error:.4f}, 5 folds by picture")
     weights = logistic(score[:, None], face, np.array([1e-3]))
     grid = np.round(np.arange(0.2, 1.001, 0.05), 2)
     return {
@@ -213,10 +212,9 @@ def fit_attributes(data: Path, engine: Engine) -> dict[str, Any]:
     errors = np.abs(np.clip(guessed, 0, 100) - age)
     flat = np.mean([errors[:, decade == k].mean() for k in np.unique(decade)])
     right = (sign > 0) == male
-    print(
-        f"attributes: {len(age)} faces; 10 folds, {DEALS} deals: age MAE flat {flat:.2f}, mean
-        {errors.mean():.2f}; " f"gender {right.mean():.3f}, from 16 up {right[:, age >= 16].mean():.3f}"
-    )
+    print(f"attributes: {len(age)} faces, 10 folds, {DEALS} deals")
+    print(f"    age MAE flat {flat:.2f}, mean {errors.mean():.2f}")
+    print(f"    gender {right.mean():.3f}, from 16 up {right[:, age >= 16].mean():.3f}")
     everyone = np.ones(len(age), bool)
     return {
         name: {"weights": [round(float(w), 6) for w in fitted[:-1]], "bias": round(float(fitted[-1]), 6)}
