@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from facecloud import celery_app
+from facecloud import valkey
 from facecloud.local.pip_settings import uv_environment
 from facecloud.local.process import Process
 from facecloud.local.site import web_process, worker_process
+from inference import exchange
 from inference.setup import missing_files
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -77,7 +78,9 @@ def worker(product_environment: dict[str, str]) -> Iterator[Process]:
     process.start()
     try:
         wait_until(
-            lambda: bool(celery_app.control.ping(timeout=1)), timeout_s=60, what=f"a worker ({process.log})"
+            lambda: bool(exchange.workers(valkey.client(), now_s=time.time())),
+            timeout_s=90,
+            what=f"a warm worker ({process.log})",
         )
         yield process
     finally:

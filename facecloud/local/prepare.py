@@ -10,8 +10,11 @@ import os
 import sys
 
 import django
+import redis
 from django.core.management import call_command
+from django.db import OperationalError, connection
 
+from facecloud import valkey
 from facecloud.local.environment import DEMO_PASSWORDS, secret_values, write_env
 from facecloud.local.places import here
 
@@ -22,10 +25,22 @@ def main(url: str) -> None:
     os.environ.update(passwords)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
     django.setup()
+    check_services()
     call_command("migrate", interactive=False)
     output = io.StringIO()
     call_command("seed_demo", "--json", stdout=output)
     write_env(places.demo, {"FACECLOUD_URL": url} | passwords | json.loads(output.getvalue()))
+
+
+def check_services() -> None:
+    """One sentence where DATABASE_URL or REDIS_URL lead nowhere; the embedded ones answer already."""
+    try:
+        connection.ensure_connection()
+        valkey.client().ping()
+    except OperationalError as error:
+        sys.exit(f"The database of DATABASE_URL can't be reached: {str(error).partition(chr(10))[0]}")
+    except redis.RedisError as error:
+        sys.exit(f"The Valkey or Redis of REDIS_URL can't be reached: {error}")
 
 
 if __name__ == "__main__":

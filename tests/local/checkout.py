@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from facecloud.local.environment import read_env
 from facecloud.local.places import memory_folder
@@ -95,9 +96,9 @@ class Running:
         return read_env(self.checkout.var / "demo.env")
 
     @property
-    def first_answer(self) -> dict[str, object]:
+    def first_answer(self) -> dict[str, Any]:
         text = self.output[self.output.index("{") : self.output.rindex("}") + 1]
-        answer: dict[str, object] = json.loads(text)
+        answer: dict[str, Any] = json.loads(text)
         return answer
 
     def is_ready(self) -> bool:
