@@ -35,7 +35,7 @@ def safe_next(request: HttpRequest) -> str:
 
 
 class RuledText(forms.CharField):
-    """A text that a rule of accounts.names checks; the browser gets the same pattern, the errors the same words."""
+    """A text that a rule of accounts.names checks; the browser has the same pattern and words."""
 
     def __init__(self, *, field: str, limit: int, pattern: str, **kwargs: Any) -> None:
         widget = forms.TextInput(

@@ -22,7 +22,7 @@ class Choices(forms.RadioSelect):
 
 
 class OrderForm(forms.Form):
-    """Cleaned: name, description, sku, quantity, months, region (Region), app (App or None), amount (yuan)."""
+    """Cleaned: name, description, sku (Sku), quantity, months, region (Region), app (App or None)."""
 
     app = forms.CharField(required=False, widget=forms.HiddenInput)
     region = forms.CharField(required=False, widget=forms.HiddenInput)
@@ -62,7 +62,7 @@ class OrderForm(forms.Form):
             "months": next(iter(offered), None),
             "app": app.app_id if app else "",
             "region": self.region_row.code if self.region_row else "",
-        } | self.initial
+        } | dict(self.initial)
         if app:
             del self.fields["name"], self.fields["description"]
 

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, cast
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from django.contrib.auth.decorators import login_required
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils import translation
 from django.utils.functional import SimpleLazyObject
@@ -19,6 +20,7 @@ REGION_COOKIE = "region"
 THEME_COOKIE = "theme"
 THEMES = ("light", "dark")
 P = ParamSpec("P")
+R = TypeVar("R", bound=HttpResponseBase)
 
 
 class CustomerRequest(HttpRequest):
@@ -28,15 +30,15 @@ class CustomerRequest(HttpRequest):
 
 
 def customer(
-    view: Callable[Concatenate[CustomerRequest, P], HttpResponse],
-) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    view: Callable[Concatenate[CustomerRequest, P], R],
+) -> Callable[Concatenate[HttpRequest, P], R]:
     """For pages of a logged-in customer; others are sent to the login page and back."""
 
     @wraps(view)
-    def seen(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def seen(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> R:
         return view(cast(CustomerRequest, request), *args, **kwargs)
 
-    return cast(Callable[Concatenate[HttpRequest, P], HttpResponse], login_required(seen))
+    return cast(Callable[Concatenate[HttpRequest, P], R], login_required(seen))
 
 
 def own_app(request: CustomerRequest, app_id: str) -> App:

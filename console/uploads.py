@@ -10,7 +10,7 @@ MAX_TOTAL_BYTES = 24 * 1024 * 1024
 
 
 class BoundedMemoryHandler(FileUploadHandler):
-    """Keeps all files of a request in memory, up to a bound; past it the upload ends and `too_large` is set."""
+    """Keeps all files of a request in memory, up to a bound; past it the upload ends: `too_large`."""
 
     chunk_size = 64 * 2**10
 

@@ -1,4 +1,4 @@
-"""What the rules of accounts and billing refuse, in sentences for a customer: what happened and what to do."""
+"""What the rules of accounts and billing refuse, in sentences: what happened and what to do."""
 
 from django.utils.translation import gettext as _
 
@@ -12,12 +12,13 @@ def sentence(error: BillingError | RuleError) -> str:
     text = _texts().get(error.code)
     if error.code == "insufficient_balance":
         return _(
-            "余额不足：代金券抵扣后还需支付 %(needed)s，账户余额 %(balance)s。请先充值或领取代金券，订单会保留至支付期限。"
-        ) % {key: money(error.details[key]) for key in ("needed", "balance")}  # type: ignore[arg-type]
+            "余额不足：代金券抵扣后还需支付 %(needed)s，账户余额 %(balance)s。"
+            "请先充值或领取代金券，订单会保留至支付期限。"
+        ) % {key: money(error.details[key]) for key in ("needed", "balance")}
     if error.code == "price_changed":
         return _("价格已变更为 %(amount)s，请核对后重新创建订单。") % {
             "amount": money(error.details["amount"])
-        }  # type: ignore[arg-type]
+        }
     if error.code == "voucher_refused":
         return _voucher_texts()[str(error.details["why"])]
     return text or _("操作没有完成，请刷新页面后再试。")

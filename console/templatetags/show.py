@@ -19,15 +19,15 @@ register = template.Library()
 
 
 @register.filter
-def money(amount: Decimal | int | None) -> str:
+def money(amount: object) -> str:
     """12.5 → "12.50 元", "¥12.50" in English."""
-    return _("%(amount)s 元") % {"amount": f"{Decimal(amount or 0):,.2f}"}
+    return _("%(amount)s 元") % {"amount": yuan(amount)}
 
 
 @register.filter
-def yuan(amount: Decimal | int | None) -> str:
+def yuan(amount: object) -> str:
     """12.5 → "12.50", for a column whose head names the unit."""
-    return f"{Decimal(amount or 0):,.2f}"
+    return f"{Decimal(str(amount or 0)):,.2f}"
 
 
 @register.filter

@@ -99,12 +99,13 @@ def call(request: CustomerRequest, app: App, api: str) -> dict[str, Any]:
     words = {"M": _("男"), "F": _("女"), "face": _("%(gender)s · %(age)s 岁")}
     drawn = debugger.drawings(api, pictures, exchange.reply, words)
     results = exchange.reply.get("result") if isinstance(exchange.reply, dict) else None
-    compared = api == Api.FACE_COMPARE and results
     return {
         "exchange": exchange,
         "curl": debugger.curl(base_url=f"{request.scheme}://{host}", api=api, key=key, pictures=pictures),
         "drawings": drawn,
-        "pairs": list(zip(debugger.pairs(drawn), results, strict=False)) if compared else [],
+        "pairs": list(zip(debugger.pairs(drawn), results or [], strict=False))
+        if api == Api.FACE_COMPARE
+        else [],
     }
 
 

@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from console.examples import EXAMPLES, REQUEST_STR
 from faceapi import errors
 
 PAGES = {
@@ -21,7 +22,6 @@ PAGES = {
     "samples": _("示例代码"),
     "faq": _("常见问题"),
 }
-APIS = ("face_detect", "face_analyse", "face_compare")
 # Language, file under docs/samples.
 SAMPLES = [
     ("curl + openssl", "facecloud.sh"),
@@ -33,14 +33,6 @@ SAMPLES = [
 ]
 
 
-REQUEST_STR = """RequestStr =
-    HTTPRequestMethod + '\\n' +
-    HTTPRequestPath + '\\n' +
-    HTTPRequestQuery + '\\n' +
-    HEADER['X-CTYUN-DT'] + '\\n' +
-    HexEncode(SHA1(RequestPayload))"""
-
-
 def show(request: HttpRequest, page: str) -> HttpResponse:
     context: dict[str, Any] = {
         "pages": PAGES.items(),
@@ -49,8 +41,8 @@ def show(request: HttpRequest, page: str) -> HttpResponse:
         "base_url": f"{request.scheme}://{request.get_host()}",
         "nav": "docs",
     }
-    if page in APIS:
-        context["api"] = page
+    if page in EXAMPLES:
+        context |= {"api": page, "request_example": EXAMPLES[page][0], "reply_example": EXAMPLES[page][1]}
     if page == "signing":
         context["request_str"] = REQUEST_STR
     if page == "errors":
@@ -58,7 +50,9 @@ def show(request: HttpRequest, page: str) -> HttpResponse:
     if page == "samples":
         folder = Path(settings.BASE_DIR) / "docs" / "samples"
         context["environment"] = (
-            f"export FACECLOUD_URL={context['base_url']}\nexport FACECLOUD_APP_KEY=...\nexport FACECLOUD_SECRET_KEY=..."
+            f"export FACECLOUD_URL={context['base_url']}\n"
+            "export FACECLOUD_APP_KEY=...\n"
+            "export FACECLOUD_SECRET_KEY=..."
         )
         context["samples"] = [(name, file, (folder / file).read_text()) for name, file in SAMPLES]
     return render(request, f"docs/{page or 'index'}.html", context)
