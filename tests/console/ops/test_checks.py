@@ -1,0 +1,87 @@
+"""`manage.py check --deploy`: clean where all is well, and each fault by its name."""
+
+import io
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from django.utils import timezone
+from pytest_django import Settings
+
+from facecloud import schedule, valkey
+from inference import exchange
+
+pytestmark = pytest.mark.django_db
+STRONG = "kq3-Z9vXr7Lw_2TgB8mYpNc5JdHs4FuAe6RtVy1QxWzKoPiMbGhC0nS"
+
+
+@pytest.fixture
+def well(settings: Settings, models: Path) -> Iterator[Settings]:
+    """An installation behind TLS with a worker and a schedule."""
+    settings.SECRET_KEY = STRONG
+    settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
+    settings.SECURE_HSTS_SECONDS = 2_592_000
+    settings.MODELS_DIR = models
+    client, now = valkey.client(), timezone.now()
+    worker = exchange.Worker("test:checks", 1, now.timestamp())
+    exchange.beat(client, worker, {})
+    schedule.note(now)
+    yield settings
+    exchange.leave(client, worker)
+
+
+def faults() -> list[str]:
+    """The ids that the command complains of, warnings too."""
+    err = io.StringIO()
+    try:
+        call_command("check", deploy=True, fail_level="WARNING", stderr=err, stdout=io.StringIO())
+    except SystemCheckError as error:
+        return [word.strip("()") for word in str(error).split() if word.startswith("(") and "." in word]
+    return []
+
+
+def test_clean(well: Settings) -> None:
+    assert faults() == []
+
+
+@pytest.mark.parametrize("key", ["short", "x" * 60, "django-insecure-" + STRONG])
+def test_a_weak_secret_key(well: Settings, key: str) -> None:
+    well.SECRET_KEY = key
+    assert "facecloud.E001" in faults()
+
+
+def test_encryption_keys(well: Settings) -> None:
+    well.ENCRYPTION_KEYS = []
+    assert faults() == ["facecloud.E002"]
+    well.ENCRYPTION_KEYS = [Fernet.generate_key().decode(), "no-key"]
+    assert faults() == ["facecloud.E003"]
+
+
+def test_models_missing(well: Settings, tmp_path: Path) -> None:
+    well.MODELS_DIR = tmp_path
+    assert faults() == ["facecloud.E004"]
+
+
+def test_no_worker_and_no_beat(well: Settings) -> None:
+    client = valkey.client()
+    kept = client.zrange(exchange.WORKERS_KEY, 0, -1, withscores=True)
+    schedule.note(timezone.now() - timedelta(minutes=10))
+    client.delete(exchange.WORKERS_KEY)
+    try:
+        assert set(faults()) == {"facecloud.E007", "facecloud.E008"}
+    finally:
+        client.zadd(exchange.WORKERS_KEY, dict(kept))
+
+
+def test_valkey_down(well: Settings) -> None:
+    here, well.REDIS_URL = well.REDIS_URL, "redis://127.0.0.1:1/0"
+    valkey.client.cache_clear()
+    try:
+        assert faults() == ["facecloud.E006"]
+    finally:
+        well.REDIS_URL = here
+        valkey.client.cache_clear()

@@ -1,0 +1,113 @@
+"""The live view says in words what is wrong; a state that is well says so."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from billing import quota
+from console.ops import health
+from console.ops.health import PostgresState, State, Traffic, ValkeyState, WorkerState
+from facecloud import schedule, valkey
+from inference import exchange
+from tests.console.ops.conftest import Login, World, call
+
+NOW = datetime.fromisoformat("2026-11-22T12:00:00+08:00")
+ABOUT = {"version": "0.1.0", "models": {"yunet": "95e0fed521ef"}, "started_at_s": 1.0}
+WELL = State(
+    at=NOW,
+    valkey=ValkeyState(
+        memory_bytes=10,
+        memory_limit_bytes=100,
+        queued_chunks=3,
+        workers=[WorkerState("one", 3, 0.5, ABOUT), WorkerState("two", 3, 0.5, ABOUT)],
+        schedule_seen_at=NOW - timedelta(seconds=50),
+    ),
+    postgres=PostgresState(connections=10, connection_limit=100),
+    traffic=Traffic(calls=100, ok=99, images=240),
+    queue_limit=200,
+)
+
+
+def test_all_is_well() -> None:
+    assert health.findings(WELL) == []
+    assert (WELL.traffic.images_per_s, WELL.valkey.slots) == (4.0, 6)
+
+
+OTHER = WorkerState("two", 3, 0.5, {**ABOUT, "version": "0.2.0"})
+OTHER_MODELS = WorkerState("two", 3, 0.5, {**ABOUT, "models": {"yunet": "000000000000"}})
+MIXED = replace(WELL.valkey, workers=[WELL.valkey.workers[0], OTHER])
+FULL = replace(WELL.valkey, queued_chunks=200)
+
+
+@pytest.mark.parametrize(
+    ("level", "word", "state"),
+    [
+        ("bad", "Valkey 没有响应", replace(WELL, valkey=ValkeyState(error="ConnectionError"))),
+        ("bad", "没有可用的推理 worker", replace(WELL, valkey=replace(WELL.valkey, workers=[]))),
+        ("bad", "推理队列已满", replace(WELL, valkey=FULL)),
+        ("warn", "推理队列过半", replace(WELL, valkey=replace(WELL.valkey, queued_chunks=100))),
+        ("bad", "定时任务没有运行", replace(WELL, valkey=replace(WELL.valkey, schedule_seen_at=None))),
+        (
+            "bad",
+            "定时任务没有运行",
+            replace(WELL, valkey=replace(WELL.valkey, schedule_seen_at=NOW - timedelta(minutes=4))),
+        ),
+        ("warn", "内存", replace(WELL, valkey=replace(WELL.valkey, memory_bytes=81))),
+        (
+            "warn",
+            "版本不一致",
+            replace(WELL, valkey=replace(WELL.valkey, workers=[WELL.valkey.workers[0], OTHER])),
+        ),
+        (
+            "bad",
+            "模型不一致",
+            replace(WELL, valkey=replace(WELL.valkey, workers=[WELL.valkey.workers[0], OTHER_MODELS])),
+        ),
+        ("warn", "连接数", replace(WELL, postgres=replace(WELL.postgres, connections=86))),
+        ("warn", "事务", replace(WELL, postgres=replace(WELL.postgres, longest_transaction_s=301))),
+        ("bad", "内部错误", replace(WELL, traffic=replace(WELL.traffic, broken=1))),
+        ("bad", "超时", replace(WELL, traffic=replace(WELL.traffic, timed_out=1))),
+        ("warn", "5003", replace(WELL, traffic=replace(WELL.traffic, overloaded=1))),
+        ("bad", "5003", replace(WELL, traffic=replace(WELL.traffic, overloaded=20))),
+        ("warn", "预扣", replace(WELL, traffic=replace(WELL.traffic, held_too_long=1))),
+    ],
+)
+def test_each_trouble_is_told_with_a_remedy(level: str, word: str, state: State) -> None:
+    (found,) = health.findings(state)
+    assert found.level == level
+    assert word in found.what
+    assert len(found.remedy) > 8
+
+
+@pytest.mark.django_db
+def test_what_is_measured_is_what_happened(world: World, now: datetime, log_in: Login) -> None:
+    before = health.measure_traffic(now)
+    call(world.app, "face_detect", now - timedelta(seconds=5), images=4)
+    call(world.app, "face_detect", now - timedelta(seconds=50), code=5003)
+    call(world.app, "face_detect", now - timedelta(seconds=61), images=4)
+    quota.reserve(call_id=uuid4(), app=world.app, api="face_detect", images=1, at=now)
+    after = health.measure_traffic(now)
+    assert (after.calls - before.calls, after.ok - before.ok) == (2, 1)
+    assert (after.images - before.images, after.overloaded - before.overloaded) == (4, 1)
+    assert after.in_flight - before.in_flight == 1
+
+
+@pytest.mark.django_db
+def test_workers_and_queue_are_seen_in_valkey(now: datetime, log_in: Login) -> None:
+    client = valkey.client()
+    worker = exchange.Worker(f"test:{uuid4().hex[:6]}", 3, now.timestamp())
+    try:
+        exchange.beat(client, worker, ABOUT)
+        schedule.note(now)
+        state = health.measure_valkey(now)
+        (seen,) = [one for one in state.workers if one.id == worker.id]
+        assert (seen.slots, seen.models) == (3, "yunet")
+        page = log_in("viewer").get("/ops/live/", headers={"HX-Request": "true"}).content.decode()
+        assert worker.id in page
+        assert "<html" not in page  # the part that changes, and no more
+        gone = health.measure_valkey(now + timedelta(seconds=exchange.DEAD_AFTER_S + 1))
+        assert worker.id not in {one.id for one in gone.workers}
+    finally:
+        exchange.leave(client, worker)
