@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -59,6 +60,21 @@ def test_a_file_reads_the_same_in_pieces(tmp_path: Path, size_bytes: int) -> Non
     (tmp_path / "a.jpg").write_bytes(content[:size_bytes])
     from_disk, from_memory = Body([source(tmp_path / "a.jpg")]), Body([source(content[:size_bytes])])
     assert b"".join(from_disk) == b"".join(from_memory)
+
+
+def test_a_large_body_is_never_held_whole(tmp_path: Path) -> None:
+    with (tmp_path / "a.jpg").open("wb") as file:
+        file.truncate(MAX_IMAGE_BYTES)
+    picture = source(tmp_path / "a.jpg")
+    tracemalloc.start()
+    try:
+        body = Body([picture] * 6)
+        sent_bytes = sum(len(piece) for piece in body)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sent_bytes == body.length_bytes > 6 * MAX_IMAGE_BYTES * 4 / 3
+    assert peak_bytes < 2 * 1024 * 1024
 
 
 def test_pairs_make_a_list_of_lists() -> None:

@@ -16,6 +16,7 @@ from django.utils import timezone
 from facecloud_client import ApiError, AuthenticationError, FaceClient, QuotaError
 from facecloud_client.cli import main
 from facecloud_client.draw import BOX_COLOUR
+from facecloud_client.sources import MAX_IMAGE_BYTES
 from PIL import Image, ImageOps
 
 from accounts.applications import create_app
@@ -181,6 +182,15 @@ def test_wrong_keys_and_an_api_that_was_not_ordered(
     assert main(["detect", str(ROOT / "README.md")]) == 3
     monkeypatch.setenv("FACECLOUD_APP_KEY", key.key)
     assert main(["doctor"]) == 1
+
+
+def test_a_refusal_is_heard_in_the_middle_of_a_large_upload(keys: dict[str, str]) -> None:
+    pauses: list[float] = []
+    stranger = FaceClient("0" * 16, "0" * 32, keys["FACECLOUD_URL"], sleep=pauses.append)
+    with stranger, pytest.raises(AuthenticationError) as refused:
+        stranger.detect([bytes(MAX_IMAGE_BYTES)] * 8, batch=100)
+    assert refused.value.code == 4102
+    assert pauses == []
 
 
 def test_the_doctor_finds_nothing(keys: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
