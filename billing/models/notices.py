@@ -46,15 +46,21 @@ class NoticeSettings(models.Model):
 class Notice(models.Model):
     """One message in a customer's inbox. `key` says what it is about, so that it is written once."""
 
-    customer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="notices")
+    customer = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="notices", verbose_name=_("客户")
+    )
     kind = models.CharField(_("类型"), max_length=8, choices=NoticeKind)
     key = models.CharField(max_length=120, editable=False)
-    app = models.ForeignKey(App, models.PROTECT, related_name="+", null=True, blank=True)
-    api = models.CharField(max_length=16, choices=Api, blank=True)
-    order = models.ForeignKey(Order, models.PROTECT, related_name="+", null=True, blank=True)
-    percent = models.PositiveSmallIntegerField(null=True, blank=True)
-    days = models.PositiveSmallIntegerField(null=True, blank=True)
-    ends_at = models.DateTimeField(null=True, blank=True)
+    app = models.ForeignKey(
+        App, models.PROTECT, related_name="+", null=True, blank=True, verbose_name=_("应用")
+    )
+    api = models.CharField(_("API 类型"), max_length=16, choices=Api, blank=True)
+    order = models.ForeignKey(
+        Order, models.PROTECT, related_name="+", null=True, blank=True, verbose_name=_("订单")
+    )
+    percent = models.PositiveSmallIntegerField(_("已用比例 (%)"), null=True, blank=True)
+    days = models.PositiveSmallIntegerField(_("剩余天数"), null=True, blank=True)
+    ends_at = models.DateTimeField(_("截止时间"), null=True, blank=True)
     created_at = models.DateTimeField(_("时间"))
     read_at = models.DateTimeField(_("已读时间"), null=True, blank=True)
     mailed_at = models.DateTimeField(_("邮件时间"), null=True, blank=True)

@@ -53,7 +53,7 @@ class Order(models.Model):
     amount = models.DecimalField(_("金额 (元)"), max_digits=12, decimal_places=2)
     state = models.CharField(_("状态"), max_length=10, choices=OrderState, default=OrderState.PENDING)
     cancel_reason = models.CharField(
-        max_length=10, choices=CancelReason, default=CancelReason.NONE, blank=True
+        _("取消原因"), max_length=10, choices=CancelReason, default=CancelReason.NONE, blank=True
     )
     created_at = models.DateTimeField(_("创建时间"))
     expires_at = models.DateTimeField(_("支付期限"))

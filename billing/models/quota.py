@@ -16,8 +16,10 @@ from billing.models.orders import Order
 class Package(models.Model):
     """资源包: what one paid order adds to an App, from the moment of payment to the end of its last month."""
 
-    order = models.OneToOneField(Order, models.PROTECT, related_name="package")
-    app = models.ForeignKey(App, models.PROTECT, related_name="packages", db_index=False)
+    order = models.OneToOneField(Order, models.PROTECT, related_name="package", verbose_name=_("订单"))
+    app = models.ForeignKey(
+        App, models.PROTECT, related_name="packages", db_index=False, verbose_name=_("应用")
+    )
     api = models.CharField(_("API 类型"), max_length=16, choices=Api)
     units_per_period = models.PositiveIntegerField(_("每月额度"))
     starts_at = models.DateTimeField(_("生效时间"))
@@ -25,7 +27,12 @@ class Package(models.Model):
     extra_months = models.PositiveSmallIntegerField(_("延长月数"), default=0)  # by billing/extension.py
     refunded_at = models.DateTimeField(_("退款时间"), null=True, blank=True)
     refunded_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True, blank=True
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+        verbose_name=_("退款操作员"),
     )
     refund_reason = models.CharField(_("退款原因"), max_length=200, blank=True)
 
@@ -56,15 +63,17 @@ class Period(models.Model):
     found by one index. A refund sets `granted` to 0.
     """
 
-    package = models.ForeignKey(Package, models.PROTECT, related_name="periods")
-    app = models.ForeignKey(App, models.PROTECT, related_name="periods", db_index=False)
-    api = models.CharField(max_length=16, choices=Api)
-    meter = models.CharField(max_length=8, choices=Meter)
-    number = models.PositiveSmallIntegerField()  # 0 is the one that starts at the payment
-    starts_at = models.DateTimeField()
-    ends_at = models.DateTimeField()
-    granted = models.PositiveIntegerField()
-    used = models.PositiveIntegerField(default=0)
+    package = models.ForeignKey(Package, models.PROTECT, related_name="periods", verbose_name=_("资源包"))
+    app = models.ForeignKey(
+        App, models.PROTECT, related_name="periods", db_index=False, verbose_name=_("应用")
+    )
+    api = models.CharField(_("API 类型"), max_length=16, choices=Api)
+    meter = models.CharField(_("计量方式"), max_length=8, choices=Meter)
+    number = models.PositiveSmallIntegerField(_("序号"))  # 0 is the one that starts at the payment
+    starts_at = models.DateTimeField(_("开始时间"))
+    ends_at = models.DateTimeField(_("结束时间"))
+    granted = models.PositiveIntegerField(_("额度"))
+    used = models.PositiveIntegerField(_("已用"), default=0)
 
     class Meta:
         ordering = ["ends_at", "package_id"]
@@ -110,15 +119,17 @@ class DebitState(models.TextChoices):
 class Debit(models.Model):
     """抵扣: the units that one call took, from one or more Periods. The key is the call's id."""
 
-    call_id = models.UUIDField(primary_key=True)
-    app = models.ForeignKey(App, models.PROTECT, related_name="debits", db_index=False)
-    api = models.CharField(max_length=16, choices=Api)
-    units = models.PositiveIntegerField()
-    state = models.CharField(max_length=8, choices=DebitState)
-    remaining_after = models.PositiveBigIntegerField()
-    created_at = models.DateTimeField()
-    hold_expires_at = models.DateTimeField()
-    closed_at = models.DateTimeField(null=True)
+    call_id = models.UUIDField(_("请求 ID"), primary_key=True)
+    app = models.ForeignKey(
+        App, models.PROTECT, related_name="debits", db_index=False, verbose_name=_("应用")
+    )
+    api = models.CharField(_("API 类型"), max_length=16, choices=Api)
+    units = models.PositiveIntegerField(_("抵扣量"))
+    state = models.CharField(_("状态"), max_length=8, choices=DebitState)
+    remaining_after = models.PositiveBigIntegerField(_("抵扣后剩余"))
+    created_at = models.DateTimeField(_("时间"))
+    hold_expires_at = models.DateTimeField(_("预扣期限"))
+    closed_at = models.DateTimeField(_("结束时间"), null=True)
 
     class Meta:
         verbose_name = verbose_name_plural = _("抵扣")

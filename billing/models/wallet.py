@@ -28,11 +28,16 @@ class Wallet(models.Model):
     """账户余额 of one customer, in yuan; never below zero."""
 
     customer = models.OneToOneField(
-        settings.AUTH_USER_MODEL, models.PROTECT, primary_key=True, related_name="wallet"
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        primary_key=True,
+        related_name="wallet",
+        verbose_name=_("客户"),
     )
     balance = models.DecimalField(_("余额"), max_digits=14, decimal_places=2, default=0)
 
     class Meta:
+        verbose_name = verbose_name_plural = _("账户余额")
         constraints = [models.CheckConstraint(condition=Q(balance__gte=0), name="wallet_not_negative")]
 
     def __str__(self) -> str:
@@ -50,12 +55,21 @@ class WalletEntry(models.Model):
     `token` is the operator's form's: a double click tops up once.
     """
 
-    wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="entries")
+    wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="entries", verbose_name=_("账户"))
     kind = models.CharField(_("类型"), max_length=8, choices=EntryKind)
     amount = models.DecimalField(_("金额"), max_digits=12, decimal_places=2)
     balance_after = models.DecimalField(_("余额"), max_digits=14, decimal_places=2)
-    order = models.ForeignKey(Order, models.PROTECT, related_name="wallet_entries", null=True, blank=True)
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True, blank=True)
+    order = models.ForeignKey(
+        Order, models.PROTECT, related_name="wallet_entries", null=True, blank=True, verbose_name=_("订单")
+    )
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+        verbose_name=_("操作员"),
+    )
     reason = models.CharField(_("原因"), max_length=200, blank=True)
     token = models.CharField(max_length=64, unique=True, default=new_token, editable=False)
     at = models.DateTimeField(_("时间"))
@@ -89,7 +103,12 @@ class Voucher(models.Model):
 
     code = models.CharField(_("券码"), max_length=32, unique=True)
     customer = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, related_name="vouchers", null=True, blank=True
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        related_name="vouchers",
+        null=True,
+        blank=True,
+        verbose_name=_("客户"),
     )
     face_value = models.DecimalField(_("面值"), max_digits=12, decimal_places=2)
     remaining = models.DecimalField(_("剩余"), max_digits=12, decimal_places=2)
@@ -101,7 +120,9 @@ class Voucher(models.Model):
         default=list,
         blank=True,
     )
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("操作员")
+    )
     created_at = models.DateTimeField(_("创建时间"))
     redeemed_at = models.DateTimeField(_("领取时间"), null=True, blank=True)
     reason = models.CharField(_("原因"), max_length=200)
@@ -130,13 +151,14 @@ class Voucher(models.Model):
 class VoucherEntry(models.Model):
     """What an order took from a voucher (negative) or a refund put back (positive). Append-only."""
 
-    voucher = models.ForeignKey(Voucher, models.PROTECT, related_name="entries")
-    order = models.ForeignKey(Order, models.PROTECT, related_name="voucher_entries")
+    voucher = models.ForeignKey(Voucher, models.PROTECT, related_name="entries", verbose_name=_("代金券"))
+    order = models.ForeignKey(Order, models.PROTECT, related_name="voucher_entries", verbose_name=_("订单"))
     amount = models.DecimalField(_("金额"), max_digits=12, decimal_places=2)
     at = models.DateTimeField(_("时间"))
 
     class Meta:
         ordering = ["-pk"]
+        verbose_name = verbose_name_plural = _("代金券使用")
         constraints = [
             models.UniqueConstraint(
                 fields=["voucher", "order"], condition=Q(amount__lt=0), name="voucher_spent_once_per_order"
