@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from facecloud_client.batches import BATCH_IMAGES, MAX_IMAGES, MAX_PAIRS
+from facecloud_client.version import VERSION
 from facecloud_client.words import say
 
 
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
             "4 quota, 5 service or network.",
         ),
     )
+    parser.add_argument("--version", action="version", version=f"facecloud {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     pictures = say(
         "图片文件、文件夹、http(s) 地址,或 -(标准输入)", "picture, folder, http(s) address, or - (stdin)"

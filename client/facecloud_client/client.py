@@ -18,6 +18,7 @@ from facecloud_client.errors import ApiError, ConfigError, FaceCloudError, Trans
 from facecloud_client.results import CompareResult, FaceResult, compare_result, face_result
 from facecloud_client.retry import RETRIED_CODES, RETRIED_STATUSES, retry_after_s, wait_s
 from facecloud_client.sources import Picture, is_url, source
+from facecloud_client.version import VERSION
 from facecloud_client.words import say
 
 CONNECT_TIMEOUT_S = 10.0
@@ -64,7 +65,7 @@ class FaceClient:
         self._secret = secret
         self._sleep = sleep
         self._now = now
-        self._http = httpx.Client(headers={"User-Agent": "facecloud-client"})
+        self._http = httpx.Client(headers={"User-Agent": f"facecloud-client/{VERSION}"})
 
     @classmethod
     def from_env(cls) -> Self:
