@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""人脸识别 API 签名示例:Python 3,只用标准库。
+"""人脸识别 API 签名示例:Python 3.9 以上,只用标准库。
 
 调用    python3 facecloud.py face_detect photo.jpg [更多图片]
         python3 facecloud.py face_compare a.jpg b.jpg
