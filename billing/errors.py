@@ -7,7 +7,7 @@ BillingError                    `code` is stable; `details` are the values for a
 ├── HoldLost                    the hold was given back before it was settled: the call must not be served
 ├── OfferClosed                 details.what: sku, duration, region, quantity, app
 ├── PriceChanged                the catalogue's price is no longer the one that the customer saw
-├── TokenReused                 the form's token belongs to a different order
+├── TokenReused                 the form's token belongs to a different order or top-up
 ├── OrderNotPayable             details.state
 │   ├── OrderPaid               paid before: nothing was charged now
 │   ├── OrderCancelled          cancelled by the customer
@@ -70,7 +70,7 @@ class PriceChanged(BillingError):
 
 
 class TokenReused(BillingError):
-    """One form token, two different orders. details: number (of the first)."""
+    """One form token, two different wishes. details: number (of the first, if it is an order)."""
 
     code = "token_reused"
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from accounts.models import User
-from billing.errors import AmountRefused, InsufficientBalance, ReasonMissing
+from billing.errors import AmountRefused, InsufficientBalance, ReasonMissing, TokenReused
 from billing.models import EntryKind, Order, Wallet, WalletEntry
 
 LARGEST = Decimal("9999999999.99")
@@ -35,7 +35,10 @@ def fen(amount: Decimal) -> Decimal:
 def top_up(
     customer: User, amount: Decimal, *, by: User, reason: str, at: datetime, token: str = ""
 ) -> WalletEntry:
-    """An operator adds money. A repeated `token` (the form's) adds nothing and returns the first entry."""
+    """An operator adds money. The same `token` (the form's) again adds nothing and returns the first entry.
+
+    Raises AmountRefused, ReasonMissing, TokenReused (the token's entry is another).
+    """
     if not reason.strip():
         raise ReasonMissing()
     entry = WalletEntry(kind=EntryKind.TOP_UP, amount=fen(amount), by=by, reason=reason.strip()[:200], at=at)
@@ -43,10 +46,11 @@ def top_up(
         entry.token = token
     try:
         return _move(customer, entry)
-    except IntegrityError:
-        if first := WalletEntry.objects.filter(token=token, kind=EntryKind.TOP_UP).first():
+    except IntegrityError as error:
+        same = {"token": token, "wallet": customer.pk, "kind": EntryKind.TOP_UP, "amount": entry.amount}
+        if first := WalletEntry.objects.filter(**same).first():
             return first
-        raise
+        raise TokenReused() from error
 
 
 def charge(order: Order, amount: Decimal, at: datetime) -> WalletEntry:

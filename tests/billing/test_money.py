@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 
 from accounts.models import User
 from billing import orders, quota, refunds, vouchers, wallet
-from billing.errors import AmountRefused, NotRefundable, ReasonMissing, VoucherRefused
+from billing.errors import AmountRefused, NotRefundable, ReasonMissing, TokenReused, VoucherRefused
 from billing.models import CatalogueChange, Voucher, VoucherEntry, Wallet, WalletEntry
 from tests.billing.conftest import DETECT, NOON, Shop, breaks, shanghai
 
@@ -50,10 +50,15 @@ def test_an_act_of_an_operator_has_a_reason(alice: User, olga: User, gift) -> No
         gift(reason="")
 
 
-def test_a_form_sent_twice_tops_up_once(alice: User, olga: User) -> None:
+def test_a_form_sent_twice_tops_up_once(alice: User, bob: User, olga: User) -> None:
     for _i in range(2):
         entry = wallet.top_up(alice, Decimal(5), by=olga, reason="transfer", at=NOON, token="form 1")
     assert wallet.balance(alice) == entry.balance_after == 5
+    for customer, amount in ((bob, 5), (alice, 6)):
+        with pytest.raises(TokenReused):
+            wallet.top_up(customer, Decimal(amount), by=olga, reason="transfer", at=NOON, token="form 1")
+    assert wallet.balance(alice) == 5
+    assert wallet.balance(bob) == 0
 
 
 def test_entries_are_append_only(alice: User, olga: User, gift, shop: Shop) -> None:

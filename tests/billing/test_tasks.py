@@ -1,0 +1,53 @@
+"""The scheduled work: every entry of the schedule is a task, and does its part when its time comes."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+import time_machine
+from django.conf import settings
+
+from accounts.models import User
+from billing import notices, quota, tasks
+from billing.models import PeriodSample
+from facecloud import celery_app
+from tests.billing.conftest import DETECT, NOON, Shop, shanghai
+
+
+def test_every_scheduled_task_exists() -> None:
+    celery_app.loader.import_default_modules()
+    for entry in settings.CELERY_BEAT_SCHEDULE.values():
+        assert entry["task"] in celery_app.tasks
+
+
+def test_dead_calls_are_given_back(alice: User, shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    app = shop.buy(alice, units=10)
+    quota.reserve(call_id=uuid4(), app=app, api=DETECT, images=4, at=NOON)
+    with time_machine.travel(NOON + timedelta(minutes=2)):
+        tasks.sweep_holds()
+    assert quota.remaining(app, DETECT, NOON) == 6
+    with time_machine.travel(NOON + timedelta(minutes=3)):
+        tasks.sweep_holds()
+    assert quota.remaining(app, DETECT, NOON) == 10
+    assert "1 holds" in caplog.text
+
+
+def test_unpaid_orders_are_told_of_and_then_cancelled(alice: User, shop: Shop, mailoutbox: list) -> None:
+    order = shop.order(alice)
+    with time_machine.travel(NOON + timedelta(hours=25)):
+        tasks.expire_orders()
+        tasks.send_notices()
+    assert notices.unread_count(alice) == len(mailoutbox) == 1
+    with time_machine.travel(NOON + timedelta(hours=48)):
+        tasks.expire_orders()
+        tasks.send_notices()
+    order.refresh_from_db()
+    assert (order.state, order.cancel_reason) == ("cancelled", "expired")
+    assert len(mailoutbox) == 1
+
+
+def test_the_days_start_is_noted_at_local_midnight(alice: User, shop: Shop, call) -> None:
+    call(shop.buy(alice), NOON, 3)
+    with time_machine.travel(shanghai(2027, 3, 11, 0, 0, 7)):
+        tasks.sample_usage()
+    assert PeriodSample.objects.get().at == shanghai(2027, 3, 11)
