@@ -11,11 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from inference import registry
 from inference.alignment import Aligned
 from inference.attributes import AttributeEstimator
 from inference.decoding import Picture, configure_opencv
+from inference.detections import Floats
 from inference.detector import CenterFace, YuNet
 from inference.embedder import Embedder
 from inference.finder import FaceFinder, Found
@@ -45,7 +47,7 @@ class Engine:
         """Faces with landmarks and probability (manual 4.2.2 model 1). Raises ImageError."""
         picture = Picture(data)
         found = self.finder.find(picture)
-        return DetectResult(self._faces(picture, found), self._quality(found, "detect"))
+        return DetectResult(self._faces(found), self._quality(found, "detect"))
 
     def analyse(self, data: bytes) -> AnalyseResult:
         """Faces with age and gender (manual 4.2.2 model 2). Raises ImageError."""
@@ -55,7 +57,7 @@ class Engine:
         attributes = self.attributes.estimate(aligned)
         faces = [
             replace(face, attributes=answer)
-            for face, answer in zip(self._faces(picture, found), attributes, strict=True)
+            for face, answer in zip(self._faces(found), attributes, strict=True)
         ]
         return AnalyseResult(tuple(faces), self._quality(found, "analyse"))
 
@@ -86,10 +88,10 @@ class Engine:
         self.attributes.estimate([Aligned(pixels, points)])
         self._embedder.embed(Aligned(pixels, points))
 
-    def _faces(self, picture: Picture, found: Found) -> tuple[Face, ...]:
-        detections = found.detections.mapped(found.reduction)
-        rows = zip(detections.boxes, detections.points, found.probabilities, strict=True)
-        return tuple(_face(picture, *row) for row in rows)
+    def _faces(self, found: Found) -> tuple[Face, ...]:
+        points = found.detections.points * found.reduction
+        rows = zip(found.boxes_px, points, found.probabilities, strict=True)
+        return tuple(_face(*row) for row in rows)
 
     def _quality(self, found: Found, purpose: Purpose) -> Quality:
         """Judged on the largest face."""
@@ -109,17 +111,12 @@ class Engine:
         return judge(measures, purpose)
 
 
-def _face(picture: Picture, corners: np.ndarray, points: np.ndarray, probability: float) -> Face:
-    """Round to whole pixels inside the picture; landmarks inside the box."""
-    left = int(np.clip(round(float(corners[0])), 0, picture.width_px - 1))
-    top = int(np.clip(round(float(corners[1])), 0, picture.height_px - 1))
-    right = int(np.clip(round(float(corners[2])), left + 1, picture.width_px))
-    bottom = int(np.clip(round(float(corners[3])), top + 1, picture.height_px))
-    marks = (
-        Point(int(np.clip(round(float(x)), left, right - 1)), int(np.clip(round(float(y)), top, bottom - 1)))
-        for x, y in points
-    )
-    return Face(Box(left, top, right - left, bottom - top), Landmarks(*marks), round(probability, 3))
+def _face(corners: npt.NDArray[np.int64], points: Floats, probability: float) -> Face:
+    """Landmarks rounded to whole pixels inside the box."""
+    left, top, right, bottom = corners.tolist()
+    inside = np.clip(np.rint(points), [left, top], [right - 1, bottom - 1]).astype(int).tolist()
+    marks = Landmarks(*(Point(x, y) for x, y in inside))
+    return Face(Box(left, top, right - left, bottom - top), marks, round(probability, 3))
 
 
 _engines: dict[tuple[Path, tuple[str, ...]], Engine] = {}

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from inference import tables
 from inference.alignment import Points
@@ -55,12 +56,14 @@ class Found:
     """The faces of one picture, largest first, in the pixels of `pixels`: the picture at 1/`reduction`.
 
     `detections.scores` are YuNet's and CenterFace's; `probabilities` (N,) are what they are worth.
+    `boxes_px` (N, 4) are the boxes in whole pixels of the whole picture, inside it: left, top, right, bottom.
     """
 
     pixels: Pixels
     reduction: int
     detections: Detections
     probabilities: tuple[float, ...]
+    boxes_px: npt.NDArray[np.int64]
 
 
 class FaceFinder:
@@ -78,9 +81,12 @@ class FaceFinder:
         candidates = suppress(Detections.joined(self._first_look(pixels)))
         judged = suppress(self._second_look(pixels, candidates))
         judged = judged.take(np.flatnonzero(judged.scores >= ACCEPTED))
-        largest_first = judged.take(np.argsort(-judged.sides.prod(axis=1), kind="stable"))
-        probabilities = tuple(self._probability(float(score)) for score in largest_first.scores)
-        return Found(pixels, reduction, largest_first, probabilities)
+        boxes_px = whole_boxes(judged.boxes * reduction, picture.width_px, picture.height_px)
+        areas = (boxes_px[:, 2:] - boxes_px[:, :2]).prod(axis=1)
+        largest_first = np.argsort(-areas, kind="stable")
+        judged, boxes_px = judged.take(largest_first), boxes_px[largest_first]
+        probabilities = tuple(self._probability(float(score)) for score in judged.scores)
+        return Found(pixels, reduction, judged, probabilities, boxes_px)
 
     def precise_points(self, pixels: Pixels, box: Floats, points: Floats) -> Points:
         """Landmarks (5, 2) averaged over the first look, a closer one, and its mirror image: steadier than
@@ -188,6 +194,14 @@ class FaceFinder:
                 np.stack([windows[i].inside(candidates.boxes[i], CENTERFACE_WINDOW_PX) for i in asked]),
             )
         return Detections(boxes, points, scores), second
+
+
+def whole_boxes(boxes: Floats, width_px: int, height_px: int) -> npt.NDArray[np.int64]:
+    """Boxes (N, 4) in whole pixels, at least 1x1 and inside the picture."""
+    size = np.array([width_px, height_px])
+    corners = np.clip(np.rint(boxes[:, :2]), 0, size - 1)
+    ends = np.clip(np.rint(boxes[:, 2:]), corners + 1, size)
+    return np.concatenate([corners, ends], axis=1).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,22 +239,22 @@ def _jpeg_segments(data: Buffer) -> Iterator[tuple[int, bytes]]:
 
 def _next_marker(data: Buffer, position: int) -> tuple[int, int]:
     """(position after the next marker, its code); whatever lies before it is skipped, as libjpeg does."""
-    while True:
-        window = bytes(data[position : position + 65536])
-        found = window.find(b"\xff")
-        if not window:
-            raise _broken("a JPEG ends before its picture starts")
-        if found < 0:
+    filled = False  # whether 0xFF came last: a marker is any number of those, then its code
+    while window := bytes(data[position : position + 65536]):
+        if not filled:
+            found = window.find(b"\xff")
+            filled = found >= 0
+            position += found + 1 if filled else len(window)
+            continue
+        code = window.lstrip(b"\xff")[:1]
+        if not code:
             position += len(window)
             continue
-        position += found
-        while (code := bytes(data[position : position + 1])) == b"\xff":
-            position += 1
-        if not code:
-            raise _broken("a JPEG ends before its picture starts")
-        position += 1
+        position += len(window) - len(window.lstrip(b"\xff")) + 1
         if code != b"\x00":
             return position, code[0]
+        filled = False
+    raise _broken("a JPEG ends before its picture starts")
 
 
 def exif_orientation(tiff: bytes) -> int:

@@ -71,7 +71,7 @@ LIMITS: dict[str, tuple[str, dict[Purpose, Limit]]] = {
     ),
     "low_contrast": (
         "contrast",
-        {"detect": Limit(2, 8, 40), "analyse": Limit(4, 12, 40), "compare": Limit(4, 14, 40)},
+        {"detect": Limit(2, 8, 40), "analyse": Limit(4, 14, 40), "compare": Limit(4, 16, 40)},
     ),
     "extreme_pose": (
         "frontality",

@@ -1,0 +1,49 @@
+"""Small image files made by hand, byte by byte, for what no encoder would write."""
+
+import struct
+import zlib
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def chunk(kind: bytes, content: bytes = b"") -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def ihdr(width: int, height: int, depth: int = 8, colour: int = 2, interlace: int = 0) -> bytes:
+    return chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlace))
+
+
+def png(width: int = 64, height: int = 64, *, colour: int = 2, depth: int = 8, extra: bytes = b"") -> bytes:
+    """A black PNG; `extra` chunks go before the image data."""
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
+    row = b"\x00" + bytes((width * channels * depth + 7) // 8)
+    palette = chunk(b"PLTE", bytes(768)) if colour == 3 else b""
+    data = chunk(b"IDAT", zlib.compress(row * height, 1))
+    return PNG + ihdr(width, height, depth, colour) + palette + extra + data + chunk(b"IEND")
+
+
+def tiff_orientation(value: int, order: str = "<") -> bytes:
+    """A TIFF block that holds the orientation tag only."""
+    magic = b"II*\x00" if order == "<" else b"MM\x00*"
+    entry = struct.pack(order + "HHIHH", 0x0112, 3, 1, value, 0)
+    return magic + struct.pack(order + "IH", 8, 1) + entry + bytes(4)
+
+
+def segment(marker: int, content: bytes) -> bytes:
+    return b"\xff" + bytes([marker]) + struct.pack(">H", len(content) + 2) + content
+
+
+def with_exif(jpeg: bytes, orientation: int, order: str = "<") -> bytes:
+    """The JPEG with an EXIF segment behind its start marker."""
+    return jpeg[:2] + segment(0xE1, b"Exif\x00\x00" + tiff_orientation(orientation, order)) + jpeg[2:]
+
+
+def jpeg_frame(width: int, height: int, *, channels: int = 3, depth: int = 8, marker: int = 0xC0) -> bytes:
+    components = b"".join(bytes([number + 1, 0x11, 0]) for number in range(channels))
+    return segment(marker, struct.pack(">BHHB", depth, height, width, channels) + components)
+
+
+def jpeg(*segments: bytes) -> bytes:
+    """A JPEG as far as its header goes: the segments, then a scan without data."""
+    return b"\xff\xd8" + b"".join(segments) + segment(0xDA, bytes(6)) + b"\xff\xd9"
