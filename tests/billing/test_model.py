@@ -108,9 +108,12 @@ class Billing(RuleBasedStateMachine):
     calls = Bundle("calls")
 
     @initialize(
-        start=st.sampled_from([(2027, 1, 28), (2028, 1, 30), (2027, 3, 10), (2027, 12, 31), (2028, 2, 29)])
+        target=services,
+        start=st.sampled_from([(2027, 1, 28), (2028, 1, 30), (2027, 3, 10), (2027, 12, 31), (2028, 2, 29)]),
+        days=st.integers(1, 20),
     )
-    def open(self, start: tuple[int, int, int]) -> None:
+    def open(self, start: tuple[int, int, int], days: int) -> object:
+        """A customer with money, vouchers, and an App with two Packages that overlap."""
         self.block = transaction.atomic()
         self.block.__enter__()
         self.now = datetime(*start, 10, tzinfo=SHANGHAI)
@@ -125,6 +128,10 @@ class Billing(RuleBasedStateMachine):
         self.top_up(3000)
         self.voucher(900, 20)
         self.voucher(800, 45)
+        service = self._pay(self._order(None, 5, 2, 400))
+        self.now += timedelta(days=days)
+        self._pay(self._order(self.all_services[0], 5, 1, 300))
+        return service
 
     def teardown(self) -> None:
         if not hasattr(self, "block"):
