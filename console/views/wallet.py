@@ -5,7 +5,6 @@ from datetime import datetime
 
 from django import forms
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -17,6 +16,7 @@ from billing import vouchers
 from billing import wallet as ledger
 from billing.errors import VoucherRefused
 from billing.models import Voucher
+from billing.paging import RowsPaginator
 from console.shell import CustomerRequest, customer
 from console.templatetags.show import money
 from console.words import sentence
@@ -56,7 +56,7 @@ def wallet(request: CustomerRequest) -> HttpResponse:
         "balance": ledger.balance(request.user),
         "voucher_balance": vouchers.balance(request.user, at),
         "vouchers": sorted(own, key=lambda pair: pair[1] not in ("live", "early")),
-        "page": Paginator(ledger.statement(request.user), PAGE_ROWS).get_page(request.GET.get("page")),
+        "page": RowsPaginator(ledger.statement(request.user), PAGE_ROWS).get_page(request.GET.get("page")),
         "nav": "wallet",
     }
     return render(request, "console/wallet.html", context, status=422 if form.errors else 200)
