@@ -74,7 +74,8 @@ class OrderForm(forms.Form):
     def _tier_label(self, tier: str) -> str:
         units = {sku.units_per_month for (_api, one), sku in self.skus.items() if one == tier}
         label = str(_("%(tier)s/月")) % {"tier": Tier(tier).label}
-        return f"{label}|{min(units):,}" if len(units) == 1 else label
+        small = f"{min(units):,}" if len(units) == 1 else ""
+        return label if small in label else f"{label}|{small}"
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

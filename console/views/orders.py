@@ -5,7 +5,6 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -16,6 +15,7 @@ from accounts.errors import RuleError
 from billing import orders, vouchers, wallet
 from billing.errors import BillingError, OrderNotPayable, OrderPaid
 from billing.models import Order, OrderState
+from billing.paging import RowsPaginator
 from console.forms_order import OrderForm
 from console.shell import CustomerRequest, current_region, customer, own_app
 from console.words import sentence
@@ -135,7 +135,7 @@ def listing(request: CustomerRequest) -> HttpResponse:
     state = request.GET.get("state", "")
     state = state if state in OrderState.values else ""
     text = request.GET.get("q", "")
-    page = Paginator(orders.of(request.user, state=state, text=text), PAGE_ROWS).get_page(
+    page = RowsPaginator(orders.of(request.user, state=state, text=text), PAGE_ROWS).get_page(
         request.GET.get("page")
     )
     context = {"page": page, "state": state, "q": text, "states": OrderState.choices, "nav": "orders"}
@@ -169,10 +169,16 @@ def pay(request: CustomerRequest, number: str) -> HttpResponse:
         return redirect("order", number)
     if order.state != OrderState.PENDING:
         return redirect("order", number)
+    balance = wallet.balance(request.user)
+    voucher_balance = vouchers.balance(request.user, at, order.sku.api)
+    by_voucher = min(voucher_balance, order.amount)
     context = {
         "order": order,
-        "balance": wallet.balance(request.user),
-        "voucher_balance": vouchers.balance(request.user, at, order.sku.api),
+        "balance": balance,
+        "voucher_balance": voucher_balance,
+        "by_voucher": by_voucher,
+        "by_cash": order.amount - by_voucher,
+        "too_little": order.amount - by_voucher > balance,
         "nav": "orders",
     }
     return render(request, "console/order_pay.html", context)
