@@ -1,0 +1,135 @@
+"""The report page with very many calls: how long the server takes, and that the roll-ups equal the calls.
+
+`bin/bench reports --calls 10000000` fills a throw-away database with calls of the last 30 days (one tenth of
+them of one App), sums them into the roll-ups, and asks for that App's report page as a customer does.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from datetime import timedelta
+
+LIMIT_MS = 200
+DAYS = 30
+APPS = 10
+PAGES = ("range=today", "range=7d", "range=7d&step=hour", "range=30d", "range=30d&api=face_detect")
+ROUNDS = 15
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calls", type=int, default=10_000_000)
+    options = parser.parse_args()
+    if "DATABASE_URL" not in os.environ:
+        command = [sys.executable, "-m", "facecloud.local.throwaway"]
+        return subprocess.run([*command, sys.executable, "-m", "bench.reports", *sys.argv[1:]]).returncode
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0, interactive=False)
+    app_id = generate(options.calls)
+    return 0 if measure(app_id) else 1
+
+
+def generate(calls: int) -> str:
+    """Calls spread over DAYS and APPS, their roll-ups, and the App whose report will be asked for."""
+    from django.db import connection
+    from django.utils import timezone
+
+    from accounts.applications import create_app
+    from accounts.models import Region, User
+    from faceapi import rollups
+    from faceapi.histogram import BOUNDS_MS, SLOTS
+
+    now = timezone.now()
+    customer = User.objects.create_user("bench", "bench@example.org")
+    region = Region.objects.order_by("pk")[0]
+    apps = [
+        create_app(customer=customer, region=region, name=f"应用{n}", description="测量", at=now)
+        for n in range(APPS)
+    ]
+    started = time.monotonic()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO faceapi_call (id, app_id, app_key_id, region_id, api, at, code, http_status, images,
+                                      units, body_bytes, latency_ms, queue_ms, infer_ms)
+            SELECT gen_random_uuid(), app, (%(keys)s::bigint[])[slot], %(region)s, api, at, code,
+                   CASE WHEN code = 0 THEN 200 ELSE 400 END, 1, (code = 0)::int, 100000, latency, 5,
+                   latency / 2
+              FROM (SELECT 1 + n %% %(count)s AS slot, (%(apps)s::bigint[])[1 + n %% %(count)s] AS app,
+                           (ARRAY['face_detect', 'face_analyse', 'face_compare'])[1 + n / 7 %% 3] AS api,
+                           %(now)s - interval '1 day' * (%(days)s * n::float8 / %(calls)s) AS at,
+                           (ARRAY[0,0,0,0,0,0,0,0,0,0,0,0,0,4006,4104,5003])[1 + n / 11 %% 16] AS code,
+                           (20 + 400 * random() * random())::int AS latency
+                      FROM generate_series(0, %(calls)s - 1) n) made""",
+            {
+                "apps": [app.pk for app in apps],
+                "keys": [app.keys.get().pk for app in apps],
+                "count": APPS,
+                "region": region.pk,
+                "now": now,
+                "days": DAYS,
+                "calls": calls,
+            },
+        )
+        slot = "width_bucket(latency_ms - 0.5, %s::float8[]) + 1"
+        counts = ", ".join(f"count(*) FILTER (WHERE slot = {number})::int" for number in range(1, SLOTS + 1))
+        empty = f"array_fill(0, ARRAY[{SLOTS}])"
+        cursor.execute(
+            f"""
+            INSERT INTO faceapi_usagehour (app_id, region_id, api, hour, code, calls, images, units,
+                   latency_sum_ms, queue_sum_ms, infer_sum_ms,
+                   latency_histogram, queue_histogram, infer_histogram)
+            SELECT app_id, region_id, api, date_trunc('hour', at), code, count(*), sum(images), sum(units),
+                   sum(latency_ms), sum(queue_ms), sum(infer_ms), ARRAY[{counts}], {empty}, {empty}
+              FROM (SELECT *, {slot} AS slot FROM faceapi_call) sorted
+             GROUP BY app_id, region_id, api, date_trunc('hour', at), code""",
+            [list(map(float, BOUNDS_MS))],
+        )
+        cursor.execute("ANALYZE")
+    rollups.close(now)
+    print(f"{calls:,} calls in {time.monotonic() - started:.0f} s")
+    return apps[0].app_id
+
+
+def measure(app_id: str) -> bool:
+    """Prints the server's time for each range; whether all stay under LIMIT_MS."""
+    from django.db.models import Sum
+    from django.test import Client
+    from django.utils import timezone
+
+    from accounts.models import App
+    from faceapi.models import Call, UsageHour
+    from faceapi.operator_reports import Span, usage
+
+    app = App.objects.get(app_id=app_id)
+    client = Client(headers={"host": "127.0.0.1"})
+    client.force_login(app.customer)
+    passed = True
+    for page in PAGES:
+        times = []
+        for _round in range(ROUNDS):
+            started = time.perf_counter()
+            reply = client.get(f"/console/apps/{app_id}/report/?{page}")
+            times.append((time.perf_counter() - started) * 1000)
+            assert reply.status_code == 200
+        middle = statistics.median(times)
+        passed &= middle < LIMIT_MS
+        print(f"{page:28} median {middle:6.0f} ms   worst {max(times):6.0f} ms")
+    until = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    shown = usage(Span(until - timedelta(days=DAYS + 2), until, app=app.pk)).total.calls
+    rolled = UsageHour.objects.filter(app=app).aggregate(calls=Sum("calls"))["calls"]
+    counted = Call.objects.filter(app=app).count()
+    print(f"calls of the App: {counted:,} counted, {rolled:,} rolled up, {shown:,} shown")
+    return passed and counted == rolled == shown
+
+
+if __name__ == "__main__":
+    sys.exit(main())
