@@ -1,6 +1,7 @@
 """The addresses of the signed API. The manual prints three prefixes; all of them answer."""
 
 from django.urls import URLPattern, URLResolver, path
+from drf_spectacular.views import SpectacularAPIView
 
 from faceapi import health, views
 
@@ -14,6 +15,7 @@ APIS = {
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     *(
         path(f"{prefix}{name}.json", view.as_view(), name=name)
         for prefix in PREFIXES

@@ -37,6 +37,7 @@ from faceapi import (
     fetching,
     idempotency,
     replies,
+    schema,
 )
 from faceapi.calls import LiveCall
 from faceapi.entries import Picture
@@ -250,6 +251,7 @@ class FaceApiView(APIView):
         return response
 
 
+@schema.describes(Api.FACE_DETECT, "faces, landmarks and probability", "FaceDetectResult")
 class FaceDetectView(FaceApiView):
     """人脸检测定位 (manual 4.2.2, model 1)."""
 
@@ -258,6 +260,7 @@ class FaceDetectView(FaceApiView):
     make_reply = staticmethod(replies.detect)
 
 
+@schema.describes(Api.FACE_ANALYSE, "age and gender of each face", "FaceAnalyseResult")
 class FaceAnalyseView(FaceApiView):
     """人脸属性识别 (manual 4.2.2, model 2)."""
 
@@ -266,6 +269,7 @@ class FaceAnalyseView(FaceApiView):
     make_reply = staticmethod(replies.analyse)
 
 
+@schema.describes(Api.FACE_COMPARE, "whether two pictures show one person", "FaceCompareResult", pairs=True)
 class FaceCompareView(FaceApiView):
     """人脸比对 (manual 4.2.2, model 3)."""
 

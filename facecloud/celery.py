@@ -1,11 +1,19 @@
 """The Celery app: the inference pool and the scheduled work of every room."""
 
+import logging.config
 import os
 
-from celery import Celery
+from celery import Celery, signals
+from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
 
 app = Celery("facecloud")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["inference", "billing", "faceapi", "console"])
+
+
+@signals.setup_logging.connect
+def keep_our_logging(**_: object) -> None:
+    """Celery would set levels and formats of its own: with a receiver here, it does not."""
+    logging.config.dictConfig(settings.LOGGING)

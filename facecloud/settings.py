@@ -193,6 +193,17 @@ URL_ALLOWED_NETWORKS: list[str] = env.list("URL_ALLOWED_NETWORKS", default=[])
 IDEMPOTENCY_HOURS = env.int("IDEMPOTENCY_HOURS", default=24)
 IDEMPOTENCY_ANSWER_S = env.int("IDEMPOTENCY_ANSWER_S", default=300)  # an answer stays in Valkey's memory
 
+REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}
+SPECTACULAR_SETTINGS = {
+    "OAS_VERSION": "3.1.0",
+    "TITLE": "人脸识别 API",
+    "DESCRIPTION": "人脸检测定位、人脸属性识别、人脸比对 · face detection, analysis and comparison",
+    "VERSION": "1.0.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "PREPROCESSING_HOOKS": ["faceapi.schema.only_documented"],
+    "POSTPROCESSING_HOOKS": ["faceapi.schema.add_components"],
+}
+
 # --- Celery: the inference pool ------------------------------------------------
 # Celery spells a unix socket differently from redis-py.
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
@@ -209,7 +220,6 @@ CELERY_WORKER_POOL = env.str("WORKER_POOL", default="threads")  # or prefork: sl
 # One slot more than cores: the slot that a large batch leaves free for single calls (docs/decisions).
 CELERY_WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=(os.cpu_count() or 1) + 1)
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PROC_ALIVE_TIMEOUT = 60.0
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {

@@ -59,7 +59,7 @@ class Servers:
 
     def behave(self, path: str) -> Iterator[bytes]:
         """The pieces of the reply."""
-        name, _, rest = path.partition("/")
+        name, _, rest = path.partition("?")[0].partition("/")
         if name == "image":
             yield reply(self.image)
         elif name == "chunked":

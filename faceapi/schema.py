@@ -1,0 +1,195 @@
+"""The OpenAPI 3.1 description of the three APIs (/api/schema/), made from the table of codes."""
+
+from itertools import groupby
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_view
+
+from billing.models import Api
+from faceapi import base64text, errors
+from faceapi.body import MAX_IMAGES
+from faceapi.entries import MAX_PAIRS
+from faceapi.errors import Code
+
+Json = dict[str, Any]
+
+DOCUMENTED_PREFIX = "/api/v1/face_"  # the manual's other prefixes answer the same
+
+INTEGER = {"type": "integer"}
+TEXT = {"type": "string"}
+POINT = {"type": "object", "properties": {"x": INTEGER, "y": INTEGER}, "required": ["x", "y"]}
+PIC_QUALITY = {
+    "type": "integer",
+    "enum": [0, 1],
+    "description": "0: 满足所需的质量要求; 1: 不满足 (or no face)",
+}
+IMAGE = {
+    "type": "string",
+    "minLength": 1,
+    "description": f"http(s) URL, or {base64text.PREFIXES[0]} and base64 (URL-safe or standard alphabet). "
+    "PNG or JPEG without alpha, at most 10 MiB, 32x32 to 5000x5000.",
+    "examples": ["https://example.org/example.png", f"{base64text.PREFIXES[0]}iVBORw0KGgo..."],
+}
+
+
+def _object(**properties: Json) -> Json:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _list(items: Json, **more: Any) -> Json:
+    return {"type": "array", "items": items, **more}
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+LOCATION = _object(left=INTEGER, top=INTEGER, width=INTEGER, height=INTEGER)
+LANDMARK = _object(
+    **dict.fromkeys(("left_eye", "right_eye", "nose", "mouth_left", "mouth_right"), _ref("Point"))
+)
+PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
+COMPONENTS: Json = {
+    "Image": IMAGE,
+    "Location": LOCATION,
+    "Point": POINT,
+    "Landmark": LANDMARK,
+    "FaceDetectResult": _object(
+        face_list=_list(
+            _object(location=_ref("Location"), face_probability=PROBABILITY, landmark=_ref("Landmark"))
+        ),
+        pic_quality=PIC_QUALITY,
+    ),
+    "FaceAnalyseResult": _object(
+        face_list=_list(
+            _object(
+                age={"type": "integer", "minimum": 0},
+                gender={"type": "string", "enum": ["M", "F"]},
+                location=_ref("Location"),
+            )
+        ),
+        pic_quality=PIC_QUALITY,
+    ),
+    "FaceCompareResult": _object(
+        face_compare={"type": "string", "enum": ["true", "false"]},
+        confidence={"type": "number", "minimum": 0, "maximum": 100, "description": "three decimals"},
+        pic_quality=PIC_QUALITY,
+    ),
+    "Signed": {
+        "type": "object",
+        "description": "What the server saw of a request whose signature is wrong (4104).",
+        "properties": {
+            **dict.fromkeys(("method", "path", "query", "x_ctyun_dt", "body_sha1"), TEXT),
+            "body_bytes": INTEGER,
+            "clock_difference_ms": INTEGER,
+        },
+    },
+}
+
+
+def _error(codes: list[Code]) -> Json:
+    """The envelope of the errors with one HTTP status."""
+    return {
+        **_object(
+            code={"type": "integer", "enum": [code.number for code in codes]},
+            message={"type": "string", "enum": list(dict.fromkeys(code.zh for code in codes))},
+            request_id={"type": "string", "format": "uuid"},
+            remedy={"type": "string"},
+            remedy_en={"type": "string"},
+        )
+        | {"description": "\n".join(f"- {code.number} {code.zh} / {code.en}" for code in codes)},
+    }
+
+
+def _error_responses() -> dict[tuple[int, str], Json]:
+    rows = sorted(errors.TABLE.values(), key=lambda row: (row.http, row.number))
+    responses: dict[tuple[int, str], Json] = {}
+    for http, group in groupby(rows, key=lambda row: row.http):
+        schema = _error(list(group))
+        schema["properties"] |= {
+            "detail": {"type": "string", "description": "one sentence about this very request"},
+            "index": {"type": "integer", "minimum": 0, "description": "the image (or pair) at fault"},
+            "signed": _ref("Signed"),
+        }
+        responses[http, "application/json"] = schema
+    return responses
+
+
+def _header(name: str, description: str, *, on: list[int | str] | bool) -> OpenApiParameter:
+    return OpenApiParameter(name, str, OpenApiParameter.HEADER, description=description, response=on)
+
+
+_PARAMETERS = [
+    OpenApiParameter(
+        "X-CTYUN-DT",
+        int,
+        OpenApiParameter.HEADER,
+        required=True,
+        description="Unix timestamp in milliseconds; it is signed.",
+    ),
+    OpenApiParameter(
+        "Idempotency-Key",
+        {"type": "string", "pattern": "^[!-~]{1,128}$"},
+        OpenApiParameter.HEADER,
+        description="The same key and body within 24 hours is charged once.",
+    ),
+    _header("X-Request-Id", "On every reply.", on=True),
+    _header("X-Billed-Units", "Units charged for this call; 0 unless the code is 0.", on=True),
+    _header("X-Quota-Remaining", "剩余调用量 after this call.", on=True),
+    _header("Retry-After", "Seconds to wait.", on=[429, 503]),
+]
+
+
+def describes(api: Api, summary: str, result: str, *, pairs: bool = False) -> Any:
+    """A class decorator that describes one API's view."""
+    entry = _list(_ref("Image"), minItems=2, maxItems=2) if pairs else _ref("Image")
+    request = _object(data=_list(entry, minItems=1, maxItems=MAX_PAIRS if pairs else MAX_IMAGES))
+    answer = _object(
+        code={"type": "integer", "const": errors.OK},
+        message={"type": "string", "const": errors.SUCCESS[0]},
+        result=_list(_ref(result)),
+    )
+    picture = IMAGE["examples"][0]
+    return extend_schema_view(
+        post=extend_schema(
+            operation_id=api.value,
+            summary=f"{api.label} · {summary}",
+            description=f"Also under /face/api/v1/{api.value}.json and /v1/{api.value}.json.",
+            tags=["人脸识别"],
+            parameters=_PARAMETERS,
+            request={"application/json": request},
+            responses={(200, "application/json"): answer} | _error_responses(),
+            auth=[{"CTYUN": []}],
+            examples=[
+                OpenApiExample(
+                    "URL", value={"data": [[picture, picture]] if pairs else [picture]}, request_only=True
+                )
+            ],
+        )
+    )
+
+
+# --- hooks of drf-spectacular (settings.SPECTACULAR_SETTINGS) ----------------------
+
+
+def only_documented(endpoints: list[tuple[str, ...]], **_: Any) -> list[tuple[str, ...]]:
+    """Of the three prefixes, the first."""
+    return [endpoint for endpoint in endpoints if endpoint[0].startswith(DOCUMENTED_PREFIX)]
+
+
+def add_components(result: Json, generator: Any, request: Any, public: bool) -> Json:
+    """The shapes that the views' descriptions refer to, and the signature as a security scheme."""
+    for path in result["paths"].values():
+        path["post"]["requestBody"]["required"] = True
+    components = result.setdefault("components", {})
+    components["schemas"] = COMPONENTS | components.get("schemas", {})
+    components["securitySchemes"] = {
+        "CTYUN": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": "CTYUN <AppKey>:<hex HMAC-SHA256 of METHOD\\npath\\nquery\\nX-CTYUN-DT\\n"
+            "sha1hex(body), keyed with the SecretKey> (4.1.3)",
+        }
+    }
+    return result

@@ -1,0 +1,135 @@
+"""A worker dies or stalls in the middle of a call; a batch leaves room for others."""
+
+import os
+import signal
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.conf import settings
+from django.utils import timezone
+
+from accounts.models import App
+from billing import reconcile
+from faceapi import dispatch, errors
+from faceapi.errors import ApiError
+from faceapi.spool import Budget, Span, Spool
+from facecloud import valkey
+from facecloud.local.process import Process
+from facecloud.local.site import worker_process
+from inference import exchange
+from tests.conftest import wait_until
+from tests.faceapi.conftest import Caller, encode, inline
+from tests.faceapi.test_admission import alive, frozen
+
+
+@pytest.fixture
+def victim(worker: Process, product_environment: dict[str, str]) -> Iterator[Process]:
+    """A second worker, to be killed."""
+    logs = settings.VAR_DIR / "log" / "victim"
+    logs.mkdir(parents=True, exist_ok=True)
+    before = {found.id for found in alive()}
+    process = worker_process(product_environment, logs=logs)
+    process.start()
+    wait_until(
+        lambda: len({found.id for found in alive()} - before) == 1, timeout_s=60, what="a second worker"
+    )
+    yield process
+    process.stop()
+
+
+def test_a_worker_that_is_killed_costs_the_caller_seconds_and_nothing_else(
+    caller: Caller, app: App, worker: Process, victim: Process
+) -> None:
+    victim_id = next(found.id for found in alive() if str(victim.pid) in found.id)
+    client = valkey.client()
+    killed = threading.Event()
+
+    def kill_it_at_work() -> None:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            for key in client.scan_iter("inference:claim:*"):
+                if client.get(key) == victim_id.encode():
+                    os.kill(victim.pid, signal.SIGKILL)
+                    killed.set()
+                    return
+
+    with ThreadPoolExecutor(1) as pool:
+        killing = pool.submit(kill_it_at_work)
+        started = time.monotonic()
+        answer = caller.call([inline(encode((1800, 1800)))] * 12)
+        killing.result()
+    assert killed.is_set()
+    assert answer.code == 0
+    assert len(answer.json["result"]) == 12
+    assert time.monotonic() - started < 40
+    assert app.debits.get().state == "settled"
+    assert [proof.breaks for proof in reconcile.run(timezone.now()) if proof.breaks] == []
+    assert list(client.scan_iter("inference:image:*")) == []
+
+
+def test_5004_when_nobody_answers_and_nothing_stays_behind(worker: Process) -> None:
+    picture = encode()
+    with frozen(worker), Spool(Budget(10**8, 10**8)) as spool:
+        spool.write(picture)
+        started = time.monotonic()
+        with pytest.raises(ApiError) as caught:
+            dispatch.infer(
+                request_id="nobody",
+                operation="detect",
+                spans=[Span(0, len(picture))],
+                spool=spool,
+                deadline=started + 2,
+            )
+        assert 1.9 < time.monotonic() - started < 4
+    assert caught.value.code == errors.NO_ANSWER
+    for pattern in ("inference:image:nobody*", "inference:claim:nobody*", "inference:reply:nobody*"):
+        assert list(valkey.client().scan_iter(pattern)) == []
+
+
+def test_a_chunk_is_cut_by_count_and_by_bytes() -> None:
+    small = [Span(i, 1000) for i in range(10)]
+    assert [chunk.count for chunk in dispatch.cut("r", small, 3)] == [4, 4, 2]
+    assert [chunk.count for chunk in dispatch.cut("r", small[:2], 3)] == [1, 1]
+    large = [Span(0, 9 * 1024 * 1024)] * 3
+    assert [chunk.count for chunk in dispatch.cut("r", large, 1)] == [1, 1, 1]
+    assert [(chunk.first, chunk.count) for chunk in dispatch.cut("r", small, 1)] == [(0, 4), (4, 4), (8, 2)]
+
+
+def test_a_batch_leaves_room_for_a_single_picture(caller: Caller, other_caller: Caller) -> None:
+    """A picture behind a batch waits for its own work, not for the batch's."""
+    single, batch = [inline(encode())], [inline(encode((800, 800)))] * 60
+
+    def timed() -> float:
+        started = time.monotonic()
+        assert other_caller.call(single).code == 0
+        return time.monotonic() - started
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(caller.call, batch)
+        wait_until(
+            lambda: bool(list(valkey.client().scan_iter("inference:claim:*"))), timeout_s=20, what="work"
+        )
+        beside = []
+        while not running.done():
+            beside.append(timed())
+            assert valkey.client().llen(exchange.QUEUE) <= 2  # the window: a batch does not fill the queue
+        assert running.result().code == 0
+    assert len(beside) >= 3
+    assert statistics.median(beside) < 1.0
+
+
+def test_the_web_process_knows_no_model() -> None:
+    """Importing the site must not load OpenCV, onnxruntime or numpy."""
+    import subprocess
+    import sys
+
+    code = (
+        "import facecloud.wsgi, sys, django.urls; django.urls.get_resolver().url_patterns; "
+        "print([name for name in ('cv2', 'onnxruntime') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]"

@@ -1,0 +1,92 @@
+"""The OpenAPI description names every code, and the site answers as it says."""
+
+import json
+from typing import Any
+
+import hypothesis
+import pytest
+import requests
+import schemathesis
+from drf_spectacular.generators import SchemaGenerator
+from schemathesis import Case
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi import checks
+
+from faceapi import errors, signing
+from tests.faceapi.conftest import Caller, encode, inline
+
+APIS = {"/api/v1/face_detect.json", "/api/v1/face_analyse.json", "/api/v1/face_compare.json"}
+
+
+def description() -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(SchemaGenerator().get_schema(public=True)))
+    return plain
+
+
+def test_it_is_openapi_3_1_of_the_three_apis() -> None:
+    found = description()
+    assert found["openapi"] == "3.1.0"
+    assert set(found["paths"]) == APIS
+
+
+def test_it_is_served(caller: Caller) -> None:
+    reply = requests.get(f"http://{caller.address}/api/schema/?format=json", timeout=30)
+    assert reply.status_code == 200
+    assert set(reply.json()["paths"]) == APIS
+
+
+@pytest.mark.parametrize("path", sorted(APIS))
+def test_it_names_every_code_under_its_status(path: str) -> None:
+    responses = description()["paths"][path]["post"]["responses"]
+    named = {
+        code: int(status)
+        for status, response in responses.items()
+        for code in response["content"]["application/json"]["schema"]["properties"]["code"].get("enum", [])
+    }
+    assert named == {row.number: row.http for row in errors.TABLE.values()}
+
+
+class Signature(requests.auth.AuthBase):
+    """Signs what is really sent."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        body = request.body or b""
+        path, query = signing.split_target(request.path_url)
+        target = f"{path}?{query}" if query else path
+        sent = self._caller.headers(body.encode() if isinstance(body, str) else body, target)
+        request.headers.update({name: sent[name] for name in ("Authorization", "X-CTYUN-DT")})
+        return request
+
+
+schema = schemathesis.openapi.from_dict(description())
+# What the answer looks like. Not: whether a random body is refused, which the tests by code say.
+CHECKS = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+]
+
+
+@schema.parametrize()
+@hypothesis.settings(
+    max_examples=20, deadline=None, suppress_health_check=list(hypothesis.HealthCheck), derandomize=True
+)
+def test_the_site_answers_as_it_says(case: Case, caller: Caller) -> None:
+    response = case.call(base_url=f"http://{caller.address}", auth=Signature(caller), timeout=60)
+    assert response.status_code < 500, response.text
+    case.validate_response(response, checks=CHECKS)
+
+
+@pytest.mark.parametrize("path", sorted(APIS))
+def test_a_served_call_is_as_it_says(path: str, caller: Caller) -> None:
+    picture = inline(encode())
+    data = [[picture, picture]] if "compare" in path else [picture]
+    url = f"http://{caller.address}{path}"
+    response = requests.post(url, json={"data": data}, auth=Signature(caller), timeout=60)
+    assert response.status_code == 200, response.text
+    schema[path]["POST"].validate_response(response)
