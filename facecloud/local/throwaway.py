@@ -13,17 +13,22 @@ from pathlib import Path
 
 from facecloud.local.environment import KEYS, secret_values
 from facecloud.local.places import REPOSITORY, Places, memory_folder
+from facecloud.local.preflight import is_held, only_one
 from facecloud.local.process import ServiceError
 from facecloud.local.services import Services
+
+PREFIX = "facecloud-"
 
 
 def main(command: list[str]) -> int:
     """The command's exit status."""
-    var = Path(tempfile.mkdtemp(prefix="facecloud-", dir=memory_folder()))
+    parent = memory_folder() or Path(tempfile.gettempdir())
+    sweep(parent)
+    var = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
     places = Places(var)
     places.make()
     try:
-        with Services.of(places, durable=False).running() as addresses:
+        with only_one(places.lock, "bin/test"), Services.of(places, durable=False).running() as addresses:
             environment = {
                 "MODELS_DIR": str(REPOSITORY / "var" / "models"),  # shared: they never change
                 **os.environ,
@@ -41,6 +46,13 @@ def main(command: list[str]) -> int:
         return 1
     finally:
         shutil.rmtree(var, ignore_errors=True)
+
+
+def sweep(parent: Path) -> None:
+    """Remove what runs that were killed have left: a lock that was taken, by the note in it, and is free."""
+    for lock in parent.glob(f"{PREFIX}*/lock"):
+        if os.access(lock, os.W_OK) and lock.read_text() and not is_held(lock):
+            shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from tests.conftest import REPOSITORY
 
@@ -14,25 +14,20 @@ def listed() -> dict[str, str]:
     return dict(LISTED.findall((REPOSITORY / ".env.example").read_text()))
 
 
-def calls_in(path: Path) -> list[ast.Call]:
-    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+def calls_in(path: Path) -> Iterator[tuple[str, str, ast.Call]]:
+    """What is called, as `object.method`, and its first argument, where that is a constant."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            yield ast.unparse(node.func), str(node.args[0].value), node
 
 
-def read_by_the_settings() -> dict[str, Any]:
+def read_by_the_settings() -> dict[str, str | None]:
     """Name → default as .env.example would show it; None where it is computed, or there is none."""
-    found = {}
-    for call in calls_in(REPOSITORY / "facecloud" / "settings.py"):
-        function = call.func
-        if (
-            isinstance(function, ast.Attribute)
-            and isinstance(function.value, ast.Name)
-            and function.value.id == "env"
-        ):
-            if not call.args or not isinstance(call.args[0], ast.Constant):
-                continue
-            default = next((word.value for word in call.keywords if word.arg == "default"), None)
-            found[call.args[0].value] = shown(default)
-    return found
+    return {
+        name: shown(next((word.value for word in call.keywords if word.arg == "default"), None))
+        for function, name, call in calls_in(REPOSITORY / "facecloud" / "settings.py")
+        if function.startswith("env.")
+    }
 
 
 def shown(default: ast.expr | None) -> str | None:
@@ -44,11 +39,7 @@ def shown(default: ast.expr | None) -> str | None:
 
 def read_by_gunicorn() -> set[str]:
     calls = calls_in(REPOSITORY / "deploy" / "gunicorn.conf.py")
-    return {
-        call.args[0].value
-        for call in calls
-        if isinstance(call.func, ast.Attribute) and call.func.attr == "get"
-    }
+    return {name for function, name, _call in calls if function == "os.environ.get"}
 
 
 def read_by_compose() -> set[str]:
