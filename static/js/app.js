@@ -77,7 +77,7 @@
     const broken = !new RegExp(input.dataset.namePattern, "u").test(text);
     input.setCustomValidity(broken ? input.dataset.nameMessage : "");
     const box = document.getElementById(input.id + "_live");
-    if (box) box.hidden = !broken;
+    if (box) box.hidden = !broken || Boolean(document.getElementById(input.id + "_error"));
     if (broken) input.setAttribute("aria-invalid", "true"); else input.removeAttribute("aria-invalid");
   };
   document.addEventListener("input", (event) => {
