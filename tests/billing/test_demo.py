@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts import keys
 from accounts.models import App, User
 from billing import demo, packages
-from billing.models import Order
+from billing.models import Order, Sku
 from tests.billing.conftest import NOON, breaks
 
 pytestmark = pytest.mark.django_db
@@ -52,6 +52,14 @@ def test_what_ended_is_bought_again() -> None:
     demo.seed(later)
     assert (App.objects.count(), Order.objects.count()) == (1, 6)
     assert [row.remaining for row in packages.summary(App.objects.all(), later)] == [100_000] * 3
+
+
+def test_what_ended_and_now_has_a_price_is_left_to_the_customer() -> None:
+    first = demo.seed(NOON)
+    Sku.objects.update(price=1)
+    again = demo.seed(NOON + timedelta(days=100))
+    assert again["FACECLOUD_APP_KEY"] == first["FACECLOUD_APP_KEY"]
+    assert Order.objects.count() == 3
 
 
 def test_a_key_that_was_disabled_is_replaced() -> None:
