@@ -22,6 +22,7 @@ PREFIX = "facecloud-"
 
 def main(command: list[str]) -> int:
     """The command's exit status."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     parent = memory_folder() or Path(tempfile.gettempdir())
     sweep(parent)
     var = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
@@ -36,11 +37,14 @@ def main(command: list[str]) -> int:
                 **secret_values(places.secrets, KEYS),
                 "FACECLOUD_VAR_DIR": str(var),
             }
-            child = subprocess.Popen(command, env=environment)
-            # Ctrl-C reaches the child through the terminal; it ends in its own time, then the services do.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.signal(signal.SIGTERM, lambda *_: child.terminate())
-            return child.wait()
+            with subprocess.Popen(command, env=environment) as child:
+                # Ctrl-C reaches the child through the terminal; it ends in its own time, then the services do.
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                try:
+                    return child.wait()
+                except SystemExit:
+                    child.terminate()
+                    raise
     except ServiceError as error:
         sys.stderr.write(f"{error}\n")
         return 1
