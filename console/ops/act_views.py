@@ -66,4 +66,4 @@ def act(request: OperatorRequest, name: str, pk: int) -> HttpResponse:
         "back": back,
         "nav": "desk",
     }
-    return render(request, "ops/act.html", context, status=200 if not form.errors else 422)
+    return render(request, "ops/act.html", context)

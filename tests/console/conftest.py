@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -89,10 +90,13 @@ def app(alice: User, place: Place, now: datetime) -> App:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def browser(django_db_setup: None) -> Iterator[Browser]:
     # Playwright keeps an event loop in this thread; the ORM calls beside it are synchronous all the same.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    seeded = getattr(connection, "_test_serialized_contents", None)
     with sync_playwright() as play:
+        # A thread with a loop has a connection of its own: it too must know what the migrations had seeded.
+        connection._test_serialized_contents = seeded  # type: ignore[attr-defined]  # Django's own note
         chromium = launch(play)
         yield chromium
         chromium.close()
