@@ -40,8 +40,8 @@ class Engine:
             return Session(models_dir, file, providers)
 
         self.finder = FaceFinder(YuNet(session(registry.YUNET)), CenterFace(session(registry.CENTERFACE)))
-        self._embedder = Embedder(session(registry.SFACE), session(registry.DLIB_RESNET))
-        self.attributes = AttributeEstimator(session(registry.AGE), session(registry.GENDER), self._embedder)
+        self.embedder = Embedder(session(registry.SFACE), session(registry.DLIB_RESNET))
+        self.attributes = AttributeEstimator(session(registry.AGE), session(registry.GENDER), self.embedder)
 
     def detect(self, data: bytes) -> DetectResult:
         """Faces with landmarks and probability (manual 4.2.2 model 1). Raises ImageError."""
@@ -68,7 +68,7 @@ class Engine:
         quality = self._quality(found, "compare")
         if not len(found.detections):
             return Template((), (), quality)
-        primary, secondary = self._embedder.embed(self.align(picture, found, 0))
+        primary, secondary = self.embedder.embed(self.align(picture, found, 0))
         return Template(primary, secondary, quality)
 
     def align(self, picture: Picture, found: Found, index: int) -> Aligned:
@@ -86,7 +86,7 @@ class Engine:
         self.finder.warm_up(pixels)
         points = np.array([[250, 250], [350, 250], [300, 300], [260, 360], [340, 360]], np.float64)
         self.attributes.estimate([Aligned(pixels, points)])
-        self._embedder.embed(Aligned(pixels, points))
+        self.embedder.embed(Aligned(pixels, points))
 
     def _faces(self, found: Found) -> tuple[Face, ...]:
         points = found.detections.points * found.reduction

@@ -1,0 +1,125 @@
+"""How fast the engine is, stage by stage and as a whole: `bin/bench speed`.
+
+CPU-milliseconds are a process's own and hardly move with what else the machine does; wall-clock times do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from bench.report import Report, Section, progress
+from inference.decoding import Picture
+from inference.engine import Engine
+from inference.headers import read_header
+from inference.registry import ASTRONAUT
+from inference.scoring import compare
+
+# What is measured: the sample portrait at these sizes, as JPEG of quality 90.
+SIZES = {"250x250": (250, 250), "1 MP": (1000, 1000), "12 MP": (4000, 3000)}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rounds", type=int, default=15, help="repetitions of every measurement")
+
+
+def run(arguments: argparse.Namespace, engine: Engine, report: Report) -> None:
+    pictures = sample_pictures(arguments.models)
+    report.add(stages(engine, pictures, arguments.rounds))
+    report.add(functions(engine, pictures, arguments.rounds))
+    report.add(threads(engine, pictures, arguments.rounds))
+
+
+def sample_pictures(models_dir: Path) -> dict[str, bytes]:
+    """Name of a size → JPEG of the sample portrait."""
+    portrait = cv2.imread(str(models_dir / ASTRONAUT.file), cv2.IMREAD_COLOR)
+    return {name: _jpeg(portrait, size) for name, size in SIZES.items()}
+
+
+def _jpeg(portrait: np.ndarray, size: tuple[int, int]) -> bytes:
+    """The portrait in the middle of a frame of that size, as large as fits."""
+    scale = min(size[0] / portrait.shape[1], size[1] / portrait.shape[0])
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    scaled = cv2.resize(portrait, None, fx=scale, fy=scale, interpolation=method)
+    left, top = (size[0] - scaled.shape[1]) // 2, (size[1] - scaled.shape[0]) // 2
+    frame = cv2.copyMakeBorder(
+        scaled,
+        top,
+        size[1] - scaled.shape[0] - top,
+        left,
+        size[0] - scaled.shape[1] - left,
+        cv2.BORDER_REFLECT,
+    )
+    return bytes(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 90])[1])
+
+
+def measured(work: Callable[[], object], rounds: int) -> tuple[float, float]:
+    """(median CPU-ms of the process, median wall-ms) of a piece of work, after one run that does not
+    count."""
+    work()
+    cpu, wall = [], []
+    for _ in range(rounds):
+        cpu_s, wall_s = time.process_time(), time.perf_counter()
+        work()
+        cpu.append((time.process_time() - cpu_s) * 1000)
+        wall.append((time.perf_counter() - wall_s) * 1000)
+    return statistics.median(cpu), statistics.median(wall)
+
+
+def stages(engine: Engine, pictures: dict[str, bytes], rounds: int) -> Section:
+    """What each step of a call costs."""
+    section = Section("stages")
+    rows: list[tuple[str, str, float, float]] = []
+    for size, data in progress(list(pictures.items()), "stages"):
+        picture = Picture(data)
+        found = engine.finder.find(picture)
+        face = engine.align(picture, found, 0)
+        steps: dict[str, Callable[[], object]] = {
+            "header": lambda data=data: read_header(data),
+            "decode": lambda data=data, found=found: Picture(data).level(found.reduction),
+            "find": lambda picture=picture: engine.finder.find(picture),
+            "align": lambda picture=picture, found=found: engine.align(picture, found, 0),
+            "embed": lambda face=face: engine.embedder.embed(face),
+            "attributes": lambda face=face: engine.attributes.estimate([face]),
+        }
+        rows += [(size, step, *measured(work, rounds)) for step, work in steps.items()]
+    section.table("stages", ("picture", "stage", "CPU-ms", "wall-ms"), rows)
+    return section
+
+
+def functions(engine: Engine, pictures: dict[str, bytes], rounds: int) -> Section:
+    """The three functions of the product, one picture each (two for compare)."""
+    section = Section("functions")
+    rows: list[tuple[str, str, float, float]] = []
+    for size, data in progress(list(pictures.items()), "functions"):
+        works: dict[str, Callable[[], object]] = {
+            "detect": lambda data=data: engine.detect(data),
+            "analyse": lambda data=data: engine.analyse(data),
+            "compare": lambda data=data: compare(engine.embed(data), engine.embed(data)),
+        }
+        rows += [(size, name, *measured(work, rounds)) for name, work in works.items()]
+    section.table("functions", ("picture", "function", "CPU-ms", "wall-ms"), rows)
+    return section
+
+
+def threads(engine: Engine, pictures: dict[str, bytes], rounds: int) -> Section:
+    """Pictures a second through `detect`, by one thread and by two that share the engine."""
+    section = Section("threads")
+    rows = []
+    for size, data in progress(list(pictures.items()), "threads"):
+        rates = []
+        for workers in (1, 2):
+            with ThreadPoolExecutor(workers) as pool:
+                started = time.perf_counter()
+                list(pool.map(engine.detect, [data] * rounds * 2))
+                rates.append(rounds * 2 / (time.perf_counter() - started))
+        rows.append((size, *rates, rates[1] / rates[0]))
+    section.table("threads", ("picture", "one thread, /s", "two threads, /s", "gain"), rows)
+    return section
