@@ -38,7 +38,7 @@ def main(command: list[str]) -> int:
                 "FACECLOUD_VAR_DIR": str(var),
             }
             with subprocess.Popen(command, env=environment) as child:
-                # Ctrl-C reaches the child through the terminal; it ends in its own time, then the services do.
+                # Ctrl-C reaches the child through the terminal: it ends, then the services do.
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
                 try:
                     return child.wait()

@@ -1,6 +1,7 @@
 """bin/install: each thing that can go wrong has one sentence; what was left half-done is mended."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,15 @@ def test_no_network(checkout: Checkout) -> None:
     assert output.splitlines()[-1].startswith(
         "The packages could not be installed: is the package index reachable?"
     )
+    assert "Traceback" not in output
+
+
+def test_a_package_that_is_not_the_pinned_one(checkout: Checkout) -> None:
+    pins = checkout.folder / "requirements-uv.txt"
+    pins.write_text(re.sub(r"sha256:[0-9a-f]{60}", "sha256:" + "0" * 60, pins.read_text()))
+    status, output = checkout.run("bin/start")
+    assert status == 1
+    assert "something else than the pinned packages (wrong hash)" in output.splitlines()[-1]
     assert "Traceback" not in output
 
 
