@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from accounts.models import App, Region, User
 from billing import orders
 from billing.models import Api, Order, Sku, Tier
-from console.screenshots import launch
+from tests.console.screenshots import launch
 
 PASSWORD = "ren-lian-2026"
 

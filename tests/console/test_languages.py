@@ -13,7 +13,7 @@ from django.test import Client
 
 from accounts.models import App, User
 from billing.models import Order
-from console.screenshots import CONSOLE, PUBLIC
+from tests.console.screenshots import CONSOLE, PUBLIC
 from tests.console.test_pages import pages_of
 
 ENGLISH = Path(settings.BASE_DIR) / "locale/en/LC_MESSAGES/django.po"

@@ -5,8 +5,8 @@ from playwright.sync_api import expect
 
 from accounts.models import App, User
 from billing.models import Order
-from console.screenshots import CONSOLE, PUBLIC
 from tests.console.conftest import Place, Visitor
+from tests.console.screenshots import CONSOLE, PUBLIC
 from tests.console.test_pages import pages_of
 
 pytestmark = pytest.mark.browser

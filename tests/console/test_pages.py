@@ -16,8 +16,8 @@ from accounts import keys
 from accounts.models import App, User
 from billing import orders, vouchers
 from billing.models import Order, OrderState
-from console.screenshots import CONSOLE, PUBLIC
 from tests.console.conftest import PASSWORD, Place
+from tests.console.screenshots import CONSOLE, PUBLIC
 
 
 def pages_of(app: App, order: Order) -> list[str]:

@@ -230,6 +230,21 @@ def test_without_javascript_the_road_is_passable(visitor: Visitor, alice: User, 
     context.close()
 
 
+def test_the_road_on_a_phone_in_english(phone: Visitor, alice: User) -> None:
+    phone.log_in(alice)
+    phone.page.get_by_role("button", name="English").tap()
+    phone.page.locator("main").get_by_role("link", name="Create an App").tap()
+    phone.page.locator("#id_name").fill("Gate 1")
+    phone.page.locator("#id_description").fill("Front gate")
+    phone.page.get_by_label("Face attributes").check()
+    for button in ("Next", "Create order", "Pay now"):
+        phone.page.get_by_role("button", name=button, exact=True).tap()
+    expect(phone.page.get_by_text("Your order is complete!")).to_be_visible()
+    phone.page.locator("main").get_by_role("link", name="Debugger").tap()
+    phone.page.get_by_role("button", name="Send request").tap()
+    expect(phone.page.locator("#result .mark-label")).to_contain_text(re.compile(r"(Fem|M)ale · \d+"))
+
+
 def test_buying_again_adds_to_the_same_app(visitor: Visitor, alice: User, app: App) -> None:
     visitor.log_in(alice)
     visitor.open("/console/apps/")

@@ -1,0 +1,188 @@
+"""`bin/screenshots`: every page as a picture, in both languages, light and dark, wide and narrow.
+
+Drives a Chromium over a running site, as a visitor, the demo customer and the operator, and writes PNG files named
+page-language-theme-width.png. Looks only: it orders and changes nothing but the choice of language and theme.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from itertools import product
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WIDTHS = {"wide": (1440, 900), "phone": (390, 844)}
+PUBLIC = {
+    "product": "/",
+    "login": "/login/",
+    "register": "/register/",
+    "password-reset": "/password/reset/",
+    "docs": "/docs/",
+    "docs-signing": "/docs/signing/",
+    "docs-detect": "/docs/face_detect/",
+    "docs-errors": "/docs/errors/",
+    "docs-samples": "/docs/samples/",
+    "docs-faq": "/docs/faq/",
+    "404": "/no-such-page/",
+}
+CONSOLE = {
+    "overview": "/console/",
+    "order-new": "/console/orders/new/",
+    "order-confirm": "/console/orders/confirm/?name=门禁核验&description=一号楼门禁&api=face_compare"
+    "&tier=ten_thousand&quantity=2&months=3",
+    "orders": "/console/orders/",
+    "apps": "/console/apps/",
+    "wallet": "/console/wallet/",
+    "inbox": "/console/inbox/",
+    "settings": "/console/settings/",
+    "password": "/console/settings/password/",
+    "debug": "/console/debug/",
+}
+
+
+def chromium() -> str:
+    """The Chromium on this machine: CHROMIUM, or the first of the usual names."""
+    found = os.environ.get("CHROMIUM") or next(
+        filter(None, map(shutil.which, ("chromium", "google-chrome"))), None
+    )
+    if not found:
+        raise SystemExit("No Chromium found. Install one, or name it in CHROMIUM.")
+    return found
+
+
+def launch(play: Playwright) -> Browser:
+    return play.chromium.launch(executable_path=chromium(), args=FLAGS)
+
+
+def context_of(browser: Browser, url: str, language: str, theme: str, width: str) -> BrowserContext:
+    size = WIDTHS[width]
+    context = browser.new_context(
+        viewport={"width": size[0], "height": size[1]}, device_scale_factor=1 if width == "wide" else 2
+    )
+    host = urlsplit(url).hostname or ""
+    names = {"django_language": language, "theme": theme}
+    context.add_cookies([{"name": k, "value": v, "domain": host, "path": "/"} for k, v in names.items()])
+    return context
+
+
+def log_in(page: Page, url: str, user: str, password: str) -> None:
+    page.goto(f"{url}/login/")
+    page.fill("#id_username", user)
+    page.fill("#id_password", password)
+    page.click("main button")
+    page.wait_for_url("**/console/")
+
+
+def pages_of(page: Page, url: str) -> Iterator[tuple[str, str]]:
+    """The fixed pages, then those of the first App and the first order there is."""
+    yield from CONSOLE.items()
+    page.goto(f"{url}/console/apps/")
+    app = page.locator("main tbody a").first
+    if app.count():
+        address = app.get_attribute("href") or ""
+        yield from (("app", address), ("keys", f"{address}keys/"), ("report", f"{address}report/?range=30d"))
+    page.goto(f"{url}/console/orders/")
+    order = page.locator("main tbody a").first
+    if order.count():
+        yield "order", order.get_attribute("href") or ""
+    page.goto(f"{url}/console/orders/?state=pending")
+    pending = page.locator("main tbody a").first
+    if pending.count():
+        yield "order-pay", f"{pending.get_attribute('href')}pay/"
+
+
+def operator_pages(page: Page, url: str) -> Iterator[tuple[str, str]]:
+    """What the operators' navigation leads to."""
+    page.goto(f"{url}/ops/")
+    links = page.locator(".side a")
+    for path in dict.fromkeys(
+        links.nth(number).get_attribute("href") or "" for number in range(links.count())
+    ):
+        if path.startswith(("/ops/", "/admin/")):
+            yield path.strip("/").replace("/", "-"), path
+
+
+LOOKS = list(product(("zh-hans", "en"), ("light", "dark"), WIDTHS))
+Login = tuple[str, str]  # user, password
+
+
+def shoot(
+    url: str, customer: Login, operator: Login | None, folder: Path, *, look: str, only: set[str]
+) -> int:
+    """Writes the pictures into `folder`; how many. `look` narrows to the looks whose name holds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    visits: list[tuple[Login | None, Callable[[Page, str], Iterator[tuple[str, str]]]]] = [
+        (None, lambda _page, _url: iter(PUBLIC.items())),
+        (customer, pages_of),
+    ]
+    if operator:
+        visits.append((operator, operator_pages))
+    shots = 0
+    with sync_playwright() as play:
+        browser = launch(play)
+        for language, theme, width in LOOKS:
+            name = f"{language}-{theme}-{width}"
+            if look not in name:
+                continue
+            for login, pages in visits:
+                context = context_of(browser, url, language, theme, width)
+                page = context.new_page()
+                if login:
+                    log_in(page, url, *login)
+                shots += sum(shot(page, url, folder, name, *one, only) for one in list(pages(page, url)))
+                context.close()
+        browser.close()
+    return shots
+
+
+def shot(page: Page, url: str, folder: Path, look: str, name: str, address: str, only: set[str]) -> bool:
+    if only and name not in only:
+        return False
+    page.goto(url + address)
+    page.screenshot(path=folder / f"{name}-{look}.png", full_page=True)
+    return True
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", default=os.environ.get("FACECLOUD_URL", "http://127.0.0.1:8000"))
+    parser.add_argument("--user", default=os.environ.get("FACECLOUD_USER", "demo"))
+    parser.add_argument("--password", default=os.environ.get("FACECLOUD_PASSWORD"))
+    parser.add_argument("--folder", type=Path, default=Path("var/screenshots"))
+    parser.add_argument("--look", default="", help="only looks that hold this, such as en-dark or phone")
+    parser.add_argument("only", nargs="*", help="names of pages; all without one")
+    chosen = parser.parse_args()
+    if not chosen.password:
+        raise SystemExit(
+            "No password: start the product (bin/start), which writes var/demo.env, or give --password."
+        )
+    operator = (
+        os.environ.get("FACECLOUD_OPERATOR", ""),
+        os.environ.get("FACECLOUD_OPERATOR_PASSWORD", ""),
+    )
+    count = shoot(
+        chosen.url,
+        (chosen.user, chosen.password),
+        operator if all(operator) else None,
+        chosen.folder,
+        look=chosen.look,
+        only=set(chosen.only),
+    )
+    sys.stdout.write(f"{count} pictures in {chosen.folder}\n")
+
+
+if __name__ == "__main__":
+    main()
