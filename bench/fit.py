@@ -30,7 +30,7 @@ from inference.setup import ensure_models
 
 Floats = npt.NDArray[np.float64]
 PARTS = ("face_probability", "confidence", "attributes")
-PRIMARY_WEIGHT = 0.55
+PRIMARY_WEIGHT = 0.6
 AGE_RIDGE = 1000.0
 GENDER_RIDGE = 30.0
 OWN_RIDGE = 1.0

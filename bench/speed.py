@@ -86,7 +86,7 @@ def stages(engine: Engine, pictures: dict[str, bytes], rounds: int) -> Section:
             "decode": lambda data=data, found=found: Picture(data).level(found.reduction),
             "find": lambda picture=picture: engine.finder.find(picture),
             "align": lambda picture=picture, found=found: engine.align(picture, found, 0),
-            "embed": lambda face=face: engine.embedder.embed(face),
+            "embed": lambda face=face: engine.embedder.embed([face]),
             "attributes": lambda face=face: engine.attributes.estimate([face]),
         }
         rows += [(size, step, *measured(work, rounds)) for step, work in steps.items()]

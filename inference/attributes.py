@@ -76,7 +76,7 @@ class AttributeEstimator:
 
     def features(self, faces: Sequence[Aligned]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """What the heads see: (N, 387) for age, (N, 257) for gender."""
-        primary, secondary = self._embedder.vectors(faces)
+        primary, secondary = self._embedder.embed(faces)
         classes, deep = (
             values.reshape(-1, len(faces), values.shape[1]).mean(axis=0).astype(np.float64)
             for values in self._age.run(_chips(faces, AGE_SIDE_PX, AGE_PADDINGS))

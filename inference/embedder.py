@@ -14,7 +14,7 @@ from inference.runtime import Floats, Session
 
 SFACE_SIDE_PX = 112
 DLIB_SIDE_PX = 150
-Vector = tuple[float, ...]
+Vectors = npt.NDArray[np.float64]
 
 
 class Embedder:
@@ -24,33 +24,21 @@ class Embedder:
         self._sface = sface
         self._dlib = dlib
 
-    def embed(self, face: Aligned) -> tuple[Vector, Vector]:
-        """(primary, secondary) for comparison: 128 floats each, of length 1; dlib's is averaged with that
-        of the mirrored face. Raises IncompleteResultError (5002).
+    def embed(self, faces: Sequence[Aligned]) -> tuple[Vectors, Vectors]:
+        """(primary, secondary) of several faces, (N, 128) each, every row of length 1.
+
+        Raises IncompleteResultError (5002). Averaging with the mirrored face was measured, and costs more
+        than it gives: docs/decisions/0302-confidence.md.
         """
-        dlib_chip = face.chip(DLIB_TEMPLATE, DLIB_SIDE_PX)
-        mirrored = np.ascontiguousarray(dlib_chip[:, ::-1])
-        primary = self._sface.run(batch([face.chip(SFACE_TEMPLATE, SFACE_SIDE_PX)], rgb=True))[0]
-        secondary = self._dlib.run(batch([dlib_chip, mirrored], rgb=True))[0]
-        return _rounded(primary), _rounded(secondary.sum(axis=0, keepdims=True))
-
-    def vectors(self, faces: Sequence[Aligned]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """(primary, secondary) of several faces, (N, 128) each, without mirror images."""
-        primary = self._sface.run(
-            batch([face.chip(SFACE_TEMPLATE, SFACE_SIDE_PX) for face in faces], rgb=True)
-        )
-        secondary = self._dlib.run(
-            batch([face.chip(DLIB_TEMPLATE, DLIB_SIDE_PX) for face in faces], rgb=True)
-        )
-        return _unit(primary[0]), _unit(secondary[0])
+        sface_chips = [face.chip(SFACE_TEMPLATE, SFACE_SIDE_PX) for face in faces]
+        dlib_chips = [face.chip(DLIB_TEMPLATE, DLIB_SIDE_PX) for face in faces]
+        primary = self._sface.run(batch(sface_chips, rgb=True))[0]
+        secondary = self._dlib.run(batch(dlib_chips, rgb=True))[0]
+        return _unit(primary), _unit(secondary)
 
 
-def _unit(vectors: Floats) -> npt.NDArray[np.float64]:
+def _unit(vectors: Floats) -> Vectors:
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
     if not (np.isfinite(lengths).all() and (lengths > 1e-6).all()):
         raise IncompleteResultError("an embedding without length")
     return vectors / lengths
-
-
-def _rounded(vector: Floats) -> Vector:
-    return tuple(np.round(_unit(vector)[0], 7).tolist())

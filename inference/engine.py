@@ -68,7 +68,8 @@ class Engine:
         quality = self._quality(found, "compare")
         if not len(found.detections):
             return Template((), (), quality)
-        primary, secondary = self.embedder.embed(self.align(picture, found, 0))
+        vectors = self.embedder.embed([self.align(picture, found, 0)])
+        primary, secondary = (tuple(np.round(rows[0], 7).tolist()) for rows in vectors)
         return Template(primary, secondary, quality)
 
     def align(self, picture: Picture, found: Found, index: int) -> Aligned:
@@ -86,7 +87,7 @@ class Engine:
         self.finder.warm_up(pixels)
         points = np.array([[250, 250], [350, 250], [300, 300], [260, 360], [340, 360]], np.float64)
         self.attributes.estimate([Aligned(pixels, points)])
-        self.embedder.embed(Aligned(pixels, points))
+        self.embedder.embed([Aligned(pixels, points)])
 
     def _faces(self, found: Found) -> tuple[Face, ...]:
         points = found.detections.points * found.reduction

@@ -30,11 +30,11 @@ PIP = ("pip", "--quiet", "--retries", "1", "install", *WHEELS_ONLY)
 
 
 def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file; empty where there is no such file."""
+    """Hex SHA-256 of a file; empty where there is none that can be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
+    except OSError:
         return ""
 
 

@@ -1,0 +1,39 @@
+"""The numbers of bin/bench mean what they say."""
+
+import numpy as np
+import pytest
+
+from bench import metrics
+
+
+def test_threshold_accepts_no_more_than_the_rate() -> None:
+    impostors = np.arange(1000.0)
+    threshold = metrics.threshold_at(impostors, 0.01)
+    assert metrics.accepted(impostors, threshold) == pytest.approx(0.01)
+    assert metrics.accepted(np.full(50, 7.0), metrics.threshold_at(np.full(50, 7.0), 0.1)) == 0
+
+
+def test_area_under_the_curve() -> None:
+    assert metrics.area_under_curve(np.array([3.0, 4]), np.array([1.0, 2])) == 1.0
+    assert metrics.area_under_curve(np.array([1.0, 2]), np.array([1.0, 2])) == 0.5
+
+
+def test_folds_of_separable_scores_are_all_right() -> None:
+    scores = np.concatenate([np.linspace(0.6, 1, 60), np.linspace(0, 0.4, 60)])
+    same = np.arange(120) < 60
+    assert (metrics.fold_accuracies(scores, same) == 1).all()
+    assert 0.4 < metrics.best_threshold(scores, same) < 0.6
+
+
+def test_matching_pairs_each_true_box_once() -> None:
+    truth = np.array([[0, 0, 10, 10], [20, 0, 30, 10]], float)
+    boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [50, 50, 60, 60]], float)
+    partner, found = metrics.match(boxes, truth)
+    assert partner.tolist() == [0, -1, -1]
+    assert found.tolist() == [True, False]
+    assert metrics.match(boxes, np.zeros((0, 4)))[0].tolist() == [-1, -1, -1]
+
+
+def test_calibration_error_is_the_gap_between_promise_and_outcome() -> None:
+    assert metrics.calibration_error(np.full(10, 0.8), np.arange(10) < 8) == pytest.approx(0)
+    assert metrics.calibration_error(np.full(10, 0.8), np.arange(10) < 5) == pytest.approx(0.3)
