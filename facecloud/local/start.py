@@ -28,6 +28,7 @@ AFTER_A_CRASH_S = 20  # for the processes of a supervisor that was killed to let
 PREPARE_TIMEOUT_S = 180
 MODELS_TIMEOUT_S = 600
 READY_TIMEOUT_S = 90
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - only where --host asks for it
 STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -41,10 +42,9 @@ def main(arguments: list[str]) -> int:
         preflight.check_machine()
         places = here()
         preflight.make_folders(places)
-        start = Start(places, options.host, options.port)
-        with preflight.only_one(places.lock, start.url) as ended_cleanly:
+        with preflight.only_one(places.lock, url_of(options.host, options.port)) as ended_cleanly:
             preflight.check_address(options.host, options.port, 0 if ended_cleanly else AFTER_A_CRASH_S)
-            start.run()
+            Start(places, options.host, options.port).run()
     except (preflight.Refusal, ServiceError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -74,10 +74,10 @@ class Start:
         self._since = float(os.environ.get("FACECLOUD_STARTED_AT") or time.time())
         self._supervisor = Supervisor(self._say)
         self._services = Services.of(places)
-        everywhere = host in ("0.0.0.0", "::")  # noqa: S104 - asked for with --host
-        self.url = f"http://{'127.0.0.1' if everywhere else bracketed(host)}:{port}"
+        self._url = url_of(host, port)
+        own_names = f"localhost,127.0.0.1,[::1],{bracketed(host)}"
         self._environment = {
-            "DJANGO_ALLOWED_HOSTS": "*" if everywhere else f"localhost,127.0.0.1,[::1],{bracketed(host)}",
+            "DJANGO_ALLOWED_HOSTS": "*" if host in EVERYWHERE else own_names,
             **os.environ,
             **self._services.environment,
             **secret_values(places.secrets, KEYS),
@@ -95,15 +95,17 @@ class Start:
         finally:
             for number in STOPPING_SIGNALS:  # a second Ctrl-C must not leave half of it behind
                 signal.signal(number, signal.SIG_IGN)
-            self._say("stopping ...")
-            self._supervisor.stop()
+            try:
+                self._say("stopping ...")
+            finally:  # whoever read our lines may be gone
+                self._supervisor.stop()
             self._say("stopped")
 
     def _bring_up(self) -> None:
         """Each part as soon as those that it needs are there. The models come over the network meanwhile."""
         logs, environment = self._places.logs, self._environment
         models = self._models_step()
-        prepare = self._step("prepare", "facecloud.local.prepare", self.url)
+        prepare = self._step("prepare", "facecloud.local.prepare", self._url)
         worker = worker_process(environment, logs=logs)
         web = web_process(environment, host=self._host, port=self._port, logs=logs)
         try:
@@ -126,7 +128,7 @@ class Start:
             for step in filter(None, (prepare, models)):
                 step.stop()
         deadline = time.monotonic() + READY_TIMEOUT_S
-        while not is_ready(self.url):
+        while not is_ready(self._url):
             for process in (worker, web):
                 process.check_still_starting(deadline)
             time.sleep(0.1)
@@ -139,7 +141,7 @@ class Start:
         self._say("ready; a first signed call, face_detect on a photograph:")
         try:
             answer = first_call.detect(
-                self.url, demo["FACECLOUD_APP_KEY"], demo["FACECLOUD_SECRET_KEY"], picture
+                self._url, demo["FACECLOUD_APP_KEY"], demo["FACECLOUD_SECRET_KEY"], picture
             )
         except OSError as error:
             raise ServiceError(
@@ -150,7 +152,7 @@ class Start:
     def _introduce(self) -> None:
         demo = read_env(self._places.demo)
         print_line(
-            f"\n  控制台 console   {self.url}/console/\n"
+            f"\n  控制台 console   {self._url}/console/\n"
             f"  登录 login       {demo['FACECLOUD_USER']}  {demo['FACECLOUD_PASSWORD']}\n"
             f"  运营 operator    {demo['FACECLOUD_OPERATOR']}  {demo['FACECLOUD_OPERATOR_PASSWORD']}\n"
             f"  密钥 keys        {self._places.demo}\n"
@@ -179,6 +181,11 @@ class Start:
 def print_line(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
+
+
+def url_of(host: str, port: int) -> str:
+    """Where a browser on this machine finds it."""
+    return f"http://{'127.0.0.1' if host in EVERYWHERE else bracketed(host)}:{port}"
 
 
 def bracketed(host: str) -> str:
