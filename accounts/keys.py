@@ -5,16 +5,17 @@ file only through `secret_of`. A rotation leaves the old keys live for an overla
 """
 
 import secrets
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
 from cryptography.fernet import Fernet, MultiFernet
 from django.conf import settings
-from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db import connection, transaction
+from django.db.models import Model, Q, QuerySet
 
 from accounts.errors import RuleError
-from accounts.models import App, AppKey
+from accounts.models import App, AppKey, Region, User
 
 TOUCH_EVERY = timedelta(minutes=1)  # `last_used_at` is this coarse, so a hot key is not a hot row
 
@@ -53,9 +54,51 @@ def live(at: datetime) -> "QuerySet[AppKey]":
     )
 
 
+# What one query of live_key brings: the key, its App, and the App's customer and region.
+_LIVE_KEY_ROWS: tuple[tuple[str, type[Model]], ...] = (
+    ("", AppKey),
+    ("app__", App),
+    ("app__customer__", User),
+    ("app__region__", Region),
+)
+
+
 def live_key(key_text: str, at: datetime) -> AppKey | None:
-    """The live key of that text with its App and customer, or None. One query."""
-    return live(at).select_related("app__customer", "app__region").filter(key=key_text).first()
+    """The live key of that text with its App, customer and region, or None. One query, its SQL made once:
+    every call of the API asks this, and the ORM took 2 ms of CPU to put it together.
+    """
+    sql, slots = _live_key_query()
+    given = {"at": at, "key": key_text}
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [given[slot] if isinstance(slot, str) else slot for slot in slots])
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    found: dict[type[Model], Any] = {}
+    for _prefix, model in _LIVE_KEY_ROWS:
+        names = _columns(model)
+        found[model] = model.from_db(connection.alias, names, row[: len(names)])
+        row = row[len(names) :]
+    key: AppKey = found[AppKey]
+    key.app = found[App]
+    key.app.customer, key.app.region = found[User], found[Region]
+    return key
+
+
+@lru_cache(maxsize=8)
+def _columns(model: type[Model]) -> list[str]:
+    return [field.attname for field in model._meta.concrete_fields]
+
+
+@lru_cache(maxsize=1)
+def _live_key_query() -> tuple[str, list[object]]:
+    """The SQL of `live` for one key, and its parameters in order: "at", "key", or a constant."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC)
+    columns = [prefix + name for prefix, model in _LIVE_KEY_ROWS for name in _columns(model)]
+    rows = live(moment).filter(key="the key").order_by().values_list(*columns)
+    sql, parameters = rows.query.sql_with_params()
+    slots = {moment: "at", "the key": "key"}
+    return sql, [slots.get(value, value) for value in parameters]
 
 
 @transaction.atomic

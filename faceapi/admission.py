@@ -9,6 +9,7 @@ import math
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import redis
 from django.conf import settings
@@ -58,10 +59,18 @@ class Gate:
             self._free.release()
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What was seen of the queue and the workers, good for a moment."""
+
+    at: float
+    waiting: int
+    slots: int
+
+
 _gate: Gate | None = None
 _lock = threading.Lock()
-_looked_at = 0.0
-_last: tuple[int, int] = (0, 0)
+_seen = _Look(-math.inf, 0, 0)
 
 
 @contextlib.contextmanager
@@ -81,20 +90,23 @@ def admit(valkey: redis.Redis, app: App, call_id: str) -> Iterator[None]:
 
 
 def check_queue(valkey: redis.Redis) -> None:
-    """Raises ApiError 5003 where no worker lives, or too many chunks wait. A look is good for a moment."""
-    global _looked_at, _last
+    """Raises ApiError 5003 where no worker lives, or too many chunks wait."""
+    slots(valkey)
+    if _seen.waiting >= settings.QUEUE_MAX_CHUNKS:
+        raise ApiError(errors.OVERLOADED, f"{_seen.waiting} chunks are waiting", retry_after_s=2)
+
+
+def slots(valkey: redis.Redis) -> int:
+    """How many chunks the live workers work on at once. Raises ApiError 5003 where there is no worker."""
+    global _seen
     now = time.monotonic()
-    if now - _looked_at > _LOOK_EVERY_S:
-        pipe = valkey.pipeline(transaction=False)
-        pipe.llen(exchange.QUEUE)
-        pipe.zcount(exchange.WORKERS_KEY, time.time() - exchange.DEAD_AFTER_S, "+inf")
-        _last = tuple(pipe.execute())
-        _looked_at = now
-    waiting, alive = _last
-    if not alive:
+    if now - _seen.at > _LOOK_EVERY_S:
+        alive = exchange.workers(valkey, now_s=time.time())
+        waiting = int(valkey.llen(exchange.QUEUE))
+        _seen = _Look(now, waiting, sum(worker.slots for worker in alive))
+    if not _seen.slots:
         raise ApiError(errors.OVERLOADED, "no worker is ready", retry_after_s=5)
-    if waiting >= settings.QUEUE_MAX_CHUNKS:
-        raise ApiError(errors.OVERLOADED, f"{waiting} chunks are waiting", retry_after_s=2)
+    return _seen.slots
 
 
 def _check_rate(valkey: redis.Redis, app_pk: int, per_s: int) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import redis
 from kombu.exceptions import OperationalError
 
-from faceapi import errors
+from faceapi import admission, errors
 from faceapi.errors import ApiError
 from faceapi.spool import Span, Spool
 from facecloud import valkey
@@ -60,14 +60,8 @@ class _Run:
     deadline: float
     sent: dict[str, Sent] = field(default_factory=dict)
     all_chunks: list[Chunk] = field(default_factory=list)
-
-
-def slots(client: redis.Redis) -> int:
-    """How many chunks the live workers work on at once. Raises ApiError 5003 where there is no worker."""
-    found = sum(worker.slots for worker in exchange.workers(client, now_s=time.time()))
-    if not found:
-        raise ApiError(errors.OVERLOADED, "no worker is ready", retry_after_s=5)
-    return found
+    sent_twice: bool = False
+    is_clean: bool = False  # all was answered, and a worker removes what it answers
 
 
 def cut(request_id: str, spans: Sequence[Span], at_once: int) -> list[Chunk]:
@@ -97,7 +91,7 @@ def infer(
     client = valkey.client()
     run = _Run(request_id, operation, spans, spool, deadline)
     try:
-        available = slots(client)
+        available = admission.slots(client)
         is_batch = len(spans) > BATCH_IMAGES or sum(span.length for span in spans) > BATCH_BYTES
         window = max(1, available - 1) if is_batch else available
         waiting = deque(cut(request_id, spans, window))
@@ -106,7 +100,8 @@ def infer(
     except (redis.RedisError, OperationalError) as error:
         raise ApiError(errors.OVERLOADED, "the broker is not available", retry_after_s=5) from error
     finally:
-        _clean(client, run)
+        if not run.is_clean:
+            _clean(client, run)
 
 
 def _exchange(client: redis.Redis, run: _Run, waiting: deque[Chunk], window: int) -> Outcome:
@@ -128,6 +123,7 @@ def _exchange(client: redis.Redis, run: _Run, waiting: deque[Chunk], window: int
             if failure is None or position < failure[0]:
                 failure = (position, reply.failure.code, reply.failure.detail)
             waiting.clear()  # all that waits comes later; what was sent before may still fail earlier
+    run.is_clean = not (run.sent_twice or failure)
     if failure is not None:
         raise ApiError(failure[1], failure[2] if failure[1] < 5000 else "", index=failure[0])
     if len(found) != len(run.spans):
@@ -179,6 +175,7 @@ def _send_lost_again(client: redis.Redis, run: _Run) -> None:
     for sent, claim in zip(candidates, claims, strict=True):
         untaken = claim is None and queue_is_empty and now - sent.at >= UNTAKEN_S
         if untaken or (claim is not None and claim not in alive):
+            run.sent_twice = True
             _send(client, run, Sent(sent.chunk, now, sent.times + 1))
 
 
