@@ -77,17 +77,26 @@ def _by_day(
         yield {**row, "day": timezone.localtime(row["day"])}
 
 
-def ending(at: datetime, within: timedelta) -> "QuerySet[Package]":
-    """Packages that end within that time, soonest first; `is_followed`: another of the kind ends later."""
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A Package that ends soon. `is_followed`: another one of its App and API ends later."""
+
+    package: Package
+    is_followed: bool
+
+
+def ending(at: datetime, within: timedelta, limit: int | None = None) -> list[Ending]:
+    """The Packages that end within that time, soonest first; at most `limit`."""
     later = Package.objects.filter(
         app=OuterRef("app"), api=OuterRef("api"), refunded_at=None, ends_at__gt=OuterRef("ends_at")
     )
-    return (
+    found = (
         Package.objects.filter(refunded_at=None, ends_at__gt=at, ends_at__lte=at + within)
         .annotate(is_followed=Exists(later))
         .select_related("app__customer", "order")
         .order_by("ends_at", "pk")
     )
+    return [Ending(package, bool(getattr(package, "is_followed"))) for package in found[:limit]]  # noqa: B009
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
+from django_htmx.middleware import HtmxDetails
 
 from accounts import roles
 from accounts.models import App, AppKey, AuditEntry, User
@@ -24,6 +25,7 @@ class OperatorRequest(HttpRequest):
     """A request that `@operator` has let through: its user holds the page's permission."""
 
     user: User
+    htmx: HtmxDetails
 
 
 def operator(
@@ -80,5 +82,9 @@ def record_links(request: HttpRequest) -> list[RecordLink]:
         if records.has_view_permission(request):
             href = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
             label = str(model._meta.verbose_name_plural)
-            links.append(RecordLink(label, href, records.icon, request.path.startswith(href)))
+            links.append(
+                RecordLink(
+                    label, href, getattr(records, "icon", "table-cells"), request.path.startswith(href)
+                )
+            )
     return links

@@ -63,16 +63,16 @@ def ending(at: datetime, limit: int | None) -> Table:
     ]
     rows = [
         [
-            package.ends_at,
-            Link(package.app.customer.username, desk(package.app.customer.username)),
-            Link(package.app.app_id, desk(package.app.app_id)),
-            package.app.name,
-            Api(package.api).label,
-            package.units_per_period,
-            Link(package.order.number, desk(package.order.number)),
-            _("是") if package.is_followed else _("否"),
+            one.package.ends_at,
+            Link(one.package.app.customer.username, desk(one.package.app.customer.username)),
+            Link(one.package.app.app_id, desk(one.package.app.app_id)),
+            one.package.app.name,
+            Api(one.package.api).label,
+            one.package.units_per_period,
+            Link(one.package.order.number, desk(one.package.order.number)),
+            _("是") if one.is_followed else _("否"),
         ]
-        for package in operator_reports.ending(at, ENDING_WITHIN)[:limit]
+        for one in operator_reports.ending(at, ENDING_WITHIN, limit)
     ]
     empty = _("未来 30 天没有到期的资源包。")
     return Table("packages-ending", _("30 天内到期的资源包"), columns, rows, empty=empty)
@@ -137,7 +137,7 @@ def charts(days: list[operator_reports.Day]) -> list[LineChart]:
 
 def ending_chart(at: datetime) -> LineChart:
     """How many packages end on each of the next days."""
-    ends = [timezone.localdate(package.ends_at) for package in operator_reports.ending(at, ENDING_WITHIN)]
+    ends = [timezone.localdate(one.package.ends_at) for one in operator_reports.ending(at, ENDING_WITHIN)]
     days = [timezone.localdate(at) + timedelta(days=number) for number in range(ENDING_WITHIN.days + 1)]
     values = [ends.count(day) for day in days]
     labels = [day.strftime("%m-%d") for day in days]

@@ -1,6 +1,5 @@
 """The admin as the operators' record room: the console's login, frame and roles."""
 
-from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
@@ -13,8 +12,6 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import roles
 
-View = Callable[..., HttpResponse]
-
 
 class OperatorSite(AdminSite):
     site_title = site_header = _("运营后台")
@@ -24,7 +21,7 @@ class OperatorSite(AdminSite):
     def has_permission(self, request: HttpRequest) -> bool:
         return roles.may(request.user, "ops_records") or roles.may(request.user, "ops_audit")
 
-    def admin_view(self, view: View, cacheable: bool = False) -> View:
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """As Django's, but who is logged in and may not is told so at once."""
         guarded = super().admin_view(view, cacheable)
 

@@ -30,7 +30,7 @@ class CappedPaginator(BasePaginator):
 
     @cached_property
     def count(self) -> int:
-        return int(self.object_list.order_by()[: COUNTED + 1].count())  # type: ignore[union-attr]  # a queryset
+        return int(self.object_list.order_by()[: COUNTED + 1].count())  # type: ignore[attr-defined]  # a queryset
 
 
 class RecordAdmin(BaseAdmin):
@@ -82,7 +82,7 @@ class RecordAdmin(BaseAdmin):
     ) -> HttpResponse:
         row = kwargs["obj"]
         context |= {
-            "offers": acts.offers(request.user, [row]),  # type: ignore[list-item]  # an operator
+            "offers": acts.offers(request.user, [row]),  # type: ignore[arg-type]  # an operator
             "about": acts.about(row),
             "related_tables": self.tables(row),
             "desk_q": getattr(row, self.desk_field) if self.desk_field else "",

@@ -1,10 +1,7 @@
 """订单, 资源包, 计费周期, 抵扣, 账户, 收支, 代金券, 目录, 通知."""
 
-from typing import Any
-
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -23,7 +20,7 @@ from billing.models import (
     WalletEntry,
 )
 from console.ops.records.base import RecordAdmin
-from console.ops.records.filters import by_uuid
+from console.ops.records.filters import ByWholeId
 from console.ops.tables import Column, Link, Table
 from console.ops.usage import desk
 
@@ -94,7 +91,7 @@ class PeriodRecords(RecordAdmin):
 
 
 @admin.register(Debit)
-class DebitRecords(RecordAdmin):
+class DebitRecords(ByWholeId):
     icon = "minus-circle"
     desk_field = "call_id"
     list_display = ("call_id", "app", "api", "units", "state", "created_at", "closed_at")
@@ -102,7 +99,7 @@ class DebitRecords(RecordAdmin):
     list_select_related = ("app",)
     search_fields = ("call_id", "app__app_id")
     ordering = ("-pk",)  # version 7 UUIDs: the newest first
-    get_search_results = by_uuid("call_id")
+    uuid_column = "call_id"
 
     def tables(self, row: Debit) -> list[Table]:
         columns = [
@@ -232,6 +229,4 @@ class NoticeRecords(RecordAdmin):
     list_select_related = ("customer", "app", "order")
     search_fields = ("customer__username", "order__number", "app__app_id")
     ordering = ("-pk",)
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return ["customer", "kind", "app", "order", "percent", "days", "created_at", "read_at", "mailed_at"]
+    fields = ("customer", "kind", "app", "order", "percent", "days", "created_at", "read_at", "mailed_at")

@@ -3,12 +3,12 @@
 from django.contrib import admin
 
 from console.ops.records.base import RecordAdmin
-from console.ops.records.filters import CodeFilter, by_uuid
+from console.ops.records.filters import ByWholeId, CodeFilter
 from faceapi.models import Call, ServiceHour, UsageDay, UsageHour
 
 
 @admin.register(Call)
-class CallRecords(RecordAdmin):
+class CallRecords(ByWholeId):
     icon = "bolt"
     desk_field = "id"
     list_display = ("id", "at", "app", "api", "code", "images", "units", "latency_ms", "address")
@@ -16,7 +16,7 @@ class CallRecords(RecordAdmin):
     list_select_related = ("app",)
     search_fields = ("id", "app__app_id", "app_key__key")
     ordering = ("-pk",)  # version 7 UUIDs: the newest first
-    get_search_results = by_uuid("id", "app_key__key")
+    uuid_column, others = "id", ("app_key__key",)
 
 
 _SUMS = ("calls", "images", "units", "latency_sum_ms", "queue_sum_ms", "infer_sum_ms")

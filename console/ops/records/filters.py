@@ -1,6 +1,5 @@
 """Searches and filters that stay quick on tables of any size."""
 
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -9,30 +8,30 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
+from console.ops.records.base import RecordAdmin
 from console.views.report import explained
 from faceapi import errors
 
-Search = Callable[[Any, HttpRequest, "QuerySet[Any]", str], tuple["QuerySet[Any]", bool]]
 
+class ByWholeId(RecordAdmin):
+    """Searched by a whole request id, App id or one of `others`; never by a part, which would read it all."""
 
-def by_uuid(column: str, *others: str) -> Search:
-    """A search by a whole request id, App id or one of `others`; never by a part, which would read it all."""
+    uuid_column: str
+    others: tuple[str, ...] = ()
 
-    def search(
-        self: Any, request: HttpRequest, queryset: "QuerySet[Any]", text: str
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
     ) -> tuple["QuerySet[Any]", bool]:
-        text = text.strip()
+        text = search_term.strip()
         if not text:
             return queryset, False
         try:
-            return queryset.filter(**{column: UUID(text)}), False
+            return queryset.filter(**{self.uuid_column: UUID(text)}), False
         except ValueError:
             wanted = Q(app__app_id=text)
-            for other in others:
+            for other in self.others:
                 wanted |= Q(**{other: text})
             return queryset.filter(wanted), False
-
-    return search
 
 
 class CodeFilter(admin.SimpleListFilter):

@@ -1,0 +1,151 @@
+"""The operators' reports over very many calls of many customers: how long the server takes.
+
+`bin/bench operators --calls 10000000` fills a throw-away database with the hourly roll-ups of so many calls
+(200 Apps of 50 customers, 90 days), closes the days and hours as beat does, opens the pages as an operator.
+Judged is the CPU time of the web thread and of its database session together (without parallel queries, so that
+none is missed): on a machine that other work shares, the wall clock says more about that work.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from datetime import timedelta
+
+LIMIT_MS = 300
+ROUNDS = 9
+DAYS, CUSTOMERS, APPS = 90, 50, 200
+PAGES = (
+    "/ops/?range=today",
+    "/ops/?range=7d",
+    "/ops/?range=7d&step=hour",
+    "/ops/?range=30d",
+    "/ops/?range=90d",
+    "/ops/?range=90d&api=face_detect&region=1",
+    "/ops/?range=90d&who=bench-7",
+    "/ops/?range=90d&who=app-0000000007",
+    "/ops/business/?range=90d",
+    "/metrics",
+)
+# Each App calls each API in every third hour: as many rows as so few calls can make.
+USAGE = """
+INSERT INTO faceapi_usagehour (app_id, region_id, api, hour, code, calls, images, units, latency_sum_ms,
+        queue_sum_ms, infer_sum_ms, latency_histogram, queue_histogram, infer_histogram)
+SELECT app.id, app.region_id, api.name, hour, code, calls, calls, CASE code WHEN 0 THEN calls ELSE 0 END,
+       calls * 120, calls * 4, calls * 90, h.slots, h.slots, h.slots
+  FROM accounts_app app
+ CROSS JOIN generate_series(%(since)s::timestamptz, %(until)s, interval '1 hour') hour
+ CROSS JOIN unnest(ARRAY['face_detect', 'face_analyse', 'face_compare']) WITH ORDINALITY api (name, number)
+ CROSS JOIN unnest(ARRAY[0, 4003]) code
+ CROSS JOIN LATERAL (SELECT CASE code WHEN 0 THEN %(calls)s ELSE %(calls)s / 9 + 1 END) c (calls)
+ CROSS JOIN LATERAL (SELECT array_agg(CASE slot WHEN 20 THEN calls ELSE 0 END) AS slots
+                       FROM generate_series(1, %(slots)s) slot) h
+ WHERE (app.id + extract(hour FROM hour)::int + api.number) %% 3 = 0
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calls", type=int, default=10_000_000)
+    options = parser.parse_args()
+    if "DATABASE_URL" not in os.environ:
+        command = [sys.executable, "-m", "facecloud.local.throwaway"]
+        return subprocess.run([*command, sys.executable, "-m", "bench.operators", *sys.argv[1:]]).returncode
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0, interactive=False)
+    generate(options.calls)
+    return 0 if measure() else 1
+
+
+def generate(calls: int) -> None:
+    """Customers, Apps, their roll-ups; closed as beat closes them."""
+    from django.db import connection
+    from django.utils import timezone
+
+    from accounts.models import App, Region, User
+    from faceapi import rollups
+    from faceapi.histogram import SLOTS
+    from faceapi.models import ServiceHour, UsageDay, UsageHour
+
+    now = timezone.now()
+    customers = User.objects.bulk_create(
+        User(username=f"bench-{number}", email=f"bench-{number}@example.org") for number in range(CUSTOMERS)
+    )
+    regions = list(Region.objects.order_by("pk"))
+    App.objects.bulk_create(
+        App(
+            app_id=f"app-{number:010}",
+            customer=customers[number % CUSTOMERS],
+            region=regions[number % len(regions)],
+            name=f"应用{number}",
+            description="测量",
+            created_at=now - timedelta(days=DAYS),
+        )
+        for number in range(APPS)
+    )
+    started = time.monotonic()
+    since = rollups.local_day(now) - timedelta(days=DAYS - 1)
+    row_of_success = calls // (DAYS * 24 * APPS) or 1
+    with connection.cursor() as cursor:
+        cursor.execute(
+            USAGE, {"since": since, "until": now, "calls": row_of_success * 9 // 10 or 1, "slots": SLOTS}
+        )
+        print(f"{cursor.rowcount:,} rows of UsageHour in {time.monotonic() - started:.0f} s")
+        started = time.monotonic()
+        rollups.close(now)
+        print(f"closed in {time.monotonic() - started:.0f} s: ", end="")
+        print(f"{UsageDay.objects.count():,} of UsageDay, {ServiceHour.objects.count():,} of ServiceHour")
+        cursor.execute("SELECT sum(calls) FROM faceapi_usagehour")
+        print(f"{cursor.fetchone()[0]:,} calls")
+        cursor.execute("VACUUM ANALYZE")
+    if any(rollups.differences()):
+        raise SystemExit("the roll-ups are not the sum of the hours")
+    print(f"{UsageHour._meta.db_table}: the closed sums agree")
+
+
+def measure() -> bool:
+    """The medians of each page, and whether all are within the limit."""
+    import psutil
+    from django.db import connection
+    from django.test import Client
+
+    from accounts.models import User
+
+    operator = User.objects.create_superuser("bench-operator", "operator@example.org")
+    client = Client()
+    client.force_login(operator)
+    with connection.cursor() as cursor:
+        cursor.execute("SET max_parallel_workers_per_gather = 0")
+        cursor.execute("SELECT pg_backend_pid()")
+        session = psutil.Process(cursor.fetchone()[0])
+
+    def cpu_ms() -> float:
+        database = session.cpu_times()
+        return (time.process_time() + database.user + database.system) * 1000
+
+    slowest = 0.0
+    for page in PAGES:
+        wall, cpu = [], []
+        for _round in range(ROUNDS + 1):
+            started, used = time.perf_counter(), cpu_ms()
+            reply = client.get(page, headers={"host": "localhost"})
+            wall.append((time.perf_counter() - started) * 1000)
+            cpu.append(cpu_ms() - used)
+            if reply.status_code != 200:
+                raise SystemExit(f"{page}: {reply.status_code}")
+        median = statistics.median(cpu[1:])
+        slowest = max(slowest, median)
+        print(f"{page:45} CPU {median:5.0f} ms, wall {statistics.median(wall[1:]):6.0f} ms (medians)")
+    print(f"slowest page: {slowest:.0f} ms of CPU, limit {LIMIT_MS} ms")
+    return slowest <= LIMIT_MS
+
+
+if __name__ == "__main__":
+    sys.exit(main())
