@@ -95,10 +95,8 @@ class Start:
         finally:
             for number in STOPPING_SIGNALS:  # a second Ctrl-C must not leave half of it behind
                 signal.signal(number, signal.SIG_IGN)
-            try:
-                self._say("stopping ...")
-            finally:  # whoever read our lines may be gone
-                self._supervisor.stop()
+            self._say("stopping ...")
+            self._supervisor.stop()
             self._say("stopped")
 
     def _bring_up(self) -> None:
@@ -179,8 +177,13 @@ class Start:
 
 
 def print_line(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    """Where whoever read our lines is gone, we end, as with a closed terminal."""
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise KeyboardInterrupt from None
 
 
 def url_of(host: str, port: int) -> str:
