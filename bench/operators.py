@@ -2,7 +2,7 @@
 
 `bin/bench operators --calls 10000000` fills a throw-away database with the hourly roll-ups of so many calls
 (200 Apps of 50 customers, 90 days), closes the days and hours as beat does, opens the pages as an operator.
-Judged is the CPU time of the web thread and of its database session together (without parallel queries, so that
+Judged is the CPU time of the web thread and its database session together (without parallel queries, so that
 none is missed): on a machine that other work shares, the wall clock says more about that work.
 """
 

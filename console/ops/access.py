@@ -11,6 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
+from django.utils.text import capfirst
 from django_htmx.middleware import HtmxDetails
 
 from accounts import roles
@@ -81,7 +82,7 @@ def record_links(request: HttpRequest) -> list[RecordLink]:
         records = admin.site.get_model_admin(model)
         if records.has_view_permission(request):
             href = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
-            label = str(model._meta.verbose_name_plural)
+            label = capfirst(str(model._meta.verbose_name_plural))
             links.append(
                 RecordLink(
                     label, href, getattr(records, "icon", "table-cells"), request.path.startswith(href)
