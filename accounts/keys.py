@@ -68,9 +68,9 @@ def live_key(key_text: str, at: datetime) -> AppKey | None:
     every call of the API asks this, and the ORM took 2 ms of CPU to put it together.
     """
     sql, slots = _live_key_query()
-    given = {"at": at, "key": key_text}
+    given: dict[Any, Any] = {"at": at, "key": key_text}
     with connection.cursor() as cursor:
-        cursor.execute(sql, [given[slot] if isinstance(slot, str) else slot for slot in slots])
+        cursor.execute(sql, [given.get(slot, slot) for slot in slots])
         row = cursor.fetchone()
     if row is None:
         return None
@@ -91,7 +91,7 @@ def _columns(model: type[Model]) -> list[str]:
 
 
 @lru_cache(maxsize=1)
-def _live_key_query() -> tuple[str, list[object]]:
+def _live_key_query() -> tuple[str, list[Any]]:
     """The SQL of `live` for one key, and its parameters in order: "at", "key", or a constant."""
     moment = datetime(1970, 1, 1, tzinfo=UTC)
     columns = [prefix + name for prefix, model in _LIVE_KEY_ROWS for name in _columns(model)]

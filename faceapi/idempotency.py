@@ -110,4 +110,7 @@ def remember_answer(valkey: redis.Redis, hold: Hold, answer: bytes) -> None:
 
 def answer_of(valkey: redis.Redis, hold: Hold) -> bytes | None:
     """The answer of the call that was charged, while it is remembered."""
-    return valkey.get(f"faceapi:answer:{hold.row}") if hold.is_charged else None
+    if not hold.is_charged:
+        return None
+    answer = valkey.get(f"faceapi:answer:{hold.row}")
+    return answer if isinstance(answer, bytes) else None

@@ -23,7 +23,7 @@ PIC_QUALITY = {
     "enum": [0, 1],
     "description": "0: 满足所需的质量要求; 1: 不满足 (or no face)",
 }
-IMAGE = {
+IMAGE: Json = {
     "type": "string",
     "minLength": 1,
     "description": f"http(s) URL, or {base64text.PREFIXES[0]} and base64 (URL-safe or standard alphabet). "
@@ -149,7 +149,7 @@ def describes(api: Api, summary: str, result: str, *, pairs: bool = False) -> An
         message={"type": "string", "const": errors.SUCCESS[0]},
         result=_list(_ref(result)),
     )
-    picture = IMAGE["examples"][0]
+    picture = "https://example.org/example.png"
     return extend_schema_view(
         post=extend_schema(
             operation_id=api.value,
@@ -159,7 +159,6 @@ def describes(api: Api, summary: str, result: str, *, pairs: bool = False) -> An
             parameters=_PARAMETERS,
             request={"application/json": request},
             responses={(200, "application/json"): answer} | _error_responses(),
-            auth=[{"CTYUN": []}],
             examples=[
                 OpenApiExample(
                     "URL", value={"data": [[picture, picture]] if pairs else [picture]}, request_only=True
@@ -181,6 +180,7 @@ def add_components(result: Json, generator: Any, request: Any, public: bool) -> 
     """The shapes that the views' descriptions refer to, and the signature as a security scheme."""
     for path in result["paths"].values():
         path["post"]["requestBody"]["required"] = True
+        path["post"]["security"] = [{"CTYUN": []}]
     components = result.setdefault("components", {})
     components["schemas"] = COMPONENTS | components.get("schemas", {})
     components["securitySchemes"] = {

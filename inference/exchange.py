@@ -117,7 +117,7 @@ def remove(valkey: redis.Redis, request_id: str, chunks: Sequence[Chunk]) -> Non
 
 def workers(valkey: redis.Redis, *, now_s: float) -> list[Worker]:
     """The workers that are warm and alive."""
-    alive = valkey.zrangebyscore(WORKERS_KEY, now_s - DEAD_AFTER_S, "+inf", withscores=True)
+    alive: Any = valkey.zrangebyscore(WORKERS_KEY, now_s - DEAD_AFTER_S, "+inf", withscores=True)
     found = []
     for member, seen_at_s in alive:
         worker_id, _, slots = member.decode().rpartition(" ")

@@ -18,7 +18,6 @@ from typing import Any
 import onnxruntime
 import redis
 from celery import shared_task, signals
-from celery.apps.worker import Worker as CeleryWorker
 from django.conf import settings
 
 import facecloud
@@ -140,16 +139,16 @@ class Heartbeat(threading.Thread):
 
 
 class _Life:
-    worker: CeleryWorker | None = None
+    worker: Any = None  # celery's stubs know neither its pool nor its concurrency
     heartbeat: Heartbeat | None = None
 
 
-def _is_prefork(worker: CeleryWorker) -> bool:
+def _is_prefork(worker: Any) -> bool:
     return "prefork" in str(worker.pool_cls)
 
 
 @signals.worker_init.connect
-def warm_up_threads(sender: CeleryWorker, **_: object) -> None:
+def warm_up_threads(sender: Any, **_: object) -> None:
     """A threads worker: one engine, warm before the first task is taken. A fork must not inherit it."""
     _Life.worker = sender
     worker_id()

@@ -1,0 +1,81 @@
+"""The proofs of this room: roll-ups are the sum of their calls, charged calls are the settled debits."""
+
+from datetime import datetime
+from uuid import UUID
+
+import pytest
+from django.db.models import F
+from django.utils import timezone
+
+from accounts.models import App
+from billing import quota
+from billing.models import Debit
+from faceapi import calls, errors, reconcile
+from faceapi.calls import LiveCall
+from faceapi.errors import ApiError
+from faceapi.models import Call, UsageHour
+
+
+def breaks() -> list[str]:
+    at = timezone.now()
+    proofs = (reconcile.usage_is_the_sum_of_calls, reconcile.charged_calls_are_the_settled_debits)
+    return [found.detail for check in proofs for found in check(at)]
+
+
+def served(app: App, at: datetime, images: int = 2) -> UUID:
+    call = LiveCall(calls.new_id(at), "face_detect", at, "203.0.113.9", key=app.keys.get(), images=images)
+    call.debit = quota.reserve(call_id=call.id, app=app, api=call.api, images=images, at=at)
+    calls.succeed(call, at)
+    return call.id
+
+
+def failed(app: App, at: datetime) -> UUID:
+    call = LiveCall(calls.new_id(at), "face_detect", at, None, key=app.keys.get(), images=3)
+    call.debit = quota.reserve(call_id=call.id, app=app, api=call.api, images=3, at=at)
+    calls.fail(call, ApiError(errors.UNDECODABLE, index=1), at)
+    return call.id
+
+
+def test_calls_of_all_kinds_leave_no_break(app: App, now: datetime) -> None:
+    for _ in range(3):
+        served(app, now)
+        failed(app, now)
+    assert breaks() == []
+    assert sorted(app.usage.values_list("code", "calls", "images", "units")) == [
+        (0, 3, 6, 6),
+        (4003, 3, 9, 0),
+    ]
+    assert quota.remaining(app, "face_detect", now) == 994
+
+
+def test_each_lie_is_found(app: App, now: datetime) -> None:
+    call_id = served(app, now)
+    failed(app, now)
+    lies = [
+        (Call.objects.filter(pk=call_id), {"images": F("images") + 1}),
+        (UsageHour.objects.filter(app=app, code=0), {"calls": F("calls") + 1}),
+        (UsageHour.objects.filter(app=app, code=4003), {"latency_sum_ms": F("latency_sum_ms") + 1}),
+        (Debit.objects.filter(pk=call_id), {"units": 3}),
+    ]
+    for rows, lie in lies:
+        before = rows.values(*lie).get()
+        rows.update(**lie)
+        assert breaks(), lie
+        rows.update(**before)
+        assert breaks() == []
+
+
+def test_a_call_costs_nothing_unless_its_code_is_0(app: App, now: datetime) -> None:
+    from django.db import IntegrityError, transaction
+
+    call_id = failed(app, now)
+    with pytest.raises(IntegrityError, match="call_failed_costs_nothing"), transaction.atomic():
+        Call.objects.filter(pk=call_id).update(units=1)
+
+
+def test_new_ids_are_in_order_of_time_and_unique(now: datetime) -> None:
+    ids = [calls.new_id(now) for _ in range(100)]
+    assert len(set(ids)) == 100
+    assert {found.version for found in ids} == {7}
+    later = calls.new_id(datetime.fromtimestamp(now.timestamp() + 1, tz=now.tzinfo))
+    assert all(found < later for found in ids)
