@@ -51,8 +51,9 @@ class Limit:
         return float(np.interp(value, xs, ys))
 
 
-# reason → (measure, its limits for each purpose). A missing purpose: the measure does not count there (a profile
-# that was found was found). Of 100 LFW pictures about one in ten fails for comparison, mostly for a second face.
+# reason → (measure, its limits for each purpose). A missing purpose: the measure does not count there (a
+# profile that was found was found). Of 100 LFW pictures one in ten fails for comparison, mostly for a
+# second face.
 LIMITS: dict[str, tuple[str, dict[Purpose, Limit]]] = {
     "face_too_small": (
         "size_px",
