@@ -18,6 +18,8 @@ from typing import Any
 
 from facecloud.local.environment import read_env
 from facecloud.local.places import memory_folder
+from facecloud.local.preflight import only_one
+from facecloud.local.throwaway import PREFIX
 from tests.conftest import REPOSITORY, wait_until
 
 OF_THIS_RUN = re.compile(
@@ -117,9 +119,8 @@ class Running:
 @contextmanager
 def fresh_clone(user: str | None = None) -> Iterator[Checkout]:
     """With an empty home directory, in a folder that `user` owns."""
-    with tempfile.TemporaryDirectory(
-        prefix="facecloud-", dir=memory_folder(), ignore_cleanup_errors=True
-    ) as name:
+    folder = tempfile.TemporaryDirectory(prefix=PREFIX, dir=memory_folder(), ignore_cleanup_errors=True)
+    with folder as name, only_one(Path(name) / "lock", "a clone for a test"):
         root = Path(name)
         checkout = Checkout(root / "clone", root / "home", user)
         subprocess.run(["git", "clone", "--quiet", str(REPOSITORY), str(checkout.folder)], check=True)
