@@ -1,5 +1,6 @@
 """在线调试: a form, one real call, its reply drawn on the picture. It costs units like any call."""
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,16 @@ def signing_key(app: App) -> AppKey:
 
 def own_address(request: HttpRequest) -> str:
     """Where this server itself listens; SELF_URL where that is a unix socket or another host."""
-    return settings.SELF_URL or f"http://127.0.0.1:{request.META['SERVER_PORT']}"
+    if settings.SELF_URL:
+        return str(settings.SELF_URL)
+    try:
+        listening = ip_address(request.META["SERVER_NAME"])
+    except ValueError:
+        listening = ip_address("127.0.0.1")
+    if listening.is_unspecified:
+        listening = ip_address("127.0.0.1" if listening.version == 4 else "::1")
+    host = f"[{listening}]" if listening.version == 6 else str(listening)
+    return f"http://{host}:{request.META['SERVER_PORT']}"
 
 
 def sample_path() -> Path:

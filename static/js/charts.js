@@ -38,7 +38,7 @@
         responsive: true, maintainAspectRatio: false, animation: false, interaction: { mode: "index", intersect: false },
         font: { family: getComputedStyle(document.body).fontFamily },
         plugins: {
-          legend: { display: data.series.length > 1, position: "top", align: "end", labels: { color: text, usePointStyle: true, pointStyle: "line", boxWidth: 22, font: { size: 12 } } },
+          legend: { display: data.series.length > 1, position: "top", align: "end", labels: { color: text, usePointStyle: true, pointStyle: kind === "bar" ? "rect" : "line", boxWidth: kind === "bar" ? 9 : 22, font: { size: 12 } } },
           tooltip: {
             backgroundColor: token("--surface"), titleColor: token("--text"), bodyColor: token("--text"), borderColor: token("--line-strong"), borderWidth: 1,
             padding: 10, usePointStyle: true, boxPadding: 4,

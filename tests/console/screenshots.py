@@ -1,6 +1,6 @@
 """`bin/screenshots`: every page as a picture, in both languages, light and dark, wide and narrow.
 
-Drives a Chromium over a running site, as a visitor, the demo customer and the operator, and writes PNG files named
+Drives a Chromium over a running site, as visitor, demo customer and operator, and writes PNG files named
 page-language-theme-width.png. Looks only: it orders and changes nothing but the choice of language and theme.
 """
 

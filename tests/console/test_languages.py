@@ -19,7 +19,7 @@ from tests.console.test_pages import pages_of
 ENGLISH = Path(settings.BASE_DIR) / "locale/en/LC_MESSAGES/django.po"
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 # Rightly Chinese on an English page: the switch back, a customer's own names, the API's own messages.
-RIGHTLY = re.compile(r"中文|门禁|一号楼门禁|核验|成功|base64 数据处理异常")
+RIGHTLY = re.compile(r"简体中文|中文|门禁|一号楼门禁|核验|成功|base64 数据处理异常")
 
 
 def test_every_message_has_its_english() -> None:
