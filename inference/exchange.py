@@ -101,10 +101,8 @@ def wait(valkey: redis.Redis, request_id: str, *, timeout_s: float) -> Reply | N
 
 def claimed_by(valkey: redis.Redis, chunk_ids: Sequence[str]) -> list[str | None]:
     """For each chunk the worker that took it, or None where none has."""
-    return [
-        claim.decode() if claim else None
-        for claim in valkey.mget([_claim(chunk_id) for chunk_id in chunk_ids])
-    ]
+    claims: list[Any] = valkey.mget([_claim(chunk_id) for chunk_id in chunk_ids])
+    return [claim.decode() if claim else None for claim in claims]
 
 
 def remove(valkey: redis.Redis, request_id: str, chunks: Sequence[Chunk]) -> None:

@@ -197,3 +197,15 @@ def test_5004_a_call_that_took_longer_than_its_hold(caller: Caller, app: App) ->
         calls.succeed(call, at)
     assert caught.value.code == errors.NO_ANSWER
     assert not Call.objects.filter(pk=call.id).exists()
+
+
+def test_two_keys_live_at_once_while_one_is_rotated_out(caller: Caller, app: App) -> None:
+    image = [inline(encode())]
+    new = keys.rotate(app, timezone.now(), timedelta(minutes=5))
+    second = Caller(caller.address, new, keys.secret_of(new))
+    assert (caller.call(image).code, second.call(image).code) == (0, 0)
+    app.keys.filter(pk=caller.key.pk).update(expires_at=timezone.now())
+    assert (caller.call(image).code, second.call(image).code) == (4102, 0)
+    keys.disable(new, timezone.now())
+    assert second.call(image).code == 4102
+    second.close()
