@@ -77,7 +77,8 @@ class Report:
         table.add_column("")
         for name, value in section.values.items():
             table.add_row(name, shown(value), section.notes.get(name, ""))
-        console.print(table)
+        if section.values:
+            console.print(table)
         for title, (columns, rows) in section.tables.items():
             table = Table(title=title, title_justify="left")
             for column in columns:
