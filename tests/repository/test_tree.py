@@ -32,7 +32,7 @@ def test_no_file_carries_the_address_of_a_package_registry() -> None:
     assert [str(file) for file in files if REGISTRIES.search(file.read_text(errors="ignore"))] == []
 
 
-@pytest.mark.parametrize("name", ["requirements-uv", "requirements", "requirements-dev"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in REPOSITORY.glob("requirements*.in")))
 def test_every_package_is_pinned_with_hashes_and_every_wish_is_met(name: str) -> None:
     pins = re.findall(
         r"^(\S+)==\S+(?: ; [^\\]+)? \\\n    --hash=sha256:",
