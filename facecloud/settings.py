@@ -181,7 +181,7 @@ SPOOL_DIR = Path(env.str("SPOOL_DIR", default=gettempdir()))
 TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", default=[])
 # How a call ends in time: seconds from its arrival to code 5004, plus so many for each image.
 DEADLINE_S = env.float("DEADLINE_S", default=30.0)
-DEADLINE_PER_IMAGE_S = env.float("DEADLINE_PER_IMAGE_S", default=1.5)
+DEADLINE_PER_IMAGE_S = env.float("DEADLINE_PER_IMAGE_S", default=2.0)
 # Admission: calls that one web process works on at once, and chunks that may wait for a worker.
 CALLS_AT_ONCE = env.int("CALLS_AT_ONCE", default=24)
 QUEUE_MAX_CHUNKS = env.int("QUEUE_MAX_CHUNKS", default=200)
