@@ -32,7 +32,7 @@ class ActForm(forms.Form):
     )
     token = forms.UUIDField(widget=forms.HiddenInput)
 
-    def __init__(self, data: Any = None, *, subject: models.Model) -> None:
+    def __init__(self, data: Any = None, *, subject: models.Model | None) -> None:
         super().__init__(data, initial={"token": uuid4(), **self.now(subject)})
         self.order_fields([name for name in self.fields if name != "reason"] + ["reason"])
 
@@ -45,7 +45,7 @@ class TopUp(ActForm):
     amount = forms.DecimalField(label=_("充值金额 (元)"), min_value=0, max_digits=12, decimal_places=2)
 
 
-class GrantVoucher(ActForm):
+class VoucherCode(ActForm):
     face_value = forms.DecimalField(label=_("面值 (元)"), min_value=0, max_digits=12, decimal_places=2)
     valid_until = forms.DateField(
         label=_("有效期至（含当日）"), widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
@@ -58,8 +58,12 @@ class GrantVoucher(ActForm):
         help_text=_("都不选表示适用于全部 API。"),
     )
 
-    def now(self, subject: User) -> dict[str, Any]:
+    def now(self, subject: User | None) -> dict[str, Any]:
         return {"valid_until": timezone.localdate() + timedelta(days=90)}
+
+
+class GrantVoucher(VoucherCode):
+    """The same, for a customer."""
 
 
 class Extend(ActForm):
@@ -117,12 +121,12 @@ class _OfModel(ActForm):
     row: type[models.Model]
     names: tuple[str, ...]
 
-    def __init__(self, data: Any = None, *, subject: models.Model) -> None:
+    def __init__(self, data: Any = None, *, subject: models.Model | None) -> None:
         super().__init__(data, subject=subject)
         self.fields = {**forms.fields_for_model(self.row, self.names), **self.fields}
 
     def now(self, subject: Any) -> dict[str, Any]:
-        return {name: getattr(subject, name) for name in self.names}
+        return {name: getattr(subject, name) for name in self.names} if subject is not None else {}
 
 
 class ChangeSku(_OfModel):
@@ -135,3 +139,11 @@ class ChangeDuration(_OfModel):
 
 class ChangeRegion(_OfModel):
     row, names = Region, ("name", "name_en", "is_active", "position")
+
+
+class AddDuration(_OfModel):
+    row, names = Duration, ("months",)
+
+
+class AddRegion(_OfModel):
+    row, names = Region, ("code", "name", "name_en", "position")

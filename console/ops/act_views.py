@@ -18,7 +18,7 @@ from console.ops.usage import desk
 from faceapi.authentication import client_address
 
 
-def next_of(request: OperatorRequest, subject: models.Model) -> str:
+def next_of(request: OperatorRequest, subject: models.Model | None) -> str:
     """Where to go afterwards: where the operator came from, or the customer's story, or the records."""
     target = request.POST.get("next") or request.GET.get("next", "")
     if url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
@@ -29,14 +29,14 @@ def next_of(request: OperatorRequest, subject: models.Model) -> str:
 
 @require_http_methods(["GET", "POST"])
 @operator("ops_reports")
-def act(request: OperatorRequest, name: str, pk: int) -> HttpResponse:
+def act(request: OperatorRequest, name: str, pk: int | None = None) -> HttpResponse:
     """The rights of the act itself are checked here: each act has its own."""
     chosen = acts.ACTS.get(name)
-    if chosen is None:
+    if chosen is None or chosen.makes != (pk is None):
         raise Http404
     if not roles.may(request.user, chosen.permission):
         raise PermissionDenied
-    subject = get_object_or_404(chosen.model, pk=pk)
+    subject = None if chosen.makes else get_object_or_404(chosen.model, pk=pk)
     back = next_of(request, subject)
     form = acts.form_of(chosen, subject, request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():

@@ -19,7 +19,7 @@ from accounts.errors import RuleError
 from accounts.models import App, AppKey, Region, User
 from billing import catalogue, extension, orders, refunds, vouchers, wallet
 from billing.errors import BillingError
-from billing.models import Duration, Order, OrderState, Package, Sku
+from billing.models import Duration, Order, OrderState, Package, Sku, Voucher
 from console.ops import act_forms
 from console.ops.words import sentence
 
@@ -28,17 +28,21 @@ Details = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Act:
-    """`run` does it and returns what the audit log keeps; `fits`: whether it can be done to a subject now."""
+    """`run` does it and returns what the audit log keeps; `fits`: whether it can be done to a subject now.
+
+    An act that `makes` its subject has none before: its `run` is given None, and returns the new row as well.
+    """
 
     name: str
     label: Promise
     permission: str
     model: type[models.Model]
     form: type[act_forms.ActForm]
-    run: Callable[[Any, dict[str, Any], User, datetime], Details]
+    run: Callable[[Any, dict[str, Any], User, datetime], Any]
     consequence: Promise
     fits: Callable[[Any], bool] = lambda subject: True
     is_destructive: bool = False
+    makes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +70,20 @@ class DoneBefore(Exception):
 
 
 def perform(
-    act: Act, subject: models.Model, cleaned: dict[str, Any], *, by: User, at: datetime, address: str | None
+    act: Act,
+    subject: models.Model | None,
+    cleaned: dict[str, Any],
+    *,
+    by: User,
+    at: datetime,
+    address: str | None,
 ) -> None:
     """Does it and writes it down, or neither. Raises Refused, DoneBefore."""
     try:
         with transaction.atomic():
             done = act.run(subject, cleaned, by, at)
+            if subject is None:
+                subject, done = done
             audit.record(
                 act.name,
                 subject,
@@ -91,7 +103,7 @@ def perform(
         raise
 
 
-def customer_of(subject: models.Model) -> User | None:
+def customer_of(subject: models.Model | None) -> User | None:
     """Whose account an act on the subject concerns."""
     if isinstance(subject, User):
         return subject
@@ -102,8 +114,10 @@ def customer_of(subject: models.Model) -> User | None:
     return None
 
 
-def about(subject: models.Model) -> str:
-    """The subject as an operator names it."""
+def about(subject: models.Model | None) -> str:
+    """The subject as an operator names it; nothing for one that is yet to be made."""
+    if subject is None:
+        return ""
     if isinstance(subject, Package):
         return f"{subject.get_api_display()} · {subject.order.number}"
     return str(subject)
@@ -188,6 +202,35 @@ def _change(row: Sku | Duration | Region, form: dict[str, Any], by: User, at: da
     }
 
 
+def _voucher_code(_none: None, form: dict[str, Any], by: User, at: datetime) -> tuple[Voucher, Details]:
+    voucher = vouchers.issue(
+        face_value=form["face_value"],
+        valid_from=at,
+        valid_until=act_forms.end_of(form["valid_until"]),
+        apis=form["apis"],
+        by=by,
+        reason=form["reason"],
+        at=at,
+    )
+    return voucher, {"voucher": voucher.code, "face_value": voucher.face_value}
+
+
+def _add(
+    row: Region | Duration, form: dict[str, Any], by: User, at: datetime
+) -> tuple[models.Model, Details]:
+    catalogue.add(row, by=by, reason=form["reason"], at=at)
+    return row, {"row": str(row)}
+
+
+def _add_region(_none: None, form: dict[str, Any], by: User, at: datetime) -> tuple[models.Model, Details]:
+    names = ("code", "name", "name_en", "position")
+    return _add(Region(**{name: form[name] for name in names}), form, by, at)
+
+
+def _add_months(_none: None, form: dict[str, Any], by: User, at: datetime) -> tuple[models.Model, Details]:
+    return _add(Duration(months=form["months"]), form, by, at)
+
+
 def _is_refundable(package: Package) -> bool:
     return package.refunded_at is None and not any(period.used for period in package.periods.all())
 
@@ -251,6 +294,18 @@ ACTS: dict[str, Act] = {
             "region", _("修改地域"), "ops_catalogue", Region, act_forms.ChangeRegion, _change,
             _("立即生效。关闭的地域不接受新应用，已有应用照常服务。"),
         ),
+        Act(
+            "voucher-code", _("新建代金券码"), "ops_voucher", Voucher, act_forms.VoucherCode, _voucher_code,
+            _("得到一个券码，第一位领取它的客户拥有这张代金券。"), makes=True,
+        ),
+        Act(
+            "add-region", _("新增地域"), "ops_catalogue", Region, act_forms.AddRegion, _add_region,
+            _("客户立即可以在这个地域订购。代码之后不能修改。"), makes=True,
+        ),
+        Act(
+            "add-duration", _("新增时长"), "ops_catalogue", Duration, act_forms.AddDuration, _add_months,
+            _("客户立即可以按这个时长订购。"), makes=True,
+        ),
     )
 }  # fmt: skip
 
@@ -261,10 +316,20 @@ def offers(user: User, subjects: Iterable[models.Model]) -> list[Offer]:
         Offer(act, subject)
         for subject in subjects
         for act in ACTS.values()
-        if type(subject) is act.model and act.fits(subject) and roles.may(user, act.permission)
+        if type(subject) is act.model
+        and not act.makes
+        and act.fits(subject)
+        and roles.may(user, act.permission)
     ]
 
 
-def form_of(act: Act, subject: models.Model, data: Any = None) -> forms.Form:
+def makers(user: User, model: type[models.Model]) -> list[Act]:
+    """The acts by which the operator may add a row to the table."""
+    return [
+        act for act in ACTS.values() if act.makes and act.model is model and roles.may(user, act.permission)
+    ]
+
+
+def form_of(act: Act, subject: models.Model | None, data: Any = None) -> forms.Form:
     """The act's form, filled in with what holds now."""
     return cast(forms.Form, act.form(data, subject=subject))

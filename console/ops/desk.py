@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from uuid import UUID
 
 from django.db.models import Prefetch, Q, QuerySet
@@ -50,29 +51,29 @@ class Story:
 
     # --- whose ---------------------------------------------------------------------
 
-    @property
+    @cached_property
     def apps(self) -> list[App]:
         """The App in question, or all of the customer's."""
         if self.app is not None:
             return [self.app]
         return list(App.objects.filter(customer=self.customer).select_related("region")[:SHOWN])
 
-    @property
+    @cached_property
     def keys(self) -> list[tuple[AppKey, bool]]:
         """Their keys, newest first, and whether each is live; a secret is never among what is read."""
         live = set(key_rules.live(self.at).filter(app__in=self.apps).values_list("pk", flat=True))
         found = AppKey.objects.filter(app__in=self.apps).defer("secret_encrypted").select_related("app")
         return [(key, key.pk in live) for key in found[:SHOWN]]
 
-    @property
+    @cached_property
     def balance(self) -> Decimal:
         return wallet.balance(self.person)
 
-    @property
+    @cached_property
     def voucher_balance(self) -> Decimal:
         return vouchers.balance(self.person, self.at)
 
-    @property
+    @cached_property
     def person(self) -> User:
         if self.customer is None:
             raise LookupError("nobody was found")
@@ -80,16 +81,16 @@ class Story:
 
     # --- what was called, and what it cost -------------------------------------------
 
-    @property
+    @cached_property
     def meaning(self) -> dict[str, str]:
         return explained(self.call.code) if self.call else {}
 
-    @property
+    @cached_property
     def lines(self) -> "QuerySet[DebitLine]":
         """From which Periods the call was paid, each with its Package and order."""
         return DebitLine.objects.filter(debit=self.debit).select_related("period__package__order")
 
-    @property
+    @cached_property
     def calls(self) -> list[tuple[Call, str]]:
         """The latest calls of the App or the key in question, with what each code means."""
         if self.key is not None:
@@ -102,11 +103,11 @@ class Story:
 
     # --- what was bought and paid ----------------------------------------------------
 
-    @property
+    @cached_property
     def summaries(self) -> list[Summary]:
         return packages.summary(self.apps, self.at)
 
-    @property
+    @cached_property
     def packages(self) -> "QuerySet[Package]":
         """Packages of the order, the call or the Apps in question, with their Periods."""
         found = Package.objects.select_related("app", "order").prefetch_related(
@@ -118,7 +119,7 @@ class Story:
             return found.filter(periods__lines__debit=self.debit).distinct()
         return found.filter(app__in=self.apps)[:SHOWN]
 
-    @property
+    @cached_property
     def orders(self) -> "QuerySet[Order]":
         found = Order.objects.select_related("sku", "app", "customer")
         if self.order is not None:
@@ -129,21 +130,21 @@ class Story:
             return found.filter(app=self.app)[:SHOWN]
         return found.filter(customer=self.customer)[:SHOWN]
 
-    @property
+    @cached_property
     def entries(self) -> "QuerySet[WalletEntry]":
         found = WalletEntry.objects.filter(wallet__customer=self.customer).select_related("order", "by")
         return found.filter(order=self.order) if self.order is not None else found[:SHOWN]
 
-    @property
+    @cached_property
     def voucher_entries(self) -> "QuerySet[VoucherEntry]":
         found = VoucherEntry.objects.filter(order__customer=self.customer).select_related("order", "voucher")
         return found.filter(order=self.order) if self.order is not None else found[:SHOWN]
 
-    @property
+    @cached_property
     def vouchers(self) -> "list[object]":
         return list(vouchers.of(self.person)[:SHOWN])
 
-    @property
+    @cached_property
     def acts(self) -> "QuerySet[AuditEntry]":
         """What operators did for this customer."""
         return AuditEntry.objects.filter(customer=self.customer).select_related("by")[:SHOWN]

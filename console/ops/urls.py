@@ -11,5 +11,6 @@ urlpatterns = [
     path("business/<slug:key>.csv", business.export, name="ops_business_csv"),
     path("live/", live.page, name="ops_live"),
     path("desk/", desk.page, name="ops_desk"),
+    path("acts/<slug:name>/", act_views.act, name="ops_make"),
     path("acts/<slug:name>/<int:pk>/", act_views.act, name="ops_act"),
 ]

@@ -64,6 +64,12 @@ class RecordAdmin(BaseAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        makers = acts.makers(request.user, self.model)  # type: ignore[arg-type]  # an operator
+        return super().changelist_view(request, {**(extra_context or {}), "makers": makers})
+
     def tables(self, row: Any) -> Sequence[Table]:
         """The rows that belong to this one, below it on its page."""
         return []

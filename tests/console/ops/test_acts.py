@@ -13,7 +13,7 @@ from django.test import Client
 from accounts import audit, roles
 from accounts.keys import secret_of
 from accounts.models import App, AuditEntry, Region, User
-from billing import orders, quota, reconcile, wallet
+from billing import orders, quota, reconcile, vouchers, wallet
 from billing.models import Api, CatalogueChange, Duration, Order, Package, Sku, Voucher
 from tests.console.conftest import Place
 from tests.console.ops.conftest import Login, World, call
@@ -221,3 +221,38 @@ def test_a_call_that_was_extended_into_is_served(world: World, log_in: Login, no
     package = Package.objects.get(order=world.orders[0])
     act(log_in("finance"), "extend", package, months="1")
     assert call(package.app, "face_detect", package.periods.latest("number").starts_at) is not None
+
+
+def test_what_an_act_makes(log_in: Login, operators: dict[str, User], alice: User, now: datetime) -> None:
+    support, finance = log_in("support"), log_in("finance")
+    sent = {"reason": "asked by phone", "token": uuid4()}
+    fields = {"face_value": "15", "valid_until": "2099-01-01", **sent}
+    for _click in range(2):
+        assert support.post("/ops/acts/voucher-code/", fields).status_code == DONE
+    voucher = Voucher.objects.get()
+    assert (voucher.customer, voucher.face_value) == (None, Decimal("15.00"))
+    entry = AuditEntry.objects.get(act="voucher-code")
+    assert (entry.subject, entry.subject_id, entry.customer) == ("voucher", str(voucher.pk), None)
+    assert vouchers.redeem(alice, voucher.code, now).customer == alice
+
+    region = {
+        "code": "cn-bj1",
+        "name": "北京1",
+        "name_en": "Beijing 1",
+        "position": "9",
+        **sent,
+        "token": uuid4(),
+    }
+    assert support.post("/ops/acts/add-region/", region).status_code == 403
+    assert finance.post("/ops/acts/add-region/", region).status_code == DONE
+    assert Region.objects.get(code="cn-bj1").is_active
+    again = finance.post("/ops/acts/add-region/", {**region, "token": uuid4()})
+    assert again.status_code == REFUSED
+    assert Region.objects.filter(code="cn-bj1").count() == 1
+    months = {"months": "12", **sent, "token": uuid4()}
+    assert finance.post("/ops/acts/add-duration/", months).status_code == DONE
+    assert Duration.objects.get(months=12).is_active
+    assert "/ops/acts/add-duration/" in finance.get("/admin/billing/duration/").content.decode()
+    assert "/ops/acts/add-duration/" not in support.get("/admin/billing/duration/").content.decode()
+    assert support.get("/ops/acts/voucher/").status_code == 404
+    assert finance.get("/ops/acts/add-region/1/").status_code == 404
