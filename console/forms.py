@@ -13,7 +13,6 @@ from django.contrib.auth.forms import (
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.http import HttpRequest
-from django.utils.functional import Promise
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 
@@ -24,7 +23,7 @@ from accounts.models import User
 # The manual's own sentences (3.1.2), shown as hint and as error.
 NAME_RULE = _("应用名称长度 1-16 个字符或汉字，不能有 ~!@#¥%^&* 特殊字符")
 DESCRIPTION_RULE = _("应用描述长度 1-28 个字符或汉字，不能有 ~!@#¥%^&* 特殊字符")
-RULES: dict[str, Promise | str] = {"name": NAME_RULE, "description": DESCRIPTION_RULE}
+RULES = {"name": NAME_RULE, "description": DESCRIPTION_RULE}
 
 
 def safe_next(request: HttpRequest) -> str:
