@@ -80,17 +80,23 @@ def generate(calls: int) -> str:
             },
         )
         slot = "width_bucket(latency_ms - 0.5, %s::float8[]) + 1"
-        counts = ", ".join(f"count(*) FILTER (WHERE slot = {number})::int" for number in range(1, SLOTS + 1))
+        counts = ", ".join(
+            f"coalesce(sum(calls) FILTER (WHERE slot = {number}), 0)::int" for number in range(1, SLOTS + 1)
+        )
         empty = f"array_fill(0, ARRAY[{SLOTS}])"
+        cursor.execute("SET work_mem = '512MB'")
         cursor.execute(
             f"""
             INSERT INTO faceapi_usagehour (app_id, region_id, api, hour, code, calls, images, units,
                    latency_sum_ms, queue_sum_ms, infer_sum_ms,
                    latency_histogram, queue_histogram, infer_histogram)
-            SELECT app_id, region_id, api, date_trunc('hour', at), code, count(*), sum(images), sum(units),
-                   sum(latency_ms), sum(queue_ms), sum(infer_ms), ARRAY[{counts}], {empty}, {empty}
-              FROM (SELECT *, {slot} AS slot FROM faceapi_call) sorted
-             GROUP BY app_id, region_id, api, date_trunc('hour', at), code""",
+            SELECT app_id, region_id, api, hour, code, sum(calls), sum(images), sum(units),
+                   sum(latency), sum(queue), sum(infer), ARRAY[{counts}], {empty}, {empty}
+              FROM (SELECT app_id, region_id, api, date_trunc('hour', at) AS hour, code, {slot} AS slot,
+                           count(*) AS calls, sum(images) AS images, sum(units) AS units,
+                           sum(latency_ms) AS latency, sum(queue_ms) AS queue, sum(infer_ms) AS infer
+                      FROM faceapi_call GROUP BY 1, 2, 3, 4, 5, 6) sorted
+             GROUP BY app_id, region_id, api, hour, code""",
             [list(map(float, BOUNDS_MS))],
         )
         cursor.execute("ANALYZE")
