@@ -155,7 +155,7 @@ def tight_site(worker: Process, product_environment: dict[str, str]) -> Iterator
     try:
         url = f"http://127.0.0.1:{port}/readyz"
         wait_until(lambda: answers(url), timeout_s=60, what=f"{url} ({process.log})")
-        process.address = f"127.0.0.1:{port}"  # type: ignore[attr-defined]  # for the fixtures below
+        process.address = f"127.0.0.1:{port}"  # for the fixtures below
         yield process
     finally:
         process.stop()
@@ -224,7 +224,7 @@ def app(alice: User, now: datetime) -> App:
 @pytest.fixture
 def caller(tight_site: Process, app: App) -> Iterator[Caller]:
     key = app.keys.get()
-    caller = Caller(tight_site.address, key, keys.secret_of(key))  # type: ignore[attr-defined]
+    caller = Caller(tight_site.address, key, keys.secret_of(key))
     wait_until(lambda: answers(f"http://{caller.address}/readyz"), timeout_s=10, what="a ready site")
     yield caller
     caller.close()
