@@ -110,7 +110,8 @@ def test_leftovers_of_a_folder_end(folder: Path) -> None:
     data = folder / "data"
     data.mkdir()
     # Not our child, or it would stay a zombie: its parent is gone before it is.
-    subprocess.run(["sh", "-c", "sleep 60 & exit"], cwd=data, check=True)
+    subprocess.run(["setsid", "--fork", "sleep", "60"], cwd=data, check=True)
+    wait_until(lambda: bool(processes_in(data)), timeout_s=5, what="the leftover")
     assert len(processes_in(data)) == 1
     assert processes_in(folder) == []
     end_processes_in(data)
