@@ -199,6 +199,8 @@ def of(customer: User, *, state: str = "", text: str = "") -> "QuerySet[Order]":
     text = text.strip()
     if len(text) == NUMBER_LENGTH and text.isdigit():
         orders = orders.filter(number=text)
+    elif text.isdigit():
+        orders = orders.filter(Q(number__contains=text) | Q(app_name__contains=text))
     elif text:
-        orders = orders.filter(Q(number__contains=text) | Q(app_name__icontains=text))
+        orders = orders.filter(app_name__icontains=text)
     return orders.order_by("-created_at", "-pk")
