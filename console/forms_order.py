@@ -1,7 +1,7 @@
 """The order form (manual 3.1.2), for a new App or one more package of an App that the customer has."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -49,15 +49,14 @@ class OrderForm(forms.Form):
         self.skus = {(sku.api, sku.tier): sku for sku in Sku.objects.filter(on_sale=True)}
         self.region_row = app.region if app else self._region(region)
         tiers = dict.fromkeys(tier for _api, tier in sorted(self.skus, key=lambda k: Tier.values.index(k[1])))
-        self.fields["api"].choices = [  # type: ignore[attr-defined]
-            (value, label) for value, label in Api.choices if any(api == value for api, _tier in self.skus)
-        ]
-        self.fields["tier"].choices = [(tier, self._tier_label(tier)) for tier in tiers]  # type: ignore[attr-defined]
+        apis = {api for api, _tier in self.skus}
+        self._offer("api", [(value, str(label)) for value, label in Api.choices if value in apis])
+        self._offer("tier", [(tier, self._tier_label(tier)) for tier in tiers])
         offered = [one.months for one in Duration.objects.filter(is_active=True)]
-        self.fields["months"].choices = [(n, months_text(n)) for n in offered]  # type: ignore[attr-defined]
+        self._offer("months", [(str(number), months_text(number)) for number in offered])
         first_api = next(iter(self.skus), (Api.FACE_DETECT.value, ""))[0]
         self.initial = {
-            "api": Api.FACE_DETECT if any(a == Api.FACE_DETECT for a, _t in self.skus) else first_api,
+            "api": Api.FACE_DETECT if Api.FACE_DETECT in apis else first_api,
             "tier": next(iter(tiers), None),
             "months": next(iter(offered), None),
             "app": app.app_id if app else "",
@@ -65,6 +64,9 @@ class OrderForm(forms.Form):
         } | dict(self.initial)
         if app:
             del self.fields["name"], self.fields["description"]
+
+    def _offer(self, name: str, choices: list[tuple[str, str]]) -> None:
+        cast(forms.ChoiceField, self.fields[name]).choices = choices
 
     def _region(self, chosen: RegionChoice | None) -> Region | None:
         """The region that the form was shown with, else the one chosen at the top right."""

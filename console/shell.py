@@ -67,12 +67,12 @@ def region_label(region: Region) -> str:
 
 def regions(request: HttpRequest) -> list[RegionChoice]:
     """The open regions in their order; read once a request."""
-    if not hasattr(request, "_regions"):
-        rows = [
+    notes = vars(request)
+    if "console_regions" not in notes:
+        notes["console_regions"] = [
             RegionChoice(one.pk, one.code, region_label(one)) for one in Region.objects.filter(is_active=True)
         ]
-        request._regions = rows  # type: ignore[attr-defined]  # a note of this request only
-    return cast(list[RegionChoice], request._regions)  # type: ignore[attr-defined]
+    return cast(list[RegionChoice], notes["console_regions"])
 
 
 def current_region(request: HttpRequest) -> RegionChoice | None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -136,8 +137,8 @@ class Visitor:
         ]
 
 
-def visit(browser: Browser, site: str, **options: object) -> Iterator[Visitor]:
-    context = browser.new_context(viewport={"width": 1280, "height": 860}, **options)  # type: ignore[arg-type]
+def visit(browser: Browser, site: str, **options: Any) -> Iterator[Visitor]:
+    context = browser.new_context(viewport={"width": 1280, "height": 860}, **options)
     page = context.new_page()
     page.set_default_timeout(20_000)
     visitor = Visitor(page, site)

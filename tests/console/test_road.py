@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from accounts import keys
 from accounts.models import App, User
@@ -212,8 +212,8 @@ def test_a_call_that_fails_says_what_to_do(visitor: Visitor, alice: User, app: A
     expect(visitor.page.locator("#result")).to_contain_text("请求文件格式不支持")
 
 
-def test_without_javascript_the_road_is_passable(visitor: Visitor, alice: User, place: Place) -> None:
-    context = visitor.page.context.browser.new_context(java_script_enabled=False)  # type: ignore[union-attr]
+def test_without_javascript_the_road_is_passable(visitor: Visitor, browser: Browser, alice: User) -> None:
+    context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{visitor.url}/login/?next=/console/orders/new/")
     page.fill("#id_username", alice.username)
