@@ -128,7 +128,7 @@ def measure(app_id: str) -> bool:
             assert reply.status_code == 200
         middle = statistics.median(times)
         passed &= middle < LIMIT_MS
-        print(f"{page:28} median {middle:6.0f} ms   worst {max(times):6.0f} ms")
+        print(f"{page:28} median {middle:6.0f} ms   best {min(times):6.0f}   worst {max(times):6.0f}")
     until = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     shown = usage(Span(until - timedelta(days=DAYS + 2), until, app=app.pk)).total.calls
     rolled = UsageHour.objects.filter(app=app).aggregate(calls=Sum("calls"))["calls"]
