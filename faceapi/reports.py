@@ -2,9 +2,9 @@
 
 from uuid import UUID
 
-from accounts.models import App
 from django.db.models import QuerySet
 
+from accounts.models import App
 from faceapi.models import Call
 
 

@@ -1,8 +1,8 @@
 """How operators' pages write what only they show."""
 
-from accounts.audit import AuditEntry
 from django import template
 
+from accounts.audit import AuditEntry
 from console.ops.acts import ACTS
 
 register = template.Library()
