@@ -51,6 +51,8 @@ def oracle(value: Any, *, max_blob_bytes: int = MAX_BLOB) -> Any:
         try:
             cleaned = text.translate(str.maketrans("-_", "+/", " \t\r\n\f\v")).encode("ascii")
             padding = b"" if b"=" in cleaned else b"=" * (-len(cleaned) % 4)
+            if len(cleaned + padding) % 4:  # b64decode lets surplus padding pass
+                return errors.BASE64
             decoded = base64.b64decode(cleaned + padding, validate=True)
         except ValueError:
             return errors.BASE64
