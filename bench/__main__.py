@@ -1,8 +1,7 @@
 """`bin/bench WHAT …`: each benchmark is a module of this package.
 
 The three of the engine have `add_arguments` and `run` and share --json, --plot and --models; any other
-module with a
-`main()` (quota, …) reads its own arguments.
+module with a `main()` (quota, …) reads its own arguments.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ def main() -> int:
 
 
 def _engine_benchmark() -> int:
-    from bench.report import Report
+    from bench.output import Report
     from inference.engine import Engine
     from inference.setup import ensure_models
 

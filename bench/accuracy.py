@@ -1,5 +1,6 @@
 """How right the engine is: `bin/bench accuracy --data DIR`. Goes through the engine's public functions
-only."""
+only.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import datasets, metrics
-from bench.report import Report, Section, progress
+from bench.output import Report, Section, progress
 from inference import scoring
 from inference.engine import Engine
 from inference.errors import InferenceError
@@ -147,8 +148,7 @@ def detection(data: Path, engine: Engine) -> Section:
 
 
 def attributes(data: Path, engine: Engine) -> Section:
-    """Age by decade, every decade weighing the same; gender from 16 up and below. Chips are padded by
-    half."""
+    """Age by decade, each decade weighing the same; gender from 16 up and below. Chips are padded by half."""
     section = Section("attributes")
     labelled = datasets.labelled(data)
     ages, guesses, right = [], [], []

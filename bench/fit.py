@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from bench import datasets, metrics
 from bench.accuracy import templates
-from bench.report import progress
+from bench.output import progress
 from inference import finder, tables
 from inference.alignment import Aligned
 from inference.decoding import Picture

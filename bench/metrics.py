@@ -10,8 +10,7 @@ Flags = npt.NDArray[np.bool_]
 
 
 def threshold_at(impostors: Floats, far: float) -> float:
-    """The lowest threshold at which at most `far` of the impostor scores are accepted (score >=
-    threshold)."""
+    """The lowest threshold at which at most `far` of the impostors are accepted (score >= threshold)."""
     ordered = np.sort(impostors)[::-1]
     allowed = int(far * len(ordered))
     return float(np.nextafter(ordered[allowed], np.inf)) if allowed < len(ordered) else -np.inf
@@ -43,7 +42,8 @@ def best_threshold(scores: Floats, same: Flags) -> float:
 
 def fold_accuracies(scores: Floats, same: Flags, folds: int = 10, seed: int = 0) -> Floats:
     """Accuracy in each fold with the threshold that is best on all the others, genuine and impostors dealt
-    evenly."""
+    evenly.
+    """
     fold = np.empty(len(scores), np.intp)
     order = np.random.default_rng(seed)
     for kind in (True, False):
@@ -96,7 +96,8 @@ def reliability(probabilities: Floats, outcomes: Flags, bins: int = 10) -> list[
 
 def calibration_error(probabilities: Floats, outcomes: Flags, bins: int = 10) -> float:
     """Expected calibration error: the mean gap between promise and outcome, weighed by the count of each
-    bin."""
+    bin.
+    """
     if not len(probabilities):
         return float("nan")
     rows = reliability(probabilities, outcomes, bins)

@@ -1,5 +1,6 @@
 """Runs in the peer's own environment (bench/peers.py starts it): face_recognition, one JSON line a
-question."""
+question.
+"""
 
 import json
 import sys

@@ -20,7 +20,7 @@ from typing import Any, Self
 import numpy as np
 
 from bench import datasets, metrics
-from bench.report import Report, Section, progress
+from bench.output import Report, Section, progress
 from bench.speed import sample_pictures
 from inference.engine import Engine
 from inference.scoring import similarity

@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bench.report import Report, Section, progress
+from bench.output import Report, Section, progress
 from inference.decoding import Picture
 from inference.engine import Engine
 from inference.headers import read_header
@@ -61,8 +61,7 @@ def _jpeg(portrait: np.ndarray, size: tuple[int, int]) -> bytes:
 
 
 def measured(work: Callable[[], object], rounds: int) -> tuple[float, float]:
-    """(median CPU-ms of the process, median wall-ms) of a piece of work, after one run that does not
-    count."""
+    """(median CPU-ms of the process, median wall-ms) of some work, after one run that does not count."""
     work()
     cpu, wall = [], []
     for _ in range(rounds):

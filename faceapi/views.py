@@ -304,8 +304,8 @@ def _check_client_waits(sock: Any) -> None:
 
 def _as_api_error(exc: Exception) -> ApiError:
     """What the caller is told of an exception. What was not foreseen is logged without its message: it
-    could quote
-    an image."""
+    could quote an image.
+    """
     if isinstance(exc, ApiError):
         return exc
     stack = [

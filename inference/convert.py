@@ -29,8 +29,7 @@ def _attributes(node: onnx.NodeProto) -> dict[str, object]:
 
 
 def _prune(graph: onnx.GraphProto) -> None:
-    """Drop what no node reads, and do not list weights as inputs: that keeps onnxruntime from folding
-    them."""
+    """Drop what no node reads; list no weights as inputs, which would keep onnxruntime from folding them."""
     used = {name for node in graph.node for name in node.input}
     kept = [tensor for tensor in graph.initializer if tensor.name in used]
     names = {tensor.name for tensor in kept}
@@ -41,8 +40,7 @@ def _prune(graph: onnx.GraphProto) -> None:
 
 
 def _free_dimensions(graph: onnx.GraphProto, *names: str) -> None:
-    """Make the first dimension of every input and output free, and those of the inputs that `names`
-    lists."""
+    """Make the first dimension of every input and output free, and those of the inputs that `names` lists."""
     for value in graph.input:
         dims = value.type.tensor_type.shape.dim
         dims[0].dim_param = "N"
@@ -61,8 +59,7 @@ def _serialise(model: onnx.ModelProto) -> bytes:
 
 
 def _dequantise(graph: onnx.GraphProto) -> None:
-    """Fold DequantizeLinear (per tensor, per axis, per block) and the Reshape behind it into fp32
-    weights."""
+    """Fold DequantizeLinear (per tensor, per axis, per block) and the Reshape behind it into fp32 weights."""
     arrays, folded, kept = _arrays(graph), {}, []
     for node in graph.node:
         if node.op_type == "DequantizeLinear" and node.input[0] in arrays:
@@ -82,8 +79,7 @@ def _dequantise(graph: onnx.GraphProto) -> None:
 
 
 def _spread(parameter: np.ndarray, weights: np.ndarray, node: onnx.NodeProto) -> np.ndarray:
-    """A scale or zero point of DequantizeLinear, broadcast to the shape of the weights that it belongs
-    to."""
+    """A scale or zero point of DequantizeLinear, broadcast to the shape of the weights that it belongs to."""
     attributes = _attributes(node)
     axis, block = int(str(attributes.get("axis", 1))), int(str(attributes.get("block_size", 0)))
     if block and parameter.ndim == weights.ndim:
@@ -184,8 +180,7 @@ CONVERTERS: dict[str, Callable[[bytes], bytes]] = {
 
 
 def convert(name: str, source: bytes) -> bytes:
-    """Run the converter that the registry names. Raises ModelError where the file is not what it should
-    be."""
+    """Run the converter the registry names. Raises ModelError where the file is not as it should be."""
     try:
         return CONVERTERS[name](source)
     except (ValueError, KeyError, IndexError, onnx.checker.ValidationError) as error:

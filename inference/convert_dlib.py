@@ -89,8 +89,7 @@ class _Network:
         self.pairs = iter(list(zip(convolutions, affines, strict=True)))
 
     def convolve(self, x: str, inputs: int, outputs: int, kernel: int, stride: int) -> str:
-        """A convolution with the affine layer behind it folded in; dlib pads only where it does not
-        stride."""
+        """A convolution, the affine layer behind it folded in; dlib pads only where it does not stride."""
         flat, affine = next(self.pairs)
         size = outputs * inputs * kernel * kernel
         if flat.size != size + outputs or affine.size != 2 * outputs:
@@ -137,7 +136,8 @@ class _Network:
 
 def dlib_resnet(source: bytes) -> bytes:
     """`dlib_face_recognition_resnet_model_v1.dat` → ONNX; input (N, 3, 150, 150) RGB 0-255, output (N,
-    128)."""
+    128).
+    """
     convolutions, affines, full = _read_layers(source)
     network = _Network(convolutions, affines)
     graph = network.graph

@@ -50,7 +50,8 @@ class Detections:
 
     def mirrored(self, width_px: float) -> Detections:
         """The same faces in the mirror image of a picture of this width; left and right points change
-        places."""
+        places.
+        """
         boxes, points = self.boxes.copy(), self.points[:, [1, 0, 2, 4, 3]]
         boxes[:, [0, 2]] = width_px - boxes[:, [2, 0]]
         points[..., 0] = width_px - points[..., 0]
@@ -77,7 +78,8 @@ def overlaps(box: Floats, boxes: Floats) -> Floats:
 
 def _overlaps(box: Floats, boxes: Floats) -> tuple[Floats, Floats]:
     """Intersection over union; and over the smaller of the two boxes, where neither is tiny beside the
-    other."""
+    other.
+    """
     sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
     shared = np.prod(np.clip(sides, 0, None), axis=1)
     area, areas = np.prod(box[2:] - box[:2]), np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)

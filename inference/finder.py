@@ -2,14 +2,11 @@
 look at whatever is in doubt.
 
 1. The whole picture at two scales: about 0.3 MP (up to 0.5 MP for large pictures), where YuNet is at its
-best, and
-   256 px for faces that fill the frame.
-2. Pictures that step 1 shrank by more than half: those tiles of a finer scale that hold fine detail at
-all, for
-   small faces in large photographs.
-3. Every candidate below CERTAIN again, in a window of twice its size: YuNet at 128 px, CenterFace at 96
-px; its
-   score is the mean of the three. The numbers behind the constants: docs/decisions/0303-detection.md.
+   best, and 256 px for faces that fill the frame.
+2. Pictures that step 1 shrank by more than half: those tiles of a finer scale that hold fine detail at all,
+   for small faces in large photographs.
+3. Every candidate below CERTAIN again, in a window of twice its size: YuNet at 128 px, CenterFace at 96 px;
+   its score is the mean of the three. The numbers behind the constants: docs/decisions/0303-detection.md.
 """
 
 from __future__ import annotations
@@ -207,8 +204,7 @@ def whole_boxes(boxes: Floats, width_px: int, height_px: int) -> npt.NDArray[np.
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A square cut out of a picture, black where it passes the edges; its corner and side in the
-    picture."""
+    """A square cut out of a picture, black where it passes the edges; its corner and side in the picture."""
 
     pixels: Pixels
     left: int

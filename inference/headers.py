@@ -35,8 +35,7 @@ class Buffer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A PNG or JPEG that may be decoded. Width and height are as stored, before the orientation is
-    applied."""
+    """A PNG or JPEG that may be decoded. Width and height as stored, before the orientation is applied."""
 
     format: Literal["png", "jpeg"]
     width_px: int
@@ -129,8 +128,7 @@ def _broken(detail: str) -> ImageError:
 
 
 def png_chunks(data: Buffer) -> Iterator[tuple[bytes, int, int]]:
-    """(type, start of its content, length) of each PNG chunk that lies wholly inside the file; up to
-    IEND."""
+    """(type, start of its content, length) of each PNG chunk that lies wholly inside the file; up to IEND."""
     position = len(PNG_SIGNATURE)
     for _ in range(MAX_PNG_CHUNKS):
         head = bytes(data[position : position + 8])
@@ -215,8 +213,7 @@ def _read_jpeg(data: Buffer) -> Header:
 
 
 def _jpeg_segments(data: Buffer) -> Iterator[tuple[int, bytes]]:
-    """(marker, content) of each segment before the first scan; only the two kinds that are read are
-    copied."""
+    """(marker, content) of each segment before the first scan; only the two kinds read are copied."""
     position = 2
     for _ in range(MAX_JPEG_SEGMENTS):
         position, marker = _next_marker(data, position)

@@ -99,8 +99,7 @@ def judge(measures: Measures, purpose: Purpose) -> Quality:
 
 
 def measure(pixels: Pixels, points: Points, *, size_px: float, inside: float, dominance: float) -> Measures:
-    """Measure one face. `points` in the coordinates of `pixels`; the other three come from the
-    detection."""
+    """Measure one face. `points` in the coordinates of `pixels`; the other three come from the detection."""
     grey = cv2.cvtColor(chip(pixels, points, SFACE_TEMPLATE, CHIP_SIDE_PX), cv2.COLOR_BGR2GRAY)
     return Measures(
         size_px=size_px,
@@ -114,8 +113,7 @@ def measure(pixels: Pixels, points: Points, *, size_px: float, inside: float, do
 
 
 def frontality(points: Points) -> float:
-    """1 where the nose lies midway between the eyes and the mouth corners, 0 where it reaches one of
-    them."""
+    """1 where the nose lies midway between the eyes and the mouth corners, 0 where it reaches one of them."""
     left_eye, right_eye, nose, mouth_left, mouth_right = points
     across = (right_eye - left_eye + mouth_right - mouth_left) / 2
     down = (mouth_left + mouth_right - left_eye - right_eye) / 2

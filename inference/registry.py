@@ -23,8 +23,7 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """One file of the models directory, made from one member of a package by one converter of
-    convert.py."""
+    """One file of the models directory, made from one member of a package by one converter of convert.py."""
 
     name: str
     role: str

@@ -23,8 +23,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle inside the picture: `left + width` and `top + height` never pass its edges; at least
-    1x1."""
+    """A rectangle of at least 1x1 that lies inside the picture: `left + width`, `top + height` included."""
 
     left: int
     top: int
@@ -39,7 +38,8 @@ class Box:
 @dataclass(frozen=True, slots=True)
 class Landmarks:
     """Five key points, left and right as the viewer sees them, each inside the face's box (manual 4.2.2
-    model 1)."""
+    model 1).
+    """
 
     left_eye: Point
     right_eye: Point

@@ -42,7 +42,8 @@ class Session:
 
     def run(self, batch: Floats) -> list[Floats]:
         """All outputs for one input batch (N, ...), in the order of `outputs`. Raises InferenceError
-        (5001)."""
+        (5001).
+        """
         try:
             return list(self._session.run(None, {self._input: batch}))
         except RuntimeError as error:

@@ -46,8 +46,7 @@ def missing_files(models_dir: Path, files: Sequence[ModelFile] = FILES) -> list[
 
 
 def ensure_models(models_dir: Path, files: Sequence[ModelFile] = FILES) -> list[ModelFile]:
-    """Put every model file in place and return those that were made now. Raises ModelError, one
-    sentence."""
+    """Put every model file in place and return those that were made now. Raises ModelError, one sentence."""
     wanted = missing_files(models_dir, files)
     if not wanted:
         return []
