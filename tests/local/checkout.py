@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,14 @@ class Checkout:
                     found.append(int(entry.name))
         return found
 
+    def kill(self, command: str = "") -> list[int]:
+        """`kill -9` of all of them; who they were. Some die of another's end before their turn comes."""
+        pids = self.processes(command)
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return pids
+
 
 @dataclass
 class Running:
@@ -130,8 +138,7 @@ def fresh_clone(user: str | None = None) -> Iterator[Checkout]:
         try:
             yield checkout
         finally:
-            for pid in checkout.processes():
-                os.kill(pid, signal.SIGKILL)
+            checkout.kill()
 
 
 @contextmanager

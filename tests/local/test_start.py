@@ -93,8 +93,7 @@ def test_a_fresh_clone_answers_starts_again_and_keeps_its_data(
 
 def test_everything_is_killed_at_once(checkout: Checkout, port: str) -> None:
     with running(checkout, "--port", port):
-        for pid in checkout.processes():
-            os.kill(pid, signal.SIGKILL)
+        checkout.kill()
     with running(checkout, "--port", port) as site:
         assert_it_answered(site)
 
@@ -114,10 +113,8 @@ def test_what_crashes_comes_back(checkout: Checkout, port: str, astronaut: bytes
 
     with running(checkout, "--port", port) as site:
         for command in ("bin/postgres", "valkey-server", "celery --app facecloud worker", "gunicorn"):
-            killed = checkout.processes(command)
+            killed = checkout.kill(command)
             assert killed, command
-            for pid in killed:
-                os.kill(pid, signal.SIGKILL)
             wait_until(
                 partial(comes_back, command, killed), timeout_s=90, what=f"a site with a new {command}"
             )
@@ -156,8 +153,7 @@ def test_a_start_that_was_killed_half_way_is_finished_by_the_next(port: str) -> 
 
 
 def kill_all(checkout: Checkout) -> None:
-    for pid in checkout.processes():
-        os.kill(pid, signal.SIGKILL)
+    checkout.kill()
     wait_until(lambda: not checkout.processes(), timeout_s=10, what="the end of all its processes")
 
 
