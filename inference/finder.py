@@ -251,13 +251,25 @@ def scaled(pixels: Pixels, scale: float) -> Pixels:
 
 
 def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """To (width, height); shrunk by area, enlarged by straight lines."""
+    """To (width, height); shrunk by area, enlarged by straight lines.
+
+    Shrunk by halves as far as that goes: OpenCV is ten times as quick where the factor is whole.
+    """
+    while pixels.shape[1] >= 2 * size[0] and pixels.shape[0] >= 2 * size[1]:
+        pixels = _halved(pixels)
     height, width = pixels.shape[:2]
     if (width, height) == size:
         return pixels
     smaller = size[0] < width or size[1] < height
     method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(pixels, size, interpolation=method), np.uint8)
+
+
+def _halved(pixels: Pixels) -> Pixels:
+    """By area; an odd last row or column is left out."""
+    half_height, half_width = pixels.shape[0] // 2, pixels.shape[1] // 2
+    even = pixels[: 2 * half_height, : 2 * half_width]
+    return np.asarray(cv2.resize(even, (half_width, half_height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _padded(tile: Pixels) -> Pixels:
@@ -277,7 +289,8 @@ def detailed_tiles(pixels: Pixels) -> list[tuple[int, int]]:
     coarse = cv2.resize(green, (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA)
     lost = cv2.absdiff(green, cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR))
     grid = (max(1, width // DETAIL_CELL_PX), max(1, height // DETAIL_CELL_PX))
-    detail = cv2.resize(lost, grid, interpolation=cv2.INTER_AREA) >= DETAIL_LEVEL
+    whole_cells = lost[: grid[1] * DETAIL_CELL_PX, : grid[0] * DETAIL_CELL_PX]
+    detail = cv2.resize(whole_cells, grid, interpolation=cv2.INTER_AREA) >= DETAIL_LEVEL
     tiles = []
     step = TILE_PX - TILE_OVERLAP_PX
     for top in range(0, max(1, height - TILE_OVERLAP_PX), step):
