@@ -17,3 +17,9 @@ app.autodiscover_tasks(["inference", "billing", "faceapi", "console"])
 def keep_our_logging(**_: object) -> None:
     """Celery would set levels and formats of its own: with a receiver here, it does not."""
     logging.config.dictConfig(settings.LOGGING)
+
+
+@signals.beat_init.connect
+def show_life_at_once(**_: object) -> None:
+    """The schedule's first sign of life does not wait a minute, in which operators would be alarmed."""
+    app.send_task("console.note_schedule")
