@@ -75,3 +75,25 @@ def test_pages_are_accessible_and_the_live_view_moves(visitor: Visitor, alice: U
     assert found == []
     before = visitor.page.locator(".updated").inner_text()
     expect(visitor.page.locator(".updated")).not_to_have_text(before, timeout=15_000)
+
+
+@pytest.mark.parametrize("language", ["zh-hans", "en"])
+def test_nothing_is_wider_than_a_phone(phone: Visitor, alice: User, language: str) -> None:
+    anna = User.objects.create_user("anna", "anna@example.org", PASSWORD)
+    roles.assign(anna, ["admin"])
+    phone.log_in(anna)
+    phone.page.context.add_cookies([{"name": "django_language", "value": language, "url": phone.url}])
+    wide = []
+    for path in (
+        "/ops/",
+        "/ops/live/",
+        "/ops/business/",
+        "/ops/desk/?q=alice",
+        "/admin/",
+        "/admin/billing/sku/",
+    ):
+        phone.open(path)
+        width = phone.page.evaluate("document.documentElement.scrollWidth")
+        if width > 375:
+            wide.append((path, width))
+    assert wide == []
