@@ -227,9 +227,10 @@ def _of_valkey(state: State) -> list[Finding]:
                 _("如果持续增长，增加 worker。"),
             )
         )
-    late = one.schedule_seen_at is None or (
-        (state.at - one.schedule_seen_at).total_seconds() > schedule.LATE_AFTER_S
-    )
+    # A product that has just started has not had the time to be late.
+    started = min((worker.started_at for worker in one.workers if worker.started_at), default=None)
+    since = one.schedule_seen_at or started
+    late = since is None or (state.at - since).total_seconds() > schedule.LATE_AFTER_S
     if late and one.workers:
         found.append(
             Finding(

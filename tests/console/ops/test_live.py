@@ -35,6 +35,14 @@ def test_all_is_well() -> None:
     assert (WELL.traffic.images_per_s, WELL.valkey.slots) == (4.0, 6)
 
 
+def test_a_schedule_is_not_late_just_after_the_start() -> None:
+    young = WorkerState("one", 3, 0.5, {**ABOUT, "started_at_s": NOW.timestamp() - 20})
+    assert (
+        health.findings(replace(WELL, valkey=replace(WELL.valkey, workers=[young], schedule_seen_at=None)))
+        == []
+    )
+
+
 OTHER = WorkerState("two", 3, 0.5, {**ABOUT, "version": "0.2.0"})
 OTHER_MODELS = WorkerState("two", 3, 0.5, {**ABOUT, "models": {"yunet": "000000000000"}})
 MIXED = replace(WELL.valkey, workers=[WELL.valkey.workers[0], OTHER])
