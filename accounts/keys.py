@@ -5,11 +5,12 @@ file only through `secret_of`. A rotation leaves the old keys live for an overla
 """
 
 import secrets
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from cryptography.fernet import Fernet, MultiFernet
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Model, Q, QuerySet
@@ -43,6 +44,38 @@ def issue(app: App, at: datetime) -> AppKey:
 def secret_of(key: AppKey) -> str:
     """The SecretKey: 32 hex digits. To be shown on request and never logged."""
     return cipher().decrypt(key.secret_encrypted.encode()).decode()
+
+
+@dataclass(slots=True)
+class Reencryption:
+    """How many stored SecretKeys were written anew, were under the newest key already, or fit no key."""
+
+    renewed: int = 0
+    current: int = 0
+    unreadable: int = 0
+
+
+def reencrypt() -> Reencryption:
+    """Brings every stored SecretKey under the first of ENCRYPTION_KEYS, so that the others can go.
+
+    Each row by a conditional UPDATE of its own: calls are served meanwhile, and running it again is harmless.
+    """
+    newest = Fernet(settings.ENCRYPTION_KEYS[0])
+    found = Reencryption()
+    for pk, stored in AppKey.objects.values_list("pk", "secret_encrypted").order_by("pk").iterator():
+        try:
+            newest.decrypt(stored)
+            found.current += 1
+        except InvalidToken:
+            try:
+                renewed = cipher().rotate(stored).decode()
+            except InvalidToken:
+                found.unreadable += 1
+            else:
+                found.renewed += AppKey.objects.filter(pk=pk, secret_encrypted=stored).update(
+                    secret_encrypted=renewed
+                )
+    return found
 
 
 def live(at: datetime) -> "QuerySet[AppKey]":
