@@ -44,38 +44,32 @@ def change(
     reason = _reason(reason)
     subject = _subject(row)
     current = type(row).objects.select_for_update().get(pk=row.pk)
-    changes = []
+    before = {field: getattr(current, field, None) for field in fields}
     for field, value in fields.items():
         if field not in _FIELDS[subject]:
             raise ChangeRefused(field=field, value=value)
-        try:
-            value = _clean(current, field, value)
-        except ValidationError as error:
-            raise ChangeRefused(field=field, value=value) from error
-        before = getattr(current, field)
-        if before != value:
-            setattr(current, field, value)
-            changes.append((field, before, value))
+        setattr(current, field, value)
+    _check(current)
+    after = {field: getattr(current, field) for field in fields}
+    changes = [(field, before[field], after[field]) for field in fields if before[field] != after[field]]
     current.save(update_fields=[field for field, _before, _after in changes])
     _write(subject, current.pk, changes, by=by, reason=reason, at=at)
     row.refresh_from_db()
 
 
-def _clean(row: models.Model, field: str, value: object) -> object:
-    column = row._meta.get_field(field)
-    if not isinstance(column, models.Field):
-        raise ChangeRefused(field=field, value=value)
-    return column.clean(value, row)
+def _check(row: Sku | Duration | Region) -> None:
+    """The model's own rules: fields, what must be unique, and the database's CHECKs. Raises ChangeRefused."""
+    try:
+        row.full_clean()
+    except ValidationError as error:
+        raise ChangeRefused(field=", ".join(error.message_dict), value="; ".join(error.messages)) from error
 
 
 @transaction.atomic
 def add(row: Sku | Duration | Region, *, by: User, reason: str, at: datetime) -> None:
     """Puts a new row on offer, with its history. Raises ReasonMissing, ChangeRefused."""
     reason = _reason(reason)
-    try:
-        row.full_clean()
-    except ValidationError as error:
-        raise ChangeRefused(field=", ".join(error.message_dict), value=str(row)) from error
+    _check(row)
     row.save(force_insert=True)
     _write(_subject(row), row.pk, [("", "", row)], by=by, reason=reason, at=at)
 

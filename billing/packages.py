@@ -78,8 +78,8 @@ def summary(apps: Iterable[App], at: datetime) -> list[Summary]:
     }
     live = Period.objects.filter(of_apps, quota.live(at), package__refunded_at=None)
     for app, api, granted, used in live.values_list("app", "api").annotate(g=Sum("granted"), u=Sum("used")):
-        rows[app, api].granted = granted
-        rows[app, api].remaining = granted - used
+        if row := rows.get((app, api)):  # or it was paid for between these queries
+            row.granted, row.remaining = granted, granted - used
     specs = (
         packages.filter(starts_at__lte=at, ends_at__gt=at)
         .values_list("app", "api", "order__sku__tier", "order__meter")
@@ -87,7 +87,8 @@ def summary(apps: Iterable[App], at: datetime) -> list[Summary]:
         .order_by("units", "order__meter")
     )
     for app, api, tier, meter, quantity, _units in specs:
-        rows[app, api].specs.append((tier, meter, quantity))
+        if row := rows.get((app, api)):
+            row.specs.append((tier, meter, quantity))
     position = {pk: index for index, pk in enumerate(by_pk)}
     apis = {api: index for index, api in enumerate(Api.values)}
     return [rows[key] for key in sorted(rows, key=lambda key: (position[key[0]], apis[key[1]]))]

@@ -31,15 +31,23 @@ class Meter(models.TextChoices):
     PAIRS = "pairs", _("对")
 
 
+MAX_UNITS, MAX_PRICE = 200_000_000, 10_000_000  # nine of it, and 36 months of that, fit their columns
+
+
 class Sku(models.Model):
     """One API in one tier: monthly units, meter and the price of one month, in yuan."""
 
     api = models.CharField(_("API 类型"), max_length=16, choices=Api)
     tier = models.CharField(_("规格"), max_length=20, choices=Tier)
-    units_per_month = models.PositiveIntegerField(_("每月额度"), validators=[MinValueValidator(1)])
+    units_per_month = models.PositiveIntegerField(
+        _("每月额度"), validators=[MinValueValidator(1), MaxValueValidator(MAX_UNITS)]
+    )
     meter = models.CharField(_("计量方式"), max_length=8, choices=Meter)
     price = models.DecimalField(
-        _("价格 (元/月)"), max_digits=12, decimal_places=2, validators=[MinValueValidator(0)]
+        _("价格 (元/月)"),
+        max_digits=12,
+        decimal_places=2,
+        validators=[MinValueValidator(0), MaxValueValidator(MAX_PRICE)],
     )
     on_sale = models.BooleanField(_("在售"), default=True)
 
@@ -48,10 +56,15 @@ class Sku(models.Model):
         verbose_name = verbose_name_plural = _("规格")
         constraints = [
             models.UniqueConstraint(fields=["api", "tier"], name="sku_once"),
-            models.CheckConstraint(condition=Q(units_per_month__gte=1), name="sku_units_positive"),
-            models.CheckConstraint(condition=Q(price__gte=0), name="sku_price_not_negative"),
+            models.CheckConstraint(
+                condition=Q(units_per_month__range=(1, MAX_UNITS)), name="sku_units_range"
+            ),
+            models.CheckConstraint(condition=Q(price__range=(0, MAX_PRICE)), name="sku_price_range"),
             models.CheckConstraint(condition=Q(api__in=Api.values), name="sku_api_known"),
             models.CheckConstraint(condition=Q(meter__in=Meter.values), name="sku_meter_known"),
+            models.CheckConstraint(
+                condition=Q(api=Api.FACE_COMPARE) | ~Q(meter=Meter.PAIRS), name="sku_pairs_are_compared"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -3,12 +3,14 @@
 from decimal import Decimal
 
 import pytest
+from django.db import connection
 from django.utils import translation
 
 from accounts.models import Region, User
-from billing import catalogue, packages
+from billing import catalogue, orders, packages, wallet
 from billing.errors import ChangeRefused, ReasonMissing
 from billing.models import CatalogueChange, Duration, Meter, Sku
+from billing.models.catalogue import MAX_PRICE, MAX_UNITS
 from tests.billing.conftest import NOON, Shop
 
 UNITS = {"thousand": 1_000, "ten_thousand": 10_000, "hundred_thousand": 100_000}
@@ -67,6 +69,9 @@ def test_a_change_has_a_history(olga: User) -> None:
         {"price": "1.001"},
         {"units_per_month": 0},
         {"meter": "hours"},
+        {"meter": "pairs"},  # which a single picture has none of: its calls would cost nothing
+        {"units_per_month": 200_000_001},  # nine of it would not fit the column that they are granted in
+        {"price": "10000000.01"},
         {"api": "face_compare"},
     ],
 )
@@ -77,6 +82,24 @@ def test_what_the_catalogue_cant_hold(olga: User, wrong: dict[str, object]) -> N
     sku.refresh_from_db()
     assert sku.on_sale
     assert not CatalogueChange.objects.exists()
+
+
+def test_the_most_that_the_catalogue_can_hold_can_be_ordered_and_paid(
+    alice: User, olga: User, shop: Shop
+) -> None:
+    catalogue.add(Duration(months=36), by=olga, reason="3 years", at=NOON)
+    sku = Sku.objects.get(api="face_detect", tier="thousand")
+    catalogue.change(sku, {"units_per_month": MAX_UNITS, "price": MAX_PRICE}, by=olga, reason="most", at=NOON)
+    order = shop.order(alice, quantity=9, months=36, units=MAX_UNITS, price=str(MAX_PRICE))
+    wallet.top_up(alice, order.amount, by=olga, reason="transfer", at=NOON)
+    assert orders.pay(order, NOON).package.periods.first().granted == 9 * MAX_UNITS
+
+
+def test_two_regions_never_share_a_name(olga: User) -> None:
+    first, second = Region.objects.all()[:2]
+    with pytest.raises(ChangeRefused) as refused:
+        catalogue.change(second, {"name": first.name}, by=olga, reason="renamed", at=NOON)
+    assert refused.value.details["field"] == "name"
 
 
 def test_a_change_has_a_reason(olga: User) -> None:
@@ -104,6 +127,20 @@ def test_the_summary_speaks_both_languages_and_adds_up(alice: User, shop: Shop, 
     assert (compare.api_label, compare.spec, compare.remaining) == ("人脸比对", "千次/月 × 1", 1000)
     with translation.override("en"):
         assert detect.specs == [("thousand", Meter.IMAGES, 3)]
+
+
+def test_a_package_paid_for_between_two_queries_of_the_summary(alice: User, shop: Shop) -> None:
+    app = shop.buy(alice)
+
+    def after_the_first_query(execute, sql, *rest):
+        if "billing_period" in sql and not app.packages.filter(api="face_compare").exists():
+            shop.buy(alice, app=app, api="face_compare")
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(after_the_first_query):
+        rows = packages.summary([app], NOON)
+    assert [row.api for row in rows] == ["face_detect"]
+    assert [row.api for row in packages.summary([app], NOON)] == ["face_detect", "face_compare"]
 
 
 def test_the_summary_is_three_queries_for_any_number_of_apps(
