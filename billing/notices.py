@@ -9,11 +9,11 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from smtplib import SMTPException
+from smtplib import SMTPDataError, SMTPException, SMTPRecipientsRefused
 
 from django.conf import settings
 from django.core.mail import send_mail
-from django.db.models import Max, QuerySet, Sum
+from django.db.models import Max, Min, QuerySet, Sum
 from django.utils import formats, timezone, translation
 from django.utils.translation import gettext as _
 
@@ -80,8 +80,17 @@ def scan(at: datetime) -> int:
         Notice.objects.filter(key__in={notice.key for notice in wanted}).values_list("customer_id", "key")
     )
     new = [notice for notice in wanted if (notice.customer_id, notice.key) not in known]
+    for notice in new:
+        if notice.kind == NoticeKind.QUOTA:
+            notice.ends_at = _next_start(notice, at)
     Notice.objects.bulk_create(new, ignore_conflicts=True, batch_size=1000)
     return len(new)
+
+
+def _next_start(notice: Notice, at: datetime) -> datetime | None:
+    """When the App's API gets units again, if it ever does."""
+    later = Period.objects.filter(app=notice.app_id, api=notice.api, starts_at__gt=at, granted__gt=0)
+    return later.aggregate(at=Min("starts_at"))["at"]
 
 
 def _wanted(notice: Notice, wish: NoticeSettings | None) -> bool:
@@ -100,11 +109,11 @@ def _quota_due(at: datetime, wishes: dict[int, NoticeSettings]) -> Iterable[Noti
     months = (
         Period.objects.filter(live(at), granted__gt=0)
         .values_list("app__customer", "app", "api")
-        .annotate(granted=Sum("granted"), used=Sum("used"), month=Max("starts_at"), ends=Max("ends_at"))
+        .annotate(granted=Sum("granted"), used=Sum("used"), month=Max("starts_at"))
         .filter(used__gt=0)
     )
     defaults = NoticeSettings()
-    for customer, app, api, granted, used, month, ends in months:
+    for customer, app, api, granted, used, month in months:
         for percent in wishes.get(customer, defaults).quota_percents:
             if used * 100 >= percent * granted:
                 yield Notice(
@@ -114,7 +123,6 @@ def _quota_due(at: datetime, wishes: dict[int, NoticeSettings]) -> Iterable[Noti
                     app_id=app,
                     api=api,
                     percent=percent,
-                    ends_at=ends,
                     created_at=at,
                 )
 
@@ -187,16 +195,24 @@ def words(notice: Notice) -> Words:
     if notice.percent == 100:
         return Words(
             _("应用 %(app)s 的%(api)s本月调用量已用完") % values,
-            _("当前计费周期于 %(ends)s 结束，在此之前无法继续调用，除非再次购买资源包。") % values,
+            _("下一个计费周期于 %(ends)s 开始，在此之前无法继续调用，除非再次购买资源包。") % values
+            if ends
+            else _("这是最后一个计费周期，再次购买资源包后才能继续调用。"),
         )
     return Words(
         _("应用 %(app)s 的%(api)s本月调用量已使用 %(percent)s%%") % values,
-        _("当前计费周期于 %(ends)s 结束，用完后将无法继续调用，可以再次购买资源包。") % values,
+        _("用完后将无法继续调用，直到下一个计费周期于 %(ends)s 开始；也可以再次购买资源包。") % values
+        if ends
+        else _("这是最后一个计费周期，用完后将无法继续调用，请提前再次购买资源包。"),
     )
 
 
 def mail(at: datetime) -> int:
-    """Sends the notices not yet sent; how many. One that the mail server refuses is tried again next time."""
+    """Sends the notices not yet sent; how many.
+
+    Where the mail server refuses one notice, the others still go: later tried again, or, if it is refused for
+    good, left to the inbox. Where the server is not there, all wait for the next time.
+    """
     sent = 0
     waiting = Notice.objects.filter(mailed_at=None, customer__is_active=True).exclude(customer__email="")
     for notice in waiting.select_related("customer", "app", "order").order_by("pk")[:MAIL_BATCH]:
@@ -206,9 +222,21 @@ def mail(at: datetime) -> int:
             with translation.override(notice.customer.language):
                 told = words(notice)
                 send_mail(told.title, told.body, settings.DEFAULT_FROM_EMAIL, [notice.customer.email])
+        except (SMTPRecipientsRefused, SMTPDataError) as error:
+            log.warning("notice %s was refused: %s", notice.pk, error)
+            if not _is_final(error):
+                Notice.objects.filter(pk=notice.pk).update(mailed_at=None)
         except (SMTPException, OSError):
             log.exception("notice %s could not be mailed", notice.pk)
             Notice.objects.filter(pk=notice.pk).update(mailed_at=None)
             break
-        sent += 1
+        else:
+            sent += 1
     return sent
+
+
+def _is_final(error: SMTPRecipientsRefused | SMTPDataError) -> bool:
+    """Whether the same mail would be refused again: 5xx, not 4xx."""
+    if isinstance(error, SMTPDataError):
+        return error.smtp_code >= 500
+    return all(code >= 500 for code, _words in error.recipients.values())

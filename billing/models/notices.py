@@ -60,6 +60,7 @@ class Notice(models.Model):
     )
     percent = models.PositiveSmallIntegerField(_("已用比例 (%)"), null=True, blank=True)
     days = models.PositiveSmallIntegerField(_("剩余天数"), null=True, blank=True)
+    # When the Package ends, the order is cancelled, or the next Period starts (if there is one).
     ends_at = models.DateTimeField(_("截止时间"), null=True, blank=True)
     created_at = models.DateTimeField(_("时间"))
     read_at = models.DateTimeField(_("已读时间"), null=True, blank=True)

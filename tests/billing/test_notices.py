@@ -1,7 +1,7 @@
 """What customers are told: each thing once, in the inbox and by e-mail, as they chose."""
 
 from datetime import timedelta
-from smtplib import SMTPServerDisconnected
+from smtplib import SMTPDataError, SMTPRecipientsRefused, SMTPServerDisconnected
 
 import pytest
 from django.core import mail
@@ -35,6 +35,22 @@ def test_80_and_100_percent_once_each(alice: User, shop: Shop, call) -> None:
         "应用 门禁 的人脸检测定位本月调用量已用完",
     ]
     assert "2027-04-10 00:00" in notices.words(notices.inbox(alice)[0]).body
+
+
+def test_it_is_told_when_units_come_back(alice: User, shop: Shop, call) -> None:
+    """Two Packages with days of their own: the next units come with the earlier of the two."""
+    app = shop.buy(alice, units=10, months=3)
+    shop.buy(alice, shanghai(2027, 3, 20), app=app, units=10, months=1)
+    day = shanghai(2027, 4, 5)
+    call(app, day, 20)
+    notices.scan(day)
+    assert all("2027-04-10 00:00" in notices.words(notice).body for notice in notices.inbox(alice))
+
+
+def test_it_is_told_that_no_units_come_back(alice: User, shop: Shop, call) -> None:
+    call(shop.buy(alice, units=10), NOON, 10)
+    notices.scan(LATER)
+    assert all("最后一个计费周期" in notices.words(notice).body for notice in notices.inbox(alice))
 
 
 def test_the_next_month_tells_again(alice: User, shop: Shop, call) -> None:
@@ -129,6 +145,39 @@ def test_a_mail_that_fails_is_tried_again(alice: User, shop: Shop, monkeypatch, 
     assert "could not be mailed" in caplog.text
     assert notices.mail(LATER) == 1
     assert len(mail.outbox) == 1
+
+
+class Refusing:
+    """A mail server that refuses Alice's mail with `code`; Bob's goes."""
+
+    def __init__(self, code: int, *, at_data: bool = False) -> None:
+        self.error = (
+            SMTPDataError(code, b"no")
+            if at_data
+            else SMTPRecipientsRefused({"alice@example.org": (code, b"no")})
+        )
+        self.sent: list[str] = []
+
+    def __call__(self, _title: str, _body: str, _sender: str, to: list[str]) -> None:
+        if to == ["alice@example.org"]:
+            raise self.error
+        self.sent += to
+
+
+@pytest.mark.parametrize("at_data", [False, True])
+@pytest.mark.parametrize(("code", "tried_again"), [(450, 1), (550, 0)])
+def test_one_refused_mail_does_not_hold_up_the_others(
+    alice: User, bob: User, shop: Shop, monkeypatch, code: int, tried_again: int, at_data: bool
+) -> None:
+    for customer in (alice, bob):
+        shop.order(customer)
+    notices.scan(NOON + timedelta(hours=24))
+    server = Refusing(code, at_data=at_data)
+    with monkeypatch.context() as refusing:
+        refusing.setattr(notices, "send_mail", server)
+        assert notices.mail(LATER) == 1
+    assert server.sent == ["bob@example.org"]
+    assert notices.mail(LATER) == tried_again
 
 
 def test_reading(alice: User, bob: User, shop: Shop) -> None:
