@@ -148,7 +148,7 @@ def vouchers_add_up(at: datetime) -> Iterable[Break]:
 
 
 def paid_once_and_wholly(at: datetime) -> Iterable[Break]:
-    """A paid order has one Package and its amount in cash and voucher entries; any other order has none."""
+    """A paid order, paid in time, has one Package and its amount in entries; any other order has none."""
     return rows("""
         SELECT 'order ' || o.number,
                o.state || ', amount ' || o.amount || ', cash ' || coalesce(w.paid, 0) || ', vouchers '
@@ -163,19 +163,40 @@ def paid_once_and_wholly(at: datetime) -> Iterable[Break]:
          WHERE coalesce(w.paid, 0) <> o.cash_paid
             OR coalesce(v.paid, 0) <> o.voucher_paid
             OR coalesce(k.packages, 0) <> CASE WHEN o.state = 'paid' THEN 1 ELSE 0 END
-            OR (o.state = 'paid' AND o.cash_paid + o.voucher_paid <> o.amount)
+            OR (o.state = 'paid' AND (o.cash_paid + o.voucher_paid <> o.amount OR o.paid_at >= o.expires_at))
             OR o.amount <> o.unit_price * o.quantity * o.months""")
+
+
+def everything_is_its_customers(at: datetime) -> Iterable[Break]:
+    """Apps, wallets and vouchers are those of the order's customer; vouchers pay in their time and APIs."""
+    return rows("""
+        SELECT 'order ' || o.number, 'of customer ' || o.customer_id || ', App of ' || a.customer_id
+          FROM billing_order o JOIN accounts_app a ON a.id = o.app_id
+         WHERE a.customer_id <> o.customer_id
+        UNION ALL
+        SELECT 'wallet entry ' || e.id, 'of customer ' || e.wallet_id || ', order ' || o.number
+          FROM billing_walletentry e JOIN billing_order o ON o.id = e.order_id
+         WHERE e.wallet_id <> o.customer_id
+        UNION ALL
+        SELECT 'voucher entry ' || e.id, 'voucher ' || v.code || ', order ' || o.number || ', at ' || e.at
+          FROM billing_voucherentry e
+          JOIN billing_voucher v ON v.id = e.voucher_id
+          JOIN billing_order o ON o.id = e.order_id
+          JOIN billing_sku s ON s.id = o.sku_id
+         WHERE v.customer_id IS DISTINCT FROM o.customer_id
+            OR e.amount < 0 AND (e.at < v.valid_from OR e.at >= v.valid_until)
+            OR v.apis <> '{}' AND s.api <> ALL (v.apis)""")
 
 
 def refunds_return_what_was_paid(at: datetime) -> Iterable[Break]:
     """A refunded Package was never used, grants nothing, and its order's money went back; no other's did."""
     return rows("""
-        SELECT 'package ' || k.id,
+        SELECT 'order ' || o.number,
                'refunded ' || coalesce(k.refunded_at::text, 'no') || ', cash back ' || coalesce(w.back, 0)
-               || ', vouchers back ' || coalesce(v.back, 0) || ', still granted ' || p.granted
-          FROM billing_package k
-          JOIN billing_order o ON o.id = k.order_id
-          JOIN (SELECT package_id, sum(granted) AS granted FROM billing_period GROUP BY package_id) p
+               || ', vouchers back ' || coalesce(v.back, 0) || ', still granted ' || coalesce(p.granted, 0)
+          FROM billing_order o
+          LEFT JOIN billing_package k ON k.order_id = o.id
+          LEFT JOIN (SELECT package_id, sum(granted) AS granted FROM billing_period GROUP BY package_id) p
             ON p.package_id = k.id
           LEFT JOIN (SELECT order_id, sum(amount) AS back FROM billing_walletentry
                       WHERE kind = 'refund' GROUP BY order_id) w ON w.order_id = o.id
@@ -222,6 +243,7 @@ CHECKS: list[Check] = [
     statements_run_on,
     vouchers_add_up,
     paid_once_and_wholly,
+    everything_is_its_customers,
     refunds_return_what_was_paid,
     packages_are_as_ordered,
 ]

@@ -87,8 +87,31 @@ def tamper(*statements: str) -> None:
             {"vouchers_add_up", "paid_once_and_wholly"},
         ),
         (
+            ["UPDATE billing_order SET paid_at = expires_at WHERE cash_paid > 0"],
+            {"paid_once_and_wholly", "packages_are_as_ordered"},
+        ),
+        (["UPDATE billing_order SET customer_id = customer_id + 1"], {"everything_is_its_customers"}),
+        (
+            ["UPDATE billing_walletentry SET wallet_id = 0"],
+            {"everything_is_its_customers", "balance_is_the_sum"},
+        ),
+        (
+            ["UPDATE billing_voucher SET valid_from = '2020-01-01', valid_until = '2020-01-02'"],
+            {"everything_is_its_customers"},
+        ),
+        (["UPDATE billing_voucher SET apis = '{face_compare}'"], {"everything_is_its_customers"}),
+        (
+            [
+                "INSERT INTO billing_walletentry"
+                " (wallet_id, by_id, kind, amount, balance_after, order_id, reason, token, at)"
+                " SELECT customer_id, customer_id, 'refund', 1, 1, id, '', number, now() FROM billing_order"
+                " WHERE state = 'cancelled'",
+            ],
+            {"refunds_return_what_was_paid", "balance_is_the_sum", "statements_run_on"},
+        ),
+        (
             ["DELETE FROM billing_period", "DELETE FROM billing_package"],
-            {"paid_once_and_wholly", "debits_have_their_lines"},
+            {"paid_once_and_wholly", "debits_have_their_lines", "refunds_return_what_was_paid"},
         ),
         (
             ["UPDATE billing_package SET refunded_at = NULL, refunded_by_id = NULL"],
