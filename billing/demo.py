@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db import transaction
 
 from accounts import keys
-from accounts.models import Region, User
+from accounts.models import App, Region, User
 from billing import orders
 from billing.errors import BillingError
 from billing.models import Api, Duration, Package, Sku, Tier
@@ -19,8 +19,8 @@ def seed(at: datetime, *, password: str = "", operator_password: str = "") -> di
     """Makes what is missing and returns the credentials by the names of var/demo.env.
 
     What there is stays: an existing user's password is neither changed nor known, so it is missing from the
-    result. An API whose Packages have ended is bought again while it is free. Raises BillingError if the
-    catalogue refuses the first time.
+    result. An API whose Packages have ended or were refunded is bought again while it is free. Raises
+    BillingError if the catalogue refuses the first time.
     """
     made = {"FACECLOUD_USER": CUSTOMER, "FACECLOUD_OPERATOR": OPERATOR}
     customer, new_password = _user(CUSTOMER, password, is_operator=False)
@@ -30,11 +30,12 @@ def seed(at: datetime, *, password: str = "", operator_password: str = "") -> di
     if new_password:
         made["FACECLOUD_OPERATOR_PASSWORD"] = new_password
     for api in Api.values:
-        if not Package.objects.filter(app__customer=customer, api=api, ends_at__gt=at).exists():
+        app = customer.apps.order_by("pk").first()
+        if not Package.objects.filter(app=app, api=api, ends_at__gt=at, refunded_at=None).exists():
             try:
-                _buy(customer, api, at)
+                _buy(customer, app, api, at)
             except BillingError:
-                if not customer.apps.exists():
+                if app is None:
                     raise
                 # Bought before, but no longer free or on sale: buying again is the customer's to decide.
     app = customer.apps.earliest("pk")
@@ -52,11 +53,11 @@ def _user(username: str, password: str, *, is_operator: bool) -> tuple[User, str
 
 
 @transaction.atomic
-def _buy(customer: User, api: str, at: datetime) -> None:
+def _buy(customer: User, app: App | None, api: str, at: datetime) -> None:
     """Orders and pays 100 000 units a month for the longest time on offer; the first time for a new App."""
     order = orders.create(
         customer=customer,
-        app=customer.apps.order_by("pk").first(),
+        app=app,
         region=Region.objects.filter(is_active=True).first(),
         name="演示应用",
         description="随系统创建的演示应用",

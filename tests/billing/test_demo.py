@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from accounts import keys
 from accounts.models import App, User
-from billing import demo, packages
-from billing.models import Order, Sku
-from tests.billing.conftest import NOON, breaks
+from billing import demo, packages, refunds
+from billing.models import Order, Package, Sku
+from tests.billing.conftest import NOON, Shop, breaks
 
 pytestmark = pytest.mark.django_db
 
@@ -52,6 +52,25 @@ def test_what_ended_is_bought_again() -> None:
     demo.seed(later)
     assert (App.objects.count(), Order.objects.count()) == (1, 6)
     assert [row.remaining for row in packages.summary(App.objects.all(), later)] == [100_000] * 3
+
+
+def test_what_was_refunded_is_bought_again() -> None:
+    demo.seed(NOON)
+    operator = User.objects.get(username="operator")
+    package = Package.objects.get(api="face_detect")
+    refunds.refund(package, by=operator, reason="tried it out", at=NOON)
+    demo.seed(NOON)
+    assert [row.remaining for row in packages.summary(App.objects.all(), NOON)] == [100_000] * 3
+
+
+def test_the_demo_app_has_all_apis_whatever_the_customer_bought_elsewhere(shop: Shop) -> None:
+    first = demo.seed(NOON)
+    later = NOON + timedelta(days=100)
+    shop.buy(User.objects.get(username="demo"), later)  # for an App of its own
+    demo.seed(later)
+    key = keys.live_key(first["FACECLOUD_APP_KEY"], later)
+    assert key is not None
+    assert [row.remaining for row in packages.summary([key.app], later)] == [100_000] * 3
 
 
 def test_what_ended_and_now_has_a_price_is_left_to_the_customer() -> None:
