@@ -40,7 +40,7 @@ class NotOrdered(BillingError):
 
 
 class UsedUp(BillingError):
-    """Too little left. details: needed, remaining (units), next_at (when the next Period starts, or None)."""
+    """Too little left. details: remaining (units), next_at (when the next Period starts, or None)."""
 
     code = "used_up"
 

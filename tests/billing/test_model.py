@@ -1,4 +1,4 @@
-"""Order, pay, call, fail, expire, refund in any order: the product against a model in plain Python.
+"""Order, pay, call, fail, expire, refund, extend in any order: the product against a model in plain Python.
 
 The model knows the rules of product.md only: days are counted one by one, lists are summed.
 """
@@ -25,11 +25,13 @@ from hypothesis.stateful import (
 )
 
 from accounts.models import App, User
-from billing import orders, packages, quota, refunds, vouchers, wallet
+from billing import extension, orders, packages, quota, refunds, vouchers, wallet
 from billing.errors import (
+    AmountRefused,
     Expired,
     HoldLost,
     InsufficientBalance,
+    NotExtendable,
     NotOrdered,
     NotRefundable,
     OrderNotCancellable,
@@ -54,10 +56,13 @@ class Wish:
 
     order: Order
     made: datetime
+    token: str
     amount: Decimal
     app: "Service | None"
     units: int
     months: int
+    price: int
+    paid: datetime | None = None
     state: str = "pending"
     cash: Decimal = Decimal(0)
     from_vouchers: list[tuple["Paper", Decimal]] = field(default_factory=list)
@@ -84,6 +89,7 @@ class Paper:
 class Held:
     call_id: UUID
     until: datetime
+    service: Service
     parts: list[tuple[Month, int]]
     state: str = "held"
 
@@ -175,13 +181,23 @@ class Billing(RuleBasedStateMachine):
         vouchers.redeem(self.alice, issued.code, self.now)
 
     def _order(self, service: Service | None, units: int, months: int, price: int) -> Wish:
+        token = uuid4().hex
         order = self.shop.order(
             self.alice, self.now, app=service and service.app, units=units, months=months,
-            price=str(Decimal(price) / 100),
+            price=str(Decimal(price) / 100), token=token,
         )  # fmt: skip
-        wish = Wish(order, self.now, Decimal(price) * months / 100, service, units, months)
+        wish = Wish(order, self.now, token, Decimal(price) * months / 100, service, units, months, price)
         self.all_wishes.append(wish)
         return wish
+
+    @rule(wish=wishes)
+    def order_again_with_the_same_form(self, wish: Wish) -> None:
+        was_new = wish.order.is_new_app
+        again = self.shop.order(
+            self.alice, self.now, app=None if was_new or wish.app is None else wish.app.app, units=wish.units,
+            months=wish.months, price=str(Decimal(wish.price) / 100), token=wish.token,
+        )  # fmt: skip
+        assert again == wish.order
 
     @rule(
         target=wishes,
@@ -237,10 +253,8 @@ class Billing(RuleBasedStateMachine):
             paper.left -= part
         self.cash -= owed
         wish.state, wish.cash, wish.from_vouchers = "paid", owed, burned
-        starts = self.now
-        for ends in month_ends(self.now, wish.months):
-            wish.periods.append(Month(starts, ends, wish.units))
-            starts = ends
+        wish.paid = self.now
+        wish.periods = self._months(wish, wish.months)
         assert paid.app is not None
         if wish.app is not None:
             wish.app.wishes.append(wish)
@@ -248,6 +262,12 @@ class Billing(RuleBasedStateMachine):
         wish.app = Service(paid.app, [wish])
         self.all_services.append(wish.app)
         return wish.app
+
+    def _months(self, wish: Wish, count: int) -> list[Month]:
+        assert wish.paid is not None
+        ends = month_ends(wish.paid, count)
+        starts = [wish.paid, *ends]
+        return [Month(start, end, wish.units) for start, end in zip(starts, ends, strict=False)]
 
     @rule(wish=wishes)
     def cancel(self, wish: Wish) -> None:
@@ -284,6 +304,23 @@ class Billing(RuleBasedStateMachine):
         assert wish.app is not None
         wish.app.wishes.remove(wish)
 
+    @precondition(lambda self: any(wish.periods for wish in self.all_wishes))
+    @rule(lot=st.integers(0, 9), months=st.sampled_from([0, 1, 1, 2, 36]))
+    def extend(self, lot: int, months: int) -> None:
+        delivered = [wish for wish in self.all_wishes if wish.periods]
+        wish = delivered[lot % len(delivered)]
+        package = wish.order.package
+        before = len(wish.periods)
+        if wish.state == "refunded" or wish.periods[-1].ends <= self.now:
+            with pytest.raises(NotExtendable):
+                extension.extend(package, months, self.now)
+        elif months == 0 or before + months > 36:
+            with pytest.raises(AmountRefused):
+                extension.extend(package, months, self.now)
+        else:
+            extension.extend(package, months, self.now)
+            wish.periods += self._months(wish, before + months)[before:]
+
     def _live(self, service: Service) -> list[Month]:
         months = [m for wish in service.wishes for m in wish.periods if m.starts <= self.now < m.ends]
         return sorted(months, key=lambda month: month.ends)  # stable: the oldest package first
@@ -300,7 +337,7 @@ class Billing(RuleBasedStateMachine):
             with pytest.raises(refusal):
                 quota.reserve(call_id=uuid4(), app=service.app, api=DETECT, images=images, at=self.now)
             return multiple()
-        held = Held(uuid4(), self.now + timedelta(seconds=hold_s), [])
+        held = Held(uuid4(), self.now + timedelta(seconds=hold_s), service, [])
         for month in months:
             part = min(month.left, images - sum(units for _month, units in held.parts))
             if part:
@@ -312,6 +349,12 @@ class Billing(RuleBasedStateMachine):
         assert debit.remaining_after == sum(month.left for month in months)
         self.all_calls.append(held)
         return held
+
+    @rule(held=calls)
+    def reserve_again(self, held: Held) -> None:
+        """A call that is reserved twice takes its units once, whatever became of it."""
+        debit = quota.reserve(call_id=held.call_id, app=held.service.app, api=DETECT, images=1, at=self.now)
+        assert (debit.units, debit.state) == (sum(units for _month, units in held.parts), held.state)
 
     @rule(held=calls)
     def answer(self, held: Held) -> None:
@@ -366,6 +409,7 @@ def test_the_product_does_what_the_model_does() -> None:
         Billing,
         settings=settings(
             deadline=None,
+            derandomize=True,
             max_examples=40,
             stateful_step_count=30,
             suppress_health_check=list(HealthCheck),
