@@ -1,12 +1,14 @@
 """The `facecloud` command.
 
 Exit status: 0 all done; 1 some pictures were refused; 2 wrong usage, no keys, or a file that cannot be read;
-3 authentication (41xx); 4 quota or rate (42xx); 5 the service or the network.
+3 authentication (41xx); 4 quota or rate (42xx); 5 the service or the network; 130 after Ctrl-C.
 """
 
+import os
 import sys
 import time
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 
 from rich.console import Console
@@ -38,6 +40,9 @@ APIS = {"detect": "face_detect", "analyse": "face_analyse", "compare": "face_com
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a name or a sign that the terminal cannot show ends nothing
+            stream.reconfigure(errors="backslashreplace")
     asked = parse(argv)
     notes = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
@@ -53,7 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 0  # the reader of our output went away, as in `facecloud … | head`
     except KeyboardInterrupt:
-        return 130
+        # Not by returning: the interpreter would wait for the requests that are still under way.
+        sys.stdout.flush()
+        os._exit(130)
 
 
 def exit_status(error: FaceCloudError) -> int:

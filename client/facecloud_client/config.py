@@ -37,6 +37,13 @@ def read_env_file(path: Path) -> dict[str, str]:
     return values
 
 
+def _kept_in(file: Path) -> dict[str, str]:
+    try:
+        return read_env_file(file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(say(f"无法读取 {file}:{error}", f"{file} cannot be read: {error}")) from error
+
+
 def load(
     url: str | None = None, app_key: str | None = None, environ: Mapping[str, str] = os.environ
 ) -> Config:
@@ -47,7 +54,7 @@ def load(
         (say("环境变量", "environment"), environ),
     ]
     if file.is_file():
-        sources.append((str(file), read_env_file(file)))
+        sources.append((str(file), _kept_in(file)))
     found: dict[str, str] = {}
     origin: dict[str, str] = {}
     for name in NAMES:

@@ -116,7 +116,7 @@ def _signature(reply: httpx.Response) -> Check:
     except ApiError as error:
         if error.code == NO_IMAGE:
             return Check(name, True, say("服务器接受了签名", "accepted by the service"))
-        return Check(name, False, f"{error.code} {error.message}", _signature_remedy(error, reply.request))
+        return Check(name, False, error.headline, _signature_remedy(error, reply.request))
     except TransportError as error:
         return Check(name, False, str(error), say("检查 FACECLOUD_URL", "check FACECLOUD_URL"))
     return Check(name, True, say("服务器接受了签名", "accepted by the service"))

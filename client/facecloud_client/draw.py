@@ -55,8 +55,11 @@ def label(face: Face) -> str:
 
 
 def targets(out: Path, sources: Sequence[Source]) -> list[Path]:
-    """Where each picture goes: `out` itself for one, else files in the folder `out`, no name twice."""
-    if len(sources) == 1 and not out.is_dir():
+    """Where each picture goes: one into the file `out`, else files in the folder `out`, no name twice.
+
+    A name without a suffix is a folder, also for one picture: `analyse photos/ --draw marked/`.
+    """
+    if len(sources) == 1 and out.suffix and not out.is_dir():
         return [out]
     found: list[Path] = []
     for source in sources:

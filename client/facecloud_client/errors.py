@@ -13,6 +13,7 @@ FaceCloudError
 from collections.abc import Mapping
 from typing import Any
 
+from facecloud_client.codes import ENGLISH
 from facecloud_client.words import say
 
 
@@ -65,13 +66,18 @@ class ApiError(FaceCloudError):
         super().__init__(f"{code} {message}")
 
     @property
+    def headline(self) -> str:
+        """Code and message in the reader's language: `4202 本计费周期调用量已用完`."""
+        return f"{self.code} {say(self.message, ENGLISH.get(self.code, self.message))}"
+
+    @property
     def remedy(self) -> str:
         """What the service advises, in the reader's language; empty where it says nothing."""
         advice = self.details.get(say("remedy", "remedy_en")) or self.details.get("remedy") or ""
         return str(advice)
 
     def __str__(self) -> str:
-        lines = [f"{self.code} {self.message}"]
+        lines = [self.headline]
         if detail := self.details.get("detail"):
             lines.append(str(detail))
         if self.remedy:

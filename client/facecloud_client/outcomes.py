@@ -40,7 +40,7 @@ def run(client: FaceClient, api: str, items: Sequence[Item], *, batch: int, jobs
     try:
         yield from pool.map(lambda part: one_batch(client, api, part), parts)
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)  # nobody waits for requests after a Ctrl-C
 
 
 def one_batch(client: FaceClient, api: str, items: Sequence[Item]) -> Done:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from facecloud_client.batches import BATCH_BYTES, BATCH_IMAGES, MAX_IMAGES, MAX_PAIRS
+from facecloud_client.codes import ENGLISH
 
 from faceapi.errors import TABLE
 from tests.client.test_samples import BODY, GOLDEN, SAMPLES, SECRET
@@ -23,6 +24,10 @@ def test_the_table_of_codes_is_the_product_s() -> None:
         for row in TABLE.values()
     ]
     assert written == expected
+
+
+def test_the_client_s_english_is_the_product_s() -> None:
+    assert {row.number: row.en for row in TABLE.values() if not row.reserved} == ENGLISH
 
 
 def test_the_golden_vector_and_the_limits_are_written() -> None:

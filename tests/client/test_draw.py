@@ -50,6 +50,7 @@ def test_names_of_several_pictures_never_collide(tmp_path: Path) -> None:
     assert names == ["x.jpg", "x-2.jpg", "y.png", "picture.png"]
     assert targets(tmp_path / "out.png", sources[:1]) == [tmp_path / "out.png"]
     assert targets(tmp_path, sources[:1]) == [tmp_path / "x.jpg"]
+    assert targets(tmp_path / "marked", sources[:1]) == [tmp_path / "marked" / "x.jpg"]
 
 
 def test_what_cannot_be_drawn_is_said(tmp_path: Path) -> None:

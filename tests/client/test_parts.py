@@ -183,6 +183,13 @@ def test_missing_or_malformed_configuration_is_named(tmp_path: Path) -> None:
         FaceClient("", "s", "http://x")
 
 
+def test_a_file_of_keys_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "demo.env"
+    file.write_bytes(b"FACECLOUD_URL=\xff")
+    with pytest.raises(ConfigError, match=r"demo\.env"):
+        load(environ={"FACECLOUD_ENV_FILE": str(file)})
+
+
 def test_a_retry_after_in_the_future_is_seen_from_now() -> None:
     later = NOON + timedelta(minutes=2)
     assert retry_after_s(later.strftime("%a, %d %b %Y %H:%M:%S GMT"), NOON) == 120.0

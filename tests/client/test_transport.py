@@ -5,7 +5,7 @@ import json
 
 import httpx
 import pytest
-from facecloud_client import FaceClient, QuotaError, ServiceError, TransportError
+from facecloud_client import ApiError, FaceClient, QuotaError, ServiceError, TransportError
 from facecloud_client.body import Body
 from facecloud_client.signing import sign
 from facecloud_client.sources import Source
@@ -56,6 +56,31 @@ def test_too_many_requests_is_retried_and_told_when_it_does_not_end() -> None:
     assert len(pauses) == 4
     assert refused.value.code == 4291
     assert refused.value.request_id == "r-2"
+
+
+def test_a_refusal_speaks_the_reader_s_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    spent = {
+        "code": 4202,
+        "message": "本计费周期调用量已用完",
+        "remedy": "再次购买",
+        "remedy_en": "Buy again",
+    }
+    with scripted(reply("402 Payment Required", spent)) as server:
+        client, _ = client_of(server)
+        with pytest.raises(QuotaError) as refused:
+            client.detect([b"picture"])
+    assert str(refused.value).splitlines() == ["4202 本计费周期调用量已用完", "再次购买"]
+    monkeypatch.setenv("FACECLOUD_LANG", "en")
+    assert str(refused.value).splitlines() == [
+        "4202 The units of this billing period are used up",
+        "Buy again",
+    ]
+    assert refused.value.message == spent["message"]  # the field of the API stays as it came
+
+
+def test_a_code_of_a_later_service_keeps_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACECLOUD_LANG", "en")
+    assert ApiError(4999, "新的错误", http_status=400).headline == "4999 新的错误"
 
 
 def test_a_long_retry_after_is_handed_to_the_caller() -> None:

@@ -1,0 +1,41 @@
+"""What the service's codes say in English: its `message` is Chinese, as the manual has it.
+
+The product's own table (faceapi/errors.py) has the same words; a test holds the two together.
+"""
+
+ENGLISH = {
+    4001: "The request contains no image",
+    4002: "The image format is not supported",
+    4003: "The file could not be processed; contact the administrator",
+    4004: "The image URL could not be read",
+    4005: "The image URL did not deliver in time",
+    4006: "The base64 data could not be decoded",
+    4007: "The request is not valid JSON",
+    4008: "The image's resolution is out of range",
+    4009: "The image file is too large",
+    4010: "The request body is too large",
+    4011: "The image URL is wrong or has expired",
+    4012: "The content is not an image",
+    4015: "Too many images in one request",
+    4016: "The method is not allowed",
+    4017: "The request body must not be compressed",
+    4018: "This Idempotency-Key was used for another request",
+    4019: "The request body did not arrive in full",
+    4020: "There is no API at this address",
+    4021: "The request is not valid HTTP",
+    4101: "The Authorization header is missing or malformed",
+    4102: "The AppKey is unknown or disabled",
+    4103: "X-CTYUN-DT is malformed or too far from the server's clock",
+    4104: "The signature is wrong",
+    4105: "The request was sent twice",
+    4106: "The caller's address is not allowed",
+    4201: "This API has not been ordered for this App",
+    4202: "The units of this billing period are used up",
+    4203: "The packages of this API have expired",
+    4291: "Too many requests",
+    4292: "A request with this Idempotency-Key is in progress",
+    5001: "The service failed; contact the administrator",
+    5002: "The result lacks what the reply needs",
+    5003: "The service is overloaded; try again later",
+    5004: "No answer in time",
+}

@@ -1,0 +1,83 @@
+"""The command as a process: signals, pipes, and terminals that cannot show everything."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.client.scripted import OK, Scripted, reply, scripted
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def command(url: str, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+    """A running `facecloud`."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "facecloud_client", *arguments],
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT / "client"),
+            "FACECLOUD_URL": url,
+            "FACECLOUD_APP_KEY": "0123456789abcdef",
+            "FACECLOUD_SECRET_KEY": "0123456789abcdef0123456789abcdef",
+            **environment,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "人.png"
+    path.write_bytes(b"picture")
+    return path
+
+
+@contextmanager
+def silent() -> Iterator[socket.socket]:
+    """A service that takes requests and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(30)
+        yield listener
+
+
+def test_ctrl_c_ends_it_at_once(picture: Path) -> None:
+    with silent() as listener:
+        running = command(f"http://127.0.0.1:{listener.getsockname()[1]}", "detect", str(picture))
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1)
+            running.send_signal(signal.SIGINT)
+            _, told = running.communicate(timeout=10)
+    assert running.returncode == 130
+    assert b"Traceback" not in told
+
+
+def test_what_was_answered_before_ctrl_c_is_printed(picture: Path) -> None:
+    with silent() as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        running = command(url, "detect", *[str(picture)] * 3, "--batch", "1", "--jobs", "1")
+        for _i in range(2):
+            Scripted([reply("200 OK", OK)]).answer(listener.accept()[0])
+        unanswered, _ = listener.accept()
+        with unanswered:
+            unanswered.recv(1)
+            running.send_signal(signal.SIGINT)
+            printed, _ = running.communicate(timeout=10)
+    assert running.returncode == 130
+    assert "没有人脸" in printed.decode()
+
+
+def test_a_terminal_that_cannot_show_a_name_still_gets_the_rest(picture: Path) -> None:
+    with scripted(reply("200 OK", OK)) as server:
+        running = command(server.url, "detect", str(picture), "--json", PYTHONIOENCODING="latin-1")
+        printed, told = running.communicate(timeout=30)
+    assert running.returncode == 0, told
+    assert rb"\u4eba.png" in printed
