@@ -5,15 +5,15 @@ from datetime import timedelta
 from pathlib import Path
 from tempfile import gettempdir
 
-import environ
 from celery.schedules import crontab
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
 from facecloud import logs
+from facecloud.env import Env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
+env = Env()
 if (BASE_DIR / ".env").is_file():
     env.read_env(BASE_DIR / ".env")
 
@@ -178,7 +178,7 @@ SPOOL_MEMORY_BYTES = env.int("SPOOL_MEMORY_BYTES", default=1536 * 1024 * 1024)
 SPOOL_MAX_BYTES = env.int("SPOOL_MAX_BYTES", default=4 * 1024 * 1024 * 1024)
 SPOOL_DIR = Path(env.str("SPOOL_DIR", default=gettempdir()))
 # The addresses of our own proxies (CIDR): only from them X-Forwarded-For is believed.
-TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", default=[])
+TRUSTED_PROXIES: list[str] = env.networks("TRUSTED_PROXIES")
 # How a call ends in time: seconds from its arrival to code 5004, plus so many for each image.
 DEADLINE_S = env.float("DEADLINE_S", default=30.0)
 DEADLINE_PER_IMAGE_S = env.float("DEADLINE_PER_IMAGE_S", default=2.0)
@@ -189,7 +189,7 @@ QUEUE_MAX_CHUNKS = env.int("QUEUE_MAX_CHUNKS", default=200)
 URL_TIMEOUT_S = env.float("URL_TIMEOUT_S", default=10.0)
 URL_FETCHERS = env.int("URL_FETCHERS", default=32)  # downloads at once, for one web process
 URL_CALLS_PER_APP = env.int("URL_CALLS_PER_APP", default=4)  # calls of one App that wait for URLs at once
-URL_ALLOWED_NETWORKS: list[str] = env.list("URL_ALLOWED_NETWORKS", default=[])
+URL_ALLOWED_NETWORKS: list[str] = env.networks("URL_ALLOWED_NETWORKS")
 IDEMPOTENCY_HOURS = env.int("IDEMPOTENCY_HOURS", default=24)
 IDEMPOTENCY_ANSWER_S = env.int("IDEMPOTENCY_ANSWER_S", default=300)  # an answer stays in Valkey's memory
 

@@ -11,6 +11,7 @@ import sys
 
 import django
 import redis
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import OperationalError, connection
 
@@ -24,7 +25,10 @@ def main(url: str) -> None:
     passwords = secret_values(places.secrets, DEMO_PASSWORDS)
     os.environ.update(passwords)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
-    django.setup()
+    try:
+        django.setup()
+    except ImproperlyConfigured as error:
+        sys.exit(f"A setting in the environment or in .env is wrong: {error}")
     check_services()
     call_command("migrate", interactive=False)
     output = io.StringIO()
@@ -39,7 +43,7 @@ def check_services() -> None:
         valkey.client().ping()
     except OperationalError as error:
         sys.exit(f"The database of DATABASE_URL can't be reached: {str(error).partition(chr(10))[0]}")
-    except redis.RedisError as error:
+    except (redis.RedisError, ValueError) as error:  # ValueError: it is no address at all
         sys.exit(f"The Valkey or Redis of REDIS_URL can't be reached: {error}")
 
 

@@ -1,0 +1,47 @@
+"""The environment, read strictly: a value that means nothing is refused with the name of its variable."""
+
+import warnings
+from ipaddress import ip_network
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+FALSE = ("", "0", "false", "no", "n", "off")
+POSTGRESQL = "django.db.backends.postgresql"
+
+
+class Env(environ.Env):
+    """environ.Env that takes no typing error for False, and PostgreSQL only. Raises ImproperlyConfigured."""
+
+    def get_value(self, var: str, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().get_value(var, *arguments, **options)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{var}: {error}") from error
+
+    @classmethod
+    def parse_value(cls, value: str, cast: Any) -> Any:
+        if cast is bool and value.strip().lower() not in (*cls.BOOLEAN_TRUE_STRINGS, "1", *FALSE):
+            raise ValueError(f"{value!r} is neither True nor False")
+        return super().parse_value(value, cast)
+
+    def db_url(self, var: str, *arguments: Any, **options: Any) -> dict[str, Any]:
+        with warnings.catch_warnings(action="ignore"):  # what it warns of is refused here
+            database: dict[str, Any] = super().db_url(var, *arguments, **options)
+        if database.get("ENGINE") != POSTGRESQL:
+            raise ImproperlyConfigured(f"{var} should be postgres://user:password@host:port/name")
+        return database
+
+    def email_url(self, var: str, *arguments: Any, **options: Any) -> dict[str, Any]:
+        try:
+            return dict(super().email_url(var, *arguments, **options))
+        except ImproperlyConfigured as error:
+            raise ImproperlyConfigured(f"{var} should be smtp://user:password@host:port") from error
+
+    def networks(self, var: str) -> list[str]:
+        """Addresses and networks (CIDR), comma-separated; none by default."""
+        try:
+            return [str(ip_network(text.strip(), strict=False)) for text in self.list(var, default=[])]
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{var}: {error}") from error

@@ -1,0 +1,48 @@
+"""A setting that means nothing is refused by its name, not by a default or by a word of Python's."""
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from facecloud.env import Env
+
+
+def read(monkeypatch: pytest.MonkeyPatch, value: str) -> Env:
+    monkeypatch.setenv("SETTING", value)
+    return Env()
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        ("int", "many"),
+        ("float", "soon"),
+        ("bool", "maybe"),
+        ("db_url", "garbage"),
+        ("db_url", "mysql://localhost/facecloud"),
+        ("email_url", "mail.example.org"),
+        ("networks", "10.0.0.0/8, here"),
+        ("networks", "10.0.0.0/99"),
+    ],
+)
+def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, kind: str, wrong: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="SETTING"):
+        getattr(read(monkeypatch, wrong), kind)("SETTING")
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [("True", True), ("1", True), ("on", True), ("False", False), ("0", False), ("", False)],
+)
+def test_yes_and_no(monkeypatch: pytest.MonkeyPatch, value: str, meant: bool) -> None:
+    assert read(monkeypatch, value).bool("SETTING") is meant
+
+
+def test_networks_may_be_written_as_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    env = read(monkeypatch, "10.1.2.3/8, 192.0.2.7, ::1")
+    assert env.networks("SETTING") == ["10.0.0.0/8", "192.0.2.7/32", "::1/128"]
+    assert env.networks("ANOTHER") == []
+
+
+def test_services_are_reached_by_their_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(monkeypatch, "postgres://u:p@db:5433/face").db_url("SETTING")["HOST"] == "db"
+    assert read(monkeypatch, "smtp://u:p@mail:25").email_url("SETTING")["EMAIL_HOST"] == "mail"
