@@ -1,12 +1,11 @@
 """Order, pay, call, fail, expire, refund, extend in any order: the product against a model in plain Python.
 
-The model knows the rules of product.md only: days are counted one by one, lists are summed.
+The model (model.py) knows the rules of the manual only.
 """
 
-from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from django.db import transaction
@@ -24,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from accounts.models import App, User
+from accounts.models import User
 from billing import extension, orders, packages, quota, refunds, vouchers, wallet
 from billing.errors import (
     AmountRefused,
@@ -38,74 +37,9 @@ from billing.errors import (
     OrderNotPayable,
     UsedUp,
 )
-from billing.models import Order
 from billing.periods import SHANGHAI
 from tests.billing.conftest import DETECT, Shop, breaks
-
-
-@dataclass
-class Month:
-    starts: datetime
-    ends: datetime
-    left: int
-
-
-@dataclass(eq=False)
-class Wish:
-    """An order, and its package once it is paid."""
-
-    order: Order
-    made: datetime
-    token: str
-    amount: Decimal
-    app: "Service | None"
-    units: int
-    months: int
-    price: int
-    paid: datetime | None = None
-    state: str = "pending"
-    cash: Decimal = Decimal(0)
-    from_vouchers: list[tuple["Paper", Decimal]] = field(default_factory=list)
-    periods: list[Month] = field(default_factory=list)
-
-
-@dataclass(eq=False)
-class Service:
-    """An App with its packages, the oldest first."""
-
-    app: App
-    wishes: list[Wish] = field(default_factory=list)
-
-
-@dataclass(eq=False)
-class Paper:
-    """A voucher."""
-
-    until: datetime
-    left: Decimal
-
-
-@dataclass(eq=False)
-class Held:
-    call_id: UUID
-    until: datetime
-    service: Service
-    parts: list[tuple[Month, int]]
-    state: str = "held"
-
-
-def month_ends(paid: datetime, count: int) -> list[datetime]:
-    """Day by day: the k-th month ends on the anchor's day, or on the last day of a month without it."""
-    ends: list[datetime] = []
-    day: date = paid.date()
-    while len(ends) < count:
-        day += timedelta(days=1)
-        last_of_month = (day + timedelta(days=1)).month != day.month
-        if day.month == paid.month and day.year == paid.year:
-            continue
-        if day.day == paid.day or (last_of_month and day.day < paid.day):
-            ends.append(datetime.combine(day, time(), SHANGHAI))
-    return ends
+from tests.billing.model import Held, Month, Paper, Service, Wish, month_ends
 
 
 class Billing(RuleBasedStateMachine):
