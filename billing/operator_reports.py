@@ -1,13 +1,14 @@
 """Orders, money and packages of all customers, for operators: read functions of a few queries each."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from django.db.models import Count, Exists, F, Max, OuterRef, QuerySet, Sum
-from django.db.models.functions import TruncDay
+from django.db.models.functions import TruncDate, TruncDay
 from django.utils import timezone
 
 from accounts.models import App
@@ -77,6 +78,32 @@ def _by_day(
         yield {**row, "day": timezone.localtime(row["day"])}
 
 
+@dataclass(slots=True)
+class Sales:
+    """What came in from some orders within a span, and what went back, in yuan."""
+
+    orders: int = 0
+    cash: Decimal = ZERO
+    voucher: Decimal = ZERO
+    refunded_cash: Decimal = ZERO
+
+    @property
+    def revenue(self) -> Decimal:
+        return self.cash - self.refunded_cash
+
+
+def sales_by(key: Literal["customer", "sku__api"], since: datetime, until: datetime) -> dict[Any, Sales]:
+    """The orders paid and the refunds made in [since, until) by customer (pk) or API, most revenue first."""
+    found: dict[Any, Sales] = defaultdict(Sales)
+    paid = Order.objects.filter(state=OrderState.PAID, paid_at__gte=since, paid_at__lt=until).order_by()
+    for of, *sums in paid.values_list(key).annotate(Count("pk"), Sum("cash_paid"), Sum("voucher_paid")):
+        found[of] = Sales(*sums)
+    refunds = WalletEntry.objects.filter(kind=EntryKind.REFUND, at__gte=since, at__lt=until).order_by()
+    for of, back in refunds.values_list(f"order__{key}").annotate(Sum("amount")):
+        found[of].refunded_cash = back
+    return dict(sorted(found.items(), key=lambda row: (-row[1].revenue, -row[1].orders, row[0])))
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """A Package that ends soon. `is_followed`: another one of its App and API ends later."""
@@ -87,16 +114,40 @@ class Ending:
 
 def ending(at: datetime, within: timedelta, limit: int | None = None) -> list[Ending]:
     """The Packages that end within that time, soonest first; at most `limit`."""
-    later = Package.objects.filter(
-        app=OuterRef("app"), api=OuterRef("api"), refunded_at=None, ends_at__gt=OuterRef("ends_at")
+    soon = _ending(at, within).select_related("app__customer", "order").order_by("ends_at", "pk")
+    packages = list(soon[:limit])
+    followed = set(_ending(at, within).filter(_is_followed()).values_list("pk", flat=True))
+    return [Ending(package, package.pk in followed) for package in packages]
+
+
+@dataclass(frozen=True, slots=True)
+class EndingDay:
+    """How many Packages end on a local day, and how many of them another one follows."""
+
+    packages: int = 0
+    followed: int = 0
+
+
+def ending_by_day(at: datetime, within: timedelta) -> dict[date, EndingDay]:
+    """Each local day from that of `at` to that of its end."""
+    grouped = _ending(at, within).order_by().annotate(day=TruncDate("ends_at")).values("day")
+    rows = grouped.annotate(packages=Count("pk"), followed=Count("pk", filter=_is_followed()))
+    found = {row["day"]: EndingDay(row["packages"], row["followed"]) for row in rows}
+    first = timezone.localdate(at)
+    days = [first + timedelta(days=number) for number in range(within.days + 1)]
+    return {day: found.get(day, EndingDay()) for day in days}
+
+
+def _ending(at: datetime, within: timedelta) -> "QuerySet[Package]":
+    return Package.objects.filter(refunded_at=None, ends_at__gt=at, ends_at__lte=at + within)
+
+
+def _is_followed() -> Exists:
+    return Exists(
+        Package.objects.filter(
+            app=OuterRef("app"), api=OuterRef("api"), refunded_at=None, ends_at__gt=OuterRef("ends_at")
+        )
     )
-    found = (
-        Package.objects.filter(refunded_at=None, ends_at__gt=at, ends_at__lte=at + within)
-        .annotate(is_followed=Exists(later))
-        .select_related("app__customer", "order")
-        .order_by("ends_at", "pk")
-    )
-    return [Ending(package, bool(getattr(package, "is_followed"))) for package in found[:limit]]  # noqa: B009
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,15 @@
-"""A line chart as data: what static/js/charts.js draws and what the table beside it lists."""
+"""A chart as data: what static/js/charts.js draws and what the table beside it lists."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 Value = int | float | None
 
 
 @dataclass(frozen=True)
 class Series:
-    """One line. `colour` is 1-5, the stylesheet's --chart-N."""
+    """One line, or the bars of one colour. `colour` is 1-5, the stylesheet's --chart-N."""
 
     label: str
     values: Sequence[Value]
@@ -24,15 +24,18 @@ class Row:
 
 
 @dataclass(frozen=True)
-class LineChart:
-    """Labels along the time axis, one value of each series for each label, all in `unit`."""
+class Chart:
+    """One value of each series for each label, all in `unit`.
+
+    `kind`: a line or upright bars along the time, or ranks: lying bars, each beside its name.
+    """
 
     id: str
     title: str
     labels: Sequence[str]
     series: Sequence[Series]
     unit: str = ""
-    kind: str = "line"
+    kind: Literal["line", "bar", "ranks"] = "line"
     stacked: bool = False
 
     @property

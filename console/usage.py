@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from console.charts import LineChart, Series
+from console.charts import Chart, Series
 from faceapi.operator_reports import Figures, Span, Usage, usage
 
 
@@ -16,7 +16,7 @@ def midnight(at: datetime) -> datetime:
     return timezone.localtime(at).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def week_of(customer: User, at: datetime) -> tuple[Figures, LineChart]:
+def week_of(customer: User, at: datetime) -> tuple[Figures, Chart]:
     """Today's figures of all the customer's Apps, and the calls of the last seven days."""
     today = midnight(at)
     week = usage(Span(today - timedelta(days=6), today + timedelta(days=1), customer=customer.pk))
@@ -28,9 +28,9 @@ def labels(made: Usage, step: str) -> list[str]:
     return [start.strftime(form) for start in made.by_step]
 
 
-def calls_of(made: Usage, step: str, title: str) -> LineChart:
+def calls_of(made: Usage, step: str, title: str) -> Chart:
     """Calls that succeeded and calls that failed."""
-    return LineChart(
+    return Chart(
         id="chart-calls",
         title=title,
         labels=labels(made, step),
@@ -42,20 +42,20 @@ def calls_of(made: Usage, step: str, title: str) -> LineChart:
     )
 
 
-def units_of(made: Usage, step: str, unit: str) -> LineChart:
+def units_of(made: Usage, step: str, unit: str) -> Chart:
     """Units that were charged, in the meter's unit; without one where APIs of different meters are summed."""
     values = [figures.units for figures in made.by_step.values()]
-    return LineChart("chart-units", _("计费量"), labels(made, step), [Series(_("计费量"), values, 3)], unit)
+    return Chart("chart-units", _("计费量"), labels(made, step), [Series(_("计费量"), values, 3)], unit)
 
 
-def latency_of(made: Usage, step: str) -> LineChart:
+def latency_of(made: Usage, step: str) -> Chart:
     """Half of the successful calls, and all but one in twenty, were answered within this."""
 
     def of(share: Callable[[Figures], float | None]) -> list[int | None]:
         times = [share(figures) for figures in made.by_step.values()]
         return [None if time is None else round(time) for time in times]
 
-    return LineChart(
+    return Chart(
         id="chart-latency",
         title=_("处理耗时"),
         labels=labels(made, step),

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods
 from accounts import roles
 from console.ops import acts
 from console.ops.access import OperatorRequest, operator
-from console.ops.usage import desk
+from console.ops.tables import desk
 from faceapi.authentication import client_address
 
 

@@ -8,20 +8,22 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
+from accounts.models import User
 from billing import operator_reports
 from billing.models import Api
-from console.charts import LineChart, Series
+from billing.operator_reports import Day, Sales
+from console.charts import Chart, Series
 from console.ops import spans
 from console.ops.access import OperatorRequest, operator
-from console.ops.tables import Column, Link, Table
-from console.ops.usage import desk
+from console.ops.tables import Cell, Column, Table, at_desk, download, ranks
+from faceapi.operator_reports import Span
 
 ENDING_WITHIN = timedelta(days=30)
 NEAR = 0.8
-ON_PAGE = 20
+TOP = 20  # on the page; the CSV has them all
 
 
-def by_day(days: list[operator_reports.Day]) -> Table:
+def by_day(days: list[Day]) -> Table:
     columns = [
         Column(_("日期"), "day"),
         Column(_("新建应用"), "count"),
@@ -41,19 +43,88 @@ def by_day(days: list[operator_reports.Day]) -> Table:
         ]
         for day in days
     ]  # fmt: skip
-    return Table(
-        "business-by-day",
-        _("应用、订单与收入"),
-        columns,
-        rows,
-        note=_("净收入 = 现金收入 − 现金退款；代金券不计入收入。"),
-    )
+    return Table("business-by-day", _("应用、订单与收入"), columns, rows, note=_revenue_note())
+
+
+def _revenue_note() -> str:
+    return _("净收入 = 现金收入 − 现金退款；代金券不计入收入。")
+
+
+def charts(days: list[Day]) -> list[Chart]:
+    labels = [day.start.strftime("%m-%d") for day in days]
+    return [
+        Chart(
+            "chart-revenue",
+            _("收入"),
+            labels,
+            [
+                Series(_("现金"), [float(day.cash) for day in days], 1),
+                Series(_("代金券"), [float(day.voucher) for day in days], 3),
+                Series(_("现金退款"), [-float(day.refunded_cash) for day in days], 2),
+            ],
+            _("元"),
+            kind="bar",
+            stacked=True,
+        ),
+        Chart(
+            "chart-orders",
+            _("应用与订单"),
+            labels,
+            [
+                Series(_("新建应用"), [day.new_apps for day in days], 5),
+                Series(_("新订单"), [day.created for day in days], 4),
+                Series(_("支付订单"), [day.paid for day in days], 1),
+            ],
+            kind="bar",
+        ),
+    ]
+
+
+def _sales_columns() -> list[Column]:
+    return [
+        Column(_("支付订单"), "count"),
+        Column(_("现金收入 (元)"), "yuan"),
+        Column(_("代金券支付 (元)"), "yuan"),
+        Column(_("现金退款 (元)"), "yuan"),
+        Column(_("净收入 (元)"), "yuan"),
+    ]
+
+
+def _sales(one: Sales) -> list[Cell]:
+    return [one.orders, one.cash, one.voucher, one.refunded_cash, one.revenue]
+
+
+def _sales_chart(key: str, sales: list[tuple[str, Sales]]) -> Chart:
+    return ranks(key, _("净收入"), [(name, float(one.revenue)) for name, one in sales], _("元"))
+
+
+def by_api(span: Span) -> Table:
+    key = "revenue-by-api"
+    sales = operator_reports.sales_by("sku__api", span.since, span.until)
+    found = [(str(Api(api).label), one) for api, one in sales.items()]
+    columns = [Column(_("API 类型")), *_sales_columns()]
+    rows = [[label, *_sales(one)] for label, one in found]
+    chart = _sales_chart(key, found)
+    return Table(key, _("按 API 的收入"), columns, rows, note=_revenue_note(), chart=chart)
+
+
+def by_customer(span: Span, limit: int | None) -> Table:
+    key = "revenue-by-customer"
+    sales = list(operator_reports.sales_by("customer", span.since, span.until).items())[:limit]
+    people = User.objects.in_bulk([pk for pk, _one in sales])
+    found = [(people[pk], one) for pk, one in sales]
+    columns = [Column(_("客户")), Column(_("公司")), *_sales_columns()]
+    rows = [[at_desk(user.username), user.company, *_sales(one)] for user, one in found]
+    chart = _sales_chart(key, [(user.username, one) for user, one in found])
+    return Table(key, _("收入最多的客户"), columns, rows, chart=chart)
 
 
 def ending(at: datetime, limit: int | None) -> Table:
+    key = "packages-ending"
     columns = [
         Column(_("到期时间"), "when"),
         Column(_("客户")),
+        Column(_("公司")),
         Column(_("应用 ID")),
         Column(_("应用名称")),
         Column(_("API 类型")),
@@ -64,24 +135,41 @@ def ending(at: datetime, limit: int | None) -> Table:
     rows = [
         [
             one.package.ends_at,
-            Link(one.package.app.customer.username, desk(one.package.app.customer.username)),
-            Link(one.package.app.app_id, desk(one.package.app.app_id)),
+            at_desk(one.package.app.customer.username),
+            one.package.app.customer.company,
+            at_desk(one.package.app.app_id),
             one.package.app.name,
             Api(one.package.api).label,
             one.package.units_per_period,
-            Link(one.package.order.number, desk(one.package.order.number)),
+            at_desk(one.package.order.number),
             _("是") if one.is_followed else _("否"),
         ]
         for one in operator_reports.ending(at, ENDING_WITHIN, limit)
     ]
+    days = operator_reports.ending_by_day(at, ENDING_WITHIN)
+    chart = Chart(
+        f"chart-{key}",
+        _("每天到期的资源包"),
+        [day.strftime("%m-%d") for day in days],
+        [
+            Series(_("未续购"), [one.packages - one.followed for one in days.values()], 4),
+            Series(_("已续购"), [one.followed for one in days.values()], 3),
+        ],
+        _("个"),
+        kind="bar",
+        stacked=True,
+    )
     empty = _("未来 30 天没有到期的资源包。")
-    return Table("packages-ending", _("30 天内到期的资源包"), columns, rows, empty=empty)
+    return Table(key, _("30 天内到期的资源包"), columns, rows, empty=empty, chart=chart)
 
 
 def near_limit(at: datetime, limit: int | None) -> Table:
+    key = "apps-near-limit"
+    found = operator_reports.near_limit(at, NEAR)[:limit]
     columns = [
         Column(_("已用比例"), "share"),
         Column(_("客户")),
+        Column(_("公司")),
         Column(_("应用 ID")),
         Column(_("应用名称")),
         Column(_("API 类型")),
@@ -93,8 +181,9 @@ def near_limit(at: datetime, limit: int | None) -> Table:
     rows = [
         [
             row.share,
-            Link(row.app.customer.username, desk(row.app.customer.username)),
-            Link(row.app.app_id, desk(row.app.app_id)),
+            at_desk(row.app.customer.username),
+            row.app.customer.company,
+            at_desk(row.app.app_id),
             row.app.name,
             Api(row.api).label,
             row.used,
@@ -102,55 +191,23 @@ def near_limit(at: datetime, limit: int | None) -> Table:
             row.remaining,
             row.ends_at,
         ]
-        for row in operator_reports.near_limit(at, NEAR)[:limit]
+        for row in found
     ]
+    shares = [(f"{row.app.name} · {Api(row.api).label}", round(row.share * 100, 1)) for row in found]
+    chart = ranks(key, _("已用比例"), shares, "%", colour=2)
     empty = _("没有应用用到 80%。")
-    return Table("apps-near-limit", _("接近或达到额度的应用（≥ 80%）"), columns, rows, empty=empty)
+    return Table(key, _("接近或达到额度的应用（≥ 80%）"), columns, rows, empty=empty, chart=chart)
 
 
-def charts(days: list[operator_reports.Day]) -> list[LineChart]:
-    labels = [day.start.strftime("%m-%d") for day in days]
+def tables(span: Span, days: list[Day], at: datetime, limit: int | None) -> list[Table]:
+    """Every table of the page, the one by day first."""
     return [
-        LineChart(
-            "chart-revenue",
-            _("收入"),
-            labels,
-            [
-                Series(_("现金"), [float(day.cash) for day in days], 1),
-                Series(_("代金券"), [float(day.voucher) for day in days], 3),
-                Series(_("退款"), [float(day.refunded_cash) for day in days], 2, dashed=True),
-            ],
-            _("元"),
-        ),
-        LineChart(
-            "chart-orders",
-            _("应用与订单"),
-            labels,
-            [
-                Series(_("新建应用"), [day.new_apps for day in days], 5),
-                Series(_("新订单"), [day.created for day in days], 4),
-                Series(_("支付订单"), [day.paid for day in days], 1),
-            ],
-        ),
+        by_day(days),
+        by_customer(span, limit),
+        by_api(span),
+        ending(at, limit),
+        near_limit(at, limit),
     ]
-
-
-def ending_chart(at: datetime) -> LineChart:
-    """How many packages end on each of the next days."""
-    ends = [timezone.localdate(one.package.ends_at) for one in operator_reports.ending(at, ENDING_WITHIN)]
-    days = [timezone.localdate(at) + timedelta(days=number) for number in range(ENDING_WITHIN.days + 1)]
-    values = [ends.count(day) for day in days]
-    labels = [day.strftime("%m-%d") for day in days]
-    return LineChart(
-        "chart-ending", _("每天到期的资源包"), labels, [Series(_("资源包"), values, 4)], _("个"), kind="bar"
-    )
-
-
-def near_chart(table: Table) -> LineChart:
-    """Used share of the fullest Apps, in percent."""
-    labels = [f"{row[3]} · {row[4]}" for row in table.rows]
-    values = [round(float(str(row[0])) * 100, 1) for row in table.rows]
-    return LineChart("chart-near", _("已用比例"), labels, [Series(_("已用比例"), values, 2)], "%", kind="bar")
 
 
 @require_GET
@@ -162,23 +219,18 @@ def page(request: OperatorRequest) -> HttpResponse:
     if span is None:
         return render(request, "ops/business.html", context, status=400)
     days = operator_reports.days(span.since, span.until)
-    full = near_limit(at, ON_PAGE)
+    by_time, *others = tables(span, days, at, TOP)
+    total = {
+        "new_apps": sum(day.new_apps for day in days),
+        "created": sum(day.created for day in days),
+        "paid": sum(day.paid for day in days),
+        "revenue": sum(day.revenue for day in days),
+        "topped_up": sum(day.topped_up for day in days),
+    }
     return render(
         request,
         "ops/business.html",
-        {
-            **context,
-            "total": {
-                "new_apps": sum(day.new_apps for day in days),
-                "created": sum(day.created for day in days),
-                "paid": sum(day.paid for day in days),
-                "revenue": sum(day.revenue for day in days),
-                "topped_up": sum(day.topped_up for day in days),
-            },
-            "charts": charts(days),
-            "by_day": by_day(days),
-            "pairs": [(ending(at, ON_PAGE), ending_chart(at)), (full, near_chart(full))],
-        },
+        {**context, "total": total, "charts": charts(days), "by_time": by_time, "tables": others},
     )
 
 
@@ -188,10 +240,6 @@ def export(request: OperatorRequest, key: str) -> HttpResponse:
     """One table of the page, whole, as CSV."""
     at = timezone.now()
     _form, span = spans.asked(request, at)
-    if span is not None and key == "business-by-day":
-        return by_day(operator_reports.days(span.since, span.until)).csv()
-    if key == "packages-ending":
-        return ending(at, None).csv()
-    if key == "apps-near-limit":
-        return near_limit(at, None).csv()
-    raise Http404
+    if span is None:
+        raise Http404
+    return download(tables(span, operator_reports.days(span.since, span.until), at, None), key)

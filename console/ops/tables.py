@@ -1,15 +1,21 @@
 """A table as data: shown on a page, sent as CSV, and drawn beside its chart, always from the same rows."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from urllib.parse import urlencode
 
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.functional import Promise
+
+from console.charts import Chart, Series
+
+RANKED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +24,16 @@ class Link:
 
     text: object
     href: str
+
+
+def desk(text: str) -> str:
+    """The customer desk's page about an id."""
+    return f"{reverse('ops_desk')}?{urlencode({'q': text})}"
+
+
+def at_desk(text: str) -> Link:
+    """An id that leads to its page of the customer desk."""
+    return Link(text, desk(text))
 
 
 Value = object
@@ -63,9 +79,16 @@ class Column:
         return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
+def ranks(key: str, title: str, bars: Sequence[tuple[str, float]], unit: str = "", colour: int = 1) -> Chart:
+    """The first RANKED of these names with their values, as bars in the order given."""
+    names = [name for name, _value in bars[:RANKED]]
+    values = [value for _name, value in bars[:RANKED]]
+    return Chart(f"chart-{key}", title, names, [Series(title, values, colour)], unit, "ranks")
+
+
 @dataclass(frozen=True)
 class Table:
-    """`key` is its name in the address of the CSV."""
+    """`key` is its name in the address of the CSV. `chart` draws what the rows tell."""
 
     key: str
     title: str
@@ -73,6 +96,7 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     note: str = ""
     empty: str = ""
+    chart: Chart | None = None
 
     @property
     def shown(self) -> list[list[tuple[str, str, bool]]]:
@@ -101,3 +125,11 @@ class Table:
                 for column, cell in zip(self.columns, row, strict=True)
             )
         return response
+
+
+def download(tables: Iterable[Table], key: str) -> HttpResponse:
+    """The table of that key as CSV; Http404 where there is none."""
+    for table in tables:
+        if table.key == key:
+            return table.csv()
+    raise Http404

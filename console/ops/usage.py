@@ -1,26 +1,27 @@
 """/ops/: the usage of all customers as charts, tables and CSV."""
 
 from collections.abc import Iterable
-from urllib.parse import urlencode
+from typing import TypeVar
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from accounts.models import App, Region, User
 from billing.models import Api
-from console.charts import LineChart, Series
+from console.charts import Chart, Series
 from console.ops import spans
 from console.ops.access import OperatorRequest, operator
-from console.ops.tables import Cell, Column, Link, Table
+from console.ops.tables import Cell, Column, Table, at_desk, download, ranks
 from console.shell import region_label
 from console.views.report import explained
 from faceapi import operator_reports
+from faceapi.errors import OK
 from faceapi.operator_reports import Figures, Span, Usage
 
+Key = TypeVar("Key")
 TOP = 10  # on the page; the CSV has them all
 
 
@@ -29,12 +30,12 @@ def rounded(values: Iterable[float | None]) -> list[int | float | None]:
     return [None if value is None else round(value, 1) if value < 10 else round(value) for value in values]
 
 
-def charts(made: Usage, step: str) -> list[LineChart]:
+def charts(made: Usage, step: str) -> list[Chart]:
     """Calls, units, latency, and where the time goes."""
     labels = [start.strftime("%m-%d" if step == "day" else "%m-%d %H:%M") for start in made.by_step]
     figures = list(made.by_step.values())
     return [
-        LineChart(
+        Chart(
             "chart-calls",
             _("调用次数"),
             labels,
@@ -46,7 +47,7 @@ def charts(made: Usage, step: str) -> list[LineChart]:
             kind="bar",
             stacked=True,
         ),
-        LineChart(
+        Chart(
             "chart-units",
             _("计费量与图片数"),
             labels,
@@ -55,7 +56,7 @@ def charts(made: Usage, step: str) -> list[LineChart]:
                 Series(_("图片数"), [one.images for one in figures], 4, dashed=True),
             ],
         ),
-        LineChart(
+        Chart(
             "chart-latency",
             _("处理耗时"),
             labels,
@@ -66,7 +67,7 @@ def charts(made: Usage, step: str) -> list[LineChart]:
             ],
             "ms",
         ),
-        LineChart(
+        Chart(
             "chart-parts",
             _("平均排队与推理耗时"),
             labels,
@@ -113,26 +114,31 @@ def by_step(made: Usage, span: Span) -> Table:
     return Table("usage-by-time", _("按时间"), [head, *_count_columns(), *_time_columns()], rows)
 
 
+def _ranked(key: str, calls: Iterable[tuple[str, Figures]]) -> Chart:
+    return ranks(key, _("调用次数"), [(name, one.calls) for name, one in calls], _("次"))
+
+
 def by_api(made: Usage) -> Table:
-    rows = [
-        [Api(api).label, *_counts(one), *_times(one)]
-        for api, one in sorted(made.by_api.items(), key=lambda row: -row[1].calls)
-    ]
+    key = "usage-by-api"
+    found = [(str(Api(api).label), one) for api, one in _most_called(made.by_api)]
     columns = [Column(_("API 类型")), *_count_columns(), *_time_columns()]
-    return Table("usage-by-api", _("按 API"), columns, rows)
+    rows = [[label, *_counts(one), *_times(one)] for label, one in found]
+    return Table(key, _("按 API"), columns, rows, chart=_ranked(key, found))
 
 
 def by_region(made: Usage) -> Table:
+    key = "usage-by-region"
     names = {region.pk: region_label(region) for region in Region.objects.all()}
+    found = [(names[region], one) for region, one in _most_called(made.by_region)]
     columns = [Column(_("地域")), *_count_columns(), Column(_("排队 ms"), "ms"), Column(_("推理 ms"), "ms")]
-    rows = [
-        [names[region], *_counts(one), one.queue_ms, one.infer_ms]
-        for region, one in sorted(made.by_region.items(), key=lambda row: -row[1].calls)
-    ]
-    return Table("usage-by-region", _("按地域"), columns, rows)
+    rows = [[name, *_counts(one), one.queue_ms, one.infer_ms] for name, one in found]
+    return Table(key, _("按地域"), columns, rows, chart=_ranked(key, found))
 
 
 def by_code(made: Usage) -> Table:
+    """The chart leaves out what went well, beside which nothing else would be seen."""
+    key = "usage-by-code"
+    found = list(_most_called(made.by_code))
     columns = [
         Column(_("返回码")),
         Column(_("含义")),
@@ -140,36 +146,29 @@ def by_code(made: Usage) -> Table:
         Column(_("占比"), "share"),
     ]
     rows = [
-        [code, explained(code)["message"], one.calls, one.calls / made.total.calls]
-        for code, one in sorted(made.by_code.items(), key=lambda row: -row[1].calls)
+        [code, explained(code)["message"], one.calls, one.calls / made.total.calls] for code, one in found
     ]
-    return Table("usage-by-code", _("按返回码"), columns, rows)
+    failed = [(str(code), one.calls) for code, one in found if code != OK]
+    chart = ranks(key, _("失败"), failed, _("次"), colour=2) if failed else None
+    return Table(key, _("按返回码"), columns, rows, chart=chart)
 
 
 def top_customers(of_app: dict[int, Figures], top: int | None) -> Table:
-    found = list(operator_reports.by_customer(of_app).items())[:top]
-    people = User.objects.in_bulk([pk for pk, _figures in found])
-    rows = [
-        [Link(people[pk].username, desk(people[pk].username)), people[pk].company, *_counts(one)]
-        for pk, one in found
-    ]
+    key = "top-customers"
+    figures = list(operator_reports.by_customer(of_app).items())[:top]
+    people = User.objects.in_bulk([pk for pk, _one in figures])
+    found = [(people[pk], one) for pk, one in figures]
     columns = [Column(_("客户")), Column(_("公司")), *_count_columns()]
-    return Table("top-customers", _("调用最多的客户"), columns, rows)
+    rows = [[at_desk(user.username), user.company, *_counts(one)] for user, one in found]
+    chart = _ranked(key, [(user.username, one) for user, one in found])
+    return Table(key, _("调用最多的客户"), columns, rows, chart=chart)
 
 
 def top_apps(of_app: dict[int, Figures], top: int | None) -> Table:
-    found = list(of_app.items())[:top]
-    apps = App.objects.select_related("customer", "region").in_bulk([pk for pk, _figures in found])
-    rows: list[list[Cell]] = []
-    for pk, one in found:
-        app = apps[pk]
-        about = [
-            Link(app.app_id, desk(app.app_id)),
-            app.name,
-            app.customer.username,
-            region_label(app.region),
-        ]
-        rows.append([*about, *_counts(one)])
+    key = "top-apps"
+    figures = list(of_app.items())[:top]
+    apps = App.objects.select_related("customer", "region").in_bulk([pk for pk, _one in figures])
+    found = [(apps[pk], one) for pk, one in figures]
     columns = [
         Column(_("应用 ID")),
         Column(_("应用名称")),
@@ -177,18 +176,22 @@ def top_apps(of_app: dict[int, Figures], top: int | None) -> Table:
         Column(_("地域")),
         *_count_columns(),
     ]
-    return Table("top-apps", _("调用最多的应用"), columns, rows)
+    rows = [
+        [at_desk(app.app_id), app.name, app.customer.username, region_label(app.region), *_counts(one)]
+        for app, one in found
+    ]
+    chart = _ranked(key, [(app.app_id, one) for app, one in found])
+    return Table(key, _("调用最多的应用"), columns, rows, chart=chart)
 
 
-def desk(text: str) -> str:
-    """The customer desk's page about an id."""
-    return f"{reverse('ops_desk')}?{urlencode({'q': text})}"
+def _most_called(groups: dict[Key, Figures]) -> list[tuple[Key, Figures]]:
+    return sorted(groups.items(), key=lambda group: -group[1].calls)
 
 
-def tables(span: Span, made: Usage, top: int | None) -> dict[str, Table]:
-    """Every table of the page by its key."""
+def tables(span: Span, made: Usage, top: int | None) -> list[Table]:
+    """Every table of the page, the one by time first."""
     of_app = operator_reports.by_app(span)
-    made_tables = [
+    return [
         by_step(made, span),
         by_api(made),
         by_region(made),
@@ -196,17 +199,6 @@ def tables(span: Span, made: Usage, top: int | None) -> dict[str, Table]:
         top_customers(of_app, top),
         top_apps(of_app, top),
     ]
-    return {table.key: table for table in made_tables}
-
-
-def bars(table: Table, title: str) -> LineChart:
-    """The calls of a list as bars: the name is its first column, the calls stand under their own head."""
-    calls = [str(column.label) for column in table.columns].index(_("调用次数"))
-    names = [row[0].text if isinstance(row[0], Link) else row[0] for row in table.rows]
-    values = [int(str(row[calls])) for row in table.rows]
-    return LineChart(
-        f"chart-{table.key}", title, [str(name) for name in names], [Series(title, values, 1)], kind="bar"
-    )
 
 
 @require_GET
@@ -218,7 +210,7 @@ def page(request: OperatorRequest) -> HttpResponse:
     if span is None:
         return render(request, "ops/usage.html", context, status=400)
     made = operator_reports.usage(span)
-    shown = tables(span, made, TOP)
+    by_time, *others = tables(span, made, TOP)
     return render(
         request,
         "ops/usage.html",
@@ -226,14 +218,8 @@ def page(request: OperatorRequest) -> HttpResponse:
             **context,
             "usage": made,
             "charts": charts(made, span.step),
-            "tables": shown,
-            "pairs": [
-                (shown["usage-by-api"], bars(shown["usage-by-api"], _("调用次数"))),
-                (shown["usage-by-region"], bars(shown["usage-by-region"], _("调用次数"))),
-                (shown["usage-by-code"], bars(shown["usage-by-code"], _("调用次数"))),
-                (shown["top-customers"], bars(shown["top-customers"], _("调用次数"))),
-                (shown["top-apps"], bars(shown["top-apps"], _("调用次数"))),
-            ],
+            "by_time": by_time,
+            "tables": others,
         },
     )
 
@@ -245,7 +231,4 @@ def export(request: OperatorRequest, key: str) -> HttpResponse:
     _form, span = spans.asked(request, timezone.now())
     if span is None:
         raise Http404
-    table = tables(span, operator_reports.usage(span), None).get(key)
-    if table is None:
-        raise Http404
-    return table.csv()
+    return download(tables(span, operator_reports.usage(span), None), key)

@@ -1,5 +1,6 @@
 /* Draws every <canvas data-chart="id"> from the JSON in <script type="application/json" id="id">:
-   {labels: [..], unit: "次", series: [{label, values, colour: 1-5}], kind: "line" | "bar", stacked: bool}
+   {labels: [..], unit: "次", series: [{label, values, colour: 1-5}], kind: "line" | "bar" | "ranks", stacked: bool}
+   Ranks are bars that lie, each beside its whole name.
    Colours are the stylesheet's tokens, drawn anew when the theme changes. Needs Chart.js. */
 (() => {
   "use strict";
@@ -17,9 +18,12 @@
 
   const draw = (canvas) => {
     const data = JSON.parse(document.getElementById(canvas.dataset.chart).textContent);
-    const kind = data.kind || "line";
+    const isRanks = data.kind === "ranks";
+    const kind = isRanks ? "bar" : data.kind || "line";
     const text = token("--text-2");
     const number = new Intl.NumberFormat(document.documentElement.lang);
+    const names = { stacked: Boolean(data.stacked), grid: { display: false }, border: { color: token("--line") }, ticks: { color: text, maxRotation: 0, autoSkip: !isRanks, autoSkipPadding: 18, font: { size: 11 } } };
+    const values = { stacked: Boolean(data.stacked), beginAtZero: true, grid: { color: token("--chart-grid") }, border: { display: false }, ticks: { color: text, precision: 0, maxTicksLimit: 6, font: { size: 11 }, callback: (value) => number.format(value) } };
     const chart = new Chart(canvas, {
       type: kind,
       data: {
@@ -35,20 +39,18 @@
         }),
       },
       options: {
-        responsive: true, maintainAspectRatio: false, animation: false, interaction: { mode: "index", intersect: false },
+        responsive: true, maintainAspectRatio: false, animation: false,
+        indexAxis: isRanks ? "y" : "x", interaction: { mode: "index", axis: isRanks ? "y" : "x", intersect: false },
         font: { family: getComputedStyle(document.body).fontFamily },
         plugins: {
           legend: { display: data.series.length > 1, position: "top", align: "end", labels: { color: text, usePointStyle: true, pointStyle: kind === "bar" ? "rect" : "line", boxWidth: kind === "bar" ? 9 : 22, font: { size: 12 } } },
           tooltip: {
             backgroundColor: token("--surface"), titleColor: token("--text"), bodyColor: token("--text"), borderColor: token("--line-strong"), borderWidth: 1,
             padding: 10, usePointStyle: true, boxPadding: 4,
-            callbacks: { label: (item) => ` ${item.dataset.label}  ${number.format(item.parsed.y)}${data.unit ? " " + data.unit : ""}` },
+            callbacks: { label: (item) => ` ${item.dataset.label}  ${number.format(item.parsed[isRanks ? "x" : "y"])}${data.unit ? " " + data.unit : ""}` },
           },
         },
-        scales: {
-          x: { stacked: Boolean(data.stacked), grid: { display: false }, border: { color: token("--line") }, ticks: { color: text, maxRotation: 0, autoSkip: true, autoSkipPadding: 18, font: { size: 11 } } },
-          y: { stacked: Boolean(data.stacked), beginAtZero: true, grid: { color: token("--chart-grid") }, border: { display: false }, ticks: { color: text, precision: 0, maxTicksLimit: 6, font: { size: 11 }, callback: (value) => number.format(value) } },
-        },
+        scales: isRanks ? { x: values, y: names } : { x: names, y: values },
       },
     });
     charts.push(chart);

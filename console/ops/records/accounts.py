@@ -13,8 +13,7 @@ from django.utils.translation import gettext_lazy
 from accounts import roles
 from accounts.models import App, AppKey, AuditEntry, Region, User
 from console.ops.records.base import RecordAdmin, shown_json
-from console.ops.tables import Column, Link, Table
-from console.ops.usage import desk
+from console.ops.tables import Column, Table, at_desk
 from console.templatetags.ops import act_label
 
 admin.site.unregister(Group)  # roles are given by an act, with a reason
@@ -59,7 +58,7 @@ class UserRecords(RecordAdmin):
 
     def tables(self, row: User) -> list[Table]:
         columns = [Column(_("应用 ID")), Column(_("应用名称")), Column(_("创建时间"), "when")]
-        apps = [[Link(app.app_id, desk(app.app_id)), app.name, app.created_at] for app in row.apps.all()[:50]]
+        apps = [[at_desk(app.app_id), app.name, app.created_at] for app in row.apps.all()[:50]]
         return [Table("apps", _("应用"), columns, apps, empty=_("没有应用。"))]
 
 
@@ -84,7 +83,7 @@ class AppRecords(RecordAdmin):
             Column(_("失效时间"), "when"), Column(_("最近使用"), "when"),
         ]  # fmt: skip
         keys = [
-            [Link(key.key, desk(key.key)), key.created_at, key.disabled_at, key.expires_at, key.last_used_at]
+            [at_desk(key.key), key.created_at, key.disabled_at, key.expires_at, key.last_used_at]
             for key in row.keys.defer("secret_encrypted")[:50]
         ]
         return [Table("keys", _("密钥"), columns, keys, empty=_("没有密钥。"))]

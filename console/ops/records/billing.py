@@ -21,8 +21,7 @@ from billing.models import (
 )
 from console.ops.records.base import RecordAdmin
 from console.ops.records.filters import ByWholeId
-from console.ops.tables import Column, Link, Table
-from console.ops.usage import desk
+from console.ops.tables import Column, Table, at_desk
 
 
 @admin.register(Order)
@@ -109,7 +108,7 @@ class DebitRecords(ByWholeId):
         lines = [
             [
                 line.units, line.period.starts_at, line.period.ends_at,
-                Link(line.period.package.order.number, desk(line.period.package.order.number)),
+                at_desk(line.period.package.order.number),
             ]
             for line in row.lines.select_related("period__package__order")
         ]  # fmt: skip
@@ -162,7 +161,7 @@ class VoucherRecords(RecordAdmin):
     def tables(self, row: Voucher) -> list[Table]:
         columns = [Column(_("时间"), "when"), Column(_("订单编号")), Column(_("金额 (元)"), "yuan")]
         entries = [
-            [entry.at, Link(entry.order.number, desk(entry.order.number)), entry.amount]
+            [entry.at, at_desk(entry.order.number), entry.amount]
             for entry in row.entries.select_related("order")
         ]
         return [Table("uses", _("使用记录"), columns, entries, empty=_("还没有使用。"))]

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import json
+import re
 from collections import Counter
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -191,16 +193,35 @@ def test_money_is_that_of_the_books(
     assert sum(day.refunded_cash for day in days) == sum(back, Decimal("0.00"))
     assert sum(day.revenue for day in days) == sum(day.cash for day in days) - sum(back, Decimal("0.00"))
     assert refunded.order.amount == refunded.order.cash_paid + refunded.order.voucher_paid
-    rows = table(log_in("viewer"), "/ops/business/business-by-day.csv?range=30d")
-    assert sum(Decimal(row["净收入 (元)"]) for row in rows) == sum(day.revenue for day in days)
+    viewer = log_in("viewer")
+    for key in ("business-by-day", "revenue-by-api", "revenue-by-customer"):
+        rows = table(viewer, f"/ops/business/{key}.csv?range=30d")
+        assert sum(Decimal(row["净收入 (元)"]) for row in rows) == sum(day.revenue for day in days), key
+    customer = world.app.customer
+    (row,) = [row for row in rows if row["客户"] == customer.username]
+    hers = [order for order in paid if order.customer_id == customer.pk]
+    assert int(row["支付订单"]) == len(hers)
+    assert Decimal(row["现金收入 (元)"]) == sum(order.cash_paid for order in hers)
+    assert Decimal(row["代金券支付 (元)"]) == sum(order.voucher_paid for order in hers)
+    assert Decimal(row["现金退款 (元)"]) == sum(back, Decimal("0.00"))
 
 
-def test_packages_that_end_and_apps_near_their_limit(world: World, now: datetime, log_in: Login) -> None:
+def charts(viewer: Client) -> dict[str, list[float]]:
+    """What each chart of the business page draws: the sum of every series."""
+    page = viewer.get("/ops/business/").content.decode()
+    drawn = re.findall(r'<script id="(chart-[\w-]+)" type="application/json">(.*?)</script>', page)
+    return {key: [sum(one["values"]) for one in json.loads(payload)["series"]] for key, payload in drawn}
+
+
+def test_packages_that_end_and_apps_near_their_limit(
+    world: World, now: datetime, log_in: Login, place: Place
+) -> None:
     viewer = log_in("viewer")
     ending = table(viewer, "/ops/business/packages-ending.csv")
     within = Package.objects.filter(ends_at__gt=now, ends_at__lte=now + timedelta(days=30), refunded_at=None)
     assert {row["订单编号"] for row in ending} == set(within.values_list("order__number", flat=True))
     assert {row["已续购"] for row in ending} == {"否"}
+    assert charts(viewer)["chart-packages-ending"] == [within.count(), 0]
     assert table(viewer, "/ops/business/apps-near-limit.csv") == []
     left = 2000 - sum(row.units for row in raw(span(now, app=world.app.pk, api="face_detect")))
     while left > 400:
@@ -209,6 +230,13 @@ def test_packages_that_end_and_apps_near_their_limit(world: World, now: datetime
     (near,) = table(viewer, "/ops/business/apps-near-limit.csv")
     assert (near["应用 ID"], near["已用"], near["剩余"]) == (world.app.app_id, "1600", "400")
     assert float(near["已用比例"]) == 0.8
+    assert charts(viewer)["chart-apps-near-limit"] == [80]
+    orders.pay(place(world.app.customer, Api.FACE_DETECT, app=world.app), now)
+    (renewed,) = [
+        row["应用 ID"] for row in table(viewer, "/ops/business/packages-ending.csv") if row["已续购"] == "是"
+    ]
+    assert renewed == world.app.app_id
+    assert charts(viewer)["chart-packages-ending"] == [within.count() - 1, 1]
 
 
 def test_a_report_costs_the_same_few_queries_however_many_customers(
