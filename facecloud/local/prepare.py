@@ -11,6 +11,8 @@ import sys
 
 import django
 import redis
+from cryptography.fernet import Fernet, InvalidToken
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import OperationalError, connection
@@ -29,11 +31,27 @@ def main(url: str) -> None:
         django.setup()
     except ImproperlyConfigured as error:
         sys.exit(f"A setting in the environment or in .env is wrong: {error}")
+    check_encryption_keys()
     check_services()
     call_command("migrate", interactive=False)
     output = io.StringIO()
-    call_command("seed_demo", "--json", stdout=output)
+    try:
+        call_command("seed_demo", "--json", stdout=output)
+    except InvalidToken:
+        sys.exit(
+            "ENCRYPTION_KEY is not the one that this database's SecretKeys are encrypted with: "
+            "put the old one behind it, comma-separated."
+        )
     write_env(places.demo, {"FACECLOUD_URL": url} | passwords | json.loads(output.getvalue()))
+
+
+def check_encryption_keys() -> None:
+    """One sentence where ENCRYPTION_KEY holds something else."""
+    try:
+        for key in settings.ENCRYPTION_KEYS:
+            Fernet(key)
+    except ValueError as error:
+        sys.exit(f"ENCRYPTION_KEY is wrong: {error}")
 
 
 def check_services() -> None:

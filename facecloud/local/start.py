@@ -169,7 +169,9 @@ class Start:
         """A program of ours that has to end well before we go on."""
         command = [sys.executable, "-m", module, *arguments]
         log = self._places.logs / f"{name}.log"
-        return Process(name, command, log=log, cwd=REPOSITORY, env=self._environment | more_environment)
+        # Unbuffered, so that what it died of is the last line of its log.
+        environment = self._environment | {"PYTHONUNBUFFERED": "1"} | more_environment
+        return Process(name, command, log=log, cwd=REPOSITORY, env=environment)
 
     def _say(self, line: str) -> None:
         """One line with the seconds since bin/start was called."""
