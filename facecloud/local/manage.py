@@ -3,12 +3,16 @@
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 from facecloud.local import preflight
 from facecloud.local.environment import KEYS, load_dotenv, secret_values
 from facecloud.local.places import REPOSITORY, here
 from facecloud.local.process import ServiceError
 from facecloud.local.services import Services
+
+NOTE = "bin/manage"
 
 
 def main(arguments: list[str]) -> int:
@@ -17,18 +21,29 @@ def main(arguments: list[str]) -> int:
     places = here()
     try:
         preflight.make_folders(places)
+        wait_for_another(places.lock)
         services = Services.of(places)
         environment = {**os.environ, **services.environment, **secret_values(places.secrets, KEYS)}
         command = [sys.executable, str(REPOSITORY / "manage.py"), *arguments]
         if preflight.is_held(places.lock):
             return subprocess.call(command, env=environment)
-        with preflight.only_one(places.lock, "bin/manage"), services.running():
+        with preflight.only_one(places.lock, NOTE), services.running():
             return subprocess.call(command, env=environment)
     except (preflight.Refusal, ServiceError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def wait_for_another(lock: Path) -> None:
+    """The services of another bin/manage end with it: they are not ours to use."""
+    told = False
+    while preflight.is_held(lock) and (note := lock.read_text()).endswith(NOTE):
+        if not told:
+            sys.stderr.write(f"Waiting for {note} ...\n")
+            told = True
+        time.sleep(0.1)
 
 
 if __name__ == "__main__":
