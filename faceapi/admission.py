@@ -20,7 +20,7 @@ from faceapi.errors import ApiError
 from inference import exchange
 
 LEASE_S = 300  # a concurrency slot of a process that died is free again after this
-_LOOK_EVERY_S = 0.25
+LOOK_EVERY_S = 0.25  # the queue and the workers are looked at this often
 
 # GCRA: one key holds the time at which the next call would be in step. Burst: one second's worth.
 _RATE = """
@@ -100,7 +100,7 @@ def slots(valkey: redis.Redis) -> int:
     """How many chunks the live workers work on at once. Raises ApiError 5003 where there is no worker."""
     global _seen
     now = time.monotonic()
-    if now - _seen.at > _LOOK_EVERY_S:
+    if now - _seen.at > LOOK_EVERY_S:
         alive = exchange.workers(valkey, now_s=time.time())
         waiting = int(valkey.llen(exchange.QUEUE))
         _seen = _Look(now, waiting, sum(worker.slots for worker in alive))

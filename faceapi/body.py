@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from gunicorn.http.errors import ParseException
 
 from faceapi import errors
 from faceapi.errors import ApiError
-from faceapi.splitter import Splitter, invalid_json
+from faceapi.splitter import Splitter
 from faceapi.spool import Spool
 from facecloud import watchdog
 from inference import headers
@@ -35,9 +36,10 @@ class Body:
 
 def check_headers(meta: Mapping[str, Any]) -> None:
     """Refuse what the headers already give away. Raises ApiError 4010, 4017, 4019."""
-    encoding = meta.get("HTTP_CONTENT_ENCODING", "").strip().lower()
-    if encoding not in ("", "identity"):
-        raise ApiError(errors.CONTENT_ENCODING, f"Content-Encoding: {encoding[:32]}")
+    for header, plain in (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")):
+        encoding = meta.get(f"HTTP_{header.upper().replace('-', '_')}", "").strip().lower()
+        if encoding not in ("", plain):
+            raise ApiError(errors.CONTENT_ENCODING, f"{header}: {encoding[:32]}")
     length = content_length(meta)
     if length is not None and length > settings.BODY_MAX_BYTES:
         raise too_large(length)
@@ -54,7 +56,7 @@ def content_length(meta: Mapping[str, Any]) -> int | None:
 
 
 def too_large(size: int) -> ApiError:
-    return ApiError(errors.BODY_TOO_LARGE, f"{size} bytes or more, the limit is {settings.BODY_MAX_BYTES}")
+    return ApiError(errors.BODY_TOO_LARGE, f"{size} bytes, the limit is {settings.BODY_MAX_BYTES}")
 
 
 def read(environ: Mapping[str, Any], spool: Spool) -> Body:
@@ -75,7 +77,9 @@ def read(environ: Mapping[str, Any], spool: Spool) -> Body:
             try:
                 piece = stream.read(wanted)
             except OSError as error:  # a timeout, a reset, or a chunk that ends in the middle
-                raise ApiError(errors.BODY_INCOMPLETE, f"after {size} bytes") from error
+                raise _incomplete(guard, size, "the body broke off") from error
+            except ParseException:
+                raise _incomplete(guard, size, "what follows is no valid chunk") from None
             if not piece:
                 break
             size += len(piece)
@@ -92,10 +96,9 @@ def read(environ: Mapping[str, Any], spool: Spool) -> Body:
             if guard is not None:
                 allowed = settings.BODY_GRACE_S + size / settings.BODY_MIN_BYTES_PER_S
                 guard.deadline = started + allowed
-    if expected is not None and size < expected:
-        raise ApiError(errors.BODY_INCOMPLETE, f"{size} of {expected} bytes")
-    if guard is not None and guard.expired:
-        raise ApiError(errors.BODY_INCOMPLETE, f"too slow, {size} bytes")
+    is_late = guard is not None and guard.expired  # the guard has shut the socket, whole body or not
+    if is_late or (expected is not None and size < expected):
+        raise _incomplete(guard, size, f"Content-Length promises {expected}")
     data = None
     if fault is None:
         try:
@@ -105,12 +108,15 @@ def read(environ: Mapping[str, Any], spool: Spool) -> Body:
     return Body(sha1.hexdigest(), size, data, fault)
 
 
+def _incomplete(guard: watchdog.Guard | None, size: int, detail: str) -> ApiError:
+    if guard is not None and guard.expired:
+        detail = f"too slow: a body must bring {settings.BODY_MIN_BYTES_PER_S} bytes a second"
+    return ApiError(errors.BODY_INCOMPLETE, f"{size} bytes came; {detail}")
+
+
 def _guarded(sock: Any, started: float) -> AbstractContextManager[watchdog.Guard | None]:
     """Under gunicorn the client's socket gets a stall timeout and a deadline."""
     if sock is None:
         return nullcontext()
     sock.settimeout(STALL_S)
     return watchdog.guard(sock, started + settings.BODY_GRACE_S)
-
-
-__all__ = ["MAX_IMAGES", "Body", "check_headers", "content_length", "invalid_json", "read", "too_large"]

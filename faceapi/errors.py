@@ -1,9 +1,10 @@
 """The one table of answer codes, and the one exception that carries a code up to the reply.
 
-Numbers and Chinese messages are the manual's (4.1.2) where the manual has them; `ours` marks what this
-product adds. The API schema, the pages of the console and the tests are all made from this table.
+Numbers and Chinese messages are the manual's (4.1.2) where the manual has them; 4015-4292, 5003 and 5004 are
+this product's own. The API schema, the pages of the console and the tests are all made from this table.
 
-    ApiError(code)      any refusal of a call; the exception handler of faceapi.views makes the reply of it
+    ApiError(code)      any refusal of a call; the exception handler of faceapi.views makes the reply of it,
+                        and faceapi.direct and facecloud.web_worker do so of what never comes that far
 """
 
 from collections.abc import Mapping
@@ -25,7 +26,6 @@ class Code:
     cause_en: str
     remedy_zh: str
     remedy_en: str
-    ours: bool = False
     reserved: bool = False
 
 
@@ -46,6 +46,8 @@ METHOD = 4016
 CONTENT_ENCODING = 4017
 IDEMPOTENCY_MISMATCH = 4018
 BODY_INCOMPLETE = 4019
+PATH = 4020
+HTTP = 4021
 NO_AUTHORIZATION = 4101
 UNKNOWN_KEY = 4102
 BAD_DATE = 4103
@@ -66,9 +68,9 @@ _ROWS = (
     Code(
         NO_IMAGE, 400,
         "请求未包含图片", "The request contains no image",
-        "没有 data 字段、data 为空,或其中的元素不是字符串(人脸比对:不是两个字符串组成的数组)。",
-        "There is no `data`, it is empty, or an entry is not a string (for face_compare: not a pair of "
-        "strings).",
+        "没有 data 字段、data 不是数组或为空,或其中的元素不是字符串(人脸比对:不是两个字符串组成的数组)。",
+        "There is no `data`, it is no list or empty, or an entry is not a string (for face_compare: not a "
+        "pair of strings).",
         "请求体应为 {\"data\": [...]},每个元素是图片 URL 或带前缀的 base64;人脸比对的每个元素是 [图片1, "
         "图片2]。",
         "Send {\"data\": [...]} whose entries are image URLs or prefixed base64; for face_compare "
@@ -77,10 +79,11 @@ _ROWS = (
     Code(
         FORMAT, 400,
         "请求文件格式不支持", "The image format is not supported",
-        "图片是可识别但不支持的格式(GIF、WebP、BMP、TIFF 等),或包含 alpha 透明通道。",
-        "The image has a known format that is not served (GIF, WebP, BMP, TIFF, ...), or an alpha channel.",
-        "转换为不含透明通道的 PNG 或 JPEG 后重试。",
-        "Convert it to PNG or JPEG without an alpha channel.",
+        "图片是可识别但不支持的格式(GIF、WebP、BMP、TIFF 等),含 alpha 透明通道,或通道数不是 1 或 3(CMYK)。",
+        "The image has a known format that is not served (GIF, WebP, BMP, TIFF, ...), an alpha channel, or "
+        "neither 1 nor 3 channels (CMYK).",
+        "转换为不含透明通道的灰度或 RGB 的 PNG 或 JPEG。",
+        "Convert it to a grey or RGB PNG or JPEG without an alpha channel.",
     ),
     Code(
         UNDECODABLE, 400,
@@ -111,51 +114,54 @@ _ROWS = (
     Code(
         BASE64, 400,
         "base64 数据处理异常", "The base64 data could not be decoded",
-        "字符串不是合法的 base64(标准或 URL safe 字母表),或缺少 data:application/octet-stream;base64, 前缀。",
-        "The string is not valid base64 (standard or URL-safe alphabet), or lacks the prefix "
-        "data:application/octet-stream;base64,",
-        "在本地解码该字符串,检查前缀、字母表和填充。",
-        "Decode the string locally; check its prefix, alphabet and padding.",
+        "字符串以 data: 开头,但前缀不是 data:application/octet-stream;base64,(或 image/png、image/jpeg),"
+        "或逗号之后不是合法的 base64(标准或 URL safe 字母表)。",
+        "The string starts with data: but not with data:application/octet-stream;base64, (or image/png, "
+        "image/jpeg), or what follows the comma is not valid base64 (standard or URL-safe alphabet).",
+        "检查前缀,并在本地解码逗号之后的内容:不要做百分号编码,不要截断,填充的 = 只能在末尾。",
+        "Check the prefix, and decode what follows the comma locally: no percent-encoding, nothing cut off, "
+        "padding (=) only at the end.",
     ),
     Code(
         JSON, 400,
         "请求 JSON 处理异常", "The request is not valid JSON",
-        "请求体不是合法的 UTF-8 JSON,或除图片以外的文字过长。",
-        "The body is not valid UTF-8 JSON, or its text other than the images is too long.",
-        "在本地用 JSON 解析器检查请求体。",
-        "Check the body with a JSON parser locally.",
+        "请求体为空、不是合法的 UTF-8 JSON,或除图片以外的内容过长。",
+        "The body is empty, not valid UTF-8 JSON, or too long apart from the images.",
+        "用 JSON 库生成请求体并以 UTF-8 编码发送;detail 指出问题和它在请求体中的位置。",
+        "Make the body with a JSON library and send it as UTF-8; `detail` says what is wrong and where.",
     ),
     Code(
         DIMENSIONS, 400,
         "图片分辨率不符合要求", "The image's resolution is out of range",
         "图片的宽和高须在 32×32 到 5000×5000 像素之间(含)。",
         "Width and height must be between 32x32 and 5000x5000 pixels, both included.",
-        "缩放图片后重试。",
-        "Resize the image.",
+        "缩放图片后重试;图片的实际尺寸见 detail。",
+        "Resize the image; `detail` has its size.",
     ),
     Code(
         IMAGE_TOO_LARGE, 400,
         "图片文件大小不符合要求", "The image file is too large",
         "单张图片超过 10 MiB。",
         "One image is larger than 10 MiB.",
-        "压缩图片后重试。",
-        "Compress the image.",
+        "降低分辨率或 JPEG 质量,使单张不超过 10 MiB。",
+        "Lower its resolution or JPEG quality until it is within 10 MiB.",
     ),
     Code(
         BODY_TOO_LARGE, 400,
         "文件大小不符合要求", "The request body is too large",
-        "整个请求体超过上限。",
-        "The whole request body is over the limit.",
+        "整个请求体超过上限;上限见 detail。",
+        "The whole request body is over the limit, which `detail` names.",
         "减少单次请求的图片数,分多次提交。",
         "Send fewer images in one request.",
     ),
     Code(
         URL_WRONG, 400,
         "url 错误或过期的 url", "The image URL is wrong or has expired",
-        "不是 http(s) URL,或对方返回 4xx。",
-        "It is no http(s) URL, or the server answered 4xx.",
-        "检查 URL;带签名的 URL 可能已过期,请重新生成。",
-        "Check the URL; a signed URL may have expired and need to be made again.",
+        "既不是 http(s) URL,也没有 base64 的前缀;或对方返回 4xx。",
+        "It is no http(s) URL and has not the prefix of base64 either, or the server answered 4xx.",
+        "检查 URL;带签名的 URL 可能已过期,请重新生成。base64 前加上 data:application/octet-stream;base64,。",
+        "Check the URL; a signed one may have expired and need to be made again. Put "
+        "data:application/octet-stream;base64, before base64.",
     ),
     Code(
         NOT_AN_IMAGE, 400,
@@ -185,24 +191,20 @@ _ROWS = (
         "单次请求最多 100 张图片,人脸比对最多 50 组。",
         "At most 100 images a request, for face_compare at most 50 pairs.",
         "分多次提交。", "Split it into several requests.",
-        ours=True,
     ),
     Code(
         METHOD, 405,
         "请求方法不支持", "The method is not allowed",
         "该接口只支持 POST。", "This API answers POST only.",
         "改用 POST。", "Use POST.",
-        ours=True,
     ),
     Code(
         CONTENT_ENCODING, 400,
         "请求体不能压缩", "The request body must not be compressed",
-        "请求带有 Content-Encoding(如 gzip)。签名针对原始请求体,图片本身已经压缩。",
-        "The request carries a Content-Encoding such as gzip. The signature covers the raw body, and "
-        "images are "
-        "compressed already.",
-        "去掉 Content-Encoding,直接发送 JSON。", "Send plain JSON without Content-Encoding.",
-        ours=True,
+        "请求带有 Content-Encoding 或 chunked 以外的 Transfer-Encoding(如 gzip)。图片本身已经压缩。",
+        "The request carries a Content-Encoding such as gzip, or a Transfer-Encoding other than chunked. "
+        "Images are compressed already.",
+        "不要压缩请求体,去掉该请求头。", "Send the body uncompressed and without that header.",
     ),
     Code(
         IDEMPOTENCY_MISMATCH, 400,
@@ -213,32 +215,50 @@ _ROWS = (
         "characters.",
         "每个新的请求使用新的 Idempotency-Key,重试时保持请求体不变。",
         "Use a new Idempotency-Key for each new request, and keep the body unchanged when retrying.",
-        ours=True,
     ),
     Code(
         BODY_INCOMPLETE, 400,
         "请求体未完整送达", "The request body did not arrive in full",
-        "连接中断、发送过慢,或 Content-Length 与实际长度不符。",
-        "The connection broke, the body was sent too slowly, or Content-Length is not its length.",
-        "检查网络后重试;网络较慢时减少单次请求的图片数。",
-        "Check the network and retry; on a slow network send fewer images a request.",
-        ours=True,
+        "连接中断、发送过慢、分块(chunked)有误,或 Content-Length 与实际长度不符。",
+        "The connection broke, the body came too slowly, a chunk was malformed, or Content-Length is not "
+        "the body's length.",
+        "由 HTTP 库设置 Content-Length 或分块;检查网络后重试,网络较慢时减少单次请求的图片数。",
+        "Let the HTTP library set Content-Length or the chunks; check the network and retry, on a slow one "
+        "with fewer images a request.",
+    ),
+    Code(
+        PATH, 404,
+        "接口路径不存在", "There is no API at this address",
+        "请求的路径不是任何接口的路径。", "The path is none of the APIs'.",
+        "使用 /api/v1/ 下的 face_detect.json、face_analyse.json 或 face_compare.json:小写,末尾没有斜杠。",
+        "Use face_detect.json, face_analyse.json or face_compare.json under /api/v1/: in lower case, "
+        "without a slash at the end.",
+    ),
+    Code(
+        HTTP, 400,
+        "HTTP 请求格式错误", "The request is not valid HTTP",
+        "请求行或请求头无法解析:含有未经百分号编码的字符,请求头重复、过多或过长,"
+        "或上一个请求的请求体长于它的 Content-Length。",
+        "The request line or a header could not be parsed: a character that is not percent-encoded, a "
+        "header that is given twice or too long, too many headers, or the body before was longer than its "
+        "Content-Length.",
+        "用 HTTP 库发送请求;路径和参数中的非 ASCII 字符先做百分号编码,再签名和发送。",
+        "Send with an HTTP library; percent-encode what is not ASCII in path and query before you sign.",
     ),
     Code(
         NO_AUTHORIZATION, 401,
         "缺少鉴权信息或格式错误", "The Authorization header is missing or malformed",
         "没有 Authorization 请求头,或格式不是 CTYUN <AppKey>:<64 位十六进制签名>。",
         "There is no Authorization header, or it is not CTYUN <AppKey>:<64 hex digits>.",
-        "按接口鉴权的步骤签名并加上 Authorization 请求头。",
-        "Sign the request and send the Authorization header.",
-        ours=True,
+        "按“接口鉴权”的步骤签名,并加上请求头 Authorization: CTYUN <AppKey>:<签名>。",
+        "Sign the request as 4.1.3 says and send the header Authorization: CTYUN <AppKey>:<signature>.",
     ),
     Code(
         UNKNOWN_KEY, 401,
         "AppKey 不存在或已停用", "The AppKey is unknown or disabled",
         "AppKey 有误、已停用或已过轮换期。", "The AppKey is wrong, disabled, or past its rotation.",
-        "在控制台的应用密钥页核对 AppKey。", "Check the AppKey on the App's key page in the console.",
-        ours=True,
+        "在控制台的应用密钥页核对 AppKey(16 位小写十六进制,不是 SecretKey)。",
+        "Check the AppKey on the App's key page in the console: 16 lower-case hex digits, not the SecretKey.",
     ),
     Code(
         BAD_DATE, 401,
@@ -248,7 +268,6 @@ _ROWS = (
         "server's clock.",
         "校准本机时钟,使用毫秒级时间戳,并在发送前签名。",
         "Set your clock, use milliseconds, and sign just before sending.",
-        ours=True,
     ),
     Code(
         BAD_SIGNATURE, 401,
@@ -259,58 +278,52 @@ _ROWS = (
         "Compare the method, path, query, timestamp and body SHA-1 under `signed`, as the server saw "
         "them, with those "
         "that you signed.",
-        ours=True,
     ),
     Code(
         REPLAY, 401,
         "请求重复", "The request was sent twice",
         "同一个签名在有效期内只能使用一次。", "A signature can be used only once within its time window.",
-        "每次请求(包括重试)都用新的时间戳重新签名。",
-        "Sign every request, retries too, with a fresh timestamp.",
-        ours=True,
+        "每次请求(包括重试)都用新的时间戳重新签名;同一毫秒内的两个相同请求,在参数中加入不同的内容。",
+        "Sign every request, retries too, with a fresh timestamp; put something different into the query of "
+        "two equal requests in one millisecond.",
     ),
     Code(
         ADDRESS, 401,
         "来源地址不允许", "The caller's address is not allowed",
         "该应用设置了来源地址白名单。", "This App has an allow-list of addresses.",
-        "从允许的地址调用,或联系管理员修改白名单。",
-        "Call from an allowed address, or have the administrator change the list.",
-        ours=True,
+        "从允许的地址调用,或联系管理员修改白名单;服务器看到的地址见 detail。",
+        "Call from an allowed address, or have the administrator change the list; `detail` has the address "
+        "that the server saw.",
     ),
     Code(
         NOT_ORDERED, 402,
         "该应用未开通此接口", "This API has not been ordered for this App",
         "该应用没有订购过此 API。", "No package of this API was ever ordered for this App.",
-        "在控制台为该应用创建订单。", "Create an order for this App in the console.",
-        ours=True,
+        "在控制台为该应用订购此 API。", "Order this API for this App in the console.",
     ),
     Code(
         USED_UP, 402,
         "本计费周期调用量已用完", "The units of this billing period are used up",
         "剩余调用量不足以完成本次请求。", "The remaining units do not cover this request.",
         "再次购买,或等待下一个计费周期。", "Buy again, or wait for the next billing period.",
-        ours=True,
     ),
     Code(
         EXPIRED, 402,
         "订购已到期", "The packages of this API have expired",
         "该应用此 API 的资源包均已到期。", "All packages of this API of this App have expired.",
         "在控制台再次购买。", "Buy again in the console.",
-        ours=True,
     ),
     Code(
         RATE, 429,
         "请求过于频繁", "Too many requests",
         "超过该应用的请求频率或并发上限。", "The App is over its rate or concurrency limit.",
-        "等待 Retry-After 秒后重试。", "Wait for the seconds in Retry-After.",
-        ours=True,
+        "等待 Retry-After 秒后重试。", "Try again after the seconds in Retry-After.",
     ),
     Code(
         IDEMPOTENCY_BUSY, 429,
         "相同 Idempotency-Key 的请求正在处理", "A request with this Idempotency-Key is in progress",
         "先前的同一请求还没有结束。", "The earlier request with the same key has not ended yet.",
-        "等待 Retry-After 秒后重试。", "Wait for the seconds in Retry-After.",
-        ours=True,
+        "等待 Retry-After 秒后重试。", "Try again after the seconds in Retry-After.",
     ),
     Code(
         INTERNAL, 500,
@@ -329,15 +342,13 @@ _ROWS = (
         "服务繁忙,请稍后重试", "The service is overloaded; try again later",
         "排队的请求已达上限,或后端服务暂不可用。本次不计费。",
         "The queue is full, or a service behind it is not available. Nothing was charged.",
-        "等待 Retry-After 秒后重试。", "Wait for the seconds in Retry-After.",
-        ours=True,
+        "等待 Retry-After 秒后重试。", "Try again after the seconds in Retry-After.",
     ),
     Code(
         NO_ANSWER, 504,
         "处理超时", "No answer in time",
         "推理未在时限内完成。本次不计费。", "Inference did not finish in time. Nothing was charged.",
         "稍后重试,或减少单次请求的图片数。", "Try again later, or send fewer images.",
-        ours=True,
     ),
 )  # fmt: skip
 

@@ -46,7 +46,7 @@ LIMITS = {
     "BODY_MIN_BYTES_PER_S": str(1024 * 1024),
     "BODY_MAX_BYTES": str(64 * 1024 * 1024),
     "QUEUE_MAX_CHUNKS": "50",
-    "DEADLINE_S": "20",
+    "DEADLINE_S": "6",
     "TRUSTED_PROXIES": "127.0.0.1/32",
     "WEB_WORKERS": "1",
 }
@@ -123,15 +123,22 @@ class Caller:
         reply = connection.getresponse()
         return Answer(reply.status, dict(reply.headers), json.loads(reply.read()))
 
-    def call(self, data: object, path: str = DETECT, **options: Any) -> Answer:
-        return self.send(json.dumps({"data": data}).encode(), path, **options)
+    def body(self, data: object) -> bytes:
+        return json.dumps({"data": data}).encode()
 
-    def promise(self, length: int, path: str = DETECT) -> Answer:
-        """Send the headers of a body of `length` bytes and nothing of it."""
-        lines = [f"POST {path} HTTP/1.1", f"Host: {self.address}", f"Content-Length: {length}"]
-        lines += [f"{name}: {value}" for name, value in self.headers(b"", path).items()]
+    def call(self, data: object, path: str = DETECT, **options: Any) -> Answer:
+        return self.send(self.body(data), path, **options)
+
+    def head(self, body: bytes, *lines: str) -> bytes:
+        """Request line and headers for `body`, with `lines` among them."""
+        signed = [f"{name}: {value}" for name, value in self.headers(body).items()]
+        start = [f"POST {DETECT} HTTP/1.1", f"Host: {self.address}"]
+        return "\r\n".join([*start, *signed, *lines, "", ""]).encode()
+
+    def promise(self, *lines: str) -> Answer:
+        """Send the headers of a body and nothing of it."""
         with self.raw() as sock:
-            sock.sendall("\r\n".join([*lines, "", ""]).encode())
+            sock.sendall(self.head(b"", *lines))
             return read_answer(sock)
 
     def raw(self) -> socket.socket:
@@ -142,6 +149,11 @@ class Caller:
     def close(self) -> None:
         for opened in self.connections:
             opened.close()
+
+
+def as_options(headers: dict[str, str]) -> dict[str, str]:
+    """Headers as `Caller.send` takes them."""
+    return {name.replace("-", "_"): value for name, value in headers.items()}
 
 
 def read_answer(sock: socket.socket) -> Answer:

@@ -11,14 +11,7 @@ from accounts.models import App
 from facecloud import valkey
 from facecloud.local.process import Process
 from tests.conftest import wait_until
-from tests.faceapi.conftest import DETECT, Caller, encode, inline, read_answer
-
-
-def head(caller: Caller, body: bytes, *lines: str) -> bytes:
-    signed = [f"{name}: {value}" for name, value in caller.headers(body).items()]
-    return "\r\n".join(
-        [f"POST {DETECT} HTTP/1.1", f"Host: {caller.address}", *signed, *lines, "", ""]
-    ).encode()
+from tests.faceapi.conftest import Caller, encode, inline, read_answer
 
 
 def small() -> bytes:
@@ -33,7 +26,7 @@ def is_given_back(app: App) -> bool:
 def test_a_chunked_body_without_a_length(caller: Caller, width: int) -> None:
     body = small()
     with caller.raw() as sock:
-        sock.sendall(head(caller, body, "Transfer-Encoding: chunked"))
+        sock.sendall(caller.head(body, "Transfer-Encoding: chunked"))
         chunks = (body[i : i + width] for i in range(0, len(body), width))
         sock.sendall(b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n")
         assert read_answer(sock).code == 0
@@ -42,7 +35,7 @@ def test_a_chunked_body_without_a_length(caller: Caller, width: int) -> None:
 def test_a_body_byte_by_byte(caller: Caller) -> None:
     body = json.dumps({"data": ["data:application/octet-stream;base64,R0lGODlh"]}).encode()
     with caller.raw() as sock:
-        sock.sendall(head(caller, body, f"Content-Length: {len(body)}"))
+        sock.sendall(caller.head(body, f"Content-Length: {len(body)}"))
         for byte in body:
             sock.sendall(bytes([byte]))
         assert read_answer(sock).code == 4002
@@ -51,7 +44,7 @@ def test_a_body_byte_by_byte(caller: Caller) -> None:
 def test_expect_100_continue(caller: Caller) -> None:
     body = small()
     with caller.raw() as sock:
-        sock.sendall(head(caller, body, f"Content-Length: {len(body)}", "Expect: 100-continue"))
+        sock.sendall(caller.head(body, f"Content-Length: {len(body)}", "Expect: 100-continue"))
         assert sock.recv(100).startswith(b"HTTP/1.1 100")
         sock.sendall(body)
         assert read_answer(sock).code == 0
@@ -61,11 +54,31 @@ def test_expect_100_continue(caller: Caller) -> None:
 def test_4019_a_body_that_ends_in_the_middle(caller: Caller, app: App, framing: str) -> None:
     body = small()
     with caller.raw() as sock:
-        sock.sendall(head(caller, body, framing))
+        sock.sendall(caller.head(body, framing))
         sock.sendall(b"fff\r\nabc" if "chunked" in framing else body[:100])
         sock.shutdown(1)  # the sending side only: the answer can still be read
         assert read_answer(sock).code == 4019
     assert app.calls.get().code == 4019
+    assert is_given_back(app)
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        b"zz\r\nabc\r\n0\r\n\r\n",
+        b"-5\r\nabc\r\n0\r\n\r\n",
+        b"3\r\nabcXX0\r\n\r\n",
+        b"1" * 100_000,
+        b"3\r\nabc\r\n0\r\n" + b"X: y\r\n" * 20_000 + b"\r\n",
+    ],
+    ids=["no size", "a negative size", "no end of a chunk", "an endless size", "endless trailers"],
+)
+def test_4019_malformed_chunks(caller: Caller, app: App, chunks: bytes) -> None:
+    with caller.raw() as sock:
+        sock.sendall(caller.head(b"", "Transfer-Encoding: chunked") + chunks)
+        answer = read_answer(sock)
+        assert (answer.code, answer.status) == (4019, 400), answer.json
+        assert "valid chunk" in answer.json["detail"]
     assert is_given_back(app)
 
 
@@ -74,7 +87,7 @@ def test_4019_a_body_that_comes_too_slowly(caller: Caller, app: App) -> None:
     body = small()
     started = time.monotonic()
     with caller.raw() as sock:
-        sock.sendall(head(caller, body, f"Content-Length: {len(body)}"))
+        sock.sendall(caller.head(body, f"Content-Length: {len(body)}"))
         sock.settimeout(0.1)
         answer = None
         for byte in body * 10:
@@ -87,6 +100,7 @@ def test_4019_a_body_that_comes_too_slowly(caller: Caller, app: App) -> None:
                 continue
     assert answer is not None
     assert answer.code == 4019
+    assert "too slow: a body must bring 1048576 bytes a second" in answer.json["detail"]
     assert 1.5 < time.monotonic() - started < 8
     assert is_given_back(app)
 
@@ -97,7 +111,7 @@ def test_a_client_that_hangs_up_in_its_body_leaves_nothing(
     body = json.dumps({"data": [inline(encode((1000, 1000)))] * 20}).encode()
     files = open_spools(tight_site)
     with caller.raw() as sock:
-        sock.sendall(head(caller, body, f"Content-Length: {len(body)}"))
+        sock.sendall(caller.head(body, f"Content-Length: {len(body)}"))
         sock.sendall(body[: len(body) // 2])
         wait_until(lambda: open_spools(tight_site) > files, timeout_s=10, what="a spool")
     wait_until(lambda: app.calls.filter(code=4019).exists(), timeout_s=10, what="the call's record")
@@ -109,7 +123,7 @@ def test_a_client_that_hangs_up_in_its_body_leaves_nothing(
 def test_a_client_that_hangs_up_before_its_answer_is_not_charged(caller: Caller, app: App) -> None:
     body = json.dumps({"data": [inline(encode((2500, 2500)))] * 4}).encode()
     with caller.raw() as sock:
-        sock.sendall(head(caller, body, f"Content-Length: {len(body)}"))
+        sock.sendall(caller.head(body, f"Content-Length: {len(body)}"))
         sock.sendall(body)
         wait_until(lambda: app.debits.filter(state="held").exists(), timeout_s=20, what="the debit")
     wait_until(lambda: app.calls.exists(), timeout_s=30, what="the call's record")
@@ -145,7 +159,7 @@ def test_a_large_body_in_little_memory(caller: Caller, app: App, tight_site: Pro
     before = anonymous_memory(tight_site)
     with caller.raw() as sock:
         sock.settimeout(120)
-        sock.sendall(head(caller, body, f"Content-Length: {len(body)}"))
+        sock.sendall(caller.head(body, f"Content-Length: {len(body)}"))
         peak = before
         for at in range(0, len(body), 1_000_000):
             sock.sendall(body[at : at + 1_000_000])
