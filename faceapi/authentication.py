@@ -29,32 +29,42 @@ class Claim:
 
 def read_claim(meta: Mapping[str, Any]) -> Claim:
     """Raises ApiError 4101 and 4103 where the headers have not the right form."""
-    authorization = signing.parse_authorization(meta.get("HTTP_AUTHORIZATION", ""))
+    header = meta.get("HTTP_AUTHORIZATION", "").strip()
+    authorization = signing.parse_authorization(header)
     if authorization is None:
-        raise ApiError(errors.NO_AUTHORIZATION, "expected: Authorization: CTYUN <AppKey>:<64 hex digits>")
+        raise ApiError(errors.NO_AUTHORIZATION, signing.authorization_fault(header))
     text = meta.get("HTTP_X_CTYUN_DT", "").strip()
     timestamp_ms = signing.parse_timestamp(text)
     if timestamp_ms is None:
-        raise ApiError(errors.BAD_DATE, "expected: X-CTYUN-DT: <Unix time in milliseconds>")
+        found = "X-CTYUN-DT is no number" if text else "there is no X-CTYUN-DT header"
+        raise ApiError(errors.BAD_DATE, f"{found}; expected: the Unix time in milliseconds, 13 digits")
     return Claim(authorization, text, timestamp_ms)
 
 
 def find_key(claim: Claim, at: datetime) -> AppKey:
     """The live AppKey with its App. Raises ApiError 4102."""
-    key = keys.live_key(claim.authorization.app_key, at)
+    text = claim.authorization.app_key
+    key = keys.live_key(text, at)
     if key is None:
-        raise ApiError(errors.UNKNOWN_KEY)
+        # Never quoted when it is not of the length of an AppKey: it could be the SecretKey.
+        detail = f"AppKey {text}" if len(text) == 16 else f"{len(text)} characters, an AppKey has 16"
+        raise ApiError(errors.UNKNOWN_KEY, detail)
     return key
 
 
 def check_clock(claim: Claim, at: datetime) -> None:
     """Raises ApiError 4103 where the caller's clock is too far from ours."""
     skew_ms = clock_difference_ms(claim, at)
-    if abs(skew_ms) > settings.CLOCK_SKEW_S * 1000:
-        raise ApiError(
-            errors.BAD_DATE,
-            f"X-CTYUN-DT is {skew_ms / 1000:+.1f} s from our clock; {settings.CLOCK_SKEW_S} s are allowed",
-        )
+    if abs(skew_ms) <= settings.CLOCK_SKEW_S * 1000:
+        return
+    digits = len(claim.timestamp_text)
+    if digits != 13:
+        unit = {10: ": these are seconds", 16: ": these are microseconds"}.get(digits, "")
+        raise ApiError(errors.BAD_DATE, f"X-CTYUN-DT has {digits} digits, milliseconds have 13{unit}")
+    raise ApiError(
+        errors.BAD_DATE,
+        f"X-CTYUN-DT is {skew_ms / 1000:+.1f} s from our clock; {settings.CLOCK_SKEW_S} s are allowed",
+    )
 
 
 def clock_difference_ms(claim: Claim, at: datetime) -> int:

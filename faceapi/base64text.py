@@ -18,24 +18,35 @@ PREFIXES = (
     "data:image/jpg;base64,",
 )
 UNKNOWN_PREFIX = f"an inline image must start with {PREFIXES[0]}"
+NO_PREFIX = f"neither an http(s) URL nor a string that starts with {PREFIXES[0]}"
 MAX_PREFIX = 256  # bytes of the raw string in which the prefix must end
 
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _WHITE = b" \t\r\n\f\v"
+_ODD = re.compile(r"[^0-9A-Za-z+/_=-]")
 
 
-def data_start(head: bytes) -> int | None:
-    """Where the content of a `data:` string starts, given its raw first bytes; None where it is no such
-    string.
-    """
+class NotBase64(ValueError):
+    """The text cannot be decoded; the message says why and quotes one character at most."""
+
+
+def is_data_url(head: bytes) -> bool:
+    """Whether a string is meant as an inline picture, given its raw first bytes."""
     comma = head.find(b",")
-    if comma < 0:
-        return None
-    return comma + 1 if _unescaped(head[: comma + 1]).lower().startswith(b"data:") else None
+    start = unescaped(head[: comma + 1]) if comma >= 0 else head
+    return start.lstrip().lower().startswith(b"data:")
 
 
-def is_known_prefix(raw: bytes) -> bool:
-    return _unescaped(raw).decode("latin-1").lower().replace(" ", "") in PREFIXES
+def is_known_prefix(prefix: str) -> bool:
+    """Of a text up to its comma, which is included."""
+    return "".join(prefix.lower().split()) in PREFIXES
+
+
+def without_prefix(head: str) -> str:
+    """What to say of a string that is neither a URL nor a data: string, given its start."""
+    if head.startswith(("/9j/", "_9j_", "iVBORw0KGgo")):  # how base64 of a JPEG or a PNG starts
+        return f"base64 without its prefix {PREFIXES[0]}"
+    return NO_PREFIX
 
 
 def utf8_checker() -> Callable[[bytes, bool], bool]:
@@ -52,7 +63,7 @@ def utf8_checker() -> Callable[[bytes, bool], bool]:
     return is_utf8
 
 
-def _unescaped(part: bytes) -> bytes:
+def unescaped(part: bytes) -> bytes:
     """The bytes that a part of a JSON string stands for; the part itself where its escapes are wrong."""
     if b"\\" not in part:
         return part
@@ -76,20 +87,25 @@ class Decoder:
         self._ended = False
         self.was_irregular = False
 
-    def feed(self, part: bytes) -> bytes | None:
-        """The next decoded bytes; None where it is no base64."""
+    def feed(self, part: bytes) -> bytes:
+        """The next decoded bytes. Raises NotBase64."""
         decoded = None if self._ended else self._decode(part)
         self.was_irregular = decoded is None
         if decoded is None:
-            decoded = self._feed_irregular(_unescaped(part).translate(None, _WHITE))
+            decoded = self._feed_irregular(unescaped(part).translate(None, _WHITE))
         return decoded
 
-    def finish(self) -> bytes | None:
-        """What the last, shorter group stands for; None where the padding is wrong."""
+    def finish(self) -> bytes:
+        """What the last, shorter group stands for. Raises NotBase64 where it or its padding is wrong."""
         missing = -len(self._rest) % 4
-        if missing == 3 or (self._ended and self._padding != missing):
-            return None
-        return _decoded(self._rest + b"=" * missing) if self._rest else b""
+        if missing == 3:
+            raise NotBase64("base64 that is cut off: a single character is left over")
+        if self._ended and self._padding != missing:
+            raise NotBase64(f"base64 with {self._padding} '=' at its end where {missing} belong")
+        decoded = _decoded(self._rest + b"=" * missing)
+        if decoded is None:
+            raise NotBase64("not valid base64")
+        return decoded
 
     def _decode(self, part: bytes) -> bytes | None:
         """Decode a part that is all alphabet; None, and nothing changed, where it is not."""
@@ -106,17 +122,24 @@ class Decoder:
         self._rest = rest
         return decoded
 
-    def _feed_irregular(self, text: bytes) -> bytes | None:
+    def _feed_irregular(self, text: bytes) -> bytes:
         """A part with white space, escapes or padding, cleaned of the first two."""
         body, equals, tail = text.partition(b"=")
+        decoded = None
+        if not tail.strip(b"=") and not (self._ended and body):
+            decoded = self._decode(body)
+        if decoded is None:
+            raise NotBase64(_fault(text))
         if equals:
-            if tail.strip(b"="):
-                return None
             self._padding += 1 + len(tail)
-        if self._ended and body:
-            return None
-        self._ended = self._ended or bool(equals)
-        return self._decode(body)
+            self._ended = True
+        return decoded
+
+
+def _fault(text: bytes) -> str:
+    """The first character that does not belong there."""
+    odd = _ODD.search(text.decode("utf-8", "replace"))
+    return f"{odd[0]!a} is no character of base64" if odd else "base64 with '=' before its end"
 
 
 def _decoded(quads: bytes) -> bytes | None:
@@ -126,22 +149,9 @@ def _decoded(quads: bytes) -> bytes | None:
         return None
 
 
-def decode(text: str) -> bytes | None:
-    """A whole base64 text; None where it is no base64."""
+def decode(text: str) -> bytes:
+    """A whole base64 text. Raises NotBase64."""
     decoder = Decoder()
-    try:
-        # Escapes are resolved already: a backslash in `text` is none.
-        raw = text.encode("ascii").replace(b"\\", b"!")
-    except UnicodeEncodeError:
-        return None
-    head, tail = decoder.feed(raw), decoder.finish()
-    return None if head is None or tail is None else head + tail
-
-
-_SHORT_PREFIX = re.compile(r"data:[^,]{0,250},", re.IGNORECASE)
-
-
-def split_data_url(text: str) -> tuple[str, str] | None:
-    """Prefix (with its comma) and content of a `data:` string; None where it is no such string."""
-    found = _SHORT_PREFIX.match(text)
-    return (found[0], text[found.end() :]) if found else None
+    # The decoder takes the raw content of a JSON string, in which a backslash is written twice.
+    raw = text.encode("utf-8", "replace").replace(b"\\", b"\\\\")
+    return decoder.feed(raw) + decoder.finish()

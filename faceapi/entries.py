@@ -28,48 +28,59 @@ def parse(data: Any, spool: Spool, *, pairs: bool) -> list[Picture]:
 
     Raises ApiError 4001 and 4015, and with `index` 4001, 4002, 4003, 4006, 4008, 4009, 4011, 4012.
     """
-    entries = data.get("data") if isinstance(data, dict) else None
+    if not isinstance(data, dict):
+        raise ApiError(errors.NO_IMAGE, f'the body is {_kind(data)}, not an object {{"data": [...]}}')
+    if "data" not in data:
+        raise ApiError(errors.NO_IMAGE, 'the body has no "data"')
+    entries = data["data"]
     if not isinstance(entries, list) or not entries:
-        raise ApiError(errors.NO_IMAGE, 'the body must be {"data": [...]} with at least one entry')
+        found = "an empty list" if entries == [] else _kind(entries)
+        raise ApiError(errors.NO_IMAGE, f'"data" is {found}, not a list of at least one entry')
     limit = MAX_PAIRS if pairs else MAX_IMAGES
     if len(entries) > limit:
         raise ApiError(errors.TOO_MANY_IMAGES, f"{len(entries)} entries, the limit is {limit}")
     flat: list[tuple[int, str | Blob]] = []
     for index, entry in enumerate(entries):
-        members = entry if pairs else [entry]
-        if not isinstance(members, list) or len(members) != (2 if pairs else 1):
-            raise ApiError(errors.NO_IMAGE, "an entry must be a pair of strings", index=index)
-        for member in members:
+        if pairs and not (isinstance(entry, list) and len(entry) == 2):
+            found = f"a list of {len(entry)}" if isinstance(entry, list) else _kind(entry)
+            raise ApiError(errors.NO_IMAGE, f"{found} where a pair of images must be", index=index)
+        for member in entry if pairs else [entry]:
             if not isinstance(member, str | Blob):
-                raise ApiError(errors.NO_IMAGE, "an image must be given as a string", index=index)
+                raise ApiError(errors.NO_IMAGE, f"{_kind(member)} where an image must be", index=index)
             flat.append((index, member))
     return [_picture(index, member, spool) for index, member in flat]
+
+
+def _kind(value: Any) -> str:
+    """What JSON calls a value."""
+    kinds = {str: "a string", Blob: "a string", list: "a list", dict: "an object", bool: "a boolean"}
+    return "null" if value is None else kinds.get(type(value), "a number")
 
 
 def _picture(index: int, member: str | Blob, spool: Spool) -> Picture:
     if isinstance(member, str):
         member = member.strip()
-        inline = base64text.split_data_url(member)
-        if inline is None:
+        if member[:5].lower() != "data:":
             fetching.check_url(member, index)
             return Picture(index, None, member)
-        member = _decode(*inline, spool)
+        member = _decode(member, spool)
     if member.code:
         raise ApiError(member.code, member.detail, index=index)
     check_header(spool, member.span, index)
     return Picture(index, member.span)
 
 
-def _decode(prefix: str, text: str, spool: Spool) -> Blob:
+def _decode(member: str, spool: Spool) -> Blob:
     """A short inline picture, which the splitter left in the text."""
-    nowhere = Span(spool.size, 0)
-    if not base64text.is_known_prefix(prefix.encode("utf-8", "replace").replace(b"\\", b"!")):
-        return Blob(nowhere, errors.BASE64, base64text.UNKNOWN_PREFIX)
-    decoded = base64text.decode(text)
-    if decoded is None:
-        return Blob(nowhere, errors.BASE64, "not valid base64")
-    spool.write(decoded)
-    return Blob(Span(nowhere.start, len(decoded)))
+    start = spool.size
+    prefix, comma, text = member.partition(",")
+    if not base64text.is_known_prefix(prefix + comma):
+        return Blob(Span(start, 0), errors.BASE64, base64text.UNKNOWN_PREFIX)
+    try:
+        spool.write(base64text.decode(text))
+    except base64text.NotBase64 as error:
+        return Blob(Span(start, 0), errors.BASE64, str(error))
+    return Blob(Span(start, spool.size - start))
 
 
 def check_header(spool: Spool, span: Span, index: int) -> None:

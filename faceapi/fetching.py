@@ -60,13 +60,13 @@ def check_url(url: str, index: int) -> None:
 
 
 def _parts(url: str) -> SplitResult:
-    wrong = FetchError(
-        errors.URL_WRONG, f"neither an http(s) URL nor a string that starts with {base64text.PREFIXES[0]}"
-    )
+    if not url[:8].lower().startswith(("http://", "https://")):
+        raise FetchError(errors.URL_WRONG, base64text.without_prefix(url))
     if len(url) > MAX_URL_LENGTH:
-        raise FetchError(errors.URL_WRONG, f"a URL of more than {MAX_URL_LENGTH} characters")
-    if any(ch <= " " or ch == "\x7f" or "\ud800" <= ch <= "\udfff" for ch in url):
-        raise wrong
+        raise FetchError(errors.URL_WRONG, f"a URL of {len(url)} characters, {MAX_URL_LENGTH} are the limit")
+    for ch in url:
+        if ch <= " " or ch == "\x7f" or "\ud800" <= ch <= "\udfff":
+            raise FetchError(errors.URL_WRONG, f"a URL with {ch!a} in it, which must be percent-encoded")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -74,13 +74,13 @@ def _parts(url: str) -> SplitResult:
         if ":" not in host:
             host.encode("idna")
     except ValueError:
-        raise wrong from None
-    if parts.scheme not in ("http", "https") or not host:
-        raise wrong
+        raise FetchError(errors.URL_WRONG, "a URL whose host or port is malformed") from None
+    if not host:
+        raise FetchError(errors.URL_WRONG, "a URL without a host")
     if parts.username is not None or parts.password is not None:
         raise FetchError(errors.URL_WRONG, "a URL with a user name or a password")
     if port is not None and port < 1024 and port not in (80, 443):
-        raise FetchError(errors.URL_WRONG, f"port {port} is not served")
+        raise FetchError(errors.URL_WRONG, f"a URL with port {port}: 80, 443 and 1024-65535 are served")
     return parts
 
 

@@ -58,6 +58,25 @@ def parse_authorization(header: str) -> Authorization | None:
     return Authorization(found[1], found[2]) if found else None
 
 
+def authorization_fault(header: str) -> str:
+    """What is wrong with a header that `parse_authorization` refuses. Nothing of it is quoted."""
+    if not header:
+        return "there is no Authorization header"
+    scheme, _, rest = header.partition(" ")
+    app_key, colon, given = rest.strip().partition(":")
+    if scheme != SCHEME:
+        fault = "the scheme is not CTYUN, in capitals, and a space"
+    elif not colon:
+        fault = "there is no colon"
+    elif not app_key.isalnum():
+        fault = "the AppKey is not hex digits alone"
+    elif len(given) != 64:
+        fault = f"the signature has {len(given)} characters, HMAC-SHA256 in hex has 64"
+    else:
+        fault = "the signature is not hex"
+    return f"{fault}; expected: CTYUN <AppKey>:<signature>"
+
+
 def parse_timestamp(header: str) -> int | None:
     """Milliseconds since 1970 in decimal digits; None where it is anything else."""
     return int(header) if _MILLISECONDS.fullmatch(header) else None

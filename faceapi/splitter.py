@@ -8,6 +8,7 @@ that no text of a client can look like one. Faults of one picture wait in its Bl
 asked for: only then is its index known, and only then does it matter.
 """
 
+import codecs
 import json
 import re
 import secrets
@@ -19,6 +20,7 @@ from faceapi.errors import ApiError
 from faceapi.spool import Span, Spool
 
 SHORT = 4096  # a string up to this many bytes stays in the text, whatever it is
+LONG = 64 * 1024  # a longer one is lifted, whatever it is: no URL is as long, however it is escaped
 MAX_TEXT_BYTES = 1024 * 1024
 
 _STRING_PART = re.compile(rb'(?:[^\\"\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+')
@@ -46,17 +48,21 @@ class Splitter:
         self._max_blob_bytes = max_blob_bytes
         self._token = secrets.token_hex(16)
         self._text = bytearray()
+        self._size = 0  # bytes of the body so far
         self._held = b""  # the start of an escape that the last piece cut
         self._in_string = False
         self._string_at = 0  # where in the text the current string's content starts
         self._decided = False  # the current string was looked at and is text
         self._lift: _Lift | None = None
+        self._pictures = 0
+        self._lifted: list[tuple[int, int]] = []  # a place in the text, bytes of the body missing before it
         self.blobs: list[Blob] = []
 
     def feed(self, piece: bytes) -> None:
         """Raises ApiError 4007 (no JSON, or too much text), 4015 (too many pictures), 5003 (no room)."""
         data = self._held + piece if self._held else piece
         self._held = b""
+        self._size += len(piece)
         at, end = 0, len(data)
         while at < end:
             if self._in_string:
@@ -75,13 +81,30 @@ class Splitter:
         if self._in_string or self._held:
             raise invalid_json("the body ends inside a string")
         try:
-            return self._with_blobs(json.loads(self._text.decode("utf-8-sig"), parse_constant=_refuse))
+            text = self._text.decode()
+        except UnicodeDecodeError as error:
+            raise invalid_json(f"not UTF-8{self._place(error.start)}") from None
+        plain = text.removeprefix("\ufeff")
+        if not plain.strip():
+            raise invalid_json("the body is empty")
+        try:
+            return self._with_blobs(json.loads(plain, parse_constant=_refuse))
         except RecursionError:
             raise invalid_json("nested too deeply") from None
-        except ValueError as error:
-            # The message of JSONDecodeError is a rule, never the text itself.
-            detail = "not UTF-8, or a number too long"
-            raise invalid_json(error.msg if isinstance(error, json.JSONDecodeError) else detail) from None
+        except json.JSONDecodeError as error:
+            # Its message is a rule, never the text itself.
+            before = text[: error.pos + len(text) - len(plain)]
+            place = self._place(len(before.encode()))
+            raise invalid_json(error.msg.removesuffix(" at") + place) from None
+        except ValueError:
+            raise invalid_json("a number with too many digits") from None
+
+    def _place(self, at: int) -> str:
+        """Where in the body the byte `at` of the text was."""
+        if b"\0" in self._text[:4] or self._text[:2] in (codecs.BOM_UTF16_BE, codecs.BOM_UTF16_LE):
+            return ": it looks like UTF-16 or UTF-32, send UTF-8"
+        missing = next((missing for place, missing in reversed(self._lifted) if place <= at), 0)
+        return f" at byte {at + missing} of {self._size}"
 
     # --- inside a string ---------------------------------------------------------
 
@@ -93,7 +116,7 @@ class Splitter:
             self._take(data[at:safe])
             return end
         self._take(data[at:quote])
-        self._finish_string()
+        self._finish_string(self._size - end + quote)
         return quote + 1
 
     def _take(self, part: bytes) -> None:
@@ -101,29 +124,37 @@ class Splitter:
         if self._lift is not None:
             self._lift.feed(part)
             return
-        kept = len(self._text) - self._string_at
-        if not self._decided and kept + len(part) > SHORT:
+        size = len(self._text) - self._string_at + len(part)
+        if size > LONG or (size > SHORT and not self._decided):
             self._decided = True
             content = bytes(self._text[self._string_at :]) + part
-            start = base64text.data_start(content[: base64text.MAX_PREFIX])
-            if start is not None:
+            is_inline = base64text.is_data_url(content[: base64text.MAX_PREFIX])
+            if is_inline or size > LONG:
                 del self._text[self._string_at :]
-                self._start_lift(content[:start], content[start:])
+                self._start_lift(content, is_inline)
                 return
         self._keep(part)
 
-    def _start_lift(self, prefix: bytes, content: bytes) -> None:
-        if len(self.blobs) >= self._max_blobs:
-            raise ApiError(errors.TOO_MANY_IMAGES, f"more than {self._max_blobs} images")
+    def _start_lift(self, content: bytes, is_inline: bool) -> None:
         self._lift = _Lift(self._spool, self._max_blob_bytes)
-        if not base64text.is_known_prefix(prefix):
-            self._lift.fail(errors.BASE64, base64text.UNKNOWN_PREFIX, prefix)
+        head = content[: base64text.MAX_PREFIX]
+        prefix = head[: head.find(b",") + 1]
+        if not is_inline:
+            self._lift.fail(errors.URL_WRONG, base64text.without_prefix(head.decode("latin-1")))
+        elif not base64text.is_known_prefix(base64text.unescaped(prefix).decode("latin-1")):
+            self._lift.fail(errors.BASE64, base64text.UNKNOWN_PREFIX)
+        else:
+            content = content[len(prefix) :]
+        self._pictures += is_inline
+        if self._pictures > self._max_blobs:
+            raise ApiError(errors.TOO_MANY_IMAGES, f"more than {self._max_blobs} images")
         self._lift.feed(content)
 
-    def _finish_string(self) -> None:
+    def _finish_string(self, quote_at: int) -> None:
         self._in_string = False
         if self._lift is not None:
             self._text += b"%s%d" % (self._token.encode(), len(self.blobs))
+            self._lifted.append((len(self._text), quote_at - len(self._text)))
             self.blobs.append(self._lift.finish())
             self._lift = None
         self._text += b'"'
@@ -131,9 +162,7 @@ class Splitter:
     def _keep(self, part: bytes) -> None:
         self._text += part
         if len(self._text) > MAX_TEXT_BYTES:
-            raise invalid_json(
-                f"more than {MAX_TEXT_BYTES} bytes of text that are no {base64text.PREFIXES[0]} strings"
-            )
+            raise invalid_json(f"more than {MAX_TEXT_BYTES} bytes of JSON besides the images")
 
     def _with_blobs(self, value: Any) -> Any:
         """`value` with each placeholder string replaced by its Blob. Keys stay as they are."""
@@ -162,26 +191,23 @@ class _Lift:
 
     def feed(self, part: bytes) -> None:
         if not self._code:
-            decoded = self._decoder.feed(part)
-            if decoded is None:
-                self.fail(errors.BASE64, "not valid base64")
-            else:
-                self._store(decoded)
+            try:
+                self._store(self._decoder.feed(part))
+            except base64text.NotBase64 as error:
+                self.fail(errors.BASE64, str(error))
         if self._code or self._decoder.was_irregular:
             self._check(part)
 
-    def fail(self, code: int, detail: str, raw: bytes = b"") -> None:
+    def fail(self, code: int, detail: str) -> None:
         """Note what is wrong; nothing more is stored."""
         self._code, self._detail = code, detail
-        self._check(raw)
 
     def finish(self) -> Blob:
         if not self._code:
-            decoded = self._decoder.finish()
-            if decoded is None:
-                self.fail(errors.BASE64, "the base64 ends in the middle")
-            else:
-                self._store(decoded)
+            try:
+                self._store(self._decoder.finish())
+            except base64text.NotBase64 as error:
+                self.fail(errors.BASE64, str(error))
         if not self._utf8(b"", True):
             raise invalid_json("not UTF-8")
         length = 0 if self._code else self._spool.size - self._start
@@ -227,4 +253,4 @@ def _before_cut_escape(data: bytes, at: int, end: int) -> int:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(constant)
+    raise invalid_json(f"{constant} is no JSON")

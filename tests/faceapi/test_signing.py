@@ -59,6 +59,26 @@ def test_malformed_authorization(header: str) -> None:
     assert signing.parse_authorization(header) is None
 
 
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("", "there is no Authorization header"),
+        ("Bearer abc", "the scheme is not CTYUN"),
+        (f"ctyun 0123456789abcdef:{GOLDEN}", "the scheme is not CTYUN, in capitals"),
+        (f"CTYUN0123456789abcdef:{GOLDEN}", "and a space"),
+        (f"CTYUN 0123456789abcdef {GOLDEN}", "there is no colon"),
+        (f"CTYUN <0123456789abcdef>:{GOLDEN}", "the AppKey is not hex digits alone"),
+        (f"CTYUN :{GOLDEN}", "the AppKey is not hex digits alone"),
+        (f"CTYUN 0123456789abcdef:{GOLDEN[:40]}", "the signature has 40 characters"),
+        (f"CTYUN 0123456789abcdef:{'g' * 64}", "the signature is not hex"),
+    ],
+)
+def test_what_is_wrong_with_an_authorization(header: str, said: str) -> None:
+    fault = signing.authorization_fault(header)
+    assert said in fault
+    assert GOLDEN[:8] not in fault
+
+
 def test_authorization() -> None:
     assert signing.parse_authorization(f"CTYUN 0123456789abcdef:{GOLDEN}") == signing.Authorization(
         "0123456789abcdef", GOLDEN

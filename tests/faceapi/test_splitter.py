@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from faceapi import base64text, errors
 from faceapi.errors import ApiError
-from faceapi.splitter import MAX_TEXT_BYTES, SHORT, Blob, Splitter
+from faceapi.splitter import LONG, MAX_TEXT_BYTES, SHORT, Blob, Splitter
 from faceapi.spool import Budget, Spool
 
 MAX_BLOB = 20_000
@@ -44,9 +45,9 @@ def resolve(value: Any, spool: Spool) -> Any:
 
 def oracle(value: Any, *, max_blob_bytes: int = MAX_BLOB) -> Any:
     """What the splitter has to make of a parsed value: long data: strings decoded, the rest as it is."""
-    if isinstance(value, str) and len(value) > SHORT and value[:5].lower() == "data:" and "," in value[:200]:
-        prefix, _, text = value.partition(",")
-        if prefix + "," not in base64text.PREFIXES:
+    if isinstance(value, str) and len(value) > SHORT and value.lstrip()[:5].lower() == "data:":
+        prefix, comma, text = value.partition(",")
+        if "".join(prefix.split()) + comma not in base64text.PREFIXES:
             return errors.BASE64
         try:
             cleaned = text.translate(str.maketrans("-_", "+/", " \t\r\n\f\v")).encode("ascii")
@@ -81,7 +82,8 @@ def base64_strings(draw: st.DrawFn) -> str:
     if draw(st.booleans()):
         width = draw(st.integers(1, 80)) * 7
         text = "\n".join(text[i : i + width] for i in range(0, len(text), width))
-    return draw(st.sampled_from(["", " ", "\n "])).join([draw(st.sampled_from(base64text.PREFIXES)), text])
+    space = st.sampled_from(["", " ", "\n "])
+    return draw(space) + draw(st.sampled_from(base64text.PREFIXES)) + draw(space) + text
 
 
 odd_strings = st.one_of(
@@ -90,6 +92,7 @@ odd_strings = st.one_of(
     st.just(PREFIX + "A" * SHORT + "!"),
     st.just(PREFIX + "A" * (SHORT + 1) + "=="),
     st.just("data:text/plain," + "é" * SHORT),
+    st.just("data:" + "A" * SHORT),
     st.just("x" * (SHORT * 2)),
     st.just("@blob:0"),
 )
@@ -181,12 +184,83 @@ def test_every_cut_of_an_escaped_body() -> None:
         b'{"data": ["' + PREFIX.encode() + b"A" * 9000 + b'\\x41"]}',
         b'{"data": ["' + PREFIX.encode() + b"A" * 90_000 + b'\x01"]}',  # too large, and no JSON either
         '{"data": []}'.encode("utf-16"),
-        b'{"data": "' + b"x" * (MAX_TEXT_BYTES + 1) + b'"}',
+        b'{"data": ["' + b"x" * LONG + b'\x01"]}',
+        b'{"data": ["' + b"x" * LONG + b'\xff"]}',
+        b'{"data": ["' + (b"x" * (LONG - 1) + b'","') * (MAX_TEXT_BYTES // LONG + 1) + b'"]}',
         b"[" + b'"",' * (MAX_TEXT_BYTES // 3) + b'""]',
     ],
 )
 def test_what_is_no_json_has_code_4007(body: bytes) -> None:
     assert code_of(body, list(range(0, len(body), 50_000))) == errors.JSON
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "the body is empty"),
+        (b" \n", "the body is empty"),
+        (b"data=x", "Expecting value at byte 0 of 6"),
+        (b'\xef\xbb\xbf{"data": [],}', "at byte 15 of 16"),
+        ('{"图": 1 "data": 2}'.encode(), "Expecting ',' delimiter at byte 10 of 20"),
+        (b'{"data": ["a\nb"]}', "Invalid control character at byte 12 of 17"),
+        (b'{"data": [NaN]}', "NaN is no JSON"),
+        (b'{"data": [-Infinity]}', "-Infinity is no JSON"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "a number with too many digits"),
+        (b'{"a": "\xc3("}', "not UTF-8 at byte 7 of 11"),
+        ('{"data": []}'.encode("utf-16"), "looks like UTF-16"),
+        ('{"data": []}'.encode("utf-16-le"), "looks like UTF-16"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b" " * (MAX_TEXT_BYTES + 1), f"more than {MAX_TEXT_BYTES} bytes of JSON"),
+    ],
+)
+def test_4007_says_what_is_wrong_and_where(body: bytes, said: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        split(body, [len(body) // 2])
+    assert said in caught.value.detail
+
+
+def test_4007_counts_the_bytes_of_the_pictures_too() -> None:
+    picture = PREFIX + "A" * (SHORT + 4)
+    body = json.dumps({"data": [picture, picture]}).encode()[:-1] + b"]"
+    with pytest.raises(ApiError) as caught:
+        split(body, [100, 5000])
+    assert f"at byte {len(body) - 1} of {len(body)}" in caught.value.detail
+
+
+def faults(*texts: str) -> list[tuple[int, str]]:
+    """Code and detail of each string, as the splitter lifts it."""
+    with Spool(Budget(10**9, 10**9)) as spool:
+        splitter = Splitter(spool, max_blobs=1, max_blob_bytes=MAX_BLOB)
+        splitter.feed(json.dumps({"data": texts}, ensure_ascii=False).encode())
+        splitter.close()
+        return [(blob.code, blob.detail) for blob in splitter.blobs]
+
+
+def test_a_long_string_without_its_prefix_is_no_picture_whatever_its_length() -> None:
+    """It waits with its code: 4007 would send its sender to look for a fault of the JSON."""
+    bare = base64.b64encode(b"\xff\xd8\xff\xe0" + bytes(2 * MAX_TEXT_BYTES)).decode()
+    expected = (errors.URL_WRONG, f"base64 without its prefix {PREFIX}")
+    assert faults(bare, bare) == [expected, expected]
+    assert faults("x" * (LONG + 1)) == [(errors.URL_WRONG, base64text.NO_PREFIX)]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("%2B", "'%' is no character of base64"),
+        ("\u4e2d", "'\\u4e2d' is no character of base64"),
+        ("=AAAA", "'=' before its end"),
+        ("A=A", "'=' before its end"),
+        ("A", "a single character is left over"),
+        ("AA=", "1 '=' at its end where 2 belong"),
+        ("====", "4 '=' at its end where 0 belong"),
+    ],
+)
+def test_4006_says_what_is_no_base64(text: str, said: str) -> None:
+    ((code, detail),) = faults(PREFIX + "A" * (SHORT + 4 - SHORT % 4) + text)
+    assert (code, said in detail) == (errors.BASE64, True), detail
+    with pytest.raises(base64text.NotBase64, match=re.escape(said)):
+        base64text.decode("AAAA" + text)
 
 
 def test_a_byte_order_mark_is_tolerated() -> None:
