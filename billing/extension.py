@@ -4,8 +4,9 @@ from datetime import datetime
 
 from django.db import transaction
 
+from billing import packages
 from billing.errors import AmountRefused, NotExtendable
-from billing.models import Package, Period
+from billing.models import Package
 from billing.periods import windows
 
 LONGEST = 36  # months, the ordered ones and the added ones together
@@ -27,19 +28,7 @@ def extend(package: Package, months: int, at: datetime) -> Package:
     if not 1 <= months <= LONGEST - before:
         raise AmountRefused(amount=months)
     added = windows(package.starts_at, before + months)[before:]
-    Period.objects.bulk_create(
-        Period(
-            package=package,
-            app_id=package.app_id,
-            api=package.api,
-            meter=package.order.meter,
-            number=before + number,
-            starts_at=start,
-            ends_at=end,
-            granted=package.units_per_period,
-        )
-        for number, (start, end) in enumerate(added)
-    )
+    packages.write_periods(package, added, first=before)
     package.extra_months += months
     package.ends_at = added[-1][1]
     package.save(update_fields=["extra_months", "ends_at"])

@@ -1,6 +1,6 @@
-"""资源包: Packages and all their Periods, written at payment; and what is left of them, as queries."""
+"""资源包: Packages and their Periods, written at payment or extended later; what is left of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -24,20 +24,25 @@ def write(order: Order, app: App, at: datetime) -> Package:
         starts_at=months[0][0],
         ends_at=months[-1][1],
     )
+    write_periods(package, months)
+    return package
+
+
+def write_periods(package: Package, months: Sequence[tuple[datetime, datetime]], first: int = 0) -> None:
+    """A Period for each window, numbered from `first`, granting what the Package does a month."""
     Period.objects.bulk_create(
         Period(
             package=package,
-            app=app,
+            app_id=package.app_id,
             api=package.api,
-            meter=order.meter,
+            meter=package.order.meter,
             number=number,
             starts_at=start,
             ends_at=end,
             granted=package.units_per_period,
         )
-        for number, (start, end) in enumerate(months)
+        for number, (start, end) in enumerate(months, start=first)
     )
-    return package
 
 
 @dataclass

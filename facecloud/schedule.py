@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from facecloud import valkey
 
 KEY = "schedule:seen"
-EVERY_S = 60.0
 LATE_AFTER_S = 180.0
 
 
