@@ -1,5 +1,7 @@
 """The order form (manual 3.1.2), for a new App or one more package of an App that the customer has."""
 
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, cast
 
@@ -7,12 +9,44 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import App, Region, User
+from billing import catalogue, periods
 from billing.models import Api, Duration, Sku, Tier
 from console.forms import description_field, name_field
 from console.shell import RegionChoice
 from console.templatetags.show import months as months_text
 
 QUANTITY_RULE = _("数量为 1-9，只能为整数")
+
+
+@dataclass(frozen=True)
+class Quote:
+    """An order before it is one: what it costs, what it gives. Reads like billing's Order in a template."""
+
+    sku: Sku
+    quantity: int
+    months: int
+    region: Region
+    at: datetime
+
+    @property
+    def spec(self) -> str:
+        return self.sku.spec
+
+    @property
+    def amount(self) -> Decimal:
+        return catalogue.amount(self.sku.price, self.quantity, self.months)
+
+    @property
+    def units_per_month(self) -> int:
+        return self.sku.units_per_month * self.quantity
+
+    @property
+    def windows(self) -> list[tuple[date, date]]:
+        """First and last day of each month of quota, if paid at `at` (manual 2, the example)."""
+        return [
+            (start.date(), (end - timedelta(days=1)).date())
+            for start, end in periods.windows(self.at, self.months)
+        ]
 
 
 class Choices(forms.RadioSelect):
@@ -91,18 +125,20 @@ class OrderForm(forms.Form):
             cleaned |= {"name": app.name, "description": app.description}
         return cleaned | {"sku": sku, "app": app, "region": self.region_row}
 
-    @property
-    def sku(self) -> Sku | None:
-        """The chosen Sku, if the choice is a good one."""
-        return self.cleaned_data.get("sku") if self.is_bound and hasattr(self, "cleaned_data") else None
-
-    @property
-    def amount(self) -> Decimal | None:
-        """Price x quantity x months in yuan, as soon as these three are good."""
-        chosen = self.cleaned_data if self.is_bound and hasattr(self, "cleaned_data") else {}
-        if not (self.sku and chosen.get("quantity") and chosen.get("months")):
+    def quote(self, at: datetime) -> Quote | None:
+        """What the choices come to, sent or not yet; None while one of them is missing or bad."""
+        sku = self.skus.get((self._good("api"), self._good("tier")))
+        quantity, months = self._good("quantity"), self._good("months")
+        if not (sku and quantity and months and self.region_row):
             return None
-        return Decimal(self.sku.price * chosen["quantity"] * chosen["months"])
+        return Quote(sku, quantity, months, self.region_row, at)
+
+    def _good(self, name: str) -> Any:
+        """The value of a field as it stands, cleaned; None where it is not a good one."""
+        try:
+            return self.fields[name].clean(self[name].value())
+        except forms.ValidationError:
+            return None
 
     def answers(self) -> list[tuple[str, str]]:
         """The good answers as they are sent on from the confirmation."""

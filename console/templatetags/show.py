@@ -37,6 +37,12 @@ def count(number: int | None) -> str:
 
 
 @register.filter
+def milliseconds(time: float | None) -> str:
+    """123.4 → "123"; nothing measured is a dash."""
+    return count(None if time is None else round(time))
+
+
+@register.filter
 def unit(meter: str) -> str:
     """张, 次 or 对."""
     return str(Meter(meter).label)
@@ -86,6 +92,12 @@ def state_text(order: Order) -> str:
 def percent(value: float | None, digits: int = 1) -> str:
     """0.985 → "98.5%"."""
     return "–" if value is None else f"{number_format(value * 100, digits)}%"
+
+
+@register.filter
+def percent_of(part: int, whole: int) -> int:
+    """How many of a hundred; 0 of nothing."""
+    return round(100 * part / whole) if whole else 0
 
 
 @register.filter

@@ -83,5 +83,6 @@ def detail(request: CustomerRequest, app_id: str) -> HttpResponse:
             for one in bought
         ],
         "nav": "apps",
+        "tab": "detail",
     }
     return render(request, "console/app.html", context, status=422 if form.errors else 200)

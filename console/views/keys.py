@@ -71,6 +71,7 @@ def page(request: CustomerRequest, app: App, status: int = 200, **more: object) 
         "live": len(live),
         "overlaps": OVERLAPS.items(),
         "nav": "apps",
+        "tab": "keys",
         **more,
     }
     return render(request, "console/keys.html", context, status=status)

@@ -35,39 +35,20 @@ def order_form(request: CustomerRequest, data: Any = None) -> OrderForm:
 @require_GET
 @customer
 def new(request: CustomerRequest) -> HttpResponse:
-    form = order_form(request)
-    return render(request, "console/order_new.html", {"form": form, "nav": "orders", **initial_quote(form)})
+    return form_page(request, order_form(request))
 
 
-def initial_quote(form: OrderForm) -> dict[str, Any]:
-    """The total of the form's first values."""
-    sku = form.skus.get((form["api"].value(), form["tier"].value()))
-    try:
-        quantity, months = int(form["quantity"].value()), int(form["months"].value())
-    except (TypeError, ValueError):
-        return {"sku": sku, "amount": None}
-    return {
-        "sku": sku,
-        "quantity": quantity,
-        "amount": sku.price * quantity * months if sku else None,
-        "per_month": sku.units_per_month * quantity if sku else None,
-    }
+def form_page(request: CustomerRequest, form: OrderForm, status: int = 200) -> HttpResponse:
+    context = {"form": form, "quote": form.quote(timezone.now()), "nav": "orders"}
+    return render(request, "console/order_new.html", context, status=status)
 
 
 @require_GET
 @customer
 def quote(request: CustomerRequest) -> HttpResponse:
-    """The live total under the form (htmx)."""
+    """The live total beside the form (htmx)."""
     form = order_form(request, request.GET)
-    form.is_valid()
-    sku, quantity = form.sku, form.cleaned_data.get("quantity")
-    context = {
-        "sku": sku,
-        "amount": form.amount,
-        "quantity": quantity,
-        "per_month": sku.units_per_month * quantity if sku and quantity else None,
-    }
-    return render(request, "console/order_total.html", context)
+    return render(request, "console/order_total.html", {"quote": form.quote(timezone.now())})
 
 
 @customer
@@ -75,22 +56,17 @@ def confirm(request: CustomerRequest) -> HttpResponse:
     """GET shows what will be ordered; POST (立即创建) makes the order, once for each form's token."""
     form = order_form(request, request.POST if request.method == "POST" else request.GET)
     if not form.is_valid():
-        context = {"form": form, "nav": "orders", **initial_quote(form)}
-        return render(request, "console/order_new.html", context, status=422)
+        return form_page(request, form, status=422)
     if request.method == "POST":
         try:
             order = create(request, form)
         except (BillingError, RuleError) as error:
             form.add_error(None, sentence(error))
-            context = {"form": form, "nav": "orders", **initial_quote(form)}
-            return render(request, "console/order_new.html", context, status=409)
+            return form_page(request, form, status=409)
         return redirect("order_pay", order.number)
-    chosen, sku = form.cleaned_data, form.cleaned_data["sku"]
     context = {
-        "chosen": chosen,
-        "sku": sku,
-        "per_month": sku.units_per_month * chosen["quantity"],
-        "amount": form.amount,
+        "chosen": form.cleaned_data,
+        "quote": form.quote(timezone.now()),
         "hidden": form.answers(),
         "token": secrets.token_urlsafe(24),
         "query": request.GET.urlencode(),

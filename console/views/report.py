@@ -122,6 +122,7 @@ def report(request: CustomerRequest, app_id: str) -> HttpResponse:
         ],
         "key": key_rules.live(at).filter(app=app).order_by("-created_at", "-pk").first(),
         "nav": "apps",
+        "tab": "report",
     }
     return render(request, "console/report.html", context)
 

@@ -9,22 +9,31 @@
   const sample = document.querySelector("input[name=sample]");
   let sent = [];
 
-  const show = () => {
-    thumbs.querySelectorAll("img").forEach((image) => URL.revokeObjectURL(image.src));
-    thumbs.replaceChildren(...Array.from(input.files, (file) => {
-      const image = new Image();
-      image.src = URL.createObjectURL(file);
-      image.alt = file.name;
-      return image;
-    }));
-    if (sample && input.files.length) sample.checked = false;
-  };
-  const add = (files) => {
+  const choose = (files) => {
     const kept = new DataTransfer();
-    [...input.files, ...files].forEach((file) => kept.items.add(file));
+    files.forEach((file) => kept.items.add(file));
     input.files = kept.files;
     show();
   };
+  const thumb = (file, at) => {
+    const item = document.createElement("li");
+    const image = new Image();
+    image.src = URL.createObjectURL(file);
+    image.alt = file.name;
+    const remove = document.createElement("button");
+    remove.type = "button";
+    remove.textContent = "×";
+    remove.setAttribute("aria-label", `${thumbs.dataset.remove} ${file.name}`);
+    remove.addEventListener("click", () => { choose([...input.files].filter((_file, index) => index !== at)); input.focus(); });
+    item.append(image, remove);
+    return item;
+  };
+  const show = () => {
+    thumbs.querySelectorAll("img").forEach((image) => URL.revokeObjectURL(image.src));
+    thumbs.replaceChildren(...Array.from(input.files, thumb));
+    if (sample && input.files.length) sample.checked = false;
+  };
+  const add = (files) => choose([...input.files, ...files]);
   const pictures = (transfer) => Array.from(transfer?.files ?? []).filter((file) => /^image\//.test(file.type));
 
   input.addEventListener("change", show);

@@ -122,9 +122,9 @@ class Visitor:
 
     def log_in(self, user: User) -> None:
         self.open("/login/")
-        self.page.get_by_label("用户名或邮箱").fill(user.username)
-        self.page.get_by_label("密码").fill(PASSWORD)
-        self.press("登录")
+        self.page.locator("#id_username").fill(user.username)
+        self.page.locator("#id_password").fill(PASSWORD)
+        self.page.locator("main form button").click()
         self.page.wait_for_url("**/console/")
 
     def axe(self) -> list[str]:

@@ -33,6 +33,8 @@ PUBLIC = {
     "docs": "/docs/",
     "docs-signing": "/docs/signing/",
     "docs-detect": "/docs/face_detect/",
+    "docs-analyse": "/docs/face_analyse/",
+    "docs-compare": "/docs/face_compare/",
     "docs-errors": "/docs/errors/",
     "docs-samples": "/docs/samples/",
     "docs-faq": "/docs/faq/",

@@ -18,10 +18,20 @@ def own_pages(app: App, pending: Order) -> list[str]:
     return [*CONSOLE.values(), *pages, f"/console/orders/{pending.number}/pay/"]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_serious(visitor: Visitor, alice: User, app: App, place: Place, theme: str) -> None:
-    visitor.page.context.add_cookies([{"name": "theme", "value": theme, "url": visitor.url}])
+def wear(visitor: Visitor, theme: str, language: str) -> None:
+    choices = {"theme": theme, "django_language": language}
+    visitor.page.context.add_cookies(
+        [{"name": name, "value": value, "url": visitor.url} for name, value in choices.items()]
+    )
+
+
+@pytest.mark.parametrize(("theme", "language"), [("light", "zh-hans"), ("dark", "en")])
+def test_axe_finds_nothing_serious(
+    visitor: Visitor, alice: User, app: App, place: Place, theme: str, language: str
+) -> None:
+    """Contrast hangs on the theme alone and labels on the language alone: two looks cover all four."""
     violations = []
+    wear(visitor, theme, language)
     for path in PUBLIC.values():
         visitor.open(path)
         violations += visitor.axe()
@@ -31,6 +41,15 @@ def test_axe_finds_nothing_serious(visitor: Visitor, alice: User, app: App, plac
         violations += visitor.axe()
     assert violations == []
     visitor.complaints = [line for line in visitor.complaints if "404" not in line]
+
+
+def test_axe_finds_nothing_serious_where_all_is_empty(visitor: Visitor, bob: User) -> None:
+    violations = []
+    visitor.log_in(bob)
+    for path in CONSOLE.values():
+        visitor.open(path)
+        violations += visitor.axe()
+    assert violations == []
 
 
 def test_axe_finds_nothing_serious_in_a_result(visitor: Visitor, alice: User, app: App) -> None:

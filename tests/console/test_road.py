@@ -1,15 +1,11 @@
 """The whole road in a real browser: registration to a drawn result, in the manual's words (chapter 3)."""
 
-import json
 import re
-import subprocess
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from accounts import keys
 from accounts.models import App, User
 from billing import orders
 from billing.models import Order, OrderState, Package
@@ -163,53 +159,6 @@ def test_a_bad_quantity_stands_beside_its_field(visitor: Visitor, alice: User, q
     visitor.press("下一步")
     expect(visitor.page.locator("#id_quantity_error")).to_have_text("数量为 1-9，只能为整数")
     visitor.complaints.clear()
-
-
-def test_the_comparison_is_drawn(visitor: Visitor, alice: User, app: App) -> None:
-    visitor.log_in(alice)
-    visitor.open(f"/console/debug/?app={app.app_id}&api=face_compare")
-    visitor.press("发送请求")
-    expect(visitor.page.locator("#result")).to_contain_text("是同一个人")
-    expect(visitor.page.locator("#result .canvas img")).to_have_count(2)
-
-
-def test_a_dropped_picture_is_drawn_from_the_browsers_own_copy(
-    visitor: Visitor, alice: User, app: App, astronaut: bytes
-) -> None:
-    visitor.log_in(alice)
-    visitor.open(f"/console/debug/?app={app.app_id}&api=face_analyse")
-    visitor.page.set_input_files("#files", {"name": "a.png", "mimeType": "image/png", "buffer": astronaut})
-    expect(visitor.page.locator("#thumbs img")).to_have_count(1)
-    visitor.press("发送请求")
-    expect(visitor.page.locator("#result .mark-label")).to_contain_text("岁")
-    assert (visitor.page.locator("#result img").get_attribute("src") or "").startswith("blob:")
-
-
-def test_the_curl_that_is_shown_works_in_a_shell(
-    visitor: Visitor, alice: User, app: App, astronaut: bytes, tmp_path: Path
-) -> None:
-    visitor.log_in(alice)
-    visitor.open(f"/console/debug/?app={app.app_id}&api=face_compare")
-    picture = {"name": "it's me.png", "mimeType": "image/png", "buffer": astronaut}
-    visitor.page.set_input_files("#files", [picture, picture])
-    visitor.press("发送请求")
-    shown = visitor.page.get_by_role("region", name="curl").inner_text()
-    (tmp_path / "it's me.png").write_bytes(astronaut)
-    script = shown.replace("SECRET_KEY='...'", f"SECRET_KEY='{keys.secret_of(app.keys.get())}'")
-    ran = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, timeout=60, check=True)
-    assert json.loads(ran.stdout)["result"][0]["face_compare"] == "true"
-
-
-def test_a_call_that_fails_says_what_to_do(visitor: Visitor, alice: User, app: App) -> None:
-    visitor.log_in(alice)
-    visitor.open(f"/console/debug/?app={app.app_id}")
-    visitor.page.get_by_label("使用示例照片").uncheck()
-    visitor.page.set_input_files(
-        "#files", {"name": "a.gif", "mimeType": "image/png", "buffer": b"GIF89a" + b"0" * 90}
-    )
-    visitor.press("发送请求")
-    expect(visitor.page.locator("#result")).to_contain_text("code 4002")
-    expect(visitor.page.locator("#result")).to_contain_text("请求文件格式不支持")
 
 
 def test_without_javascript_the_road_is_passable(visitor: Visitor, browser: Browser, alice: User) -> None:

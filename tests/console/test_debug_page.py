@@ -1,0 +1,143 @@
+"""在线调试 in a real browser: pictures chosen, dropped and pasted; what is drawn; the curl that is shown."""
+
+import base64
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import JSHandle, expect
+
+from accounts import keys
+from accounts.models import App, User
+from tests.console.conftest import Visitor
+
+pytestmark = pytest.mark.browser
+
+# A DataTransfer as the browser makes it for a drag from the desktop or a copied picture.
+TRANSFER = """([name, type, data]) => {
+  const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], name, { type }));
+  return transfer;
+}"""
+
+
+def transfer(visitor: Visitor, name: str, kind: str, data: bytes) -> JSHandle:
+    return visitor.page.evaluate_handle(TRANSFER, [name, kind, base64.b64encode(data).decode()])
+
+
+def drop(visitor: Visitor, name: str, kind: str, data: bytes) -> None:
+    """Drags a file over the field and lets go, event by event."""
+    carried = {"dataTransfer": transfer(visitor, name, kind, data)}
+    for event in ("dragenter", "dragover", "drop"):
+        visitor.page.dispatch_event("#drop", event, carried)
+
+
+def paste(visitor: Visitor, name: str, kind: str, data: bytes) -> None:
+    """Ctrl-V with a picture in the clipboard, whatever has the focus."""
+    visitor.page.evaluate(
+        "(clipboardData) => (document.activeElement ?? document.body).dispatchEvent("
+        "new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }))",
+        transfer(visitor, name, kind, data),
+    )
+
+
+Bring = Callable[[Visitor, str, str, bytes], None]
+
+
+@pytest.mark.parametrize("bring", [drop, paste])
+def test_a_picture_that_is_brought_is_sent_and_drawn(
+    visitor: Visitor, alice: User, app: App, astronaut: bytes, bring: Bring
+) -> None:
+    page = visitor.page
+    visitor.log_in(alice)
+    visitor.open(f"/console/debug/?app={app.app_id}")
+    expect(page.get_by_label("使用示例照片")).to_be_checked()
+    bring(visitor, "me.png", "image/png", astronaut)
+    expect(page.locator("#thumbs img")).to_have_attribute("alt", "me.png")
+    expect(page.get_by_label("使用示例照片")).not_to_be_checked()
+    visitor.press("发送请求")
+    expect(page.locator("#result .mark-box")).to_have_count(1)
+    expect(page.locator("#result figcaption")).to_contain_text("me.png")
+    drawn = page.locator("#result img").evaluate("image => [image.src.slice(0, 5), image.naturalWidth]")
+    assert drawn == ["blob:", 512]
+
+
+def test_dropped_and_pasted_pictures_add_up_and_can_be_taken_away(
+    visitor: Visitor, alice: User, app: App, astronaut: bytes
+) -> None:
+    page = visitor.page
+    visitor.log_in(alice)
+    visitor.open(f"/console/debug/?app={app.app_id}&api=face_compare")
+    drop(visitor, "a.png", "image/png", astronaut)
+    paste(visitor, "b.png", "image/png", astronaut)
+    drop(visitor, "notes.txt", "text/plain", b"no picture")
+    expect(page.locator("#thumbs img")).to_have_count(2)
+    page.get_by_role("button", name="移除 a.png").click()
+    expect(page.locator("#thumbs img")).to_have_count(1)
+    visitor.press("发送请求")
+    expect(page.locator("#result")).to_contain_text("人脸比对以两张图片为一组，请再选一张图片。")
+    drop(visitor, "c.png", "image/png", astronaut)
+    visitor.press("发送请求")
+    expect(page.locator("#result")).to_contain_text("是同一个人")
+
+
+def test_text_that_is_pasted_goes_into_its_field(visitor: Visitor, alice: User, app: App) -> None:
+    visitor.log_in(alice)
+    visitor.open(f"/console/debug/?app={app.app_id}")
+    visitor.page.locator("#urls").focus()
+    kept = visitor.page.evaluate(
+        "() => { const data = new DataTransfer(); data.setData('text/plain', 'https://example.org/a.png');"
+        " return document.activeElement.dispatchEvent("
+        "new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true })); }"
+    )
+    assert kept, "the page took a paste that was not its own"
+
+
+def test_the_comparison_is_drawn(visitor: Visitor, alice: User, app: App) -> None:
+    visitor.log_in(alice)
+    visitor.open(f"/console/debug/?app={app.app_id}&api=face_compare")
+    visitor.press("发送请求")
+    expect(visitor.page.locator("#result")).to_contain_text("是同一个人")
+    expect(visitor.page.locator("#result .canvas img")).to_have_count(2)
+
+
+def test_a_chosen_picture_is_drawn_from_the_browsers_own_copy(
+    visitor: Visitor, alice: User, app: App, astronaut: bytes
+) -> None:
+    visitor.log_in(alice)
+    visitor.open(f"/console/debug/?app={app.app_id}&api=face_analyse")
+    visitor.page.set_input_files("#files", {"name": "a.png", "mimeType": "image/png", "buffer": astronaut})
+    expect(visitor.page.locator("#thumbs img")).to_have_count(1)
+    visitor.press("发送请求")
+    expect(visitor.page.locator("#result .mark-label")).to_contain_text("岁")
+    assert (visitor.page.locator("#result img").get_attribute("src") or "").startswith("blob:")
+
+
+def test_the_curl_that_is_shown_works_in_a_shell(
+    visitor: Visitor, alice: User, app: App, astronaut: bytes, tmp_path: Path
+) -> None:
+    visitor.log_in(alice)
+    visitor.open(f"/console/debug/?app={app.app_id}&api=face_compare")
+    picture = {"name": "it's me.png", "mimeType": "image/png", "buffer": astronaut}
+    visitor.page.set_input_files("#files", [picture, picture])
+    visitor.press("发送请求")
+    shown = visitor.page.get_by_role("region", name="curl").inner_text()
+    (tmp_path / "it's me.png").write_bytes(astronaut)
+    script = shown.replace("SECRET_KEY='...'", f"SECRET_KEY='{keys.secret_of(app.keys.get())}'")
+    ran = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, timeout=60, check=True)
+    assert json.loads(ran.stdout)["result"][0]["face_compare"] == "true"
+
+
+def test_a_call_that_fails_says_what_to_do(visitor: Visitor, alice: User, app: App) -> None:
+    visitor.log_in(alice)
+    visitor.open(f"/console/debug/?app={app.app_id}")
+    visitor.page.get_by_label("使用示例照片").uncheck()
+    visitor.page.set_input_files(
+        "#files", {"name": "a.gif", "mimeType": "image/png", "buffer": b"GIF89a" + b"0" * 90}
+    )
+    visitor.press("发送请求")
+    expect(visitor.page.locator("#result")).to_contain_text("code 4002")
+    expect(visitor.page.locator("#result")).to_contain_text("请求文件格式不支持")
