@@ -40,7 +40,7 @@ def parse(argv: Sequence[str] | None) -> Arguments:
             parser.error(say("--anchor 需要至少一张图片或一个文件夹", "--anchor needs a picture or a folder"))
         if not asked.pairs and not asked.anchor and given != 2:
             parser.error(
-                say("请给出两张图片,或使用 --anchor、--pairs", "give two pictures, --anchor or --pairs")
+                say("请给出两张图片，或使用 --anchor、--pairs", "give two pictures, --anchor or --pairs")
             )
     return asked
 
@@ -48,10 +48,10 @@ def parse(argv: Sequence[str] | None) -> Arguments:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="facecloud",
-        description=say("人脸识别:检测、属性、比对。", "Face recognition: detect, analyse, compare."),
+        description=say("人脸识别：检测、属性、比对。", "Face recognition: detect, analyse, compare."),
         epilog=say(
-            "地址与密钥取自 FACECLOUD_URL、FACECLOUD_APP_KEY、FACECLOUD_SECRET_KEY,其次是 var/demo.env。"
-            "退出码:0 成功,1 部分图片失败,2 用法或文件,3 鉴权,4 配额,5 服务或网络。",
+            "地址与密钥取自 FACECLOUD_URL、FACECLOUD_APP_KEY、FACECLOUD_SECRET_KEY，其次是 var/demo.env。"
+            "退出码：0 成功，1 部分图片失败，2 用法或文件，3 鉴权，4 配额，5 服务或网络。",
             "Address and keys come from FACECLOUD_URL, FACECLOUD_APP_KEY and FACECLOUD_SECRET_KEY, then from "
             "var/demo.env. Exit status: 0 done, 1 some pictures failed, 2 usage or file, 3 authentication, "
             "4 quota, 5 service or network.",
@@ -60,11 +60,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"facecloud {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     pictures = say(
-        "图片文件、文件夹、http(s) 地址,或 -(标准输入)", "picture, folder, http(s) address, or - (stdin)"
+        "图片文件、文件夹、http(s) 地址，或 -（标准输入）", "picture, folder, http(s) address, or - (stdin)"
     )
     for name, words in (
-        ("detect", say("人脸检测定位:位置、关键点、概率", "boxes, landmarks, probabilities")),
-        ("analyse", say("人脸属性识别:性别、年龄", "gender and age")),
+        ("detect", say("人脸检测定位：位置、关键点、概率", "boxes, landmarks, probabilities")),
+        ("analyse", say("人脸属性识别：性别、年龄", "gender and age")),
     ):
         command = commands.add_parser(name, help=words, description=words)
         command.add_argument("inputs", nargs="+", metavar="PICTURE", help=pictures)
@@ -73,12 +73,12 @@ def _parser() -> argparse.ArgumentParser:
             type=Path,
             metavar="OUT",
             help=say(
-                "把框与关键点画到 OUT(一张图片:文件;多张:文件夹)",
+                "把框与关键点画到 OUT（一张图片：文件；多张：文件夹）",
                 "write the picture with boxes and landmarks to OUT (a folder for several)",
             ),
         )
         _common(command, MAX_IMAGES, BATCH_IMAGES)
-    words = say("人脸比对:是否同一人", "whether two faces are one person")
+    words = say("人脸比对：是否同一人", "whether two faces are one person")
     compare = commands.add_parser("compare", help=words, description=words)
     compare.add_argument("inputs", nargs="*", metavar="PICTURE", help=pictures)
     compare.add_argument(
@@ -87,10 +87,13 @@ def _parser() -> argparse.ArgumentParser:
         help=say("用这一张与其余每一张比对", "compare this one with each of the others"),
     )
     compare.add_argument(
-        "--pairs", type=Path, metavar="CSV", help=say("两列的 CSV 文件,每行一对", "a CSV file of two columns")
+        "--pairs",
+        type=Path,
+        metavar="CSV",
+        help=say("两列的 CSV 文件，每行一对", "a CSV file of two columns"),
     )
     _common(compare, MAX_PAIRS, MAX_PAIRS)  # a request costs one unit, however many pairs
-    words = say("检查连接、时钟、签名与余量(不计费)", "check connection, clock, signature and quota (free)")
+    words = say("检查连接、时钟、签名与余量（不计费）", "check connection, clock, signature and quota (free)")
     _connection(commands.add_parser("doctor", help=words, description=words))
     return parser
 
@@ -104,13 +107,13 @@ def _common(command: argparse.ArgumentParser, most: int, default: int) -> None:
         "--batch",
         type=_Between(1, most),
         metavar="N",
-        help=say(f"每个请求的项数,1-{most},默认 {default}", f"entries a request, 1-{most} ({default})"),
+        help=say(f"每个请求的项数，1-{most}，默认 {default}", f"entries a request, 1-{most} ({default})"),
     )
     command.add_argument(
         "--jobs",
         type=_Between(1, 16),
         metavar="N",
-        help=say("同时进行的请求数,默认 2", "requests at a time (2)"),
+        help=say("同时进行的请求数，默认 2", "requests at a time (2)"),
     )
     command.set_defaults(batch=default, jobs=2)
 

@@ -65,4 +65,4 @@ def _base64_pieces(source: Source) -> Iterator[bytes]:
                 yield base64.urlsafe_b64encode(chunk)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise InputError(source.name, say(f"读取失败:{reason}", f"cannot be read: {reason}")) from error
+        raise InputError(source.name, say(f"读取失败：{reason}", f"cannot be read: {reason}")) from error

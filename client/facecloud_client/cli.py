@@ -171,7 +171,7 @@ def progress(notes: Console, useful: bool) -> Progress:
 
 
 def summary(outcomes: Sequence[Outcome], units: int, remaining: int | None, spent_s: float) -> str:
-    """`12 个,1 个失败,用时 1.2 s,计量 11,剩余 99,989`"""
+    """`12 个，1 个失败，用时 1.2 秒，计量 11，剩余 99,989`"""
     failed = sum(outcome.error is not None for outcome in outcomes)
     parts = [say(f"共 {len(outcomes)} 项", f"{len(outcomes)} in all")]
     if failed:
@@ -180,7 +180,7 @@ def summary(outcomes: Sequence[Outcome], units: int, remaining: int | None, spen
     parts.append(say(f"计量 {units}", f"{units} units"))
     if remaining is not None:
         parts.append(say(f"剩余 {remaining:,}", f"{remaining:,} left"))
-    return say(",", ", ").join(parts)
+    return say("，", ", ").join(parts)
 
 
 def doctor(client: FaceClient, found: config.Config) -> int:

@@ -211,21 +211,21 @@ def _number(header: str | None) -> int | None:
 
 def _network_words(base_url: str, error: httpx.TransportError) -> str:
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-        return say(f"连不上 {base_url}:{error}", f"Cannot connect to {base_url}: {error}")
+        return say(f"连不上 {base_url}：{error}", f"Cannot connect to {base_url}: {error}")
     if isinstance(error, httpx.TimeoutException):
         return say(f"{base_url} 没有在时限内应答", f"{base_url} did not answer in time")
-    return say(f"与 {base_url} 的连接中断:{error}", f"The connection to {base_url} broke: {error}")
+    return say(f"与 {base_url} 的连接中断：{error}", f"The connection to {base_url} broke: {error}")
 
 
 def _not_api_words(response: httpx.Response) -> str:
     if response.is_redirect:
         target = response.headers.get("Location", "")
         return say(
-            f"地址被重定向到 {target},请把 FACECLOUD_URL 改为重定向后的地址",
+            f"地址被重定向到 {target}，请把 FACECLOUD_URL 改为重定向后的地址",
             f"The address redirects to {target}: set FACECLOUD_URL to where it leads",
         )
     start = response.text[:80].strip()
     return say(
-        f"应答不是人脸识别 API 的格式(HTTP {response.status_code}):{start}",
+        f"应答不是人脸识别 API 的格式（HTTP {response.status_code}）：{start}",
         f"The reply is not the API's (HTTP {response.status_code}): {start}",
     )

@@ -41,7 +41,7 @@ def _kept_in(file: Path) -> dict[str, str]:
     try:
         return read_env_file(file)
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(say(f"无法读取 {file}:{error}", f"{file} cannot be read: {error}")) from error
+        raise ConfigError(say(f"无法读取 {file}：{error}", f"{file} cannot be read: {error}")) from error
 
 
 def load(
@@ -67,7 +67,7 @@ def load(
         names = say("、", ", ").join(missing)
         raise ConfigError(
             say(
-                f"缺少 {names}。在控制台“报表”页查看 AppKey 与 SecretKey 并设为环境变量;"
+                f"缺少 {names}。在控制台“报表”页查看 AppKey 与 SecretKey 并设为环境变量；"
                 "本机体验先运行 bin/start。",
                 f"Missing: {names}. Take AppKey and SecretKey from the console's report page and set them "
                 "in the environment; to try it on this machine run bin/start first.",
@@ -76,7 +76,7 @@ def load(
     if not is_url(found["FACECLOUD_URL"]):
         raise ConfigError(
             say(
-                f"FACECLOUD_URL 应以 http:// 或 https:// 开头,现为 {found['FACECLOUD_URL']}",
+                f"FACECLOUD_URL 应以 http:// 或 https:// 开头，现为 {found['FACECLOUD_URL']}",
                 f"FACECLOUD_URL must start with http:// or https://, not {found['FACECLOUD_URL']}",
             )
         )

@@ -71,17 +71,17 @@ def _keys(found: Config) -> Check:
     where = ", ".join(sorted(set(found.origin.values())))
     if _is_hex(found.app_key, 16) and _is_hex(found.secret, 32):
         return Check(
-            name, True, say(f"AppKey {found.app_key},来自 {where}", f"AppKey {found.app_key}, from {where}")
+            name, True, say(f"AppKey {found.app_key}，来自 {where}", f"AppKey {found.app_key}, from {where}")
         )
     return Check(
         name,
         False,
         say(
-            f"AppKey {len(found.app_key)} 个字符,SecretKey {len(found.secret)} 个字符",
+            f"AppKey {len(found.app_key)} 个字符，SecretKey {len(found.secret)} 个字符",
             f"AppKey has {len(found.app_key)} characters, SecretKey {len(found.secret)}",
         ),
         say(
-            "应为 16 位与 32 位十六进制数,请在控制台重新复制",
+            "应为 16 位与 32 位十六进制数，请在控制台重新复制",
             "they should be 16 and 32 hex digits: copy them from the console again",
         ),
     )
@@ -103,7 +103,7 @@ def _clock(reply: httpx.Response, now: datetime) -> Iterator[Check]:
         ""
         if abs(ahead_s) < CLOCK_WARNING_S
         else say(
-            f"请校准本机时钟(NTP);相差超过 {CLOCK_LIMIT_S:.0f} 秒的请求会被拒绝",
+            f"请校准本机时钟（NTP）；相差超过 {CLOCK_LIMIT_S:.0f} 秒的请求会被拒绝",
             f"set this machine's clock (NTP): requests more than {CLOCK_LIMIT_S:.0f} s off are refused",
         ),
     )
@@ -131,7 +131,7 @@ def _signature_remedy(error: ApiError, request: httpx.Request) -> str:
     here = {"method": request.method, "path": path, "query": query}
     changed = [
         say(
-            f"{part}:本机签的是 {value!r},服务器收到 {saw[part]!r}",
+            f"{part}：本机签的是 {value!r}，服务器收到 {saw[part]!r}",
             f"{part}: signed {value!r}, received {saw[part]!r}",
         )
         for part, value in here.items()
@@ -141,7 +141,7 @@ def _signature_remedy(error: ApiError, request: httpx.Request) -> str:
         proxy = say("中间的代理改写了请求", "a proxy in between rewrote the request")
         return f"{proxy}: " + "; ".join(changed)
     return say(
-        "请求原样到达,签名仍不符:SecretKey 与 AppKey 不是一对,请在控制台重新复制",
+        "请求原样到达，签名仍不符：SecretKey 与 AppKey 不是一对，请在控制台重新复制",
         "the request arrived as it was signed: this SecretKey is not this AppKey's; copy both again",
     )
 

@@ -24,7 +24,7 @@ def draw(source: Source, result: FaceResult, out: Path) -> None:
             # The API's coordinates are those of the upright picture.
             picture = ImageOps.exif_transpose(opened).convert("RGB")
     except (UnidentifiedImageError, OSError) as error:
-        raise InputError(source.name, say(f"无法绘制:{error}", f"cannot be drawn on: {error}")) from error
+        raise InputError(source.name, say(f"无法绘制：{error}", f"cannot be drawn on: {error}")) from error
     pen = ImageDraw.Draw(picture)
     width_px = max(2, max(picture.size) // 300)
     font = ImageFont.load_default(size=max(12, max(picture.size) // 45))
@@ -44,7 +44,7 @@ def draw(source: Source, result: FaceResult, out: Path) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         picture.save(out, quality=92)
     except (OSError, ValueError) as error:
-        raise InputError(str(out), say(f"无法写入:{error}", f"cannot be written: {error}")) from error
+        raise InputError(str(out), say(f"无法写入：{error}", f"cannot be written: {error}")) from error
 
 
 def label(face: Face) -> str:
@@ -88,5 +88,5 @@ def _content(source: Source) -> bytes:
                     raise InputError(source.url, say("超过 10 MiB 上限", "over the limit of 10 MiB"))
             return content
     except httpx.HTTPError as error:
-        reason = say(f"本机无法下载以绘制:{error}", f"cannot be fetched for drawing: {error}")
+        reason = say(f"本机无法下载以绘制：{error}", f"cannot be fetched for drawing: {error}")
         raise InputError(source.url, reason) from error

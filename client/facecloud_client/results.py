@@ -68,7 +68,7 @@ def compare_result(entry: Mapping[str, Any]) -> CompareResult:
 
 def _unexpected(entry: object) -> TransportError:
     text = str(entry)[:80]
-    return TransportError(say(f"应答的 result 不符合约定:{text}", f"Unexpected entry of result: {text}"))
+    return TransportError(say(f"应答的 result 不符合约定：{text}", f"Unexpected entry of result: {text}"))
 
 
 def _face(face: Mapping[str, Any]) -> Face:

@@ -65,7 +65,7 @@ def source(picture: "Picture | Source") -> Source:
     if size_bytes > MAX_IMAGE_BYTES:
         mib = size_bytes / 1024 / 1024
         raise InputError(
-            found.name, say(f"{mib:.1f} MiB,超过 10 MiB 上限", f"{mib:.1f} MiB, over the limit of 10 MiB")
+            found.name, say(f"{mib:.1f} MiB，超过 10 MiB 上限", f"{mib:.1f} MiB, over the limit of 10 MiB")
         )
     return found
 

@@ -28,7 +28,7 @@ class Column:
 
 
 FACE_COLUMNS = (
-    Column("左,上", "left, top", lambda face: f"{face.location.left}, {face.location.top}"),
+    Column("左、上", "left, top", lambda face: f"{face.location.left}, {face.location.top}"),
     Column("宽×高", "width×height", lambda face: f"{face.location.width}×{face.location.height}"),
     Column("概率", "probability", lambda face: "" if face.probability is None else f"{face.probability:.3f}"),
     Column("性别", "gender", lambda face: say(*GENDERS[face.gender]) if face.gender in GENDERS else ""),

@@ -1,10 +1,10 @@
-// 人脸识别 API 签名示例:Java 11 以上,只用 JDK
+// 人脸识别 API 签名示例：Java 11 以上，只用 JDK
 //
 // 调用     java FaceCloud.java face_detect photo.jpg [更多图片]
 //          java FaceCloud.java face_compare a.jpg b.jpg
 // 核对签名 java FaceCloud.java --sign POST /api/v1/face_detect.json "" 1544518784923 '{"data": [...]}'
 //
-// 环境变量:FACECLOUD_URL、FACECLOUD_APP_KEY、FACECLOUD_SECRET_KEY
+// 环境变量：FACECLOUD_URL、FACECLOUD_APP_KEY、FACECLOUD_SECRET_KEY
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
@@ -23,7 +23,7 @@ import javax.crypto.Mac;
 import javax.crypto.spec.SecretKeySpec;
 
 public class FaceCloud {
-    /** 待签名串五行,用换行连接,末尾没有换行;查询串为空也占一行。 */
+    /** 待签名串五行，用换行连接，末尾没有换行；查询串为空也占一行。 */
     static String sign(String secret, String method, String path, String query, String dt, byte[] body)
             throws Exception {
         String sha1 = hex(MessageDigest.getInstance("SHA-1").digest(body));
@@ -46,7 +46,7 @@ public class FaceCloud {
     }
 
     static String call(String api, List<String> pictures) throws Exception {
-        // 检测与属性:一维列表;比对:二维列表,两张一组。
+        // 检测与属性：一维列表；比对：二维列表，两张一组。
         List<String> data = new ArrayList<>();
         if (api.equals("face_compare")) {
             for (int i = 0; i < pictures.size(); i += 2)

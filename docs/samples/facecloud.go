@@ -1,10 +1,10 @@
-// 人脸识别 API 签名示例:Go 1.18 以上,只用标准库
+// 人脸识别 API 签名示例：Go 1.18 以上，只用标准库
 //
 // 调用     go run facecloud.go face_detect photo.jpg [更多图片]
 //          go run facecloud.go face_compare a.jpg b.jpg
 // 核对签名 go run facecloud.go --sign POST /api/v1/face_detect.json "" 1544518784923 '{"data": [...]}'
 //
-// 环境变量:FACECLOUD_URL、FACECLOUD_APP_KEY、FACECLOUD_SECRET_KEY
+// 环境变量：FACECLOUD_URL、FACECLOUD_APP_KEY、FACECLOUD_SECRET_KEY
 package main
 
 import (
@@ -25,7 +25,7 @@ import (
 	"time"
 )
 
-// 待签名串五行,用换行连接,末尾没有换行;查询串为空也占一行。
+// 待签名串五行，用换行连接，末尾没有换行；查询串为空也占一行。
 func sign(secret, method, path, query, dt string, body []byte) string {
 	sum := sha1.Sum(body)
 	requestStr := strings.Join([]string{method, path, query, dt, hex.EncodeToString(sum[:])}, "\n")
@@ -49,7 +49,7 @@ func call(api string, pictures []string) (string, error) {
 		}
 		images[i] = uri
 	}
-	// 检测与属性:一维列表;比对:二维列表,两张一组。
+	// 检测与属性：一维列表；比对：二维列表，两张一组。
 	var data any = images
 	if api == "face_compare" {
 		pairs := [][]string{}

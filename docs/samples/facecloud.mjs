@@ -1,16 +1,16 @@
-// 人脸识别 API 签名示例:Node.js 18 以上,没有依赖
+// 人脸识别 API 签名示例：Node.js 18 以上，没有依赖
 //
 // 调用     node facecloud.mjs face_detect photo.jpg [更多图片]
 //          node facecloud.mjs face_compare a.jpg b.jpg
 // 核对签名 node facecloud.mjs --sign POST /api/v1/face_detect.json "" 1544518784923 '{"data": [...]}'
 //
-// 环境变量:FACECLOUD_URL、FACECLOUD_APP_KEY、FACECLOUD_SECRET_KEY
+// 环境变量：FACECLOUD_URL、FACECLOUD_APP_KEY、FACECLOUD_SECRET_KEY
 import { createHash, createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
 
 const { FACECLOUD_URL, FACECLOUD_APP_KEY, FACECLOUD_SECRET_KEY } = process.env;
 
-// 待签名串五行,用换行连接,末尾没有换行;查询串为空也占一行。
+// 待签名串五行，用换行连接，末尾没有换行；查询串为空也占一行。
 function sign(secret, method, path, query, dt, body) {
   const sha1 = createHash("sha1").update(body).digest("hex");
   const requestStr = [method, path, query, dt, sha1].join("\n");
@@ -24,7 +24,7 @@ function dataUri(picture) {
 
 async function call(api, pictures) {
   const images = pictures.map(dataUri);
-  // 检测与属性:一维列表;比对:二维列表,两张一组。
+  // 检测与属性：一维列表；比对：二维列表，两张一组。
   const pairs = () => images.flatMap((_, i) => (i % 2 ? [] : [images.slice(i, i + 2)]));
   const body = JSON.stringify({ data: api === "face_compare" ? pairs() : images });
 

@@ -1,13 +1,13 @@
 <?php
-// 人脸识别 API 签名示例:PHP 8,没有依赖
+// 人脸识别 API 签名示例：PHP 8，没有依赖
 //
 // 调用     php facecloud.php face_detect photo.jpg [更多图片]
 //          php facecloud.php face_compare a.jpg b.jpg
 // 核对签名 php facecloud.php --sign POST /api/v1/face_detect.json "" 1544518784923 '{"data": [...]}'
 //
-// 环境变量:FACECLOUD_URL、FACECLOUD_APP_KEY、FACECLOUD_SECRET_KEY
+// 环境变量：FACECLOUD_URL、FACECLOUD_APP_KEY、FACECLOUD_SECRET_KEY
 
-// 待签名串五行,用换行连接,末尾没有换行;查询串为空也占一行。
+// 待签名串五行，用换行连接，末尾没有换行；查询串为空也占一行。
 function sign(string $secret, string $method, string $path, string $query, string $dt, string $body): string
 {
     $requestStr = implode("\n", [$method, $path, $query, $dt, sha1($body)]);
@@ -24,7 +24,7 @@ function data_uri(string $picture): string
 function call(string $api, array $pictures): string
 {
     $images = array_map('data_uri', $pictures);
-    // 检测与属性:一维列表;比对:二维列表,两张一组。
+    // 检测与属性：一维列表；比对：二维列表，两张一组。
     $data = $api === 'face_compare' ? array_chunk($images, 2) : $images;
     $body = json_encode(['data' => $data], JSON_UNESCAPED_SLASHES);
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""人脸识别 API 签名示例:Python 3.9 以上,只用标准库。
+"""人脸识别 API 签名示例：Python 3.9 以上，只用标准库。
 
 调用    python3 facecloud.py face_detect photo.jpg [更多图片]
         python3 facecloud.py face_compare a.jpg b.jpg
 核对签名 python3 facecloud.py --sign POST /api/v1/face_detect.json "" 1544518784923 '{"data": [...]}'
 
-环境变量:FACECLOUD_URL、FACECLOUD_APP_KEY、FACECLOUD_SECRET_KEY
+环境变量：FACECLOUD_URL、FACECLOUD_APP_KEY、FACECLOUD_SECRET_KEY
 """
 
 import base64
@@ -20,7 +20,7 @@ import urllib.request
 
 
 def sign(secret: str, method: str, path: str, query: str, dt: str, body: bytes) -> str:
-    """待签名串五行,用换行连接,末尾没有换行;查询串为空也占一行。"""
+    """待签名串五行，用换行连接，末尾没有换行；查询串为空也占一行。"""
     request_str = "\n".join([method, path, query, dt, hashlib.sha1(body).hexdigest()])
     return hmac.new(secret.encode(), request_str.encode(), hashlib.sha256).hexdigest()
 
@@ -33,7 +33,7 @@ def data_uri(picture: str) -> str:
 
 def call(api: str, pictures: list[str]) -> str:
     images = [data_uri(picture) for picture in pictures]
-    # 检测与属性:一维列表;比对:二维列表,两张一组。
+    # 检测与属性：一维列表；比对：二维列表，两张一组。
     data = [images[i : i + 2] for i in range(0, len(images), 2)] if api == "face_compare" else images
     body = json.dumps({"data": data}).encode()  # 签名与发送必须是同一串字节
 

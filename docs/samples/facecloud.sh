@@ -1,15 +1,15 @@
 #!/bin/sh
-# 人脸识别 API 签名示例:curl + openssl
+# 人脸识别 API 签名示例：curl + openssl
 #
 # 调用     sh facecloud.sh face_detect photo.jpg [更多图片]
 #          sh facecloud.sh face_compare a.jpg b.jpg
 # 核对签名 sh facecloud.sh --sign POST /api/v1/face_detect.json "" 1544518784923 '{"data": [...]}'
 #
-# 环境变量:FACECLOUD_URL、FACECLOUD_APP_KEY、FACECLOUD_SECRET_KEY
+# 环境变量：FACECLOUD_URL、FACECLOUD_APP_KEY、FACECLOUD_SECRET_KEY
 set -eu
 
-# 待签名串五行,用换行连接,末尾没有换行;查询串为空也占一行。
-# 注意:openssl 的 -hmac 参数在本机的进程列表中可见,共用主机上请改用其他语言的示例。
+# 待签名串五行，用换行连接，末尾没有换行；查询串为空也占一行。
+# 注意：openssl 的 -hmac 参数在本机的进程列表中可见，共用主机上请改用其他语言的示例。
 sign() { # METHOD PATH QUERY DT BODY_FILE
     sha1=$(openssl dgst -sha1 -r "$5" | cut -d ' ' -f 1)
     printf '%s\n%s\n%s\n%s\n%s' "$1" "$2" "$3" "$4" "$sha1" |
@@ -33,7 +33,7 @@ fi
 
 api=$1
 shift
-{ # 检测与属性:一维列表;比对:二维列表,两张一组。
+{ # 检测与属性：一维列表；比对：二维列表，两张一组。
     printf '{"data": ['
     comma=
     while [ $# -gt 0 ]; do
@@ -55,7 +55,7 @@ shift
 } >"$body"
 
 path=/api/v1/$api.json
-dt=$(date +%s%3N) # 毫秒;macOS 请用 coreutils 的 gdate
+dt=$(date +%s%3N) # 毫秒；macOS 请用 coreutils 的 gdate
 curl --silent --show-error --max-time 60 \
     -H 'Content-Type: application/json' \
     -H "X-CTYUN-DT: $dt" \
