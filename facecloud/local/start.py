@@ -48,6 +48,9 @@ def main(arguments: list[str]) -> int:
     except (preflight.Refusal, ServiceError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except OSError as error:  # a full disk, a file that is not ours: `[Errno 28] No space left on device: …`
+        sys.stderr.write(f"bin/start can't go on: {error}\n")
+        return 1
     except KeyboardInterrupt:
         return 0
 
@@ -75,10 +78,9 @@ class Start:
         self._supervisor = Supervisor(self._say)
         self._services = Services.of(places)
         self._url = url_of(host, port)
-        own_names = f"localhost,127.0.0.1,[::1],{bracketed(host)}"
         self._environment = {
-            "DJANGO_ALLOWED_HOSTS": "*" if host in EVERYWHERE else own_names,
             **os.environ,
+            "DJANGO_ALLOWED_HOSTS": allowed_hosts(host, os.environ.get("DJANGO_ALLOWED_HOSTS", "")),
             **self._services.environment,
             **secret_values(places.secrets, KEYS),
             "FACECLOUD_VAR_DIR": str(places.var),
@@ -191,6 +193,13 @@ def print_line(text: str) -> None:
 def url_of(host: str, port: int) -> str:
     """Where a browser on this machine finds it."""
     return f"http://{'127.0.0.1' if host in EVERYWHERE else bracketed(host)}:{port}"
+
+
+def allowed_hosts(host: str, wished: str) -> str:
+    """The names that the user set, and always those by which bin/start itself asks."""
+    if host in EVERYWHERE and not wished:
+        return "*"
+    return ",".join(filter(None, [wished, "localhost", "127.0.0.1", "[::1]", bracketed(host)]))
 
 
 def bracketed(host: str) -> str:

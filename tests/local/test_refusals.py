@@ -1,0 +1,39 @@
+"""What bin/start says where it can't go on, and by which names it lets itself be asked."""
+
+import socket
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from facecloud.local import start
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="facecloud-") as folder:
+        in_the_way = Path(folder) / "log" / "postgres.log"
+        in_the_way.mkdir(parents=True)
+        monkeypatch.setenv("FACECLOUD_VAR_DIR", folder)
+        monkeypatch.delenv("DATABASE_URL")
+        monkeypatch.setattr(start.signal, "signal", lambda *_: None)  # the test run keeps its own
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        assert start.main(["--port", str(port)]) == 1
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith("bin/start can't go on: [Errno 21] Is a directory")
+    assert str(in_the_way) in told
+
+
+@pytest.mark.parametrize(
+    ("host", "wished", "allowed"),
+    [
+        ("127.0.0.1", "", "localhost,127.0.0.1,[::1],127.0.0.1"),
+        ("::1", "face.example.org", "face.example.org,localhost,127.0.0.1,[::1],[::1]"),
+        ("0.0.0.0", "", "*"),
+        ("0.0.0.0", "face.example.org", "face.example.org,localhost,127.0.0.1,[::1],0.0.0.0"),
+    ],
+)
+def test_the_names_of_the_site(host: str, wished: str, allowed: str) -> None:
+    assert start.allowed_hosts(host, wished) == allowed
