@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -21,14 +20,11 @@ from inference.alignment import Aligned, dlib_template
 from inference.embedder import Embedder
 from inference.errors import IncompleteResultError
 from inference.results import Attributes
-from inference.runtime import Floats, Session
-
-Pixels = npt.NDArray[np.uint8]
+from inference.runtime import Pixels, Session
 
 AGE_SIDE_PX, GENDER_SIDE_PX = 64, 32
 AGE_PADDINGS = (0.15, 0.2)
 GENDER_PADDINGS = (0.1, 0.15, 0.2)
-MEAN_RGB = (122.782, 117.001, 104.298)
 MAX_BATCH = 16
 MAX_EMBEDDED = 32
 OLDEST = 100
@@ -109,15 +105,11 @@ class AttributeEstimator:
         )
 
 
-def _chips(faces: Sequence[Aligned], side_px: int, paddings: Sequence[float]) -> Floats:
-    """(2 * paddings * N, 3, side, side) of (RGB - mean) / 256: all faces at the first padding, all of them
-    mirrored, all at the second padding, …
-    """
+def _chips(faces: Sequence[Aligned], side_px: int, paddings: Sequence[float]) -> list[Pixels]:
+    """All faces at the first padding, all of them mirrored, all at the second padding, …"""
     templates = [dlib_template(side_px, padding) for padding in paddings]
     chips: list[Pixels] = []
     for template in templates:
         upright = [face.chip(template, side_px) for face in faces]
-        chips += upright + [np.ascontiguousarray(view[:, ::-1]) for view in upright]
-    return np.asarray(
-        cv2.dnn.blobFromImages(chips, scalefactor=1 / 256, mean=MEAN_RGB, swapRB=True), np.float32
-    )
+        chips += upright + [view[:, ::-1] for view in upright]
+    return chips

@@ -6,18 +6,20 @@ registry pins the SHA-256 of both. Needs the `onnx` package, which nothing at ru
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from inference.convert_dlib import dlib_resnet
+from inference.convert_dlib import MEAN_RGB, resnet_model
 from inference.errors import ModelError
 
-Array = npt.NDArray[np.float32]
+YUNET_STRIDES = (8, 16, 32)
+HEAD_CHANNELS = 16
+DEPTHWISE_HEAD = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "group": HEAD_CHANNELS}
+DLIB_SCALED = (MEAN_RGB, 1 / 256)
 
 
 def _arrays(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
@@ -39,18 +41,49 @@ def _prune(graph: onnx.GraphProto) -> None:
     graph.input.extend(inputs)
 
 
-def _free_dimensions(graph: onnx.GraphProto, *names: str) -> None:
-    """Make the first dimension of every input and output free, and those of the inputs that `names` lists."""
-    for value in graph.input:
-        dims = value.type.tensor_type.shape.dim
-        dims[0].dim_param = "N"
-        for dim, name in zip(list(dims)[-len(names) :] if names else [], names, strict=True):
-            dim.dim_param = name
+def _free_outputs(graph: onnx.GraphProto) -> None:
+    """Any number of pictures in every output; any height and width where an output is a map."""
     for value in graph.output:
         dims = value.type.tensor_type.shape.dim
-        for index in range(len(dims)):
-            if index == 0 or (names and index < len(dims) - 1) or (names and len(dims) == 4):
-                dims[index].dim_param = f"{value.name}_{index}" if index else "N"
+        dims[0].dim_param = "N"
+        for index in range(2, len(dims)):
+            dims[index].dim_param = f"{value.name}_{index}"
+
+
+def _take_pixels(
+    graph: onnx.GraphProto, side_px: int | None = None, scaled: tuple[Sequence[float], float] | None = None
+) -> None:
+    """Take pictures as OpenCV decodes them, (N, height, width, 3) uint8, instead of planes of floats.
+
+    Changing type and layout inside the graph is quicker than before it, in memory that onnxruntime keeps.
+    `side_px` where the size is fixed; `scaled` is (mean in RGB, factor) where the graph does not scale by
+    itself.
+    """
+    planes = graph.input[0].name
+    size: list[str | int] = [side_px, side_px] if side_px else ["height", "width"]
+    del graph.input[:]
+    graph.input.append(helper.make_tensor_value_info("pixels", onnx.TensorProto.UINT8, ["N", *size, 3]))
+    nodes = [helper.make_node("Cast", ["pixels"], ["pixels_float"], to=onnx.TensorProto.FLOAT)]
+    ready = "pixels_float"
+    if scaled:
+        mean, factor = scaled
+        graph.initializer.append(numpy_helper.from_array(np.array(mean[::-1], np.float32), "pixels_mean"))
+        graph.initializer.append(numpy_helper.from_array(np.array(factor, np.float32), "pixels_factor"))
+        nodes.append(helper.make_node("Sub", [ready, "pixels_mean"], ["pixels_centred"]))
+        nodes.append(helper.make_node("Mul", ["pixels_centred", "pixels_factor"], ["pixels_scaled"]))
+        ready = "pixels_scaled"
+    nodes.append(helper.make_node("Transpose", [ready], [planes], perm=[0, 3, 1, 2]))
+    rest = list(graph.node)
+    del graph.node[:]
+    graph.node.extend(nodes + rest)
+
+
+def _rgb_to_bgr(graph: onnx.GraphProto) -> None:
+    """Let the first convolution take BGR instead of RGB: the order of the channels then costs nothing."""
+    first = next(node for node in graph.node if node.op_type == "Conv")
+    weights = next(tensor for tensor in graph.initializer if tensor.name == first.input[1])
+    flipped = np.ascontiguousarray(numpy_helper.to_array(weights)[:, ::-1])
+    weights.CopyFrom(numpy_helper.from_array(flipped, weights.name))
 
 
 def _serialise(model: onnx.ModelProto) -> bytes:
@@ -119,39 +152,76 @@ def _prelu_as_relu(graph: onnx.GraphProto) -> None:
     graph.node.extend(nodes)
 
 
+def _join_heads(graph: onnx.GraphProto) -> None:
+    """YuNet's twelve outputs as three, one a stride: maps (N, 16, rows, columns) of the logits of class and
+    objectness, four numbers of the box, ten of the landmarks.
+
+    Each output has a pointwise and a depthwise convolution of its own, 1 + 1 + 4 + 10 channels wide: side by
+    side they are one of each, as wide as onnxruntime's blocks, and nothing is put in order that the detector
+    does not look at. The same numbers, a sixth of the network's time less.
+    """
+    arrays, makers = _arrays(graph), {node.output[0]: node for node in graph.node}
+    joined: list[onnx.NodeProto] = []
+    outputs: list[onnx.ValueInfoProto] = []
+    gone: set[str] = set()
+    for stride in YUNET_STRIDES:
+        chains = []
+        for name in ("cls", "obj", "bbox", "kps"):
+            node = makers[f"{name}_{stride}"]
+            while node.op_type != "Conv":  # Sigmoid, Reshape, Transpose
+                gone.add(node.output[0])
+                node = makers[node.input[0]]
+            chains.append((makers[node.input[0]], node))
+        source, result = chains[0][0].input[0], f"stride_{stride}"
+        for step, attributes in enumerate(({"kernel_shape": [1, 1]}, DEPTHWISE_HEAD)):
+            nodes = [chain[step] for chain in chains]
+            gone.update(node.output[0] for node in nodes)
+            names = [f"{result}_weights_{step}", f"{result}_bias_{step}"]
+            for index, name in enumerate(names, start=1):
+                whole = np.concatenate([arrays[node.input[index]] for node in nodes])
+                graph.initializer.append(numpy_helper.from_array(whole, name))
+            target = f"{result}_mixed" if step == 0 else result
+            joined.append(helper.make_node("Conv", [source, *names], [target], **attributes))
+            source = target
+        shape = ["N", HEAD_CHANNELS, "rows", "columns"]
+        outputs.append(helper.make_tensor_value_info(result, onnx.TensorProto.FLOAT, shape))
+    kept = [node for node in graph.node if node.output[0] not in gone]
+    del graph.node[:], graph.output[:]
+    graph.node.extend(kept + joined)
+    graph.output.extend(outputs)
+
+
 def yunet(source: bytes) -> bytes:
-    """YuNet, block-quantised → fp32, any height and width that are multiples of 32, any batch."""
+    """YuNet, block-quantised → fp32, any height and width that are multiples of 32, its outputs joined."""
     model = onnx.load_from_string(source)
-    graph = model.graph
-    _dequantise(graph)
-    for node in graph.node:
-        if node.op_type == "Reshape":  # [1, -1, k] → [0, -1, k]: keep the batch
-            shape = next(tensor for tensor in graph.initializer if tensor.name == node.input[1])
-            values = numpy_helper.to_array(shape).copy()
-            values[0] = 0
-            shape.CopyFrom(numpy_helper.from_array(values, shape.name))
-    _prune(graph)
-    _free_dimensions(graph, "height", "width")
+    _dequantise(model.graph)
+    _join_heads(model.graph)
+    _take_pixels(model.graph)
+    _prune(model.graph)
+    _free_outputs(model.graph)
     return _serialise(model)
 
 
 def sface(source: bytes) -> bytes:
-    """SFace, block-quantised → fp32 without PRelu, any batch."""
+    """SFace, block-quantised → fp32 without PRelu."""
     model = onnx.load_from_string(source)
     _dequantise(model.graph)
     _prelu_as_relu(model.graph)
+    _rgb_to_bgr(model.graph)
+    _take_pixels(model.graph, 112)
     _prune(model.graph)
-    _free_dimensions(model.graph)
+    _free_outputs(model.graph)
     return _serialise(model)
 
 
 def centerface(source: bytes) -> bytes:
-    """CenterFace with its weights no longer listed as inputs, any height and width, any batch."""
+    """CenterFace with its weights no longer listed as inputs, any height and width."""
     model = onnx.load_from_string(source)
-    if model.ir_version < 4:
-        model.ir_version = 4
+    model.ir_version = max(model.ir_version, 4)
+    _rgb_to_bgr(model.graph)
+    _take_pixels(model.graph)
     _prune(model.graph)
-    _free_dimensions(model.graph, "height", "width")
+    _free_outputs(model.graph)
     return _serialise(model)
 
 
@@ -161,6 +231,24 @@ def age(source: bytes) -> bytes:
     flat = next(node for node in model.graph.node if node.op_type == "Flatten")
     model.graph.node.append(helper.make_node("Identity", [flat.output[0]], ["features"]))
     model.graph.output.append(helper.make_tensor_value_info("features", onnx.TensorProto.FLOAT, ["N", 256]))
+    _rgb_to_bgr(model.graph)
+    _take_pixels(model.graph, 64, DLIB_SCALED)
+    return _serialise(model)
+
+
+def gender(source: bytes) -> bytes:
+    """dlib's gender network on pixels."""
+    model = onnx.load_from_string(source)
+    _rgb_to_bgr(model.graph)
+    _take_pixels(model.graph, 32, DLIB_SCALED)
+    return _serialise(model)
+
+
+def dlib_resnet(source: bytes) -> bytes:
+    """dlib's face recognition network, out of dlib's own format."""
+    model = resnet_model(source)
+    _rgb_to_bgr(model.graph)
+    _take_pixels(model.graph, 150, DLIB_SCALED)
     return _serialise(model)
 
 
@@ -172,6 +260,7 @@ def copy(source: bytes) -> bytes:
 CONVERTERS: dict[str, Callable[[bytes], bytes]] = {
     "age": age,
     "copy": copy,
+    "gender": gender,
     "yunet": yunet,
     "sface": sface,
     "centerface": centerface,

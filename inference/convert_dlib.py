@@ -134,16 +134,14 @@ class _Network:
         return self.graph.add("Relu", total), side
 
 
-def dlib_resnet(source: bytes) -> bytes:
-    """`dlib_face_recognition_resnet_model_v1.dat` → ONNX; input (N, 3, 150, 150) RGB 0-255, output (N,
-    128).
+def resnet_model(source: bytes) -> onnx.ModelProto:
+    """`dlib_face_recognition_resnet_model_v1.dat` → ONNX; input (N, 3, 150, 150), (RGB - MEAN_RGB) / 256;
+    output (N, 128).
     """
     convolutions, affines, full = _read_layers(source)
     network = _Network(convolutions, affines)
     graph = network.graph
-    x = graph.add("Sub", "input", graph.weight(np.array(MEAN_RGB, np.float32).reshape(1, 3, 1, 1)))
-    x = graph.add("Mul", x, graph.weight(np.array(1 / 256, np.float32)))
-    x = graph.add("Relu", network.convolve(x, 3, 32, 7, 2))
+    x = graph.add("Relu", network.convolve("input", 3, 32, 7, 2))
     x = graph.add("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2])
     channels, side = 32, ((SIDE_PX - 7) // 2 + 1 - 3) // 2 + 1
     for _ in range(3):
@@ -156,7 +154,7 @@ def dlib_resnet(source: bytes) -> bytes:
     x = graph.add("Flatten", graph.add("GlobalAveragePool", x))
     weights = graph.weight(full.reshape(channels, -1))
     graph.nodes.append(helper.make_node("MatMul", [x, weights], ["embedding"]))
-    model = helper.make_model(
+    return helper.make_model(
         helper.make_graph(
             graph.nodes,
             "dlib_face_recognition_resnet_v1",
@@ -168,5 +166,3 @@ def dlib_resnet(source: bytes) -> bytes:
         producer_name="facecloud",
         ir_version=8,
     )
-    onnx.checker.check_model(model)
-    return bytes(model.SerializeToString(deterministic=True))

@@ -71,6 +71,14 @@ class Detections:
         )
 
 
+def whole_boxes(boxes: Floats, width_px: int, height_px: int) -> npt.NDArray[np.int64]:
+    """Boxes (N, 4) in whole pixels, at least 1x1 and inside the picture."""
+    size = np.array([width_px, height_px])
+    corners = np.clip(np.rint(boxes[:, :2]), 0, size - 1)
+    ends = np.clip(np.rint(boxes[:, 2:]), corners + 1, size)
+    return np.concatenate([corners, ends], axis=1).astype(np.int64)
+
+
 def overlaps(box: Floats, boxes: Floats) -> Floats:
     """Intersection over union of one box (4,) with each of `boxes` (N, 4)."""
     return _overlaps(box, boxes)[0]

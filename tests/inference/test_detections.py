@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from inference.detections import Detections, overlaps, suppress
-from inference.finder import detailed_tiles, scaled, whole_boxes, window
+from inference.detections import Detections, overlaps, suppress, whole_boxes
 
 
 def detections(*boxes: tuple[float, float, float, float, float]) -> Detections:
@@ -56,31 +55,3 @@ def test_whole_boxes_lie_inside_and_are_never_empty() -> None:
     assert (whole[:, :2] >= 0).all()
     assert (whole[:, 2:] > whole[:, :2]).all()
     assert (whole[:, 2:] <= [100, 50]).all()
-
-
-@pytest.mark.parametrize("box", [(10, 10, 20, 20), (-15, -15, 5, 5), (95, 40, 140, 90), (300, 300, 320, 320)])
-def test_a_window_is_a_square_around_its_box_wherever_that_lies(box: tuple[int, int, int, int]) -> None:
-    pixels = np.full((50, 100, 3), 9, np.uint8)
-    view = window(pixels, np.array(box, np.float32))
-    assert view.pixels.shape == (view.side_px, view.side_px, 3)
-    middle = (
-        view.inside(np.array(box, np.float32), 64)[:2] + view.inside(np.array(box, np.float32), 64)[2:]
-    ) / 2
-    assert middle == pytest.approx(np.array([32, 32]), abs=2)
-
-
-def test_scaled_is_exact_in_size_and_keeps_a_flat_picture_flat() -> None:
-    pixels = np.full((75, 333, 3), 77, np.uint8)
-    for scale in (0.03, 0.2, 0.5, 0.69, 0.9, 1.0, 2.5):
-        copy = scaled(pixels, scale)
-        assert copy.shape == (max(1, round(75 * scale)), round(333 * scale), 3)
-        assert (copy == 77).all()
-
-
-def test_only_tiles_with_fine_detail_are_looked_at() -> None:
-    flat = np.full((700, 900, 3), 120, np.uint8)
-    assert detailed_tiles(flat) == []
-    flat[600:616, 800:816] = np.random.default_rng(0).integers(0, 255, (16, 16, 3))
-    tiles = detailed_tiles(flat)
-    assert tiles
-    assert all(left <= 800 < left + 320 and top <= 600 < top + 320 for left, top in tiles)
