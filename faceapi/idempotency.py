@@ -14,6 +14,7 @@ import redis
 from django.conf import settings
 from django.db import connection
 
+from billing.errors import HoldLost
 from faceapi import errors
 from faceapi.errors import ApiError
 from faceapi.models import IdempotencyKey
@@ -80,9 +81,14 @@ def take(
 
 
 def keep(hold: Hold, at: datetime) -> None:
-    """The call succeeds: from now on the key is charged. Inside the transaction that settles it."""
-    if not hold.is_charged:
-        IdempotencyKey.objects.filter(pk=hold.row, call_id=hold.call_id).update(charged_at=at)
+    """The call succeeds: from now on the key is charged. Inside the transaction that settles it.
+
+    Raises HoldLost where another call took the key when this one's lease was over: one of them may charge.
+    """
+    if hold.is_charged:
+        return
+    if not IdempotencyKey.objects.filter(pk=hold.row, call_id=hold.call_id).update(charged_at=at):
+        raise HoldLost(call_id=hold.call_id)
 
 
 def release(hold: Hold) -> None:

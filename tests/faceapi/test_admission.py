@@ -9,13 +9,19 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
+from uuid import UUID
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import App
-from faceapi import admission, idempotency
+from billing import quota
+from billing.models import Api
+from faceapi import admission, calls, errors, idempotency
+from faceapi.calls import LiveCall
+from faceapi.errors import ApiError
 from faceapi.models import Call, IdempotencyKey
 from facecloud import celery_app, valkey
 from facecloud.local.process import Process
@@ -180,49 +186,70 @@ def test_4292_while_the_first_call_runs_and_charged_once(caller: Caller, app: Ap
     assert app.debits.filter(state="settled").count() == 1
 
 
-def test_a_key_whose_call_died_can_be_used_again_after_its_lease(app: App) -> None:
-    at = timezone.now()
-    lease = {
-        "app_pk": app.pk,
-        "api": "face_detect",
-        "body_sha1": "a" * 40,
-        "lease_until": at + timedelta(seconds=30),
-    }
-    from faceapi.calls import new_id
+def taken(app: App, at: datetime, *, lease: timedelta, call_id: UUID | None = None) -> idempotency.Hold:
+    return idempotency.take(
+        "k",
+        app_pk=app.pk,
+        api="face_detect",
+        body_sha1="a" * 40,
+        call_id=call_id or calls.new_id(at),
+        at=at,
+        lease_until=at + lease,
+    )
 
-    first = idempotency.take("k", call_id=new_id(at), at=at, **lease)
-    later = at + timedelta(seconds=31)
-    second = idempotency.take("k", call_id=new_id(later), at=later, **{**lease, "lease_until": later})
-    assert not first.is_charged
-    assert not second.is_charged
-    idempotency.keep(first, later)  # the dead call's grip is void
-    assert IdempotencyKey.objects.get(app=app).charged_at is None
+
+def test_a_key_whose_call_died_can_be_used_again_after_its_lease(app: App) -> None:
+    at, lease = timezone.now(), timedelta(seconds=30)
+    dead = taken(app, at, lease=lease)
+    with pytest.raises(ApiError) as caught:
+        taken(app, at + lease / 2, lease=lease)
+    assert caught.value.code == errors.IDEMPOTENCY_BUSY
+    later = at + lease + timedelta(seconds=1)
+    second = taken(app, later, lease=lease)
+    assert (dead.is_charged, second.is_charged) == (False, False)
+    idempotency.release(dead)  # the dead call's grip is void
     idempotency.keep(second, later)
     assert IdempotencyKey.objects.get(app=app).charged_at == later
-    assert idempotency.forget(later + timedelta(hours=25)) >= 1
+    assert taken(app, later, lease=lease).is_charged
+
+
+def test_5004_a_call_that_outlives_its_lease_is_not_charged_beside_its_successor(app: App) -> None:
+    """It was thought dead, and came back with an answer when another had taken its key."""
+    at, lease = timezone.now(), timedelta(seconds=30)
+    call = LiveCall(calls.new_id(at), Api.FACE_DETECT.value, at, "127.0.0.1", key=app.keys.get())
+    call.debit = quota.reserve(call_id=call.id, app=app, api=call.api, images=1, at=at, hold_s=200)
+    call.hold = taken(app, at, lease=lease, call_id=call.id)
+    later = at + lease + timedelta(seconds=1)
+    successor = taken(app, later, lease=lease)
+    with pytest.raises(ApiError) as caught:
+        calls.succeed(call, later)
+    assert caught.value.code == errors.NO_ANSWER
+    assert app.debits.get().state == "held"
+    calls.fail(call, caught.value, later)
+    assert app.debits.get().state == "returned"
+    assert IdempotencyKey.objects.get(app=app).call_id == successor.call_id
+
+
+def test_a_key_is_another_one_after_a_day(app: App) -> None:
+    at, lease = timezone.now(), timedelta(seconds=30)
+    idempotency.keep(taken(app, at, lease=lease), at)
+    almost = at + timedelta(hours=24) - timedelta(seconds=1)
+    assert taken(app, almost, lease=lease).is_charged
+    idempotency.forget(almost)
+    assert IdempotencyKey.objects.filter(app=app).exists()
+    assert not taken(app, at + timedelta(hours=24), lease=lease).is_charged
+    assert idempotency.forget(at + timedelta(hours=48)) >= 1
+    assert not IdempotencyKey.objects.filter(app=app).exists()
 
 
 def test_many_takes_at_once_one_holder(app: App) -> None:
-    from django.db import connection
-
-    from faceapi.calls import new_id
-    from faceapi.errors import ApiError
-
     at = timezone.now()
     start = threading.Barrier(8)
 
     def take(_: int) -> bool:
         start.wait()
         try:
-            idempotency.take(
-                "race",
-                app_pk=app.pk,
-                api="face_detect",
-                body_sha1="a" * 40,
-                call_id=new_id(at),
-                at=at,
-                lease_until=at + timedelta(seconds=30),
-            )
+            taken(app, at, lease=timedelta(seconds=30))
         except ApiError:
             return False
         finally:
