@@ -13,17 +13,41 @@ from tests.client.test_samples import BODY, GOLDEN, SAMPLES, SECRET
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "client" / "README.md"]
 API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+API_EN = (ROOT / "docs" / "api.en.md").read_text(encoding="utf-8")
+RESERVED = "为视频结果保留,不会返回", "Reserved for video results; never returned."
 
 
-def test_the_table_of_codes_is_the_product_s() -> None:
-    written = re.findall(r"^\| (\d{4}) \| (\d{3}|–) \| (.+?) \| (.+) \|$", API, re.MULTILINE)
-    expected = [
-        (str(row.number), "–", row.zh, "为视频结果保留,不会返回")
-        if row.reserved
-        else (str(row.number), str(row.http), row.zh, row.remedy_zh)
-        for row in TABLE.values()
+def table_of_codes(page: str) -> list[tuple[str, ...]]:
+    return re.findall(r"^\| (\d{4}) \| (\d{3}|–) \| (.+?) \| (.+) \|$", page, re.MULTILINE)
+
+
+def test_the_tables_of_codes_are_the_product_s() -> None:
+    rows = [(str(row.number), "–" if row.reserved else str(row.http), row) for row in TABLE.values()]
+    assert table_of_codes(API) == [
+        (number, http, row.zh, RESERVED[0] if row.reserved else row.remedy_zh) for number, http, row in rows
     ]
-    assert written == expected
+    assert table_of_codes(API_EN) == [
+        (number, http, row.en, RESERVED[1] if row.reserved else row.remedy_en) for number, http, row in rows
+    ]
+
+
+def outline(page: str) -> tuple[list[str], list[str], set[str], set[str]]:
+    """What no language changes: depths of headings and shapes of tables, examples, names, numbers."""
+    prose = re.sub(r"^\| \d{4} \|.*\n", "", page, flags=re.MULTILINE)
+    shape = re.findall(r"^#+|^\|(?=[- |]*-\|$)", prose, re.MULTILINE)
+    rows = [str(line.count("|")) for line in prose.splitlines() if line.startswith("|")]
+    examples = re.findall(r"^```json\n(.*?)^```", prose, re.MULTILINE | re.DOTALL)
+    names = {name for name in re.findall(r"`([^`\n]+)`", prose) if name.isascii() and "picture" not in name}
+    return shape + rows, examples, names, set(re.findall(r"\b\d+\b", prose))
+
+
+def test_the_english_page_says_no_less_and_no_more() -> None:
+    shape, examples, names, numbers = outline(API)
+    shape_en, examples_en, names_en, numbers_en = outline(API_EN)
+    assert shape == shape_en
+    assert examples == examples_en
+    assert names == names_en
+    assert numbers ^ numbers_en == set()
 
 
 def test_the_client_s_english_is_the_product_s() -> None:
