@@ -89,9 +89,12 @@ class Decoder:
 
     def feed(self, part: bytes) -> bytes:
         """The next decoded bytes. Raises NotBase64."""
-        decoded = None if self._ended else self._decode(part)
+        text = part.rstrip(b"=")  # padding where it belongs: at the end of the last part
+        decoded = None if self._ended else self._decode(text)
         self.was_irregular = decoded is None
-        if decoded is None:
+        if decoded is not None:
+            self._close(len(part) - len(text))
+        else:
             decoded = self._feed_irregular(unescaped(part).translate(None, _WHITE))
         return decoded
 
@@ -130,10 +133,13 @@ class Decoder:
             decoded = self._decode(body)
         if decoded is None:
             raise NotBase64(_fault(text))
-        if equals:
-            self._padding += 1 + len(tail)
-            self._ended = True
+        self._close(len(equals) + len(tail))
         return decoded
+
+    def _close(self, padding: int) -> None:
+        """After padding there may only be more of it."""
+        self._padding += padding
+        self._ended = self._ended or padding > 0
 
 
 def _fault(text: bytes) -> str:

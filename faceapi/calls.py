@@ -93,35 +93,11 @@ def fail(call: LiveCall, error: ApiError, at: datetime) -> None:
 
 
 _RECORD = """
-WITH call AS (
-    INSERT INTO faceapi_call (id, app_id, app_key_id, region_id, api, at, code, http_status, images, units,
-        body_bytes, latency_ms, queue_ms, infer_ms, address, fault_index)
-    VALUES (%(id)s, %(app)s, %(app_key)s, %(region)s, %(api)s, %(at)s, %(code)s, %(http_status)s, %(images)s,
-        %(units)s, %(body_bytes)s, %(latency_ms)s, %(queue_ms)s, %(infer_ms)s, %(address)s, %(fault_index)s)
-)
-INSERT INTO faceapi_usagehour AS hour (app_id, region_id, api, hour, code, calls, images, units,
-    latency_sum_ms, queue_sum_ms, infer_sum_ms, latency_histogram, queue_histogram, infer_histogram)
-VALUES (%(app)s, %(region)s, %(api)s, date_trunc('hour', %(at)s::timestamptz), %(code)s, 1, %(images)s,
-%(units)s,
-    %(latency_ms)s, %(queue_ms)s, %(infer_ms)s,
-    %(latency_histogram)s, %(queue_histogram)s, %(infer_histogram)s)
-ON CONFLICT (app_id, api, hour, code, region_id) DO UPDATE SET
-    calls = hour.calls + 1,
-    images = hour.images + excluded.images,
-    units = hour.units + excluded.units,
-    latency_sum_ms = hour.latency_sum_ms + excluded.latency_sum_ms,
-    queue_sum_ms = hour.queue_sum_ms + excluded.queue_sum_ms,
-    infer_sum_ms = hour.infer_sum_ms + excluded.infer_sum_ms,
-    latency_histogram[%(latency_slot)s] = hour.latency_histogram[%(latency_slot)s] + 1,
-    queue_histogram[%(queue_slot)s] = hour.queue_histogram[%(queue_slot)s] + 1,
-    infer_histogram[%(infer_slot)s] = hour.infer_histogram[%(infer_slot)s] + 1
+SELECT faceapi_record_call(
+    %(id)s, %(app)s, %(app_key)s, %(region)s, %(api)s, %(at)s, %(code)s::smallint, %(http_status)s::smallint,
+    %(images)s, %(units)s, %(body_bytes)s, %(latency_ms)s, %(queue_ms)s, %(infer_ms)s, %(address)s::inet,
+    %(fault_index)s, %(slots)s, %(latency_slot)s, %(queue_slot)s, %(infer_slot)s)
 """
-
-
-def _one(index: int) -> list[int]:
-    counts = [0] * SLOTS
-    counts[index] = 1
-    return counts
 
 
 def _end(call: LiveCall, code: int, http: int, *, units: int = 0, fault_index: int | None = None) -> None:
@@ -152,13 +128,10 @@ def _end(call: LiveCall, code: int, http: int, *, units: int = 0, fault_index: i
                     "infer_ms": infer_ms,
                     "address": str(ip_address(call.address)) if call.address else None,
                     "fault_index": fault_index,
-                    # arrays of PostgreSQL count from 1
-                    "latency_slot": slot(latency_ms) + 1,
-                    "queue_slot": slot(queue_ms) + 1,
-                    "infer_slot": slot(infer_ms) + 1,
-                    "latency_histogram": _one(slot(latency_ms)),
-                    "queue_histogram": _one(slot(queue_ms)),
-                    "infer_histogram": _one(slot(infer_ms)),
+                    "slots": SLOTS,
+                    "latency_slot": slot(latency_ms),
+                    "queue_slot": slot(queue_ms),
+                    "infer_slot": slot(infer_ms),
                 },
             )
     transaction.on_commit(

@@ -65,7 +65,9 @@ class _Run:
 
 
 def cut(request_id: str, spans: Sequence[Span], at_once: int) -> list[Chunk]:
-    """Chunks of neighbouring pictures: a few each, not too many bytes, and enough chunks for every slot."""
+    """Chunks of neighbouring pictures: a few each, not too many bytes, and enough chunks to keep `at_once`
+    cores busy.
+    """
     most = min(CHUNK_IMAGES, math.ceil(len(spans) / at_once))
     chunks: list[Chunk] = []
     first = 0
@@ -93,8 +95,9 @@ def infer(
     try:
         available = admission.slots(client)
         is_batch = len(spans) > BATCH_IMAGES or sum(span.length for span in spans) > BATCH_BYTES
-        window = max(1, available - 1) if is_batch else available
-        waiting = deque(cut(request_id, spans, window))
+        cores = max(1, available - 1)
+        window = cores if is_batch else available
+        waiting = deque(cut(request_id, spans, cores))
         run.all_chunks = list(waiting)
         return _exchange(client, run, waiting, window)
     except (redis.RedisError, OperationalError) as error:
@@ -149,6 +152,8 @@ def _send(client: redis.Redis, run: _Run, sent: Sent) -> None:
         queue=exchange.QUEUE,
         expires=ttl_s,
         ignore_result=True,
+        argsrepr="",  # nobody looks at it, and making it takes time
+        kwargsrepr="",
     )
 
 

@@ -56,6 +56,15 @@ class Reply:
     queue_ms: float
     infer_ms: float
 
+    def to_json(self) -> str:
+        failure = asdict(self.failure) if self.failure else None
+        return json.dumps([self.chunk_id, self.results, failure, self.queue_ms, self.infer_ms])
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "Reply":
+        chunk_id, results, failure, queue_ms, infer_ms = json.loads(text)
+        return cls(chunk_id, results, Failure(**failure) if failure else None, queue_ms, infer_ms)
+
 
 @dataclass(frozen=True, slots=True)
 class Worker:
@@ -92,11 +101,7 @@ def put(valkey: redis.Redis, chunk: Chunk, pictures: Sequence[Picture], *, ttl_s
 def wait(valkey: redis.Redis, request_id: str, *, timeout_s: float) -> Reply | None:
     """The next reply to the request, or None after `timeout_s`."""
     popped = valkey.blpop([_replies(request_id)], timeout=timeout_s)
-    if popped is None:
-        return None
-    plain = json.loads(popped[1])
-    failure = plain.pop("failure")
-    return Reply(failure=Failure(**failure) if failure else None, **plain)
+    return Reply.from_json(popped[1]) if popped is not None else None
 
 
 def claimed_by(valkey: redis.Redis, chunk_ids: Sequence[str]) -> list[str | None]:
@@ -141,7 +146,7 @@ def take(valkey: redis.Redis, chunk_id: str, count: int, *, worker_id: str, ttl_
 def answer(valkey: redis.Redis, request_id: str, reply: Reply, *, count: int, ttl_s: int) -> None:
     """Push the reply and remove the chunk's pictures."""
     pipe = valkey.pipeline(transaction=False)
-    pipe.rpush(_replies(request_id), json.dumps(asdict(reply)))
+    pipe.rpush(_replies(request_id), reply.to_json())
     pipe.expire(_replies(request_id), ttl_s)
     pipe.unlink(*_images(reply.chunk_id, count), _claim(reply.chunk_id))
     pipe.execute()
