@@ -13,10 +13,9 @@ def test_a_file_that_cannot_be_written_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="facecloud-") as folder:
-        in_the_way = Path(folder) / "log" / "postgres.log"
+        in_the_way = Path(folder) / "log" / "prepare.log"
         in_the_way.mkdir(parents=True)
         monkeypatch.setenv("FACECLOUD_VAR_DIR", folder)
-        monkeypatch.delenv("DATABASE_URL")
         monkeypatch.setattr(start.signal, "signal", lambda *_: None)  # the test run keeps its own
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
