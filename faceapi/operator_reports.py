@@ -6,7 +6,7 @@ rest from UsageHour, so figures are those of the calls at any moment (faceapi/ro
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from accounts.models import App
 from faceapi import rollups
 from faceapi.errors import OK
 from faceapi.histogram import SLOTS, percentile
+from faceapi.models import Call
 
 Step = Literal["hour", "day"]
 
@@ -161,6 +162,21 @@ def by_customer(figures_of: Mapping[int, Figures]) -> dict[int, Figures]:
     for app, figures in figures_of.items():
         _count(customers[owners[app]], figures)
     return dict(sorted(customers.items(), key=lambda row: (-row[1].calls, row[0])))
+
+
+def latest_of(apps: Sequence[App], limit: int) -> list[Call]:
+    """The latest calls of these Apps, newest first: some steps in the index of each."""
+    found = Call.objects.raw(
+        """SELECT call.* FROM unnest(%s::bigint[]) AS wanted (app_id), LATERAL (
+               SELECT * FROM faceapi_call WHERE app_id = wanted.app_id ORDER BY at DESC LIMIT %s
+           ) AS call ORDER BY at DESC LIMIT %s""",
+        [[app.pk for app in apps], limit, limit],
+    )
+    by_pk = {app.pk: app for app in apps}
+    calls = list(found)
+    for call in calls:
+        call.app = by_pk[call.app_id]
+    return calls
 
 
 def histograms(span: Span) -> dict[str, dict[str, list[int]]]:

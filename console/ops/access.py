@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Concatenate, ParamSpec, cast
 
-from django.contrib import admin
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -17,6 +16,7 @@ from django_htmx.middleware import HtmxDetails
 from accounts import roles
 from accounts.models import App, AppKey, AuditEntry, User
 from billing.models import Order, Package, Sku, Voucher, WalletEntry
+from console.ops.records.base import records_of
 from faceapi.models import Call
 
 P = ParamSpec("P")
@@ -79,13 +79,9 @@ def record_links(request: HttpRequest) -> list[RecordLink]:
     """Those of them that the operator may read."""
     links = []
     for model in IN_NAVIGATION:
-        records = admin.site.get_model_admin(model)
+        records = records_of(model)
         if records.has_view_permission(request):
             href = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
-            label = capfirst(str(model._meta.verbose_name_plural))
-            links.append(
-                RecordLink(
-                    label, href, getattr(records, "icon", "table-cells"), request.path.startswith(href)
-                )
-            )
+            label = capfirst(records.name)
+            links.append(RecordLink(label, href, records.icon, request.path.startswith(href)))
     return links

@@ -3,7 +3,7 @@
 The rule and its entry stand in one transaction; a form counts once, however often it is sent.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -55,10 +55,6 @@ class Offer:
     @property
     def href(self) -> str:
         return reverse("ops_act", args=[self.act.name, self.subject.pk])
-
-    @property
-    def about(self) -> str:
-        return about(self.subject)
 
 
 class Refused(Exception):
@@ -310,11 +306,10 @@ ACTS: dict[str, Act] = {
 }  # fmt: skip
 
 
-def offers(user: User, subjects: Iterable[models.Model]) -> list[Offer]:
-    """The acts that the operator may do to each subject now."""
+def offers(user: User, subject: models.Model) -> list[Offer]:
+    """The acts that the operator may do to the subject now."""
     return [
         Offer(act, subject)
-        for subject in subjects
         for act in ACTS.values()
         if type(subject) is act.model
         and not act.makes

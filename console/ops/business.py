@@ -28,7 +28,7 @@ def by_day(days: list[Day]) -> Table:
         Column(_("日期"), "day"),
         Column(_("新建应用"), "count"),
         Column(_("新订单"), "count"),
-        Column(_("支付订单"), "count"),
+        Column(_("已支付订单"), "count"),
         Column(_("现金收入 (元)"), "yuan"),
         Column(_("代金券支付 (元)"), "yuan"),
         Column(_("现金退款 (元)"), "yuan"),
@@ -73,7 +73,7 @@ def charts(days: list[Day]) -> list[Chart]:
             [
                 Series(_("新建应用"), [day.new_apps for day in days], 5),
                 Series(_("新订单"), [day.created for day in days], 4),
-                Series(_("支付订单"), [day.paid for day in days], 1),
+                Series(_("已支付订单"), [day.paid for day in days], 1),
             ],
             kind="bar",
         ),
@@ -82,7 +82,7 @@ def charts(days: list[Day]) -> list[Chart]:
 
 def _sales_columns() -> list[Column]:
     return [
-        Column(_("支付订单"), "count"),
+        Column(_("已支付订单"), "count"),
         Column(_("现金收入 (元)"), "yuan"),
         Column(_("代金券支付 (元)"), "yuan"),
         Column(_("现金退款 (元)"), "yuan"),
@@ -155,7 +155,6 @@ def ending(at: datetime, limit: int | None) -> Table:
             Series(_("未续购"), [one.packages - one.followed for one in days.values()], 4),
             Series(_("已续购"), [one.followed for one in days.values()], 3),
         ],
-        _("个"),
         kind="bar",
         stacked=True,
     )

@@ -24,9 +24,9 @@ from billing import packages, vouchers, wallet
 from billing.models import Debit, DebitLine, Order, Package, Period, VoucherEntry, WalletEntry
 from billing.packages import Summary
 from console.ops.access import OperatorRequest, operator
-from console.ops.acts import Offer, offers
 from console.views.report import explained
 from faceapi.models import Call
+from faceapi.operator_reports import latest_of
 
 SHOWN = 20
 
@@ -92,14 +92,12 @@ class Story:
 
     @cached_property
     def calls(self) -> list[tuple[Call, str]]:
-        """The latest calls of the App or the key in question, with what each code means."""
+        """The latest calls of the key or the Apps in question, with what each code means."""
         if self.key is not None:
-            found = Call.objects.filter(app=self.key.app, app_key=self.key)
-        elif self.app is not None:
-            found = Call.objects.filter(app=self.app)
+            found = list(Call.objects.filter(app=self.key.app, app_key=self.key).order_by("-at")[:SHOWN])
         else:
-            return []
-        return [(call, explained(call.code)["message"]) for call in found.order_by("-at")[:SHOWN]]
+            found = latest_of(self.apps, SHOWN)
+        return [(call, explained(call.code)["message"]) for call in found]
 
     # --- what was bought and paid ----------------------------------------------------
 
@@ -199,14 +197,9 @@ def _of_name(story: Story, text: str) -> Story:
 def page(request: OperatorRequest) -> HttpResponse:
     text = request.GET.get("q", "")[:150]
     story = find(text, timezone.now())
-    shown: list[Offer] = []
-    if story.customer is not None:
-        subjects = [story.customer, *story.apps, *story.orders, *story.packages]
-        shown = offers(request.user, [*subjects, *(key for key, is_live in story.keys if is_live)])
     context = {
         "q": text,
         "story": story,
-        "offers": shown,
         "nav": "desk",
         "roles": [roles.NAMES[name] for name in roles.of(story.customer)] if story.customer else [],
     }

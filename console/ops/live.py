@@ -8,6 +8,7 @@ from django.views.decorators.http import require_GET
 
 from console.ops import health
 from console.ops.access import OperatorRequest, operator
+from console.ops.findings import findings
 
 
 @never_cache
@@ -17,4 +18,4 @@ def page(request: OperatorRequest) -> HttpResponse:
     """The whole page, or with htmx the part that changes."""
     state = health.measure(timezone.now())
     template = "ops/live_state.html" if request.htmx else "ops/live.html"
-    return render(request, template, {"state": state, "findings": health.findings(state), "nav": "live"})
+    return render(request, template, {"state": state, "findings": findings(state), "nav": "live"})

@@ -12,8 +12,9 @@ from django.views.decorators.http import require_GET
 from accounts.models import App, Region, User
 from billing.models import Api
 from console.charts import Chart, Series
-from console.ops import spans
+from console.ops import health, spans
 from console.ops.access import OperatorRequest, operator
+from console.ops.findings import findings
 from console.ops.tables import Cell, Column, Table, at_desk, download, ranks
 from console.shell import region_label
 from console.views.report import explained
@@ -216,6 +217,7 @@ def page(request: OperatorRequest) -> HttpResponse:
         "ops/usage.html",
         {
             **context,
+            "findings": findings(health.measure(at)),
             "usage": made,
             "charts": charts(made, span.step),
             "by_time": by_time,

@@ -1,11 +1,22 @@
 """How operators' pages write what only they show."""
 
+from typing import Any
+
 from django import template
+from django.db.models import Model
+from django.template import Context
 
 from accounts.audit import AuditEntry
-from console.ops.acts import ACTS
+from console.ops.acts import ACTS, offers
 
 register = template.Library()
+
+
+@register.inclusion_tag("ops/offers.html", takes_context=True)
+def acts_on(context: Context, subject: Model) -> dict[str, Any]:
+    """Links to what this operator may do to the subject now, and back to this page."""
+    request = context["request"]
+    return {"offers": offers(request.user, subject), "back": request.get_full_path()}
 
 
 @register.filter

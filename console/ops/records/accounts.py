@@ -139,14 +139,27 @@ class AuditRecords(RecordAdmin):
         return shown_json(entry.details)
 
 
-class _Logins(RecordAdmin):
+class _SignIns(RecordAdmin):
     permission = "ops_audit"
     icon = "lock-closed"
-    list_display = ("attempt_time", "username", "ip_address", "user_agent")
+    list_display: tuple[str, ...] = ("attempt_time", "username", "ip_address", "user_agent")
     list_filter = ("attempt_time",)
     search_fields = ("username", "ip_address")
     ordering = ("-pk",)
     fields = ("attempt_time", "username", "ip_address", "user_agent", "path_info")  # never what was posted
 
 
-admin.site.register([AccessAttempt, AccessFailureLog, AccessLog], _Logins)
+@admin.register(AccessAttempt)
+class AttemptRecords(_SignIns):
+    label = gettext_lazy("登录失败次数")
+    list_display = (*_SignIns.list_display, "failures_since_start")
+
+
+@admin.register(AccessFailureLog)
+class FailureRecords(_SignIns):
+    label = gettext_lazy("失败的登录")
+
+
+@admin.register(AccessLog)
+class SignInRecords(_SignIns):
+    label = gettext_lazy("成功的登录")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin
 from django.contrib.admin.options import ShowFacets
@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
+from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 
 from accounts import roles
@@ -38,6 +39,7 @@ class RecordAdmin(BaseAdmin):
 
     permission = "ops_records"
     desk_field = ""
+    label: str | Promise = ""  # where the model is not ours to name
     icon = "table-cells"
 
     actions = None
@@ -70,6 +72,11 @@ class RecordAdmin(BaseAdmin):
         makers = acts.makers(request.user, self.model)  # type: ignore[arg-type]  # an operator
         return super().changelist_view(request, {**(extra_context or {}), "makers": makers})
 
+    @property
+    def name(self) -> str:
+        """What the rows are, for a reader."""
+        return str(self.label or self.opts.verbose_name_plural)
+
     def tables(self, row: Any) -> Sequence[Table]:
         """The rows that belong to this one, below it on its page."""
         return []
@@ -88,12 +95,18 @@ class RecordAdmin(BaseAdmin):
     ) -> HttpResponse:
         row = kwargs["obj"]
         context |= {
-            "offers": acts.offers(request.user, [row]),  # type: ignore[arg-type]  # an operator
+            "offers": acts.offers(request.user, row),  # type: ignore[arg-type]  # an operator
             "about": acts.about(row),
+            "name": self.name,
             "related_tables": self.tables(row),
             "desk_q": getattr(row, self.desk_field) if self.desk_field else "",
         }
         return super().render_change_form(request, context, *args, **kwargs)
+
+
+def records_of(model: type[Model]) -> RecordAdmin:
+    """The records of a table; every table that is registered has them."""
+    return cast(RecordAdmin, admin.site.get_model_admin(model))
 
 
 def shown_json(value: Any) -> SafeString | str:

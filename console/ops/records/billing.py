@@ -22,20 +22,22 @@ from billing.models import (
 from console.ops.records.base import RecordAdmin
 from console.ops.records.filters import ByWholeId
 from console.ops.tables import Column, Table, at_desk
+from console.templatetags.show import months
 
 
 @admin.register(Order)
 class OrderRecords(RecordAdmin):
     icon = "clipboard-document-list"
     desk_field = "number"
-    list_display = (
-        "number", "customer", "app_name", "sku", "quantity", "months", "amount", "state", "created_at",
-        "paid_at",
-    )  # fmt: skip
+    list_display = ("number", "customer", "app_name", "bought", "amount", "state", "paid_at")
     list_filter = ("state", "region", "sku__api", "created_at")
     list_select_related = ("customer", "sku")
     search_fields = ("number", "app_name", "customer__username", "customer__email", "app__app_id")
     ordering = ("-pk",)
+
+    @admin.display(description=gettext_lazy("内容"), ordering="sku")
+    def bought(self, order: Order) -> str:
+        return f"{order.sku} × {order.quantity} · {months(order.months)}"
 
     def tables(self, row: Order) -> list[Table]:
         money = [Column(_("时间"), "when"), Column(_("类型")), Column(_("金额 (元)"), "yuan")]

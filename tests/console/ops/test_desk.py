@@ -1,5 +1,6 @@
 """From any id that a customer can give to the same story: what was called, answered, charged, and paid."""
 
+import re
 from datetime import datetime
 from uuid import uuid4
 
@@ -52,6 +53,28 @@ def test_every_id_leads_to_its_customer(world: World, log_in: Login) -> None:
             Call.objects.get(pk=world.calls[0]).app.customer if text == str(world.calls[0]) else app.customer
         )
         assert expected.email in found, text
+
+
+def test_a_customer_shows_the_latest_calls_of_all_apps(world: World, log_in: Login) -> None:
+    customer = world.app.customer
+    latest = list(Call.objects.filter(app__customer=customer).order_by("-at").values_list("pk", flat=True))
+    assert len({call.app_id for call in Call.objects.filter(app__customer=customer)}) == 2
+    text = story(log_in, customer.username)
+    shown = re.findall(r'href="\?q=([0-9a-f-]{36})"', text)
+    assert shown == [str(pk) for pk in latest[:20]]
+
+
+def test_acts_stand_beside_what_they_are_done_to(world: World, log_in: Login) -> None:
+    order = world.orders[0]
+    text = log_in("admin").get("/ops/desk/", {"q": order.number}).content.decode()
+    package = order.package
+    assert package is not None
+    for name, subject in (
+        ("top-up", order.customer), ("limits", order.app), ("disable-key", world.key), ("extend", package),
+    ):  # fmt: skip
+        assert text.count(f'href="/ops/acts/{name}/{subject.pk}/?next=%2Fops%2Fdesk%2F%3Fq%3D') == 1, name
+    assert "/ops/acts/cancel/" not in text  # paid
+    assert "/ops/acts/" not in story(log_in, order.number).replace("/ops/acts/voucher/", "")  # support
 
 
 def test_what_nobody_has_is_not_found(world: World, log_in: Login) -> None:

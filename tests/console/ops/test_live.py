@@ -8,6 +8,7 @@ import pytest
 
 from billing import quota
 from console.ops import health
+from console.ops.findings import RULES, findings
 from console.ops.health import PostgresState, State, Traffic, ValkeyState, WorkerState
 from facecloud import schedule, valkey
 from inference import exchange
@@ -31,16 +32,13 @@ WELL = State(
 
 
 def test_all_is_well() -> None:
-    assert health.findings(WELL) == []
+    assert findings(WELL) == []
     assert (WELL.traffic.images_per_s, WELL.valkey.slots) == (4.0, 6)
 
 
 def test_a_schedule_is_not_late_just_after_the_start() -> None:
     young = WorkerState("one", 3, 0.5, {**ABOUT, "started_at_s": NOW.timestamp() - 20})
-    assert (
-        health.findings(replace(WELL, valkey=replace(WELL.valkey, workers=[young], schedule_seen_at=None)))
-        == []
-    )
+    assert findings(replace(WELL, valkey=replace(WELL.valkey, workers=[young], schedule_seen_at=None))) == []
 
 
 OTHER = WorkerState("two", 3, 0.5, {**ABOUT, "version": "0.2.0"})
@@ -49,44 +47,48 @@ MIXED = replace(WELL.valkey, workers=[WELL.valkey.workers[0], OTHER])
 FULL = replace(WELL.valkey, queued_chunks=200)
 
 
-@pytest.mark.parametrize(
-    ("level", "word", "state"),
-    [
-        ("bad", "Valkey 没有响应", replace(WELL, valkey=ValkeyState(error="ConnectionError"))),
-        ("bad", "没有可用的推理 worker", replace(WELL, valkey=replace(WELL.valkey, workers=[]))),
-        ("bad", "推理队列已满", replace(WELL, valkey=FULL)),
-        ("warn", "推理队列过半", replace(WELL, valkey=replace(WELL.valkey, queued_chunks=100))),
-        ("bad", "定时任务没有运行", replace(WELL, valkey=replace(WELL.valkey, schedule_seen_at=None))),
-        (
-            "bad",
-            "定时任务没有运行",
-            replace(WELL, valkey=replace(WELL.valkey, schedule_seen_at=NOW - timedelta(minutes=4))),
-        ),
-        ("warn", "内存", replace(WELL, valkey=replace(WELL.valkey, memory_bytes=81))),
-        (
-            "warn",
-            "版本不一致",
-            replace(WELL, valkey=replace(WELL.valkey, workers=[WELL.valkey.workers[0], OTHER])),
-        ),
-        (
-            "bad",
-            "模型不一致",
-            replace(WELL, valkey=replace(WELL.valkey, workers=[WELL.valkey.workers[0], OTHER_MODELS])),
-        ),
-        ("warn", "连接数", replace(WELL, postgres=replace(WELL.postgres, connections=86))),
-        ("warn", "事务", replace(WELL, postgres=replace(WELL.postgres, longest_transaction_s=301))),
-        ("bad", "内部错误", replace(WELL, traffic=replace(WELL.traffic, broken=1))),
-        ("bad", "超时", replace(WELL, traffic=replace(WELL.traffic, timed_out=1))),
-        ("warn", "5003", replace(WELL, traffic=replace(WELL.traffic, overloaded=1))),
-        ("bad", "5003", replace(WELL, traffic=replace(WELL.traffic, overloaded=20))),
-        ("warn", "预扣", replace(WELL, traffic=replace(WELL.traffic, held_too_long=1))),
-    ],
-)
+TROUBLES = [
+    ("bad", "Valkey 没有响应", replace(WELL, valkey=ValkeyState(error="ConnectionError"))),
+    ("bad", "没有可用的推理 worker", replace(WELL, valkey=replace(WELL.valkey, workers=[]))),
+    ("bad", "推理队列已满", replace(WELL, valkey=FULL)),
+    ("warn", "推理队列过半", replace(WELL, valkey=replace(WELL.valkey, queued_chunks=100))),
+    ("bad", "定时任务没有运行", replace(WELL, valkey=replace(WELL.valkey, schedule_seen_at=None))),
+    (
+        "bad",
+        "定时任务没有运行",
+        replace(WELL, valkey=replace(WELL.valkey, schedule_seen_at=NOW - timedelta(minutes=4))),
+    ),
+    ("warn", "内存", replace(WELL, valkey=replace(WELL.valkey, memory_bytes=81))),
+    (
+        "warn",
+        "版本不一致",
+        replace(WELL, valkey=replace(WELL.valkey, workers=[WELL.valkey.workers[0], OTHER])),
+    ),
+    (
+        "bad",
+        "模型不一致",
+        replace(WELL, valkey=replace(WELL.valkey, workers=[WELL.valkey.workers[0], OTHER_MODELS])),
+    ),
+    ("warn", "连接数", replace(WELL, postgres=replace(WELL.postgres, connections=86))),
+    ("warn", "事务", replace(WELL, postgres=replace(WELL.postgres, longest_transaction_s=301))),
+    ("bad", "内部错误", replace(WELL, traffic=replace(WELL.traffic, broken=1))),
+    ("bad", "超时", replace(WELL, traffic=replace(WELL.traffic, timed_out=1))),
+    ("warn", "5003", replace(WELL, traffic=replace(WELL.traffic, overloaded=1))),
+    ("bad", "5003", replace(WELL, traffic=replace(WELL.traffic, overloaded=20))),
+    ("warn", "预扣", replace(WELL, traffic=replace(WELL.traffic, held_too_long=1))),
+]
+
+
+@pytest.mark.parametrize(("level", "word", "state"), TROUBLES)
 def test_each_trouble_is_told_with_a_remedy(level: str, word: str, state: State) -> None:
-    (found,) = health.findings(state)
+    (found,) = findings(state)
     assert found.level == level
     assert word in found.what
     assert len(found.remedy) > 8
+
+
+def test_each_rule_has_its_trouble() -> None:
+    assert [rule for rule in RULES if not any(rule.holds(state) for *_words, state in TROUBLES)] == []
 
 
 @pytest.mark.django_db

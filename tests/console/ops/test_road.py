@@ -10,7 +10,9 @@ from accounts import roles
 from accounts.models import AuditEntry, User
 from billing import catalogue, orders, wallet
 from billing.models import Api, Package, Sku
+from console.ops.access import IN_NAVIGATION
 from tests.console.conftest import PASSWORD, Place, Visitor
+from tests.console.ops.conftest import World
 
 pytestmark = pytest.mark.browser
 
@@ -91,9 +93,31 @@ def test_nothing_is_wider_than_a_phone(phone: Visitor, alice: User, language: st
         "/ops/desk/?q=alice",
         "/admin/",
         "/admin/billing/sku/",
+        "/admin/billing/order/",
     ):
         phone.open(path)
         width = phone.page.evaluate("document.documentElement.scrollWidth")
         if width > 375:
             wide.append((path, width))
     assert wide == []
+
+
+@pytest.mark.parametrize("language", ["zh-hans", "en"])
+def test_common_records_fit_a_desk(visitor: Visitor, world: World, language: str) -> None:
+    """1440 px wide, no list hides its last column."""
+    anna = User.objects.create_user("anna", "anna@example.org", PASSWORD)
+    roles.assign(anna, ["admin"])
+    visitor.log_in(anna)
+    visitor.page.set_viewport_size({"width": 1440, "height": 900})
+    visitor.page.context.add_cookies([{"name": "django_language", "value": language, "url": visitor.url}])
+    hidden = []
+    for model in IN_NAVIGATION:
+        path = f"/admin/{model._meta.label_lower.replace('.', '/')}/"
+        visitor.open(path)
+        hidden += visitor.page.evaluate(
+            "path => [...document.querySelectorAll('.table-wrap')]"
+            ".filter(wrap => wrap.scrollWidth > wrap.clientWidth)"
+            ".map(wrap => [path, wrap.scrollWidth, wrap.clientWidth])",
+            path,
+        )
+    assert hidden == []
