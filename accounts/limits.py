@@ -29,6 +29,6 @@ def set_limits(
     for limit in (rate_per_s, concurrency):
         if limit is not None and limit < 1:
             raise RuleError("limit_not_positive")
-    app.rate_per_s, app.concurrency = rate_per_s, concurrency
     app.allowed_addresses = check_addresses(allowed_addresses)
+    app.rate_per_s, app.concurrency = rate_per_s, concurrency
     app.save(update_fields=["rate_per_s", "concurrency", "allowed_addresses"])
