@@ -1,5 +1,6 @@
 """The environment, read strictly: a value that means nothing is refused with the name of its variable."""
 
+import logging
 import warnings
 from ipaddress import ip_network
 from typing import Any
@@ -38,6 +39,13 @@ class Env(environ.Env):
             return dict(super().email_url(var, *arguments, **options))
         except ImproperlyConfigured as error:
             raise ImproperlyConfigured(f"{var} should be smtp://user:password@host:port") from error
+
+    def log_level(self, var: str, default: str) -> str:
+        """A level of Python's logging, in any case."""
+        level = str(self.str(var, default=default)).upper()
+        if level not in logging.getLevelNamesMapping():
+            raise ImproperlyConfigured(f"{var} should be DEBUG, INFO, WARNING or ERROR")
+        return level
 
     def networks(self, var: str) -> list[str]:
         """Addresses and networks (CIDR), comma-separated; none by default."""

@@ -238,7 +238,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
 INFERENCE_PROVIDERS: list[str] = env.list("INFERENCE_PROVIDERS", default=["CPUExecutionProvider"])
 
 # --- Logs ------------------------------------------------------------------------
-LOGGING = logs.config(env.str("LOG_LEVEL", default="INFO"))
+LOGGING = logs.config(env.log_level("LOG_LEVEL", default="INFO"))
 
 # --- Metrics -----------------------------------------------------------------------
 # Who sends this as a Bearer token may read /metrics; without one, only the machine itself may.

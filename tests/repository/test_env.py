@@ -43,6 +43,12 @@ def test_networks_may_be_written_as_addresses(monkeypatch: pytest.MonkeyPatch) -
     assert env.networks("ANOTHER") == []
 
 
+def test_a_level_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(monkeypatch, "debug").log_level("SETTING", default="INFO") == "DEBUG"
+    with pytest.raises(ImproperlyConfigured, match="SETTING"):
+        read(monkeypatch, "loud").log_level("SETTING", default="INFO")
+
+
 def test_services_are_reached_by_their_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read(monkeypatch, "postgres://u:p@db:5433/face").db_url("SETTING")["HOST"] == "db"
     assert read(monkeypatch, "smtp://u:p@mail:25").email_url("SETTING")["EMAIL_HOST"] == "mail"
