@@ -35,7 +35,9 @@ def new_id(at: datetime) -> UUID:
 
 @dataclass(slots=True)
 class LiveCall:
-    """What is known of a call while it runs. `key` is None until the AppKey was found."""
+    """What is known of a call while it runs. `key` is None until the AppKey was found; `is_authentic` once
+    its signature was verified.
+    """
 
     id: UUID
     api: str
@@ -43,6 +45,7 @@ class LiveCall:
     address: str | None
     started: float = field(default_factory=time.perf_counter)
     key: AppKey | None = None
+    is_authentic: bool = False
     images: int = 0
     body_bytes: int = 0
     queue_ms: float = 0.0

@@ -87,6 +87,8 @@ def check_header(spool: Spool, span: Span, index: int) -> None:
     """Refuse by its header what could not be served. Raises ApiError 4002, 4003, 4008, 4009, 4012 with
     `index`.
     """
+    if not span.length:
+        raise ApiError(errors.NOT_AN_IMAGE, "an image of no bytes", index=index)
     with spool.view(span) as view:
         try:
             headers.read_header(view)

@@ -352,7 +352,6 @@ _ROWS = (
     ),
 )  # fmt: skip
 
-URL_CODES = frozenset({URL_UNREACHABLE, URL_TIMEOUT, URL_WRONG, IMAGE_TOO_LARGE})
 TABLE: Mapping[int, Code] = {row.number: row for row in _ROWS}
 
 

@@ -283,14 +283,19 @@ def _turn(app_pk: int) -> Iterator[None]:
                 del _waiting[app_pk]
 
 
-def fetch_all(urls: list[tuple[int, str]], *, app_pk: int) -> Iterator[tuple[int, bytes]]:
-    """(position, content) of each (position, url), in order, a few at a time.
+def longest_s() -> float:
+    """No call waits longer for its URLs."""
+    return PHASE_TIMEOUTS * float(settings.URL_TIMEOUT_S)
 
-    Raises ApiError 4004, 4005, 4009, 4011 with `index` set to the position, and 4291.
+
+def fetch_all(urls: list[tuple[int, str]], *, app_pk: int) -> Iterator[bytes]:
+    """The content of each (index of its entry, url), in order, a few at a time.
+
+    Raises ApiError 4004, 4005, 4009, 4011 with `index`, and 4291.
     """
     if not urls:
         return
-    give_up_at = time.monotonic() + PHASE_TIMEOUTS * settings.URL_TIMEOUT_S
+    give_up_at = time.monotonic() + longest_s()
     cancelled = threading.Event()
     waiting = deque(urls)
     running: deque[tuple[int, Future[bytes]]] = deque()
@@ -298,17 +303,17 @@ def fetch_all(urls: list[tuple[int, str]], *, app_pk: int) -> Iterator[tuple[int
         try:
             while waiting or running:
                 while waiting and len(running) < AT_ONCE:
-                    position, url = waiting.popleft()
-                    running.append((position, _executor().submit(_fetch_in_pool, url, give_up_at, cancelled)))
-                position, future = running.popleft()
+                    index, url = waiting.popleft()
+                    running.append((index, _executor().submit(_fetch_in_pool, url, give_up_at, cancelled)))
+                index, future = running.popleft()
                 try:
                     # The pool may be busy with other calls: this one waits no longer than its own time.
                     content = future.result(timeout=max(0.0, give_up_at - time.monotonic()) + 1)
                 except TimeoutError:
-                    raise ApiError(errors.URL_TIMEOUT, late().detail, index=position) from None
+                    raise ApiError(errors.URL_TIMEOUT, late().detail, index=index) from None
                 except FetchError as error:
-                    raise ApiError(error.code, error.detail, index=position) from None
-                yield position, content
+                    raise ApiError(error.code, error.detail, index=index) from None
+                yield content
         finally:
             cancelled.set()
             for _, future in running:

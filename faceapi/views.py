@@ -90,9 +90,11 @@ class FaceApiView(APIView):
         with admission.admit(client, self.call.caller.app, str(self.call.id)), Spool() as spool:
             received = body.read(request.META, spool)
             self._verify(request, received, client)
-            pictures = self._pictures(received.data, spool)
+            pictures = entries.parse(received.data, spool, pairs=self.api is Api.FACE_COMPARE)
+            self.call.images = len(pictures)
             if answer := self._answered_before(request, received.sha1, client):
                 return self._reply(answer, units=calls.succeed(self.call, timezone.now()), is_replay=True)
+            self._fetch(pictures, spool)
             self._reserve(pictures)
             answer = self._infer(pictures, spool)
         _check_client_waits(request.META.get("gunicorn.socket"))
@@ -117,29 +119,21 @@ class FaceApiView(APIView):
             at=call.at,
         )
         authentication.refuse_replay(client, self.claim)
+        call.is_authentic = True
         keys.touch(call.caller, call.at)
         if received.fault is not None:
             raise received.fault
 
-    def _pictures(self, data: Any, spool: Spool) -> list[Picture]:
-        """All pictures in the spool, each checked by its header; URLs are fetched now, before anything is
-        charged.
-        """
-        pictures = entries.parse(data, spool, pairs=self.api is Api.FACE_COMPARE)
-        self.call.images = len(pictures)
-        urls = [(position, picture.url) for position, picture in enumerate(pictures) if picture.span is None]
-        try:
-            for position, content in fetching.fetch_all(urls, app_pk=self.call.caller.app_id):
-                picture = pictures[position]
-                picture.span = Span(spool.size, len(content))
-                spool.write(content)
-                entries.check_header(spool, picture.span, picture.index)
-        except ApiError as error:
-            if error.index is not None and urls and error.code in errors.URL_CODES:
-                error.index = pictures[error.index].index
-            raise
-        self.deadline = time.monotonic() + settings.DEADLINE_S + settings.DEADLINE_PER_IMAGE_S * len(pictures)
-        return pictures
+    def _fetch(self, pictures: Sequence[Picture], spool: Spool) -> None:
+        """The pictures that were given by URL into the spool, checked too; before anything is charged."""
+        wanted = [picture for picture in pictures if picture.span is None]
+        urls = [(picture.index, picture.url) for picture in wanted]
+        app_pk = self.call.caller.app_id
+        for picture, content in zip(wanted, fetching.fetch_all(urls, app_pk=app_pk), strict=True):
+            picture.span = Span(spool.size, len(content))
+            spool.write(content)
+            entries.check_header(spool, picture.span, picture.index)
+        self.deadline = time.monotonic() + self._time_s()
 
     def _answered_before(self, request: Request, body_sha1: str, client: redis.Redis) -> bytes | None:
         """Take the Idempotency-Key, if there is one; the remembered answer, if there is one."""
@@ -155,7 +149,7 @@ class FaceApiView(APIView):
             body_sha1=body_sha1,
             call_id=call.id,
             at=now,
-            lease_until=now + timedelta(seconds=self._left_s() + HOLD_MARGIN_S),
+            lease_until=now + timedelta(seconds=fetching.longest_s() + self._time_s() + HOLD_MARGIN_S),
         )
         return idempotency.answer_of(client, call.hold)
 
@@ -179,7 +173,7 @@ class FaceApiView(APIView):
         except Expired as error:
             raise ApiError(errors.EXPIRED, _since(error.details.get("ended_at"))) from None
         except UsedUp as error:
-            raise ApiError(errors.USED_UP, f"{error.details.get('remaining')} units remain") from None
+            raise ApiError(errors.USED_UP, _too_few(error, len(pictures))) from None
 
     def _infer(self, pictures: Sequence[Picture], spool: Spool) -> bytes:
         try:
@@ -200,6 +194,10 @@ class FaceApiView(APIView):
             raise
         return _json({"code": errors.OK, "message": errors.SUCCESS[0], "result": result})
 
+    def _time_s(self) -> float:
+        """How long inference may take."""
+        return float(settings.DEADLINE_S + settings.DEADLINE_PER_IMAGE_S * self.call.images)
+
     def _left_s(self) -> float:
         return max(1.0, self.deadline - time.monotonic())
 
@@ -208,11 +206,12 @@ class FaceApiView(APIView):
     def _reply(self, answer: bytes, *, units: int, is_replay: bool = False) -> HttpResponse:
         response = HttpResponse(answer, content_type="application/json")
         response["X-Request-Id"] = str(self.call.id)
-        response["X-Billed-Units"] = str(units)
         if is_replay:
             response["Idempotent-Replayed"] = "true"
-        if (remaining := self._remaining()) is not None:
-            response["X-Quota-Remaining"] = str(remaining)
+        if self.call.is_authentic:  # whoever knows an AppKey alone learns nothing of its quota
+            response["X-Billed-Units"] = str(units)
+            if (remaining := self._remaining()) is not None:
+                response["X-Quota-Remaining"] = str(remaining)
         return response
 
     def _remaining(self) -> int | None:
@@ -220,12 +219,10 @@ class FaceApiView(APIView):
         returned.
         """
         call = self.call
-        if call.key is None:
-            return None
         if call.debit is not None:
             return call.debit.remaining_after
         try:
-            return quota.remaining(call.key.app, call.api, timezone.now())
+            return quota.remaining(call.caller.app, call.api, timezone.now())
         except DatabaseError:
             return None
 
@@ -242,8 +239,6 @@ class FaceApiView(APIView):
         self.call.debit = None
         response = self._reply(_json(errors.envelope(error, str(self.call.id))), units=0)
         response.status_code = error.row.http
-        if self.call.key is None:
-            del response["X-Billed-Units"]
         if error.retry_after_s is not None:
             response["Retry-After"] = str(error.retry_after_s)
         if error.row.http == 401:
@@ -280,6 +275,12 @@ class FaceCompareView(FaceApiView):
 
 def _json(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def _too_few(error: UsedUp, images: int) -> str:
+    next_at = error.details.get("next_at")
+    then = f"; the next period starts at {next_at.isoformat()}" if isinstance(next_at, datetime) else ""
+    return f"{error.details.get('remaining')} units remain, the request has {images} images{then}"
 
 
 def _since(ended_at: object) -> str:

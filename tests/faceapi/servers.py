@@ -62,6 +62,9 @@ class Servers:
         name, _, rest = path.partition("?")[0].partition("/")
         if name == "image":
             yield reply(self.image)
+        elif name == "once":  # the image to the first who asks
+            is_first = sum("/once" in request for request in self.requests) == 1
+            yield reply(self.image) if is_first else b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n"
         elif name == "chunked":
             yield b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
             yield b"%x\r\n%s\r\n0\r\n\r\n" % (len(self.image), self.image)

@@ -29,6 +29,7 @@ from inference import exchange
 from inference.exchange import Failure, Reply
 from tests.conftest import wait_until
 from tests.faceapi.conftest import Answer, Caller, encode, inline
+from tests.faceapi.servers import Servers
 
 
 @contextmanager
@@ -160,6 +161,15 @@ def test_a_repeat_after_the_answer_is_forgotten_is_worked_out_again_for_nothing(
     assert "Idempotent-Replayed" not in second.headers
     assert second.headers["X-Billed-Units"] == "0"
     assert app.debits.count() == 1
+
+
+def test_a_repeat_gets_its_answer_though_the_url_is_gone(caller: Caller, servers: Servers) -> None:
+    url = servers.url("once")
+    first = caller.call([url], Idempotency_Key="k")
+    assert first.code == 0
+    assert caller.call([url]).code == 4011
+    second = caller.call([url], Idempotency_Key="k")
+    assert (second.json, second.headers["Idempotent-Replayed"]) == (first.json, "true")
 
 
 def test_4018_the_same_key_for_another_body_or_another_api(caller: Caller) -> None:
