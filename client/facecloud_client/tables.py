@@ -15,6 +15,7 @@ from facecloud_client.results import CompareResult, Face, FaceResult
 from facecloud_client.sources import Source
 from facecloud_client.words import say
 
+ERROR_FIELDS = ("code", "message", "detail", "request_id")
 GENDERS = {"M": ("男", "M"), "F": ("女", "F")}
 
 
@@ -51,7 +52,8 @@ def json_line(outcome: Outcome) -> str:
     if outcome.result is not None:
         line["result"] = outcome.result.raw
     elif isinstance(outcome.error, ApiError):
-        line["error"] = {"code": outcome.error.code, "message": outcome.error.message}
+        told = {"code": outcome.error.code, "message": outcome.error.message, **outcome.error.details}
+        line["error"] = {name: told[name] for name in ERROR_FIELDS if name in told}
     else:
         line["error"] = {"message": str(outcome.error)}
     return json.dumps(line, ensure_ascii=False)
@@ -114,4 +116,8 @@ def _quality(pic_quality: int) -> str:
 
 
 def _one_line(outcome: Outcome) -> str:
-    return escape(str(outcome.error).splitlines()[0])
+    """What was wrong, with the detail that the service gave; its advice stands once, below the table."""
+    error = outcome.error
+    if isinstance(error, ApiError):
+        return escape(": ".join(filter(None, [error.headline, str(error.details.get("detail", ""))])))
+    return escape(str(error))
