@@ -18,7 +18,13 @@ _ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # nothing that reads like anothe
 
 def new_code() -> str:
     """Sixteen characters in four groups: 80 random bits."""
-    return "-".join("".join(secrets.choice(_ALPHABET) for _i in range(4)) for _j in range(4))
+    return in_groups("".join(secrets.choice(_ALPHABET) for _i in range(16)))
+
+
+def in_groups(code: str) -> str:
+    """A code as it is kept, however it was typed: upper case, groups of four, hyphens between them."""
+    plain = "".join(filter(str.isalnum, code.upper()))
+    return "-".join(plain[start : start + 4] for start in range(0, len(plain), 4))
 
 
 def issue(
@@ -58,7 +64,7 @@ def issue(
 
 def redeem(customer: User, code: str, at: datetime) -> Voucher:
     """Makes the code the customer's, once. Raises VoucherRefused (unknown, taken, expired)."""
-    code = code.strip().upper()
+    code = in_groups(code)
     if Voucher.objects.filter(code=code, customer=None, valid_until__gt=at).update(
         customer=customer, redeemed_at=at
     ):

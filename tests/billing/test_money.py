@@ -108,8 +108,18 @@ def test_a_code_is_redeemed_once(alice: User, bob: User, gift) -> None:
     assert vouchers.balance(bob, NOON) == 0
 
 
+@pytest.mark.parametrize("typed", ["{0}{1}{2}{3}", "{0} {1} {2} {3}", "{0}-{1}-{2}-{3}\n", "{0}—{1}—{2}—{3}"])
+def test_a_code_may_be_typed_in_any_grouping(alice: User, gift, typed: str) -> None:
+    code = typed.format(*gift().code.lower().split("-"))
+    assert vouchers.redeem(alice, code, NOON).customer == alice
+
+
 def test_codes_that_are_refused(alice: User, gift) -> None:
-    for code, at, why in (("NO-SUCH", NOON, "unknown"), (gift().code, END, "expired")):
+    for code, at, why in (
+        ("NO-SUCH", NOON, "unknown"),
+        ("\0", NOON, "unknown"),
+        (gift().code, END, "expired"),
+    ):
         with pytest.raises(VoucherRefused) as refused:
             vouchers.redeem(alice, code, at)
         assert refused.value.details == {"why": why}
