@@ -1,0 +1,47 @@
+"""Prometheus' own promtool takes the alert rules and the dashboard, and the alerts ring when they should.
+
+Where promtool is not installed these are skipped; .ci/run brings it and forbids skips.
+"""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import REPOSITORY
+
+PROMETHEUS = REPOSITORY / "deploy/prometheus"
+
+
+def promtool(*arguments: object) -> None:
+    program = shutil.which("promtool")
+    if program is None:
+        pytest.skip("promtool is not installed")
+    run = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, cwd=PROMETHEUS)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_the_rules_ring_and_keep_quiet() -> None:
+    promtool("check", "rules", "alerts.yml")
+    promtool("test", "rules", "alerts_test.yml")
+
+
+def test_the_dashboard_asks_in_promql(tmp_path: Path) -> None:
+    dashboard = json.loads((REPOSITORY / "deploy/grafana/facecloud.json").read_text())
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    rules = [{"record": f"asked:{number}", "expr": expr} for number, expr in enumerate(asked)]
+    (tmp_path / "asked.yml").write_text(yaml.safe_dump({"groups": [{"name": "asked", "rules": rules}]}))
+    promtool("check", "rules", tmp_path / "asked.yml")
+
+
+def test_every_alert_is_seen_to_ring_and_says_what_to_do() -> None:
+    rules = yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"][0]["rules"]
+    tried = (PROMETHEUS / "alerts_test.yml").read_text()
+    for rule in rules:
+        assert f'alertname="{rule["alert"]}"' in tried
+        assert rule["labels"]["severity"] in {"page", "ticket"}
+        assert rule["annotations"]["summary"]
+        assert rule["annotations"]["description"]
