@@ -65,7 +65,11 @@ class FaceClient:
         self._secret = secret
         self._sleep = sleep
         self._now = now
-        self._http = httpx.Client(headers={"User-Agent": f"facecloud-client/{VERSION}"})
+        # A proxy of the environment is for the network, not for this machine.
+        is_here = httpx.URL(self.base_url).host in ("localhost", "127.0.0.1", "::1")
+        self._http = httpx.Client(
+            headers={"User-Agent": f"facecloud-client/{VERSION}"}, trust_env=not is_here
+        )
 
     @classmethod
     def from_env(cls) -> Self:

@@ -157,6 +157,17 @@ def test_the_body_is_sent_with_its_length_and_not_in_chunks() -> None:
     assert json.loads(request.body) == {"data": ["data:application/octet-stream;base64,cGljdHVyZQ=="]}
 
 
+def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    with scripted(reply("502 Bad Gateway", "a proxy")) as proxy, scripted(reply("200 OK", OK)) as server:
+        for name in ("http_proxy", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        client, _ = client_of(server)
+        assert len(client.detect([b"picture"])) == 1
+    assert proxy.requests == []
+
+
 def test_the_secret_is_in_no_text_of_the_client() -> None:
     with scripted(reply("503 Service Unavailable", BUSY, "Retry-After: 3600")) as server:
         client, _ = client_of(server)

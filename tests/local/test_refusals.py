@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from facecloud.local import start
+from facecloud.local import first_call, start
+from tests.client.scripted import reply, scripted
 
 
 def test_a_file_that_cannot_be_written_is_one_sentence(
@@ -23,6 +24,19 @@ def test_a_file_that_cannot_be_written_is_one_sentence(
     (told,) = capsys.readouterr().err.splitlines()
     assert told.startswith("bin/start can't go on: [Errno 21] Is a directory")
     assert str(in_the_way) in told
+
+
+def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        scripted(reply("502 Bad Gateway", "a proxy")) as proxy,
+        scripted(reply("200 OK", {"code": 0})) as site,
+    ):
+        monkeypatch.setenv("http_proxy", proxy.url)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        assert start.is_ready(site.url)
+        assert first_call.detect(site.url, "key", "secret", b"picture") == {"code": 0}
+    assert proxy.requests == []
 
 
 @pytest.mark.parametrize(
