@@ -15,7 +15,7 @@ BillingError                    `code` is stable; `details` are the values for a
 ├── OrderNotCancellable         details.state
 ├── InsufficientBalance         details.needed, details.balance; the order stays payable
 ├── VoucherRefused              details.why: unknown, taken, expired
-├── AmountRefused               a top-up or a voucher that is not a positive number of fen
+├── AmountRefused               money that is no positive number of fen; months out of range
 ├── ReasonMissing               an operator's act without a reason
 ├── ChangeRefused               details.field: a value that the catalogue can't hold
 ├── NotRefundable               details.why: used, ended, refunded
@@ -118,7 +118,7 @@ class VoucherRefused(BillingError):
 
 
 class AmountRefused(BillingError):
-    """Not a positive number of whole fen. details: amount."""
+    """Not a positive number of whole fen, or too many or too few months. details: amount."""
 
     code = "amount_refused"
 
