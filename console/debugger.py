@@ -58,7 +58,6 @@ class Exchange:
     """The request as it went out and the reply as it came back."""
 
     method: str
-    url: str
     path: str
     headers: dict[str, str]
     shown_body: str
@@ -66,6 +65,13 @@ class Exchange:
     reply_headers: dict[str, str]
     reply: Any
     elapsed_ms: int
+
+    @property
+    def shown(self) -> str:
+        """The request as text, long base64 cut."""
+        head = [f"{self.method} {self.path} HTTP/1.1"]
+        head += [f"{name}: {value}" for name, value in self.headers.items()]
+        return "\n".join([*head, "", self.shown_body])
 
     @property
     def code(self) -> int | None:
@@ -113,7 +119,6 @@ def send(
     kept = ("x-request-id", "x-billed-units", "x-quota-remaining", "retry-after", "content-type")
     return Exchange(
         method="POST",
-        url=address + path,
         path=path,
         headers=headers,
         shown_body=json.dumps(shorten(plain), ensure_ascii=False, indent=2),

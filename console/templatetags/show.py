@@ -37,9 +37,9 @@ def count(number: int | None) -> str:
 
 
 @register.filter
-def milliseconds(time: float | None) -> str:
-    """123.4 → "123"; nothing measured is a dash."""
-    return count(None if time is None else round(time))
+def rounded(number: float | None) -> str:
+    """1234.5 → "1,234"; nothing known is a dash."""
+    return count(None if number is None else round(number))
 
 
 @register.filter

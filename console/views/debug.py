@@ -46,7 +46,7 @@ def checked(request: CustomerRequest) -> HttpResponse:
     posted = request.POST if request.method == "POST" else request.GET
     app = chosen_app(apps, posted.get("app", ""))
     api = posted.get("api", "")
-    ordered = [line for line in packages.summary(apps, timezone.now()) if app and line.app.pk == app.pk]
+    ordered = lines_of(app) if app else []
     if api not in Api.values:
         api = ordered[0].api if ordered else Api.FACE_DETECT.value
     context: dict[str, Any] = {
@@ -64,12 +64,18 @@ def checked(request: CustomerRequest) -> HttpResponse:
     if request.method == "POST" and app:
         try:
             context |= call(request, app, api)
+            context["lines"] = lines_of(app)
         except DebugError as error:
             context["refused"] = str(error)
     htmx = request.headers.get("HX-Request") == "true"
     return render(
         request, "console/debug_result.html" if htmx else "console/debug.html", {**context, "htmx": htmx}
     )
+
+
+def lines_of(app: App) -> list[packages.Summary]:
+    """What is left of each API that the App has ordered."""
+    return packages.summary([app], timezone.now())
 
 
 def chosen_app(apps: list[App], app_id: str) -> App | None:
@@ -99,9 +105,11 @@ def call(request: CustomerRequest, app: App, api: str) -> dict[str, Any]:
         raise DebugError(_("没有连上 API 服务，请稍后再试，或联系管理员检查服务状态。")) from error
     words = {"M": _("男"), "F": _("女"), "face": _("%(gender)s · %(age)s 岁")}
     drawn = debugger.drawings(api, pictures, exchange.reply, words)
-    results = exchange.reply.get("result") if isinstance(exchange.reply, dict) else None
+    reply = exchange.reply if isinstance(exchange.reply, dict) else {}
+    results = reply.get("result")
     return {
         "exchange": exchange,
+        "remedy": reply.get("remedy_en" if get_language() == "en" else "remedy"),
         "curl": debugger.curl(base_url=f"{request.scheme}://{host}", api=api, key=key, pictures=pictures),
         "drawings": drawn,
         "pairs": list(zip(debugger.pairs(drawn), results or [], strict=False))

@@ -1,11 +1,11 @@
 """Every page for every eye: axe, light and dark, no wider than a phone, by keyboard, without a jump."""
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from accounts.models import App, User
 from billing.models import Order
-from tests.console.conftest import Place, Visitor
+from tests.console.conftest import PASSWORD, Place, Visitor
 from tests.console.screenshots import CONSOLE, PUBLIC
 from tests.console.test_pages import pages_of
 
@@ -112,6 +112,58 @@ def test_the_region_and_the_menus_by_keyboard(visitor: Visitor, alice: User, app
     expect(page.locator("#user-menu summary")).to_be_focused()
     visitor.open("/console/apps/")
     expect(page.get_by_text("其他区域还有 1 个应用")).to_be_visible()
+
+
+FOCUS_SHOWN = """element => {
+  const drawn = element.closest(".choice")?.querySelector(".box") ?? element;
+  return getComputedStyle(drawn).outlineStyle;
+}"""
+
+
+def tab_to(visitor: Visitor, target: Locator) -> None:
+    """Presses Tab until `target` has the focus; it must show where it is."""
+    for _press in range(60):
+        visitor.page.keyboard.press("Tab")
+        if target.evaluate("element => element === document.activeElement"):
+            assert target.evaluate(FOCUS_SHOWN) == "solid", target
+            return
+    pytest.fail(f"Tab never reaches {target}")
+
+
+def test_the_road_by_keyboard_alone(visitor: Visitor, alice: User) -> None:
+    page = visitor.page
+    main = page.locator("main")
+    press = page.keyboard.press
+    visitor.log_in(alice)
+    tab_to(visitor, main.get_by_role("link", name="创建应用"))
+    press("Enter")
+    tab_to(visitor, page.get_by_label("应用名称"))
+    page.keyboard.type("门禁核验")
+    tab_to(visitor, page.get_by_label("应用描述"))
+    page.keyboard.type("一号楼门禁")
+    tab_to(visitor, page.get_by_label("人脸检测定位"))
+    press("ArrowRight")
+    tab_to(visitor, page.get_by_role("button", name="增加数量"))
+    press("Enter")
+    expect(page.locator("#order-total")).to_contain_text("每月可用 2,000 张")
+    for button in ("下一步", "立即创建", "立即付款"):
+        tab_to(visitor, main.get_by_role("button", name=button))
+        press("Enter")
+    expect(page.get_by_text("订单处理完成！")).to_be_visible()
+    assert Order.objects.get().sku.api == "face_analyse"
+    tab_to(visitor, main.get_by_role("link", name="查看密钥"))
+    press("Enter")
+    tab_to(visitor, main.locator("summary", has_text="显示 SecretKey"))
+    press("Enter")
+    tab_to(visitor, page.locator("details[open] input[type=password]"))
+    page.keyboard.type(PASSWORD)
+    press("Enter")
+    expect(page.locator("#secret")).to_be_visible()
+    tab_to(visitor, main.get_by_role("link", name="在线调试"))
+    press("Enter")
+    tab_to(visitor, main.get_by_role("button", name="发送请求"))
+    press("Enter")
+    expect(page.locator("#result .mark-box")).to_have_count(1)
 
 
 def test_english_by_the_switch(visitor: Visitor, alice: User) -> None:
