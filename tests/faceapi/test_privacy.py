@@ -1,5 +1,6 @@
 """Bytes planted in images, and secrets, are found nowhere afterwards: files, database, Valkey, logs."""
 
+import base64
 import os
 import re
 from collections.abc import Iterator
@@ -9,12 +10,14 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from accounts.models import App
 from facecloud import valkey
 from facecloud.local.process import Process
-from tests.faceapi.conftest import Caller, encode, inline
+from tests.faceapi.conftest import Caller, encode, inline, read_answer
 from tests.faceapi.servers import Servers
 
 CANARY = b"CANARY-OF-AN-IMAGE-7f3a9c"
+PLANTED = b"PLANTED-TO-BE-FOUND-91bd"
 
 
 def with_canary(picture: bytes) -> bytes:
@@ -28,16 +31,63 @@ def files(folder: Path) -> Iterator[Path]:
         yield from (Path(parent) / name for name in names if not (Path(parent) / name).is_socket())
 
 
-def holds(data: bytes, needles: list[bytes]) -> bool:
-    return any(needle in data for needle in needles)
-
-
 def encodings(needle: bytes) -> list[bytes]:
-    """The needle as it is, and as base64 has it at each of the three offsets."""
-    import base64
-
+    """The needle as it is, in hex, and as base64 has it at each of the three offsets."""
     inner = [base64.b64encode(b"\0" * shift + needle)[4:-4] for shift in range(3)]
-    return [needle, *inner, *(text.translate(bytes.maketrans(b"+/", b"-_")) for text in inner)]
+    safe = [text.translate(bytes.maketrans(b"+/", b"-_")) for text in inner]
+    return [needle, needle.hex().encode(), *inner, *safe]
+
+
+def rows() -> Iterator[tuple[str, bytes]]:
+    """Every row of every table as text: in PostgreSQL's own files long values are compressed."""
+    for table in connection.introspection.table_names():
+        with connection.cursor() as cursor:
+            cursor.execute(f'SELECT "{table}"::text FROM "{table}"')
+            for (row,) in cursor.fetchall():
+                yield table, row.encode()
+
+
+def values() -> Iterator[tuple[str, bytes]]:
+    """Every key and value of Valkey, read by its type: a DUMP would be compressed."""
+    client = valkey.client()
+    reads = {
+        b"string": client.get,
+        b"list": lambda key: client.lrange(key, 0, -1),
+        b"zset": lambda key: client.zrange(key, 0, -1),
+        b"set": client.smembers,
+        b"hash": client.hgetall,
+    }
+    for key in client.scan_iter("*"):
+        yield key.decode(), key
+        found = reads[client.type(key)](key)
+        yield key.decode(), found if isinstance(found, bytes) else repr(found).encode()
+
+
+def traces(needles: list[bytes]) -> set[str]:
+    """Where one of the needles lies: files of the whole run (logs, PostgreSQL), tables, keys of Valkey."""
+    connection.cursor().execute("CHECKPOINT")  # PostgreSQL's pages reach its files
+    places = [(str(path), path.read_bytes()) for path in files(settings.VAR_DIR)]
+    places += [*rows(), *values()]
+    return {place for place, data in places if any(needle in data for needle in needles)}
+
+
+def test_what_is_planted_is_found(app: App) -> None:
+    """The control: the search sees through every store."""
+    planted = settings.VAR_DIR / "planted.txt"
+    client = valkey.client()
+    try:
+        planted.write_bytes(b"x" + base64.urlsafe_b64encode(b"xx" + PLANTED * 3))
+        App.objects.filter(pk=app.pk).update(description=PLANTED.decode())
+        client.set("planted-string", PLANTED * 400)
+        client.rpush("planted-list", b"x", PLANTED)
+        client.hset("planted-hash", "field", PLANTED)
+        client.zadd("planted-zset", {PLANTED: 1})
+        found = traces(encodings(PLANTED))
+        expected = {str(planted), "accounts_app"}
+        assert expected | {f"planted-{kind}" for kind in ("string", "list", "hash", "zset")} <= found
+    finally:
+        planted.unlink(missing_ok=True)
+        client.delete(*(f"planted-{kind}" for kind in ("string", "list", "hash", "zset")))
 
 
 @pytest.mark.usefixtures("worker")
@@ -47,19 +97,23 @@ def test_an_image_leaves_no_trace(caller: Caller, servers: Servers, tight_site: 
     assert caller.call([[inline(picture)] * 2], "/api/v1/face_compare.json").code == 0
     assert caller.call([inline(picture[:6000])]).code == 4003  # fails in the decoder
     assert caller.call([inline(picture), inline(CANARY * 400)]).code == 4012
+    assert caller.call([CANARY.decode() * 4000]).code == 4011
     assert caller.send(b'{"data": ["' + CANARY * 100).code == 4007
     assert caller.send(inline(picture).encode()).code == 4007
     refused = caller.call([inline(picture)], Authorization=f"CTYUN {caller.key.key}:{'0' * 64}")
     assert refused.code == 4104
+    swapped = caller.call([inline(picture)], Authorization=f"CTYUN {caller.secret}:{'0' * 64}")
+    assert swapped.code == 4102
+    assert caller.secret not in str(swapped.json)
     url = servers.url(f"status/404?token={CANARY.decode()}")
     assert caller.call([url]).code == 4011
-    needles = [*encodings(CANARY), caller.secret.encode()]
-    connection.cursor().execute("CHECKPOINT")  # PostgreSQL's pages reach its files
-    found = [str(path) for path in files(settings.VAR_DIR) if holds(path.read_bytes(), needles)]
-    assert found == []
-    for key in valkey.client().scan_iter("*"):
-        value = valkey.client().dump(key) or b""
-        assert not holds(bytes(key) + bytes(value), needles)
+    with caller.raw() as sock:
+        sock.sendall(caller.head(b"", "Transfer-Encoding: chunked") + picture)
+        assert read_answer(sock).code == 4019
+    with caller.raw() as sock:  # what follows the promised bytes is taken for another request
+        sock.sendall(caller.head(b"{}", "Content-Length: 2") + b"{}" + CANARY + b"\r\n\r\n")
+        assert [read_answer(sock).code, read_answer(sock).code] == [4001, 4021]
+    assert traces([*encodings(CANARY), caller.secret.encode()]) == set()
 
 
 def test_logs_are_json_with_the_request_id_and_no_signature(caller: Caller, tight_site: Process) -> None:
