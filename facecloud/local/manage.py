@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
             return subprocess.call(command, env=environment)
         with preflight.only_one(places.lock, NOTE), services.running():
             return subprocess.call(command, env=environment)
-    except (preflight.Refusal, ServiceError) as error:
+    except (preflight.Refusal, ServiceError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     except KeyboardInterrupt:

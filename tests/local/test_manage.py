@@ -32,3 +32,20 @@ def test_it_waits_for_another_whose_services_end_with_it() -> None:
             assert waiting.stderr.readline() == f"Waiting for process {os.getpid()}, bin/manage ...\n"
         printed, told = waiting.communicate(timeout=60)
     assert (waiting.returncode, printed) == (0, "asked\n"), told
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence() -> None:
+    with tempfile.TemporaryDirectory(prefix="facecloud-") as folder:
+        (Path(folder) / "secrets.env.new").mkdir()
+        done = subprocess.run(
+            [sys.executable, "-m", "facecloud.local.manage", "check"],
+            cwd=REPOSITORY,
+            env={**os.environ, "FACECLOUD_VAR_DIR": folder},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    (told,) = done.stderr.splitlines()
+    assert "secrets.env.new" in told
