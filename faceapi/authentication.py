@@ -78,9 +78,13 @@ def verify(
     """Judge the signature over the raw bytes. Raises ApiError 4104, which says what the server saw."""
     path, query = signing.split_target(target)
     to_sign = signing.canonical(method, path, query, claim.timestamp_text, body_sha1)
-    if not signing.matches(keys.secret_of(key), to_sign, claim.authorization.signature):
+    secret, given = keys.secret_of(key), claim.authorization.signature
+    if not signing.matches(secret, to_sign, given):
         raise ApiError(
             errors.BAD_SIGNATURE,
+            signing.likely_mistake(
+                key.key, secret, given, method, path, query, claim.timestamp_text, body_sha1
+            ),
             signed={
                 "method": method,
                 "path": path,

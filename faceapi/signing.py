@@ -11,10 +11,11 @@ import hashlib
 import hmac
 import re
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 SCHEME = "CTYUN"
 DATE_HEADER = "X-CTYUN-DT"
+_PREFIXES = ("/api/v1/", "/face/api/v1/", "/v1/")  # the manual prints all of them
 _AUTHORIZATION = re.compile(r"CTYUN +([0-9A-Za-z]{1,64}):([0-9a-fA-F]{64})", re.ASCII)
 _MILLISECONDS = re.compile(r"[0-9]{1,16}", re.ASCII)
 
@@ -37,6 +38,43 @@ def signature(secret: str, to_sign: bytes) -> str:
 def matches(secret: str, to_sign: bytes, given: str) -> bool:
     """Compare in constant time; upper-case hex of the right signature is taken too."""
     return hmac.compare_digest(signature(secret, to_sign), given.lower())
+
+
+def likely_mistake(
+    app_key: str, secret: str, given: str, method: str, path: str, query: str, timestamp_ms: str, sha1: str
+) -> str:
+    """Which common mistake a wrong signature was made with, or an empty string.
+
+    Only who knows the SecretKey can make a signature that is found here, so nothing is given away.
+    """
+
+    def text(method: str = method, path: str = path, query: str = query, sha1: str = sha1) -> bytes:
+        return canonical(method, path, query, timestamp_ms, sha1)
+
+    right, name = text(), path.rpartition("/")[2]
+    no_body = hashlib.sha1(b"", usedforsecurity=False).hexdigest()
+    tried: list[tuple[str, bytes]] = [
+        *((f"for the path {prefix}{name}", text(path=prefix + name)) for prefix in _PREFIXES),
+        ("for the path percent-decoded", text(path=unquote(path))),
+        ("for the query percent-decoded", text(query=unquote(query))),
+        ("for the query sorted", text(query="&".join(sorted(query.split("&"))))),
+        ("with the query as a part of the path", text(path=f"{path}?{query}", query="")),
+        ("without the line of the empty query", right.replace(b"\n\n", b"\n", 1)),
+        ("for an empty query", text(query="")),
+        ("for an empty body", text(sha1=no_body)),
+        ("for the body's SHA-1 in capitals", text(sha1=sha1.upper())),
+        ("for the method in lower case", text(method=method.lower())),
+        ("with a newline at the end", right + b"\n"),
+        ("with CR LF between the lines", right.replace(b"\n", b"\r\n")),
+    ]
+    for mistake, signed in tried:
+        if signed != right and matches(secret, signed, given):
+            return f"it is right {mistake}"
+    if matches(app_key, right, given):
+        return "it is made with the AppKey in place of the SecretKey"
+    if hmac.compare_digest(hmac.new(bytes.fromhex(secret), right, hashlib.sha256).hexdigest(), given.lower()):
+        return "it is made with the SecretKey's 16 bytes; use its 32 hex digits as they are"
+    return ""
 
 
 def sign(

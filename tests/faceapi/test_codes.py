@@ -285,6 +285,10 @@ def test_4104_says_what_the_server_saw(caller: Caller) -> None:
     right = caller.headers(body, DETECT + "?b=%20&a=1", at_ms=int(signed["x_ctyun_dt"]))["Authorization"]
     text = json.dumps(answer.json)
     assert caller.secret not in text
+    assert "detail" not in answer.json  # random digits come of no mistake
+    other = caller.headers(body, "/v1/face_detect.json")
+    mistaken = caller.send(body, DETECT, **as_options(other))
+    assert mistaken.json["detail"] == "it is right for the path /v1/face_detect.json"
     assert right.rpartition(":")[2] not in text
 
 

@@ -1,6 +1,8 @@
 """The signature (manual 4.1.3): the golden vector, headers, and the request target as received."""
 
 import hashlib
+import hmac
+import re
 
 import pytest
 from hypothesis import given
@@ -77,6 +79,42 @@ def test_what_is_wrong_with_an_authorization(header: str, said: str) -> None:
     fault = signing.authorization_fault(header)
     assert said in fault
     assert GOLDEN[:8] not in fault
+
+
+SENT = ("POST", "/face/api/v1/x.json", "b=2&a=%2F", "7", hashlib.sha1(BODY).hexdigest())
+WITHOUT_QUERY = (*SENT[:2], "", *SENT[3:])
+NO_BODY = hashlib.sha1(b"").hexdigest()
+
+
+def lines(*parts: str) -> bytes:
+    return "\n".join(parts).encode()
+
+
+@pytest.mark.parametrize(
+    ("sent", "signed", "key", "said"),
+    [
+        (SENT, lines("POST", "/api/v1/x.json", *SENT[2:]), SECRET, "right for the path /api/v1/x.json"),
+        (SENT, lines(*SENT[:2], "b=2&a=/", *SENT[3:]), SECRET, "right for the query percent-decoded"),
+        (SENT, lines(*SENT[:2], "a=%2F&b=2", *SENT[3:]), SECRET, "right for the query sorted"),
+        (SENT, lines("POST", f"{SENT[1]}?{SENT[2]}", "", *SENT[3:]), SECRET, "a part of the path"),
+        (SENT, lines(*WITHOUT_QUERY), SECRET, "right for an empty query"),
+        (WITHOUT_QUERY, lines(*SENT[:2], *SENT[3:]), SECRET, "without the line of the empty query"),
+        (SENT, lines(*SENT[:4], NO_BODY), SECRET, "right for an empty body"),
+        (SENT, lines(*SENT[:4], SENT[4].upper()), SECRET, "SHA-1 in capitals"),
+        (SENT, lines("post", *SENT[1:]), SECRET, "the method in lower case"),
+        (SENT, lines(*SENT) + b"\n", SECRET, "with a newline at the end"),
+        (SENT, lines(*SENT).replace(b"\n", b"\r\n"), SECRET, "with CR LF"),
+        (SENT, lines(*SENT), "0123456789abcdef", "the AppKey in place of the SecretKey"),
+        (SENT, lines(*SENT), bytes.fromhex(SECRET).decode("latin-1"), "its 32 hex digits as they are"),
+        (("POST", "/v1/%61", *SENT[2:]), lines("POST", "/v1/a", *SENT[2:]), SECRET, "path percent-decoded"),
+        (SENT, lines(*SENT), "another secret", ""),
+    ],
+)
+def test_a_common_mistake_is_told(sent: tuple[str, ...], signed: bytes, key: str, said: str) -> None:
+    given = hmac.new(key.encode("latin-1"), signed, hashlib.sha256).hexdigest()
+    assert not signing.matches(SECRET, lines(*sent), given)
+    told = signing.likely_mistake("0123456789abcdef", SECRET, given, *sent)
+    assert re.search(said, told) if said else told == ""
 
 
 def test_authorization() -> None:
