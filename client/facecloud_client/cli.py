@@ -177,7 +177,7 @@ def summary(outcomes: Sequence[Outcome], units: int, remaining: int | None, spen
     if failed:
         parts.append(say(f"{failed} 项失败", f"{failed} failed"))
     parts.append(say(f"用时 {spent_s:.1f} 秒", f"{spent_s:.1f} s"))
-    parts.append(say(f"计量 {units}", f"{units} units"))
+    parts.append(say(f"计量 {units}", f"{units} unit{'' if units == 1 else 's'}"))
     if remaining is not None:
         parts.append(say(f"剩余 {remaining:,}", f"{remaining:,} left"))
     return say("，", ", ").join(parts)

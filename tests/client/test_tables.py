@@ -3,7 +3,9 @@
 import io
 import json
 
-from facecloud_client import ApiError, InputError
+import pytest
+from facecloud_client import ApiError, FaceResult, InputError
+from facecloud_client.cli import summary
 from facecloud_client.outcomes import Outcome
 from facecloud_client.sources import Source
 from facecloud_client.tables import compare_table, face_table, json_line
@@ -33,6 +35,14 @@ def test_the_table_says_what_was_wrong_with_this_picture() -> None:
         assert "4008 图片分辨率不符合要求: 24x24 [px]" in text
         assert "缩放图片" not in text
     assert "a.png: empty" in shown(face_table([Outcome(PICTURE, error=InputError("a.png", "empty"))]))
+
+
+def test_the_summary_counts_in_both_languages(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes = [Outcome(PICTURE, error=SMALL), Outcome(PICTURE, result=FaceResult((), 1, {}))]
+    assert summary(outcomes, 1, 99_999, 1.25) == "共 2 项，1 项失败，用时 1.2 秒，计量 1，剩余 99,999"
+    monkeypatch.setenv("FACECLOUD_LANG", "en")
+    assert summary(outcomes, 1, 99_999, 1.25) == "2 in all, 1 failed, 1.2 s, 1 unit, 99,999 left"
+    assert summary(outcomes[1:], 2, None, 1.25) == "1 in all, 1.2 s, 2 units"
 
 
 def test_a_line_of_json_has_what_a_fault_report_needs() -> None:
