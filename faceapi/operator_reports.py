@@ -88,11 +88,6 @@ class Figures:
         return self.infer_sum_ms / self.ok if self.ok else None
 
     @property
-    def latency_ms(self) -> float | None:
-        """Mean latency of a successful call."""
-        return self.latency_sum_ms / self.ok if self.ok else None
-
-    @property
     def p50_ms(self) -> float | None:
         return percentile(self.latency_histogram, 0.50)
 

@@ -45,7 +45,7 @@ class TopUp(ActForm):
     amount = forms.DecimalField(label=_("充值金额 (元)"), min_value=0, max_digits=12, decimal_places=2)
 
 
-class VoucherCode(ActForm):
+class NewVoucher(ActForm):
     face_value = forms.DecimalField(label=_("面值 (元)"), min_value=0, max_digits=12, decimal_places=2)
     valid_until = forms.DateField(
         label=_("有效期至（含当日）"), widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
@@ -60,10 +60,6 @@ class VoucherCode(ActForm):
 
     def now(self, subject: User | None) -> dict[str, Any]:
         return {"valid_until": timezone.localdate() + timedelta(days=90)}
-
-
-class GrantVoucher(VoucherCode):
-    """The same, for a customer."""
 
 
 class Extend(ActForm):

@@ -38,7 +38,7 @@ def act(request: OperatorRequest, name: str, pk: int | None = None) -> HttpRespo
         raise PermissionDenied
     subject = None if chosen.makes else get_object_or_404(chosen.model, pk=pk)
     back = next_of(request, subject)
-    form = acts.form_of(chosen, subject, request.POST if request.method == "POST" else None)
+    form = chosen.form(request.POST if request.method == "POST" else None, subject=subject)
     if request.method == "POST" and form.is_valid():
         try:
             acts.perform(

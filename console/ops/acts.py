@@ -6,9 +6,8 @@ The rule and its entry stand in one transaction; a form counts once, however oft
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
-from django import forms
 from django.db import IntegrityError, models, transaction
 from django.urls import reverse
 from django.utils.functional import Promise
@@ -127,9 +126,17 @@ def _top_up(user: User, form: dict[str, Any], by: User, at: datetime) -> Details
     return {"amount": entry.amount, "balance": entry.balance_after, "entry": entry.pk}
 
 
-def _voucher(user: User, form: dict[str, Any], by: User, at: datetime) -> Details:
+def _grant_voucher(user: User, form: dict[str, Any], by: User, at: datetime) -> Details:
+    _voucher, details = _issue_voucher(user, form, by, at)
+    return details
+
+
+def _issue_voucher(
+    owner: User | None, form: dict[str, Any], by: User, at: datetime
+) -> tuple[Voucher, Details]:
+    """Without an owner it is a code that the first to claim it owns."""
     voucher = vouchers.issue(
-        customer=user,
+        customer=owner,
         face_value=form["face_value"],
         valid_from=at,
         valid_until=act_forms.end_of(form["valid_until"]),
@@ -138,7 +145,11 @@ def _voucher(user: User, form: dict[str, Any], by: User, at: datetime) -> Detail
         reason=form["reason"],
         at=at,
     )
-    return {"voucher": voucher.code, "face_value": voucher.face_value, "valid_until": voucher.valid_until}
+    return voucher, {
+        "voucher": voucher.code,
+        "face_value": voucher.face_value,
+        "valid_until": voucher.valid_until,
+    }
 
 
 def _refund(package: Package, form: dict[str, Any], by: User, at: datetime) -> Details:
@@ -190,25 +201,8 @@ def _change(row: Sku | Duration | Region, form: dict[str, Any], by: User, at: da
     values = {name: value for name, value in form.items() if name not in {"reason", "token"}}
     before = {name: str(getattr(row, name)) for name in values}
     catalogue.change(row, values, by=by, reason=form["reason"], at=at)
-    return {
-        "before": {name: value for name, value in before.items() if value != str(getattr(row, name))},
-        "after": {
-            name: str(getattr(row, name)) for name in values if before[name] != str(getattr(row, name))
-        },
-    }
-
-
-def _voucher_code(_none: None, form: dict[str, Any], by: User, at: datetime) -> tuple[Voucher, Details]:
-    voucher = vouchers.issue(
-        face_value=form["face_value"],
-        valid_from=at,
-        valid_until=act_forms.end_of(form["valid_until"]),
-        apis=form["apis"],
-        by=by,
-        reason=form["reason"],
-        at=at,
-    )
-    return voucher, {"voucher": voucher.code, "face_value": voucher.face_value}
+    after = {name: str(getattr(row, name)) for name in values if str(getattr(row, name)) != before[name]}
+    return {"before": {name: before[name] for name in after}, "after": after}
 
 
 def _add(
@@ -240,7 +234,7 @@ ACTS: dict[str, Act] = {
             _("金额立即计入客户的账户余额，并写入收支明细。充值不能撤销。"),
         ),
         Act(
-            "voucher", _("发放代金券"), "ops_voucher", User, act_forms.GrantVoucher, _voucher,
+            "voucher", _("发放代金券"), "ops_voucher", User, act_forms.NewVoucher, _grant_voucher,
             _("代金券立即归该客户所有，支付订单时自动使用，先到期的先用。"),
         ),
         Act(
@@ -291,7 +285,7 @@ ACTS: dict[str, Act] = {
             _("立即生效。关闭的地域不接受新应用，已有应用照常服务。"),
         ),
         Act(
-            "voucher-code", _("新建代金券码"), "ops_voucher", Voucher, act_forms.VoucherCode, _voucher_code,
+            "voucher-code", _("新建代金券码"), "ops_voucher", Voucher, act_forms.NewVoucher, _issue_voucher,
             _("得到一个券码，第一位领取它的客户拥有这张代金券。"), makes=True,
         ),
         Act(
@@ -323,8 +317,3 @@ def makers(user: User, model: type[models.Model]) -> list[Act]:
     return [
         act for act in ACTS.values() if act.makes and act.model is model and roles.may(user, act.permission)
     ]
-
-
-def form_of(act: Act, subject: models.Model | None, data: Any = None) -> forms.Form:
-    """The act's form, filled in with what holds now."""
-    return cast(forms.Form, act.form(data, subject=subject))

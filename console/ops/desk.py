@@ -21,7 +21,16 @@ from accounts import keys as key_rules
 from accounts import roles
 from accounts.models import App, AppKey, AuditEntry, User
 from billing import packages, vouchers, wallet
-from billing.models import Debit, DebitLine, Order, Package, Period, VoucherEntry, WalletEntry
+from billing.models import (
+    Debit,
+    DebitLine,
+    Order,
+    Package,
+    Period,
+    Voucher,
+    VoucherEntry,
+    WalletEntry,
+)
 from billing.packages import Summary
 from console.ops.access import OperatorRequest, operator
 from console.views.report import explained
@@ -139,8 +148,9 @@ class Story:
         return found.filter(order=self.order) if self.order is not None else found[:SHOWN]
 
     @cached_property
-    def vouchers(self) -> "list[object]":
-        return list(vouchers.of(self.person)[:SHOWN])
+    def vouchers(self) -> "QuerySet[Voucher]":
+        """What the customer holds or held, the longest valid first, whatever the question is about."""
+        return vouchers.of(self.person).order_by("-valid_until", "-pk")[:SHOWN]
 
     @cached_property
     def acts(self) -> "QuerySet[AuditEntry]":

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from billing import quota
-from billing.models import Debit, Order
+from billing.models import Debit, Order, Voucher
 from faceapi.models import Call
 from tests.console.ops.conftest import Login, World
 
@@ -62,6 +62,13 @@ def test_a_customer_shows_the_latest_calls_of_all_apps(world: World, log_in: Log
     text = story(log_in, customer.username)
     shown = re.findall(r'href="\?q=([0-9a-f-]{36})"', text)
     assert shown == [str(pk) for pk in latest[:20]]
+
+
+def test_a_customer_shows_the_vouchers_that_are_held(world: World, log_in: Login) -> None:
+    voucher = Voucher.objects.get(customer=world.app.customer)
+    text = story(log_in, world.app.customer.username)
+    assert f"{voucher.remaining} / 30.00" in text
+    assert Voucher.objects.exclude(pk=voucher.pk).get().code not in text
 
 
 def test_acts_stand_beside_what_they_are_done_to(world: World, log_in: Login) -> None:
