@@ -24,6 +24,7 @@ from accounts.models import User
 NAME_RULE = _("应用名称长度 1-16 个字符或汉字，不能有 ~!@#¥%^&* 特殊字符")
 DESCRIPTION_RULE = _("应用描述长度 1-28 个字符或汉字，不能有 ~!@#¥%^&* 特殊字符")
 RULES = {"name": NAME_RULE, "description": DESCRIPTION_RULE}
+PASSWORD_RULE = _("至少 8 个字符，不能全是数字，不能是常见密码，不能与用户名或邮箱太相似。")
 
 
 def safe_next(request: HttpRequest) -> str:
@@ -113,9 +114,7 @@ class RegisterForm(UserCreationForm):
         self.fields["company"].label = _("公司（选填）")
         self.fields["company"].widget.attrs["autocomplete"] = "organization"
         self.fields["password1"].label = _("密码")
-        self.fields["password1"].help_text = _(
-            "至少 8 个字符，不能全是数字，不能是常见密码，不能与用户名或邮箱太相似。"
-        )
+        self.fields["password1"].help_text = PASSWORD_RULE
         self.fields["password2"].label = _("确认密码")
         self.fields["password2"].help_text = ""
 
@@ -164,9 +163,7 @@ class NewPasswordForm(SetPasswordForm):
 
 def label_new_passwords(form: forms.Form) -> None:
     form.fields["new_password1"].label = _("新密码")
-    form.fields["new_password1"].help_text = _(
-        "至少 8 个字符，不能全是数字，不能是常见密码，不能与用户名或邮箱太相似。"
-    )
+    form.fields["new_password1"].help_text = PASSWORD_RULE
     form.fields["new_password2"].label = _("确认新密码")
     form.fields["new_password2"].help_text = ""
 

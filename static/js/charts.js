@@ -40,7 +40,7 @@
       },
       options: {
         responsive: true, maintainAspectRatio: false, animation: false,
-        layout: { padding: { top: data.unit && data.series.length === 1 ? 26 : 0 } }, // where the unit stands, beside the legend if there is one
+        layout: { padding: { top: canvas.parentElement.querySelector(".chart-unit") && data.series.length === 1 ? 26 : 0 } }, // room for the unit, which else stands beside the legend
         indexAxis: isRanks ? "y" : "x", interaction: { mode: "index", axis: isRanks ? "y" : "x", intersect: false },
         font: { family: getComputedStyle(document.body).fontFamily },
         plugins: {
