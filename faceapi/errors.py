@@ -274,7 +274,7 @@ _ROWS = (
         "签名错误", "The signature is wrong",
         "服务器按收到的请求计算出的签名与请求中的不同。",
         "The signature computed over the request as received is not the one given.",
-        "将 signed 中服务器看到的方法、路径、参数、时间戳和请求体 SHA-1 与本地的逐项比较;常见的错误见 detail。",
+        "将 signed 中服务器看到的方法、路径、参数、时间戳和请求体 SHA-1 与本地的逐项比较;常见错误见 detail。",
         "Compare the method, path, query, timestamp and body SHA-1 under `signed`, as the server saw them, "
         "with those that you signed; `detail` names the mistake where it is a common one.",
     ),

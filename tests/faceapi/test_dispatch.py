@@ -90,6 +90,20 @@ def test_5004_when_nobody_answers_and_nothing_stays_behind(worker: Process) -> N
         assert list(valkey.client().scan_iter(pattern)) == []
 
 
+def test_5004_the_deadline_grows_with_the_images(caller: Caller, worker: Process) -> None:
+    """DEADLINE_S is 6 here, and 2 more for each image."""
+
+    def ends_after(images: int) -> float:
+        started = time.monotonic()
+        assert caller.call([inline(encode())] * images).code == errors.NO_ANSWER
+        return time.monotonic() - started
+
+    with frozen(worker), ThreadPoolExecutor(2) as pool:
+        one, three = pool.map(ends_after, (1, 3))
+    assert 8 <= one < 9.5
+    assert 12 <= three < 13.5
+
+
 def test_a_chunk_is_cut_by_count_and_by_bytes() -> None:
     small = [Span(i, 1000) for i in range(10)]
     assert [chunk.count for chunk in dispatch.cut("r", small, 3)] == [4, 4, 2]
