@@ -66,6 +66,12 @@ def months(number: int) -> str:
     return translation.ngettext("%(n)s 个月", "%(n)s 个月", number) % {"n": number}
 
 
+@register.simple_tag
+def order_steps() -> list[tuple[int, str]]:
+    """The steps of an order (manual 3.1), from 1."""
+    return list(enumerate((_("创建订单"), _("订单确认"), _("支付"), _("完成")), 1))
+
+
 @register.filter
 def region_name(region: Region) -> str:
     return shell.region_label(region)

@@ -60,6 +60,8 @@ def test_a_picture_that_is_brought_is_sent_and_drawn(
     expect(page.get_by_label("使用示例照片")).not_to_be_checked()
     visitor.press("发送请求")
     expect(page.locator("#result .mark-box")).to_have_count(1)
+    expect(page.locator("#units-left")).to_contain_text("1,999 张")
+    expect(page.get_by_role("status").filter(has_text="结果 code 0 成功")).to_have_count(1)
     expect(page.locator("#result figcaption")).to_contain_text("me.png")
     drawn = page.locator("#result img").evaluate("image => [image.src.slice(0, 5), image.naturalWidth]")
     assert drawn == ["blob:", 512]
