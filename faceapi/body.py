@@ -19,7 +19,7 @@ from faceapi.spool import Spool
 from facecloud import watchdog
 from inference import headers
 
-PIECE_BYTES = 256 * 1024
+PIECE_BYTES = 1024 * 1024  # as much as gunicorn reads at once: of less, it copies the rest each time
 STALL_S = 10.0  # one recv() may wait this long
 MAX_IMAGES = 100
 
