@@ -61,7 +61,7 @@ class Reply:
         return json.dumps([self.chunk_id, self.results, failure, self.queue_ms, self.infer_ms])
 
     @classmethod
-    def from_json(cls, text: bytes) -> "Reply":
+    def from_json(cls, text: str | bytes) -> "Reply":
         chunk_id, results, failure, queue_ms, infer_ms = json.loads(text)
         return cls(chunk_id, results, Failure(**failure) if failure else None, queue_ms, infer_ms)
 
