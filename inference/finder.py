@@ -1,7 +1,7 @@
 """Where the faces of a picture are: a quick look at the whole, detail where there is detail, and a second
 look at whatever is in doubt.
 
-1. The whole picture at two scales: about 0.3 MP (up to 0.5 MP for large pictures), where YuNet is at its
+1. The whole picture at two scales: about 0.3 MP (up to 0.4 MP for large pictures), where YuNet is at its
    best, and 160 px for faces that fill the frame.
 2. Pictures that step 1 shrank by more than half: those tiles of a finer scale that hold fine detail at all,
    for small faces in large photographs.
@@ -25,7 +25,7 @@ from inference.runtime import Pixels
 from inference.views import whole, window
 
 LEVEL_SIDE_PX = 1280
-VIEW_AREA_PX = (307_200, 500_000)
+VIEW_AREA_PX = (307_200, 400_000)
 SMALL_VIEW_SIDE_PX = 160
 SMALL_VIEW_FACE_SHARE = 0.3
 MIN_VIEW_SIDE_PX = 256
@@ -39,7 +39,7 @@ YUNET_WINDOW_PX = 128
 CENTERFACE_WINDOW_PX = 96
 MAX_SECOND_LOOKS = 64
 PRECISE_WINDOW, PRECISE_WINDOW_PX = 2.5, 160
-BATCH = 16
+BATCH = 4
 UNSEEN_PENALTY = 0.25
 
 
@@ -116,7 +116,7 @@ class FaceFinder:
             found = self._view(whole(view, SMALL_VIEW_SIDE_PX / long_side), pixels, CANDIDATE)
             large_face = found.sides.max(axis=1) >= SMALL_VIEW_FACE_SHARE * max(height, width)
             parts.append(found.take(np.flatnonzero(large_face)))
-        if scale < 0.5:
+        if scale <= 0.5:
             parts += self._details(pixels)
         return parts
 
@@ -126,15 +126,17 @@ class FaceFinder:
         return found.mapped((pixels.shape[1] / view.shape[1], pixels.shape[0] / view.shape[0]))
 
     def _details(self, pixels: Pixels) -> list[Detections]:
-        """Candidates of the tiles that hold fine detail, at full scale."""
+        """Candidates of the tiles that hold fine detail."""
         corners = tiles.detailed(pixels)
         if tiles.too_many(len(corners), pixels):
-            return [self._view(whole(pixels, 1.0), pixels, DETAIL_CANDIDATE)]
+            return [self._view(whole(pixels, tiles.ENLARGED), pixels, DETAIL_CANDIDATE)]
         parts = []
         for start in range(0, len(corners), BATCH):
             some = corners[start : start + BATCH]
             found = self._yunet.find([tiles.cut(pixels, corner) for corner in some], DETAIL_CANDIDATE)
-            parts += [seen.mapped(1.0, corner) for corner, seen in zip(some, found, strict=True)]
+            parts += [
+                seen.mapped(1 / tiles.ENLARGED, corner) for corner, seen in zip(some, found, strict=True)
+            ]
         return parts
 
     def _second_look(self, pixels: Pixels, candidates: Detections) -> Detections:

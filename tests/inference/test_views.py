@@ -31,11 +31,29 @@ def test_a_whole_view_fills_multiples_of_32_and_shows_everything(scale: float) -
     assert (view[:, width // 2 + 3 :] == 177).all()
 
 
-def test_only_tiles_with_fine_detail_are_looked_at() -> None:
+def test_only_fine_detail_is_looked_at_and_all_around_it() -> None:
     flat = np.full((700, 900, 3), 120, np.uint8)
     assert tiles.detailed(flat) == []
-    flat[600:616, 800:816] = np.random.default_rng(0).integers(0, 255, (16, 16, 3))
+    spots = [(800, 600), (0, 0), (884, 684), (400, 320), (416, 336)]
+    for left, top in spots:
+        flat[top : top + 16, left : left + 16] = np.random.default_rng(0).integers(0, 255, (16, 16, 3))
     corners = tiles.detailed(flat)
-    assert corners
-    for corner in corners:
-        assert (tiles.cut(flat, corner) != 120).any()
+    assert len(corners) < len(spots)
+    for left, top in spots:
+        assert any(
+            x <= max(left - 32, 0)
+            and y <= max(top - 32, 0)
+            and min(left + 48, 900) <= x + tiles.TILE_PX
+            and min(top + 48, 700) <= y + tiles.TILE_PX
+            for x, y in corners
+        )
+    assert all((tiles.cut(flat, corner) != 120).any() for corner in corners)
+
+
+def test_tiles_of_a_picture_of_noise_are_too_many_and_one_past_the_edge_is_black_there() -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (400, 600, 3), dtype=np.uint8)
+    assert tiles.too_many(len(tiles.detailed(noise)), noise)
+    assert not tiles.too_many(1, noise)
+    tile = tiles.cut(noise, (500, 0))
+    assert tile.shape == (tiles.SEEN_PX, tiles.SEEN_PX, 3)
+    assert (tile[:, 140:] == 0).all()
