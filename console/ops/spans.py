@@ -96,6 +96,13 @@ def local_midnight(day: date) -> datetime:
     return datetime.combine(day, time.min, timezone.get_default_timezone())
 
 
+def step_of(chosen: str, days: int) -> Step:
+    """As chosen, but by the hour for a few days only; without a choice one day is told by the hour."""
+    if chosen:
+        return "hour" if chosen == "hour" and days <= MAX_DAYS_BY_HOUR else "day"
+    return "hour" if days == 1 else "day"
+
+
 def asked(request: HttpRequest, at: datetime) -> tuple[SpanForm, Span | None]:
     """The form as filled in, and the span that it means; None where it is wrong: the form says why."""
     form = SpanForm({"range": "7d", **request.GET.dict()})
@@ -108,12 +115,11 @@ def asked(request: HttpRequest, at: datetime) -> tuple[SpanForm, Span | None]:
     else:
         first, last = today - timedelta(days=RANGES[chosen["range"] or "7d"][1] - 1), today
     days = (last - first).days + 1
-    step: Step = "hour" if days == 1 or (chosen["step"] == "hour" and days <= MAX_DAYS_BY_HOUR) else "day"
     who = chosen["who"]
     return form, Span(
         since=local_midnight(first),
         until=local_midnight(last + timedelta(days=1)),
-        step="day" if chosen["step"] == "day" else step,
+        step=step_of(chosen["step"], days),
         api=chosen["api"],
         region=int(chosen["region"]) if chosen["region"] else None,
         customer=who.pk if isinstance(who, User) else None,

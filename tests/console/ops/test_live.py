@@ -105,6 +105,20 @@ def test_what_is_measured_is_what_happened(world: World, now: datetime, log_in: 
 
 
 @pytest.mark.django_db
+def test_the_usage_page_begins_with_how_the_product_is(now: datetime, log_in: Login) -> None:
+    viewer = log_in("viewer")
+    client = valkey.client()
+    worker = exchange.Worker(f"test:{uuid4().hex[:6]}", 3, now.timestamp())
+    exchange.beat(client, worker, ABOUT)
+    schedule.note(now)
+    try:
+        assert "一切正常" in viewer.get("/ops/").content.decode()
+    finally:
+        exchange.leave(client, worker)
+    assert "没有可用的推理 worker" in viewer.get("/ops/").content.decode()
+
+
+@pytest.mark.django_db
 def test_workers_and_queue_are_seen_in_valkey(now: datetime, log_in: Login) -> None:
     client = valkey.client()
     worker = exchange.Worker(f"test:{uuid4().hex[:6]}", 3, now.timestamp())

@@ -11,6 +11,7 @@ from django.db.models import Model
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
@@ -111,6 +112,14 @@ def test_filters_and_search_find_rows(world: World, as_admin: Client) -> None:
     people = as_admin.get("/admin/accounts/user/?role=finance").content.decode()
     assert "op-finance" in people
     assert "op-viewer" not in people
+
+
+@pytest.mark.parametrize("language", ["zh-hans", "en"])
+def test_times_are_written_as_on_the_other_pages(world: World, as_admin: Client, language: str) -> None:
+    as_admin.cookies["django_language"] = language
+    text = as_admin.get("/admin/billing/order/").content.decode()
+    paid_at = timezone.localtime(world.orders[0].paid_at)
+    assert f">{paid_at:%Y-%m-%d %H:%M}<" in text
 
 
 def test_no_password_is_shown(world: World, as_admin: Client) -> None:

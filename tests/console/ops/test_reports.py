@@ -160,6 +160,20 @@ def test_narrowed_to_a_customer_or_an_app(world: World, now: datetime, log_in: L
 
 
 @pytest.mark.parametrize(
+    ("query", "steps"),
+    [
+        ("range=today", 24),
+        ("range=today&step=day", 1),
+        ("range=7d", 7),
+        ("range=7d&step=hour", 7 * 24),
+        ("range=30d&step=hour", 30),
+    ],
+)
+def test_a_report_is_told_by_the_hour_for_a_few_days(log_in: Login, query: str, steps: int) -> None:
+    assert len(table(log_in("viewer"), f"/ops/usage/usage-by-time.csv?{query}")) == steps
+
+
+@pytest.mark.parametrize(
     "query",
     [
         "range=custom",
