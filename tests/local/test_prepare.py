@@ -1,9 +1,6 @@
 """The step that prepares tables and demo: what is wrong in the environment is its last word."""
 
 import os
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
@@ -12,14 +9,6 @@ from facecloud.local.places import Places
 from facecloud.local.postgres import Postgres
 from facecloud.local.process import ServiceError
 from facecloud.local.start import Start
-
-
-@pytest.fixture
-def places() -> Iterator[Places]:
-    with tempfile.TemporaryDirectory(prefix="facecloud-") as folder:
-        places = Places(Path(folder))
-        places.make()
-        yield places
 
 
 def prepare(places: Places) -> None:

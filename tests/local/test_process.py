@@ -4,8 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -48,12 +46,6 @@ mapped(ready, go)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 only_root_changes_uid = pytest.mark.skipif(os.getuid() != 0, reason="only root has another uid to change to")
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="facecloud-") as name:
-        yield Path(name)
 
 
 def is_alive(pid: int) -> bool:

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,14 +17,6 @@ from facecloud.local.process import ServiceError
 from facecloud.local.valkey import Valkey
 from tests.conftest import REPOSITORY, wait_until
 from tests.local.test_process import WITHOUT_NAMESPACES, only_root_changes_uid
-
-
-@pytest.fixture
-def places() -> Iterator[Places]:
-    with tempfile.TemporaryDirectory(prefix="facecloud-") as folder:
-        places = Places(Path(folder))
-        places.make()
-        yield places
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@
 
 import os
 import signal
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,12 +10,6 @@ import pytest
 from facecloud.local.process import Process
 from facecloud.local.supervisor import FIRST_PAUSE_S, LONGEST_PAUSE_S, STEADY_AFTER_S, Supervisor
 from tests.conftest import wait_until
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="facecloud-") as name:
-        yield Path(name)
 
 
 def process(folder: Path, name: str, *command: str) -> Process:
