@@ -1,6 +1,7 @@
 """Step 1 of a call: who calls, judged by the headers, before the body is read (manual 4.1.3)."""
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -147,9 +148,14 @@ def check_address(allowed: list[str], address: str | None) -> None:
         raise ApiError(errors.ADDRESS, f"called from {address or 'an unknown address'}")
 
 
+_WITH_PORT = re.compile(r"\[(.+)\](?::\d+)?|([^:]+):\d+")  # as some proxies write a hop
+
+
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    if found := _WITH_PORT.fullmatch(text):
+        text = found[1] or found[2]
     try:
-        address = ipaddress.ip_address(text.strip("[]"))
+        address = ipaddress.ip_address(text)
     except ValueError:
         return None
     return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
