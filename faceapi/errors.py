@@ -68,10 +68,10 @@ _ROWS = (
     Code(
         NO_IMAGE, 400,
         "请求未包含图片", "The request contains no image",
-        "没有 data 字段、data 不是数组或为空,或其中的元素不是字符串(人脸比对:不是两个字符串组成的数组)。",
+        "没有 data 字段、data 不是数组或为空，或其中的元素不是字符串（人脸比对：不是两个字符串组成的数组）。",
         "There is no `data`, it is no list or empty, or an entry is not a string (for face_compare: not a "
         "pair of strings).",
-        "请求体应为 {\"data\": [...]},每个元素是图片 URL 或带前缀的 base64;人脸比对的每个元素是 [图片1, "
+        "请求体应为 {\"data\": [...]}，每个元素是图片 URL 或带前缀的 base64；人脸比对的每个元素是 [图片1, "
         "图片2]。",
         "Send {\"data\": [...]} whose entries are image URLs or prefixed base64; for face_compare "
         "[picture 1, picture 2].",
@@ -79,7 +79,8 @@ _ROWS = (
     Code(
         FORMAT, 400,
         "请求文件格式不支持", "The image format is not supported",
-        "图片是可识别但不支持的格式(GIF、WebP、BMP、TIFF 等),含 alpha 透明通道,或通道数不是 1 或 3(CMYK)。",
+        "图片是可识别但不支持的格式（GIF、WebP、BMP、TIFF 等），含 alpha 透明通道，"
+        "或通道数不是 1 或 3（CMYK）。",
         "The image has a known format that is not served (GIF, WebP, BMP, TIFF, ...), an alpha channel, or "
         "neither 1 nor 3 channels (CMYK).",
         "转换为不含透明通道的灰度或 RGB 的 PNG 或 JPEG。",
@@ -88,19 +89,19 @@ _ROWS = (
     Code(
         UNDECODABLE, 400,
         "文件处理错误,请联系管理员", "The file could not be processed; contact the administrator",
-        "文件头是 PNG 或 JPEG,但内容无法解码,可能已损坏或被截断。",
+        "文件头是 PNG 或 JPEG，但内容无法解码，可能已损坏或被截断。",
         "The header says PNG or JPEG, but the content can't be decoded: it is damaged or cut off.",
-        "检查原文件能否打开,重新导出或重新上传。",
+        "检查原文件能否打开，重新导出或重新上传。",
         "Check that the original file opens; export or upload it again.",
     ),
     Code(
         URL_UNREACHABLE, 400,
         "无法读取该网络图片", "The image URL could not be read",
-        "域名无法解析、连接被拒绝、TLS 证书无效、地址不允许访问、对方返回 5xx,或重定向次数过多。",
+        "域名无法解析、连接被拒绝、TLS 证书无效、地址不允许访问、对方返回 5xx，或重定向次数过多。",
         "DNS failed, the connection was refused, TLS failed, the address is forbidden, the server "
         "answered 5xx, or it "
         "redirected too often.",
-        "确认该 URL 可从公网访问,或改用 base64 提交图片。",
+        "确认该 URL 可从公网访问，或改用 base64 提交图片。",
         "Make sure that the URL can be reached from the public Internet, or send the image as base64.",
     ),
     Code(
@@ -108,34 +109,34 @@ _ROWS = (
         "该文件请求超时", "The image URL did not deliver in time",
         "网络文件未在超时时间内下载完成。",
         "The file at the URL was not downloaded within the time limit.",
-        "稍后重试、换用更快的图片服务器,或改用 base64 提交图片。",
+        "稍后重试、换用更快的图片服务器，或改用 base64 提交图片。",
         "Try again later, use a faster server, or send the image as base64.",
     ),
     Code(
         BASE64, 400,
         "base64 数据处理异常", "The base64 data could not be decoded",
-        "字符串以 data: 开头,但前缀不是 data:application/octet-stream;base64,(或 image/png、image/jpeg),"
-        "或逗号之后不是合法的 base64(标准或 URL safe 字母表)。",
+        "字符串以 data: 开头，但前缀不是 data:application/octet-stream;base64,（或 image/png、image/jpeg），"
+        "或逗号之后不是合法的 base64（标准或 URL safe 字母表）。",
         "The string starts with data: but not with data:application/octet-stream;base64, (or image/png, "
         "image/jpeg), or what follows the comma is not valid base64 (standard or URL-safe alphabet).",
-        "检查前缀,并在本地解码逗号之后的内容:不要做百分号编码,不要截断,填充的 = 只能在末尾。",
+        "检查前缀，并在本地解码逗号之后的内容：不要做百分号编码，不要截断，填充的 = 只能在末尾。",
         "Check the prefix, and decode what follows the comma locally: no percent-encoding, nothing cut off, "
         "padding (=) only at the end.",
     ),
     Code(
         JSON, 400,
         "请求 JSON 处理异常", "The request is not valid JSON",
-        "请求体为空、不是合法的 UTF-8 JSON,或除图片以外的内容过长。",
+        "请求体为空、不是合法的 UTF-8 JSON，或除图片以外的内容过长。",
         "The body is empty, not valid UTF-8 JSON, or too long apart from the images.",
-        "用 JSON 库生成请求体并以 UTF-8 编码发送;detail 指出问题和它在请求体中的位置。",
+        "用 JSON 库生成请求体并以 UTF-8 编码发送；detail 指出问题和它在请求体中的位置。",
         "Make the body with a JSON library and send it as UTF-8; `detail` says what is wrong and where.",
     ),
     Code(
         DIMENSIONS, 400,
         "图片分辨率不符合要求", "The image's resolution is out of range",
-        "图片的宽和高须在 32×32 到 5000×5000 像素之间(含)。",
+        "图片的宽和高须在 32×32 到 5000×5000 像素之间（含）。",
         "Width and height must be between 32x32 and 5000x5000 pixels, both included.",
-        "缩放图片后重试;图片的实际尺寸见 detail。",
+        "缩放图片后重试；图片的实际尺寸见 detail。",
         "Resize the image; `detail` has its size.",
     ),
     Code(
@@ -143,23 +144,24 @@ _ROWS = (
         "图片文件大小不符合要求", "The image file is too large",
         "单张图片超过 10 MiB。",
         "One image is larger than 10 MiB.",
-        "降低分辨率或 JPEG 质量,使单张不超过 10 MiB。",
+        "降低分辨率或 JPEG 质量，使单张不超过 10 MiB。",
         "Lower its resolution or JPEG quality until it is within 10 MiB.",
     ),
     Code(
         BODY_TOO_LARGE, 400,
         "文件大小不符合要求", "The request body is too large",
-        "整个请求体超过上限;上限见 detail。",
+        "整个请求体超过上限；上限见 detail。",
         "The whole request body is over the limit, which `detail` names.",
-        "减少单次请求的图片数,分多次提交。",
+        "减少单次请求的图片数，分多次提交。",
         "Send fewer images in one request.",
     ),
     Code(
         URL_WRONG, 400,
         "url 错误或过期的 url", "The image URL is wrong or has expired",
-        "既不是 http(s) URL,也没有 base64 的前缀;或对方返回 4xx。",
+        "既不是 http(s) URL，也没有 base64 的前缀；或对方返回 4xx。",
         "It is no http(s) URL and has not the prefix of base64 either, or the server answered 4xx.",
-        "检查 URL;带签名的 URL 可能已过期,请重新生成。base64 前加上 data:application/octet-stream;base64,。",
+        "检查 URL；带签名的 URL 可能已过期，请重新生成。"
+        "base64 前加上 data:application/octet-stream;base64,。",
         "Check the URL; a signed one may have expired and need to be made again. Put "
         "data:application/octet-stream;base64, before base64.",
     ),
@@ -168,27 +170,27 @@ _ROWS = (
         "不支持的文件类型", "The content is not an image",
         "内容不是图片。",
         "The content is no image at all.",
-        "提交 PNG 或 JPEG 图片;URL 须直接指向图片而不是网页。",
+        "提交 PNG 或 JPEG 图片；URL 须直接指向图片而不是网页。",
         "Send a PNG or JPEG image; a URL must point to the image itself, not to a page.",
     ),
     Code(
         4013, 400,
         "视频结果请求中不包含合法 job_id", "The video result request has no valid job_id",
-        "为视频结果保留,目前不会返回。", "Reserved for video results; not returned today.",
+        "为视频结果保留，目前不会返回。", "Reserved for video results; not returned today.",
         "无需处理。", "Nothing to do.",
         reserved=True,
     ),
     Code(
         4014, 400,
         "视频结果无法正常获取", "The video result could not be read",
-        "为视频结果保留,目前不会返回。", "Reserved for video results; not returned today.",
+        "为视频结果保留，目前不会返回。", "Reserved for video results; not returned today.",
         "无需处理。", "Nothing to do.",
         reserved=True,
     ),
     Code(
         TOO_MANY_IMAGES, 400,
         "图片数量超过上限", "Too many images in one request",
-        "单次请求最多 100 张图片,人脸比对最多 50 组。",
+        "单次请求最多 100 张图片，人脸比对最多 50 组。",
         "At most 100 images a request, for face_compare at most 50 pairs.",
         "分多次提交。", "Split it into several requests.",
     ),
@@ -201,28 +203,28 @@ _ROWS = (
     Code(
         CONTENT_ENCODING, 400,
         "请求体不能压缩", "The request body must not be compressed",
-        "请求带有 Content-Encoding 或 chunked 以外的 Transfer-Encoding(如 gzip)。图片本身已经压缩。",
+        "请求带有 Content-Encoding 或 chunked 以外的 Transfer-Encoding（如 gzip）。图片本身已经压缩。",
         "The request carries a Content-Encoding such as gzip, or a Transfer-Encoding other than chunked. "
         "Images are compressed already.",
-        "不要压缩请求体,去掉该请求头。", "Send the body uncompressed and without that header.",
+        "不要压缩请求体，去掉该请求头。", "Send the body uncompressed and without that header.",
     ),
     Code(
         IDEMPOTENCY_MISMATCH, 400,
         "Idempotency-Key 已用于其他请求", "This Idempotency-Key was used for another request",
-        "同一个 Idempotency-Key 在 24 小时内用于不同的接口或请求体,或该请求头不是 1-128 个可见 ASCII 字符。",
+        "同一个 Idempotency-Key 在 24 小时内用于不同的接口或请求体，或该请求头不是 1-128 个可见 ASCII 字符。",
         "The same Idempotency-Key was used within 24 hours for another API or body, or it is not 1-128 "
         "visible ASCII "
         "characters.",
-        "每个新的请求使用新的 Idempotency-Key,重试时保持请求体不变。",
+        "每个新的请求使用新的 Idempotency-Key，重试时保持请求体不变。",
         "Use a new Idempotency-Key for each new request, and keep the body unchanged when retrying.",
     ),
     Code(
         BODY_INCOMPLETE, 400,
         "请求体未完整送达", "The request body did not arrive in full",
-        "连接中断、发送过慢、分块(chunked)有误,或 Content-Length 与实际长度不符。",
+        "连接中断、发送过慢、分块（chunked）有误，或 Content-Length 与实际长度不符。",
         "The connection broke, the body came too slowly, a chunk was malformed, or Content-Length is not "
         "the body's length.",
-        "由 HTTP 库设置 Content-Length 或分块;检查网络后重试,网络较慢时减少单次请求的图片数。",
+        "由 HTTP 库设置 Content-Length 或分块；检查网络后重试，网络较慢时减少单次请求的图片数。",
         "Let the HTTP library set Content-Length or the chunks; check the network and retry, on a slow one "
         "with fewer images a request.",
     ),
@@ -230,43 +232,43 @@ _ROWS = (
         PATH, 404,
         "接口路径不存在", "There is no API at this address",
         "请求的路径不是任何接口的路径。", "The path is none of the APIs'.",
-        "使用 /api/v1/ 下的 face_detect.json、face_analyse.json 或 face_compare.json:小写,末尾没有斜杠。",
+        "使用 /api/v1/ 下的 face_detect.json、face_analyse.json 或 face_compare.json：小写，末尾没有斜杠。",
         "Use face_detect.json, face_analyse.json or face_compare.json under /api/v1/: in lower case, "
         "without a slash at the end.",
     ),
     Code(
         HTTP, 400,
         "HTTP 请求格式错误", "The request is not valid HTTP",
-        "请求行或请求头无法解析:含有未经百分号编码的字符,请求头重复、过多或过长,"
+        "请求行或请求头无法解析：含有未经百分号编码的字符，请求头重复、过多或过长，"
         "或上一个请求的请求体长于它的 Content-Length。",
         "The request line or a header could not be parsed: a character that is not percent-encoded, a "
         "header that is given twice or too long, too many headers, or the body before was longer than its "
         "Content-Length.",
-        "用 HTTP 库发送请求;路径和参数中的非 ASCII 字符先做百分号编码,再签名和发送。",
+        "用 HTTP 库发送请求；路径和参数中的非 ASCII 字符先做百分号编码，再签名和发送。",
         "Send with an HTTP library; percent-encode what is not ASCII in path and query before you sign.",
     ),
     Code(
         NO_AUTHORIZATION, 401,
         "缺少鉴权信息或格式错误", "The Authorization header is missing or malformed",
-        "没有 Authorization 请求头,或格式不是 CTYUN <AppKey>:<64 位十六进制签名>。",
+        "没有 Authorization 请求头，或格式不是 CTYUN <AppKey>:<64 位十六进制签名>。",
         "There is no Authorization header, or it is not CTYUN <AppKey>:<64 hex digits>.",
-        "按“接口鉴权”的步骤签名,并加上请求头 Authorization: CTYUN <AppKey>:<签名>。",
+        "按“接口鉴权”的步骤签名，并加上请求头 Authorization: CTYUN <AppKey>:<签名>。",
         "Sign the request as 4.1.3 says and send the header Authorization: CTYUN <AppKey>:<signature>.",
     ),
     Code(
         UNKNOWN_KEY, 401,
         "AppKey 不存在或已停用", "The AppKey is unknown or disabled",
         "AppKey 有误、已停用或已过轮换期。", "The AppKey is wrong, disabled, or past its rotation.",
-        "在控制台的应用密钥页核对 AppKey(16 位小写十六进制,不是 SecretKey)。",
+        "在控制台的应用密钥页核对 AppKey（16 位小写十六进制，不是 SecretKey）。",
         "Check the AppKey on the App's key page in the console: 16 lower-case hex digits, not the SecretKey.",
     ),
     Code(
         BAD_DATE, 401,
         "X-CTYUN-DT 错误或时间偏差过大", "X-CTYUN-DT is malformed or too far from the server's clock",
-        "没有 X-CTYUN-DT,不是毫秒级 Unix 时间戳,或与服务器时间相差超过允许范围。",
+        "没有 X-CTYUN-DT，不是毫秒级 Unix 时间戳，或与服务器时间相差超过允许范围。",
         "X-CTYUN-DT is missing, is no Unix timestamp in milliseconds, or differs too much from the "
         "server's clock.",
-        "校准本机时钟,使用毫秒级时间戳,并在发送前签名。",
+        "校准本机时钟，使用毫秒级时间戳，并在发送前签名。",
         "Set your clock, use milliseconds, and sign just before sending.",
     ),
     Code(
@@ -274,7 +276,8 @@ _ROWS = (
         "签名错误", "The signature is wrong",
         "服务器按收到的请求计算出的签名与请求中的不同。",
         "The signature computed over the request as received is not the one given.",
-        "将 signed 中服务器看到的方法、路径、参数、时间戳和请求体 SHA-1 与本地的逐项比较;常见错误见 detail。",
+        "将 signed 中服务器看到的方法、路径、参数、时间戳和请求体 SHA-1 与本地的逐项比较；"
+        "常见错误见 detail。",
         "Compare the method, path, query, timestamp and body SHA-1 under `signed`, as the server saw them, "
         "with those that you signed; `detail` names the mistake where it is a common one.",
     ),
@@ -282,7 +285,7 @@ _ROWS = (
         REPLAY, 401,
         "请求重复", "The request was sent twice",
         "同一个签名在有效期内只能使用一次。", "A signature can be used only once within its time window.",
-        "每次请求(包括重试)都用新的时间戳重新签名;同一毫秒内的两个相同请求,在参数中加入不同的内容。",
+        "每次请求（包括重试）都用新的时间戳重新签名；同一毫秒内的两个相同请求，在参数中加入不同的内容。",
         "Sign every request, retries too, with a fresh timestamp; put something different into the query of "
         "two equal requests in one millisecond.",
     ),
@@ -290,7 +293,7 @@ _ROWS = (
         ADDRESS, 401,
         "来源地址不允许", "The caller's address is not allowed",
         "该应用设置了来源地址白名单。", "This App has an allow-list of addresses.",
-        "从允许的地址调用,或联系管理员修改白名单;服务器看到的地址见 detail。",
+        "从允许的地址调用，或联系管理员修改白名单；服务器看到的地址见 detail。",
         "Call from an allowed address, or have the administrator change the list; `detail` has the address "
         "that the server saw.",
     ),
@@ -304,7 +307,7 @@ _ROWS = (
         USED_UP, 402,
         "本计费周期调用量已用完", "The units of this billing period are used up",
         "剩余调用量不足以完成本次请求。", "The remaining units do not cover this request.",
-        "再次购买,或等待下一个计费周期。", "Buy again, or wait for the next billing period.",
+        "再次购买，或等待下一个计费周期。", "Buy again, or wait for the next billing period.",
     ),
     Code(
         EXPIRED, 402,
@@ -328,18 +331,18 @@ _ROWS = (
         INTERNAL, 500,
         "服务接口异常,请联系管理员", "The service failed; contact the administrator",
         "推理失败或出现意外情况。", "Inference failed, or something unforeseen happened.",
-        "稍后重试;仍然失败时请提供 request_id。", "Try again; if it persists, report the request_id.",
+        "稍后重试；仍然失败时请提供 request_id。", "Try again; if it persists, report the request_id.",
     ),
     Code(
         INCOMPLETE_RESULT, 500,
         "接口返回不包括所需信息", "The result lacks what the reply needs",
-        "推理有返回,但缺少所需的信息。", "Inference answered, but without what the reply needs.",
-        "稍后重试;仍然失败时请提供 request_id。", "Try again; if it persists, report the request_id.",
+        "推理有返回，但缺少所需的信息。", "Inference answered, but without what the reply needs.",
+        "稍后重试；仍然失败时请提供 request_id。", "Try again; if it persists, report the request_id.",
     ),
     Code(
         OVERLOADED, 503,
         "服务繁忙,请稍后重试", "The service is overloaded; try again later",
-        "排队的请求已达上限,或后端服务暂不可用。本次不计费。",
+        "排队的请求已达上限，或后端服务暂不可用。本次不计费。",
         "The queue is full, or a service behind it is not available. Nothing was charged.",
         "等待 Retry-After 秒后重试。", "Try again after the seconds in Retry-After.",
     ),
@@ -347,7 +350,7 @@ _ROWS = (
         NO_ANSWER, 504,
         "处理超时", "No answer in time",
         "推理未在时限内完成。本次不计费。", "Inference did not finish in time. Nothing was charged.",
-        "稍后重试,或减少单次请求的图片数。", "Try again later, or send fewer images.",
+        "稍后重试，或减少单次请求的图片数。", "Try again later, or send fewer images.",
     ),
 )  # fmt: skip
 
