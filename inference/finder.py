@@ -129,7 +129,7 @@ class FaceFinder:
         """Candidates of the tiles that hold fine detail."""
         corners = tiles.detailed(pixels)
         if tiles.too_many(len(corners), pixels):
-            return [self._view(whole(pixels, tiles.ENLARGED), pixels, DETAIL_CANDIDATE)]
+            return [self._view(whole(pixels, 1.0), pixels, DETAIL_CANDIDATE)]
         parts = []
         for start in range(0, len(corners), BATCH):
             some = corners[start : start + BATCH]
