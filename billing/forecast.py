@@ -16,7 +16,7 @@ from billing.models import Period, PeriodSample
 from billing.quota import live
 
 WINDOW = timedelta(days=7)
-SHORTEST = timedelta(hours=1)  # a younger App's pace is taken over this long
+SHORTEST = timedelta(days=1)  # what a younger App used is the pace of its first day
 
 
 @dataclass(frozen=True)

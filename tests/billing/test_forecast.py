@@ -90,8 +90,8 @@ def test_a_young_app_has_the_pace_of_its_life(alice: User, shop: Shop, call) -> 
     found = forecast.of([app], NOON + 2 * DAY)[app.pk, DETECT]
     assert found.per_day == pytest.approx(10)
     assert found.runs_out_at == NOON + 10 * DAY
-    # Within its first hour, the pace is taken over an hour.
-    assert forecast.of([app], NOON + timedelta(minutes=1))[app.pk, DETECT].per_day == pytest.approx(480)
+    # A burst in its first minutes is no pace of a day.
+    assert forecast.of([app], NOON + timedelta(minutes=1))[app.pk, DETECT].per_day == pytest.approx(20)
 
 
 def test_use_before_a_renewal_counts(alice: User, shop: Shop, call) -> None:
