@@ -18,7 +18,8 @@ from inference.errors import ModelError
 
 YUNET_STRIDES = (8, 16, 32)
 HEAD_CHANNELS = 16
-DEPTHWISE_HEAD = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "group": HEAD_CHANNELS}
+POINTWISE: dict[str, Any] = {"kernel_shape": [1, 1]}
+DEPTHWISE_HEAD: dict[str, Any] = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "group": HEAD_CHANNELS}
 DLIB_SCALED = (MEAN_RGB, 1 / 256)
 
 
@@ -173,7 +174,7 @@ def _join_heads(graph: onnx.GraphProto) -> None:
                 node = makers[node.input[0]]
             chains.append((makers[node.input[0]], node))
         source, result = chains[0][0].input[0], f"stride_{stride}"
-        for step, attributes in enumerate(({"kernel_shape": [1, 1]}, DEPTHWISE_HEAD)):
+        for step, attributes in enumerate((POINTWISE, DEPTHWISE_HEAD)):
             nodes = [chain[step] for chain in chains]
             gone.update(node.output[0] for node in nodes)
             names = [f"{result}_weights_{step}", f"{result}_bias_{step}"]
@@ -183,7 +184,7 @@ def _join_heads(graph: onnx.GraphProto) -> None:
             target = f"{result}_mixed" if step == 0 else result
             joined.append(helper.make_node("Conv", [source, *names], [target], **attributes))
             source = target
-        shape = ["N", HEAD_CHANNELS, "rows", "columns"]
+        shape: list[str | int | None] = ["N", HEAD_CHANNELS, "rows", "columns"]
         outputs.append(helper.make_tensor_value_info(result, onnx.TensorProto.FLOAT, shape))
     kept = [node for node in graph.node if node.output[0] not in gone]
     del graph.node[:], graph.output[:]
