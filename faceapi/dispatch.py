@@ -26,6 +26,7 @@ from facecloud.celery import app as celery_app
 from inference import exchange
 from inference.exchange import Chunk, Reply
 
+TASK = "inference.infer"
 CHUNK_IMAGES = 4
 CHUNK_BYTES = 16 * 1024 * 1024
 BATCH_IMAGES = 16  # a call of more pictures, or more bytes, is a batch and leaves a slot free
@@ -146,15 +147,22 @@ def _send(client: redis.Redis, run: _Run, sent: Sent) -> None:
         ]
         exchange.put(client, chunk, views, ttl_s=ttl_s)
     run.sent[chunk.id] = sent
-    celery_app.send_task(
-        "inference.infer",
-        args=(run.request_id, chunk.id, run.operation, chunk.count, time.time(), ttl_s),
-        queue=exchange.QUEUE,
+    _publish(chunk, run.operation, ttl_s)
+
+
+def _publish(chunk: Chunk, operation: str, ttl_s: int) -> None:
+    """What send_task does, without its look at each of Celery's settings: two thirds of the time."""
+    message = celery_app.amqp.as_task_v2(
+        chunk.id,
+        TASK,
+        args=(chunk.request_id, chunk.id, operation, chunk.count, time.time(), ttl_s),
         expires=ttl_s,
         ignore_result=True,
-        argsrepr="",  # nobody looks at it, and making it takes time
+        argsrepr="",  # nobody looks at them, and making them takes time
         kwargsrepr="",
     )
+    with celery_app.producer_or_acquire() as producer:
+        celery_app.amqp.send_task_message(producer, TASK, message, queue=exchange.QUEUE)
 
 
 def _next_reply(client: redis.Redis, run: _Run) -> Reply | None:
