@@ -39,6 +39,11 @@ class Chart:
     stacked: bool = False
 
     @property
+    def has_values(self) -> bool:
+        """Whether there is anything to see: a picture of zeros only asks what is missing."""
+        return any(value for one in self.series for value in one.values)
+
+    @property
     def payload(self) -> dict[str, Any]:
         """For the json_script that the drawing reads."""
         lines = [

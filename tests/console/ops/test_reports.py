@@ -19,6 +19,7 @@ from accounts.models import App, User
 from billing import operator_reports as money
 from billing import orders, refunds
 from billing.models import Api, Order, Package, WalletEntry
+from console.ops.tables import ranks
 from faceapi import operator_reports, rollups
 from faceapi.histogram import slot
 from faceapi.models import Call, ServiceHour, UsageDay
@@ -251,6 +252,11 @@ def test_packages_that_end_and_apps_near_their_limit(
     ]
     assert renewed == world.app.app_id
     assert charts(viewer)["chart-packages-ending"] == [within.count() - 1, 1]
+
+
+def test_zeros_are_no_picture() -> None:
+    assert not ranks("income", "净收入", [("Alice", 0.0), ("Bob", 0.0)]).has_values
+    assert ranks("income", "净收入", [("Alice", 0.0), ("Bob", -1.0)]).has_values
 
 
 def test_a_report_costs_the_same_few_queries_however_many_customers(
