@@ -162,6 +162,7 @@ def shot(page: Page, url: str, folder: Path, look: str, name: str, address: str,
         button, result = PRESSED[name]
         page.click(button)
         page.wait_for_selector(result)
+        page.evaluate("scrollTo(0, 0)")  # or the head of the page stands in its middle
     page.screenshot(path=folder / f"{name}-{look}.png", full_page=True)
     return True
 

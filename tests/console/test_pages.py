@@ -157,6 +157,14 @@ def test_the_chart_library_is_where_the_pages_look_for_it() -> None:
 
 
 @pytest.mark.django_db
+def test_names_of_fields_are_set_as_code(client: Client) -> None:
+    client.cookies["django_language"] = "en"
+    page = client.get("/docs/errors/").content.decode()
+    assert "There is no <code>data</code>, it is no list" in page
+    assert "`" not in page
+
+
+@pytest.mark.django_db
 def test_five_wrong_passwords_lock_the_login(client: Client, alice: User) -> None:
     wrong = {"username": "alice", "password": "not-it"}
     replies = [client.post("/login/", wrong).status_code for _try in range(5)]
