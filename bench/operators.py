@@ -6,13 +6,12 @@ Judged is the CPU time of the web thread and its database session together (with
 none is missed): on a machine that other work shares, the wall clock says more about that work.
 """
 
-import argparse
-import os
 import statistics
-import subprocess
 import sys
 import time
 from datetime import timedelta
+
+from bench.database import on_a_throwaway
 
 LIMIT_MS = 300
 ROUNDS = 9
@@ -47,21 +46,12 @@ SELECT app.id, app.region_id, api.name, hour, code, calls, calls, CASE code WHEN
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--calls", type=int, default=10_000_000)
-    options = parser.parse_args()
-    if "DATABASE_URL" not in os.environ:
-        command = [sys.executable, "-m", "facecloud.local.throwaway"]
-        return subprocess.run([*command, sys.executable, "-m", "bench.operators", *sys.argv[1:]]).returncode
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
-    import django
+    return on_a_throwaway("bench.operators", __doc__, run)
 
-    django.setup()
-    from django.core.management import call_command
 
-    call_command("migrate", verbosity=0, interactive=False)
-    generate(options.calls)
-    return 0 if measure() else 1
+def run(calls: int) -> bool:
+    generate(calls)
+    return measure()
 
 
 def generate(calls: int) -> None:

@@ -4,13 +4,12 @@
 them of one App), sums them into the roll-ups, and asks for that App's report page as a customer does.
 """
 
-import argparse
-import os
 import statistics
-import subprocess
 import sys
 import time
 from datetime import timedelta
+
+from bench.database import on_a_throwaway
 
 LIMIT_MS = 200
 DAYS = 30
@@ -20,21 +19,11 @@ ROUNDS = 15
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--calls", type=int, default=10_000_000)
-    options = parser.parse_args()
-    if "DATABASE_URL" not in os.environ:
-        command = [sys.executable, "-m", "facecloud.local.throwaway"]
-        return subprocess.run([*command, sys.executable, "-m", "bench.reports", *sys.argv[1:]]).returncode
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
-    import django
+    return on_a_throwaway("bench.reports", __doc__, run)
 
-    django.setup()
-    from django.core.management import call_command
 
-    call_command("migrate", verbosity=0, interactive=False)
-    app_id = generate(options.calls)
-    return 0 if measure(app_id) else 1
+def run(calls: int) -> bool:
+    return measure(generate(calls))
 
 
 def generate(calls: int) -> str:

@@ -181,7 +181,7 @@ def _write(
         cursor.execute(
             f"""INSERT INTO {model._meta.db_table} ({into})
             SELECT {moment}, {", ".join(keys)}, {sums} FROM faceapi_usagehour
-             WHERE hour >= %s AND hour < %s GROUP BY 1, {", ".join(keys)}""",  # noqa: S608
+             WHERE hour >= %s AND hour < %s GROUP BY 1, {", ".join(keys)}""",  # noqa: S608 - our own names
             [*parameters, since or datetime(2000, 1, 1, tzinfo=until.tzinfo), until],
         )
         return int(cursor.rowcount)

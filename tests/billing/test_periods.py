@@ -12,7 +12,7 @@ from billing.periods import SHANGHAI, add_months, windows
 from tests.billing.conftest import shanghai
 
 # Between naive bounds, as Hypothesis wants them.
-BOUNDS = (datetime(2019, 1, 1), datetime(2099, 12, 31))  # noqa: DTZ001
+BOUNDS = (datetime(2019, 1, 1), datetime(2099, 12, 31))  # noqa: DTZ001 - naive, see above
 MOMENTS = st.datetimes(*BOUNDS, timezones=st.just(SHANGHAI))
 
 
@@ -49,7 +49,7 @@ def test_the_day_is_shanghais_not_utcs() -> None:
 
 def test_refuses_naive_times_and_no_months() -> None:
     with pytest.raises(ValueError, match="aware"):
-        windows(datetime(2027, 1, 1), 1)  # noqa: DTZ001
+        windows(datetime(2027, 1, 1), 1)  # noqa: DTZ001 - naive on purpose
     with pytest.raises(ValueError, match="months"):
         windows(shanghai(2027, 1, 1), 0)
 

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.django_db
 
 def span(now: datetime, days: int = 10, step: Step = "day", **narrowed: object) -> Span:
     tomorrow = rollups.local_day(now) + timedelta(days=1)
-    return Span(tomorrow - timedelta(days=days), tomorrow, step, **narrowed)  # type: ignore[arg-type]
+    return Span(tomorrow - timedelta(days=days), tomorrow, step, **narrowed)  # type: ignore[arg-type]  # of many types
 
 
 def start_of(at: datetime, step: Step) -> datetime:
