@@ -21,8 +21,7 @@ from kombu.exceptions import OperationalError
 from faceapi import admission, errors
 from faceapi.errors import ApiError
 from faceapi.spool import Span, Spool
-from facecloud import valkey
-from facecloud.celery import app as celery_app
+from facecloud import broker, valkey
 from inference import exchange
 from inference.exchange import Chunk, Reply
 
@@ -147,22 +146,8 @@ def _send(client: redis.Redis, run: _Run, sent: Sent) -> None:
         ]
         exchange.put(client, chunk, views, ttl_s=ttl_s)
     run.sent[chunk.id] = sent
-    _publish(chunk, run.operation, ttl_s)
-
-
-def _publish(chunk: Chunk, operation: str, ttl_s: int) -> None:
-    """What send_task does, without its look at each of Celery's settings: two thirds of the time."""
-    message = celery_app.amqp.as_task_v2(
-        chunk.id,
-        TASK,
-        args=(chunk.request_id, chunk.id, operation, chunk.count, time.time(), ttl_s),
-        expires=ttl_s,
-        ignore_result=True,
-        argsrepr="",  # nobody looks at them, and making them takes time
-        kwargsrepr="",
-    )
-    with celery_app.producer_or_acquire() as producer:
-        celery_app.amqp.send_task_message(producer, TASK, message, queue=exchange.QUEUE)
+    args = (chunk.request_id, chunk.id, run.operation, chunk.count, time.time(), ttl_s)
+    broker.publish(TASK, chunk.id, args, queue=exchange.QUEUE)
 
 
 def _next_reply(client: redis.Redis, run: _Run) -> Reply | None:

@@ -209,8 +209,12 @@ SPECTACULAR_SETTINGS = {
 # --- Celery: the inference pool ------------------------------------------------
 # Celery spells a unix socket differently from redis-py.
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
-CELERY_BROKER_TRANSPORT_OPTIONS = {"priority_steps": [0]}  # one list a queue instead of four
-CELERY_BROKER_POOL_LIMIT = 64  # at least the web's threads
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "priority_steps": [0],  # one list a queue instead of four
+    # Nothing waits in Valkey for an acknowledgement: a chunk that a dying worker took is sent again by its
+    # call (faceapi/dispatch.py), and what is scheduled comes again with the next tick.
+    "ack_emulation": False,
+}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True  # replies go over a Valkey list of the request (docs/decisions)
 CELERY_TASK_SERIALIZER = "json"
