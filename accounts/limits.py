@@ -14,6 +14,8 @@ def check_addresses(texts: Iterable[str]) -> list[str]:
     networks: dict[str, None] = {}
     for text in texts:
         try:
+            if "%" in text:
+                raise ValueError("an IPv6 zone is a name of the caller's machine, not of ours")
             networks[str(ip_network(text.strip(), strict=False))] = None
         except ValueError as error:
             raise RuleError("address_invalid", text=text) from error

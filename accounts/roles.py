@@ -86,7 +86,7 @@ def assign(user: User, roles: Iterable[str]) -> None:
     wanted = set(roles)
     if unknown := wanted - set(ROLES):
         raise RuleError("role_unknown", roles=sorted(unknown))
-    groups = {group.name: group for group in Group.objects.select_for_update().filter(name__in=ROLES)}
+    groups = _one_at_a_time()
     user.groups.remove(*(group for name, group in groups.items() if name not in wanted))
     user.groups.add(*(groups[name] for name in wanted))
     user.is_staff = bool(wanted) or user.is_superuser
@@ -98,10 +98,17 @@ def assign(user: User, roles: Iterable[str]) -> None:
 @transaction.atomic
 def set_active(user: User, is_active: bool) -> None:
     """Opens or closes an account: a closed one can neither log in nor call. RuleError `last_admin`."""
+    _one_at_a_time()
     user.is_active = is_active
     user.save(update_fields=["is_active"])
     if not who_may("ops_people").exists():
         raise RuleError("last_admin")
+
+
+def _one_at_a_time() -> dict[str, Group]:
+    """The groups, locked: of two admins who take each other's rights at once, the second is the last."""
+    groups = Group.objects.select_for_update().filter(name__in=ROLES).order_by("pk")
+    return {group.name: group for group in groups}
 
 
 def who_may(permission: str) -> "QuerySet[User]":

@@ -34,7 +34,9 @@ def test_addresses_and_networks(texts: list[str], networks: list[str]) -> None:
     assert check_addresses(texts) == networks
 
 
-@pytest.mark.parametrize("text", ["", "here", "256.0.0.1", "10.0.0.0/33", "::1/129", "http://10.0.0.1"])
+@pytest.mark.parametrize(
+    "text", ["", "here", "256.0.0.1", "10.0.0.0/33", "::1/129", "http://10.0.0.1", "fe80::1%eth0"]
+)
 def test_what_is_no_address(text: str) -> None:
     with pytest.raises(RuleError) as refused:
         check_addresses(["10.0.0.1", text])
