@@ -12,7 +12,7 @@ from django.db import connections
 
 from accounts.models import App, User
 from bench import races
-from billing import orders, quota, refunds, vouchers, wallet
+from billing import extension, orders, quota, refunds, vouchers, wallet
 from billing.errors import BillingError, HoldLost, NotOrdered, UsedUp
 from billing.models import Debit, Order, Package, Period, WalletEntry
 from tests.billing.conftest import DETECT, NOON, Shop, breaks
@@ -164,6 +164,71 @@ def test_pay_against_cancel_one_wins(alice: User, shop: Shop) -> None:
         )
         assert isinstance(paid, Order) != isinstance(cancelled, Order)
     assert not breaks(LATER)
+
+
+def test_pay_against_cancel_and_expiry_one_wins(alice: User, olga: User, shop: Shop) -> None:
+    """Two machines whose clocks disagree: to one the 48 hours are over, to the other not yet."""
+    wallet.top_up(alice, Decimal(100), by=olga, reason="transfer", at=NOON)
+    states = set()
+    for _round in range(10):
+        order = shop.order(alice, price="5.00")
+        _expired, _cancelled, paid = at_once(
+            lambda order=order: orders.expire_due(order.expires_at),
+            lambda order=order: orders.cancel(Order.objects.get(pk=order.pk), LATER),
+            lambda order=order: orders.pay(order, order.expires_at - timedelta(microseconds=1)),
+        )
+        order.refresh_from_db()
+        states.add(order.state)
+        assert (order.state == "paid") == isinstance(paid, Order)
+        assert WalletEntry.objects.filter(order=order).count() == int(isinstance(paid, Order))
+        assert not breaks(LATER)
+    assert "cancelled" in states
+
+
+def test_refund_and_extension_one_comes_first(alice: User, olga: User, shop: Shop) -> None:
+    """A refund that comes second takes the added months too; an extension that comes second is refused."""
+    for _round in range(8):
+        package = orders.pay(shop.order(alice, units=5), NOON).package
+        refunded, _extended = at_once(
+            lambda package=package: refunds.refund(package, by=olga, reason="mistake", at=LATER),
+            lambda package=package: extension.extend(package, 2, LATER),
+        )
+        assert isinstance(refunded, Package)
+        assert not package.periods.filter(granted__gt=0).exists()
+    assert not breaks(LATER)
+
+
+def test_two_extensions_add_up(alice: User, shop: Shop) -> None:
+    package = orders.pay(shop.order(alice), NOON).package
+    at_once(*[lambda: extension.extend(package, 2, LATER) for _i in range(4)])
+    package.refresh_from_db()
+    assert (package.extra_months, package.periods.count()) == (8, 9)
+    assert not breaks(LATER)
+
+
+def test_a_voucher_goes_back_while_it_pays_again(alice: User, olga: User, shop: Shop) -> None:
+    """Refunds and payments of one customer at once lock vouchers and wallet in one order: no deadlock."""
+    for days in (1, 2):
+        vouchers.issue(
+            face_value=Decimal(5), valid_from=NOON, valid_until=NOON + timedelta(days=days), customer=alice,
+            by=olga, reason="gift", at=NOON,
+        )  # fmt: skip
+    wallet.top_up(alice, Decimal(20), by=olga, reason="transfer", at=NOON)
+    for _round in range(5):
+        paid = [orders.pay(shop.order(alice, price="7.00"), LATER) for _i in range(2)]
+        pending = [shop.order(alice, price="7.00") for _i in range(2)]
+        results = at_once(
+            *[
+                lambda order=order: refunds.refund(order.package, by=olga, reason="mistake", at=LATER)
+                for order in paid
+            ],
+            *[lambda order=order: orders.pay(order, LATER) for order in pending],
+        )
+        for order in results[2:]:
+            assert isinstance(order, Order)
+            refunds.refund(order.package, by=olga, reason="mistake", at=LATER)
+        assert vouchers.balance(alice, LATER) + wallet.balance(alice) == 30
+        assert not breaks(LATER)
 
 
 def test_one_balance_pays_one_of_two_orders(alice: User, olga: User, shop: Shop) -> None:
