@@ -2,10 +2,15 @@
 re-dispatch).
 
 A call's pictures go out in chunks through a window: no more chunks at once than there are slots, and a large
-batch always leaves one slot free, so that a single picture behind it finds a worker at once. A chunk whose
-worker stopped beating, or which nobody took, is sent once more; then the deadline ends the call (5004).
+batch always leaves one slot free, so that a single picture behind it finds a worker at once.
+
+A worker that dies takes all its chunks with it, of this call and of others. Their pictures are suspects then,
+as are those that nobody took: they are sent again one after the other, and worked on with nothing beside
+them. So a worker that dies now died of this picture, and the call ends with 5001 and its index; all others
+are served. One picture kills two workers at most. The deadline ends the call in any case (5004).
 """
 
+import logging
 import math
 import time
 import uuid
@@ -13,6 +18,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import redis
@@ -23,7 +29,7 @@ from faceapi.errors import ApiError
 from faceapi.spool import Span, Spool
 from facecloud import broker, valkey
 from inference import exchange
-from inference.exchange import Chunk, Reply
+from inference.exchange import Chunk, Failure, Reply
 
 TASK = "inference.infer"
 CHUNK_IMAGES = 4
@@ -32,14 +38,14 @@ BATCH_IMAGES = 16  # a call of more pictures, or more bytes, is a batch and leav
 BATCH_BYTES = 32 * 1024 * 1024
 TICK_S = 1.0
 UNTAKEN_S = 5.0
-SENDS = 2
+
+logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Sent:
     chunk: Chunk
     at: float
-    times: int = 1
 
 
 @dataclass(slots=True)
@@ -58,9 +64,10 @@ class _Run:
     spans: Sequence[Span]
     spool: Spool
     deadline: float
+    waiting: deque[Chunk] = field(default_factory=deque)  # by position, so suspects come first
     sent: dict[str, Sent] = field(default_factory=dict)
     all_chunks: list[Chunk] = field(default_factory=list)
-    sent_twice: bool = False
+    has_lost: bool = False
     is_clean: bool = False  # all was answered, and a worker removes what it answers
 
 
@@ -78,9 +85,13 @@ def cut(request_id: str, spans: Sequence[Span], at_once: int) -> list[Chunk]:
         ):
             size += spans[first + count].length
             count += 1
-        chunks.append(Chunk(request_id, f"{request_id}.{len(chunks)}.{uuid.uuid4().hex[:8]}", first, count))
+        chunks.append(_chunk(request_id, first, count))
         first += count
     return chunks
+
+
+def _chunk(request_id: str, first: int, count: int, *, is_suspect: bool = False) -> Chunk:
+    return Chunk(request_id, f"{request_id}.{first}.{uuid.uuid4().hex[:8]}", first, count, is_suspect)
 
 
 def infer(
@@ -97,9 +108,8 @@ def infer(
         is_batch = len(spans) > BATCH_IMAGES or sum(span.length for span in spans) > BATCH_BYTES
         cores = max(1, available - 1)
         window = cores if is_batch else available
-        waiting = deque(cut(request_id, spans, cores))
-        run.all_chunks = list(waiting)
-        return _exchange(client, run, waiting, window)
+        run.waiting.extend(cut(request_id, spans, cores))
+        return _exchange(client, run, window)
     except (redis.RedisError, OperationalError) as error:
         raise ApiError(errors.OVERLOADED, "the broker is not available", retry_after_s=5) from error
     finally:
@@ -107,13 +117,11 @@ def infer(
             _clean(client, run)
 
 
-def _exchange(client: redis.Redis, run: _Run, waiting: deque[Chunk], window: int) -> Outcome:
+def _exchange(client: redis.Redis, run: _Run, window: int) -> Outcome:
     found: dict[int, dict[str, Any]] = {}
     outcome = Outcome([])
-    failure: tuple[int, int, str] | None = None  # position, code, detail of the first picture at fault
-    while waiting or run.sent:
-        while waiting and len(run.sent) < window:
-            _send(client, run, Sent(waiting.popleft(), time.monotonic()))
+    failure: Failure | None = None  # of the first picture of the call that is at fault
+    while _send_what_may(client, run, window, failure):
         reply = _next_reply(client, run)
         if reply is None or reply.chunk_id not in run.sent:
             continue
@@ -123,21 +131,33 @@ def _exchange(client: redis.Redis, run: _Run, waiting: deque[Chunk], window: int
         found.update(zip(range(chunk.first, chunk.first + chunk.count), reply.results, strict=False))
         if reply.failure is not None:
             position = chunk.first + reply.failure.position
-            if failure is None or position < failure[0]:
-                failure = (position, reply.failure.code, reply.failure.detail)
-            waiting.clear()  # all that waits comes later; what was sent before may still fail earlier
-    run.is_clean = not (run.sent_twice or failure)
+            if failure is None or position < failure.position:
+                failure = Failure(position, reply.failure.code, reply.failure.detail)
+    run.is_clean = not (run.has_lost or failure)
     if failure is not None:
-        raise ApiError(failure[1], failure[2] if failure[1] < 5000 else "", index=failure[0])
+        detail = failure.detail if failure.code < 5000 else ""
+        raise ApiError(failure.code, detail, index=failure.position)
     if len(found) != len(run.spans):
         raise ApiError(errors.INCOMPLETE_RESULT, f"{len(found)} results for {len(run.spans)} images")
     outcome.results = [found[position] for position in range(len(run.spans))]
     return outcome
 
 
-def _send(client: redis.Redis, run: _Run, sent: Sent) -> None:
+def _send_what_may(client: redis.Redis, run: _Run, window: int, failure: Failure | None) -> bool:
+    """Fill the window, where there are suspects with one of them. Whether anything is under way then."""
+    while run.waiting:
+        chunk = run.waiting[0]
+        has_suspects = chunk.is_suspect or any(sent.chunk.is_suspect for sent in run.sent.values())
+        if len(run.sent) >= (1 if has_suspects else window):
+            break
+        run.waiting.popleft()
+        if failure is None or chunk.first < failure.position:  # what comes earlier may fail too
+            _send(client, run, chunk)
+    return bool(run.sent)
+
+
+def _send(client: redis.Redis, run: _Run, chunk: Chunk) -> None:
     """Lay the pictures down and put the task into the queue."""
-    chunk = sent.chunk
     ttl_s = max(1, math.ceil(run.deadline - time.monotonic()) + 5)
     with ExitStack() as stack:
         views = [
@@ -145,36 +165,47 @@ def _send(client: redis.Redis, run: _Run, sent: Sent) -> None:
             for span in run.spans[chunk.first : chunk.first + chunk.count]
         ]
         exchange.put(client, chunk, views, ttl_s=ttl_s)
-    run.sent[chunk.id] = sent
-    args = (chunk.request_id, chunk.id, run.operation, chunk.count, time.time(), ttl_s)
+    run.all_chunks.append(chunk)
+    run.sent[chunk.id] = Sent(chunk, time.monotonic())
+    args = (chunk.request_id, chunk.id, run.operation, chunk.count, time.time(), ttl_s, chunk.is_suspect)
     broker.publish(TASK, chunk.id, args, queue=exchange.QUEUE)
 
 
 def _next_reply(client: redis.Redis, run: _Run) -> Reply | None:
-    """Wait a moment for a reply; where none came, look after what may be lost. Raises ApiError 5004."""
+    """Wait a moment for a reply; where none comes, look after what may be lost. Raises ApiError 5004."""
     left_s = run.deadline - time.monotonic()
     if left_s <= 0:
         raise ApiError(errors.NO_ANSWER)
     reply = exchange.wait(client, run.request_id, timeout_s=max(0.01, min(TICK_S, left_s)))
-    if reply is None:
-        _send_lost_again(client, run)
-    return reply
+    return reply or _look_after_lost(client, run)
 
 
-def _send_lost_again(client: redis.Redis, run: _Run) -> None:
-    """A chunk is lost when its worker stopped beating, or when nobody has it though the queue is empty."""
+def _look_after_lost(client: redis.Redis, run: _Run) -> Reply | None:
+    """A chunk is lost when its worker stopped beating, or when nobody has it though the queue is empty.
+
+    A worker that died with a suspect can't answer: the Reply is what it would have said.
+    """
     now = time.monotonic()
-    candidates = [sent for sent in run.sent.values() if sent.times < SENDS and now - sent.at >= TICK_S]
+    candidates = [sent for sent in run.sent.values() if now - sent.at >= TICK_S]
     if not candidates:
-        return
-    alive = {worker.id for worker in exchange.workers(client, now_s=time.time())}
+        return None
     claims = exchange.claimed_by(client, [sent.chunk.id for sent in candidates])
+    alive = {worker.id for worker in exchange.beating(client, now_s=time.time())}  # they beat, then claim
     queue_is_empty = client.llen(exchange.QUEUE) == 0
     for sent, claim in zip(candidates, claims, strict=True):
-        untaken = claim is None and queue_is_empty and now - sent.at >= UNTAKEN_S
-        if untaken or (claim is not None and claim not in alive):
-            run.sent_twice = True
-            _send(client, run, Sent(sent.chunk, now, sent.times + 1))
+        if claim in alive or (claim is None and not (queue_is_empty and now - sent.at >= UNTAKEN_S)):
+            continue
+        chunk = sent.chunk
+        run.has_lost = True
+        extra = {"chunk": chunk.id, "worker": claim, "alone": chunk.is_suspect}
+        logger.warning("a chunk is lost", extra=extra)
+        if claim is not None and chunk.is_suspect:
+            return Reply(chunk.id, [], Failure(0, errors.INTERNAL, "its worker died"), 0.0, 0.0)
+        del run.sent[chunk.id]
+        positions = range(chunk.first, chunk.first + chunk.count)
+        suspects = [_chunk(run.request_id, position, 1, is_suspect=True) for position in positions]
+        run.waiting = deque(sorted([*suspects, *run.waiting], key=attrgetter("first")))
+    return None
 
 
 def _clean(client: redis.Redis, run: _Run) -> None:

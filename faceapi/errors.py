@@ -330,8 +330,11 @@ _ROWS = (
     Code(
         INTERNAL, 500,
         "服务接口异常,请联系管理员", "The service failed; contact the administrator",
-        "推理失败或出现意外情况。", "Inference failed, or something unforeseen happened.",
-        "稍后重试；仍然失败时请提供 request_id。", "Try again; if it persists, report the request_id.",
+        "推理失败或出现意外情况；返回带有 index 时，是该图片导致推理失败。本次不计费。",
+        "Inference failed, or something unforeseen happened; where there is an `index`, that image made "
+        "inference fail. Nothing was charged.",
+        "稍后重试，返回带有 index 时去掉该图片；仍然失败时请提供 request_id。",
+        "Try again, without the image at `index` where there is one; if it persists, report the request_id.",
     ),
     Code(
         INCOMPLETE_RESULT, 500,

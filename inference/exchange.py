@@ -6,7 +6,7 @@ list and removes the pictures: a task that is delivered twice, or after the requ
 does nothing.
 
     inference:image:<chunk>:<i>   bytes of picture i                      written by the web
-    inference:claim:<chunk>       id of the worker that has it            written by the worker
+    inference:claim:<chunk>       id of the worker that works on it       written by the worker
     inference:reply:<request>     list of replies, one a chunk            written by the worker
     inference:workers             zset "<id> <slots>" by last heartbeat   written by a worker that is warm
     inference:about:<worker>      JSON: versions, models, start           written with each heartbeat
@@ -29,12 +29,13 @@ Picture = bytes | memoryview
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Pictures `first` … `first + count - 1` of a request."""
+    """Pictures `first` … `first + count - 1` of a request. A suspect was with a worker when it died."""
 
     request_id: str
     id: str
     first: int
     count: int
+    is_suspect: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,9 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A warm worker: how many chunks it works on at once, and its last heartbeat (Unix seconds)."""
+    """A warm worker: how many chunks it works on at once (none any more where it is about to end), and its
+    last heartbeat (Unix seconds).
+    """
 
     id: str
     slots: int
@@ -119,7 +122,12 @@ def remove(valkey: redis.Redis, request_id: str, chunks: Sequence[Chunk]) -> Non
 
 
 def workers(valkey: redis.Redis, *, now_s: float) -> list[Worker]:
-    """The workers that are warm and alive."""
+    """The workers that are warm and take work."""
+    return [worker for worker in beating(valkey, now_s=now_s) if worker.slots]
+
+
+def beating(valkey: redis.Redis, *, now_s: float) -> list[Worker]:
+    """The workers that are alive, those too that only finish what they have."""
     alive: Any = valkey.zrangebyscore(WORKERS_KEY, now_s - DEAD_AFTER_S, "+inf", withscores=True)
     found = []
     for member, seen_at_s in alive:
@@ -152,6 +160,11 @@ def answer(valkey: redis.Redis, request_id: str, reply: Reply, *, count: int, tt
     pipe.execute()
 
 
+def disown(valkey: redis.Redis, chunk_id: str) -> None:
+    """A child of this worker died with the chunk: it is nobody's who lives."""
+    valkey.set(_claim(chunk_id), "a child that died", xx=True, keepttl=True)
+
+
 def about(valkey: redis.Redis, worker_ids: Sequence[str]) -> list[dict[str, Any]]:
     """What each worker says of itself; an empty dict for one that is gone."""
     if not worker_ids:
@@ -170,5 +183,5 @@ def beat(valkey: redis.Redis, worker: Worker, told: dict[str, Any]) -> None:
 
 
 def leave(valkey: redis.Redis, worker: Worker) -> None:
-    """The worker stops taking work."""
+    """Take back what the worker said last."""
     valkey.zrem(WORKERS_KEY, f"{worker.id} {worker.slots}")

@@ -1,7 +1,7 @@
 """The inference pool: one task, which carries ids and no pictures, and the life of a worker around it.
 
 A worker loads and runs every model once before it takes work; then it says so in Valkey, each second
-(exchange.beat). A worker that stops beating is taken for dead, and its chunks are sent again.
+(exchange.beat). A worker that stops beating is taken for dead, and its pictures are sent again.
 """
 
 import logging
@@ -18,6 +18,7 @@ from typing import Any
 import onnxruntime
 import redis
 from celery import shared_task, signals
+from celery.exceptions import WorkerLostError
 from django.conf import settings
 
 import facecloud
@@ -28,8 +29,10 @@ from inference.engine import Engine, engine
 from inference.errors import InferenceError
 from inference.exchange import Failure, Reply
 from inference.results import AnalyseResult, DetectResult, Template
+from inference.room import Room
 
 logger = logging.getLogger(__name__)
+_room = Room()
 
 OPERATIONS: dict[str, Callable[[Engine, bytes], DetectResult | AnalyseResult | Template]] = {
     "detect": Engine.detect,
@@ -49,11 +52,22 @@ def worker_id() -> str:
 
 
 @shared_task(name="inference.infer", ignore_result=True, acks_late=False)
-def infer(request_id: str, chunk_id: str, operation: str, count: int, sent_at_s: float, ttl_s: int) -> None:
-    """Work on one chunk and push one reply. Idempotent: a chunk whose pictures are gone is left alone."""
-    queue_ms = max(0.0, time.time() - sent_at_s) * 1000
-    started = time.perf_counter()
-    with request_id_in_logs(request_id):
+def infer(
+    request_id: str,
+    chunk_id: str,
+    operation: str,
+    count: int,
+    sent_at_s: float,
+    ttl_s: int,
+    is_suspect: bool = False,
+) -> None:
+    """Work on one chunk and push one reply. Idempotent: a chunk whose pictures are gone is left alone.
+
+    A suspect is claimed when nothing else is worked on in this process: if it dies now, that was the one.
+    """
+    with request_id_in_logs(request_id), _room.enter(alone=is_suspect):
+        queue_ms = max(0.0, time.time() - sent_at_s) * 1000
+        started = time.perf_counter()
         client = valkey.client()
         pictures = exchange.take(client, chunk_id, count, worker_id=worker_id(), ttl_s=ttl_s)
         if pictures is None:
@@ -117,22 +131,26 @@ class Heartbeat(threading.Thread):
         super().__init__(name="heartbeat", daemon=True)
         self._slots = slots
         self._about = about(time.time())
-        self._halt = threading.Event()
 
     def run(self) -> None:
-        while not self._halt.is_set():
-            try:
-                exchange.beat(valkey.client(), self._state(), self._about)
-            except redis.RedisError as error:
-                logger.warning("no heartbeat: %s", type(error).__name__)
-            self._halt.wait(exchange.HEARTBEAT_S)
+        while True:
+            time.sleep(exchange.HEARTBEAT_S)
+            self.beat()
 
-    def stop(self) -> None:
-        self._halt.set()
+    def beat(self) -> None:
         try:
-            exchange.leave(valkey.client(), self._state())
+            exchange.beat(valkey.client(), self._state(), self._about)
+        except redis.RedisError as error:
+            logger.warning("no heartbeat: %s", type(error).__name__)
+
+    def retire(self) -> None:
+        """Take no more work. What is in hand is finished: until then the worker is alive."""
+        last, self._slots = self._state(), 0
+        try:
+            exchange.leave(valkey.client(), last)
         except redis.RedisError as error:
             logger.warning("could not sign off: %s", type(error).__name__)
+        self.beat()
 
     def _state(self) -> exchange.Worker:
         return exchange.Worker(worker_id(), self._slots, time.time())
@@ -168,11 +186,19 @@ def start_heartbeat(**_: object) -> None:
     worker = _Life.worker
     if worker is not None:
         _Life.heartbeat = Heartbeat(worker.concurrency)
+        _Life.heartbeat.beat()  # before the first claim, which would be a dead worker's
         _Life.heartbeat.start()
         logger.info("worker is ready", extra={"worker": worker_id(), "slots": worker.concurrency})
 
 
 @signals.worker_shutting_down.connect
-def stop_heartbeat(**_: object) -> None:
+def retire(**_: object) -> None:
     if _Life.heartbeat is not None:
-        _Life.heartbeat.stop()
+        _Life.heartbeat.retire()
+
+
+@signals.task_failure.connect(sender=infer)
+def disown_chunk(task_id: str, exception: BaseException, **_: object) -> None:
+    """A prefork worker outlives its children, so it has to say that one died with a chunk."""
+    if isinstance(exception, WorkerLostError):
+        exchange.disown(valkey.client(), task_id)
