@@ -18,7 +18,9 @@ from facecloud_client.errors import (
     ServiceError,
     TransportError,
 )
+from facecloud_client.outcomes import Done, Outcome, run
 from facecloud_client.results import Box, CompareResult, Face, FaceResult
+from facecloud_client.sources import Source, source
 
 __all__ = [
     "ApiError",
@@ -26,12 +28,17 @@ __all__ = [
     "Box",
     "CompareResult",
     "ConfigError",
+    "Done",
     "Face",
     "FaceClient",
     "FaceCloudError",
     "FaceResult",
     "InputError",
+    "Outcome",
     "QuotaError",
     "ServiceError",
+    "Source",
     "TransportError",
+    "run",
+    "source",
 ]

@@ -51,10 +51,12 @@ def _parser() -> argparse.ArgumentParser:
         description=say("人脸识别：检测、属性、比对。", "Face recognition: detect, analyse, compare."),
         epilog=say(
             "地址与密钥取自 FACECLOUD_URL、FACECLOUD_APP_KEY、FACECLOUD_SECRET_KEY，其次是 var/demo.env。"
-            "退出码：0 成功，1 部分图片失败，2 用法或文件，3 鉴权，4 配额，5 服务或网络。",
+            "结果逐批输出；某张图片失败不影响其余。"
+            "退出码：0 成功，1 部分图片失败，2 用法或文件，有请求被整个拒绝时 3 鉴权、4 配额、5 服务或网络。",
             "Address and keys come from FACECLOUD_URL, FACECLOUD_APP_KEY and FACECLOUD_SECRET_KEY, then from "
-            "var/demo.env. Exit status: 0 done, 1 some pictures failed, 2 usage or file, 3 authentication, "
-            "4 quota, 5 service or network.",
+            "var/demo.env. Results are printed batch by batch; a picture that fails stops no others. "
+            "Exit status: 0 done, 1 some pictures failed, 2 usage or file; "
+            "where a whole request was refused: 3 authentication, 4 quota, 5 service or network.",
         ),
     )
     parser.add_argument("--version", action="version", version=f"facecloud {VERSION}")
@@ -101,7 +103,12 @@ def _parser() -> argparse.ArgumentParser:
 def _common(command: argparse.ArgumentParser, most: int, default: int) -> None:
     _connection(command)
     command.add_argument(
-        "--json", action="store_true", help=say("每张图片输出一行 JSON", "one line of JSON for each picture")
+        "--json",
+        action="store_true",
+        help=say(
+            "每张图片（每对）输出一行 JSON：source 或 pair，以及 result 或 error",
+            "one line of JSON for each picture or pair: source or pair, and result or error",
+        ),
     )
     command.add_argument(
         "--batch",

@@ -18,6 +18,11 @@ CHUNK_BYTES = 3 * 64 * 1024  # a multiple of 3, so that the pieces of base64 joi
 Item = Source | tuple[Source, Source]  # one picture, or one pair for face_compare
 
 
+def names(item: Item) -> list[str]:
+    """The names of one picture, or of a pair."""
+    return [item.name] if isinstance(item, Source) else [item[0].name, item[1].name]
+
+
 class Body:
     """`{"data": [...]}` over pictures or pairs. Iterating yields its bytes in pieces."""
 

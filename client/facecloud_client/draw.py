@@ -41,7 +41,6 @@ def draw(source: Source, result: FaceResult, out: Path) -> None:
             pen.rectangle(plate, fill=BOX_COLOUR)
             pen.text((left + width_px, top + width_px), text, fill=(255, 255, 255), font=font)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
         picture.save(out, quality=92)
     except (OSError, ValueError) as error:
         raise InputError(str(out), say(f"无法写入：{error}", f"cannot be written: {error}")) from error
@@ -54,23 +53,40 @@ def label(face: Face) -> str:
     return f"{face.probability:.3f}" if face.probability is not None else ""
 
 
-def targets(out: Path, sources: Sequence[Source]) -> list[Path]:
-    """Where each picture goes: one into the file `out`, else files in the folder `out`, no name twice.
+class Targets:
+    """Where each picture goes: a single one to the file `out`, else files in the folder `out`, no name twice.
 
-    A name without a suffix is a folder, also for one picture: `analyse photos/ --draw marked/`.
+    A name without a suffix is a folder, also for one picture: `analyse photos/ --draw marked/`. Raises
+    InputError before anything is sent where the folder cannot be made, or holds the pictures themselves.
     """
-    if len(sources) == 1 and out.suffix and not out.is_dir():
-        return [out]
-    found: list[Path] = []
-    for source in sources:
+
+    def __init__(self, out: Path, sources: Sequence[Source]) -> None:
+        self._out = out
+        self._is_file = len(sources) == 1 and bool(out.suffix) and not out.is_dir()
+        self._taken: set[Path] = set()
+        paths = [source.path.resolve() for source in sources if source.path]
+        if out.resolve() in {*paths, *(path.parent for path in paths)}:
+            words = say(
+                "会覆盖要识别的图片，请换一个位置", "would overwrite the pictures: name another place"
+            )
+            raise InputError(str(out), words)
+        try:
+            (out.parent if self._is_file else out).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(str(out), error.strerror or str(error)) from error
+
+    def of(self, source: Source) -> Path:
+        """The next picture's."""
+        if self._is_file:
+            return self._out
         name = Path(httpx.URL(source.url).path if source.url else source.name)
         suffix = name.suffix if name.suffix.lower() in PICTURE_SUFFIXES else ".png"
         stem = name.stem.strip("-") or "picture"
-        candidate, number = out / f"{stem}{suffix}", 2
-        while candidate in found:
-            candidate, number = out / f"{stem}-{number}{suffix}", number + 1
-        found.append(candidate)
-    return found
+        target, number = self._out / f"{stem}{suffix}", 2
+        while target in self._taken:
+            target, number = self._out / f"{stem}-{number}{suffix}", number + 1
+        self._taken.add(target)
+        return target
 
 
 def _content(source: Source) -> bytes:

@@ -1,18 +1,11 @@
-"""Which pairs a compare run consists of."""
+"""The pairs of `compare --pairs`."""
 
 import csv
-from collections.abc import Sequence
 from pathlib import Path
 
-from facecloud_client.body import Item
 from facecloud_client.errors import InputError
-from facecloud_client.sources import Source, is_url
+from facecloud_client.sources import is_url
 from facecloud_client.words import say
-
-
-def anchored(anchor: Source, others: Sequence[Source]) -> list[Item]:
-    """The anchor against each of the others, except itself."""
-    return [(anchor, other) for other in others if other.name != anchor.name]
 
 
 def from_file(path: Path) -> list[tuple[str, str]]:

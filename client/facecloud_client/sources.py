@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from os import PathLike
+from os import PathLike, fstat
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,19 +17,13 @@ Picture = str | PathLike[str] | bytes | BinaryIO
 
 @dataclass(frozen=True)
 class Source:
-    """One picture: exactly one of `path`, `data` and `url` is set."""
+    """One picture: exactly one of `path`, `data` and `url` is set. An address has no `size_bytes`."""
 
     name: str
     path: Path | None = None
     data: bytes | None = None
     url: str | None = None
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of the picture that travel in the request; 0 for an address."""
-        if self.path is not None:
-            return self.path.stat().st_size
-        return len(self.data or b"")
+    size_bytes: int = 0
 
 
 def is_url(text: str) -> bool:
@@ -39,31 +33,33 @@ def is_url(text: str) -> bool:
 def source(picture: "Picture | Source") -> Source:
     """A Source from a path, an http(s) address, bytes or an open binary file.
 
-    Raises InputError for what cannot be read, is empty or is over 10 MiB: the service would refuse it with
-    4009 after the whole upload.
+    Raises InputError for what cannot be read, is empty or is over 10 MiB.
     """
     if isinstance(picture, Source):
         return picture
     if isinstance(picture, str) and is_url(picture):
         return Source(picture, url=picture)
     if isinstance(picture, str | PathLike):
-        found = Source(str(picture), path=Path(picture))
+        path = Path(picture)
+        try:
+            with path.open("rb") as file:
+                size_bytes = fstat(file.fileno()).st_size
+        except OSError as error:
+            raise InputError(str(picture), error.strerror or str(error)) from error
+        found = Source(str(picture), path=path, size_bytes=size_bytes)
     else:
+        name = "bytes" if isinstance(picture, bytes) else str(getattr(picture, "name", "stream"))
         data = picture if isinstance(picture, bytes) else picture.read()
-        found = Source(
-            "bytes" if isinstance(picture, bytes) else str(getattr(picture, "name", "stream")), data=data
-        )
-    try:
-        size_bytes = found.size_bytes
-        if found.path is not None:
-            with found.path.open("rb"):
-                pass
-    except OSError as error:
-        raise InputError(found.name, error.strerror or str(error)) from error
-    if size_bytes == 0:
+        found = Source(name, data=data, size_bytes=len(data))
+    return checked(found)
+
+
+def checked(found: Source) -> Source:
+    """Raises InputError for what is empty or over 10 MiB, which the service would refuse after the upload."""
+    if found.size_bytes == 0:
         raise InputError(found.name, say("文件为空", "the file is empty"))
-    if size_bytes > MAX_IMAGE_BYTES:
-        mib = size_bytes / 1024 / 1024
+    if found.size_bytes > MAX_IMAGE_BYTES:
+        mib = found.size_bytes / 1024 / 1024
         raise InputError(
             found.name, say(f"{mib:.1f} MiB，超过 10 MiB 上限", f"{mib:.1f} MiB, over the limit of 10 MiB")
         )

@@ -1,15 +1,14 @@
-"""Results as a terminal table, and as lines of JSON."""
+"""Results as lines for people, and as lines of JSON."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.markup import escape
-from rich.table import Table
+from rich.cells import cell_len
 
-from facecloud_client.body import Item
-from facecloud_client.errors import ApiError
+from facecloud_client.body import Item, names
+from facecloud_client.errors import ApiError, InputError
 from facecloud_client.outcomes import Outcome
 from facecloud_client.results import CompareResult, Face, FaceResult
 from facecloud_client.sources import Source
@@ -21,25 +20,25 @@ GENDERS = {"M": ("男", "M"), "F": ("女", "F")}
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table of faces; `cell` gives "" where the API did not say."""
+    """Between the names and the words at the end. `width` is that of its longest cell."""
 
     zh: str
     en: str
-    cell: Callable[[Face], str]
+    width: int
+
+    @property
+    def head(self) -> str:
+        return say(self.zh, self.en)
 
 
-FACE_COLUMNS = (
-    Column("左、上", "left, top", lambda face: f"{face.location.left}, {face.location.top}"),
-    Column("宽×高", "width×height", lambda face: f"{face.location.width}×{face.location.height}"),
-    Column("概率", "probability", lambda face: "" if face.probability is None else f"{face.probability:.3f}"),
-    Column("性别", "gender", lambda face: say(*GENDERS[face.gender]) if face.gender in GENDERS else ""),
-    Column("年龄", "age", lambda face: "" if face.age is None else str(face.age)),
-)
-
-
-def names(item: Item) -> list[str]:
-    """The names of one picture, or of a pair."""
-    return [item.name] if isinstance(item, Source) else [item[0].name, item[1].name]
+PLACE = (Column("#", "#", 3), Column("左、上", "left, top", 10), Column("宽×高", "width×height", 9))
+COLUMNS = {
+    "face_detect": (*PLACE, Column("概率", "probability", 5)),
+    "face_analyse": (*PLACE, Column("性别", "gender", 2), Column("年龄", "age", 3)),
+    "face_compare": (Column("同一人", "same person", 3), Column("置信值", "confidence", 7)),
+}
+LONGEST_NAME = 48  # a longer one pushes its row to the right
+GAP = "  "
 
 
 def json_line(outcome: Outcome) -> str:
@@ -59,65 +58,57 @@ def json_line(outcome: Outcome) -> str:
     return json.dumps(line, ensure_ascii=False)
 
 
-def face_table(outcomes: Sequence[Outcome]) -> Table:
-    """One row a face; a picture without one, or refused, has one row that says so. No column is empty."""
-    faces = [
-        face
-        for outcome in outcomes
-        if isinstance(outcome.result, FaceResult)
-        for face in outcome.result.faces
-    ]
-    columns = [column for column in FACE_COLUMNS if any(column.cell(face) for face in faces)]
-    table = Table(header_style="bold")
-    table.add_column(say("图片", "picture"), overflow="fold")
-    table.add_column("#", justify="right")
-    for column in columns:
-        table.add_column(say(column.zh, column.en), justify="right")
-    table.add_column(say("结果", "result"))
-    for outcome in outcomes:
-        (name,) = map(escape, names(outcome.item))
-        empty = [""] * len(columns)
-        if not isinstance(outcome.result, FaceResult):
-            table.add_row(name, "", *empty, f"[red]{_one_line(outcome)}[/red]")
-        elif not outcome.result.faces:
-            table.add_row(name, "0", *empty, say("没有人脸", "no face"))
-        else:
-            words = _quality(outcome.result.pic_quality)
-            for number, face in enumerate(outcome.result.faces, start=1):
-                table.add_row(name, str(number), *(column.cell(face) for column in columns), words)
-                name, words = "", ""
-    return table
+class Rows:
+    """What people read: a line for each face or pair, under one head, in columns of fixed widths."""
+
+    def __init__(self, api: str, items: Sequence[Item]) -> None:
+        """`items`: all that may have a line."""
+        self._api, self._columns = api, COLUMNS[api]
+        self._heads = [say("图片一", "one"), say("图片二", "other")]
+        if api != "face_compare":
+            self._heads = [say("图片", "picture")]
+        longest = max((cell_len(name) for item in items for name in names(item)), default=0)
+        self._name_width = max(min(longest, LONGEST_NAME), *map(cell_len, self._heads))
+
+    def head(self) -> str:
+        return self._line(self._heads, [column.head for column in self._columns], say("结果", "result"))
+
+    def of(self, outcome: Outcome) -> list[str]:
+        """A line for each face; a picture without one, or refused, has a line that says so."""
+        shown, result = names(outcome.item), outcome.result
+        if result is None:
+            return [self._line(shown, [], _what_was_wrong(outcome))]
+        if isinstance(result, CompareResult):
+            same = say("是", "yes") if result.same else say("否", "no")
+            return [self._line(shown, [same, f"{result.confidence:.3f}"], _quality(result))]
+        if not result.faces:
+            return [self._line(shown, [], say("没有人脸", "no face"))]
+        numbered = enumerate(result.faces, start=1)
+        return [self._line(shown, [str(at), *self._cells(face)], _quality(result)) for at, face in numbered]
+
+    def _cells(self, face: Face) -> list[str]:
+        """Place and size, then what the API says of a face."""
+        where = face.location
+        place = [f"{where.left}, {where.top}", f"{where.width}×{where.height}"]
+        if self._api == "face_detect":
+            return [*place, "" if face.probability is None else f"{face.probability:.3f}"]
+        gender = say(*GENDERS[face.gender]) if face.gender in GENDERS else ""
+        return [*place, gender, "" if face.age is None else str(face.age)]
+
+    def _line(self, shown: Sequence[str], cells: Sequence[str], words: str) -> str:
+        left = [name + " " * (self._name_width - cell_len(name)) for name in shown]
+        widths = [max(column.width, cell_len(column.head)) for column in self._columns]
+        right = [" " * (width - cell_len(cell)) + cell for width, cell in zip(widths, cells, strict=False)]
+        return GAP.join([*left, *right, words])
 
 
-def compare_table(outcomes: Iterable[Outcome]) -> Table:
-    """One row a pair."""
-    table = Table(header_style="bold")
-    table.add_column(say("图片一", "one"), overflow="fold")
-    table.add_column(say("图片二", "other"), overflow="fold")
-    table.add_column(say("同一人", "same person"))
-    table.add_column(say("置信值", "confidence"), justify="right")
-    table.add_column(say("质量", "quality"))
-    for outcome in outcomes:
-        if not isinstance(outcome.result, CompareResult):
-            table.add_row(*map(escape, names(outcome.item)), f"[red]{_one_line(outcome)}[/red]")
-            continue
-        result = outcome.result
-        table.add_row(
-            *map(escape, names(outcome.item)),
-            f"[green]{say('是', 'yes')}[/green]" if result.same else say("否", "no"),
-            f"{result.confidence:.3f}",
-            _quality(result.pic_quality),
-        )
-    return table
+def _quality(result: FaceResult | CompareResult) -> str:
+    return say("合格", "good") if result.pic_quality == 0 else say("质量不合格", "poor quality")
 
 
-def _quality(pic_quality: int) -> str:
-    return say("合格", "good") if pic_quality == 0 else say("质量不合格", "poor quality")
-
-
-def _one_line(outcome: Outcome) -> str:
-    """What was wrong, with the detail that the service gave; its advice stands once, below the table."""
+def _what_was_wrong(outcome: Outcome) -> str:
+    """With the detail that the service gave; its advice stands once, at the end."""
     error = outcome.error
     if isinstance(error, ApiError):
-        return escape(": ".join(filter(None, [error.headline, str(error.details.get("detail", ""))])))
-    return escape(str(error))
+        return ": ".join(filter(None, [error.headline, str(error.details.get("detail", ""))]))
+    return error.reason if isinstance(error, InputError) else str(error)

@@ -1,5 +1,6 @@
 """The command as a process: signals, pipes, and terminals that cannot show everything."""
 
+import json
 import os
 import signal
 import socket
@@ -16,7 +17,9 @@ from tests.client.scripted import OK, Scripted, reply, scripted
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def command(url: str, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+def command(
+    url: str, *arguments: str, stderr: int = subprocess.PIPE, **environment: str
+) -> subprocess.Popen[bytes]:
     """A running `facecloud`."""
     return subprocess.Popen(
         [sys.executable, "-m", "facecloud_client", *arguments],
@@ -29,7 +32,7 @@ def command(url: str, *arguments: str, **environment: str) -> subprocess.Popen[b
             **environment,
         },
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
     )
 
 
@@ -73,6 +76,31 @@ def test_what_was_answered_before_ctrl_c_is_printed(picture: Path) -> None:
             printed, _ = running.communicate(timeout=10)
     assert running.returncode == 130
     assert "没有人脸" in printed.decode()
+
+
+def test_the_first_batch_is_printed_while_the_second_is_under_way(picture: Path) -> None:
+    with silent() as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        running = command(url, "detect", *[str(picture)] * 2, "--batch", "1", "--jobs", "1", "--json")
+        Scripted([reply("200 OK", OK)]).answer(listener.accept()[0])
+        unanswered, _ = listener.accept()
+        assert running.stdout is not None
+        with unanswered:
+            assert json.loads(running.stdout.readline())["result"] == OK["result"][0]
+        running.kill()
+        running.communicate()
+
+
+def test_a_progress_bar_on_the_terminal_leaves_the_output_alone(picture: Path) -> None:
+    terminal, end = os.openpty()
+    with scripted(reply("200 OK", OK)) as server, os.fdopen(terminal, "rb", 0):
+        url, options = server.url, ("--batch", "1", "--json")
+        running = command(url, "detect", *[str(picture)] * 3, *options, stderr=end, TERM="xterm")
+        os.close(end)
+        printed, _ = running.communicate(timeout=30)
+        bar = os.read(terminal, 65536).decode()
+    assert "3/3" in bar
+    assert [json.loads(line)["result"] for line in printed.decode().splitlines()] == OK["result"] * 3
 
 
 def test_a_terminal_that_cannot_show_a_name_still_gets_the_rest(picture: Path) -> None:

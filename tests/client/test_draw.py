@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from facecloud_client import Box, Face, FaceResult, InputError
-from facecloud_client.draw import BOX_COLOUR, POINT_COLOUR, draw, label, targets
+from facecloud_client.draw import BOX_COLOUR, POINT_COLOUR, Targets, draw, label
 from facecloud_client.sources import Source, source
 from PIL import Image
 
@@ -15,8 +15,8 @@ ORIENTATION = 0x0112
 
 def test_box_and_landmark_are_drawn_in_place(tmp_path: Path) -> None:
     Image.new("RGB", (200, 120), "white").save(tmp_path / "in.png")
-    draw(source(tmp_path / "in.png"), RESULT, tmp_path / "new" / "out.png")
-    with Image.open(tmp_path / "new" / "out.png") as drawn:
+    draw(source(tmp_path / "in.png"), RESULT, tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as drawn:
         assert drawn.size == (200, 120)
         for corner in ((40, 60), (89, 60), (40, 89), (89, 89)):
             assert drawn.getpixel(corner) == BOX_COLOUR
@@ -46,11 +46,31 @@ def test_names_of_several_pictures_never_collide(tmp_path: Path) -> None:
         Source("https://example.org/p/y.webp?z=1", url="https://example.org/p/y.webp?z=1"),
         Source("-", data=b"x"),
     ]
-    names = [path.name for path in targets(tmp_path, sources)]
+    targets = Targets(tmp_path, sources)
+    names = [targets.of(source).name for source in sources]
     assert names == ["x.jpg", "x-2.jpg", "y.png", "picture.png"]
-    assert targets(tmp_path / "out.png", sources[:1]) == [tmp_path / "out.png"]
-    assert targets(tmp_path, sources[:1]) == [tmp_path / "x.jpg"]
-    assert targets(tmp_path / "marked", sources[:1]) == [tmp_path / "marked" / "x.jpg"]
+
+
+def test_one_picture_goes_to_a_file_or_into_a_folder(tmp_path: Path) -> None:
+    picture = Source("a/x.jpg", path=Path("a/x.jpg"))
+    assert Targets(tmp_path / "new" / "out.png", [picture]).of(picture) == tmp_path / "new" / "out.png"
+    assert Targets(tmp_path, [picture]).of(picture) == tmp_path / "x.jpg"
+    assert Targets(tmp_path / "marked", [picture]).of(picture) == tmp_path / "marked" / "x.jpg"
+    assert (tmp_path / "new").is_dir()
+    assert (tmp_path / "marked").is_dir()
+
+
+def test_no_picture_is_drawn_over(tmp_path: Path) -> None:
+    pictures = [Source(name, path=tmp_path / name) for name in ("x.jpg", "y.jpg")]
+    for out, sources in ((tmp_path, pictures), (tmp_path / "x.jpg", pictures[:1])):
+        with pytest.raises(InputError, match="覆盖"):
+            Targets(out, sources)
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    with pytest.raises(InputError, match="taken"):
+        Targets(tmp_path / "taken", [Source("-", data=b"x")])
 
 
 def test_what_cannot_be_drawn_is_said(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_pairs_make_a_list_of_lists() -> None:
     st.integers(min_value=1, max_value=60),
 )
 def test_batches_keep_order_and_limits(sizes: list[int], max_items: int, max_bytes: int) -> None:
-    items: list[Item] = [Source(str(number), data=b"x" * size) for number, size in enumerate(sizes)]
+    items: list[Item] = [source(b"x" * size) for size in sizes]
     parts = list(split(items, max_items, max_bytes))
     assert [item for part in parts for item in part] == items
     for part in parts:

@@ -104,6 +104,28 @@ def test_the_table_is_for_people(
     assert keys["FACECLOUD_SECRET_KEY"] not in printed.out + printed.err
 
 
+def test_one_bad_picture_is_named_and_all_others_are_drawn(
+    keys: dict[str, str], pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (pictures / "e.jpg").touch()
+    assert main(["detect", str(pictures), "--draw", str(tmp_path / "marked"), "--batch", "2"]) == 1
+    assert sorted(path.name for path in (tmp_path / "marked").iterdir()) == ["a.png", "b.jpg", "d.png"]
+    printed = capsys.readouterr()
+    said = {Path(line.split()[0]).name: line for line in printed.out.splitlines()}
+    assert "4012 不支持的文件类型" in said["c.jpg"]
+    assert said["e.jpg"].endswith("文件为空")
+    assert "4012: 提交 PNG 或 JPEG 图片" in printed.err
+    assert "共 5 项，2 项失败" in printed.err
+
+
+def test_a_limit_of_the_app_is_waited_for(keys: dict[str, str], pictures: Path) -> None:
+    App.objects.filter(keys__key=keys["FACECLOUD_APP_KEY"]).update(rate_per_s=1)
+    (pictures / "c.jpg").unlink()
+    before = left(keys, "face_detect")
+    assert main(["detect", str(pictures), "--batch", "1"]) == 0
+    assert before - left(keys, "face_detect") == 3
+
+
 def test_draw_marks_the_face(keys: dict[str, str], pictures: Path, tmp_path: Path) -> None:
     assert main(["analyse", str(pictures / "a.png"), "--draw", str(tmp_path / "out.png")]) == 0
     with Image.open(tmp_path / "out.png") as drawn:

@@ -1,16 +1,15 @@
-"""What a refused picture looks like: in the table for people, in the lines for programs."""
+"""What people read of each picture, good or refused, and the lines for programs."""
 
-import io
 import json
 
 import pytest
-from facecloud_client import ApiError, FaceResult, InputError
-from facecloud_client.cli import summary
+from facecloud_client import ApiError, Box, CompareResult, Face, FaceResult, InputError
+from facecloud_client.body import Item
 from facecloud_client.outcomes import Outcome
+from facecloud_client.report import summary
 from facecloud_client.sources import Source
-from facecloud_client.tables import compare_table, face_table, json_line
-from rich.console import Console
-from rich.table import Table
+from facecloud_client.tables import Rows, json_line
+from rich.cells import cell_len
 
 SMALL = ApiError(
     4008,
@@ -21,28 +20,41 @@ SMALL = ApiError(
 PICTURE, OTHER = Source("a.png", data=b"x"), Source("b.png", data=b"x")
 
 
-def shown(table: Table) -> str:
-    out = io.StringIO()
-    Console(file=out, width=160).print(table)
-    return out.getvalue()
+def test_a_picture_has_a_line_for_each_face() -> None:
+    faces = (Face(Box(40, 60, 50, 30), age=32, gender="F"), Face(Box(4999, 4999, 1, 1), age=7, gender="M"))
+    rows = Rows("face_analyse", [PICTURE, Source("人.png", data=b"x")])
+    lines = [rows.head(), *rows.of(Outcome(PICTURE, result=FaceResult(faces, 0, {})))]
+    assert [line.split() for line in lines] == [
+        ["图片", "#", "左、上", "宽×高", "性别", "年龄", "结果"],
+        ["a.png", "1", "40,", "60", "50×30", "女", "32", "合格"],
+        ["a.png", "2", "4999,", "4999", "1×1", "男", "7", "合格"],
+    ]
+    (none,) = rows.of(Outcome(Source("人.png", data=b"x"), result=FaceResult((), 1, {})))
+    assert none == "人.png  没有人脸"
+    assert {cell_len(line[: line.rindex("  ")]) for line in lines} == {46}
 
 
-def test_the_table_says_what_was_wrong_with_this_picture() -> None:
-    for text in (
-        shown(face_table([Outcome(PICTURE, error=SMALL)])),
-        shown(compare_table([Outcome((PICTURE, OTHER), error=SMALL)])),
-    ):
-        assert "4008 图片分辨率不符合要求: 24x24 [px]" in text
-        assert "缩放图片" not in text
-    assert "a.png: empty" in shown(face_table([Outcome(PICTURE, error=InputError("a.png", "empty"))]))
+def test_a_pair_has_its_answer_in_the_reader_s_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACECLOUD_LANG", "en")
+    rows = Rows("face_compare", [(PICTURE, OTHER)])
+    (line,) = rows.of(Outcome((PICTURE, OTHER), result=CompareResult(True, 87.125, 1, {})))
+    assert line.split(maxsplit=4) == ["a.png", "b.png", "yes", "87.125", "poor quality"]
+
+
+@pytest.mark.parametrize(("api", "item"), [("face_detect", PICTURE), ("face_compare", (PICTURE, OTHER))])
+def test_a_refused_one_says_what_was_wrong_with_it(api: str, item: Item) -> None:
+    (line,) = Rows(api, [item]).of(Outcome(item, error=SMALL))
+    assert line.startswith("a.png")
+    assert line.endswith("  4008 图片分辨率不符合要求: 24x24 [px]")
+    (line,) = Rows(api, [item]).of(Outcome(item, error=InputError("a.png", "empty")))
+    assert line.endswith("  empty")
 
 
 def test_the_summary_counts_in_both_languages(monkeypatch: pytest.MonkeyPatch) -> None:
-    outcomes = [Outcome(PICTURE, error=SMALL), Outcome(PICTURE, result=FaceResult((), 1, {}))]
-    assert summary(outcomes, 1, 99_999, 1.25) == "共 2 项，1 项失败，用时 1.2 秒，计量 1，剩余 99,999"
+    assert summary(2, 1, 1, 99_999, 1.25) == "共 2 项，1 项失败，用时 1.2 秒，计量 1，剩余 99,999"
     monkeypatch.setenv("FACECLOUD_LANG", "en")
-    assert summary(outcomes, 1, 99_999, 1.25) == "2 in all, 1 failed, 1.2 s, 1 unit, 99,999 left"
-    assert summary(outcomes[1:], 2, None, 1.25) == "1 in all, 1.2 s, 2 units"
+    assert summary(2, 1, 1, 99_999, 1.25) == "2 in all, 1 failed, 1.2 s, 1 unit, 99,999 left"
+    assert summary(1, 0, 2, None, 1.25) == "1 in all, 1.2 s, 2 units"
 
 
 def test_a_line_of_json_has_what_a_fault_report_needs() -> None:
