@@ -1,8 +1,8 @@
 """通知: what a customer is told, once each, in the inbox and by e-mail; the only writer of Notice.
 
 `scan` writes what is due; a unique key per customer makes every notice one. Quota: an App's API passes a
-share of the month's units (80 % and 100 %; the customer sets them). Ending: 7 days and 1 day before the last
-Package ends. Unpaid: an order is 24 hours old and still payable. `mail` sends what has not been sent yet.
+share of the month's units (80 % and 100 %; the customer sets them), once for as long as these are the units:
+a share of more or fewer is told anew. Ending: 7 days and 1 day before the last Package ends. Unpaid: an order is 24 hours old and still payable. `mail` sends what has not been sent yet.
 """
 
 import logging
@@ -105,7 +105,7 @@ def _wanted(notice: Notice, wish: NoticeSettings | None) -> bool:
 
 
 def _quota_due(at: datetime, wishes: dict[int, NoticeSettings]) -> Iterable[Notice]:
-    """One per percentage passed by the units of all live Periods. A new Period makes it a new month."""
+    """One per percentage passed by the units of all live Periods; a Period that comes or goes counts anew."""
     months = (
         Period.objects.filter(live(at), granted__gt=0)
         .values_list("app__customer", "app", "api")
@@ -119,7 +119,7 @@ def _quota_due(at: datetime, wishes: dict[int, NoticeSettings]) -> Iterable[Noti
                 yield Notice(
                     customer_id=customer,
                     kind=NoticeKind.QUOTA,
-                    key=f"quota {app} {api} {month.timestamp():.0f} {percent}",
+                    key=f"quota {app} {api} {month.timestamp():.0f} {granted} {percent}",
                     app_id=app,
                     api=api,
                     percent=percent,
@@ -189,18 +189,18 @@ def words(notice: Notice) -> Words:
     }
     if notice.kind == NoticeKind.ENDING:
         return Words(
-            _("应用 %(app)s 的%(api)s还有 %(days)s 天到期") % values,
+            _("应用“%(app)s”的%(api)s还有 %(days)s 天到期") % values,
             _("最后一个资源包将于 %(ends)s 到期，到期后将无法调用。请提前再次购买。") % values,
         )
     if notice.percent == 100:
         return Words(
-            _("应用 %(app)s 的%(api)s本月调用量已用完") % values,
+            _("应用“%(app)s”的%(api)s本月调用量已用完") % values,
             _("下一个计费周期于 %(ends)s 开始，在此之前无法继续调用，除非再次购买资源包。") % values
             if ends
             else _("这是最后一个计费周期，再次购买资源包后才能继续调用。"),
         )
     return Words(
-        _("应用 %(app)s 的%(api)s本月调用量已使用 %(percent)s%%") % values,
+        _("应用“%(app)s”的%(api)s本月调用量已使用 %(percent)s%%") % values,
         _("用完后将无法继续调用，直到下一个计费周期于 %(ends)s 开始；也可以再次购买资源包。") % values
         if ends
         else _("这是最后一个计费周期，用完后将无法继续调用，请提前再次购买资源包。"),
@@ -221,7 +221,8 @@ def mail(at: datetime) -> int:
         try:
             with translation.override(notice.customer.language):
                 told = words(notice)
-                send_mail(told.title, told.body, settings.DEFAULT_FROM_EMAIL, [notice.customer.email])
+                body = f"{told.body}\n\n{_('时间均为北京时间（UTC+8）。')}"
+                send_mail(told.title, body, settings.DEFAULT_FROM_EMAIL, [notice.customer.email])
         except (SMTPRecipientsRefused, SMTPDataError) as error:
             log.warning("notice %s was refused: %s", notice.pk, error)
             if not _is_final(error):

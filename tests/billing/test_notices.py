@@ -31,8 +31,8 @@ def test_80_and_100_percent_once_each(alice: User, shop: Shop, call) -> None:
     assert notices.scan(LATER) == 1
     assert notices.scan(LATER) == 0
     assert told(alice) == [
-        "应用 门禁 的人脸检测定位本月调用量已使用 80%",
-        "应用 门禁 的人脸检测定位本月调用量已用完",
+        "应用“门禁”的人脸检测定位本月调用量已使用 80%",
+        "应用“门禁”的人脸检测定位本月调用量已用完",
     ]
     assert "2027-04-10 00:00" in notices.words(notices.inbox(alice)[0]).body
 
@@ -71,6 +71,21 @@ def test_the_share_is_of_all_live_packages(alice: User, shop: Shop, call) -> Non
     assert notices.scan(LATER) == 1
 
 
+def test_fewer_units_tell_again(alice: User, shop: Shop, call) -> None:
+    """The larger Package ends amid the other's month: what is left of the month runs out a second time."""
+    app = shop.buy(alice, units=900)
+    shop.buy(alice, shanghai(2027, 3, 20), app=app, units=100)
+    before, after = shanghai(2027, 3, 21), shanghai(2027, 4, 11)
+    call(app, before, 850)
+    assert (notices.scan(before), notices.scan(before)) == (1, 0)
+    assert notices.scan(after) == 0
+    call(app, after, 80)
+    assert (notices.scan(after), notices.scan(after)) == (1, 0)
+    call(app, after, 20)
+    assert notices.scan(after) == 1
+    assert [notice.percent for notice in reversed(notices.inbox(alice))] == [80, 80, 100]
+
+
 def test_7_days_and_1_day_before_the_last_end(alice: User, shop: Shop) -> None:
     app = shop.buy(alice)
     end = shanghai(2027, 4, 10)
@@ -80,7 +95,7 @@ def test_7_days_and_1_day_before_the_last_end(alice: User, shop: Shop) -> None:
     ]
     assert found == [0, 1, 0, 1]
     assert notices.scan(end) == 0
-    assert told(alice) == [f"应用 门禁 的人脸检测定位还有 {days} 天到期" for days in (7, 1)]
+    assert told(alice) == [f"应用“门禁”的人脸检测定位还有 {days} 天到期" for days in (7, 1)]
     # Bought again: the end moves, and is told anew.
     shop.buy(alice, end - timedelta(hours=3), app=app)
     assert notices.scan(end - timedelta(hours=2)) == 0
