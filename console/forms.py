@@ -12,8 +12,6 @@ from django.contrib.auth.forms import (
 )
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
-from django.http import HttpRequest
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 
 from accounts import names
@@ -25,13 +23,6 @@ NAME_RULE = _("应用名称长度 1-16 个字符或汉字，不能有 ~!@#¥%^&*
 DESCRIPTION_RULE = _("应用描述长度 1-28 个字符或汉字，不能有 ~!@#¥%^&* 特殊字符")
 RULES = {"name": NAME_RULE, "description": DESCRIPTION_RULE}
 PASSWORD_RULE = _("至少 8 个字符，不能全是数字，不能是常见密码，不能与用户名或邮箱太相似。")
-
-
-def safe_next(request: HttpRequest) -> str:
-    """Where to go after logging in: an address of ours, or empty."""
-    target = request.POST.get("next", request.GET.get("next", ""))
-    ours = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
-    return target if ours else ""
 
 
 class RuledText(forms.CharField):

@@ -8,7 +8,7 @@ from typing import Any, cast
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import App, Region, User
+from accounts.models import App, Region
 from billing import catalogue, periods
 from billing.models import Api, Duration, Sku, Tier
 from console.forms import description_field, name_field
@@ -76,7 +76,7 @@ class OrderForm(forms.Form):
     months = forms.TypedChoiceField(label=_("购买时长"), coerce=int, widget=Choices)
 
     def __init__(
-        self, data: Any = None, *, customer: User, app: App | None, region: RegionChoice | None, **kwargs: Any
+        self, data: Any = None, *, app: App | None, region: RegionChoice | None, **kwargs: Any
     ) -> None:
         super().__init__(data, **kwargs)
         self.bought_app = app
@@ -85,7 +85,6 @@ class OrderForm(forms.Form):
         tiers = dict.fromkeys(tier for _api, tier in sorted(self.skus, key=lambda k: Tier.values.index(k[1])))
         apis = {api for api, _tier in self.skus}
         self._offer("api", [(value, str(label)) for value, label in Api.choices if value in apis])
-        self._offer("tier", [(tier, self._tier_label(tier)) for tier in tiers])
         offered = [one.months for one in Duration.objects.filter(is_active=True)]
         self._offer("months", [(str(number), months_text(number)) for number in offered])
         first_api = next(iter(self.skus), (Api.FACE_DETECT.value, ""))[0]
@@ -96,6 +95,8 @@ class OrderForm(forms.Form):
             "app": app.app_id if app else "",
             "region": self.region_row.code if self.region_row else "",
         } | dict(self.initial)
+        chosen_api = str(self["api"].value())
+        self._offer("tier", [(tier, self._tier_label(chosen_api, tier)) for tier in tiers])
         if app:
             del self.fields["name"], self.fields["description"]
 
@@ -107,11 +108,12 @@ class OrderForm(forms.Form):
         code = str(self.data.get("region") or (chosen.code if chosen else ""))
         return Region.objects.filter(is_active=True, code=code).first()
 
-    def _tier_label(self, tier: str) -> str:
-        units = {sku.units_per_month for (_api, one), sku in self.skus.items() if one == tier}
-        label = str(_("%(tier)s/月")) % {"tier": Tier(tier).label}
-        small = f"{min(units):,}" if len(units) == 1 else ""
-        return label if small in label else f"{label}|{small}"
+    def _tier_label(self, chosen_api: str, tier: str) -> str:
+        """The spec in the manual's words, 千张/月 or 千次/月, as the chosen API counts; and its units."""
+        others = (sku for (_api, one), sku in self.skus.items() if one == tier)
+        sku = self.skus.get((chosen_api, tier)) or next(others)
+        units = f"{sku.units_per_month:,}"
+        return sku.spec if units in sku.spec else f"{sku.spec}|{units}"
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

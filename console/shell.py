@@ -12,6 +12,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils import translation
 from django.utils.functional import SimpleLazyObject
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts.models import App, Region, User
 from billing import notices
@@ -39,6 +40,13 @@ def customer(
         return view(cast(CustomerRequest, request), *args, **kwargs)
 
     return cast(Callable[Concatenate[HttpRequest, P], R], login_required(seen))
+
+
+def safe_next(request: HttpRequest) -> str:
+    """Where the reader came from or wanted to go: an address of ours, or empty."""
+    target = request.POST.get("next", request.GET.get("next", ""))
+    ours = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
+    return target if ours else ""
 
 
 def own_app(request: CustomerRequest, app_id: str) -> App:
@@ -82,10 +90,15 @@ def current_region(request: HttpRequest) -> RegionChoice | None:
     return next((one for one in choices if one.code == code), choices[0] if choices else None)
 
 
+def chosen_theme(request: HttpRequest) -> str:
+    """light or dark; empty where the system decides."""
+    theme = request.COOKIES.get(THEME_COOKIE, "")
+    return theme if theme in THEMES else ""
+
+
 def shell(request: HttpRequest) -> dict[str, Any]:
     """Context processor; each value is computed only by a page that shows it."""
-    theme = request.COOKIES.get(THEME_COOKIE)
-    context: dict[str, Any] = {"theme": theme if theme in THEMES else ""}
+    context: dict[str, Any] = {"theme": chosen_theme(request)}
     user = getattr(request, "user", None)
     if user is not None and user.is_authenticated:
         context["regions"] = SimpleLazyObject(lambda: regions(request))

@@ -12,3 +12,4 @@ urlpatterns = [
     path("metrics", metrics, name="metrics"),
     path("admin/", admin.site.urls),
 ]
+handler500 = "console.views.errors.server_error"

@@ -1,6 +1,6 @@
 """The forms of the operators' acts. Each asks for a reason and carries a token that counts once."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -14,11 +14,12 @@ from accounts.audit import REASON_LENGTH
 from accounts.models import App, Region, User
 from billing.extension import LONGEST
 from billing.models import Api, Duration, Sku
+from console.ranges import DayField, local_midnight
 
 
 def end_of(day: date) -> datetime:
     """The local midnight that ends the day."""
-    return datetime.combine(day + timedelta(days=1), time.min, timezone.get_default_timezone())
+    return local_midnight(day + timedelta(days=1))
 
 
 class ActForm(forms.Form):
@@ -47,9 +48,7 @@ class TopUp(ActForm):
 
 class NewVoucher(ActForm):
     face_value = forms.DecimalField(label=_("面值 (元)"), min_value=0, max_digits=12, decimal_places=2)
-    valid_until = forms.DateField(
-        label=_("有效期至（含当日）"), widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
-    )
+    valid_until = DayField(label=_("有效期至（含当日）"))
     apis = forms.MultipleChoiceField(
         label=_("适用 API"),
         choices=Api.choices,

@@ -7,7 +7,6 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
@@ -15,16 +14,14 @@ from accounts import roles
 from console.ops import acts
 from console.ops.access import OperatorRequest, operator
 from console.ops.tables import desk
+from console.shell import safe_next
 from faceapi.authentication import client_address
 
 
 def next_of(request: OperatorRequest, subject: models.Model | None) -> str:
     """Where to go afterwards: where the operator came from, or the customer's story, or the records."""
-    target = request.POST.get("next") or request.GET.get("next", "")
-    if url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
-        return target
     customer = acts.customer_of(subject)
-    return desk(customer.username) if customer else reverse("admin:index")
+    return safe_next(request) or (desk(customer.username) if customer else reverse("admin:index"))
 
 
 @require_http_methods(["GET", "POST"])
@@ -60,7 +57,7 @@ def act(request: OperatorRequest, name: str, pk: int | None = None) -> HttpRespo
     context = {
         "act": chosen,
         "about": acts.about(subject),
-        "kind": chosen.model._meta.verbose_name,
+        "kind": acts.KINDS[chosen.model],
         "customer": acts.customer_of(subject),
         "form": form,
         "back": back,

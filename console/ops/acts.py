@@ -12,6 +12,7 @@ from django.db import IntegrityError, models, transaction
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts import audit, keys, limits, roles
 from accounts.errors import RuleError
@@ -107,6 +108,20 @@ def customer_of(subject: models.Model | None) -> User | None:
     if isinstance(subject, AppKey | Package):
         return subject.app.customer
     return None
+
+
+# One of each, for a sentence about it; the models' own names are those of their tables.
+KINDS: dict[type[models.Model], Promise] = {
+    User: pgettext_lazy("one", "用户"),
+    App: pgettext_lazy("one", "应用"),
+    AppKey: pgettext_lazy("one", "AppKey"),
+    Order: pgettext_lazy("one", "订单"),
+    Package: pgettext_lazy("one", "资源包"),
+    Voucher: pgettext_lazy("one", "代金券"),
+    Sku: pgettext_lazy("one", "规格"),
+    Duration: pgettext_lazy("one", "购买时长"),
+    Region: pgettext_lazy("one", "地域"),
+}
 
 
 def about(subject: models.Model | None) -> str:

@@ -99,11 +99,12 @@ class Table:
     chart: Chart | None = None
 
     @property
-    def shown(self) -> list[list[tuple[str, str, bool]]]:
-        """For the template: text, address or "", whether it is a number."""
+    def shown(self) -> list[list[tuple[str, str, str, bool]]]:
+        """For the template: the column's name, the text, its address or "", whether it is a number."""
         return [
             [
                 (
+                    str(column.label),
                     column.shown(cell.text if isinstance(cell, Link) else cell),
                     cell.href if isinstance(cell, Link) else "",
                     column.is_number,

@@ -139,6 +139,12 @@ def ticked(text: str) -> SafeString:
 
 
 @register.filter
+def parts(spec: str) -> list[str]:
+    """ "千张/月 × 2 + 万张/月 × 1" → its packages."""
+    return spec.split(" + ") if spec else []
+
+
+@register.filter
 def words(text: str) -> list[str]:
     """ "a b" → ["a", "b"]."""
     return text.split()

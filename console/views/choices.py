@@ -2,18 +2,15 @@
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from console.language import keep, remember, supported
-from console.shell import REGION_COOKIE, THEME_COOKIE, THEMES, CustomerRequest, customer, regions
+from console.shell import REGION_COOKIE, THEME_COOKIE, THEMES, CustomerRequest, customer, regions, safe_next
 
 
 def back(request: HttpRequest) -> HttpResponseRedirect:
     """To the page that the switch stood on; to the product page if that address is not ours."""
-    target = request.POST.get("next", "")
-    ours = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
-    return HttpResponseRedirect(target if ours else resolve_url("product"))
+    return HttpResponseRedirect(safe_next(request) or resolve_url("product"))
 
 
 @require_POST

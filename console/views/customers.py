@@ -13,7 +13,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 
 from console import forms
 from console.language import remember
-from console.shell import CustomerRequest, customer
+from console.shell import CustomerRequest, customer, safe_next
 
 
 @sensitive_post_parameters()
@@ -27,8 +27,8 @@ def register(request: HttpRequest) -> HttpResponse:
         user.save()
         login(request, user, backend="django.contrib.auth.backends.ModelBackend")
         messages.success(request, _("注册成功，欢迎使用。下一步：开通人脸识别，公测期间免费。"))
-        return redirect(forms.safe_next(request) or "console")
-    return render(request, "accounts/register.html", {"form": form, "next": forms.safe_next(request)})
+        return redirect(safe_next(request) or "console")
+    return render(request, "accounts/register.html", {"form": form, "next": safe_next(request)})
 
 
 class LoginView(views.LoginView):

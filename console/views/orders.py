@@ -29,7 +29,7 @@ def order_form(request: CustomerRequest, data: Any = None) -> OrderForm:
     app = own_app(request, app_id) if app_id else None
     keys = ("api", "tier", "quantity", "months", "name", "description")
     initial = {key: request.GET[key] for key in keys if key in request.GET}
-    return OrderForm(data, customer=request.user, app=app, region=current_region(request), initial=initial)
+    return OrderForm(data, app=app, region=current_region(request), initial=initial)
 
 
 @require_GET
@@ -46,9 +46,10 @@ def form_page(request: CustomerRequest, form: OrderForm, status: int = 200) -> H
 @require_GET
 @customer
 def quote(request: CustomerRequest) -> HttpResponse:
-    """The live total beside the form (htmx)."""
+    """The live total beside the form (htmx), and the specs as the chosen API counts them."""
     form = order_form(request, request.GET)
-    return render(request, "console/order_total.html", {"quote": form.quote(timezone.now())})
+    context = {"quote": form.quote(timezone.now()), "specs": form["tier"]}
+    return render(request, "console/order_total.html", context)
 
 
 @customer
@@ -124,7 +125,13 @@ def detail(request: CustomerRequest, number: str) -> HttpResponse:
     order = own_order(request, number)
     lines = order.voucher_entries.select_related("voucher").order_by("pk")
     package = getattr(order, "package", None)
-    context = {"order": order, "lines": lines, "package": package, "nav": "orders"}
+    context = {
+        "order": order,
+        "lines": lines,
+        "package": package,
+        "has_ended": package is not None and package.ends_at <= timezone.now(),
+        "nav": "orders",
+    }
     return render(request, "console/order.html", context)
 
 

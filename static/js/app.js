@@ -119,6 +119,8 @@
     document.querySelectorAll("[data-name-rule]").forEach((input) => { if (!input.value) return; checkName(input); });
     document.querySelectorAll("[data-submit-on-change]").forEach((one) => one.addEventListener("change", () => one.form.requestSubmit()));
     showParts();
+    // What was refused comes first: the form's own sentence, or the first field that is wrong.
+    document.querySelector("main :is([data-refusal], [aria-invalid='true'])")?.focus();
     // On a phone the navigation is one row that scrolls: the page one is on comes into sight.
     if (!location.hash) document.querySelectorAll("nav [aria-current='page']").forEach((link) => link.scrollIntoView({ block: "nearest", inline: "center" }));
   };

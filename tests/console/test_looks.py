@@ -164,6 +164,8 @@ def test_the_road_by_keyboard_alone(visitor: Visitor, alice: User) -> None:
     tab_to(visitor, main.get_by_role("button", name="发送请求"))
     press("Enter")
     expect(page.locator("#result .mark-box")).to_have_count(1)
+    expect(page.locator("#said")).to_have_text("结果 code 0 成功")
+    expect(main.get_by_role("button", name="发送请求")).to_be_focused()
 
 
 def test_english_by_the_switch(visitor: Visitor, alice: User) -> None:

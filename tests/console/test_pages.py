@@ -14,8 +14,9 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts import keys
 from accounts.models import App, User
-from billing import orders, vouchers
-from billing.models import Order, OrderState
+from billing import orders, refunds, vouchers
+from billing.models import Order, OrderState, Package
+from console.views import docs
 from console.views.debug import own_address
 from tests.console.conftest import PASSWORD, Place
 from tests.console.screenshots import CONSOLE, PUBLIC
@@ -121,6 +122,30 @@ def test_no_inline_script_or_style_is_needed_or_allowed(as_alice: Client, app: A
         for attributes, body in re.findall(r"<script([^>]*)>(.*?)</script>", page, re.S):
             assert "src=" in attributes or ("application/json" in attributes and body), path
         assert "http://" not in re.sub(r"http://testserver[^\"<]*", "", page), path
+
+
+@pytest.mark.parametrize(
+    ("language", "theme", "words"), [("zh-hans", "", "服务出错"), ("en", "dark", "Something went wrong")]
+)
+def test_the_page_for_what_nobody_foresaw(
+    monkeypatch: pytest.MonkeyPatch, language: str, theme: str, words: str
+) -> None:
+    """In the reader's language and theme. This test may not reach a database: a query would end it."""
+
+    def broken(*_args: object, **_more: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(docs, "render", broken)
+    reader = Client(raise_request_exception=False)
+    reader.cookies["django_language"], reader.cookies["theme"] = language, theme
+    reply = reader.get("/docs/")
+    page = reply.content.decode()
+    assert reply.status_code == 500
+    assert words in page
+    assert f'name="color-scheme" content="{theme or "light dark"}"' in page
+    assert ('data-theme="dark"' in page) == (theme == "dark")
+    assert "<script" not in page
+    assert bool(re.search("[\u4e00-\u9fff]", page)) == (language != "en")
 
 
 def test_pages_are_small(client: Client, as_alice: Client, app: App) -> None:
@@ -240,6 +265,24 @@ def test_too_little_money_is_told_and_the_order_stays(as_alice: Client, alice: U
     assert order.state == OrderState.PENDING
 
 
+def test_the_page_of_an_order_tells_how_it_is_now(as_alice: Client, alice: User, place: Place) -> None:
+    order = place(alice)
+    package = orders.pay(order, order.created_at).package
+    path = f"/console/orders/{order.number}/"
+    works = "服务已生效"
+    assert works in as_alice.get(path).content.decode()
+    ended = order.created_at - timedelta(days=1)
+    Package.objects.filter(pk=package.pk).update(starts_at=ended - timedelta(days=30), ends_at=ended)
+    page = as_alice.get(path).content.decode()
+    assert works not in page
+    assert "到期，再次购买后可继续调用" in page
+    Package.objects.filter(pk=package.pk).update(starts_at=package.starts_at, ends_at=package.ends_at)
+    refunds.refund(package, by=alice, reason="test", at=order.created_at + timedelta(seconds=1))
+    page = as_alice.get(path).content.decode()
+    assert works not in page
+    assert "退款，资源包已失效" in page
+
+
 def test_a_voucher_code_is_redeemed_once(as_alice: Client, as_bob: Client, alice: User, place: Place) -> None:
     order = place(alice)
     voucher = vouchers.issue(
@@ -313,6 +356,9 @@ def test_the_report_as_csv(as_alice: Client, app: App) -> None:
     assert len(lines) == 8
     wrong = as_alice.get(f"/console/apps/{app.app_id}/report/?range=custom&since=2026-05-02&until=2026-05-01")
     assert "开始日期不能晚于结束日期" in wrong.content.decode()
+    assert 'value="2026-05-02" aria-invalid="true"' in wrong.content.decode()
+    far = as_alice.get(f"/console/apps/{app.app_id}/report/?range=custom&since=0001-01-01&until=9999-12-31")
+    assert "请填写开始日期和结束日期" in far.content.decode()
 
 
 @pytest.mark.parametrize(

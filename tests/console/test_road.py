@@ -30,6 +30,11 @@ def test_from_registration_to_a_drawn_face(visitor: Visitor) -> None:
     page.get_by_label("应用名称").fill("门禁核验")
     page.get_by_label("应用描述").fill("一号楼门禁")
     page.get_by_label("人脸检测定位").check()
+    expect(page.get_by_label("千张/月")).to_be_checked()
+    page.get_by_label("人脸比对").check()
+    expect(page.get_by_label("千次/月")).to_be_checked()
+    page.get_by_label("人脸检测定位").check()
+    expect(page.get_by_label("千张/月")).to_be_checked()
     page.locator("#id_quantity").fill("3")
     expect(page.locator("#order-total")).to_contain_text("每月可用 3,000 张")
     visitor.press("下一步")
@@ -158,6 +163,7 @@ def test_a_bad_quantity_stands_beside_its_field(visitor: Visitor, alice: User, q
     visitor.page.locator("#id_quantity").fill(quantity)
     visitor.press("下一步")
     expect(visitor.page.locator("#id_quantity_error")).to_have_text("数量为 1-9，只能为整数")
+    expect(visitor.page.locator("#id_quantity")).to_be_focused()
     visitor.complaints.clear()
 
 

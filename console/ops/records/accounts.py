@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from accounts import roles
 from accounts.models import App, AppKey, AuditEntry, Region, User
@@ -64,6 +64,7 @@ class UserRecords(RecordAdmin):
 
 @admin.register(App)
 class AppRecords(RecordAdmin):
+    label = pgettext_lazy("records", "应用")
     icon = "cube"
     desk_field = "app_id"
     list_display = ("app_id", "name", "customer", "region", "rate_per_s", "concurrency", "created_at")
@@ -91,6 +92,7 @@ class AppRecords(RecordAdmin):
 
 @admin.register(AppKey)
 class AppKeyRecords(RecordAdmin):
+    label = pgettext_lazy("records", "AppKey")
     icon = "key"
     desk_field = "key"
     list_display = ("key", "app", "customer", "created_at", "disabled_at", "expires_at", "last_used_at")
@@ -111,6 +113,7 @@ class AppKeyRecords(RecordAdmin):
 
 @admin.register(Region)
 class RegionRecords(RecordAdmin):
+    label = pgettext_lazy("records", "地域")
     icon = "map-pin"
     list_display = ("code", "name", "name_en", "is_active", "position")
     list_filter = ("is_active",)

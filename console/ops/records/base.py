@@ -39,7 +39,7 @@ class RecordAdmin(BaseAdmin):
 
     permission = "ops_records"
     desk_field = ""
-    label: str | Promise = ""  # where the model is not ours to name
+    label: str | Promise = ""  # where the model's own name will not do: English wants a plural
     icon = "table-cells"
 
     actions = None

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from billing.models import (
     CatalogueChange,
@@ -119,6 +119,7 @@ class DebitRecords(ByWholeId):
 
 @admin.register(Wallet)
 class WalletRecords(RecordAdmin):
+    label = pgettext_lazy("records", "账户余额")
     icon = "wallet"
     list_display = ("customer", "balance")
     list_select_related = ("customer",)
@@ -139,6 +140,7 @@ class WalletRecords(RecordAdmin):
 
 @admin.register(WalletEntry)
 class WalletEntryRecords(RecordAdmin):
+    label = pgettext_lazy("records", "收支明细")
     icon = "banknotes"
     list_display = ("id", "customer", "kind", "amount", "balance_after", "order", "by", "reason", "at")
     list_filter = ("kind", "at")
@@ -181,6 +183,7 @@ class VoucherEntryRecords(RecordAdmin):
 
 @admin.register(Sku)
 class SkuRecords(RecordAdmin):
+    label = pgettext_lazy("records", "规格")
     icon = "tag"
     list_display = ("id", "api", "tier", "units_per_month", "meter", "price", "on_sale")
     list_filter = ("api", "on_sale")
@@ -191,6 +194,7 @@ class SkuRecords(RecordAdmin):
 
 @admin.register(Duration)
 class DurationRecords(RecordAdmin):
+    label = pgettext_lazy("records", "购买时长")
     icon = "clock"
     list_display = ("months", "is_active")
 

@@ -180,12 +180,22 @@ def test_a_report_is_told_by_the_hour_for_a_few_days(log_in: Login, query: str, 
         "range=custom",
         "range=custom&since=2026-03-02&until=2026-03-01",
         "range=custom&since=1990-01-01&until=2026-01-01",
+        "range=custom&since=9999-12-31&until=9999-12-31",
+        "since=yesterday",
     ],
 )
 def test_a_wrong_span_is_told(log_in: Login, query: str) -> None:
     reply = log_in("viewer").get(f"/ops/?{query}")
     assert reply.status_code == 400
     assert 'role="alert"' in reply.content.decode()
+
+
+def test_hours_that_become_days_are_told(log_in: Login) -> None:
+    viewer = log_in("viewer")
+    told = "按小时最多显示 7 天"
+    assert told in viewer.get("/ops/?range=30d&step=hour").content.decode()
+    assert told not in viewer.get("/ops/?range=7d&step=hour").content.decode()
+    assert told not in viewer.get("/ops/?range=30d").content.decode()
 
 
 def test_money_is_that_of_the_books(
