@@ -2,7 +2,8 @@
 
 `scan` writes what is due; a unique key per customer makes every notice one. Quota: an App's API passes a
 share of the month's units (80 % and 100 %; the customer sets them), once for as long as these are the units:
-a share of more or fewer is told anew. Ending: 7 days and 1 day before the last Package ends. Unpaid: an order is 24 hours old and still payable. `mail` sends what has not been sent yet.
+a share of more or fewer is told anew. Ending: 7 days and 1 day before the last Package ends. Unpaid: an order
+is 24 hours old and still payable. `mail` sends what has not been sent yet.
 """
 
 import logging
