@@ -1,5 +1,7 @@
 """The written documentation against the code: codes, limits, the golden vector, the files that it names."""
 
+import ast
+import inspect
 import re
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 from facecloud_client.batches import BATCH_BYTES, BATCH_IMAGES, MAX_IMAGES, MAX_PAIRS
 from facecloud_client.codes import ENGLISH
 
+from faceapi import signing
 from faceapi.errors import TABLE
 from tests.client.test_samples import BODY, GOLDEN, SAMPLES, SECRET
 
@@ -66,6 +69,18 @@ def test_the_golden_vector_and_the_limits_are_written() -> None:
         assert text in API
     readme = (ROOT / "client" / "README.md").read_text(encoding="utf-8")
     assert f"默认 {BATCH_IMAGES} 张且不超过 {BATCH_BYTES // 1024 // 1024} MiB" in readme
+
+
+SIGNING_PAGE = (ROOT / "templates" / "docs" / "signing.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", [API, API_EN, SIGNING_PAGE], ids=["zh", "en", "console"])
+def test_every_mistake_that_a_signature_is_recognised_by_is_explained(page: str) -> None:
+    source = ast.parse(inspect.getsource(signing.likely_mistake))
+    texts = [node.value for node in ast.walk(source) if isinstance(node, ast.Constant)]
+    mistakes = [found[0] for text in texts if (found := re.search(r"\b(for|with|without) [^;]+", str(text)))]
+    assert len(mistakes) == 14
+    assert [mistake for mistake in mistakes if mistake not in page] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
