@@ -4,8 +4,28 @@
 import os
 import sys
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
+from django.db import OperationalError
+
+
+def main() -> None:
+    """A wrong setting ends it with status 2 and a sentence in place of a traceback."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        refuse(f"A setting in the environment or in .env is wrong: {error}")
+    except OperationalError as error:
+        if getattr(error.__cause__, "pgcode", None):  # PostgreSQL was there, and refused something else
+            raise
+        refuse(f"The database of DATABASE_URL can't be reached: {str(error).splitlines()[0]}")
+
+
+def refuse(words: str) -> None:
+    sys.stderr.write(f"{words}\n")
+    sys.exit(2)
+
 
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
-    execute_from_command_line(sys.argv)
+    main()

@@ -12,6 +12,7 @@ from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
 from django.db.models import Model, Q, QuerySet
 
@@ -22,13 +23,16 @@ TOUCH_EVERY = timedelta(minutes=1)  # `last_used_at` is this coarse, so a hot ke
 
 
 @lru_cache(maxsize=4)
-def _cipher(keys: tuple[str, ...]) -> MultiFernet:
-    return MultiFernet([Fernet(key) for key in keys])
+def _ciphers(keys: tuple[str, ...]) -> list[Fernet]:
+    try:
+        return [Fernet(key) for key in keys]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"ENCRYPTION_KEY: {error}") from error
 
 
 def cipher() -> MultiFernet:
-    """The cipher of the SecretKeys at rest."""
-    return _cipher(tuple(settings.ENCRYPTION_KEYS))
+    """The cipher of the SecretKeys at rest. Raises ImproperlyConfigured."""
+    return MultiFernet(_ciphers(tuple(settings.ENCRYPTION_KEYS)))
 
 
 def issue(app: App, at: datetime) -> AppKey:
@@ -60,7 +64,7 @@ def reencrypt() -> Reencryption:
 
     Each row by a conditional UPDATE of its own: calls are served meanwhile, and running it again is harmless.
     """
-    newest = Fernet(settings.ENCRYPTION_KEYS[0])
+    newest = _ciphers(tuple(settings.ENCRYPTION_KEYS))[0]
     found = Reencryption()
     for pk, stored in AppKey.objects.values_list("pk", "secret_encrypted").order_by("pk").iterator():
         try:

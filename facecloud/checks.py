@@ -89,7 +89,7 @@ def workers_and_schedule() -> Iterable[CheckMessage]:
         alive = exchange.workers(client, now_s=time.time())
         seen_at = schedule.seen_at()
         policy = str(client.info("memory").get("maxmemory_policy", ""))
-    except redis.RedisError:
+    except (redis.RedisError, ValueError):  # ValueError: REDIS_URL is no address at all
         yield Error("Valkey does not answer.", hint="Look at REDIS_URL.", id="facecloud.E006")
         return
     if policy and policy != "noeviction":

@@ -1,10 +1,12 @@
-"""bin/manage beside another one."""
+"""bin/manage beside another one, and with settings that are wrong."""
 
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import pytest
 
 from facecloud.local import preflight
 from facecloud.local.places import Places
@@ -34,18 +36,56 @@ def test_it_waits_for_another_whose_services_end_with_it() -> None:
     assert (waiting.returncode, printed) == (0, "asked\n"), told
 
 
+def manage(folder: str, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """bin/manage, on the services of this test run unless told otherwise."""
+    return subprocess.run(
+        [sys.executable, "-m", "facecloud.local.manage", *arguments],
+        cwd=REPOSITORY,
+        env={**os.environ, "FACECLOUD_VAR_DIR": folder, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 def test_a_file_that_cannot_be_written_is_one_sentence() -> None:
     with tempfile.TemporaryDirectory(prefix="facecloud-") as folder:
         (Path(folder) / "secrets.env.new").mkdir()
-        done = subprocess.run(
-            [sys.executable, "-m", "facecloud.local.manage", "check"],
-            cwd=REPOSITORY,
-            env={**os.environ, "FACECLOUD_VAR_DIR": folder},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = manage(folder, "check")
     assert done.returncode == 1
     (told,) = done.stderr.splitlines()
     assert "secrets.env.new" in told
+
+
+WRONG = "A setting in the environment or in .env is wrong: "
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "value", "told"),
+    [
+        ("check", "CLOCK_SKEW_S", "soon", f"{WRONG}CLOCK_SKEW_S: "),
+        ("check", "DATABASE_URL", "mysql://x", f"{WRONG}DATABASE_URL should be postgres://"),
+        ("reencrypt_secrets", "ENCRYPTION_KEY", "short", f"{WRONG}ENCRYPTION_KEY: "),
+        (
+            "reconcile",
+            "DATABASE_URL",
+            "postgres://x@127.0.0.1:1/x",
+            "The database of DATABASE_URL can't be reached: ",
+        ),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence(command: str, name: str, value: str, told: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="facecloud-") as folder:
+        done = manage(folder, command, **{name: value})
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(told)
+
+
+def test_an_address_of_valkey_that_is_none_is_a_finding_of_check_deploy() -> None:
+    with tempfile.TemporaryDirectory(prefix="facecloud-") as folder:
+        done = manage(folder, "check", "--deploy", REDIS_URL="nonsense")
+    assert done.returncode == 1
+    assert "facecloud.E006" in done.stderr
+    assert "Traceback" not in done.stderr
