@@ -39,15 +39,16 @@ def read_env(path: Path) -> dict[str, str]:
     """NAME=value lines, as `write_env` writes them; nothing where there is no such file."""
     if not path.exists():
         return {}
-    lines = (line.strip() for line in path.read_text().splitlines())
+    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 
-def write_env(path: Path, values: Mapping[str, str]) -> None:
-    """Whole or not at all, never readable by others, on the disk before it returns."""
+def write_env(path: Path, values: Mapping[str, str], note: str = "") -> None:
+    """Whole or not at all, never readable by others, on the disk before it returns. `note`: # lines above."""
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(note)
         file.writelines(f"{name}={value}\n" for name, value in values.items())
         file.flush()
         os.fsync(file.fileno())

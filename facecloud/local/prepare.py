@@ -1,18 +1,21 @@
 """`python -m facecloud.local.prepare URL`: tables, catalogue and the demo customer, with one load of Django.
 
-Writes the demo's keys and passwords to var/demo.env. The passwords come from var/secrets.env, which knows
-them before the database does: a start that is killed in between loses nothing.
+Writes the demo's keys and passwords to var/demo.env, as they are now: keys may have been rotated since, and
+a password that was changed is not known here. The passwords come from var/secrets.env, which knows them
+before the database does: a start that is killed in between loses nothing.
 """
 
 import io
 import json
 import os
 import sys
+from collections.abc import Mapping
 
 import django
 import redis
 from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import OperationalError, connection
@@ -20,6 +23,15 @@ from django.db import OperationalError, connection
 from facecloud import valkey
 from facecloud.local.environment import DEMO_PASSWORDS, secret_values, write_env
 from facecloud.local.places import here
+
+PASSWORDS = {
+    "FACECLOUD_USER": "FACECLOUD_PASSWORD",
+    "FACECLOUD_OPERATOR": "FACECLOUD_OPERATOR_PASSWORD",
+}
+NOTE = """\
+# 最近一次 bin/start 时的值；改过的密码不在其中，设新密码：bin/manage changepassword demo
+# As of the last bin/start; a password that was changed is not here, a new one: bin/manage changepassword demo
+"""
 
 
 def main(url: str) -> None:
@@ -42,7 +54,19 @@ def main(url: str) -> None:
             "ENCRYPTION_KEY is not the one that this database's SecretKeys are encrypted with: "
             "put the old one behind it, comma-separated."
         )
-    write_env(places.demo, {"FACECLOUD_URL": url} | passwords | json.loads(output.getvalue()))
+    demo = {"FACECLOUD_URL": url} | passwords | json.loads(output.getvalue())
+    write_env(places.demo, without_changed_passwords(demo), NOTE)
+
+
+def without_changed_passwords(demo: Mapping[str, str]) -> dict[str, str]:
+    """What was changed in the console is the user's alone."""
+    users = get_user_model().objects
+    changed = [
+        password
+        for user, password in PASSWORDS.items()
+        if not users.get(username=demo[user]).check_password(demo[password])
+    ]
+    return {name: value for name, value in demo.items() if name not in changed}
 
 
 def check_encryption_keys() -> None:

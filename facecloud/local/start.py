@@ -28,6 +28,7 @@ PREPARE_TIMEOUT_S = 180
 MODELS_TIMEOUT_S = 600
 READY_TIMEOUT_S = 90
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - only where --host asks for it
+CHANGED = "(密码已修改 password was changed)"
 STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -152,8 +153,9 @@ class Start:
         demo = read_env(self._places.demo)
         print_line(
             f"\n  控制台 console   {self._url}/console/\n"
-            f"  登录 login       {demo['FACECLOUD_USER']}  {demo['FACECLOUD_PASSWORD']}\n"
-            f"  运营 operator    {demo['FACECLOUD_OPERATOR']}  {demo['FACECLOUD_OPERATOR_PASSWORD']}\n"
+            f"  登录 login       {demo['FACECLOUD_USER']}  {demo.get('FACECLOUD_PASSWORD', CHANGED)}\n"
+            f"  运营 operator    {demo['FACECLOUD_OPERATOR']}  "
+            f"{demo.get('FACECLOUD_OPERATOR_PASSWORD', CHANGED)}\n"
             f"  密钥 keys        {self._places.demo}\n"
             "  Ctrl-C 停止 to stop\n"
         )

@@ -1,14 +1,19 @@
 """The step that prepares tables and demo: what is wrong in the environment is its last word."""
 
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
 
 import pytest
 from cryptography.fernet import Fernet
 
+from facecloud.local.environment import read_env
 from facecloud.local.places import Places
 from facecloud.local.postgres import Postgres
 from facecloud.local.process import ServiceError
 from facecloud.local.start import Start
+from tests.conftest import REPOSITORY
 
 
 def prepare(places: Places) -> None:
@@ -44,19 +49,43 @@ def test_what_is_wrong_is_told(
         prepare(places)
 
 
-def test_an_encryption_key_that_was_lost_is_told(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def database(places: Places, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """One of its own: the demo customer is not this test run's."""
     server = Postgres(
         data=places.data, sockets=places.sockets, log=places.logs / "postgres.log", durable=False
     )
     try:
         server.start()
         monkeypatch.setenv("DATABASE_URL", server.url)
-        lose_and_find_the_key(places, monkeypatch)
+        yield
     finally:
         server.stop()
 
 
-def lose_and_find_the_key(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("database")
+def test_the_demo_s_file_says_what_is_so_now(places: Places) -> None:
+    prepare(places)
+    first = read_env(places.demo)
+    assert {"FACECLOUD_PASSWORD", "FACECLOUD_OPERATOR_PASSWORD"} <= first.keys()
+    changes = (
+        "from datetime import UTC, datetime, timedelta; from accounts import keys, models;"
+        "u = models.User.objects.get(username='demo'); u.set_password('of my own'); u.save();"
+        "keys.rotate(u.apps.get(), datetime.now(UTC), timedelta(days=1))"
+    )
+    command = [sys.executable, "manage.py", "shell", "--no-imports", "--command", changes]
+    subprocess.run(command, cwd=REPOSITORY, check=True, timeout=60)
+    prepare(places)
+    now = read_env(places.demo)
+    assert first.keys() - now.keys() == {"FACECLOUD_PASSWORD"}
+    assert {name for name in now if now[name] != first[name]} == {
+        "FACECLOUD_APP_KEY",
+        "FACECLOUD_SECRET_KEY",
+    }
+
+
+@pytest.mark.usefixtures("database")
+def test_an_encryption_key_that_was_lost_is_told(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare(places)
     new = Fernet.generate_key().decode()
     with monkeypatch.context() as lost:
