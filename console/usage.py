@@ -24,6 +24,7 @@ def week_of(customer: User, at: datetime) -> tuple[Figures, Chart]:
 
 
 def labels(made: Usage, step: str) -> list[str]:
+    """The days, or hours, along a chart."""
     form = "%m-%d" if step == "day" else "%m-%d %H:%M"
     return [start.strftime(form) for start in made.by_step]
 

@@ -1,7 +1,6 @@
 """A table as data: shown on a page, sent as CSV, and drawn beside its chart, always from the same rows."""
 
-import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -14,6 +13,7 @@ from django.utils.formats import number_format
 from django.utils.functional import Promise
 
 from console.charts import Chart, Series
+from console.downloads import csv_file
 
 RANKED = 10
 
@@ -114,23 +114,20 @@ class Table:
             for row in self.rows
         ]
 
-    def csv(self) -> HttpResponse:
-        """As a file that a spreadsheet opens in the right encoding."""
-        response = HttpResponse("\ufeff", content_type="text/csv; charset=utf-8")
-        response["Content-Disposition"] = f'attachment; filename="{self.key}.csv"'
-        writer = csv.writer(response)
-        writer.writerow([str(column.label) for column in self.columns])
+    @property
+    def plain(self) -> Iterator[list[object]]:
+        """The same for a file, heading first."""
+        yield [str(column.label) for column in self.columns]
         for row in self.rows:
-            writer.writerow(
+            yield [
                 column.plain(cell.text if isinstance(cell, Link) else cell)
                 for column, cell in zip(self.columns, row, strict=True)
-            )
-        return response
+            ]
 
 
 def download(tables: Iterable[Table], key: str) -> HttpResponse:
     """The table of that key as CSV; Http404 where there is none."""
     for table in tables:
         if table.key == key:
-            return table.csv()
+            return csv_file(key, table.plain)
     raise Http404

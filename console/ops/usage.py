@@ -17,6 +17,7 @@ from console.ops.access import OperatorRequest, operator
 from console.ops.findings import findings
 from console.ops.tables import Cell, Column, Table, at_desk, download, ranks
 from console.shell import region_label
+from console.usage import labels
 from console.views.report import explained
 from faceapi import operator_reports
 from faceapi.errors import OK
@@ -33,13 +34,13 @@ def rounded(values: Iterable[float | None]) -> list[int | float | None]:
 
 def charts(made: Usage, step: str) -> list[Chart]:
     """Calls, units, latency, and where the time goes."""
-    labels = [start.strftime("%m-%d" if step == "day" else "%m-%d %H:%M") for start in made.by_step]
+    times = labels(made, step)
     figures = list(made.by_step.values())
     return [
         Chart(
             "chart-calls",
             _("调用次数"),
-            labels,
+            times,
             [
                 Series(_("成功"), [one.ok for one in figures], 1),
                 Series(_("失败"), [one.failed for one in figures], 2),
@@ -51,7 +52,7 @@ def charts(made: Usage, step: str) -> list[Chart]:
         Chart(
             "chart-units",
             _("计费量与图片数"),
-            labels,
+            times,
             [
                 Series(_("计费量"), [one.units for one in figures], 3),
                 Series(_("图片数"), [one.images for one in figures], 4, dashed=True),
@@ -60,7 +61,7 @@ def charts(made: Usage, step: str) -> list[Chart]:
         Chart(
             "chart-latency",
             _("处理耗时"),
-            labels,
+            times,
             [
                 Series("p50", rounded(one.p50_ms for one in figures), 1),
                 Series("p95", rounded(one.p95_ms for one in figures), 4),
@@ -71,7 +72,7 @@ def charts(made: Usage, step: str) -> list[Chart]:
         Chart(
             "chart-parts",
             _("平均排队与推理耗时"),
-            labels,
+            times,
             [
                 Series(_("排队"), rounded(one.queue_ms for one in figures), 5),
                 Series(_("推理"), rounded(one.infer_ms for one in figures), 3),

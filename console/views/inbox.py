@@ -1,5 +1,7 @@
 """消息: notices with their words, and which ones the customer wants."""
 
+from typing import Any
+
 from django import forms
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -37,6 +39,13 @@ class NoticeForm(forms.Form):
             return [int(part) for part in text.split(",") if part.strip()]
         except ValueError as error:
             raise forms.ValidationError(PERCENTS_RULE, code="percents") from error
+
+    def clean(self) -> dict[str, Any]:
+        """Notices of use that are on need a percentage: without one they would be off, unsaid."""
+        cleaned = super().clean() or {}
+        if cleaned.get("quota_on") and cleaned.get("quota_percents") == []:
+            self.add_error("quota_percents", forms.ValidationError(PERCENTS_RULE, code="percents"))
+        return cleaned
 
 
 def with_words(rows: list[Notice]) -> list[tuple[Notice, notices.Words, str]]:

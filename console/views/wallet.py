@@ -1,6 +1,5 @@
 """账户余额, 代金券 and the statement of both."""
 
-import csv
 from datetime import datetime
 
 from django import forms
@@ -17,6 +16,7 @@ from billing import wallet as ledger
 from billing.errors import VoucherRefused
 from billing.models import Voucher
 from billing.paging import RowsPaginator
+from console.downloads import csv_file
 from console.shell import CustomerRequest, customer
 from console.templatetags.show import money
 from console.words import sentence
@@ -74,8 +74,5 @@ def voucher_state(voucher: Voucher, at: datetime) -> str:
 @require_GET
 @customer
 def statement(request: CustomerRequest) -> HttpResponse:
-    """The whole statement as CSV, with the mark that makes Excel read it as UTF-8."""
-    response = HttpResponse("\ufeff", content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = 'attachment; filename="statement.csv"'
-    csv.writer(response).writerows(ledger.statement_rows(request.user))
-    return response
+    """The whole statement as CSV."""
+    return csv_file("statement", ledger.statement_rows(request.user))

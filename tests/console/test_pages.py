@@ -341,6 +341,24 @@ def test_registration_says_what_is_wrong_beside_each_field(client: Client, alice
     assert not User.objects.filter(username="a b").exists()
 
 
+@pytest.mark.parametrize(
+    ("chosen", "status"),
+    [
+        ({"quota_on": "on", "quota_percents": "50，90%"}, 302),
+        ({"quota_percents": ""}, 302),
+        ({"quota_on": "on", "quota_percents": ""}, 422),
+        ({"quota_on": "on", "quota_percents": "0"}, 422),
+        ({"quota_on": "on", "quota_percents": "many"}, 422),
+    ],
+)
+def test_notices_that_are_on_have_their_percentages(
+    as_alice: Client, chosen: dict[str, str], status: int
+) -> None:
+    reply = as_alice.post("/console/inbox/", chosen)
+    assert reply.status_code == status
+    assert ('id="id_quota_percents_error"' in reply.content.decode()) == (status == 422)
+
+
 def test_a_login_leads_back_only_to_this_site(client: Client, alice: User) -> None:
     login = {"username": "alice@example.org", "password": PASSWORD}
     assert client.post("/login/", login | {"next": "https://evil.example/"})["Location"] == "/console/"

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, pgettext_lazy
+from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 
 from accounts import roles
 from accounts.models import App, AppKey, AuditEntry, Region, User
@@ -59,7 +59,7 @@ class UserRecords(RecordAdmin):
     def tables(self, row: User) -> list[Table]:
         columns = [Column(_("应用 ID")), Column(_("应用名称")), Column(_("创建时间"), "when")]
         apps = [[at_desk(app.app_id), app.name, app.created_at] for app in row.apps.all()[:50]]
-        return [Table("apps", _("应用"), columns, apps, empty=_("没有应用。"))]
+        return [Table("apps", pgettext("records", "应用"), columns, apps, empty=_("没有应用。"))]
 
 
 @admin.register(App)
