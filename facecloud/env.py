@@ -1,8 +1,11 @@
 """The environment, read strictly: a value that means nothing is refused with the name of its variable."""
 
 import logging
+import os
 import warnings
+from collections.abc import Collection
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import environ
@@ -39,6 +42,26 @@ class Env(environ.Env):
             return dict(super().email_url(var, *arguments, **options))
         except ImproperlyConfigured as error:
             raise ImproperlyConfigured(f"{var} should be smtp://user:password@host:port") from error
+
+    def count(self, var: str, default: int) -> int:
+        """A whole number of at least 1."""
+        number = int(self.int(var, default=default))
+        if number < 1:
+            raise ImproperlyConfigured(f"{var} should be at least 1")
+        return number
+
+    def choice(self, var: str, default: str, choices: Collection[str]) -> str:
+        value = str(self.str(var, default=default))
+        if value not in choices:
+            raise ImproperlyConfigured(f"{var} should be {' or '.join(choices)}")
+        return value
+
+    def folder(self, var: str, default: str) -> Path:
+        """One that is there, and can be written to."""
+        path = Path(self.str(var, default=default))
+        if not path.is_dir() or not os.access(path, os.W_OK):
+            raise ImproperlyConfigured(f"{var}: {path} is no folder that can be written to")
+        return path
 
     def log_level(self, var: str, default: str) -> str:
         """A level of Python's logging, in any case."""

@@ -93,6 +93,7 @@ MIDDLEWARE = [
     "console.language.LanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
+    "console.plain_text.PlainTextMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -151,7 +152,7 @@ AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False  # or each process greets with its version
 AXES_ENABLE_ADMIN = False  # its tables are among the operators' records
 AXES_LOCKOUT_TEMPLATE = "accounts/locked.html"
-AXES_IPWARE_META_PRECEDENCE_ORDER = ["REMOTE_ADDR"]
+AXES_CLIENT_IP_CALLABLE = "console.throttle.caller"
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/console/"
 LOGOUT_REDIRECT_URL = "/"
@@ -178,19 +179,19 @@ BODY_MIN_BYTES_PER_S = env.int("BODY_MIN_BYTES_PER_S", default=64 * 1024)
 # Decoded images wait in nameless memory, and past that in a nameless file. Both in sum, for one web process.
 SPOOL_MEMORY_BYTES = env.int("SPOOL_MEMORY_BYTES", default=1536 * 1024 * 1024)
 SPOOL_MAX_BYTES = env.int("SPOOL_MAX_BYTES", default=4 * 1024 * 1024 * 1024)
-SPOOL_DIR = Path(env.str("SPOOL_DIR", default=gettempdir()))
+SPOOL_DIR = env.folder("SPOOL_DIR", default=gettempdir())
 # The addresses of our own proxies (CIDR): only from them X-Forwarded-For is believed.
 TRUSTED_PROXIES: list[str] = env.networks("TRUSTED_PROXIES")
 # How a call ends in time: seconds from its arrival to code 5004, plus so many for each image.
 DEADLINE_S = env.float("DEADLINE_S", default=30.0)
 DEADLINE_PER_IMAGE_S = env.float("DEADLINE_PER_IMAGE_S", default=2.0)
 # Admission: calls that one web process works on at once, and chunks that may wait for a worker.
-CALLS_AT_ONCE = env.int("CALLS_AT_ONCE", default=24)
-QUEUE_MAX_CHUNKS = env.int("QUEUE_MAX_CHUNKS", default=200)
+CALLS_AT_ONCE = env.count("CALLS_AT_ONCE", default=24)
+QUEUE_MAX_CHUNKS = env.count("QUEUE_MAX_CHUNKS", default=200)
 # Images by URL. Private networks are refused unless listed here (CIDR).
 URL_TIMEOUT_S = env.float("URL_TIMEOUT_S", default=10.0)
-URL_FETCHERS = env.int("URL_FETCHERS", default=32)  # downloads at once, for one web process
-URL_CALLS_PER_APP = env.int("URL_CALLS_PER_APP", default=4)  # calls of one App that wait for URLs at once
+URL_FETCHERS = env.count("URL_FETCHERS", default=32)  # downloads at once, for one web process
+URL_CALLS_PER_APP = env.count("URL_CALLS_PER_APP", default=4)  # calls of one App that wait for URLs at once
 URL_ALLOWED_NETWORKS: list[str] = env.networks("URL_ALLOWED_NETWORKS")
 IDEMPOTENCY_HOURS = env.int("IDEMPOTENCY_HOURS", default=24)
 IDEMPOTENCY_ANSWER_S = env.int("IDEMPOTENCY_ANSWER_S", default=300)  # an answer stays in Valkey's memory
@@ -222,9 +223,9 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_QUEUES = {"default": {"exchange": "default"}, "inference": {"exchange": "inference"}}
 CELERY_TASK_ROUTES = {"inference.infer": {"queue": "inference"}}
-CELERY_WORKER_POOL = env.str("WORKER_POOL", default="threads")  # or prefork: slower, survives a native crash
+CELERY_WORKER_POOL = env.choice("WORKER_POOL", default="threads", choices=["threads", "prefork"])
 # One slot more than cores: the slot that a large batch leaves free for single calls (docs/decisions).
-CELERY_WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=(os.cpu_count() or 1) + 1)
+CELERY_WORKER_CONCURRENCY = env.count("WORKER_CONCURRENCY", default=(os.cpu_count() or 1) + 1)
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_PROC_ALIVE_TIMEOUT = 60.0
 CELERY_WORKER_LOST_WAIT = 1.0  # a child that died has no result to wait for

@@ -1,5 +1,7 @@
 """A setting that means nothing is refused by its name, not by a default or by a word of Python's."""
 
+from pathlib import Path
+
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
@@ -47,6 +49,27 @@ def test_a_level_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read(monkeypatch, "debug").log_level("SETTING", default="INFO") == "DEBUG"
     with pytest.raises(ImproperlyConfigured, match="SETTING"):
         read(monkeypatch, "loud").log_level("SETTING", default="INFO")
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "few"])
+def test_a_count_is_at_least_one(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    assert read(monkeypatch, "3").count("SETTING", default=2) == 3
+    assert Env().count("ANOTHER", default=2) == 2
+    with pytest.raises(ImproperlyConfigured, match="SETTING"):
+        read(monkeypatch, wrong).count("SETTING", default=2)
+
+
+def test_one_of_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    choices = ["threads", "prefork"]
+    assert read(monkeypatch, "prefork").choice("SETTING", default="threads", choices=choices) == "prefork"
+    with pytest.raises(ImproperlyConfigured, match="SETTING should be threads or prefork"):
+        read(monkeypatch, "fork").choice("SETTING", default="threads", choices=choices)
+
+
+def test_a_folder_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert read(monkeypatch, str(tmp_path)).folder("SETTING", default="/") == tmp_path
+    with pytest.raises(ImproperlyConfigured, match=r"SETTING: .*none is no folder"):
+        read(monkeypatch, str(tmp_path / "none")).folder("SETTING", default="/")
 
 
 def test_services_are_reached_by_their_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
