@@ -1,13 +1,15 @@
 """Who may start a call now: the limits of an App, and the room that this process and the workers have.
 
-Checked before the body is read. Over its own limit an App gets 4291; where there is no room for anybody,
-5003. Both say when to come back, so a queue that would only grow is refused at once.
+Checked before the body is read. Over its own limit an App gets 4291, and so does a customer who has its share
+of the room; where there is no room for anybody, 5003. Both say when to come back, so a queue that would only
+grow is refused at once.
 """
 
 import contextlib
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,7 +21,7 @@ from faceapi import errors
 from faceapi.errors import ApiError
 from inference import exchange
 
-LEASE_S = 300  # a concurrency slot of a process that died is free again after this
+LEASE_S = 60  # an App's place is free again so long after its process died
 LOOK_EVERY_S = 0.25  # the queue and the workers are looked at this often
 
 # GCRA: one key holds the time at which the next call would be in step. Burst: one second's worth.
@@ -41,22 +43,80 @@ redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 return 1
 """
+_STAY = """
+redis.call('ZADD', KEYS[1], 'XX', redis.call('TIME')[1] + ARGV[2], ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+"""
 
 
 class Gate:
-    """At most `limit` at once in this process; who finds it full is turned away, not queued."""
+    """At most `limit` at once in this process, three quarters of them one customer's, whose slow bodies could
+    take the room of all otherwise. Who finds it full is turned away, not queued.
+    """
 
     def __init__(self, limit: int) -> None:
-        self._free = threading.Semaphore(limit)
+        self._limit = limit
+        self._share = math.ceil(limit * 3 / 4)
+        self._inside: Counter[int] = Counter()
+        self._lock = threading.Lock()
 
     @contextlib.contextmanager
-    def pass_through(self) -> Iterator[None]:
-        if not self._free.acquire(blocking=False):
-            raise ApiError(errors.OVERLOADED, "too many calls at once", retry_after_s=1)
+    def pass_through(self, customer_pk: int) -> Iterator[None]:
+        with self._lock:
+            if self._inside.total() >= self._limit:
+                raise ApiError(errors.OVERLOADED, "too many calls at once", retry_after_s=1)
+            if self._inside[customer_pk] >= self._share:
+                raise ApiError(
+                    errors.RATE, f"over {self._share} calls of one customer at once", retry_after_s=1
+                )
+            self._inside[customer_pk] += 1
         try:
             yield
         finally:
-            self._free.release()
+            with self._lock:
+                self._inside[customer_pk] -= 1
+                if not self._inside[customer_pk]:
+                    del self._inside[customer_pk]
+
+
+class Places:
+    """The places that this process holds among the calls of Apps. A call may take hours, if its body is large
+    and slow: a thread renews their leases, so only a process that died loses them.
+    """
+
+    def __init__(self, lease_s: int) -> None:
+        self._lease_s = lease_s
+        self._held: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._renewing: threading.Thread | None = None
+
+    @contextlib.contextmanager
+    def hold(self, valkey: redis.Redis, app_pk: int, limit: int, call_id: str) -> Iterator[None]:
+        """Raises ApiError 4291 where `limit` calls of the App run."""
+        name = f"faceapi:running:{app_pk}"
+        if not valkey.eval(_ENTER, 1, name, limit, call_id, self._lease_s):
+            raise ApiError(errors.RATE, f"over {limit} calls at once", retry_after_s=1)
+        with self._lock:
+            self._held[call_id] = name
+            if self._renewing is None:
+                self._renewing = threading.Thread(target=self._renew, args=(valkey,), daemon=True)
+                self._renewing.start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._held[call_id]
+            with contextlib.suppress(redis.RedisError):  # the lease ends by itself
+                valkey.zrem(name, call_id)
+
+    def _renew(self, valkey: redis.Redis) -> None:
+        while True:
+            time.sleep(self._lease_s / 4)
+            with self._lock:
+                held = list(self._held.items())
+            with contextlib.suppress(redis.RedisError):  # there is time for two more attempts
+                for call_id, name in held:
+                    valkey.eval(_STAY, 1, name, call_id, self._lease_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +129,7 @@ class _Look:
 
 
 _gate: Gate | None = None
+_places = Places(LEASE_S)
 _lock = threading.Lock()
 _seen = _Look(-math.inf, 0, 0)
 
@@ -80,12 +141,12 @@ def admit(valkey: redis.Redis, app: App, call_id: str) -> Iterator[None]:
     if _gate is None:
         with _lock:
             _gate = _gate or Gate(settings.CALLS_AT_ONCE)
-    with _gate.pass_through(), contextlib.ExitStack() as stack:
+    with _gate.pass_through(app.customer_id), contextlib.ExitStack() as stack:
         check_queue(valkey)
         if app.rate_per_s:
             _check_rate(valkey, app.pk, app.rate_per_s)
         if app.concurrency:
-            stack.enter_context(_concurrency(valkey, app.pk, app.concurrency, call_id))
+            stack.enter_context(_places.hold(valkey, app.pk, app.concurrency, call_id))
         yield
 
 
@@ -114,15 +175,3 @@ def _check_rate(valkey: redis.Redis, app_pk: int, per_s: int) -> None:
     if wait_us:
         retry_after_s = max(1, math.ceil(wait_us / 1_000_000))
         raise ApiError(errors.RATE, f"over {per_s} calls a second", retry_after_s=retry_after_s)
-
-
-@contextlib.contextmanager
-def _concurrency(valkey: redis.Redis, app_pk: int, limit: int, call_id: str) -> Iterator[None]:
-    name = f"faceapi:running:{app_pk}"
-    if not valkey.eval(_ENTER, 1, name, limit, call_id, LEASE_S):
-        raise ApiError(errors.RATE, f"over {limit} calls at once", retry_after_s=1)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(redis.RedisError):  # the lease ends by itself
-            valkey.zrem(name, call_id)

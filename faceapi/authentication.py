@@ -16,6 +16,8 @@ from accounts.models import AppKey
 from faceapi import errors, signing
 from faceapi.errors import ApiError
 
+REPLAY_MARGIN_S = 10  # for what lies between the judgement of the clock and that of the signature
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -98,9 +100,12 @@ def verify(
         )
 
 
-def refuse_replay(valkey: redis.Redis, claim: Claim) -> None:
-    """A signature is good once. Raises ApiError 4105. Call only after `verify`: a forger must not burn it."""
-    window = timedelta(seconds=2 * settings.CLOCK_SKEW_S + 1)
+def refuse_replay(valkey: redis.Redis, claim: Claim, *, body_s: float) -> None:
+    """A signature is good once. Raises ApiError 4105. Call only after `verify`: a forger must not burn it.
+
+    `body_s`: how long a replay may take to bring the same body, which is longer than its clock is good for.
+    """
+    window = timedelta(seconds=2 * settings.CLOCK_SKEW_S + body_s + REPLAY_MARGIN_S)
     name = f"faceapi:seen:{claim.authorization.app_key}:{claim.authorization.signature.lower()}"
     if not valkey.set(name, b"", nx=True, ex=window):
         raise ApiError(errors.REPLAY)
@@ -155,7 +160,7 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     if found := _WITH_PORT.fullmatch(text):
         text = found[1] or found[2]
     try:
-        address = ipaddress.ip_address(text)
+        address = ipaddress.ip_address(text.partition("%")[0])  # a neighbour's comes with its interface
     except ValueError:
         return None
     return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address

@@ -59,6 +59,11 @@ def too_large(size: int) -> ApiError:
     return ApiError(errors.BODY_TOO_LARGE, f"{size} bytes, the limit is {settings.BODY_MAX_BYTES}")
 
 
+def longest_s(size: int) -> float:
+    """No body of `size` bytes takes longer."""
+    return settings.BODY_GRACE_S + size / settings.BODY_MIN_BYTES_PER_S
+
+
 def read(environ: Mapping[str, Any], spool: Spool) -> Body:
     """Read the whole body. A fault of the JSON waits in Body.fault, so that the signature is judged first.
 
@@ -94,8 +99,7 @@ def read(environ: Mapping[str, Any], spool: Spool) -> Body:
                         raise
                     fault = error
             if guard is not None:
-                allowed = settings.BODY_GRACE_S + size / settings.BODY_MIN_BYTES_PER_S
-                guard.deadline = started + allowed
+                guard.deadline = started + longest_s(size)
     is_late = guard is not None and guard.expired  # the guard has shut the socket, whole body or not
     if is_late or (expected is not None and size < expected):
         raise _incomplete(guard, size, f"Content-Length promises {expected}")

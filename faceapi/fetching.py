@@ -95,7 +95,7 @@ def is_allowed(address: Address, extra: tuple[Network, ...] = ()) -> bool:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return is_allowed(inner, extra)
-        if address.teredo is not None or address.scope_id is not None:
+        if address.teredo is not None or address.scope_id is not None or address.is_site_local:
             return False
     if any(address in network for network in extra if network.version == address.version):
         return True
@@ -150,11 +150,12 @@ def _fetch_once(parts: SplitResult, deadline: float, cancelled: threading.Event)
         guard = None
         try:
             sock = stack.enter_context(contextlib.closing(_connect(addresses, deadline)))
-            guard = stack.enter_context(watchdog.guard(sock, deadline))
+            # Of a second handle: TLS takes the first one over, and its own shutdown is not for other threads.
+            handle = stack.enter_context(contextlib.closing(sock.dup()))
+            guard = stack.enter_context(watchdog.guard(handle, deadline))
             if parts.scheme == "https":
                 sock = _tls_context().wrap_socket(sock, server_hostname=host)
                 stack.enter_context(contextlib.closing(sock))
-                guard.sock = sock
             answer = _exchange(sock, host, parts, deadline, cancelled)
             if guard.expired:  # what was cut off can look whole: headers may end with the stream
                 raise late()
@@ -187,7 +188,7 @@ def _left(deadline: float) -> float:
 
 def _connect(addresses: list[tuple[str, int]], deadline: float) -> socket.socket:
     """To the first address that answers, the second being tried too."""
-    for address in addresses[:1] if len(addresses) == 1 else addresses[:2]:
+    for address in addresses[:2]:
         try:
             return socket.create_connection(address, timeout=min(_left(deadline), settings.URL_TIMEOUT_S / 2))
         except OSError as error:

@@ -6,6 +6,7 @@ crash leaves nothing. Over settings.SPOOL_MAX_BYTES in sum the request is refuse
 """
 
 import contextlib
+import logging
 import mmap
 import os
 import tempfile
@@ -18,6 +19,8 @@ from django.conf import settings
 
 from faceapi import errors
 from faceapi.errors import ApiError
+
+logger = logging.getLogger(__name__)
 
 STEP_BYTES = 16 * 1024 * 1024
 
@@ -40,8 +43,8 @@ class Budget:
         self.memory = 0
         self.total = 0
 
-    def take(self, amount: int, *, in_memory: int) -> bool:
-        """Take `amount` more bytes; True where memory has room for them and for the `in_memory` taken before.
+    def take(self, amount: int) -> bool:
+        """Take `amount` more bytes; True where memory has room for them.
 
         Raises ApiError 5003 where the sum has none.
         """
@@ -96,17 +99,25 @@ class Spool:
         return self._in_memory
 
     def write(self, piece: bytes) -> None:
+        """Raises ApiError 5003 where the sum of all spools or the disk is full."""
         if self.size + len(piece) > self._taken:
             self._grow(max(len(piece), min(STEP_BYTES, max(self._taken, 256 * 1024))))
         rest = memoryview(piece)
-        while rest:
-            rest = rest[os.write(self._fd, rest) :]
+        try:
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+        except OSError as error:
+            raise _no_room(error) from None
         self.size += len(piece)
 
     def _grow(self, step: int) -> None:
-        has_memory = self._budget.take(step, in_memory=self._taken)
+        has_memory = self._budget.take(step)
         if self._in_memory and not has_memory:
-            self._move_to_disk()
+            try:
+                self._move_to_disk()
+            except OSError as error:
+                self._budget.give(step, in_memory=0)
+                raise _no_room(error) from None
         elif not self._in_memory and has_memory:
             self._budget.give(0, in_memory=step)
         self._taken += step
@@ -137,6 +148,11 @@ class Spool:
             os.close(self._fd)
             self._fd = -1
             self._budget.give(self._taken, in_memory=self._taken if self._in_memory else 0)
+
+
+def _no_room(error: OSError) -> ApiError:
+    logger.error("no room for a spool: %s", error.strerror)
+    return ApiError(errors.OVERLOADED, "no room for the request", retry_after_s=5)
 
 
 class View:

@@ -118,7 +118,7 @@ class FaceApiView(APIView):
             body_size=received.size,
             at=call.at,
         )
-        authentication.refuse_replay(client, self.claim)
+        authentication.refuse_replay(client, self.claim, body_s=body.longest_s(received.size))
         call.is_authentic = True
         keys.touch(call.caller, call.at)
         if received.fault is not None:

@@ -26,6 +26,7 @@ OURS = ["10.0.0.0/8", "2001:db8:ffff::/48"]
         ("::ffff:10.0.0.1", "203.0.113.9", "203.0.113.9"),
         ("10.0.0.1", "::ffff:203.0.113.9", "203.0.113.9"),
         ("", "203.0.113.9", "203.0.113.9"),  # a proxy on a unix socket
+        ("fe80::1%eth0", None, "fe80::1"),  # a neighbour, and the interface where it is one
     ],
 )
 def test_the_last_address_that_is_none_of_ours(

@@ -2,13 +2,15 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -77,6 +79,58 @@ def test_4291_over_the_concurrency(caller: Caller, app: App) -> None:
     assert codes[0] == 0
     assert codes[-1] == 4291
     assert caller.call([inline(encode())]).code == 0  # the place is free again
+
+
+def test_a_call_that_takes_long_keeps_its_place() -> None:
+    client, app_pk = valkey.client(), -1
+    with admission.Places(lease_s=2).hold(client, app_pk, 1, "slow"):
+        time.sleep(4)
+        with pytest.raises(ApiError) as caught, admission.Places(2).hold(client, app_pk, 1, "other"):
+            pass
+    assert caught.value.code == errors.RATE
+    with admission.Places(2).hold(client, app_pk, 1, "other"):
+        pass
+
+
+def test_the_place_of_a_process_that_died_is_free_after_its_lease() -> None:
+    client, app_pk = valkey.client(), -2
+    died = subprocess.run([sys.executable, "-c", DIES_IN_ITS_PLACE, str(app_pk)], check=False)
+    assert died.returncode == -signal.SIGKILL
+
+    def is_free() -> bool:
+        try:
+            with admission.Places(2).hold(client, app_pk, 1, "next"):
+                return True
+        except ApiError:
+            return False
+
+    assert not is_free()
+    wait_until(is_free, timeout_s=5, what="the end of the lease")
+
+
+DIES_IN_ITS_PLACE = """
+import os, signal, sys, django
+django.setup()
+from faceapi import admission
+from facecloud import valkey
+with admission.Places(lease_s=2).hold(valkey.client(), int(sys.argv[1]), 1, "dead"):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_one_customer_leaves_room_for_others() -> None:
+    gate = admission.Gate(4)
+    with ExitStack() as inside:
+        for _ in range(3):
+            inside.enter_context(gate.pass_through(1))
+        with pytest.raises(ApiError) as over_its_share:
+            inside.enter_context(gate.pass_through(1))
+        inside.enter_context(gate.pass_through(2))
+        with pytest.raises(ApiError) as full:
+            inside.enter_context(gate.pass_through(2))
+    assert (over_its_share.value.code, full.value.code) == (errors.RATE, errors.OVERLOADED)
+    with gate.pass_through(1):
+        pass
 
 
 def test_5003_without_a_worker_and_ready_again_with_one(caller: Caller, worker: Process) -> None:

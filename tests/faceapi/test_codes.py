@@ -10,6 +10,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from django.conf import settings
 from django.utils import timezone
 
 from accounts import keys
@@ -18,9 +19,20 @@ from billing import quota
 from billing.models import Api, Debit, DebitState, Package, Period
 from faceapi import admission, errors, idempotency
 from faceapi.models import Call
+from facecloud import valkey
 from facecloud.local.process import Process
 from tests.conftest import wait_until
-from tests.faceapi.conftest import DETECT, PREFIX, Answer, Caller, as_options, encode, inline, read_answer
+from tests.faceapi.conftest import (
+    DETECT,
+    LIMITS,
+    PREFIX,
+    Answer,
+    Caller,
+    as_options,
+    encode,
+    inline,
+    read_answer,
+)
 from tests.faceapi.servers import Servers
 from tests.faceapi.test_admission import alive, frozen, in_its_place
 
@@ -299,6 +311,16 @@ def test_4105_the_same_signature_twice(caller: Caller) -> None:
     assert caller.send(body, **as_options(signed)).code == 4105
     upper = signed | {"Authorization": signed["Authorization"][:23] + signed["Authorization"][23:].upper()}
     assert caller.send(body, **as_options(upper)).code == 4105
+
+
+def test_4105_outlives_a_replay_that_brings_its_body_slowly(caller: Caller) -> None:
+    """The clock is judged by the headers, the signature when the body is there."""
+    body = caller.body([inline(encode((600, 600)))])
+    signed = caller.headers(body)
+    assert caller.send(body, **as_options(signed)).code == 0
+    seen = f"faceapi:seen:{signed['Authorization'].removeprefix('CTYUN ')}"
+    slowest_s = float(LIMITS["BODY_GRACE_S"]) + len(body) / float(LIMITS["BODY_MIN_BYTES_PER_S"])
+    assert valkey.client().ttl(seen) >= 2 * settings.CLOCK_SKEW_S + slowest_s
 
 
 def test_4105_a_forged_signature_burns_nothing(caller: Caller) -> None:

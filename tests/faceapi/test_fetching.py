@@ -21,7 +21,7 @@ from pytest_django import Settings
 from faceapi import errors, fetching
 from faceapi.fetching import FetchError, fetch, is_allowed
 from tests.faceapi.conftest import Caller, encode, inline
-from tests.faceapi.servers import Servers
+from tests.faceapi.servers import Servers, drip
 
 TIMEOUT_S = 1.0
 
@@ -101,6 +101,41 @@ def test_tls_that_cannot_be_trusted(tmp_path: Path) -> None:
     assert caught.value.detail.startswith("TLS: ")
 
 
+@pytest.mark.usefixtures("limits")
+@pytest.mark.parametrize("speaks_tls", [True, False])
+def test_tls_that_drips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speaks_tls: bool) -> None:
+    """A byte now and then, in the handshake or after it, is no way to hold a download for longer."""
+    certificate = self_signed(tmp_path)
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    monkeypatch.setattr(fetching, "_tls_context", lambda: trusting)
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        dripping = pool.submit(drip_tls, listener, certificate if speaks_tls else None)
+        started = time.monotonic()
+        with pytest.raises(FetchError) as caught:
+            get(f"https://127.0.0.1:{listener.getsockname()[1]}/image")
+        assert time.monotonic() - started < TIMEOUT_S + 1
+        assert dripping.result() > 3
+    assert caught.value.code == errors.URL_TIMEOUT
+
+
+def drip_tls(listener: socket.socket, certificate: Path | None) -> int:
+    """Answers by a byte at a time until the client is gone; how many."""
+    client, _ = listener.accept()
+    head = b"\x16\x03\x03\x40\x00"  # a TLS record of a handshake, which never becomes whole
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        client = context.wrap_socket(client, server_side=True)
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+    with client:
+        for sent, byte in enumerate(drip(head + bytes(1000))):
+            try:
+                client.sendall(byte)
+            except OSError:
+                return sent
+    return len(head) + 1000
+
+
 def accept_tls(listener: socket.socket, context: ssl.SSLContext) -> str:
     client, _ = listener.accept()
     with client:
@@ -136,7 +171,8 @@ def self_signed(folder: Path) -> Path:
         "127.0.0.1", "127.8.8.8", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254",
         "100.64.0.1", "100.100.100.200", "192.0.0.1", "192.0.2.1", "198.18.0.1", "224.0.0.1", "239.1.1.1",
         "240.0.0.1", "255.255.255.255", "168.63.129.16",
-        "::", "::1", "fe80::1", "fe80::1%eth0", "fc00::1", "fd00:ec2::254", "ff02::1", "2001:db8::1",
+        "::", "::1", "fe80::1", "fe80::1%eth0", "fc00::1", "fd00:ec2::254", "fec0::1", "ff02::1",
+        "2001:db8::1",
         "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "64:ff9b::7f00:1", "64:ff9b::a00:1",
         "2002:7f00:1::", "2002:a00:1::", "2001:0:4136:e378:8000:63bf:3fff:fdd2",
     ],
