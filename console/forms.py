@@ -22,6 +22,7 @@ from accounts.models import User
 NAME_RULE = _("应用名称长度 1-16 个字符或汉字，不能有 ~!@#¥%^&* 特殊字符")
 DESCRIPTION_RULE = _("应用描述长度 1-28 个字符或汉字，不能有 ~!@#¥%^&* 特殊字符")
 RULES = {"name": NAME_RULE, "description": DESCRIPTION_RULE}
+LONGEST_LOGIN = 254  # the longest e-mail address: what is longer is nobody's
 PASSWORD_RULE = _("至少 8 个字符，不能全是数字，不能是常见密码，不能与用户名或邮箱太相似。")
 
 
@@ -37,7 +38,7 @@ class RuledText(forms.CharField):
                 "autocomplete": "off",
             }
         )
-        messages = {"required": RULES[field], "null_characters_not_allowed": RULES[field]}
+        messages = {"required": RULES[field]}
         super().__init__(widget=widget, help_text=RULES[field], error_messages=messages, **kwargs)
         self.rule = names.check_app_name if field == "name" else names.check_app_description
         self.message = RULES[field]
@@ -129,6 +130,8 @@ class LoginForm(AuthenticationForm):
 
     def clean_username(self) -> str:
         name = str(self.cleaned_data["username"])
+        if len(name) > LONGEST_LOGIN:
+            raise self.get_invalid_login_error()
         if "@" in name and (user := User.objects.filter(email__iexact=name).first()):
             return user.username
         return name

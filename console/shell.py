@@ -43,10 +43,10 @@ def customer(
 
 
 def safe_next(request: HttpRequest) -> str:
-    """Where the reader came from or wanted to go: an address of ours, or empty."""
+    """Where the reader came from or wanted to go: a path of ours, or empty."""
     target = request.POST.get("next", request.GET.get("next", ""))
     ours = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
-    return target if ours else ""
+    return target if ours and target.startswith("/") else ""
 
 
 def own_app(request: CustomerRequest, app_id: str) -> App:

@@ -19,7 +19,7 @@ from accounts.errors import RuleError
 from accounts.models import App, AppKey, Region, User
 from billing import catalogue, extension, orders, refunds, vouchers, wallet
 from billing.errors import BillingError
-from billing.models import Duration, Order, OrderState, Package, Sku, Voucher
+from billing.models import CancelReason, Duration, Order, OrderState, Package, Sku, Voucher
 from console.ops import act_forms
 from console.ops.words import sentence
 
@@ -174,7 +174,7 @@ def _refund(package: Package, form: dict[str, Any], by: User, at: datetime) -> D
 
 
 def _cancel(order: Order, form: dict[str, Any], by: User, at: datetime) -> Details:
-    orders.cancel(order, at)
+    orders.cancel(order, at, CancelReason.OPERATOR)
     return {"order": order.number, "amount": order.amount}
 
 

@@ -26,7 +26,7 @@ def register(request: HttpRequest) -> HttpResponse:
         user.language = request.LANGUAGE_CODE
         user.save()
         login(request, user, backend="django.contrib.auth.backends.ModelBackend")
-        messages.success(request, _("注册成功，欢迎使用。下一步：开通人脸识别，公测期间免费。"))
+        messages.success(request, _("注册成功，欢迎使用。下一步：开通人脸识别。"))
         return redirect(safe_next(request) or "console")
     return render(request, "accounts/register.html", {"form": form, "next": safe_next(request)})
 

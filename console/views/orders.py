@@ -96,9 +96,10 @@ def create(request: CustomerRequest, form: OrderForm) -> Order:
 def seen_amount(text: str) -> Decimal | None:
     """The amount that the confirmation showed."""
     try:
-        return Decimal(text)
+        amount = Decimal(text)
     except InvalidOperation:
         return None
+    return amount if amount.is_finite() and abs(amount) <= wallet.LARGEST else None
 
 
 def own_order(request: CustomerRequest, number: str) -> Order:

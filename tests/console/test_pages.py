@@ -15,7 +15,7 @@ from pytest_django import DjangoAssertNumQueries
 from accounts import keys
 from accounts.models import App, User
 from billing import orders, refunds, vouchers
-from billing.models import Order, OrderState, Package
+from billing.models import Order, OrderState, Package, Sku
 from console.views import docs
 from console.views.debug import own_address
 from tests.console.conftest import PASSWORD, Place
@@ -299,6 +299,15 @@ def test_a_voucher_code_is_redeemed_once(as_alice: Client, as_bob: Client, alice
     )
     assert "该代金券已被领取" in as_bob.post("/console/wallet/", {"code": voucher.code}).content.decode()
     assert "券码不存在" in as_bob.post("/console/wallet/", {"code": "no-such"}).content.decode()
+
+
+@pytest.mark.parametrize(("price", "is_free"), [("0.00", True), ("0.01", False)])
+def test_only_what_costs_nothing_is_called_free(
+    client: Client, as_bob: Client, price: str, is_free: bool
+) -> None:
+    Sku.objects.update(price=price)
+    pages = [client.get(path) for path in PUBLIC.values()] + [as_bob.get(path) for path in CONSOLE.values()]
+    assert any("免费" in page.content.decode() for page in pages) == is_free
 
 
 def test_the_app_list_asks_as_much_for_twenty_apps_as_for_one(
