@@ -74,6 +74,11 @@ class App(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(name__regex=names.NAME_PATTERN), name="app_name_rule"),
             models.CheckConstraint(
+                condition=(Q(rate_per_s=None) | Q(rate_per_s__gte=1))
+                & (Q(concurrency=None) | Q(concurrency__gte=1)),
+                name="app_limits_positive",
+            ),
+            models.CheckConstraint(
                 condition=Q(description__regex=names.DESCRIPTION_PATTERN), name="app_description_rule"
             ),
         ]

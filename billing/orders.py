@@ -169,9 +169,9 @@ def _not_payable(order: Order) -> OrderNotPayable:
     return refusal(number=order.number, state=order.state)
 
 
-def cancel(order: Order, at: datetime) -> Order:
-    """The customer cancels a pending order. Raises OrderNotCancellable."""
-    if not _cancel(order, CancelReason.CUSTOMER, at):
+def cancel(order: Order, at: datetime, reason: CancelReason = CancelReason.CUSTOMER) -> Order:
+    """The customer (or an operator) cancels a pending order. Raises OrderNotCancellable."""
+    if not _cancel(order, reason, at):
         state = Order.objects.values_list("state", flat=True).get(pk=order.pk)
         raise OrderNotCancellable(number=order.number, state=state)
     order.refresh_from_db()

@@ -7,10 +7,12 @@ REGIONS = [("cn-sh6", "上海6", "Shanghai 6"), ("cn-gz4", "广州4", "Guangzhou
 
 def seed(apps, schema_editor):
     Region = apps.get_model("accounts", "Region")
-    Region.objects.bulk_create(
+    regions = [
         Region(code=code, name=name, name_en=name_en, position=position)
         for position, (code, name, name_en) in enumerate(REGIONS)
-    )
+    ]
+    # Rows that are there stay: undoing this migration leaves them, since Apps may name them.
+    Region.objects.bulk_create(regions, ignore_conflicts=True)
 
 
 class Migration(migrations.Migration):

@@ -15,6 +15,10 @@ END $$;
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON accounts_auditentry
     FOR EACH ROW EXECUTE FUNCTION accounts_append_only();
 """
+UNDO = """
+DROP TRIGGER append_only ON accounts_auditentry;
+DROP FUNCTION accounts_append_only;
+"""
 
 
 def make_roles(apps, schema_editor):
@@ -55,6 +59,6 @@ class Migration(migrations.Migration):
                 'constraints': [models.CheckConstraint(condition=models.Q(('reason', ''), _negated=True), name='audit_has_reason')],
             },
         ),
-        migrations.RunSQL(APPEND_ONLY, migrations.RunSQL.noop),
+        migrations.RunSQL(APPEND_ONLY, UNDO),
         migrations.RunPython(make_roles, migrations.RunPython.noop),
     ]

@@ -8,12 +8,14 @@ METERS = [("face_detect", "images"), ("face_analyse", "images"), ("face_compare"
 
 def seed(apps, schema_editor):
     Sku, Duration = apps.get_model("billing", "Sku"), apps.get_model("billing", "Duration")
-    Sku.objects.bulk_create(
+    skus = [
         Sku(api=api, tier=tier, units_per_month=units, meter=meter, price=0)
         for api, meter in METERS
         for tier, units in TIERS
-    )
-    Duration.objects.bulk_create(Duration(months=months) for months in (1, 2, 3))
+    ]
+    # Rows that are there stay: undoing this migration leaves them, since orders may name them.
+    Sku.objects.bulk_create(skus, ignore_conflicts=True)
+    Duration.objects.bulk_create((Duration(months=months) for months in (1, 2, 3)), ignore_conflicts=True)
 
 
 class Migration(migrations.Migration):

@@ -116,6 +116,7 @@ class CatalogueChange(models.Model):
         ordering = ["-at", "-pk"]
         verbose_name = verbose_name_plural = _("目录变更")
         indexes = [models.Index(fields=["subject", "subject_id"], name="catalogue_change_subject")]
+        constraints = [models.CheckConstraint(condition=~Q(reason=""), name="catalogue_change_has_reason")]
 
     def __str__(self) -> str:
         return f"{self.subject} {self.subject_id} {self.field}: {self.before} → {self.after}"

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import names
 from accounts.models import App, Region
-from billing.models.catalogue import Meter, Sku, spec_text
+from billing.models.catalogue import MAX_UNITS, Meter, Sku, spec_text
 
 
 class OrderState(models.TextChoices):
@@ -23,13 +23,15 @@ class CancelReason(models.TextChoices):
 
     NONE = "", ""
     CUSTOMER = "customer", _("客户取消")
+    OPERATOR = "operator", _("运营人员取消")
     EXPIRED = "expired", _("超时未支付")
 
 
 class Order(models.Model):
     """One API, one tier, 1-9 of it, for some months, in a region, for a new App or one there is.
 
-    Price, units and meter are the catalogue's at creation and stay. `token` makes creation idempotent.
+    Price, units and meter are the catalogue's at creation and stay: a trigger refuses any change of what was
+    ordered, and of a state that is final. `token` makes creation idempotent.
     """
 
     number = models.CharField(_("订单编号"), max_length=20, unique=True)
@@ -75,15 +77,23 @@ class Order(models.Model):
             models.CheckConstraint(condition=Q(quantity__range=(1, 9)), name="order_quantity_range"),
             models.CheckConstraint(condition=Q(months__range=(1, 36)), name="order_months_range"),
             models.CheckConstraint(
+                condition=Q(units_per_month__range=(1, MAX_UNITS)), name="order_units_range"
+            ),
+            models.CheckConstraint(condition=Q(meter__in=Meter.values), name="order_meter_known"),
+            models.CheckConstraint(condition=Q(expires_at__gt=F("created_at")), name="order_window"),
+            models.CheckConstraint(
                 condition=Q(unit_price__gte=0, amount=F("unit_price") * F("quantity") * F("months")),
                 name="order_amount_is_product",
             ),
             models.CheckConstraint(
                 condition=Q(state="paid", paid_at__isnull=False, cancelled_at=None, cancel_reason="")
+                & Q(paid_at__lt=F("expires_at"))
                 & Q(cash_paid__gte=0, voucher_paid__gte=0, app__isnull=False)
                 & Q(amount=F("cash_paid") + F("voucher_paid"))
                 | Q(state="pending", paid_at=None, cancelled_at=None, cash_paid=0, voucher_paid=0)
-                | Q(state="cancelled", paid_at=None, cancelled_at__isnull=False, cash_paid=0, voucher_paid=0),
+                & Q(cancel_reason="")
+                | Q(state="cancelled", paid_at=None, cancelled_at__isnull=False, cash_paid=0, voucher_paid=0)
+                & ~Q(cancel_reason=""),
                 name="order_state_agrees",
             ),
             models.CheckConstraint(

@@ -45,6 +45,8 @@ class Package(models.Model):
         ]
         constraints = [
             models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="package_window"),
+            models.CheckConstraint(condition=Q(units_per_period__gte=1), name="package_units_positive"),
+            models.CheckConstraint(condition=Q(api__in=Api.values), name="package_api_known"),
             models.CheckConstraint(
                 condition=Q(refunded_at=None, refunded_by=None)
                 | Q(refunded_at__isnull=False, refunded_by__isnull=False) & ~Q(refund_reason=""),
@@ -60,7 +62,7 @@ class Period(models.Model):
     """计费周期: one month [starts_at, ends_at) of a Package, its granted and its used units.
 
     `used` counts held and settled Debits. App, API and meter repeat the Package's, so that a live Period is
-    found by one index. A refund sets `granted` to 0.
+    found by one index; a foreign key of all three columns holds them to it. A refund sets `granted` to 0.
     """
 
     package = models.ForeignKey(Package, models.PROTECT, related_name="periods", verbose_name=_("资源包"))
@@ -85,6 +87,7 @@ class Period(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["package", "number"], name="period_once"),
             models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="period_window"),
+            models.CheckConstraint(condition=Q(meter__in=Meter.values), name="period_meter_known"),
             models.CheckConstraint(
                 condition=Q(used__gte=0, used__lte=F("granted")), name="period_used_within_granted"
             ),
@@ -117,7 +120,10 @@ class DebitState(models.TextChoices):
 
 
 class Debit(models.Model):
-    """抵扣: the units that one call took, from one or more Periods. The key is the call's id."""
+    """抵扣: the units that one call took, from one or more Periods. The key is the call's id.
+
+    Once settled or returned it is final: a trigger refuses any UPDATE.
+    """
 
     call_id = models.UUIDField(_("请求 ID"), primary_key=True)
     app = models.ForeignKey(

@@ -87,9 +87,9 @@ class WalletEntry(models.Model):
             ),
             models.CheckConstraint(condition=Q(balance_after__gte=0), name="wallet_entry_not_negative"),
             models.CheckConstraint(
-                condition=Q(kind="top_up", amount__gt=0, order=None, by__isnull=False)
+                condition=Q(kind="top_up", amount__gt=0, order=None, by__isnull=False) & ~Q(reason="")
                 | Q(kind="payment", amount__lt=0, order__isnull=False)
-                | Q(kind="refund", amount__gt=0, order__isnull=False, by__isnull=False),
+                | Q(kind="refund", amount__gt=0, order__isnull=False, by__isnull=False) & ~Q(reason=""),
                 name="wallet_entry_kind_agrees",
             ),
         ]
@@ -137,6 +137,7 @@ class Voucher(models.Model):
                 name="voucher_within_face_value",
             ),
             models.CheckConstraint(condition=Q(valid_until__gt=F("valid_from")), name="voucher_window"),
+            models.CheckConstraint(condition=~Q(reason=""), name="voucher_has_reason"),
             models.CheckConstraint(
                 condition=Q(customer=None, redeemed_at=None, remaining=F("face_value"))
                 | Q(customer__isnull=False, redeemed_at__isnull=False),

@@ -20,7 +20,7 @@ from billing.errors import (
     PriceChanged,
     TokenReused,
 )
-from billing.models import Duration, Order, Package, Sku, WalletEntry
+from billing.models import CancelReason, Duration, Order, Package, Sku, WalletEntry
 from tests.billing.conftest import DETECT, NOON, Shop, shanghai
 
 LATER = NOON + timedelta(minutes=1)
@@ -220,6 +220,8 @@ def test_48_hours_are_swept(alice: User, shop: Shop) -> None:
 def test_cancelled_is_final(alice: User, shop: Shop) -> None:
     order = orders.cancel(shop.order(alice), LATER)
     assert (order.state, order.cancel_reason, order.cancelled_at) == ("cancelled", "customer", LATER)
+    by_operator = orders.cancel(shop.order(alice), LATER, CancelReason.OPERATOR)
+    assert (by_operator.state, by_operator.cancel_reason) == ("cancelled", "operator")
     with pytest.raises(OrderCancelled):
         orders.pay(order, LATER)
     with pytest.raises(OrderNotCancellable):

@@ -1,0 +1,108 @@
+"""What the database refuses whatever the code does: each line is a write behind the rules' back."""
+
+from datetime import timedelta
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from accounts.models import App, User
+from billing import catalogue, orders, quota, refunds, vouchers, wallet
+from billing.models import Duration
+from tests.billing.conftest import DETECT, NOON, Shop, breaks
+
+LATER = NOON + timedelta(hours=1)
+
+
+@pytest.fixture
+def books(alice: User, bob: User, olga: User, shop: Shop, call) -> App:
+    """Alice has a paid, a refunded, a cancelled and a pending order; Bob an App; calls in every state."""
+    wallet.top_up(alice, Decimal(50), by=olga, reason="transfer", at=NOON)
+    wallet.top_up(bob, Decimal(1), by=olga, reason="transfer", at=NOON)
+    vouchers.issue(
+        face_value=Decimal(5), valid_from=NOON, valid_until=NOON + timedelta(days=9), customer=alice, by=olga,
+        reason="gift", at=NOON,
+    )  # fmt: skip
+    app = shop.buy(alice, price="8.00", units=100, months=3)
+    again = orders.pay(shop.order(alice, LATER, app=app, price="1.00"), LATER)
+    refunds.refund(again.package, by=olga, reason="mistake", at=LATER)
+    orders.cancel(shop.order(alice), NOON)
+    shop.order(alice)
+    shop.buy(bob, price="0.00")
+    call(app, NOON, 7)
+    for images in (3, 5):
+        debit = quota.reserve(call_id=uuid4(), app=app, api=DETECT, images=images, at=NOON)
+    quota.give_back(debit.pk, NOON)
+    catalogue.change(Duration.objects.first(), {"is_active": False}, by=olga, reason="2027", at=NOON)
+    return app
+
+
+BOBS = "(SELECT id FROM accounts_user WHERE username = 'bob')"
+BOBS_APP = f"(SELECT id FROM accounts_app WHERE customer_id = {BOBS})"
+BOBS_ORDER = f"(SELECT id FROM billing_order WHERE customer_id = {BOBS})"
+
+
+@pytest.mark.parametrize(
+    ("write", "refusal"),
+    [
+        # An order: its states, its terms, its customer
+        ("UPDATE billing_order SET state = 'pending', paid_at = NULL, cash_paid = 0, voucher_paid = 0"
+         " WHERE state = 'paid'", "stays so"),
+        ("UPDATE billing_order SET state = 'pending', cancel_reason = '', cancelled_at = NULL"
+         " WHERE state = 'cancelled'", "stays so"),
+        ("UPDATE billing_order SET cancel_reason = 'customer' WHERE state = 'pending'", "order_state_agrees"),
+        ("UPDATE billing_order SET cancel_reason = '' WHERE state = 'cancelled'", "order_state_agrees"),
+        ("UPDATE billing_order SET paid_at = NULL WHERE state = 'paid'", "order_state_agrees"),
+        ("UPDATE billing_order SET paid_at = expires_at WHERE state = 'paid'", "order_state_agrees"),
+        ("UPDATE billing_order SET expires_at = created_at WHERE state = 'pending'", "order_window"),
+        ("UPDATE billing_order SET unit_price = 0, amount = 0", "what was ordered stays"),
+        ("UPDATE billing_order SET units_per_month = 200", "what was ordered stays"),
+        (f"UPDATE billing_order SET customer_id = {BOBS}", "what was ordered stays"),
+        (f"UPDATE billing_order SET app_id = {BOBS_APP}, is_new_app = false WHERE state = 'pending'",
+         "order_app_is_the_customers"),
+        # Money: whose it is, and why it moved
+        ("INSERT INTO billing_walletentry"
+         " (wallet_id, kind, amount, balance_after, order_id, reason, token, at)"
+         f" SELECT customer_id, 'payment', -1, 0, {BOBS_ORDER}, '', 'theft', now() FROM billing_order"
+         " WHERE state = 'pending'", "wallet_entry_order_is_the_customers"),
+        ("INSERT INTO billing_walletentry (wallet_id, kind, amount, balance_after, by_id, reason, token, at)"
+         f" VALUES ({BOBS}, 'top_up', 1, 1, {BOBS}, '', 'gift', now())", "wallet_entry_kind_agrees"),
+        ("UPDATE billing_voucher SET reason = ''", "voucher_has_reason"),
+        ("INSERT INTO billing_cataloguechange (at, by_id, subject, subject_id, field, before, after, reason)"
+         " SELECT at, by_id, subject, subject_id, field, before, after, '' FROM billing_cataloguechange",
+         "catalogue_change_has_reason"),
+        # A Package is its order's, a Period its Package's
+        (f"UPDATE billing_period SET app_id = {BOBS_APP}; UPDATE billing_package SET app_id = {BOBS_APP}",
+         "package_app_is_the_orders"),
+        ("UPDATE billing_package SET api = 'face_compare'", "period_repeats_its_package"),
+        ("UPDATE billing_package SET api = 'face_swap'", "package_api_known"),
+        ("UPDATE billing_package SET units_per_period = 0", "package_units_positive"),
+        (f"UPDATE billing_period SET app_id = {BOBS_APP}", "period_repeats_its_package"),
+        ("UPDATE billing_period SET api = 'face_compare'", "period_repeats_its_package"),
+        ("UPDATE billing_period SET meter = 'hours'", "period_meter_known"),
+        # A Debit is over once
+        ("UPDATE billing_debit SET state = 'held', closed_at = NULL WHERE state = 'settled'", "stays so"),
+        ("UPDATE billing_debit SET state = 'settled' WHERE state = 'returned'", "stays so"),
+        ("UPDATE billing_debit SET units = 1 WHERE state = 'settled'", "stays so"),
+        # An App's limits
+        ("UPDATE accounts_app SET rate_per_s = 0", "app_limits_positive"),
+        ("UPDATE accounts_app SET concurrency = 0", "app_limits_positive"),
+    ],
+)  # fmt: skip
+def test_refused(books: App, write: str, refusal: str) -> None:
+    with pytest.raises(IntegrityError, match=refusal):
+        commit(write)
+
+
+def commit(write: str) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(write)
+        assert cursor.rowcount
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def test_the_books_themselves_are_sound(books: App) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    assert not breaks()
