@@ -8,8 +8,9 @@ from django.core.exceptions import ValidationError
 from django.db import models, transaction
 
 from accounts.models import Region, User
-from billing.errors import ChangeRefused, ReasonMissing
+from billing.errors import ChangeRefused
 from billing.models import CatalogueChange, Duration, Sku
+from billing.reasons import reason_of
 
 type_of_subject: dict[str, type[models.Model]] = {"sku": Sku, "duration": Duration, "region": Region}
 _FIELDS = {
@@ -41,7 +42,7 @@ def change(
 
     Orders made before keep their price, units and meter. Raises ReasonMissing, ChangeRefused.
     """
-    reason = _reason(reason)
+    reason = reason_of(reason)
     subject = _subject(row)
     current = type(row).objects.select_for_update().get(pk=row.pk)
     before = {field: getattr(current, field, None) for field in fields}
@@ -68,16 +69,10 @@ def _check(row: Sku | Duration | Region) -> None:
 @transaction.atomic
 def add(row: Sku | Duration | Region, *, by: User, reason: str, at: datetime) -> None:
     """Puts a new row on offer, with its history. Raises ReasonMissing, ChangeRefused."""
-    reason = _reason(reason)
+    reason = reason_of(reason)
     _check(row)
     row.save(force_insert=True)
     _write(_subject(row), row.pk, [("", "", row)], by=by, reason=reason, at=at)
-
-
-def _reason(text: str) -> str:
-    if not text.strip():
-        raise ReasonMissing()
-    return text.strip()[:200]
 
 
 def _write(

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import F, Q, QuerySet, Sum
+from django.db.models import F, Q, Sum
 
 from accounts.models import App
 from billing.errors import BillingError, Expired, HoldLost, NotOrdered, UsedUp
@@ -109,8 +109,5 @@ def sweep(at: datetime) -> int:
 
 def remaining(app: App, api: str, at: datetime) -> int:
     """剩余调用量: the units left in the live Periods of the App's API."""
-    return _left(Period.objects.filter(live(at), app=app, api=api))
-
-
-def _left(periods: "QuerySet[Period]") -> int:
+    periods = Period.objects.filter(live(at), app=app, api=api)
     return periods.aggregate(left=Sum(F("granted") - F("used")))["left"] or 0

@@ -6,8 +6,9 @@ from django.db import transaction
 
 from accounts.models import User
 from billing import vouchers, wallet
-from billing.errors import NotRefundable, ReasonMissing
+from billing.errors import NotRefundable
 from billing.models import Package, Period
+from billing.reasons import reason_of
 
 
 @transaction.atomic
@@ -17,8 +18,7 @@ def refund(package: Package, *, by: User, reason: str, at: datetime) -> Package:
     A call that reserves at the same moment either comes first, and the refund is refused, or finds nothing.
     Lock order: Package, Periods by (ends_at, package), Vouchers, Wallet. Raises ReasonMissing, NotRefundable.
     """
-    if not (reason := reason.strip()[:200]):
-        raise ReasonMissing()
+    reason = reason_of(reason)
     locked = Package.objects.select_for_update(of=("self",), no_key=True)
     package = locked.select_related("order__customer").get(pk=package.pk)
     if package.refunded_at is not None:

@@ -9,8 +9,9 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet, Sum
 
 from accounts.models import User
-from billing.errors import ReasonMissing, VoucherRefused
+from billing.errors import VoucherRefused
 from billing.models import Order, Voucher, VoucherEntry
+from billing.reasons import reason_of
 from billing.wallet import fen
 
 _ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # nothing that reads like another: 5 bits each
@@ -42,8 +43,7 @@ def issue(
 
     `apis` names what it applies to; empty: every API. Raises AmountRefused, ReasonMissing, VoucherRefused.
     """
-    if not reason.strip():
-        raise ReasonMissing()
+    reason = reason_of(reason)
     if not at < valid_until or not valid_from < valid_until:
         raise VoucherRefused(why="expired")
     value = fen(face_value)
@@ -58,7 +58,7 @@ def issue(
         created_by=by,
         created_at=at,
         redeemed_at=at if customer else None,
-        reason=reason.strip()[:200],
+        reason=reason,
     )
 
 

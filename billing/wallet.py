@@ -13,8 +13,9 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from accounts.models import User
-from billing.errors import AmountRefused, InsufficientBalance, ReasonMissing, TokenReused
+from billing.errors import AmountRefused, InsufficientBalance, TokenReused
 from billing.models import EntryKind, Order, Wallet, WalletEntry
+from billing.reasons import reason_of
 
 LARGEST = Decimal("9999999999.99")
 
@@ -39,9 +40,7 @@ def top_up(
 
     Raises AmountRefused, ReasonMissing, TokenReused (the token's entry is another).
     """
-    if not reason.strip():
-        raise ReasonMissing()
-    entry = WalletEntry(kind=EntryKind.TOP_UP, amount=fen(amount), by=by, reason=reason.strip()[:200], at=at)
+    entry = WalletEntry(kind=EntryKind.TOP_UP, amount=fen(amount), by=by, reason=reason_of(reason), at=at)
     if token:
         entry.token = token
     try:
@@ -108,4 +107,4 @@ def statement_rows(customer: User) -> Iterator[list[str]]:
 
 def _plain(text: str) -> str:
     """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

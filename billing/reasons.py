@@ -1,0 +1,11 @@
+"""Why an operator did something: what moves money or changes the catalogue has a reason."""
+
+from accounts.audit import REASON_LENGTH
+from billing.errors import ReasonMissing
+
+
+def reason_of(text: str) -> str:
+    """The reason, trimmed and at most as long as its column. Raises ReasonMissing."""
+    if not (reason := text.strip()[:REASON_LENGTH]):
+        raise ReasonMissing()
+    return reason
