@@ -1,0 +1,22 @@
+"""What a browser sends is text: with a NUL in it, it is refused (400). PostgreSQL knows no such character."""
+
+from collections.abc import Callable
+from itertools import chain
+from typing import Any
+
+from django.core.exceptions import BadRequest
+from django.http import HttpRequest, HttpResponse
+
+
+class PlainTextMiddleware:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *_view: Any) -> None:
+        """After the CSRF check, which has read the form."""
+        sent = chain(request.GET.lists(), request.POST.lists())
+        if any("\0" in text for _name, texts in sent for text in texts):
+            raise BadRequest("a NUL in a text")

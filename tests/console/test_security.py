@@ -1,0 +1,262 @@
+"""What a stranger, a customer or a browser in bad hands can't do. Operators' rights: ops/test_roles.py."""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from django.core import mail
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
+from pytest_django import Settings
+
+from accounts import keys
+from accounts.models import App, User
+from billing import notices, vouchers, wallet
+from billing.models import Notice, Order, Package
+from tests.console.conftest import PASSWORD, Place
+
+WRONG = {"username": "alice", "password": "not-it"}
+RIGHT = {"username": "alice", "password": PASSWORD}
+MALLORY = {
+    "username": "mallory",
+    "email": "m@example.org",
+    "password1": "xin-mi-ma-2027",
+    "password2": "xin-mi-ma-2027",
+}
+WISH = {
+    "api": "face_detect",
+    "tier": "thousand",
+    "quantity": "1",
+    "months": "1",
+    "name": "n",
+    "description": "d",
+}
+
+
+def addresses(resolver: URLResolver, before: str = "/") -> Iterator[str]:
+    """Every pattern of the product, as it is written in urls.py."""
+    for entry in resolver.url_patterns:
+        whole = before + str(entry.pattern)
+        if isinstance(entry, URLPattern):
+            yield whole
+        else:
+            yield from addresses(entry, whole)
+
+
+OPEN = re.compile(
+    r"/($|login/|register/|logout/|language/|theme/|password/reset/|docs/|static/|api/schema/|metrics$"
+    r"|readyz|healthz|(face/)?(api/)?v1/)"
+)
+
+
+def test_every_other_address_asks_who_is_there(client: Client, app: App) -> None:
+    """Also one that is added tomorrow: whatever is not named as open needs a login."""
+    order = Order.objects.filter(app=app).latest("pk")
+    words = {
+        "number": order.number, "app_id": app.app_id, "key": "x", "name": "top-up", "pk": "1",
+        "object_id": "1", "app_label": "billing", "url": "x", "content_type_id": "1",
+    }  # fmt: skip
+    asked = 0
+    for pattern in addresses(get_resolver()):
+        path = re.sub(r"<(?:\w+:)?(\w+)>", lambda word: words[word[1]], pattern)
+        path = re.sub(r"\(\?P<(\w+)>[^)]*\)", lambda word: words[word[1]], path).replace("^", "").rstrip("$")
+        if OPEN.match(path):
+            continue
+        for method in (client.get, client.post):
+            reply = method(path, REMOTE_ADDR="203.0.113.1")
+            assert (reply.status_code, reply.headers.get("Location", "").partition("?")[0]) in {
+                (302, "/login/"), (302, "/admin/login/"), (405, ""), (404, ""),
+            }, path  # fmt: skip
+            asked += reply.status_code == 302
+    assert asked > 60
+
+
+def test_bob_changes_nothing_of_alices(as_bob: Client, alice: User, app: App, place: Place) -> None:
+    """Alice's ids in every field of every form."""
+    pending = place(alice)
+    notice = Notice.objects.create(
+        customer=alice, kind="unpaid", key="k", order=pending, created_at=timezone.now()
+    )
+    key = app.keys.get()
+    bought = Package.objects.filter(app=app).count()
+    as_bob.post("/console/inbox/", {"act": "read", "id": str(notice.pk)})
+    as_bob.post(
+        "/console/settings/", {"email": "ALICE@example.org", "company": "", "phone": "", "language": "en"}
+    )
+    order = WISH | {"token": "t", "amount": "0", "app": app.app_id}
+    assert as_bob.post("/console/orders/confirm/", order).status_code == 404
+    for act in ("show", "rotate", "disable"):
+        asked = {"act": act, "key": key.key, "password": PASSWORD, "overlap": "0"}
+        assert as_bob.post(f"/console/apps/{app.app_id}/keys/", asked).status_code == 404
+    assert notices.unread_count(alice) == 1
+    assert User.objects.get(username="bob").email == "bob@example.org"
+    assert Package.objects.filter(app=app).count() == bought
+    assert keys.live(timezone.now()).filter(pk=key.pk).exists()
+    pending.refresh_from_db()
+    assert pending.state == "pending"
+
+
+def test_bobs_lists_and_files_hold_nothing_of_alices(
+    as_bob: Client, alice: User, bob: User, app: App
+) -> None:
+    operator = User.objects.create_superuser("olga", "olga@example.org", PASSWORD)
+    wallet.top_up(alice, wallet.LARGEST, by=operator, reason="alice's own money", at=timezone.now())
+    mine = {alice.email, app.app_id, "alice's own money", *Order.objects.values_list("number", flat=True)}
+    for path in ("/console/", "/console/apps/", "/console/orders/", "/console/wallet/", "/console/inbox/",
+                 "/console/wallet/statement.csv", "/console/debug/", "/console/orders/?q=20"):  # fmt: skip
+        page = as_bob.get(path).content.decode()
+        assert not [one for one in mine if one in page], path
+
+
+def test_more_fields_than_the_form_has_are_nothing(client: Client, alice: User) -> None:
+    rights = {"is_staff": "on", "is_superuser": "on", "groups": "4", "user_permissions": "1", "is_active": ""}
+    assert client.post("/register/", MALLORY | rights).status_code == 302
+    settings = {"email": "m2@example.org", "company": "", "phone": "", "language": "en", "username": "root"}
+    assert client.post("/console/settings/", settings | rights).status_code == 302
+    mallory = User.objects.get(email="m2@example.org")
+    assert (mallory.username, mallory.is_staff, mallory.is_superuser) == ("mallory", False, False)
+    assert not mallory.groups.exists()
+    assert client.get("/ops/").status_code == 403
+
+
+def test_an_order_costs_what_the_catalogue_says(as_alice: Client, alice: User, place: Place) -> None:
+    sku = place(alice).sku
+    sku.price = 5
+    sku.save()
+    mine = {"unit_price": "0", "price": "0", "units_per_month": "9999", "customer": "1", "state": "paid"}
+    for token, amount in enumerate(["0.00", "-5", "sNaN", "NaN", "Infinity", "1e9999999"]):
+        form = WISH | mine | {"token": f"t{token}", "amount": amount}
+        reply = as_alice.post("/console/orders/confirm/", form)
+        assert reply.status_code in (302, 409), amount
+    priced = Order.objects.filter(token__startswith="t", sku=sku)
+    assert {(order.amount, order.state) for order in priced.exclude(amount=0)} <= {(5, "pending")}
+
+
+def test_a_session_is_a_new_one_after_the_login(client: Client, alice: User) -> None:
+    client.get("/login/")
+    session = client.session
+    session["planted"] = "by a stranger"
+    session.save()
+    client.cookies["sessionid"] = session.session_key
+    client.post("/login/", RIGHT)
+    assert client.cookies["sessionid"].value != session.session_key
+    stranger = Client()
+    stranger.cookies["sessionid"] = session.session_key
+    assert stranger.get("/console/").status_code == 302
+
+
+def test_a_new_password_ends_the_other_sessions(as_alice: Client, alice: User) -> None:
+    elsewhere = Client()
+    elsewhere.post("/login/", RIGHT)
+    new = {"old_password": PASSWORD, "new_password1": "xin-mi-ma-2027", "new_password2": "xin-mi-ma-2027"}
+    as_alice.post("/console/settings/password/", new)
+    assert as_alice.get("/console/").status_code == 200
+    assert elsewhere.get("/console/").status_code == 302
+
+
+def test_a_closed_account_is_out_at_once(as_alice: Client, alice: User) -> None:
+    alice.is_active = False
+    alice.save()
+    assert as_alice.get("/console/").status_code == 302
+    assert Client().post("/login/", RIGHT).status_code == 200
+
+
+def test_a_link_of_a_mail_is_good_once(client: Client, alice: User) -> None:
+    client.post("/password/reset/", {"email": alice.email})
+    client.post("/password/reset/", {"email": alice.email})
+    links = [re.search(r"/password/reset/\S+", str(sent.body)) for sent in mail.outbox]
+    new = {"new_password1": "xin-mi-ma-2027", "new_password2": "xin-mi-ma-2027"}
+    first, second = [link.group() for link in links if link]
+    assert client.post(client.get(first, follow=True).request["PATH_INFO"], new).status_code == 302
+    for used in (first, second):  # the one that was used, and the older one beside it
+        page = Client().get(used, follow=True)
+        assert not page.context["validlink"], used
+
+
+@pytest.mark.django_db
+def test_a_mail_names_our_host_whatever_is_asked(client: Client, alice: User, settings: Settings) -> None:
+    settings.ALLOWED_HOSTS = ["faces.example.org"]
+    asked = {"email": alice.email}
+    for headers in ({"HTTP_HOST": "evil.example"}, {"HTTP_HOST": "faces.example.org@evil.example"}):
+        assert client.post("/password/reset/", asked, **headers).status_code == 400
+    ours = {"HTTP_HOST": "faces.example.org", "HTTP_X_FORWARDED_HOST": "evil.example"}
+    client.post("/password/reset/", asked, **ours)
+    (sent,) = mail.outbox
+    assert "://faces.example.org/password/reset/" in str(sent.body)
+    assert "evil" not in str(sent.body)
+
+
+def test_behind_a_proxy_each_has_tries_of_its_own(client: Client, alice: User, settings: Settings) -> None:
+    """A stranger who guesses locks himself out, not Alice."""
+    settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
+    stranger = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": "198.51.100.7"}
+    home = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": "203.0.113.9"}
+    assert [client.post("/login/", WRONG, **stranger).status_code for _try in range(5)][-1] == 429
+    assert client.post("/login/", RIGHT, **stranger).status_code == 429
+    assert client.post("/login/", RIGHT, **home).status_code == 302
+
+
+def test_a_made_up_address_gives_no_more_tries(client: Client, alice: User, settings: Settings) -> None:
+    settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
+    made_up = [
+        {"REMOTE_ADDR": "198.51.100.7", "HTTP_X_FORWARDED_FOR": f"203.0.113.{number}"} for number in range(5)
+    ]
+    assert [client.post("/login/", WRONG, **caller).status_code for caller in made_up][-1] == 429
+
+
+def test_an_ipv6_network_is_one_caller(client: Client, alice: User) -> None:
+    neighbours = [f"2001:db8:1:2::{number:x}" for number in range(1, 6)]
+    replies = [client.post("/login/", WRONG, REMOTE_ADDR=address).status_code for address in neighbours]
+    assert replies[-1] == 429
+    assert client.post("/login/", RIGHT, REMOTE_ADDR="2001:db8:1:3::1").status_code == 302
+
+
+@pytest.mark.django_db
+def test_a_name_that_is_too_long_is_nobodys(client: Client) -> None:
+    reply = client.post("/login/", {"username": "a" * 100_000, "password": "x"})
+    assert reply.status_code == 200
+    assert "用户名或密码不正确" in reply.content.decode()
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "Infinity", ""],
+)
+def test_where_a_page_leads_back_to_is_ours(client: Client, as_alice: Client, target: str) -> None:
+    assert client.post("/register/", MALLORY | {"next": target})["Location"] == "/console/"
+    for path, data in (("/language/", {"language": "en"}), ("/theme/", {"theme": "dark"})):
+        assert as_alice.post(path, data | {"next": target})["Location"] == "/"
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/console/orders/", "q"),
+        ("/console/orders/new/", "app"),
+        ("/console/orders/quote/", "region"),
+        ("/console/orders/confirm/", "name"),
+        ("/login/", "username"),
+    ],
+)
+def test_a_nul_is_refused(as_alice: Client, path: str, field: str) -> None:
+    assert as_alice.get(path, {field: "a\0b"}).status_code == 400
+    assert as_alice.post(path, {field: "a\0b"}).status_code == 400
+
+
+def test_numbers_without_end_are_no_ids(as_alice: Client, alice: User) -> None:
+    assert as_alice.post("/console/inbox/", {"act": "read", "id": "9" * 5000}).status_code == 302
+
+
+def test_no_voucher_of_another(as_bob: Client, alice: User, app: App, place: Place) -> None:
+    """A voucher that Alice holds is known to Bob, and stays hers."""
+    operator = User.objects.create_superuser("olga", "olga@example.org", PASSWORD)
+    now = timezone.now()
+    voucher = vouchers.issue(
+        face_value=wallet.fen(wallet.LARGEST), valid_from=now, valid_until=now + timedelta(days=1),
+        by=operator, reason="gift", at=now, customer=alice,
+    )  # fmt: skip
+    assert as_bob.post("/console/wallet/", {"code": voucher.code}).status_code == 422
+    voucher.refresh_from_db()
+    assert voucher.customer == alice
