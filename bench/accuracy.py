@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Callable, Iterable
-from itertools import combinations
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from inference.results import Template
 
 FARS = (1e-3, 1e-4, 1e-5)
 PUBLISHED = {60.0: 1e-3, 70.0: 1e-4, 80.0: 1e-5}
+FACELESS = -99.0  # below every similarity that two faces have
 HEIGHTS = ((80, np.inf), (32, 80), (16, 32))
 PARTS = ("verification", "detection", "attributes", "hostile")
 
@@ -48,37 +48,31 @@ def templates(data: Path, engine: Engine) -> tuple[list[datasets.Pair], dict[Pat
     return pairs, {path: engine.embed(path.read_bytes()) for path in progress(paths, "verification")}
 
 
-def similarities(
-    found: dict[Path, Template], pairs: Iterable[tuple[Path, Path]]
-) -> tuple[np.ndarray, np.ndarray]:
-    """(fused similarity, confidence) of many pairs, by scoring.compare's own tables but in bulk."""
+def similarity(first: Template, second: Template) -> float:
+    """The fused similarity, FACELESS where one has no face."""
+    return scoring.similarity(first, second) if first.has_face and second.has_face else FACELESS
+
+
+def impostor_similarities(found: dict[Path, Template]) -> metrics.Floats:
+    """`similarity` of all pairs of pictures of different people, in bulk."""
+    paths = [path for path, template in found.items() if template.has_face]
+    person = datasets.persons(paths)
     primary, secondary = scoring.parts()
-    paths = list(found)
-    index = {path: number for number, path in enumerate(paths)}
-    first, second = (np.array([index[pair[i]] for pair in pairs]) for i in (0, 1))
-    fused = np.zeros(len(first))
-    for part, vectors in (
-        (primary, np.array([found[path].primary or (0.0,) * 128 for path in paths])),
-        (secondary, np.array([found[path].secondary or (0.0,) * 128 for path in paths])),
-    ):
-        cosines = np.einsum("ij,ij->i", vectors[first], vectors[second])
-        fused += part.weight * (cosines - part.mean) / part.deviation
-    confidence = np.interp(fused, scoring.confidence_map().xs, scoring.confidence_map().ys)
-    faceless = np.array([not found[path].has_face for path in paths])
-    missing = faceless[first] | faceless[second]
-    return np.where(missing, -99.0, fused), np.where(missing, 0.0, confidence)
+    fused = primary.score(
+        metrics.stranger_cosines(np.array([found[path].primary for path in paths]), person)
+    ) + secondary.score(metrics.stranger_cosines(np.array([found[path].secondary for path in paths]), person))
+    faceless = metrics.stranger_pairs(datasets.persons(found)) - len(fused)
+    return np.append(fused, np.full(faceless, FACELESS))
 
 
 def verification(data: Path, engine: Engine) -> Section:
     """LFW's protocol on the listed pairs; FAR on all pairs of pictures of different people."""
     pairs, found = templates(data, engine)
-    listed = [(pair.first, pair.second) for pair in pairs]
     same = np.array([pair.same for pair in pairs])
-    scores, _ = similarities(found, listed)
-    strangers = [
-        pair for pair in combinations(found, 2) if datasets.person(pair[0]) != datasets.person(pair[1])
-    ]
-    impostors, impostor_confidence = similarities(found, strangers)
+    scores = np.array([similarity(found[pair.first], found[pair.second]) for pair in pairs])
+    impostors = impostor_similarities(found)
+    confidence_map = scoring.confidence_map()
+    impostor_confidence = np.interp(impostors, confidence_map.xs, confidence_map.ys)
     folds = metrics.fold_accuracies(scores, same)
     section = Section("verification")
     section.value("pictures", len(found))
@@ -87,7 +81,7 @@ def verification(data: Path, engine: Engine) -> Section:
     section.value("accuracy, 10 folds", folds.mean())
     section.value("accuracy, deviation of the folds", folds.std())
     section.value("area under the curve", metrics.area_under_curve(scores[same], scores[~same]))
-    section.value("impostor pairs", len(strangers))
+    section.value("impostor pairs", len(impostors))
     for far in FARS:
         threshold = metrics.threshold_at(impostors, far)
         section.value(f"TAR at FAR {far:g}", metrics.accepted(scores[same], threshold))

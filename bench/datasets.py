@@ -9,12 +9,14 @@ from __future__ import annotations
 import csv
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import cv2
+import numpy as np
+import numpy.typing as npt
 
 T = TypeVar("T")
 
@@ -72,6 +74,11 @@ def pairs(data: Path) -> list[Pair]:
 def person(path: Path) -> str:
     """Whose face it is, by the file's name: Jane_Doe_0003.jpg → Jane_Doe."""
     return path.stem.rsplit("_", 1)[0]
+
+
+def persons(paths: Iterable[Path]) -> npt.NDArray[np.intp]:
+    """A number for each picture (N,), the same for pictures of one person."""
+    return np.unique([person(path) for path in paths], return_inverse=True)[1]
 
 
 def labelled(data: Path) -> list[Labelled]:

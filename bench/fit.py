@@ -10,7 +10,6 @@ import argparse
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -126,19 +125,16 @@ def fit_confidence(data: Path, engine: Engine) -> dict[str, Any]:
     """
     _, found = templates(data, engine)
     paths = [path for path, template in found.items() if template.has_face]
-    strangers = np.array(
-        [
-            (i, j)
-            for i, j in combinations(range(len(paths)), 2)
-            if datasets.person(paths[i]) != datasets.person(paths[j])
-        ]
-    )
-    parts, fused = {}, np.zeros(len(strangers))
+    person = datasets.persons(paths)
+    parts, fused = {}, np.zeros(metrics.stranger_pairs(person))
     top = 0.0
     for name, weight in (("primary", PRIMARY_WEIGHT), ("secondary", 1 - PRIMARY_WEIGHT)):
         vectors = np.array([getattr(found[path], name) for path in paths])
-        cosines = np.einsum("ij,ij->i", vectors[strangers[:, 0]], vectors[strangers[:, 1]])
-        mean, deviation = round(float(cosines.mean()), 5), round(float(cosines.std()), 5)
+        cosines = metrics.stranger_cosines(vectors, person)
+        mean, deviation = (
+            round(float(cosines.mean(dtype=float)), 5),
+            round(float(cosines.std(dtype=float)), 5),
+        )
         parts[name] = {"mean": mean, "deviation": deviation, "weight": round(weight, 3)}
         fused += weight * (cosines - mean) / deviation
         top += weight * (1 - mean) / deviation

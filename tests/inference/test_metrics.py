@@ -37,3 +37,12 @@ def test_matching_pairs_each_true_box_once() -> None:
 def test_calibration_error_is_the_gap_between_promise_and_outcome() -> None:
     assert metrics.calibration_error(np.full(10, 0.8), np.arange(10) < 8) == pytest.approx(0)
     assert metrics.calibration_error(np.full(10, 0.8), np.arange(10) < 5) == pytest.approx(0.3)
+
+
+def test_strangers_are_all_pairs_of_different_people() -> None:
+    person = np.array([0, 1, 0, 2, 1])
+    vectors = np.eye(5) + 0.1 * np.arange(5)[:, None]
+    expected = [vectors[i] @ vectors[j] for i in range(5) for j in range(i + 1, 5) if person[i] != person[j]]
+    assert metrics.stranger_cosines(vectors, person) == pytest.approx(expected, rel=1e-6)
+    assert metrics.stranger_pairs(person) == len(expected) == 8
+    assert len(metrics.stranger_cosines(np.zeros((0, 3)), np.zeros(0, np.intp))) == 0
