@@ -71,6 +71,12 @@ class ApiError(FaceCloudError):
         return f"{self.code} {say(self.message, ENGLISH.get(self.code, self.message))}"
 
     @property
+    def detail(self) -> str:
+        """What was wrong with this request; in Chinese where the reader and the service speak it."""
+        english = str(self.details.get("detail") or "")
+        return say(str(self.details.get("detail_zh") or english), english)
+
+    @property
     def remedy(self) -> str:
         """What the service advises, in the reader's language; empty where it says nothing."""
         advice = self.details.get(say("remedy", "remedy_en")) or self.details.get("remedy") or ""
@@ -78,8 +84,8 @@ class ApiError(FaceCloudError):
 
     def __str__(self) -> str:
         lines = [self.headline]
-        if detail := self.details.get("detail"):
-            lines.append(str(detail))
+        if self.detail:
+            lines.append(self.detail)
         if self.remedy:
             lines.append(self.remedy)
         if self.retry_after_s is not None:

@@ -110,5 +110,5 @@ def _what_was_wrong(outcome: Outcome) -> str:
     """With the detail that the service gave; its advice stands once, at the end."""
     error = outcome.error
     if isinstance(error, ApiError):
-        return ": ".join(filter(None, [error.headline, str(error.details.get("detail", ""))]))
+        return ": ".join(filter(None, [error.headline, error.detail]))
     return error.reason if isinstance(error, InputError) else str(error)

@@ -78,6 +78,14 @@ def test_a_refusal_speaks_the_reader_s_language(monkeypatch: pytest.MonkeyPatch)
     assert refused.value.message == spent["message"]  # the field of the API stays as it came
 
 
+def test_a_detail_speaks_it_too_where_the_service_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = ApiError(4104, "签名错误", http_status=401, details={"detail": "sorted", "detail_zh": "排了序"})
+    english = ApiError(4002, "格式", http_status=400, details={"detail": "a gif"})
+    assert (both.detail, english.detail) == ("排了序", "a gif")
+    monkeypatch.setenv("FACECLOUD_LANG", "en")
+    assert (both.detail, english.detail) == ("sorted", "a gif")
+
+
 def test_a_code_of_a_later_service_keeps_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACECLOUD_LANG", "en")
     assert ApiError(4999, "新的错误", http_status=400).headline == "4999 新的错误"
