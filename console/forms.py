@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.contrib.auth import authenticate
 from django.contrib.auth.forms import (
     AuthenticationForm,
     PasswordChangeForm,
@@ -12,7 +13,9 @@ from django.contrib.auth.forms import (
 )
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 
 from accounts import names
 from accounts.errors import RuleError
@@ -169,12 +172,23 @@ class ResetPasswordForm(PasswordResetForm):
 
 
 class SettingsForm(forms.ModelForm):
+    """A new e-mail address needs the password: whoever reads its mail can set a new one."""
+
+    password = forms.CharField(
+        label=_("登录密码"),
+        required=False,
+        strip=False,
+        help_text=_("仅修改邮箱时需要填写。"),
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+
     class Meta:
         model = User
         fields = ["email", "company", "phone", "language"]
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.request = request
         self.fields["email"].help_text = _("用于找回密码，也可以用来登录。")
         self.fields["email"].widget.attrs["autocomplete"] = "email"
         self.fields["company"].widget.attrs["autocomplete"] = "organization"
@@ -185,3 +199,11 @@ class SettingsForm(forms.ModelForm):
         if email_taken(email, but=self.instance):
             raise ValidationError(_("该邮箱已被其他账号使用。"), code="taken")
         return email
+
+    @sensitive_variables()
+    def clean_password(self) -> str:
+        password = str(self.cleaned_data["password"])
+        name = self.instance.username
+        if "email" in self.changed_data and not authenticate(self.request, username=name, password=password):
+            raise ValidationError(_("密码不正确，请重新输入。多次输错会暂时锁定。"), code="wrong")
+        return password

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -14,7 +15,8 @@ from django.utils import translation
 from django.utils.functional import SimpleLazyObject
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from accounts.models import App, Region, User
+from accounts import keys
+from accounts.models import App, AppKey, Region, User
 from billing import notices
 
 REGION_COOKIE = "region"
@@ -57,6 +59,11 @@ def own_app(request: CustomerRequest, app_id: str) -> App:
 def own_apps(request: CustomerRequest) -> QuerySet[App]:
     """The customer's Apps, newest first."""
     return request.user.apps.select_related("region")
+
+
+def newest_key(app: App, at: datetime) -> AppKey | None:
+    """The newest live key of the App; None where all have ended."""
+    return keys.live(at).filter(app=app).order_by("-created_at", "-pk").first()
 
 
 @dataclass(frozen=True)

@@ -72,9 +72,10 @@ class PasswordResetConfirmView(views.PasswordResetConfirmView):
         return super().form_valid(form)
 
 
+@sensitive_post_parameters("password")
 @customer
 def settings(request: CustomerRequest) -> HttpResponse:
-    form = forms.SettingsForm(request.POST or None, instance=request.user)
+    form = forms.SettingsForm(request, request.POST or None, instance=request.user)
     if request.method == "POST":
         if form.is_valid():
             form.save()

@@ -15,13 +15,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_GET
 
-from accounts import keys as key_rules
 from accounts.models import App, AppKey
 from billing import packages
 from billing.models import Api
 from console import debugger
 from console.debugger import Picture
-from console.shell import CustomerRequest, customer, own_apps
+from console.shell import CustomerRequest, customer, newest_key, own_apps
 from console.uploads import MAX_TOTAL_BYTES, BoundedMemoryHandler
 
 MAX_PICTURES = 10
@@ -142,8 +141,7 @@ def chosen_pictures(request: CustomerRequest, api: str) -> list[Picture]:
 
 
 def signing_key(app: App) -> AppKey:
-    """The newest live key of the App."""
-    key = key_rules.live(timezone.now()).filter(app=app).order_by("-created_at", "-pk").first()
+    key = newest_key(app, timezone.now())
     if key is None:
         raise DebugError(_("该应用没有有效的密钥，请先在密钥页生成新密钥。"))
     return key

@@ -32,6 +32,7 @@ class PasswordForm(forms.Form):
 
     password = forms.CharField(
         label=gettext_lazy("登录密码"),
+        strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
         error_messages={"required": gettext_lazy("请输入登录密码。")},
     )

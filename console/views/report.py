@@ -11,14 +11,13 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
-from accounts import keys as key_rules
 from accounts.models import App
 from billing import forecast, packages
 from billing.models import Api
 from console import usage
 from console.downloads import csv_file
 from console.ranges import DEFAULT, RANGES, RangeForm
-from console.shell import CustomerRequest, customer, own_app
+from console.shell import CustomerRequest, customer, newest_key, own_app
 from console.templatetags.show import unit
 from faceapi import errors
 from faceapi.operator_reports import Span, Usage
@@ -83,7 +82,7 @@ def report(request: CustomerRequest, app_id: str) -> HttpResponse:
             for line in lines
             if not asked.api or line.api == asked.api
         ],
-        "key": key_rules.live(at).filter(app=app).order_by("-created_at", "-pk").first(),
+        "key": newest_key(app, at),
         "nav": "apps",
         "tab": "report",
     }
