@@ -113,9 +113,9 @@ def test_bobs_lists_and_files_hold_nothing_of_alices(
 def test_more_fields_than_the_form_has_are_nothing(client: Client, alice: User) -> None:
     rights = {"is_staff": "on", "is_superuser": "on", "groups": "4", "user_permissions": "1", "is_active": ""}
     assert client.post("/register/", MALLORY | rights).status_code == 302
-    settings = {"email": "m2@example.org", "company": "", "phone": "", "language": "en", "username": "root"}
+    settings = {"email": "m@example.org", "company": "Ltd", "phone": "", "language": "en", "username": "root"}
     assert client.post("/console/settings/", settings | rights).status_code == 302
-    mallory = User.objects.get(email="m2@example.org")
+    mallory = User.objects.get(company="Ltd")
     assert (mallory.username, mallory.is_staff, mallory.is_superuser) == ("mallory", False, False)
     assert not mallory.groups.exists()
     assert client.get("/ops/").status_code == 403
@@ -132,6 +132,23 @@ def test_an_order_costs_what_the_catalogue_says(as_alice: Client, alice: User, p
         assert reply.status_code in (302, 409), amount
     priced = Order.objects.filter(token__startswith="t", sku=sku)
     assert {(order.amount, order.state) for order in priced.exclude(amount=0)} <= {(5, "pending")}
+
+
+def test_a_new_address_needs_the_password(as_alice: Client, alice: User) -> None:
+    """Or whoever finds an open browser has the account: a new password is sent to the address."""
+    new = {"email": "new@example.org", "company": "", "phone": "", "language": "en"}
+    for password in ({}, {"password": "not-it"}):
+        page = as_alice.post("/console/settings/", new | password)
+        assert page.status_code == 200
+        assert "password" in page.context["form"].errors
+    assert User.objects.get(pk=alice.pk).email == "alice@example.org"
+    assert as_alice.post("/console/settings/", new | {"password": PASSWORD}).status_code == 302
+    assert User.objects.get(pk=alice.pk).email == "new@example.org"
+    assert as_alice.post("/console/settings/", new | {"company": "Ltd"}).status_code == 302
+    for _try in range(5):
+        as_alice.post("/console/settings/", new | {"email": "other@example.org", "password": "not-it"})
+    locked = as_alice.post("/console/settings/", new | {"email": "other@example.org", "password": PASSWORD})
+    assert "password" in locked.context["form"].errors
 
 
 def test_a_session_is_a_new_one_after_the_login(client: Client, alice: User) -> None:
