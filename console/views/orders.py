@@ -99,7 +99,7 @@ def seen_amount(text: str) -> Decimal | None:
         amount = Decimal(text)
     except InvalidOperation:
         return None
-    return amount if amount.is_finite() and abs(amount) <= wallet.LARGEST else None
+    return amount if amount.is_finite() and amount.copy_abs() <= wallet.LARGEST else None
 
 
 def own_order(request: CustomerRequest, number: str) -> Order:
