@@ -60,10 +60,10 @@ def test_every_other_address_asks_who_is_there(client: Client, app: App) -> None
     }  # fmt: skip
     asked = 0
     for pattern in addresses(get_resolver()):
+        if OPEN.match(pattern):
+            continue
         path = re.sub(r"<(?:\w+:)?(\w+)>", lambda word: words[word[1]], pattern)
         path = re.sub(r"\(\?P<(\w+)>[^)]*\)", lambda word: words[word[1]], path).replace("^", "").rstrip("$")
-        if OPEN.match(path):
-            continue
         for method in (client.get, client.post):
             reply = method(path, REMOTE_ADDR="203.0.113.1")
             assert (reply.status_code, reply.headers.get("Location", "").partition("?")[0]) in {
