@@ -33,6 +33,12 @@ public class FaceCloud {
         return hex(mac.doFinal(requestStr.getBytes(UTF_8)));
     }
 
+    static String env(String name) {
+        String value = System.getenv(name);
+        if (value == null || value.isEmpty()) throw new IllegalStateException("请设置环境变量 " + name);
+        return value;
+    }
+
     static String hex(byte[] bytes) {
         StringBuilder text = new StringBuilder();
         for (byte b : bytes) text.append(String.format("%02x", b));
@@ -58,12 +64,12 @@ public class FaceCloud {
 
         String path = "/api/v1/" + api + ".json";
         String dt = String.valueOf(System.currentTimeMillis()); // 毫秒
-        String signature = sign(System.getenv("FACECLOUD_SECRET_KEY"), "POST", path, "", dt, body);
-        HttpRequest request = HttpRequest.newBuilder(URI.create(System.getenv("FACECLOUD_URL") + path))
+        String signature = sign(env("FACECLOUD_SECRET_KEY"), "POST", path, "", dt, body);
+        HttpRequest request = HttpRequest.newBuilder(URI.create(env("FACECLOUD_URL") + path))
                 .timeout(Duration.ofSeconds(60))
                 .header("Content-Type", "application/json")
                 .header("X-CTYUN-DT", dt)
-                .header("Authorization", "CTYUN " + System.getenv("FACECLOUD_APP_KEY") + ":" + signature)
+                .header("Authorization", "CTYUN " + env("FACECLOUD_APP_KEY") + ":" + signature)
                 .POST(HttpRequest.BodyPublishers.ofByteArray(body))
                 .build();
         HttpClient client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
@@ -72,7 +78,7 @@ public class FaceCloud {
 
     public static void main(String[] args) throws Exception {
         if (args[0].equals("--sign")) {
-            String secret = System.getenv("FACECLOUD_SECRET_KEY");
+            String secret = env("FACECLOUD_SECRET_KEY");
             System.out.println(sign(secret, args[1], args[2], args[3], args[4], args[5].getBytes(UTF_8)));
         } else {
             System.out.println(call(args[0], List.of(args).subList(1, args.length)));

@@ -49,5 +49,9 @@ if ($argv[1] === '--sign') {
     [, , $method, $path, $query, $dt, $body] = $argv;
     echo sign(getenv('FACECLOUD_SECRET_KEY'), $method, $path, $query, $dt, $body), "\n";
 } else {
-    echo call($argv[1], array_slice($argv, 2)), "\n";
+    $reply = call($argv[1], array_slice($argv, 2));
+    if ($reply === false) {
+        exit(1); // 连不上服务：PHP 已给出原因
+    }
+    echo $reply, "\n";
 }
