@@ -50,7 +50,7 @@ if ($argv[1] === '--sign') {
     echo sign(getenv('FACECLOUD_SECRET_KEY'), $method, $path, $query, $dt, $body), "\n";
 } else {
     $reply = call($argv[1], array_slice($argv, 2));
-    if ($reply === false) {
+    if ($reply === '') {
         exit(1); // 连不上服务：PHP 已给出原因
     }
     echo $reply, "\n";
