@@ -174,6 +174,7 @@ class ResetPasswordForm(PasswordResetForm):
 class SettingsForm(forms.ModelForm):
     """A new e-mail address needs the password: whoever reads its mail can set a new one."""
 
+    field_order = ("email", "password")
     password = forms.CharField(
         label=_("登录密码"),
         required=False,
