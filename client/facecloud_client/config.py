@@ -67,10 +67,10 @@ def load(
         names = say("、", ", ").join(missing)
         raise ConfigError(
             say(
-                f"缺少 {names}。在控制台“报表”页查看 AppKey 与 SecretKey 并设为环境变量；"
+                f"缺少 {names}。在控制台应用的“密钥”页查看 AppKey 与 SecretKey 并设为环境变量；"
                 "本机体验先运行 bin/start。",
-                f"Missing: {names}. Take AppKey and SecretKey from the console's report page and set them "
-                "in the environment; to try it on this machine run bin/start first.",
+                f"Missing: {names}. Take AppKey and SecretKey from the App's Keys page in the console, set "
+                "them in the environment; to try it on this machine run bin/start first.",
             )
         )
     if not is_url(found["FACECLOUD_URL"]):
