@@ -71,6 +71,14 @@ class Order(models.Model):
             models.Index(fields=["customer", "-created_at", "-id"], name="order_of_customer"),
             models.Index(fields=["customer", "state", "-created_at", "-id"], name="order_of_customer_state"),
             models.Index(fields=["expires_at"], condition=Q(state="pending"), name="order_pending_expiry"),
+            # The operators' reports: a span of days over all customers.
+            models.Index(fields=["created_at"], name="order_created"),
+            models.Index(
+                fields=["paid_at"],
+                include=["customer", "sku", "cash_paid", "voucher_paid"],
+                condition=Q(state="paid"),
+                name="order_paid",
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["customer", "token"], name="order_token_once"),

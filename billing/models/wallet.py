@@ -77,7 +77,13 @@ class WalletEntry(models.Model):
     class Meta:
         ordering = ["-pk"]
         verbose_name = verbose_name_plural = _("收支明细")
-        indexes = [models.Index(fields=["wallet", "-id"], name="wallet_entry_statement")]
+        indexes = [
+            models.Index(fields=["wallet", "-id"], name="wallet_entry_statement"),
+            # The operators' reports; a payment is read from its order.
+            models.Index(
+                fields=["at"], condition=Q(kind__in=["top_up", "refund"]), name="wallet_entry_by_hand"
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["order"], condition=Q(kind="payment"), name="wallet_one_payment_per_order"
@@ -160,6 +166,7 @@ class VoucherEntry(models.Model):
     class Meta:
         ordering = ["-pk"]
         verbose_name = verbose_name_plural = _("代金券使用")
+        indexes = [models.Index(fields=["at"], condition=Q(amount__gt=0), name="voucher_entry_put_back")]
         constraints = [
             models.UniqueConstraint(
                 fields=["voucher", "order"], condition=Q(amount__lt=0), name="voucher_spent_once_per_order"
