@@ -21,9 +21,13 @@ class Call(models.Model):
     """One request of one App, written when it ends. `id` is the request id and the debit's call id."""
 
     id = models.UUIDField(_("请求 ID"), primary_key=True, editable=False)
-    app = models.ForeignKey("accounts.App", models.PROTECT, related_name="calls", verbose_name=_("应用"))
+    app = models.ForeignKey(
+        "accounts.App", models.PROTECT, related_name="calls", db_index=False, verbose_name=_("应用")
+    )
     app_key = models.ForeignKey("accounts.AppKey", models.PROTECT, related_name="+", verbose_name="AppKey")
-    region = models.ForeignKey("accounts.Region", models.PROTECT, related_name="+", verbose_name=_("地域"))
+    region = models.ForeignKey(
+        "accounts.Region", models.PROTECT, related_name="+", db_index=False, verbose_name=_("地域")
+    )
     api = models.CharField(_("API 类型"), max_length=16, choices=Api)
     at = models.DateTimeField(_("时间"), help_text=_("请求到达的时刻"))
     code = models.PositiveSmallIntegerField(_("返回码"))
@@ -41,6 +45,7 @@ class Call(models.Model):
         verbose_name = verbose_name_plural = _("调用记录")
         indexes = [
             models.Index(fields=["app", "-at"], name="call_app_at"),
+            models.Index(fields=["app", "api", "-at"], name="call_app_api_at"),
             BrinIndex(fields=["at"], name="call_at_brin"),
         ]
         constraints = [

@@ -19,13 +19,14 @@ SHOWN = 5
 @customer
 def overview(request: CustomerRequest) -> HttpResponse:
     at = timezone.now()
-    apps = list(own_apps(request))
+    apps = own_apps(request)
+    count = apps.count()
     today, chart = week_of(request.user, at)
     context = {
-        "apps": len(apps),
-        "rows": with_lines(apps[:SHOWN]),
+        "apps": count,
+        "rows": with_lines(list(apps[:SHOWN])),
         "today": today,
-        "chart": chart if apps else None,
+        "chart": chart if count else None,
         "notices": with_words(list(notices.inbox(request.user)[:SHOWN])),
         "unpaid": orders.of(request.user, state=OrderState.PENDING).count(),
         "nav": "overview",
