@@ -4,6 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 import pytest
+from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
@@ -57,6 +58,8 @@ def test_each_lie_is_found(app: App, now: datetime) -> None:
         (UsageHour.objects.filter(app=app, code=4003), {"latency_sum_ms": F("latency_sum_ms") + 1}),
         (Debit.objects.filter(pk=call_id), {"units": 3}),
     ]
+    with connection.cursor() as cursor:  # a settled debit is final: past the trigger that says so
+        cursor.execute("SET LOCAL session_replication_role = replica")
     for rows, lie in lies:
         before = rows.values(*lie).get()
         rows.update(**lie)
