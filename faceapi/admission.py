@@ -67,7 +67,10 @@ class Gate:
                 raise ApiError(errors.OVERLOADED, "too many calls at once", retry_after_s=1)
             if self._inside[customer_pk] >= self._share:
                 raise ApiError(
-                    errors.RATE, f"over {self._share} calls of one customer at once", retry_after_s=1
+                    errors.RATE,
+                    f"over {self._share} calls of one customer at once",
+                    f"同一客户同时进行的调用超过 {self._share} 个",
+                    retry_after_s=1,
                 )
             self._inside[customer_pk] += 1
         try:
@@ -95,7 +98,9 @@ class Places:
         """Raises ApiError 4291 where `limit` calls of the App run."""
         name = f"faceapi:running:{app_pk}"
         if not valkey.eval(_ENTER, 1, name, limit, call_id, self._lease_s):
-            raise ApiError(errors.RATE, f"over {limit} calls at once", retry_after_s=1)
+            raise ApiError(
+                errors.RATE, f"over {limit} calls at once", f"同时进行的调用超过 {limit} 个", retry_after_s=1
+            )
         with self._lock:
             self._held[call_id] = name
             if self._renewing is None:
@@ -174,4 +179,9 @@ def _check_rate(valkey: redis.Redis, app_pk: int, per_s: int) -> None:
     wait_us = int(valkey.eval(_RATE, 1, f"faceapi:rate:{app_pk}", per_s))
     if wait_us:
         retry_after_s = max(1, math.ceil(wait_us / 1_000_000))
-        raise ApiError(errors.RATE, f"over {per_s} calls a second", retry_after_s=retry_after_s)
+        raise ApiError(
+            errors.RATE,
+            f"over {per_s} calls a second",
+            f"每秒的调用超过 {per_s} 个",
+            retry_after_s=retry_after_s,
+        )

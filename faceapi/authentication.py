@@ -35,12 +35,18 @@ def read_claim(meta: Mapping[str, Any]) -> Claim:
     header = meta.get("HTTP_AUTHORIZATION", "").strip()
     authorization = signing.parse_authorization(header)
     if authorization is None:
-        raise ApiError(errors.NO_AUTHORIZATION, signing.authorization_fault(header))
+        raise ApiError(errors.NO_AUTHORIZATION, *signing.authorization_fault(header))
     text = meta.get("HTTP_X_CTYUN_DT", "").strip()
     timestamp_ms = signing.parse_timestamp(text)
     if timestamp_ms is None:
-        found = "X-CTYUN-DT is no number" if text else "there is no X-CTYUN-DT header"
-        raise ApiError(errors.BAD_DATE, f"{found}; expected: the Unix time in milliseconds, 13 digits")
+        found, found_zh = "there is no X-CTYUN-DT header", "没有 X-CTYUN-DT 请求头"
+        if text:
+            found, found_zh = "X-CTYUN-DT is no number", "X-CTYUN-DT 不是数字"
+        raise ApiError(
+            errors.BAD_DATE,
+            f"{found}; expected: the Unix time in milliseconds, 13 digits",
+            f"{found_zh}；应为毫秒级 Unix 时间戳，13 位数字",
+        )
     return Claim(authorization, text, timestamp_ms)
 
 
@@ -50,8 +56,13 @@ def find_key(claim: Claim, at: datetime) -> AppKey:
     key = keys.live_key(text, at)
     if key is None:
         # Never quoted when it is not of the length of an AppKey: it could be the SecretKey.
-        detail = f"AppKey {text}" if len(text) == 16 else f"{len(text)} characters, an AppKey has 16"
-        raise ApiError(errors.UNKNOWN_KEY, detail)
+        if len(text) == 16:
+            raise ApiError(errors.UNKNOWN_KEY, f"AppKey {text}", f"收到的 AppKey 是 {text}")
+        raise ApiError(
+            errors.UNKNOWN_KEY,
+            f"{len(text)} characters, an AppKey has 16",
+            f"{len(text)} 个字符，AppKey 是 16 个",
+        )
     return key
 
 
@@ -62,11 +73,17 @@ def check_clock(claim: Claim, at: datetime) -> None:
         return
     digits = len(claim.timestamp_text)
     if digits != 13:
-        unit = {10: ": these are seconds", 16: ": these are microseconds"}.get(digits, "")
-        raise ApiError(errors.BAD_DATE, f"X-CTYUN-DT has {digits} digits, milliseconds have 13{unit}")
+        units = {10: (": these are seconds", "：这是秒"), 16: (": these are microseconds", "：这是微秒")}
+        unit, unit_zh = units.get(digits, ("", ""))
+        raise ApiError(
+            errors.BAD_DATE,
+            f"X-CTYUN-DT has {digits} digits, milliseconds have 13{unit}",
+            f"X-CTYUN-DT 有 {digits} 位，毫秒是 13 位{unit_zh}",
+        )
     raise ApiError(
         errors.BAD_DATE,
         f"X-CTYUN-DT is {skew_ms / 1000:+.1f} s from our clock; {settings.CLOCK_SKEW_S} s are allowed",
+        f"X-CTYUN-DT 与服务器时钟相差 {skew_ms / 1000:+.1f} 秒，允许 {settings.CLOCK_SKEW_S} 秒",
     )
 
 
@@ -85,7 +102,7 @@ def verify(
     if not signing.matches(secret, to_sign, given):
         raise ApiError(
             errors.BAD_SIGNATURE,
-            signing.likely_mistake(
+            *signing.likely_mistake(
                 key.key, secret, given, method, path, query, claim.timestamp_text, body_sha1
             ),
             signed={
@@ -150,7 +167,11 @@ def check_address(allowed: list[str], address: str | None) -> None:
     found = _address(address or "")
     networks = _networks(tuple(allowed))
     if found is None or not any(found in network for network in networks if network.version == found.version):
-        raise ApiError(errors.ADDRESS, f"called from {address or 'an unknown address'}")
+        raise ApiError(
+            errors.ADDRESS,
+            f"called from {address or 'an unknown address'}",
+            f"来源地址是 {address or '未知地址'}",
+        )
 
 
 _WITH_PORT = re.compile(r"\[(.+)\](?::\d+)?|([^:]+):\d+")  # as some proxies write a hop

@@ -99,8 +99,7 @@ _ROWS = (
         "无法读取该网络图片", "The image URL could not be read",
         "域名无法解析、连接被拒绝、TLS 证书无效、地址不允许访问、对方返回 5xx，或重定向次数过多。",
         "DNS failed, the connection was refused, TLS failed, the address is forbidden, the server "
-        "answered 5xx, or it "
-        "redirected too often.",
+        "answered 5xx, or it redirected too often.",
         "确认该 URL 可从公网访问，或改用 base64 提交图片。",
         "Make sure that the URL can be reached from the public Internet, or send the image as base64.",
     ),
@@ -142,8 +141,7 @@ _ROWS = (
     Code(
         IMAGE_TOO_LARGE, 400,
         "图片文件大小不符合要求", "The image file is too large",
-        "单张图片超过 10 MiB。",
-        "One image is larger than 10 MiB.",
+        "单张图片超过 10 MiB。", "One image is larger than 10 MiB.",
         "降低分辨率或 JPEG 质量，使单张不超过 10 MiB。",
         "Lower its resolution or JPEG quality until it is within 10 MiB.",
     ),
@@ -168,8 +166,7 @@ _ROWS = (
     Code(
         NOT_AN_IMAGE, 400,
         "不支持的文件类型", "The content is not an image",
-        "内容不是图片。",
-        "The content is no image at all.",
+        "内容不是图片。", "The content is no image at all.",
         "提交 PNG 或 JPEG 图片；URL 须直接指向图片而不是网页。",
         "Send a PNG or JPEG image; a URL must point to the image itself, not to a page.",
     ),
@@ -213,8 +210,7 @@ _ROWS = (
         "Idempotency-Key 已用于其他请求", "This Idempotency-Key was used for another request",
         "同一个 Idempotency-Key 在 24 小时内用于不同的接口或请求体，或该请求头不是 1-128 个可见 ASCII 字符。",
         "The same Idempotency-Key was used within 24 hours for another API or body, or it is not 1-128 "
-        "visible ASCII "
-        "characters.",
+        "visible ASCII characters.",
         "每个新的请求使用新的 Idempotency-Key，重试时保持请求体不变。",
         "Use a new Idempotency-Key for each new request, and keep the body unchanged when retrying.",
     ),
@@ -364,7 +360,8 @@ class ApiError(Exception):
     """A refusal of the call with a code of the table.
 
     `index` is the position of the image (for compare: of the pair) at fault, `detail` one English sentence on
-    this very request (never a secret, never image content), `retry_after_s` becomes the Retry-After header,
+    this very request (never a secret, never image content), `detail_zh` the same where a caller's program is
+    to be mended or its quota is at stake (41xx, 42xx), `retry_after_s` becomes the Retry-After header,
     `signed` is what the server saw of a request whose signature is wrong.
     """
 
@@ -372,6 +369,7 @@ class ApiError(Exception):
         self,
         code: int,
         detail: str = "",
+        detail_zh: str = "",
         *,
         index: int | None = None,
         retry_after_s: int | None = None,
@@ -380,7 +378,7 @@ class ApiError(Exception):
         super().__init__(f"{code} {detail}".strip())
         self.row = TABLE[code]
         self.code = code
-        self.detail = detail
+        self.detail, self.detail_zh = detail, detail_zh
         self.index = index
         self.retry_after_s = retry_after_s
         self.signed = signed
@@ -391,6 +389,8 @@ def envelope(error: ApiError, request_id: str) -> dict[str, object]:
     body: dict[str, object] = {"code": error.code, "message": error.row.zh, "request_id": request_id}
     if error.detail:
         body["detail"] = error.detail
+    if error.detail_zh:
+        body["detail_zh"] = error.detail_zh
     if error.index is not None:
         body["index"] = error.index
     if error.signed is not None:

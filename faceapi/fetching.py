@@ -273,7 +273,12 @@ def _turn(app_pk: int) -> Iterator[None]:
     """Raises ApiError 4291 where too many calls of the App wait for URLs already."""
     with _pool_lock:
         if _waiting.get(app_pk, 0) >= settings.URL_CALLS_PER_APP:
-            raise ApiError(errors.RATE, "too many calls of this App are waiting for URLs", retry_after_s=2)
+            raise ApiError(
+                errors.RATE,
+                "too many calls of this App are waiting for URLs",
+                "该应用等待下载图片的调用过多",
+                retry_after_s=2,
+            )
         _waiting[app_pk] = _waiting.get(app_pk, 0) + 1
     try:
         yield

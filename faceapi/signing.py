@@ -42,8 +42,8 @@ def matches(secret: str, to_sign: bytes, given: str) -> bool:
 
 def likely_mistake(
     app_key: str, secret: str, given: str, method: str, path: str, query: str, timestamp_ms: str, sha1: str
-) -> str:
-    """Which common mistake a wrong signature was made with, or an empty string.
+) -> tuple[str, str]:
+    """Which common mistake a wrong signature was made with, in English and Chinese, or empty strings.
 
     Only who knows the SecretKey can make a signature that is found here, so nothing is given away.
     """
@@ -53,28 +53,38 @@ def likely_mistake(
 
     right, name = text(), path.rpartition("/")[2]
     no_body = hashlib.sha1(b"", usedforsecurity=False).hexdigest()
-    tried: list[tuple[str, bytes]] = [
-        *((f"for the path {prefix}{name}", text(path=prefix + name)) for prefix in _PREFIXES),
-        ("for the path percent-decoded", text(path=unquote(path))),
-        ("for the query percent-decoded", text(query=unquote(query))),
-        ("for the query sorted", text(query="&".join(sorted(query.split("&"))))),
-        ("with the query as a part of the path", text(path=f"{path}?{query}", query="")),
-        ("without the line of the empty query", right.replace(b"\n\n", b"\n", 1)),
-        ("for an empty query", text(query="")),
-        ("for an empty body", text(sha1=no_body)),
-        ("for the body's SHA-1 in capitals", text(sha1=sha1.upper())),
-        ("for the method in lower case", text(method=method.lower())),
-        ("with a newline at the end", right + b"\n"),
-        ("with CR LF between the lines", right.replace(b"\n", b"\r\n")),
+    tried: list[tuple[str, str, bytes]] = [
+        *(
+            (f"for the path {prefix}{name}", f"签名用的是路径 {prefix}{name}", text(path=prefix + name))
+            for prefix in _PREFIXES
+        ),
+        ("for the path percent-decoded", "签名时路径做了百分号解码", text(path=unquote(path))),
+        ("for the query percent-decoded", "签名时参数做了百分号解码", text(query=unquote(query))),
+        ("for the query sorted", "签名时参数重新排了序", text(query="&".join(sorted(query.split("&"))))),
+        (
+            "with the query as a part of the path",
+            "签名时参数成了路径的一部分",
+            text(path=f"{path}?{query}", query=""),
+        ),
+        ("without the line of the empty query", "缺少空参数的那一行", right.replace(b"\n\n", b"\n", 1)),
+        ("for an empty query", "签名时参数为空", text(query="")),
+        ("for an empty body", "签名时请求体为空", text(sha1=no_body)),
+        ("for the body's SHA-1 in capitals", "请求体的 SHA-1 应为小写", text(sha1=sha1.upper())),
+        ("for the method in lower case", "请求方法应为大写", text(method=method.lower())),
+        ("with a newline at the end", "末尾多了一个换行", right + b"\n"),
+        ("with CR LF between the lines", "换行应为 LF，而不是 CR LF", right.replace(b"\n", b"\r\n")),
     ]
-    for mistake, signed in tried:
+    for mistake, mistake_zh, signed in tried:
         if signed != right and matches(secret, signed, given):
-            return f"it is right {mistake}"
+            return f"it is right {mistake}", mistake_zh
     if matches(app_key, right, given):
-        return "it is made with the AppKey in place of the SecretKey"
+        return "it is made with the AppKey in place of the SecretKey", "签名用了 AppKey，应使用 SecretKey"
     if hmac.compare_digest(hmac.new(bytes.fromhex(secret), right, hashlib.sha256).hexdigest(), given.lower()):
-        return "it is made with the SecretKey's 16 bytes; use its 32 hex digits as they are"
-    return ""
+        return (
+            "it is made with the SecretKey's 16 bytes; use its 32 hex digits as they are",
+            "签名用了 SecretKey 所表示的 16 个字节，应直接使用它的 32 位十六进制字符",
+        )
+    return "", ""
 
 
 def sign(
@@ -96,23 +106,29 @@ def parse_authorization(header: str) -> Authorization | None:
     return Authorization(found[1], found[2]) if found else None
 
 
-def authorization_fault(header: str) -> str:
-    """What is wrong with a header that `parse_authorization` refuses. Nothing of it is quoted."""
+def authorization_fault(header: str) -> tuple[str, str]:
+    """What is wrong with a header that `parse_authorization` refuses, in English and Chinese, without a word
+    of it.
+    """
     if not header:
-        return "there is no Authorization header"
+        return "there is no Authorization header", "没有 Authorization 请求头"
     scheme, _, rest = header.partition(" ")
     app_key, colon, given = rest.strip().partition(":")
     if scheme != SCHEME:
-        fault = "the scheme is not CTYUN, in capitals, and a space"
+        fault, fault_zh = (
+            "the scheme is not CTYUN, in capitals, and a space",
+            "开头不是大写的 CTYUN 和一个空格",
+        )
     elif not colon:
-        fault = "there is no colon"
+        fault, fault_zh = "there is no colon", "没有冒号"
     elif not app_key.isalnum():
-        fault = "the AppKey is not hex digits alone"
+        fault, fault_zh = "the AppKey is not hex digits alone", "AppKey 不全是十六进制数字"
     elif len(given) != 64:
         fault = f"the signature has {len(given)} characters, HMAC-SHA256 in hex has 64"
+        fault_zh = f"签名有 {len(given)} 个字符，十六进制的 HMAC-SHA256 是 64 个"
     else:
-        fault = "the signature is not hex"
-    return f"{fault}; expected: CTYUN <AppKey>:<signature>"
+        fault, fault_zh = "the signature is not hex", "签名不是十六进制"
+    return f"{fault}; expected: CTYUN <AppKey>:<signature>", f"{fault_zh}；应为 CTYUN <AppKey>:<签名>"
 
 
 def parse_timestamp(header: str) -> int | None:

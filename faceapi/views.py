@@ -171,9 +171,9 @@ class FaceApiView(APIView):
         except NotOrdered:
             raise ApiError(errors.NOT_ORDERED) from None
         except Expired as error:
-            raise ApiError(errors.EXPIRED, _since(error.details.get("ended_at"))) from None
+            raise ApiError(errors.EXPIRED, *_since(error.details.get("ended_at"))) from None
         except UsedUp as error:
-            raise ApiError(errors.USED_UP, _too_few(error, len(pictures))) from None
+            raise ApiError(errors.USED_UP, *_too_few(error, len(pictures))) from None
 
     def _infer(self, pictures: Sequence[Picture], spool: Spool) -> bytes:
         try:
@@ -277,14 +277,23 @@ def _json(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
-def _too_few(error: UsedUp, images: int) -> str:
-    next_at = error.details.get("next_at")
-    then = f"; the next period starts at {next_at.isoformat()}" if isinstance(next_at, datetime) else ""
-    return f"{error.details.get('remaining')} units remain, the request has {images} images{then}"
+def _too_few(error: UsedUp, images: int) -> tuple[str, str]:
+    next_at, remaining = error.details.get("next_at"), error.details.get("remaining")
+    then = then_zh = ""
+    if isinstance(next_at, datetime):
+        then = f"; the next period starts at {next_at.isoformat()}"
+        then_zh = f"；下一个计费周期从 {next_at.isoformat()} 开始"
+    return (
+        f"{remaining} units remain, the request has {images} images{then}",
+        f"剩余调用量为 {remaining}，本次请求有 {images} 张图片{then_zh}",
+    )
 
 
-def _since(ended_at: object) -> str:
-    return f"the last package ended at {ended_at.isoformat()}" if isinstance(ended_at, datetime) else ""
+def _since(ended_at: object) -> tuple[str, str]:
+    if not isinstance(ended_at, datetime):
+        return "", ""
+    at = ended_at.isoformat()
+    return f"the last package ended at {at}", f"最后一个资源包已于 {at} 到期"
 
 
 def _check_client_waits(sock: Any) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -258,6 +259,8 @@ def test_code(code: int, what: str, stage: Stage, servers: Servers) -> None:
     row = errors.TABLE[code]
     assert (answer.code, answer.status) == (code, row.http), answer.json
     assert answer.json["message"] == row.zh
+    if code in range(4100, 4300) and "detail" in answer.json:
+        assert re.search(r"[\u4e00-\u9fff]", answer.json["detail_zh"])
     assert (answer.json["remedy"], answer.json["remedy_en"]) == (row.remedy_zh, row.remedy_en)
     assert "result" not in answer.json
     request_id = answer.json["request_id"]

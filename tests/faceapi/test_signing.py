@@ -76,11 +76,13 @@ def test_malformed_authorization(header: str) -> None:
     ],
 )
 def test_what_is_wrong_with_an_authorization(header: str, said: str) -> None:
-    fault = signing.authorization_fault(header)
+    fault, fault_zh = signing.authorization_fault(header)
     assert said in fault
-    assert GOLDEN[:8] not in fault
+    assert re.search(CHINESE, fault_zh)
+    assert GOLDEN[:8] not in fault + fault_zh
 
 
+CHINESE = r"[\u4e00-\u9fff]"
 SENT = ("POST", "/face/api/v1/x.json", "b=2&a=%2F", "7", hashlib.sha1(BODY).hexdigest())
 WITHOUT_QUERY = (*SENT[:2], "", *SENT[3:])
 NO_BODY = hashlib.sha1(b"").hexdigest()
@@ -113,8 +115,9 @@ def lines(*parts: str) -> bytes:
 def test_a_common_mistake_is_told(sent: tuple[str, ...], signed: bytes, key: str, said: str) -> None:
     given = hmac.new(key.encode("latin-1"), signed, hashlib.sha256).hexdigest()
     assert not signing.matches(SECRET, lines(*sent), given)
-    told = signing.likely_mistake("0123456789abcdef", SECRET, given, *sent)
+    told, told_zh = signing.likely_mistake("0123456789abcdef", SECRET, given, *sent)
     assert re.search(said, told) if said else told == ""
+    assert bool(re.search(CHINESE, told_zh)) == bool(said)
 
 
 def test_authorization() -> None:
