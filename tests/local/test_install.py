@@ -18,15 +18,29 @@ def checkout() -> Iterator[Checkout]:
         yield checkout
 
 
+NO_INDEX = {
+    "PIP_CONFIG_FILE": "/dev/null",
+    "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+    "PIP_FIND_LINKS": "",
+}
+
+
 def test_no_network(checkout: Checkout) -> None:
-    status, output = checkout.run(
-        "bin/start", PIP_CONFIG_FILE="/dev/null", PIP_INDEX_URL="http://127.0.0.1:9/simple", PIP_FIND_LINKS=""
-    )
+    status, output = checkout.run("bin/start", **NO_INDEX)
     assert status == 1
     assert output.splitlines()[-1].startswith(
         "The packages could not be installed: is the package index reachable?"
     )
     assert "Traceback" not in output
+
+
+def test_a_full_disk_is_told_where_no_line_of_it_could_be_logged(checkout: Checkout, tmp_path: Path) -> None:
+    df = tmp_path / "df"
+    df.write_text("#!/bin/sh\necho Filesystem\necho disk 1000000 999000 1000 100% /\n")
+    df.chmod(0o755)
+    status, output = checkout.run("bin/install", **NO_INDEX, PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert status == 1
+    assert output.splitlines()[-1].startswith("The disk is full: the packages need about 1 GB.")
 
 
 def test_a_package_that_is_not_the_pinned_one(checkout: Checkout) -> None:
