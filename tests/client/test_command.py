@@ -33,6 +33,8 @@ def command(
         },
         stdout=subprocess.PIPE,
         stderr=stderr,
+        # A Ctrl-C is heard also where the test run itself is in the background.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
