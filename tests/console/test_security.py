@@ -47,7 +47,7 @@ def addresses(resolver: URLResolver, before: str = "/") -> Iterator[str]:
 
 OPEN = re.compile(
     r"/($|login/|register/|logout/|language/|theme/|password/reset/|docs/|static/|api/schema/|metrics$"
-    r"|readyz|healthz|(face/)?(api/)?v1/)"
+    r"|readyz|healthz|(face/)?(api/)?v1/|admin/logout/)"
 )
 
 
