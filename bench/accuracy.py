@@ -13,6 +13,7 @@ import numpy as np
 
 from bench import datasets, metrics
 from bench.output import Report, Section, progress
+from bench.small_faces import small_faces
 from inference import scoring
 from inference.engine import Engine
 from inference.errors import InferenceError
@@ -22,7 +23,7 @@ FARS = (1e-3, 1e-4, 1e-5)
 PUBLISHED = {60.0: 1e-3, 70.0: 1e-4, 80.0: 1e-5}
 FACELESS = -99.0  # below every similarity that two faces have
 HEIGHTS = ((80, np.inf), (32, 80), (16, 32))
-PARTS = ("verification", "detection", "attributes", "hostile")
+PARTS = ("verification", "detection", "small-faces", "attributes", "hostile")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +35,7 @@ def run(arguments: argparse.Namespace, engine: Engine, report: Report) -> None:
     parts: dict[str, Callable[[Path, Engine], Section]] = {
         "verification": verification,
         "detection": detection,
+        "small-faces": small_faces,
         "attributes": attributes,
         "hostile": hostile,
     }

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 MAX_CANDIDATES = 2000
+MAX_FACES = 500
 # A box inside another is a fragment of the same face down to this share of its area; below, a face of its
 # own.
 FRAGMENT = 0.1
@@ -100,8 +101,8 @@ def _overlaps(box: Floats, boxes: Floats) -> tuple[Floats, Floats]:
 def suppress(found: Detections, union: float = 0.3, smaller: float = 0.7) -> Detections:
     """Keep the best of each heap of boxes that overlap by `union` or lie by `smaller` inside each other."""
     order = np.argsort(-found.scores, kind="stable")[:MAX_CANDIDATES]
-    kept = []
-    while len(order):
+    kept: list[np.intp] = []
+    while len(order) and len(kept) < MAX_FACES:
         best, order = order[0], order[1:]
         kept.append(best)
         over_union, over_smaller = _overlaps(found.boxes[best], found.boxes[order])

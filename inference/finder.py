@@ -3,15 +3,18 @@ look at whatever is in doubt.
 
 1. The whole picture at two scales: about 0.3 MP (up to 0.4 MP for large pictures), where YuNet is at its
    best, and 160 px for faces that fill the frame.
-2. Pictures that step 1 shrank by more than half: those tiles of a finer scale that hold fine detail at all,
+2. Pictures that step 1 shrank by half or more: enlarged tiles of those parts that hold fine detail at all,
    for small faces in large photographs.
 3. Every candidate below CERTAIN again, in a window of twice its size: YuNet at 128 px, CenterFace at 96 px;
-   its score is the mean of the three. The numbers behind the constants: docs/decisions/0303-detection.md.
+   its score is the mean of the three. Of a small face the first look tells little; YuNet's second one stands
+   in for it where that is better.
+
+The numbers behind the constants: docs/decisions/0303-detection.md.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -30,17 +33,21 @@ SMALL_VIEW_SIDE_PX = 160
 SMALL_VIEW_FACE_SHARE = 0.3
 MIN_VIEW_SIDE_PX = 256
 CANDIDATE = 0.2
-DETAIL_CANDIDATE = 0.1
+DETAIL_CANDIDATE = 0.05
+# Of a tile's side. A larger face may be cut by the tile's edge, and shows in the whole view.
+DETAIL_FACE_SHARE = 1 / 3
 CERTAIN = 0.85
 ACCEPTED = 0.45
 
 WINDOW = 2.0
 YUNET_WINDOW_PX = 128
 CENTERFACE_WINDOW_PX = 96
-MAX_SECOND_LOOKS = 64
-PRECISE_WINDOW, PRECISE_WINDOW_PX = 2.5, 160
-BATCH = 4
+SMALL_FACE_PX = 26
+MAX_SECOND_LOOKS = 128
 UNSEEN_PENALTY = 0.25
+BATCH = 4
+PRECISE_WINDOW, PRECISE_WINDOW_PX = 2.5, 160
+SAME_PLACE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +97,7 @@ class FaceFinder:
         found = self._yunet.find([closer, closer[:, ::-1]], CANDIDATE)
         looks = [points.astype(np.float64)]
         for seen in (found[0], found[1].mirrored(PRECISE_WINDOW_PX)):
-            seen = seen.mapped(view.side_px / PRECISE_WINDOW_PX, (view.left, view.top))
-            near = np.flatnonzero(overlaps(box, seen.boxes) >= 0.3)
-            if len(near):
-                looks.append(seen.points[near[np.argmax(seen.scores[near])]].astype(np.float64))
+            looks += list(_there(view.outside(seen, PRECISE_WINDOW_PX), box).points.astype(np.float64))
         return np.asarray(np.mean(looks, axis=0), np.float64)
 
     def warm_up(self, pixels: Pixels) -> None:
@@ -110,78 +114,71 @@ class FaceFinder:
         if max(height, width) < MIN_VIEW_SIDE_PX:
             scale = MIN_VIEW_SIDE_PX / max(height, width)
         view = whole(pixels, scale)
-        parts = [self._view(view, pixels, CANDIDATE)]
+        parts = [self._view(view, pixels)]
         long_side = max(view.shape[:2])
         if long_side > 2 * SMALL_VIEW_SIDE_PX:
-            found = self._view(whole(view, SMALL_VIEW_SIDE_PX / long_side), pixels, CANDIDATE)
+            found = self._view(whole(view, SMALL_VIEW_SIDE_PX / long_side), pixels)
             large_face = found.sides.max(axis=1) >= SMALL_VIEW_FACE_SHARE * max(height, width)
             parts.append(found.take(np.flatnonzero(large_face)))
         if scale <= 0.5:
             parts += self._details(pixels)
         return parts
 
-    def _view(self, view: Pixels, pixels: Pixels, threshold: float) -> Detections:
+    def _view(self, view: Pixels, pixels: Pixels) -> Detections:
         """Candidates that show in a scaled copy of `pixels`, in the coordinates of `pixels`."""
-        (found,) = self._yunet.find([view], threshold)
+        (found,) = self._yunet.find([view], CANDIDATE)
         return found.mapped((pixels.shape[1] / view.shape[1], pixels.shape[0] / view.shape[0]))
 
     def _details(self, pixels: Pixels) -> list[Detections]:
         """Candidates of the tiles that hold fine detail."""
-        corners = tiles.detailed(pixels)
-        if tiles.too_many(len(corners), pixels):
-            return [self._view(whole(pixels, 1.0), pixels, DETAIL_CANDIDATE)]
         parts = []
-        for start in range(0, len(corners), BATCH):
-            some = corners[start : start + BATCH]
-            found = self._yunet.find([tiles.cut(pixels, corner) for corner in some], DETAIL_CANDIDATE)
-            parts += [
-                seen.mapped(1 / tiles.ENLARGED, corner) for corner, seen in zip(some, found, strict=True)
-            ]
+        for tile in tiles.detailed(pixels):
+            (found,) = self._yunet.find([tile.cut(pixels)], DETAIL_CANDIDATE)
+            found = suppress(found).mapped(tile.side_px / tile.seen_px, (tile.left, tile.top))
+            side_px = found.sides.max(axis=1)
+            likely = (found.scores >= CANDIDATE) & (side_px <= DETAIL_FACE_SHARE * tile.side_px)
+            parts.append(found.take(np.flatnonzero(likely | (side_px < SMALL_FACE_PX))))
         return parts
 
     def _second_look(self, pixels: Pixels, candidates: Detections) -> Detections:
-        """Give each doubtful candidate the mean of three scores, and the better of its two boxes.
+        """Look at each doubtful candidate again.
 
         `candidates` come best first. Of more than MAX_SECOND_LOOKS the rest are only marked down.
         """
         doubtful = np.flatnonzero(candidates.scores < CERTAIN)
-        seen, unseen = doubtful[:MAX_SECOND_LOOKS], doubtful[MAX_SECOND_LOOKS:]
-        boxes, points, scores = (
-            candidates.boxes.copy(),
-            candidates.points.copy(),
-            candidates.scores.copy(),
-        )
-        scores[unseen] -= UNSEEN_PENALTY
-        for start in range(0, len(seen), BATCH):
-            part = seen[start : start + BATCH]
-            again, second = self._look_again(pixels, candidates.take(part))
-            better = again.scores > candidates.scores[part]
-            boxes[part[better]], points[part[better]] = again.boxes[better], again.points[better]
-            scores[part] = (candidates.scores[part] + again.scores + second) / 3
-        order = np.argsort(-scores, kind="stable")
-        return Detections(boxes, points, scores).take(order)
+        parts = [candidates.take(np.flatnonzero(candidates.scores >= CERTAIN))]
+        for start in range(0, min(len(doubtful), MAX_SECOND_LOOKS), BATCH):
+            part = doubtful[start : min(start + BATCH, MAX_SECOND_LOOKS)]
+            parts.append(self._look_again(pixels, candidates.take(part)))
+        unseen = candidates.take(doubtful[MAX_SECOND_LOOKS:])
+        parts.append(replace(unseen, scores=unseen.scores - np.float32(UNSEEN_PENALTY)))
+        return Detections.joined(parts)
 
-    def _look_again(self, pixels: Pixels, candidates: Detections) -> tuple[Detections, Floats]:
-        """(what YuNet sees in each candidate's window, score 0 where nothing; CenterFace's score)."""
+    def _look_again(self, pixels: Pixels, candidates: Detections) -> Detections:
+        """The candidates, each with the mean of three scores and the better of its two boxes."""
         windows = [window(pixels, box, WINDOW) for box in candidates.boxes]
         boxes, points = candidates.boxes.copy(), candidates.points.copy()
-        scores, second = np.zeros(len(candidates), np.float32), np.zeros(len(candidates), np.float32)
+        again, second = np.zeros(len(candidates), np.float32), np.zeros(len(candidates), np.float32)
         found = self._yunet.find([view.resized(YUNET_WINDOW_PX) for view in windows], CANDIDATE / 2)
         for index, (view, seen) in enumerate(zip(windows, found, strict=True)):
-            seen = seen.mapped(view.side_px / YUNET_WINDOW_PX, (view.left, view.top))
-            near = np.flatnonzero(overlaps(candidates.boxes[index], seen.boxes) >= 0.3)
-            if len(near):
-                best = near[np.argmax(seen.scores[near])]
-                boxes[index], points[index], scores[index] = (
-                    seen.boxes[best],
-                    seen.points[best],
-                    seen.scores[best],
-                )
+            seen = _there(view.outside(seen, YUNET_WINDOW_PX), candidates.boxes[index])
+            if len(seen):
+                (again[index],) = seen.scores
+                if again[index] > candidates.scores[index]:
+                    boxes[index], points[index] = seen.boxes[0], seen.points[0]
+        small = candidates.sides.max(axis=1) < SMALL_FACE_PX
+        first = np.where(small, np.maximum(candidates.scores, again), candidates.scores)
         # CenterFace costs most: ask it only where its yes could still lift the mean to ACCEPTED
-        asked = np.flatnonzero(candidates.scores + scores + 1 >= 3 * ACCEPTED)
+        asked = np.flatnonzero(first + again + 1 >= 3 * ACCEPTED)
         if len(asked):
             second[asked] = self._centerface.agreement(
                 [windows[index].resized(CENTERFACE_WINDOW_PX) for index in asked],
                 np.stack([windows[i].inside(candidates.boxes[i], CENTERFACE_WINDOW_PX) for i in asked]),
             )
-        return Detections(boxes, points, scores), second
+        return Detections(boxes, points, np.asarray((first + again + second) / 3, np.float32))
+
+
+def _there(seen: Detections, box: Floats) -> Detections:
+    """The best of what was seen where `box` is; none where nothing was."""
+    near = np.flatnonzero(overlaps(box, seen.boxes) >= SAME_PLACE)
+    return seen.take(near[np.argsort(-seen.scores[near], kind="stable")[:1]])

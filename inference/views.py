@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from inference.detections import Floats
+from inference.detections import Detections, Floats
 from inference.runtime import Pixels
 
 MULTIPLE_PX = 32
@@ -29,6 +29,10 @@ class Window:
         """A box of the picture in the pixels of the window resized to `side_px`."""
         shift = np.array([self.left, self.top] * 2, np.float32)
         return np.asarray((box - shift) * (side_px / self.side_px), np.float32)
+
+    def outside(self, found: Detections, side_px: int) -> Detections:
+        """What was found in the window resized to `side_px`, in the pixels of the picture."""
+        return found.mapped(self.side_px / side_px, (self.left, self.top))
 
 
 def window(pixels: Pixels, box: Floats, times: float) -> Window:

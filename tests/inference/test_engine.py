@@ -95,20 +95,23 @@ def test_a_face_that_fills_the_frame_is_found_at_every_size(
     assert result.faces[0].box.height > 0.5 * side
 
 
-@pytest.mark.parametrize("background", ["grey", "noise"])
+@pytest.mark.parametrize("background", ["grey", "blurred noise", "pixel noise", "enlarged photograph"])
 def test_ten_small_faces_in_a_12_mp_frame_are_all_found(
-    engine: Engine, close_up: np.ndarray, encode: Encode, background: str
+    engine: Engine, portrait: np.ndarray, close_up: np.ndarray, encode: Encode, background: str
 ) -> None:
     frame = np.full((3000, 4000, 3), 128, np.uint8)
-    if background == "noise":
+    if background.endswith("noise"):
         frame = np.random.default_rng(0).integers(60, 200, frame.shape, dtype=np.uint8)
+    if background == "blurred noise":
         frame = cv2.GaussianBlur(frame, (0, 0), 2)
+    if background == "enlarged photograph":
+        frame = cv2.resize(portrait[200:], (4000, 3000), interpolation=cv2.INTER_CUBIC)
     small = cv2.resize(close_up, None, fx=40 / 113, fy=40 / 113, interpolation=cv2.INTER_AREA)
     side = small.shape[0]
     corners = [(317 + 371 * k, 211 + (k * 1237) % 2600) for k in range(10)]
     for left, top in corners:
         frame[top : top + side, left : left + side] = small
-    result = engine.detect(encode(frame))
+    result = engine.detect(encode(frame, ".jpg", 90))
     assert_inside(result, 4000, 3000)
     for left, top in corners:
         there = Box(left + 12, top + 8, 32, 40)

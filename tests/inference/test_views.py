@@ -1,5 +1,6 @@
 """What the detectors look at: windows, whole views, tiles."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -31,29 +32,63 @@ def test_a_whole_view_fills_multiples_of_32_and_shows_everything(scale: float) -
     assert (view[:, width // 2 + 3 :] == 177).all()
 
 
+def detail(random: np.random.Generator, width: int, height: int) -> np.ndarray:
+    """Noise, as fine as it gets."""
+    return random.integers(0, 255, (height, width, 3), dtype=np.uint8)
+
+
+def lies_inside(left: int, top: int, right: int, bottom: int, tile: tiles.Tile) -> bool:
+    return (
+        tile.left <= left
+        and tile.top <= top
+        and right <= tile.left + tile.side_px
+        and bottom <= tile.top + tile.side_px
+    )
+
+
 def test_only_fine_detail_is_looked_at_and_all_around_it() -> None:
+    random = np.random.default_rng(0)
     flat = np.full((700, 900, 3), 120, np.uint8)
     assert tiles.detailed(flat) == []
-    spots = [(800, 600), (0, 0), (884, 684), (400, 320), (416, 336)]
+    spots = [(800, 600), (0, 0), (884, 684), (400, 320), (375, 336)]
     for left, top in spots:
-        flat[top : top + 16, left : left + 16] = np.random.default_rng(0).integers(0, 255, (16, 16, 3))
-    corners = tiles.detailed(flat)
-    assert len(corners) < len(spots)
+        flat[top : top + 16, left : left + 16] = detail(random, 16, 16)
+    plan = tiles.detailed(flat)
+    assert len(plan) < len(spots)
     for left, top in spots:
-        assert any(
-            x <= max(left - 32, 0)
-            and y <= max(top - 32, 0)
-            and min(left + 48, 900) <= x + tiles.TILE_PX
-            and min(top + 48, 700) <= y + tiles.TILE_PX
-            for x, y in corners
-        )
-    assert all((tiles.cut(flat, corner) != 120).any() for corner in corners)
+        around = (max(left - 16, 0), max(top - 16, 0), min(left + 32, 900), min(top + 32, 700))
+        assert any(lies_inside(*around, tile) for tile in plan)
+    assert all((tile.cut(flat) != 120).any() for tile in plan)
 
 
-def test_tiles_of_a_picture_of_noise_are_too_many_and_one_past_the_edge_is_black_there() -> None:
-    noise = np.random.default_rng(0).integers(0, 255, (400, 600, 3), dtype=np.uint8)
-    assert tiles.too_many(len(tiles.detailed(noise)), noise)
-    assert not tiles.too_many(1, noise)
-    tile = tiles.cut(noise, (500, 0))
-    assert tile.shape == (tiles.SEEN_PX, tiles.SEEN_PX, 3)
-    assert (tile[:, 140:] == 0).all()
+def test_an_enlarged_picture_has_no_fine_detail_however_strong_its_edges() -> None:
+    sharp = detail(np.random.default_rng(0), 225, 175)
+    assert tiles.fine_cells(sharp).all()
+    assert tiles.detailed(cv2.resize(sharp, None, fx=6, fy=6, interpolation=cv2.INTER_CUBIC)) == []
+
+
+def test_a_crowded_part_is_one_large_tile_and_what_looking_at_detail_costs_has_a_bound() -> None:
+    random = np.random.default_rng(0)
+    crowd = np.full((900, 1300, 3), 120, np.uint8)
+    crowd[0:320, 320:640] = detail(random, 320, 320)
+    crowd[700:716, 1000:1016] = detail(random, 16, 16)
+    small, large = (tiles.SEEN_PX[core] for core in (tiles.SMALL_CORE, tiles.LARGE_CORE))
+    plan = tiles.detailed(crowd)
+    assert [tile.seen_px for tile in plan].count(large) == 1
+    assert any(lies_inside(320, 0, 640, 320, tile) for tile in plan)
+    assert any(lies_inside(990, 690, 1026, 726, tile) for tile in plan if tile.seen_px == small)
+    for apart in (16, 64, 96, 128, 160):
+        frame = np.full((1500, 2000, 3), 120, np.uint8)
+        for top in range(0, 1484, apart):
+            for left in range(0, 1984, apart):
+                frame[top : top + 16, left : left + 16] = detail(random, 16, 16)
+        looked_at = sum(tile.seen_px**2 for tile in tiles.detailed(frame))
+        assert looked_at < 4.5 * 1500 * 2000
+
+
+def test_a_tile_past_the_edge_is_black_there() -> None:
+    noise = detail(np.random.default_rng(0), 100, 400)
+    tile = tiles.Tile(0, 0, 144, 288).cut(noise)
+    assert tile.shape == (288, 288, 3)
+    assert (tile[:, 202:] == 0).all()
+    assert (tile[:, :198] != 0).any()
