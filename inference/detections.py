@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 MAX_CANDIDATES = 2000
 MAX_FACES = 500
+# Boxes that share this much, intersection over union, are one face.
+UNION = 0.3
 # A box inside another is a fragment of the same face down to this share of its area; below, a face of its
 # own.
 FRAGMENT = 0.1
@@ -98,7 +101,14 @@ def _overlaps(box: Floats, boxes: Floats) -> tuple[Floats, Floats]:
     return shared / union, inside.astype(np.float32)
 
 
-def suppress(found: Detections, union: float = 0.3, smaller: float = 0.7) -> Detections:
+def thinned(found: Detections) -> Detections:
+    """The best of each heap of boxes that overlap by UNION; quick, for the thousands a texture brings."""
+    corner_and_sides = np.concatenate([found.boxes[:, :2], found.sides], axis=1)
+    kept = cv2.dnn.NMSBoxes(corner_and_sides.tolist(), found.scores.tolist(), 0.0, UNION)
+    return found.take(np.asarray(kept, np.intp))
+
+
+def suppress(found: Detections, union: float = UNION, smaller: float = 0.7) -> Detections:
     """Keep the best of each heap of boxes that overlap by `union` or lie by `smaller` inside each other."""
     order = np.argsort(-found.scores, kind="stable")[:MAX_CANDIDATES]
     kept: list[np.intp] = []

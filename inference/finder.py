@@ -22,7 +22,7 @@ import numpy.typing as npt
 from inference import tables, tiles
 from inference.alignment import Points
 from inference.decoding import Picture
-from inference.detections import Detections, Floats, overlaps, suppress, whole_boxes
+from inference.detections import Detections, Floats, overlaps, suppress, thinned, whole_boxes
 from inference.detector import CenterFace, YuNet
 from inference.runtime import Pixels
 from inference.views import whole, window
@@ -134,7 +134,7 @@ class FaceFinder:
         parts = []
         for tile in tiles.detailed(pixels):
             (found,) = self._yunet.find([tile.cut(pixels)], DETAIL_CANDIDATE)
-            found = suppress(found).mapped(tile.side_px / tile.seen_px, (tile.left, tile.top))
+            found = thinned(found).mapped(tile.side_px / tile.seen_px, (tile.left, tile.top))
             side_px = found.sides.max(axis=1)
             likely = (found.scores >= CANDIDATE) & (side_px <= DETAIL_FACE_SHARE * tile.side_px)
             parts.append(found.take(np.flatnonzero(likely | (side_px < SMALL_FACE_PX))))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from inference.detections import Detections, overlaps, suppress, whole_boxes
+from inference.detections import Detections, overlaps, suppress, thinned, whole_boxes
 
 
 def detections(*boxes: tuple[float, float, float, float, float]) -> Detections:
@@ -25,6 +25,12 @@ def test_a_fragment_goes_and_a_much_smaller_face_inside_stays() -> None:
     assert len(suppress(detections(whole, fragment))) == 1
     assert len(suppress(detections(whole, small))) == 2
     assert len(suppress(Detections.none())) == 0
+
+
+def test_thinning_keeps_the_best_of_each_heap() -> None:
+    found = detections((0, 0, 10, 10, 0.8), (1, 0, 11, 10, 0.9), (30, 0, 40, 10, 0.05))
+    assert thinned(found).scores.tolist() == pytest.approx([0.9, 0.05])
+    assert len(thinned(Detections.none())) == 0
 
 
 def test_overlap_is_intersection_over_union() -> None:
