@@ -159,13 +159,13 @@ def _send_what_may(client: redis.Redis, run: _Run, window: int, failure: Failure
 def _send(client: redis.Redis, run: _Run, chunk: Chunk) -> None:
     """Lay the pictures down and put the task into the queue."""
     ttl_s = max(1, math.ceil(run.deadline - time.monotonic()) + 5)
+    run.all_chunks.append(chunk)
     with ExitStack() as stack:
         views = [
             stack.enter_context(run.spool.view(span))
             for span in run.spans[chunk.first : chunk.first + chunk.count]
         ]
         exchange.put(client, chunk, views, ttl_s=ttl_s)
-    run.all_chunks.append(chunk)
     run.sent[chunk.id] = Sent(chunk, time.monotonic())
     args = (chunk.request_id, chunk.id, run.operation, chunk.count, time.time(), ttl_s, chunk.is_suspect)
     broker.publish(TASK, chunk.id, args, queue=exchange.QUEUE)

@@ -90,6 +90,28 @@ def test_5004_when_nobody_answers_and_nothing_stays_behind(worker: Process) -> N
         assert list(valkey.client().scan_iter(pattern)) == []
 
 
+def test_5003_when_valkey_has_no_room_and_nothing_stays_behind(worker: Process) -> None:
+    """The first pictures of a chunk fit, the others do not."""
+    client, size = valkey.client(), 2 * 1024 * 1024
+    limit_before = client.config_get("maxmemory")["maxmemory"]
+    client.config_set("maxmemory", client.info("memory")["used_memory"] + size)
+    try:
+        with Spool(Budget(10**8, 10**8)) as spool:
+            spool.write(bytes(size))
+            with pytest.raises(ApiError) as caught:
+                dispatch.infer(
+                    request_id="full",
+                    operation="detect",
+                    spans=[Span(0, size)] * 8,
+                    spool=spool,
+                    deadline=time.monotonic() + 5,
+                )
+    finally:
+        client.config_set("maxmemory", limit_before)
+    assert caught.value.code == errors.OVERLOADED
+    assert list(client.scan_iter("inference:*full*")) == []
+
+
 def test_5004_the_deadline_grows_with_the_images(caller: Caller, worker: Process) -> None:
     """DEADLINE_S is 6 here, and 2 more for each image."""
 
