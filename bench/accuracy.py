@@ -105,13 +105,9 @@ def detection(data: Path, engine: Engine) -> Section:
     for picture in progress(pictures, "detection"):
         faces = engine.detect(picture.path.read_bytes()).faces
         faces = tuple(sorted(faces, key=lambda face: -face.probability))
-        boxes = np.array(
-            [(f.box.left, f.box.top, f.box.left + f.box.width, f.box.top + f.box.height) for f in faces],
-            float,
-        ).reshape(-1, 4)
         truth = np.array(picture.boxes, float).reshape(-1, 4)
         truth[:, 2:] += truth[:, :2]
-        partner, was_found = metrics.match(boxes, truth)
+        partner, was_found = metrics.match(metrics.corners(faces), truth)
         for index, box in enumerate(truth):
             if not picture.invalid[index]:
                 heights.append(box[3] - box[1])

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
+
+from inference.results import Face
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -74,6 +78,13 @@ def fold_accuracies(scores: Floats, same: Flags, folds: int = 10, seed: int = 0)
             for k in range(folds)
         ]
     )
+
+
+def corners(faces: Iterable[Face]) -> Floats:
+    """Their boxes (N, 4) as left, top, right, bottom."""
+    boxes = [face.box for face in faces]
+    rows = [(box.left, box.top, box.left + box.width, box.top + box.height) for box in boxes]
+    return np.array(rows, float).reshape(-1, 4)
 
 
 def match(boxes: Floats, truth: Floats, overlap: float = 0.5) -> tuple[npt.NDArray[np.intp], Flags]:

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from bench import datasets, metrics
 from bench.output import Section, progress
+from inference.arrays import Pixels
 from inference.engine import Engine
 from inference.headers import MAX_BYTES
-from inference.runtime import Pixels
 
 FRAME_PX = (4000, 3000)
 FACE_PX = 40
@@ -63,14 +63,7 @@ def small_faces(data: Path, engine: Engine) -> Section:
         frame = _background(name, photographs, random)
         truth = _paste(frame, faces[source], random)
         result = engine.detect(_jpeg(frame, int(random.choice(QUALITIES))))
-        boxes = np.array(
-            [
-                (f.box.left, f.box.top, f.box.left + f.box.width, f.box.top + f.box.height)
-                for f in result.faces
-            ],
-            float,
-        ).reshape(-1, 4)
-        partner, hits = metrics.match(boxes, truth)
+        partner, hits = metrics.match(metrics.corners(result.faces), truth)
         for key in (name, source):
             shown[key] += len(truth)
             found[key] += int(hits.sum())

@@ -1,7 +1,4 @@
-"""Turning a face upright: the five landmarks onto a template, by a similarity transform.
-
-Points are (5, 2) float arrays of x, y: eye, eye, nose, mouth corner, mouth corner, left to right as seen.
-"""
+"""Turning a face upright: the five landmarks onto a template, by a similarity transform."""
 
 from __future__ import annotations
 
@@ -11,8 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-Points = npt.NDArray[np.float64]
-Pixels = npt.NDArray[np.uint8]
+from inference.arrays import Pixels, Points
 
 # Where SFace expects the points in its 112x112 picture.
 SFACE_TEMPLATE: Points = np.array(

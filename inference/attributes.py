@@ -17,10 +17,11 @@ import numpy.typing as npt
 
 from inference import tables
 from inference.alignment import Aligned, dlib_template
+from inference.arrays import Pixels
 from inference.embedder import Embedder
 from inference.errors import IncompleteResultError
 from inference.results import Attributes
-from inference.runtime import Pixels, Session
+from inference.runtime import Session
 
 AGE_SIDE_PX, GENDER_SIDE_PX = 64, 32
 AGE_PADDINGS = (0.15, 0.2)

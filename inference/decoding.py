@@ -11,13 +11,11 @@ import threading
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from inference import errors
+from inference.arrays import Pixels
 from inference.errors import ImageError
 from inference.headers import PNG_SIGNATURE, Header, png_chunks, read_header
-
-Pixels = npt.NDArray[np.uint8]
 
 REDUCTIONS = (1, 2, 4, 8)
 # A progressive JPEG repeats the whole picture in every scan, and a few bytes make a scan: without a limit

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from inference.arrays import Floats
+
 MAX_CANDIDATES = 2000
 MAX_FACES = 500
 # Boxes that share this much, intersection over union, are one face.

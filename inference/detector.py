@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from inference.detections import Detections, Floats, overlaps
-from inference.runtime import Pixels, Session
+from inference.arrays import Floats, Pixels
+from inference.detections import Detections, overlaps
+from inference.runtime import Session
 
 
 class YuNet:

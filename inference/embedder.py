@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.alignment import DLIB_TEMPLATE, SFACE_TEMPLATE, Aligned
+from inference.arrays import Floats
 from inference.errors import IncompleteResultError
-from inference.runtime import Floats, Session
+from inference.runtime import Session
 
 SFACE_SIDE_PX = 112
 DLIB_SIDE_PX = 150

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from inference import registry
 from inference.alignment import Aligned
+from inference.arrays import Floats
 from inference.attributes import AttributeEstimator
 from inference.decoding import Picture, configure_opencv
-from inference.detections import Floats
 from inference.detector import CenterFace, YuNet
 from inference.embedder import Embedder
 from inference.finder import FaceFinder, Found

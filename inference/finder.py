@@ -20,11 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from inference import tables, tiles
-from inference.alignment import Points
+from inference.arrays import Floats, Pixels, Points
 from inference.decoding import Picture
-from inference.detections import Detections, Floats, overlaps, suppress, thinned, whole_boxes
+from inference.detections import Detections, overlaps, suppress, thinned, whole_boxes
 from inference.detector import CenterFace, YuNet
-from inference.runtime import Pixels
 from inference.views import whole, window
 
 LEVEL_SIDE_PX = 1280

@@ -1,4 +1,4 @@
-"""What an image's header says, read without decoding it (product.md 4, image rules; manual 4.2.2).
+"""What an image's header says, read without decoding it (manual 4.2.2).
 
 Standard library only: the web process refuses bad images here, before a worker or a native decoder sees
 them. The JPEG walk follows libjpeg's own (garbage before a marker is skipped, a second frame header is an

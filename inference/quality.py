@@ -11,12 +11,11 @@ from typing import Literal
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from inference.alignment import SFACE_TEMPLATE, Points, chip
+from inference.alignment import SFACE_TEMPLATE, chip
+from inference.arrays import Pixels, Points
 from inference.results import Quality
 
-Pixels = npt.NDArray[np.uint8]
 Purpose = Literal["detect", "analyse", "compare"]
 
 NO_FACE = Quality(0.0, ("no_face",))

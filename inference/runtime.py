@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime as ort
 
+from inference.arrays import Floats, Pixels
 from inference.errors import InferenceError, ModelError
 from inference.registry import ModelFile
 from inference.setup import sha256_of
 
 CPU: tuple[str, ...] = ("CPUExecutionProvider",)
-Floats = npt.NDArray[np.float32]
-Pixels = npt.NDArray[np.uint8]
 
 
 class Session:

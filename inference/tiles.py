@@ -12,8 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from inference.detections import Floats
-from inference.runtime import Pixels
+from inference.arrays import Floats, Pixels
 
 CELL_PX = 8
 DETAIL_LEVEL = 6.5

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from inference.detections import Detections, Floats
-from inference.runtime import Pixels
+from inference.arrays import Floats, Pixels
+from inference.detections import Detections
 
 MULTIPLE_PX = 32
 

@@ -1,4 +1,4 @@
-"""What is refused, and with which code, before any decoder sees a file (product.md 4)."""
+"""What is refused, and with which code, before any decoder sees a file (manual 4.2.2)."""
 
 import time
 
