@@ -5,6 +5,7 @@ A call ends in one place, `_end`: success settles the debit, failure gives it ba
 Call and adds it to its UsageHour in the same transaction, so a roll-up is the sum of its calls at any moment.
 """
 
+import contextlib
 import logging
 import secrets
 import time
@@ -13,7 +14,7 @@ from datetime import datetime
 from ipaddress import ip_address
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from accounts.models import AppKey
 from billing import quota
@@ -22,8 +23,12 @@ from billing.models import Debit
 from faceapi import errors, idempotency, refusals
 from faceapi.errors import ApiError
 from faceapi.histogram import SLOTS, slot
+from faceapi.models import Call
 
 logger = logging.getLogger("faceapi.call")
+
+CONNECTION_LOST = (OperationalError, InterfaceError)
+RECONNECT_AFTER_S = (0.0, 0.5, 1.5, 4.0)  # a restart of PostgreSQL takes some seconds
 
 
 def new_id(at: datetime) -> UUID:
@@ -70,17 +75,39 @@ def succeed(call: LiveCall, at: datetime) -> int:
 
     Raises ApiError 5004 where the units went back already (the call took longer than its hold).
     """
+    units = call.debit.units if call.debit is not None else 0
     try:
-        with transaction.atomic():
-            if call.debit is not None:
-                quota.settle(call.id, at)
-            if call.hold is not None:
-                idempotency.keep(call.hold, at)
-            units = call.debit.units if call.debit is not None else 0
-            _end(call, errors.OK, 200, units=units)
+        try:
+            _settle(call, units, at)
+        except CONNECTION_LOST:
+            _settle_anew(call, units, at)
     except HoldLost:
         raise ApiError(errors.NO_ANSWER, "the call took longer than its hold") from None
     return units
+
+
+def _settle(call: LiveCall, units: int, at: datetime) -> None:
+    with transaction.atomic():
+        if call.debit is not None:
+            quota.settle(call.id, at)
+        if call.hold is not None:
+            idempotency.keep(call.hold, at)
+        _end(call, errors.OK, 200, units=units)
+
+
+def _settle_anew(call: LiveCall, units: int, at: datetime) -> None:
+    """The connection broke: on a new one, see whether it was committed all the same, or do it again.
+
+    Without that a caller could be told 5003 and be charged. The hold outlives these attempts.
+    """
+    for pause_s in RECONNECT_AFTER_S:
+        time.sleep(pause_s)
+        connection.close()
+        with contextlib.suppress(*CONNECTION_LOST):
+            if not Call.objects.filter(pk=call.id).exists():
+                _settle(call, units, at)
+            return
+    raise OperationalError("no new connection to the database")
 
 
 def fail(call: LiveCall, error: ApiError, at: datetime) -> None:

@@ -4,67 +4,25 @@ Whatever was cut off is done wholly or not at all, the books agree at once, and 
 """
 
 import itertools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 from uuid import uuid4
 
 import pytest
-from django.db import DatabaseError, OperationalError, connection, connections
+from django.db import DatabaseError, connection
 
 from accounts.models import User
 from billing import extension, orders, quota, refunds, vouchers, wallet
 from billing.errors import BillingError
 from billing.models import Debit, Order, Period, Voucher, VoucherEntry, WalletEntry
 from tests.billing.conftest import DETECT, NOON, Shop, breaks
+from tests.lines import AFTER_COMMIT, BEFORE_COMMIT, Line
 
 pytestmark = [pytest.mark.race, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
 
 LATER = NOON + timedelta(minutes=1)
-BEFORE_COMMIT, AFTER_COMMIT = -1, -2
-
-
-class Line:
-    """The connection, cut before the statement of that number (from 1), or at the commit."""
-
-    def __init__(self, cut_at: int) -> None:
-        self.cut_at = cut_at
-        self.statements = 0
-        self.is_cut = False
-
-    def cut(self) -> None:
-        """As an administrator, a restart or a network would: the server's side ends."""
-        self.is_cut = True
-        backend = connection.connection.info.backend_pid
-        other = connections.create_connection("default")
-        with other.cursor() as cursor:
-            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [backend])
-        other.close()
-
-    def before_statement(self, execute: Callable[..., object], *statement: object) -> object:
-        self.statements += 1
-        if self.statements == self.cut_at:
-            self.cut()
-        return execute(*statement)
-
-    @contextmanager
-    def drawn(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        commit = connection._commit
-
-        def cut_commit() -> None:
-            if self.cut_at == BEFORE_COMMIT:
-                self.cut()
-            commit()
-            if self.cut_at == AFTER_COMMIT:
-                self.cut()
-                raise OperationalError("it is committed, but nobody is told")
-
-        with monkeypatch.context() as patch, connection.execute_wrapper(self.before_statement):
-            patch.setattr(connection, "_commit", cut_commit)
-            yield
-
-
 Act = tuple[Callable[[], object], Callable[[], object]]  # what is done, and what can be seen of it
 
 

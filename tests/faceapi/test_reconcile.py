@@ -1,5 +1,6 @@
 """The proofs of this room: roll-ups are the sum of their calls, charged calls are the settled debits."""
 
+import itertools
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,7 @@ from faceapi import calls, errors, reconcile
 from faceapi.calls import LiveCall
 from faceapi.errors import ApiError
 from faceapi.models import Call, UsageHour
+from tests.lines import AFTER_COMMIT, BEFORE_COMMIT, Line
 
 
 def breaks() -> list[str]:
@@ -24,9 +26,14 @@ def breaks() -> list[str]:
     return [found.detail for check in proofs for found in check(at)]
 
 
-def served(app: App, at: datetime, images: int = 2) -> UUID:
+def held(app: App, at: datetime, images: int = 2) -> LiveCall:
     call = LiveCall(calls.new_id(at), "face_detect", at, "203.0.113.9", key=app.keys.get(), images=images)
     call.debit = quota.reserve(call_id=call.id, app=app, api=call.api, images=images, at=at)
+    return call
+
+
+def served(app: App, at: datetime) -> UUID:
+    call = held(app, at)
     calls.succeed(call, at)
     return call.id
 
@@ -48,6 +55,22 @@ def test_calls_of_all_kinds_leave_no_break(app: App, now: datetime) -> None:
         (4003, 3, 9, 0),
     ]
     assert quota.remaining(app, "face_detect", now) == 994
+
+
+@pytest.mark.race
+def test_a_connection_lost_while_a_call_is_settled_charges_it_once(
+    app: App, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for ended, cut_at in enumerate(itertools.chain([BEFORE_COMMIT, AFTER_COMMIT], itertools.count(1)), 1):
+        call, line = held(app, now), Line(cut_at)
+        with line.drawn(monkeypatch):
+            assert calls.succeed(call, now) == 2
+        assert Debit.objects.get(pk=call.id).state == "settled"
+        assert app.usage.get().calls == ended
+        assert breaks() == []
+        if not line.is_cut:
+            break
+    assert ended > 4
 
 
 def test_each_lie_is_found(app: App, now: datetime) -> None:

@@ -1,0 +1,49 @@
+"""A connection to the database that is cut at a place of one's choice."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from django.db import OperationalError, connection, connections
+
+BEFORE_COMMIT, AFTER_COMMIT = -1, -2
+
+
+class Line:
+    """The connection, cut once: before the statement of that number (from 1), or at the first commit."""
+
+    def __init__(self, cut_at: int) -> None:
+        self.cut_at = cut_at
+        self.statements = 0
+        self.is_cut = False
+
+    def cut(self) -> None:
+        """As an administrator, a restart or a network would: the server's side ends."""
+        self.is_cut = True
+        backend = connection.connection.info.backend_pid
+        other = connections.create_connection("default")
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [backend])
+        other.close()
+
+    def before_statement(self, execute: Callable[..., object], *statement: object) -> object:
+        self.statements += 1
+        if self.statements == self.cut_at:
+            self.cut()
+        return execute(*statement)
+
+    @contextmanager
+    def drawn(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        commit = connection._commit
+
+        def cut_commit() -> None:
+            if self.cut_at == BEFORE_COMMIT and not self.is_cut:
+                self.cut()
+            commit()
+            if self.cut_at == AFTER_COMMIT and not self.is_cut:
+                self.cut()
+                raise OperationalError("it is committed, but nobody is told")
+
+        with monkeypatch.context() as patch, connection.execute_wrapper(self.before_statement):
+            patch.setattr(connection, "_commit", cut_commit)
+            yield
