@@ -33,8 +33,7 @@ SMALL_VIEW_FACE_SHARE = 0.3
 MIN_VIEW_SIDE_PX = 256
 CANDIDATE = 0.2
 DETAIL_CANDIDATE = 0.05
-# Of a tile's side. A larger face may be cut by the tile's edge, and shows in the whole view.
-DETAIL_FACE_SHARE = 1 / 3
+TILE_EDGE_PX = 4
 CERTAIN = 0.85
 ACCEPTED = 0.45
 
@@ -129,14 +128,17 @@ class FaceFinder:
         return found.mapped((pixels.shape[1] / view.shape[1], pixels.shape[0] / view.shape[0]))
 
     def _details(self, pixels: Pixels) -> list[Detections]:
-        """Candidates of the tiles that hold fine detail."""
+        """Candidates of the tiles that hold fine detail: small ones from DETAIL_CANDIDATE on; larger ones as
+        elsewhere, unless the tile's edge may have cut them.
+        """
         parts = []
         for tile in tiles.detailed(pixels):
             (found,) = self._yunet.find([tile.cut(pixels)], DETAIL_CANDIDATE)
-            found = thinned(found).mapped(tile.side_px / tile.seen_px, (tile.left, tile.top))
-            side_px = found.sides.max(axis=1)
-            likely = (found.scores >= CANDIDATE) & (side_px <= DETAIL_FACE_SHARE * tile.side_px)
-            parts.append(found.take(np.flatnonzero(likely | (side_px < SMALL_FACE_PX))))
+            found = thinned(found)
+            cut = ((found.boxes < TILE_EDGE_PX) | (found.boxes > tile.seen_px - TILE_EDGE_PX)).any(axis=1)
+            found = found.mapped(tile.side_px / tile.seen_px, (tile.left, tile.top))
+            small = found.sides.max(axis=1) < SMALL_FACE_PX
+            parts.append(found.take(np.flatnonzero(small | (~cut & (found.scores >= CANDIDATE)))))
         return parts
 
     def _second_look(self, pixels: Pixels, candidates: Detections) -> Detections:
