@@ -22,6 +22,7 @@ from console import debugger
 from console.debugger import Picture
 from console.shell import CustomerRequest, customer, newest_key, own_apps
 from console.uploads import MAX_TOTAL_BYTES, BoundedMemoryHandler
+from console.views.report import explained
 
 MAX_PICTURES = 10
 
@@ -108,13 +109,23 @@ def call(request: CustomerRequest, app: App, api: str) -> dict[str, Any]:
     results = reply.get("result")
     return {
         "exchange": exchange,
-        "remedy": reply.get("remedy_en" if get_language() == "en" else "remedy"),
+        "failed": failed(reply),
         "curl": debugger.curl(base_url=f"{request.scheme}://{host}", api=api, key=key, pictures=pictures),
         "drawings": drawn,
         "pairs": list(zip(debugger.pairs(drawn), results or [], strict=False))
         if api == Api.FACE_COMPARE
         else [],
     }
+
+
+def failed(reply: dict[str, Any]) -> dict[str, str]:
+    """What a reply that is no success says, in the page's language; empty for one without a code."""
+    if not reply.get("code"):
+        return {}
+    detail = str(reply.get("detail") or "")
+    if get_language() != "en":
+        detail = str(reply.get("detail_zh") or detail)
+    return {**explained(reply["code"]), "detail": detail}
 
 
 def chosen_pictures(request: CustomerRequest, api: str) -> list[Picture]:

@@ -4,13 +4,17 @@ import base64
 import json
 import subprocess
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import JSHandle, expect
 
 from accounts import keys
 from accounts.models import App, User
+from billing import quota
+from billing.models import Api
 from tests.console.conftest import Visitor
 
 pytestmark = pytest.mark.browser
@@ -133,13 +137,53 @@ def test_the_curl_that_is_shown_works_in_a_shell(
     assert json.loads(ran.stdout)["result"][0]["face_compare"] == "true"
 
 
-def test_a_call_that_fails_says_what_to_do(visitor: Visitor, alice: User, app: App) -> None:
+def speak(visitor: Visitor, language: str) -> None:
+    visitor.page.context.add_cookies([{"name": "django_language", "value": language, "url": visitor.url}])
+
+
+# The service tells what is wrong with a picture in English alone.
+@pytest.mark.parametrize(
+    ("language", "send", "told"),
+    [
+        ("zh-hans", "发送请求", ["请求文件格式不支持", "gif is not served", "出错的图片序号：1", "PNG"]),
+        (
+            "en",
+            "Send request",
+            ["The image format is not supported", "gif is not served", "faulty picture: 1", "PNG"],
+        ),
+    ],
+)
+def test_a_picture_that_is_refused(
+    visitor: Visitor, alice: User, app: App, language: str, send: str, told: list[str]
+) -> None:
     visitor.log_in(alice)
+    speak(visitor, language)
     visitor.open(f"/console/debug/?app={app.app_id}")
-    visitor.page.get_by_label("使用示例照片").uncheck()
-    visitor.page.set_input_files(
-        "#files", {"name": "a.gif", "mimeType": "image/png", "buffer": b"GIF89a" + b"0" * 90}
-    )
-    visitor.press("发送请求")
+    gif = {"name": "a.gif", "mimeType": "image/png", "buffer": b"GIF89a" + b"0" * 90}
+    visitor.page.set_input_files("#files", gif)
+    visitor.page.locator("input[name=sample]").check()
+    visitor.press(send)
     expect(visitor.page.locator("#result")).to_contain_text("code 4002")
-    expect(visitor.page.locator("#result")).to_contain_text("请求文件格式不支持")
+    alert = visitor.page.locator("#result").get_by_role("alert")
+    for words in told:
+        expect(alert).to_contain_text(words)
+
+
+@pytest.mark.parametrize(
+    ("language", "send", "told", "untold"),
+    [
+        ("zh-hans", "发送请求", "剩余调用量为 0，本次请求有 1 张图片", "units remain"),
+        ("en", "Send request", "0 units remain, the request has 1 images", "剩余调用量"),
+    ],
+)
+def test_a_refusal_is_told_in_the_language_of_the_page(
+    visitor: Visitor, alice: User, app: App, now: datetime, language: str, send: str, told: str, untold: str
+) -> None:
+    quota.reserve(call_id=uuid4(), app=app, api=Api.FACE_DETECT, images=2000, at=now)
+    visitor.log_in(alice)
+    speak(visitor, language)
+    visitor.open(f"/console/debug/?app={app.app_id}")
+    visitor.press(send)
+    alert = visitor.page.locator("#result").get_by_role("alert")
+    expect(alert).to_contain_text(told)
+    expect(alert).not_to_contain_text(untold)
