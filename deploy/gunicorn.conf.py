@@ -3,6 +3,7 @@
 import os
 
 worker_class = "facecloud.web_worker.WebWorker"  # gthread, with a limit to how long headers may take
+# The settings refuse what is no count; this is read before they can be imported.
 workers = int(os.environ.get("WEB_WORKERS") or 2)
 # More than CALLS_AT_ONCE, so that pages are served beside a full load of calls.
 threads = int(os.environ.get("WEB_THREADS") or 32)

@@ -29,6 +29,9 @@ ENCRYPTION_KEYS: list[str] = env.list("ENCRYPTION_KEY")
 DEBUG = env.bool("DJANGO_DEBUG", default=False)
 ALLOWED_HOSTS = env.list("DJANGO_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("DJANGO_CSRF_TRUSTED_ORIGINS", default=[])
+# Taken by deploy/gunicorn.conf.py. Of no workers gunicorn makes no error: the site would never answer.
+WEB_WORKERS = env.count("WEB_WORKERS", default=2)
+WEB_THREADS = env.count("WEB_THREADS", default=32)
 SELF_URL = env.str(
     "SELF_URL", default=""
 )  # where the debugger reaches the API; empty: the port it was asked on

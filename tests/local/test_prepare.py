@@ -31,6 +31,9 @@ def prepare(places: Places) -> None:
     ("name", "wrong", "told"),
     [
         ("CLOCK_SKEW_S", "soon", r"^A setting in the environment or in \.env is wrong: CLOCK_SKEW_S: "),
+        ("WEB_WORKERS", "0", r"is wrong: WEB_WORKERS should be at least 1 \("),
+        ("WEB_WORKERS", "some", r"is wrong: WEB_WORKERS: "),
+        ("WEB_THREADS", "0", r"is wrong: WEB_THREADS should be at least 1 \("),
         ("ENCRYPTION_KEY", "short", r"^ENCRYPTION_KEY is wrong: "),
         (
             "DATABASE_URL",
