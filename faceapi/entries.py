@@ -1,6 +1,9 @@
 """The shape of `data` and what each entry is: an inline picture in the spool, or a URL (manual 4.2.2)."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from faceapi import base64text, errors, fetching
@@ -49,6 +52,29 @@ def parse(data: Any, spool: Spool, *, pairs: bool) -> list[Picture]:
                 raise ApiError(errors.NO_IMAGE, f"{_kind(member)} where an image must be", index=index)
             flat.append((index, member))
     return [_picture(index, member, spool) for index, member in flat]
+
+
+def wants_quality(data: Any) -> bool:
+    """Whether `{"options": {"quality": true}}` stands beside `data`. Raises ApiError 4007."""
+    options = data.get("options", {})
+    wanted = options.get("quality", False) if isinstance(options, dict) else None
+    if not isinstance(wanted, bool):
+        raise ApiError(errors.JSON, '"options" is not {"quality": true} or {"quality": false}')
+    return wanted
+
+
+def first_alike(spans: Sequence[Span], spool: Spool) -> list[int]:
+    """For each picture the position of the first one of the same bytes; its own, as a rule."""
+    of_length = Counter(span.length for span in spans)
+    seen: dict[bytes, int] = {}
+    first = []
+    for position, span in enumerate(spans):
+        if of_length[span.length] == 1:  # nothing to compare it with: its bytes need not be read
+            first.append(position)
+            continue
+        with spool.view(span) as view:
+            first.append(seen.setdefault(sha256(view).digest(), position))
+    return first
 
 
 def _kind(value: Any) -> str:

@@ -125,8 +125,8 @@ _ROWS = (
     Code(
         JSON, 400,
         "请求 JSON 处理异常", "The request is not valid JSON",
-        "请求体为空、不是合法的 UTF-8 JSON，或除图片以外的内容过长。",
-        "The body is empty, not valid UTF-8 JSON, or too long apart from the images.",
+        "请求体为空、不是合法的 UTF-8 JSON、除图片以外的内容过长，或 options 形式不对。",
+        "The body is empty, not valid UTF-8 JSON, or too long apart from the images; or `options` is wrong.",
         "用 JSON 库生成请求体并以 UTF-8 编码发送；detail 指出问题和它在请求体中的位置。",
         "Make the body with a JSON library and send it as UTF-8; `detail` says what is wrong and where.",
     ),

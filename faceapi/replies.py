@@ -1,65 +1,76 @@
-"""The shapes of the answers (manual 4.2.2, product.md 4): pure functions from results to JSON values."""
+"""The shapes of the answers (manual 4.2.2): pure functions from results, as they come from a worker
+(inference/results.py), to JSON values.
+
+`with_quality`: each entry also says why its picture is good enough, or not.
+"""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from inference import scoring
 from inference.errors import IncompleteResultError
-from inference.results import AnalyseResult, DetectResult, Face, Template
+from inference.results import Quality, Template
 
 Json = dict[str, Any]
 
 
-def detect(results: Sequence[Json]) -> list[Json]:
+def detect(results: Sequence[Json], *, with_quality: bool = False) -> list[Json]:
     """人脸检测定位: one entry a picture."""
     return [
         {
             "face_list": [
                 {
-                    "location": asdict(face.box),
-                    "face_probability": face.probability,
-                    "landmark": asdict(face.landmarks),
+                    "location": face["box"],
+                    "face_probability": face["probability"],
+                    "landmark": face["landmarks"],
                 }
-                for face in result.faces
+                for face in result["faces"]
             ],
-            "pic_quality": result.quality.pic_quality,
+            **_judged(Quality.from_dict(result["quality"]), with_quality),
         }
-        for result in map(DetectResult.from_dict, results)
+        for result in results
     ]
 
 
-def analyse(results: Sequence[Json]) -> list[Json]:
+def analyse(results: Sequence[Json], *, with_quality: bool = False) -> list[Json]:
     """人脸属性识别: one entry a picture."""
     return [
         {
-            "face_list": [_analysed(face) for face in result.faces],
-            "pic_quality": result.quality.pic_quality,
+            "face_list": [_analysed(face) for face in result["faces"]],
+            **_judged(Quality.from_dict(result["quality"]), with_quality),
         }
-        for result in map(AnalyseResult.from_dict, results)
+        for result in results
     ]
 
 
-def _analysed(face: Face) -> Json:
-    if face.attributes is None:
+def _analysed(face: Json) -> Json:
+    if face["attributes"] is None:
         raise IncompleteResultError("a face without attributes")
-    return {
-        "age": face.attributes.age,
-        "gender": face.attributes.gender,
-        "location": asdict(face.box),
-    }
+    return {**face["attributes"], "location": face["box"]}
 
 
-def compare(results: Sequence[Json]) -> list[Json]:
+def compare(
+    results: Sequence[Json], *, same_from: float = scoring.SAME_FROM, with_quality: bool = False
+) -> list[Json]:
     """人脸比对: one entry a pair; `results` are the templates of both pictures of each pair, in order."""
     templates = [Template.from_dict(result) for result in results]
-    return [_compared(first, second) for first, second in zip(templates[::2], templates[1::2], strict=True)]
+    return [
+        _compared(first, second, same_from, with_quality)
+        for first, second in zip(templates[::2], templates[1::2], strict=True)
+    ]
 
 
-def _compared(first: Template, second: Template) -> Json:
-    score = scoring.compare(first, second)
+def _compared(first: Template, second: Template, same_from: float, with_quality: bool) -> Json:
+    score = scoring.compare(first, second, same_from=same_from)
     return {
         "face_compare": "true" if score.same else "false",
         "confidence": score.confidence,
-        "pic_quality": scoring.pair_quality(first.quality, second.quality).pic_quality,
+        **_judged(scoring.pair_quality(first.quality, second.quality), with_quality),
     }
+
+
+def _judged(quality: Quality, with_quality: bool) -> Json:
+    judged: Json = {"pic_quality": quality.pic_quality}
+    if with_quality:
+        judged["quality"] = {"score": quality.score, "reasons": list(quality.reasons)}
+    return judged

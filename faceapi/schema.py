@@ -10,6 +10,7 @@ from faceapi import base64text, errors
 from faceapi.body import MAX_IMAGES
 from faceapi.entries import MAX_PAIRS
 from faceapi.errors import Code
+from inference.results import REASONS
 
 Json = dict[str, Any]
 
@@ -23,6 +24,15 @@ PIC_QUALITY = {
     "enum": [0, 1],
     "description": "0: 满足所需的质量要求; 1: 不满足 (or no face)",
 }
+QUALITY: Json = {
+    "type": "object",
+    "description": "Where the request has options.quality: `reasons` say why pic_quality is 1.",
+    "properties": {
+        "score": {"type": "number", "minimum": 0, "maximum": 1},
+        "reasons": {"type": "array", "items": {"type": "string", "enum": list(REASONS)}},
+    },
+    "required": ["score", "reasons"],
+}
 IMAGE: Json = {
     "type": "string",
     "minLength": 1,
@@ -34,6 +44,13 @@ IMAGE: Json = {
 
 def _object(**properties: Json) -> Json:
     return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _judged(**properties: Json) -> Json:
+    """A result, which has a `quality` where the request asks for it."""
+    result = _object(**properties, pic_quality=PIC_QUALITY)
+    result["properties"] |= {"quality": _ref("Quality")}
+    return result
 
 
 def _list(items: Json, **more: Any) -> Json:
@@ -54,13 +71,13 @@ COMPONENTS: Json = {
     "Location": LOCATION,
     "Point": POINT,
     "Landmark": LANDMARK,
-    "FaceDetectResult": _object(
+    "Quality": QUALITY,
+    "FaceDetectResult": _judged(
         face_list=_list(
             _object(location=_ref("Location"), face_probability=PROBABILITY, landmark=_ref("Landmark"))
-        ),
-        pic_quality=PIC_QUALITY,
+        )
     ),
-    "FaceAnalyseResult": _object(
+    "FaceAnalyseResult": _judged(
         face_list=_list(
             _object(
                 age={"type": "integer", "minimum": 0},
@@ -68,12 +85,10 @@ COMPONENTS: Json = {
                 location=_ref("Location"),
             )
         ),
-        pic_quality=PIC_QUALITY,
     ),
-    "FaceCompareResult": _object(
+    "FaceCompareResult": _judged(
         face_compare={"type": "string", "enum": ["true", "false"]},
         confidence={"type": "number", "minimum": 0, "maximum": 100, "description": "three decimals"},
-        pic_quality=PIC_QUALITY,
     ),
     "Signed": {
         "type": "object",
@@ -145,6 +160,10 @@ def describes(api: Api, summary: str, result: str, *, pairs: bool = False) -> An
     """A class decorator that describes one API's view."""
     entry = _list(_ref("Image"), minItems=2, maxItems=2) if pairs else _ref("Image")
     request = _object(data=_list(entry, minItems=1, maxItems=MAX_PAIRS if pairs else MAX_IMAGES))
+    request["properties"]["options"] = {
+        "type": "object",
+        "properties": {"quality": {"type": "boolean", "description": "each result also says `quality`"}},
+    }
     answer = _object(
         code={"type": "integer", "const": errors.OK},
         message={"type": "string", "const": errors.SUCCESS[0]},

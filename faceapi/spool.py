@@ -1,4 +1,4 @@
-"""One nameless file a request, in which its decoded pictures lie (product.md 5).
+"""One nameless file a request, in which its decoded pictures lie.
 
 A spool is a memfd while the sum over all requests of this process fits settings.SPOOL_MEMORY_BYTES; one that
 outgrows it moves to a file without a name in settings.SPOOL_DIR. Neither has a name at any time, so a

@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import redis
@@ -61,10 +62,11 @@ class FaceApiView(APIView):
     http_method_names = ["post"]
     api: Api
     operation: str
-    make_reply: Callable[[Sequence[dict[str, Any]]], list[dict[str, Any]]]
+    make_reply: Callable[..., list[dict[str, Any]]]
 
     call: LiveCall
     claim: authentication.Claim
+    with_quality: bool
     deadline: float
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -91,6 +93,7 @@ class FaceApiView(APIView):
             received = body.read(request.META, spool)
             self._verify(request, received, client)
             pictures = entries.parse(received.data, spool, pairs=self.api is Api.FACE_COMPARE)
+            self.with_quality = entries.wants_quality(received.data)
             self.call.images = len(pictures)
             if answer := self._answered_before(request, received.sha1, client):
                 return self._reply(answer, units=calls.succeed(self.call, timezone.now()), is_replay=True)
@@ -176,21 +179,26 @@ class FaceApiView(APIView):
             raise ApiError(errors.USED_UP, *_too_few(error, len(pictures))) from None
 
     def _infer(self, pictures: Sequence[Picture], spool: Spool) -> bytes:
+        spans = [picture.span for picture in pictures if picture.span is not None]
+        # An anchor among pairs is one picture, however often it was sent.
+        first = entries.first_alike(spans, spool) if self.api is Api.FACE_COMPARE else range(len(spans))
+        distinct = sorted(set(first))
         try:
             outcome = dispatch.infer(
                 request_id=str(self.call.id),
                 operation=self.operation,
-                spans=[picture.span for picture in pictures if picture.span is not None],
+                spans=[spans[position] for position in distinct],
                 spool=spool,
                 deadline=self.deadline,
             )
             self.call.queue_ms, self.call.infer_ms = outcome.queue_ms, outcome.infer_ms
-            result = type(self).make_reply(outcome.results)
+            found = dict(zip(distinct, outcome.results, strict=True))
+            result = self.make_reply([found[position] for position in first], with_quality=self.with_quality)
         except InferenceError as error:
             raise ApiError(error.code) from error
         except ApiError as error:
             if error.index is not None:
-                error.index = pictures[error.index].index
+                error.index = pictures[distinct[error.index]].index
             raise
         return _json({"code": errors.OK, "message": errors.SUCCESS[0], "result": result})
 
@@ -270,7 +278,7 @@ class FaceCompareView(FaceApiView):
 
     api = Api.FACE_COMPARE
     operation = "embed"
-    make_reply = staticmethod(replies.compare)
+    make_reply = staticmethod(partial(replies.compare, same_from=settings.COMPARE_SAME_FROM))
 
 
 def _json(value: object) -> bytes:

@@ -188,6 +188,8 @@ TRUSTED_PROXIES: list[str] = env.networks("TRUSTED_PROXIES")
 # How a call ends in time: seconds from its arrival to code 5004, plus so many for each image.
 DEADLINE_S = env.float("DEADLINE_S", default=30.0)
 DEADLINE_PER_IMAGE_S = env.float("DEADLINE_PER_IMAGE_S", default=2.0)
+# face_compare says "true" from this confidence up: 70 accepts one pair of strangers in 10 000.
+COMPARE_SAME_FROM = env.float("COMPARE_SAME_FROM", default=70.0)
 # Admission: calls that one web process works on at once, and chunks that may wait for a worker.
 CALLS_AT_ONCE = env.count("CALLS_AT_ONCE", default=24)
 QUEUE_MAX_CHUNKS = env.count("QUEUE_MAX_CHUNKS", default=200)

@@ -11,6 +11,18 @@ from typing import Any, Literal, Self
 
 Gender = Literal["M", "F"]
 Plain = dict[str, Any]
+# Why a picture is not good enough (quality.py): the API's callers read them.
+REASONS = (
+    "no_face",
+    "face_too_small",
+    "blurred",
+    "too_dark",
+    "too_bright",
+    "low_contrast",
+    "extreme_pose",
+    "cut_off",
+    "several_faces",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +96,7 @@ class Face:
 class Quality:
     """Whether a picture is good enough for one purpose: `score` 0..1, `reasons` the measures that failed.
 
-    `passed` is what the manual calls pic_quality 0; the order of `reasons` is that of the table in
-    quality.py.
+    `passed` is what the manual calls pic_quality 0; `reasons` are some of REASONS, in their order.
     """
 
     score: float

@@ -1,4 +1,4 @@
-"""Every answer code, reached over HTTP by what a caller does wrong, and told as product.md 4 says."""
+"""Every answer code, reached over HTTP by what a caller does wrong, told so that the caller can mend it."""
 
 import hashlib
 import json

@@ -1,8 +1,10 @@
-"""What a right request may look like, and what comes back (manual 4.2.2, product.md 4)."""
+"""What a right request may look like, and what comes back (manual 4.2.2)."""
 
 import base64
 import json
 from io import BytesIO
+from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -11,11 +13,13 @@ from accounts.models import App
 from faceapi.models import Call
 from faceapi.urls import PREFIXES
 from facecloud import valkey
-from tests.faceapi.conftest import PREFIX, Caller, encode, inline
+from facecloud.local.process import Process
+from tests.faceapi.conftest import DETECT, PREFIX, Answer, Caller, encode, inline
 from tests.faceapi.servers import Servers
 
 COMPARE = "/api/v1/face_compare.json"
 ANALYSE = "/api/v1/face_analyse.json"
+NO_FACE = {"score": 0.0, "reasons": ["no_face"]}
 MARKS = {"left_eye", "right_eye", "nose", "mouth_left", "mouth_right"}
 
 
@@ -66,6 +70,49 @@ def test_compare(caller: Caller, face: bytes) -> None:
     assert same["pic_quality"] == 0
     assert none == {"face_compare": "false", "confidence": 0.0, "pic_quality": 1}
     assert answer.headers["X-Billed-Units"] == "1"  # a call, however many pairs
+
+
+def chunks_of(request_id: str, log: Path) -> list[dict[str, Any]]:
+    """What the worker did for a call, by its log."""
+    lines = [json.loads(line) for line in log.read_text().splitlines() if request_id in line]
+    return [line for line in lines if line["message"] == "chunk done"]
+
+
+def test_an_anchor_is_embedded_once(caller: Caller, face: bytes, worker: Process) -> None:
+    anchor, other, none = inline(face), inline(face + b"!"), inline(encode())
+    answer = caller.call([[anchor, other], [anchor, none], [anchor, anchor], [other, anchor]], COMPARE)
+    first, without, itself, back = answer.json["result"]
+    assert itself["confidence"] == 100.0
+    assert first == back == itself
+    assert without["confidence"] == 0.0
+    chunks = chunks_of(answer.headers["X-Request-Id"], worker.log)
+    assert sum(chunk["images"] for chunk in chunks) == 3
+    broken = inline(face[:-2000])
+    answer = caller.call([[anchor, anchor], [anchor, broken], [broken, anchor]], COMPARE)
+    assert (answer.code, answer.json["index"]) == (4003, 1)
+
+
+def test_options_quality_says_why(caller: Caller, face: bytes) -> None:
+    def ask(data: object, path: str, options: object) -> Answer:
+        return caller.send(json.dumps({"data": data, "options": options}).encode(), path)
+
+    good, none = inline(face), inline(encode())
+    for path in (DETECT, ANALYSE):
+        with_face, without = ask([good, none], path, {"quality": True}).json["result"]
+        assert with_face["pic_quality"] == 0
+        assert with_face["quality"]["reasons"] == []
+        assert 0.5 <= with_face["quality"]["score"] <= 1
+        assert without == {"face_list": [], "pic_quality": 1, "quality": NO_FACE}
+    same, missing = ask([[good, good], [good, none]], COMPARE, {"quality": True}).json["result"]
+    assert (same["pic_quality"], same["quality"]["reasons"]) == (0, [])
+    assert missing["quality"] == NO_FACE
+    for nothing in ({}, {"quality": False}, {"later": 1}):
+        (result,) = ask([none], DETECT, nothing).json["result"]
+        assert result == {"face_list": [], "pic_quality": 1}
+    for wrong in (True, ["quality"], {"quality": "yes"}, {"quality": 1}, None):
+        answer = ask([none], DETECT, wrong)
+        assert (answer.code, answer.headers["X-Billed-Units"]) == (4007, "0")
+        assert "options" in answer.json["detail"]
 
 
 def test_coordinates_are_those_of_the_upright_picture(caller: Caller, face: bytes) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from inference.engine import Engine
-from inference.quality import LIMITS, Measures, frontality, judge
+from inference.quality import LIMITS, NO_FACE, Measures, frontality, judge
+from inference.results import REASONS
 
 Encode = Callable[..., bytes]
 PURPOSES = ("detect", "analyse", "compare")
@@ -101,3 +102,7 @@ def test_frontality_is_1_from_the_front_and_0_in_profile() -> None:
     angle = np.deg2rad(40)
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     assert frontality(front @ rotation * 30 + 7) == pytest.approx(1.0)
+
+
+def test_the_reasons_that_callers_may_read_are_all_there_are() -> None:
+    assert (*NO_FACE.reasons, *LIMITS) == REASONS
