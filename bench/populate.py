@@ -26,6 +26,7 @@ PRICE = Decimal("0.10")
 TOP_UP = Decimal("1000000.00")
 PAGE = 20
 ORDER_EVERY = timedelta(days=10)
+PAID_AFTER = timedelta(minutes=1)
 
 
 @transaction.atomic
@@ -61,7 +62,7 @@ def populate(*, apps: int, orders: int, debits: int, seed: int = 1) -> None:
         )
     for number in range(1, apps + 1):
         owner = customers[0] if number <= apps // 2 else dice.choice(customers[1:])
-        first = now - ORDER_EVERY * each + timedelta(seconds=dice.randrange(86_400))
+        first = now - PAID_AFTER - ORDER_EVERY * (each - dice.random())
         rows[App].append((number, f"app-{number:010}", owner.pk, region.pk, f"App {number}", "bench", first))
         for turn in range(each):
             _order(rows, balance, dice, number, turn, first + ORDER_EVERY * turn, owner, region, skus, now)
@@ -101,7 +102,7 @@ def _order(
     lot = dice.random()
     state = "paid" if turn == 0 or lot < 0.9 else "pending" if lot < 0.92 else "cancelled"
     amount = PRICE * quantity * months
-    paid_at = at + timedelta(minutes=1) if state == "paid" else None
+    paid_at = at + PAID_AFTER if state == "paid" else None
     rows[Order].append(
         (
             pk, f"{at.astimezone(SHANGHAI):%Y%m%d%H%M%S}{pk % 1_000_000:06}", owner.pk, f"bench {pk}",

@@ -40,7 +40,7 @@ class Package(models.Model):
         ordering = ["-pk"]
         verbose_name = verbose_name_plural = _("资源包")
         indexes = [
-            models.Index(fields=["app", "api", "ends_at"], name="package_of_app"),
+            models.Index(fields=["app", "api", "ends_at"], include=["refunded_at"], name="package_of_app"),
             models.Index(fields=["ends_at"], name="package_end"),
         ]
         constraints = [

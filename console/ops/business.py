@@ -100,7 +100,7 @@ def _sales_chart(key: str, sales: list[tuple[str, Sales]]) -> Chart:
 
 def by_api(span: Span) -> Table:
     key = "revenue-by-api"
-    sales = operator_reports.sales_by("sku__api", span.since, span.until)
+    sales = operator_reports.sales_by_api(span.since, span.until)
     found = [(str(Api(api).label), one) for api, one in sales.items()]
     columns = [Column(_("API 类型")), *_sales_columns()]
     rows = [[label, *_sales(one)] for label, one in found]
@@ -110,7 +110,7 @@ def by_api(span: Span) -> Table:
 
 def by_customer(span: Span, limit: int | None) -> Table:
     key = "revenue-by-customer"
-    sales = list(operator_reports.sales_by("customer", span.since, span.until).items())[:limit]
+    sales = list(operator_reports.sales_by_customer(span.since, span.until).items())[:limit]
     people = User.objects.in_bulk([pk for pk, _one in sales])
     found = [(people[pk], one) for pk, one in sales]
     columns = [Column(_("客户")), Column(_("公司")), *_sales_columns()]
