@@ -77,6 +77,23 @@ def test_nothing_is_wider_than_a_phone(
     phone.complaints = [line for line in phone.complaints if "404" not in line]
 
 
+def test_no_table_is_cut_off_on_a_small_laptop(visitor: Visitor, alice: User, app: App, place: Place) -> None:
+    """English, whose words are the longer ones."""
+    visitor.log_in(alice)
+    wear(visitor, "light", "en")
+    cut = []
+    for path in [*own_pages(app, place(alice)), *PUBLIC.values()]:
+        visitor.open(path)
+        for width in (1081, 1280):
+            visitor.page.set_viewport_size({"width": width, "height": 860})
+            hidden_px = visitor.page.locator(".table-wrap").evaluate_all(
+                "tables => tables.map(table => table.scrollWidth - table.clientWidth)"
+            )
+            cut += [(path, width, number) for number in hidden_px if number > 0]
+    assert cut == []
+    visitor.complaints = [line for line in visitor.complaints if "404" not in line]
+
+
 def test_the_page_does_not_jump_while_it_loads(visitor: Visitor, alice: User, app: App) -> None:
     visitor.page.add_init_script(
         "window.shift = 0; new PerformanceObserver(list => list.getEntries().forEach(entry => {"
