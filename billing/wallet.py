@@ -87,10 +87,10 @@ def statement(customer: User) -> "QuerySet[WalletEntry]":
 def statement_rows(customer: User) -> Iterator[list[str]]:
     """The statement as the rows of a CSV file, heading first, newest first; amounts in yuan."""
     yield [
-        gettext("时间"),
+        gettext("时间（UTC+8）"),
         gettext("类型"),
-        gettext("金额 (元)"),
-        gettext("余额 (元)"),
+        gettext("金额（元）"),
+        gettext("余额（元）"),
         gettext("订单编号"),
         gettext("说明"),
     ]

@@ -43,11 +43,11 @@ class ActForm(forms.Form):
 
 
 class TopUp(ActForm):
-    amount = forms.DecimalField(label=_("充值金额 (元)"), min_value=0, max_digits=12, decimal_places=2)
+    amount = forms.DecimalField(label=_("充值金额（元）"), min_value=0, max_digits=12, decimal_places=2)
 
 
 class NewVoucher(ActForm):
-    face_value = forms.DecimalField(label=_("面值 (元)"), min_value=0, max_digits=12, decimal_places=2)
+    face_value = forms.DecimalField(label=_("面值（元）"), min_value=0, max_digits=12, decimal_places=2)
     valid_until = DayField(label=_("有效期至（含当日）"))
     apis = forms.MultipleChoiceField(
         label=_("适用 API"),

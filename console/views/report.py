@@ -114,7 +114,7 @@ def export(request: CustomerRequest, app_id: str) -> HttpResponse:
 
 
 def series_rows(made: Usage, time_format: str) -> Iterator[list[object]]:
-    names = (_("时间"), _("调用次数"), _("成功"), _("失败"), _("图片数"), _("计费量"))
+    names = (_("时间（UTC+8）"), _("调用次数"), _("成功"), _("失败"), _("图片数"), _("计费量"))
     yield [*names, "p50 (ms)", "p95 (ms)"]
     for start, sums in made.by_step.items():
         times = ["" if one is None else round(one) for one in (sums.p50_ms, sums.p95_ms)]

@@ -79,7 +79,7 @@ def test_the_statement_as_csv(alice: User, bob: User, olga: User, shop: Shop) ->
     wallet.top_up(bob, Decimal("1.00"), by=olga, reason="transfer", at=NOON)
     paid = orders.pay(shop.order(alice, price="2.50"), NOON)
     heading, payment, top_up = wallet.statement_rows(alice)
-    assert heading == ["时间", "类型", "金额 (元)", "余额 (元)", "订单编号", "说明"]
+    assert heading == ["时间（UTC+8）", "类型", "金额（元）", "余额（元）", "订单编号", "说明"]
     assert payment == ["2027-03-10 12:00:00", "支付", "-2.50", "6.50", paid.number, ""]
     assert top_up == ["2027-03-10 09:00:00", "充值", "9.00", "9.00", "", "'=cmd()"]
 

@@ -362,7 +362,7 @@ def test_a_login_leads_back_only_to_this_site(client: Client, alice: User) -> No
 def test_the_report_as_csv(as_alice: Client, app: App) -> None:
     reply = as_alice.get(f"/console/apps/{app.app_id}/report.csv?range=7d")
     lines = reply.content.decode().lstrip("\ufeff").splitlines()
-    assert lines[0].startswith("时间,调用次数,成功,失败")
+    assert lines[0].startswith("时间（UTC+8）,调用次数,成功,失败")
     assert len(lines) == 8
     wrong = as_alice.get(f"/console/apps/{app.app_id}/report/?range=custom&since=2026-05-02&until=2026-05-01")
     assert "开始日期不能晚于结束日期" in wrong.content.decode()

@@ -40,7 +40,7 @@ class OrderRecords(RecordAdmin):
         return f"{order.sku} × {order.quantity} · {months(order.months)}"
 
     def tables(self, row: Order) -> list[Table]:
-        money = [Column(_("时间"), "when"), Column(_("类型")), Column(_("金额 (元)"), "yuan")]
+        money = [Column(_("时间"), "when"), Column(_("类型")), Column(_("金额（元）"), "yuan")]
         cash = [[entry.at, entry.get_kind_display(), entry.amount] for entry in row.wallet_entries.all()]
         vouchers = [
             [entry.at, entry.voucher.code, entry.amount]
@@ -128,8 +128,8 @@ class WalletRecords(RecordAdmin):
 
     def tables(self, row: Wallet) -> list[Table]:
         columns = [
-            Column(_("时间"), "when"), Column(_("类型")), Column(_("金额 (元)"), "yuan"),
-            Column(_("余额 (元)"), "yuan"), Column(_("原因")),
+            Column(_("时间"), "when"), Column(_("类型")), Column(_("金额（元）"), "yuan"),
+            Column(_("余额（元）"), "yuan"), Column(_("原因")),
         ]  # fmt: skip
         entries = [
             [entry.at, entry.get_kind_display(), entry.amount, entry.balance_after, entry.reason]
@@ -163,7 +163,7 @@ class VoucherRecords(RecordAdmin):
     ordering = ("-pk",)
 
     def tables(self, row: Voucher) -> list[Table]:
-        columns = [Column(_("时间"), "when"), Column(_("订单编号")), Column(_("金额 (元)"), "yuan")]
+        columns = [Column(_("时间"), "when"), Column(_("订单编号")), Column(_("金额（元）"), "yuan")]
         entries = [
             [entry.at, at_desk(entry.order.number), entry.amount]
             for entry in row.entries.select_related("order")

@@ -133,7 +133,7 @@ def test_the_page_and_its_csv_say_the_same(world: World, now: datetime, log_in: 
     by_day = table(viewer, "/ops/usage/usage-by-time.csv?range=30d")
     assert len(by_day) == 30
     days = Counter(timezone.localtime(row.at).strftime("%Y-%m-%d") for row in rows)
-    assert {row["日期"]: int(row["调用次数"]) for row in by_day if row["调用次数"] != "0"} == days
+    assert {row["日期（UTC+8）"]: int(row["调用次数"]) for row in by_day if row["调用次数"] != "0"} == days
     by_code = table(viewer, "/ops/usage/usage-by-code.csv?range=30d")
     assert {int(row["返回码"]): int(row["调用次数"]) for row in by_code} == Counter(row.code for row in rows)
     apps = table(viewer, "/ops/usage/top-apps.csv?range=30d")
