@@ -11,6 +11,7 @@ from facecloud_client.codes import ENGLISH
 
 from faceapi import signing
 from faceapi.errors import TABLE
+from inference.results import REASONS
 from tests.client.test_samples import BODY, GOLDEN, SAMPLES, SECRET
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,6 +72,7 @@ def test_the_golden_vector_and_the_limits_are_written() -> None:
     assert f"默认 {BATCH_IMAGES} 张且不超过 {BATCH_BYTES // 1024 // 1024} MiB" in readme
 
 
+API_PAGE = (ROOT / "templates" / "docs" / "api.html").read_text(encoding="utf-8")
 SIGNING_PAGE = (ROOT / "templates" / "docs" / "signing.html").read_text(encoding="utf-8")
 
 
@@ -88,3 +90,8 @@ def test_every_file_that_a_page_names_exists(page: Path) -> None:
     rooms = "accounts|billing|inference|faceapi|console|facecloud|client|bin|docs|deploy|bench"
     named = re.findall(rf"`((?:{rooms})/[\w./-]*)`", page.read_text(encoding="utf-8"))
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", [API, API_EN, API_PAGE], ids=["zh", "en", "console"])
+def test_every_reason_of_a_poor_quality_is_named(page: str) -> None:
+    assert [reason for reason in REASONS if reason not in page] == []
