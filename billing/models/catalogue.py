@@ -44,7 +44,7 @@ class Sku(models.Model):
     )
     meter = models.CharField(_("计量方式"), max_length=8, choices=Meter)
     price = models.DecimalField(
-        _("价格 (元/月)"),
+        _("价格（元/月）"),
         max_digits=12,
         decimal_places=2,
         validators=[MinValueValidator(0), MaxValueValidator(MAX_PRICE)],

@@ -51,8 +51,8 @@ class Order(models.Model):
     months = models.PositiveSmallIntegerField(_("购买时长"))
     units_per_month = models.PositiveIntegerField(_("每份每月额度"))
     meter = models.CharField(_("计量方式"), max_length=8, choices=Meter)
-    unit_price = models.DecimalField(_("单价 (元/月)"), max_digits=12, decimal_places=2)
-    amount = models.DecimalField(_("金额 (元)"), max_digits=12, decimal_places=2)
+    unit_price = models.DecimalField(_("单价（元/月）"), max_digits=12, decimal_places=2)
+    amount = models.DecimalField(_("金额（元）"), max_digits=12, decimal_places=2)
     state = models.CharField(_("状态"), max_length=10, choices=OrderState, default=OrderState.PENDING)
     cancel_reason = models.CharField(
         _("取消原因"), max_length=10, choices=CancelReason, default=CancelReason.NONE, blank=True

@@ -29,12 +29,12 @@ def by_day(days: list[Day]) -> Table:
         Column(_("新建应用"), "count"),
         Column(_("新订单"), "count"),
         Column(_("已支付订单"), "count"),
-        Column(_("现金收入 (元)"), "yuan"),
-        Column(_("代金券支付 (元)"), "yuan"),
-        Column(_("现金退款 (元)"), "yuan"),
-        Column(_("代金券退回 (元)"), "yuan"),
-        Column(_("净收入 (元)"), "yuan"),
-        Column(_("充值 (元)"), "yuan"),
+        Column(_("现金收入（元）"), "yuan"),
+        Column(_("代金券支付（元）"), "yuan"),
+        Column(_("现金退款（元）"), "yuan"),
+        Column(_("代金券退回（元）"), "yuan"),
+        Column(_("净收入（元）"), "yuan"),
+        Column(_("充值（元）"), "yuan"),
     ]
     rows = [
         [
@@ -83,10 +83,10 @@ def charts(days: list[Day]) -> list[Chart]:
 def _sales_columns() -> list[Column]:
     return [
         Column(_("已支付订单"), "count"),
-        Column(_("现金收入 (元)"), "yuan"),
-        Column(_("代金券支付 (元)"), "yuan"),
-        Column(_("现金退款 (元)"), "yuan"),
-        Column(_("净收入 (元)"), "yuan"),
+        Column(_("现金收入（元）"), "yuan"),
+        Column(_("代金券支付（元）"), "yuan"),
+        Column(_("现金退款（元）"), "yuan"),
+        Column(_("净收入（元）"), "yuan"),
     ]
 
 

@@ -221,14 +221,14 @@ def test_money_is_that_of_the_books(
     viewer = log_in("viewer")
     for key in ("business-by-day", "revenue-by-api", "revenue-by-customer"):
         rows = table(viewer, f"/ops/business/{key}.csv?range=30d")
-        assert sum(Decimal(row["净收入 (元)"]) for row in rows) == sum(day.revenue for day in days), key
+        assert sum(Decimal(row["净收入（元）"]) for row in rows) == sum(day.revenue for day in days), key
     customer = world.app.customer
     (row,) = [row for row in rows if row["客户"] == customer.username]
     hers = [order for order in paid if order.customer_id == customer.pk]
     assert int(row["已支付订单"]) == len(hers)
-    assert Decimal(row["现金收入 (元)"]) == sum(order.cash_paid for order in hers)
-    assert Decimal(row["代金券支付 (元)"]) == sum(order.voucher_paid for order in hers)
-    assert Decimal(row["现金退款 (元)"]) == sum(back, Decimal("0.00"))
+    assert Decimal(row["现金收入（元）"]) == sum(order.cash_paid for order in hers)
+    assert Decimal(row["代金券支付（元）"]) == sum(order.voucher_paid for order in hers)
+    assert Decimal(row["现金退款（元）"]) == sum(back, Decimal("0.00"))
 
 
 def charts(viewer: Client) -> dict[str, list[float]]:
