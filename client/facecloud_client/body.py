@@ -13,6 +13,7 @@ from facecloud_client.sources import Source
 from facecloud_client.words import say
 
 PREFIX = b'"data:application/octet-stream;base64,'
+END = b'], "options": {"quality": true}}'  # results then say what a poor picture lacks
 CHUNK_BYTES = 3 * 64 * 1024  # a multiple of 3, so that the pieces of base64 join without padding
 
 Item = Source | tuple[Source, Source]  # one picture, or one pair for face_compare
@@ -24,7 +25,7 @@ def names(item: Item) -> list[str]:
 
 
 class Body:
-    """`{"data": [...]}` over pictures or pairs. Iterating yields its bytes in pieces."""
+    """`{"data": [...], ...}` over pictures or pairs. Iterating yields its bytes in pieces."""
 
     def __init__(self, items: Sequence[Item]) -> None:
         self._parts: list[bytes | Source] = [b'{"data": [']
@@ -38,7 +39,7 @@ class Body:
                 self._parts.append(b", ")
                 self._add(item[1])
                 self._parts.append(b"]")
-        self._parts.append(b"]}")
+        self._parts.append(END)
         digest, self.length_bytes = hashlib.sha1(usedforsecurity=False), 0
         for piece in self:
             digest.update(piece)

@@ -31,11 +31,14 @@ class Face:
 
 @dataclass(frozen=True)
 class FaceResult:
-    """The faces of one picture, largest first. `pic_quality` 0: good enough, 1: not. `raw`: as it came."""
+    """The faces of one picture, largest first. `pic_quality` 0: good enough, 1: not, for `reasons` such as
+    "blurred". `raw`: as it came.
+    """
 
     faces: tuple[Face, ...]
     pic_quality: int
     raw: Mapping[str, Any]
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,14 @@ class CompareResult:
     confidence: float
     pic_quality: int
     raw: Mapping[str, Any]
+    reasons: tuple[str, ...] = ()
 
 
 def face_result(entry: Mapping[str, Any]) -> FaceResult:
     """One entry of the `result` of face_detect or face_analyse. Raises TransportError for anything else."""
     try:
         faces = tuple(_face(face) for face in entry["face_list"])
-        return FaceResult(faces, int(entry["pic_quality"]), entry)
+        return FaceResult(faces, int(entry["pic_quality"]), entry, _reasons(entry))
     except (KeyError, TypeError, ValueError) as error:
         raise _unexpected(entry) from error
 
@@ -61,9 +65,15 @@ def compare_result(entry: Mapping[str, Any]) -> CompareResult:
     """One entry of the `result` of face_compare. Raises TransportError for anything else."""
     try:
         same = str(entry["face_compare"]).lower() == "true"
-        return CompareResult(same, float(entry["confidence"]), int(entry["pic_quality"]), entry)
+        confidence, pic_quality = float(entry["confidence"]), int(entry["pic_quality"])
+        return CompareResult(same, confidence, pic_quality, entry, _reasons(entry))
     except (KeyError, TypeError, ValueError) as error:
         raise _unexpected(entry) from error
+
+
+def _reasons(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    """None where the service does not know the option."""
+    return tuple(map(str, entry["quality"]["reasons"])) if "quality" in entry else ()
 
 
 def _unexpected(entry: object) -> TransportError:

@@ -15,6 +15,17 @@ from facecloud_client.sources import Source
 from facecloud_client.words import say
 
 ERROR_FIELDS = ("code", "message", "detail", "request_id")
+REASONS = {
+    "no_face": ("没有人脸", "no face"),
+    "face_too_small": ("人脸过小", "face too small"),
+    "blurred": ("模糊", "blurred"),
+    "too_dark": ("过暗", "too dark"),
+    "too_bright": ("过亮", "too bright"),
+    "low_contrast": ("对比度低", "low contrast"),
+    "extreme_pose": ("姿态过大", "extreme pose"),
+    "cut_off": ("被边缘截断", "cut off"),
+    "several_faces": ("有多张人脸", "several faces"),
+}
 GENDERS = {"M": ("男", "M"), "F": ("女", "F")}
 
 
@@ -103,7 +114,10 @@ class Rows:
 
 
 def _quality(result: FaceResult | CompareResult) -> str:
-    return say("合格", "good") if result.pic_quality == 0 else say("质量不合格", "poor quality")
+    if result.pic_quality == 0:
+        return say("合格", "good")
+    why = say("、", ", ").join(say(*REASONS.get(reason, (reason, reason))) for reason in result.reasons)
+    return say("质量不合格", "poor quality") + (say(f"：{why}", f": {why}") if why else "")
 
 
 def _what_was_wrong(outcome: Outcome) -> str:

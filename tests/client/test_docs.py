@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from facecloud_client import tables
 from facecloud_client.batches import BATCH_BYTES, BATCH_IMAGES, MAX_IMAGES, MAX_PAIRS
 from facecloud_client.codes import ENGLISH
 
@@ -95,3 +96,7 @@ def test_every_file_that_a_page_names_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", [API, API_EN, API_PAGE], ids=["zh", "en", "console"])
 def test_every_reason_of_a_poor_quality_is_named(page: str) -> None:
     assert [reason for reason in REASONS if reason not in page] == []
+
+
+def test_the_client_has_words_for_every_reason() -> None:
+    assert tuple(tables.REASONS) == REASONS

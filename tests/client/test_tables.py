@@ -37,8 +37,10 @@ def test_a_picture_has_a_line_for_each_face() -> None:
 def test_a_pair_has_its_answer_in_the_reader_s_language(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACECLOUD_LANG", "en")
     rows = Rows("face_compare", [(PICTURE, OTHER)])
-    (line,) = rows.of(Outcome((PICTURE, OTHER), result=CompareResult(True, 87.125, 1, {})))
-    assert line.split(maxsplit=4) == ["a.png", "b.png", "yes", "87.125", "poor quality"]
+    (line,) = rows.of(
+        Outcome((PICTURE, OTHER), result=CompareResult(True, 87.125, 1, {}, ("blurred", "new")))
+    )
+    assert line.split(maxsplit=4) == ["a.png", "b.png", "yes", "87.125", "poor quality: blurred, new"]
 
 
 @pytest.mark.parametrize(("api", "item"), [("face_detect", PICTURE), ("face_compare", (PICTURE, OTHER))])

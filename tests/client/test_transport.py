@@ -162,7 +162,10 @@ def test_the_body_is_sent_with_its_length_and_not_in_chunks() -> None:
         client.detect([b"picture"])
     (request,) = server.requests
     assert "transfer-encoding" not in request.headers
-    assert json.loads(request.body) == {"data": ["data:application/octet-stream;base64,cGljdHVyZQ=="]}
+    assert json.loads(request.body) == {
+        "data": ["data:application/octet-stream;base64,cGljdHVyZQ=="],
+        "options": {"quality": True},
+    }
 
 
 def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
