@@ -244,6 +244,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "mend-usage": {"task": "faceapi.mend_usage", "schedule": crontab(minute=10, hour=4)},
     "note-schedule": {"task": "console.note_schedule", "schedule": 60.0, "options": {"expires": 55}},
     "forget-idempotency-keys": {"task": "faceapi.forget_idempotency_keys", "schedule": 3600.0},
+    "forget-logins": {"task": "accounts.forget_logins", "schedule": crontab(minute=50, hour=4)},
     "reconcile-books": {"task": "billing.reconcile_books", "schedule": crontab(minute=30, hour=3)},
 }
 INFERENCE_PROVIDERS: list[str] = env.list("INFERENCE_PROVIDERS", default=["CPUExecutionProvider"])
