@@ -1,4 +1,4 @@
-"""Register, log in and out, passwords, account settings. Throttling of logins is django-axes' work."""
+"""Register, log in and out, passwords, account settings. Logins are throttled by django-axes."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from django.urls import reverse_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 
-from console import forms
+from console import forms, throttle
 from console.language import remember
 from console.shell import CustomerRequest, customer, safe_next
 
@@ -60,6 +60,12 @@ class PasswordResetView(views.PasswordResetView):
     email_template_name = "mail/password_reset.txt"
     subject_template_name = "mail/password_reset_subject.txt"
     success_url = reverse_lazy("password_reset_sent")
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Past the throttle nothing is sent, and the page says what it always says."""
+        if throttle.may_mail(self.request, form.cleaned_data["email"]):
+            return super().form_valid(form)
+        return redirect(self.get_success_url())
 
 
 class PasswordResetConfirmView(views.PasswordResetConfirmView):

@@ -17,9 +17,17 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from accounts.models import App, Region, User
 from billing import orders
 from billing.models import Api, Order, Sku, Tier
+from facecloud import valkey
 from tests.console.screenshots import launch
 
 PASSWORD = "ren-lian-2026"
+
+
+@pytest.fixture(autouse=True)
+def _no_mails_of_other_tests() -> None:
+    """The counts of console/throttle.py outlive a test's rollback."""
+    for key in valkey.client().scan_iter("mail-*"):
+        valkey.client().delete(key)
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from accounts import keys
 from accounts.models import App, User
 from billing import notices, vouchers, wallet
 from billing.models import Notice, Order, Package
+from console import throttle
+from facecloud import valkey
 from tests.console.conftest import PASSWORD, Place
 
 WRONG = {"username": "alice", "password": "not-it"}
@@ -190,6 +192,24 @@ def test_a_link_of_a_mail_is_good_once(client: Client, alice: User) -> None:
     for used in (first, second):  # the one that was used, and the older one beside it
         page = Client().get(used, follow=True)
         assert not page.context["validlink"], used
+
+
+def test_a_few_mails_an_hour_and_the_page_tells_nothing(client: Client, alice: User, bob: User) -> None:
+    def ask(address: str, caller: str) -> str:
+        reply = client.post("/password/reset/", {"email": address}, REMOTE_ADDR=caller)
+        return str(reply["Location"])
+
+    pages = {ask(alice.email, f"198.51.100.{number}") for number in range(throttle.MAILS_TO_ONE_ADDRESS)}
+    pages |= {ask(alice.email.upper(), "203.0.113.9"), ask("nobody@example.org", "203.0.113.9")}
+    assert len(mail.outbox) == throttle.MAILS_TO_ONE_ADDRESS
+    for number in range(throttle.MAILS_BY_ONE_CALLER):
+        pages.add(ask(f"stranger{number}@example.org", "203.0.113.7"))
+    pages.add(ask(bob.email, "203.0.113.7"))
+    assert len(mail.outbox) == throttle.MAILS_TO_ONE_ADDRESS
+    assert pages == {"/password/reset/sent/"}
+    ask(bob.email, "203.0.113.8")
+    assert mail.outbox[-1].to == [bob.email]
+    assert 0 < valkey.client().ttl(f"mail-to:{bob.email}") <= throttle.MAILS_WITHIN_S
 
 
 @pytest.mark.django_db
