@@ -63,7 +63,10 @@ def issue(
 
 
 def redeem(customer: User, code: str, at: datetime) -> Voucher:
-    """Makes the code the customer's, once. Raises VoucherRefused (unknown, taken, expired)."""
+    """Makes the code the customer's, once; whose it is already, gets it again: an answer may be lost.
+
+    Raises VoucherRefused (unknown, taken, expired).
+    """
     code = in_groups(code)
     if Voucher.objects.filter(code=code, customer=None, valid_until__gt=at).update(
         customer=customer, redeemed_at=at
@@ -72,6 +75,8 @@ def redeem(customer: User, code: str, at: datetime) -> Voucher:
     voucher = Voucher.objects.filter(code=code).first()
     if voucher is None:
         raise VoucherRefused(why="unknown")
+    if voucher.customer_id == customer.pk:
+        return voucher
     raise VoucherRefused(why="taken" if voucher.customer_id else "expired")
 
 

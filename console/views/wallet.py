@@ -46,9 +46,11 @@ def wallet(request: CustomerRequest) -> HttpResponse:
         except VoucherRefused as error:
             form.add_error("code", sentence(error))
         else:
-            messages.success(
-                request, _("已领取面值 %(value)s 的代金券。") % {"value": money(voucher.face_value)}
-            )
+            value = {"value": money(voucher.face_value)}
+            if voucher.redeemed_at == at:
+                messages.success(request, _("已领取面值 %(value)s 的代金券。") % value)
+            else:
+                messages.info(request, _("面值 %(value)s 的代金券已在您的账户中，无需重复领取。") % value)
             return redirect("wallet")
     own = [(one, voucher_state(one, at)) for one in vouchers.of(request.user)]
     context = {
