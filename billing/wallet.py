@@ -84,7 +84,7 @@ def statement(customer: User) -> "QuerySet[WalletEntry]":
     return WalletEntry.objects.filter(wallet=customer.pk).select_related("order", "by").order_by("-pk")
 
 
-def statement_rows(customer: User) -> Iterator[list[str]]:
+def statement_rows(customer: User) -> Iterator[list[object]]:
     """The statement as the rows of a CSV file, heading first, newest first; amounts in yuan."""
     yield [
         gettext("时间（UTC+8）"),
@@ -98,13 +98,8 @@ def statement_rows(customer: User) -> Iterator[list[str]]:
         yield [
             timezone.localtime(entry.at).strftime("%Y-%m-%d %H:%M:%S"),
             str(entry.get_kind_display()),
-            str(entry.amount),
-            str(entry.balance_after),
+            entry.amount,
+            entry.balance_after,
             entry.order.number if entry.order else "",
-            _plain(entry.reason),
+            entry.reason,
         ]
-
-
-def _plain(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

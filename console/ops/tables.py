@@ -78,15 +78,14 @@ class Column:
         return str(value)
 
     def plain(self, value: object) -> object:
-        """The value for a spreadsheet: numbers bare, texts that no spreadsheet takes for a formula."""
+        """The value for a file: numbers bare."""
         if value is None:
             return ""
         if isinstance(value, float):
             return round(value, 6 if self.kind == "share" else 1)
         if self.is_number:
             return value
-        text = self.shown(value)
-        return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+        return self.shown(value)
 
 
 def ranks(key: str, title: str, bars: Sequence[tuple[str, float]], unit: str = "", colour: int = 1) -> Chart:

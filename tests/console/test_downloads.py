@@ -1,0 +1,17 @@
+"""Files for a spreadsheet: what a customer typed is never computed there, numbers stay numbers."""
+
+from decimal import Decimal
+
+import pytest
+
+from console.downloads import csv_file
+
+
+@pytest.mark.parametrize("typed", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_a_text_is_no_formula(typed: str) -> None:
+    assert f"'{typed}" in csv_file("file", [[typed]]).content.decode()
+
+
+def test_numbers_and_other_texts_stay_as_they_are() -> None:
+    file = csv_file("file", [["门禁", "a=b", Decimal("-2.50"), -3, ""]])
+    assert file.content.decode() == "\ufeff门禁,a=b,-2.50,-3,\r\n"
