@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from uuid import UUID, uuid4
@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from accounts.models import App, Region, User
-from billing import orders, quota, reconcile
+from billing import orders, quota, reconcile, refunds, vouchers, wallet
 from billing.models import Order, Sku
 from billing.periods import SHANGHAI
 from billing.reconcile import Break
@@ -22,6 +22,7 @@ def shanghai(year: int, month: int, day: int, hour: int = 0, minute: int = 0, se
 
 
 NOON = shanghai(2027, 3, 10, 12)
+LATER = NOON + timedelta(hours=1)
 DETECT = "face_detect"
 
 
@@ -105,3 +106,22 @@ def call() -> Callable[..., UUID]:
         return call_id
 
     return answered
+
+
+@pytest.fixture
+def books(alice: User, olga: User, shop: Shop, call) -> App:
+    """A bit of everything: cash, vouchers, a refund, a cancelled order; calls settled, returned and held."""
+    wallet.top_up(alice, Decimal(50), by=olga, reason="transfer", at=NOON)
+    vouchers.issue(
+        face_value=Decimal(5), valid_from=NOON, valid_until=NOON + timedelta(days=9), customer=alice, by=olga,
+        reason="gift", at=NOON,
+    )  # fmt: skip
+    app = shop.buy(alice, price="8.00", units=100, months=3)
+    again = orders.pay(shop.order(alice, LATER, app=app, price="1.00"), LATER)
+    refunds.refund(again.package, by=olga, reason="mistake", at=LATER)
+    orders.cancel(shop.order(alice), NOON)
+    call(app, NOON, 7)
+    for images in (3, 5):
+        debit = quota.reserve(call_id=uuid4(), app=app, api=DETECT, images=images, at=NOON)
+    quota.give_back(debit.pk, NOON)
+    return app

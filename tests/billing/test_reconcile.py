@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from decimal import Decimal
 from io import StringIO
 from uuid import uuid4
 
@@ -11,30 +10,9 @@ from django.core.management import call_command
 from django.db import connection
 
 from accounts.models import App, User
-from billing import orders, quota, reconcile, refunds, tasks, vouchers, wallet
+from billing import quota, reconcile, tasks
 from billing.models import Package
 from tests.billing.conftest import DETECT, NOON, Shop, breaks
-
-LATER = NOON + timedelta(hours=1)
-
-
-@pytest.fixture
-def books(alice: User, olga: User, shop: Shop, call) -> App:
-    """A bit of everything: cash, vouchers, a refund, a cancelled order; calls settled, returned and held."""
-    wallet.top_up(alice, Decimal(50), by=olga, reason="transfer", at=NOON)
-    vouchers.issue(
-        face_value=Decimal(5), valid_from=NOON, valid_until=NOON + timedelta(days=9), customer=alice, by=olga,
-        reason="gift", at=NOON,
-    )  # fmt: skip
-    app = shop.buy(alice, price="8.00", units=100, months=3)
-    again = orders.pay(shop.order(alice, LATER, app=app, price="1.00"), LATER)
-    refunds.refund(again.package, by=olga, reason="mistake", at=LATER)
-    orders.cancel(shop.order(alice), NOON)
-    call(app, NOON, 7)
-    for images in (3, 5):
-        debit = quota.reserve(call_id=uuid4(), app=app, api=DETECT, images=images, at=NOON)
-    quota.give_back(debit.pk, NOON)
-    return app
 
 
 def found(at=NOON) -> set[str]:
