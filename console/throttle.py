@@ -25,7 +25,9 @@ def may_mail(request: HttpRequest, address: str) -> bool:
         f"mail-to:{address.casefold()}": MAILS_TO_ONE_ADDRESS,
         f"mail-by:{caller(request)}": MAILS_BY_ONE_CALLER,
     }
-    counts = valkey.client().pipeline()
+    counting = valkey.client().pipeline()
     for key in limits:
-        counts.set(key, 0, ex=MAILS_WITHIN_S, nx=True).incr(key)
-    return all(count <= limit for count, limit in zip(counts.execute()[1::2], limits.values(), strict=True))
+        counting.set(key, 0, ex=MAILS_WITHIN_S, nx=True)
+        counting.incr(key)
+    counts = counting.execute()[1::2]
+    return all(count <= limit for count, limit in zip(counts, limits.values(), strict=True))
