@@ -81,7 +81,7 @@ class Exchange:
 def body_of(api: str, pictures: list[Picture]) -> dict[str, Any]:
     """A list of pictures; for a comparison a list of pairs, in the order given."""
     entries = [one.entry for one in pictures]
-    return {"data": pairs(entries) if api == Api.FACE_COMPARE else entries}
+    return {"data": pairs(entries) if api == Api.FACE_COMPARE else entries, "options": {"quality": True}}
 
 
 def pairs(items: list[Any]) -> list[list[Any]]:
@@ -146,7 +146,7 @@ def curl(*, base_url: str, api: str, key: AppKey, pictures: list[Picture]) -> st
         else ", ".join(names)
     )
     lines += [
-        f"printf '%s' '{{\"data\": [{inner}]}}' > body.json",
+        f'printf \'%s\' \'{{"data": [{inner}], "options": {{"quality": true}}}}\' > body.json',
         "DT=$(($(date +%s) * 1000))",
         "SHA1=$(openssl dgst -sha1 -r body.json | cut -d' ' -f1)",
         f'SIGN=$(printf \'POST\\n{path}\\n\\n%s\\n%s\' "$DT" "$SHA1" \\',
@@ -185,7 +185,7 @@ class Drawing:
 
     picture: Picture
     marks: list[Mark] = field(default_factory=list)
-    pic_quality: int | None = None
+    quality: dict[str, Any] | None = None
 
     @property
     def size_px(self) -> tuple[int, int] | None:
@@ -229,7 +229,7 @@ def drawings(api: str, pictures: list[Picture], reply: Any, words: dict[str, str
     if api == Api.FACE_COMPARE or not results:
         return drawn
     for drawing, result in zip(drawn, results, strict=False):
-        drawing.pic_quality = result["pic_quality"]
+        drawing.quality = result["quality"]
         drawing.marks = [mark_of(face, words) for face in result["face_list"]]
     return drawn
 

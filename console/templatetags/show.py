@@ -13,6 +13,7 @@ from django.utils.formats import number_format
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.models import Region
 from billing.models import Api, CancelReason, Meter, Order, OrderState
@@ -43,6 +44,25 @@ def count(number: int | None) -> str:
 def rounded(number: float | None) -> str:
     """1234.5 → "1,234"; nothing known is a dash."""
     return count(None if number is None else round(number))
+
+
+REASONS = {
+    "no_face": gettext_lazy("没有人脸"),
+    "face_too_small": gettext_lazy("人脸过小"),
+    "blurred": gettext_lazy("模糊"),
+    "too_dark": gettext_lazy("过暗"),
+    "too_bright": gettext_lazy("过亮"),
+    "low_contrast": gettext_lazy("对比度低"),
+    "extreme_pose": gettext_lazy("姿态过大"),
+    "cut_off": gettext_lazy("被图片边缘截断"),
+    "several_faces": gettext_lazy("有多张相近的人脸"),
+}
+
+
+@register.filter
+def reasons(quality: Mapping[str, Any]) -> str:
+    """Why a picture is not good enough, as face_detect and the others say it; "" where it is."""
+    return _("、").join(str(REASONS[reason]) for reason in quality["reasons"])
 
 
 @register.filter

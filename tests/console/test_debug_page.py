@@ -5,16 +5,20 @@ import json
 import subprocess
 from collections.abc import Callable
 from datetime import datetime
+from io import BytesIO
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from PIL import Image
 from playwright.sync_api import JSHandle, expect
 
 from accounts import keys
 from accounts.models import App, User
 from billing import quota
 from billing.models import Api
+from console.templatetags import show
+from inference.results import REASONS
 from tests.console.conftest import Visitor
 
 pytestmark = pytest.mark.browser
@@ -69,6 +73,20 @@ def test_a_picture_that_is_brought_is_sent_and_drawn(
     expect(page.locator("#result figcaption")).to_contain_text("me.png")
     drawn = page.locator("#result img").evaluate("image => [image.src.slice(0, 5), image.naturalWidth]")
     assert drawn == ["blob:", 512]
+
+
+def test_a_poor_picture_is_told_why(visitor: Visitor, alice: User, app: App) -> None:
+    out = BytesIO()
+    Image.new("RGB", (64, 64), "grey").save(out, "PNG")
+    visitor.log_in(alice)
+    visitor.open(f"/console/debug/?app={app.app_id}")
+    drop(visitor, "grey.png", "image/png", out.getvalue())
+    visitor.press("发送请求")
+    expect(visitor.page.locator("#result figcaption")).to_contain_text("图片质量不满足要求：没有人脸")
+
+
+def test_every_reason_has_words() -> None:
+    assert tuple(show.REASONS) == REASONS
 
 
 def test_dropped_and_pasted_pictures_add_up_and_can_be_taken_away(
