@@ -163,7 +163,11 @@ def speak(visitor: Visitor, language: str) -> None:
 @pytest.mark.parametrize(
     ("language", "send", "told"),
     [
-        ("zh-hans", "发送请求", ["请求文件格式不支持", "gif is not served", "出错的图片序号：1", "PNG"]),
+        (
+            "zh-hans",
+            "发送请求",
+            ["请求文件格式不支持", "gif is not served", "出错的图片（比对时为组）序号：1", "PNG"],
+        ),
         (
             "en",
             "Send request",
