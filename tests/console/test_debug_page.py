@@ -171,7 +171,7 @@ def speak(visitor: Visitor, language: str) -> None:
         (
             "en",
             "Send request",
-            ["The image format is not supported", "gif is not served", "faulty picture: 1", "PNG"],
+            ["The image format is not supported", "gif is not served", "(face_compare: pair): 1", "PNG"],
         ),
     ],
 )
