@@ -4,9 +4,10 @@ A Debit is `held` until one conditional UPDATE makes it `settled` (the call answ
 (any other code, or the sweep after its hold ran out). The first of the two wins, whoever asks: a settle that
 comes after the sweep raises HoldLost; that call must not be served (faceapi: 5004), so it costs nothing.
 
-Each function is one round trip, alone or inside a caller's `transaction.atomic()`. Alone, reserve and
-give_back do not wait for the disk and settle does (docs/decisions/0020-quota.md). Lock order everywhere: the
-call's Debit, then Periods by (ends_at, package), then what the caller locks: settle and give_back come first.
+Each function is one round trip (two for a reserve that its first Period can't pay alone), by itself or inside
+a caller's `transaction.atomic()`. By itself, reserve and give_back do not wait for the disk and settle does
+(docs/decisions/0020-quota.md). Lock order everywhere: the call's Debit, then Periods by (ends_at, package),
+then what the caller locks: settle and give_back come first.
 """
 
 from datetime import datetime, timedelta
@@ -44,15 +45,17 @@ def reserve(
     """
     if images < 1 or pairs < 0 or not 0 < hold_s <= MAX_HOLD_S:
         raise ValueError(f"images={images}, pairs={pairs}, hold_s={hold_s}")
+    alone = not connection.in_atomic_block
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT * FROM billing_reserve(%s, %s, %s, %s, %s, %s, %s, %s)",
-            [
-                call_id, app.pk, api, images, pairs, at, at + timedelta(seconds=hold_s),
-                not connection.in_atomic_block,
-            ],
-        )  # fmt: skip
-        outcome, app_id, api_name, units, state, remaining, created, until, closed, moment = cursor.fetchone()
+        for quick in [True, False] if alone else [False]:
+            cursor.execute(
+                "SELECT * FROM billing_reserve(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                [call_id, app.pk, api, images, pairs, at, at + timedelta(seconds=hold_s), alone, quick],
+            )
+            row = cursor.fetchone()
+            if row[0] != "again":
+                break
+    outcome, app_id, api_name, units, state, remaining, created, until, closed, moment = row
     if outcome != "held":
         raise _refusal(outcome, remaining, moment)
     if (app_id, api_name) != (app.pk, api):

@@ -118,6 +118,29 @@ def test_reserve_give_back_settle_and_sweep_at_once(two_packages: App) -> None:
     assert not breaks(LATER)
 
 
+def test_units_that_come_back_meet_no_reserve_in_a_deadlock(alice: User, shop: Shop) -> None:
+    """Nearly used up, two Packages: calls wait for the later one while the earlier one is given back."""
+    app = shop.buy(alice, units=11)
+    shop.buy(alice, LATER, app=app, units=9)
+
+    def work(number: int) -> Callable[[], int]:
+        def take_and_return() -> int:
+            for turn in range(100):
+                call_id = uuid4()
+                with suppress(UsedUp):
+                    quota.reserve(
+                        call_id=call_id, app=app, api=DETECT, images=1 + (number + turn) % 7, at=LATER
+                    )
+                    quota.give_back(call_id, LATER)
+            return number
+
+        return take_and_return
+
+    assert at_once(*[work(number) for number in range(16)]) == list(range(16))
+    assert quota.remaining(app, DETECT, LATER) == 20
+    assert not breaks(LATER)
+
+
 def test_one_call_reserved_by_many_is_one_debit(two_packages: App) -> None:
     call_id = uuid4()
     works = [
