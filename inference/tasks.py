@@ -146,11 +146,11 @@ class Heartbeat(threading.Thread):
     def retire(self) -> None:
         """Take no more work. What is in hand is finished: until then the worker is alive."""
         last, self._slots = self._state(), 0
+        self.beat()  # first: at no moment is it taken for dead
         try:
             exchange.leave(valkey.client(), last)
         except redis.RedisError as error:
             logger.warning("could not sign off: %s", type(error).__name__)
-        self.beat()
 
     def _state(self) -> exchange.Worker:
         return exchange.Worker(worker_id(), self._slots, time.time())

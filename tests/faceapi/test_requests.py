@@ -4,7 +4,6 @@ import base64
 import json
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -14,6 +13,7 @@ from faceapi.models import Call
 from faceapi.urls import PREFIXES
 from facecloud import valkey
 from facecloud.local.process import Process
+from tests.conftest import wait_until
 from tests.faceapi.conftest import DETECT, PREFIX, Answer, Caller, encode, inline
 from tests.faceapi.servers import Servers
 
@@ -72,10 +72,10 @@ def test_compare(caller: Caller, face: bytes) -> None:
     assert answer.headers["X-Billed-Units"] == "1"  # a call, however many pairs
 
 
-def chunks_of(request_id: str, log: Path) -> list[dict[str, Any]]:
-    """What the worker did for a call, by its log."""
+def worked_on(request_id: str, log: Path) -> int:
+    """How many pictures of a call the worker looked at, by its log."""
     lines = [json.loads(line) for line in log.read_text().splitlines() if request_id in line]
-    return [line for line in lines if line["message"] == "chunk done"]
+    return sum(line["images"] for line in lines if line["message"] == "chunk done")
 
 
 def test_an_anchor_is_embedded_once(caller: Caller, face: bytes, worker: Process) -> None:
@@ -85,8 +85,9 @@ def test_an_anchor_is_embedded_once(caller: Caller, face: bytes, worker: Process
     assert itself["confidence"] == 100.0
     assert first == back == itself
     assert without["confidence"] == 0.0
-    chunks = chunks_of(answer.headers["X-Request-Id"], worker.log)
-    assert sum(chunk["images"] for chunk in chunks) == 3
+    request_id = answer.headers["X-Request-Id"]
+    wait_until(lambda: worked_on(request_id, worker.log) >= 3, timeout_s=5, what="the worker's last line")
+    assert worked_on(request_id, worker.log) == 3
     broken = inline(face[:-2000])
     answer = caller.call([[anchor, anchor], [anchor, broken], [broken, anchor]], COMPARE)
     assert (answer.code, answer.json["index"]) == (4003, 1)
