@@ -10,7 +10,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
 
 app = Celery("facecloud")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["inference", "billing", "faceapi", "console"])
+app.autodiscover_tasks(["accounts", "billing", "console", "faceapi", "inference"])
 
 
 @signals.setup_logging.connect

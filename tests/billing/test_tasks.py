@@ -1,23 +1,15 @@
-"""The scheduled work: every entry of the schedule is a task, and does its part when its time comes."""
+"""The scheduled work of this room does its part when its time comes."""
 
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 import time_machine
-from django.conf import settings
 
 from accounts.models import User
 from billing import notices, quota, tasks
 from billing.models import PeriodSample
-from facecloud import celery_app
 from tests.billing.conftest import DETECT, NOON, Shop, shanghai
-
-
-def test_every_scheduled_task_exists() -> None:
-    celery_app.loader.import_default_modules()
-    for entry in settings.CELERY_BEAT_SCHEDULE.values():
-        assert entry["task"] in celery_app.tasks
 
 
 def test_dead_calls_are_given_back(alice: User, shop: Shop, caplog: pytest.LogCaptureFixture) -> None:

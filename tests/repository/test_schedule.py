@@ -1,0 +1,24 @@
+"""Every entry of the schedule is a task that a worker knows."""
+
+import json
+import subprocess
+import sys
+
+from django.conf import settings
+
+from tests.conftest import REPOSITORY
+
+# In a process of its own: here, the tests have imported every room's tasks.
+KNOWN_TO_A_WORKER = """
+import json
+from facecloud import celery_app
+celery_app.loader.import_default_modules()
+print(json.dumps(sorted(celery_app.tasks)))
+"""
+
+
+def test_a_worker_knows_every_scheduled_task() -> None:
+    command = [sys.executable, "-c", KNOWN_TO_A_WORKER]
+    listing = subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=True).stdout
+    scheduled = {str(entry["task"]) for entry in settings.CELERY_BEAT_SCHEDULE.values()}
+    assert scheduled - set(json.loads(listing)) == set()
