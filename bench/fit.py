@@ -23,6 +23,7 @@ from bench.accuracy import templates
 from bench.output import progress
 from inference import finder, tables
 from inference.alignment import Aligned
+from inference.attributes import AttributeChips
 from inference.decoding import Picture
 from inference.engine import Engine
 from inference.setup import ensure_models
@@ -171,7 +172,8 @@ def fit_attributes(data: Path, engine: Engine) -> dict[str, Any]:
         found = engine.finder.find(picture)
         if len(found.detections):
             face = engine.align(picture, found, 0)
-            age_features, gender_features = engine.attributes.features([face, *_shaken(face, len(rows))])
+            looks = [AttributeChips.cut(look) for look in (face, *_shaken(face, len(rows)))]
+            age_features, gender_features = engine.attributes.features(looks)
             rows.append(row)
             age_rows.append(age_features)
             gender_rows.append(gender_features)

@@ -16,7 +16,9 @@ import cv2
 import numpy as np
 
 from bench.output import Report, Section, progress
+from inference.attributes import AttributeChips
 from inference.decoding import Picture
+from inference.embedder import EmbedderChips
 from inference.engine import Engine
 from inference.headers import read_header
 from inference.registry import ASTRONAUT
@@ -24,6 +26,7 @@ from inference.scoring import compare
 
 # What is measured: the sample portrait at these sizes, as JPEG of quality 90.
 SIZES = {"250x250": (250, 250), "1 MP": (1000, 1000), "12 MP": (4000, 3000)}
+BATCHES = (1, 2, 4, 8, 16)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +37,7 @@ def run(arguments: argparse.Namespace, engine: Engine, report: Report) -> None:
     pictures = sample_pictures(arguments.models)
     report.add(stages(engine, pictures, arguments.rounds))
     report.add(functions(engine, pictures, arguments.rounds))
+    report.add(batches(engine, pictures, arguments.rounds))
     report.add(threads(engine, pictures, arguments.rounds))
 
 
@@ -85,8 +89,8 @@ def stages(engine: Engine, pictures: dict[str, bytes], rounds: int) -> Section:
             "decode": lambda data=data, found=found: Picture(data).level(found.reduction),
             "find": lambda picture=picture: engine.finder.find(picture),
             "align": lambda picture=picture, found=found: engine.align(picture, found, 0),
-            "embed": lambda face=face: engine.embedder.embed([face]),
-            "attributes": lambda face=face: engine.attributes.estimate([face]),
+            "embed": lambda face=face: engine.embedder.embed([EmbedderChips.cut(face)]),
+            "attributes": lambda face=face: engine.attributes.features([AttributeChips.cut(face)]),
         }
         rows += [(size, step, *measured(work, rounds)) for step, work in steps.items()]
     section.table("stages", ("picture", "stage", "CPU-ms", "wall-ms"), rows)
@@ -105,6 +109,23 @@ def functions(engine: Engine, pictures: dict[str, bytes], rounds: int) -> Sectio
         }
         rows += [(size, name, *measured(work, rounds)) for name, work in works.items()]
     section.table("functions", ("picture", "function", "CPU-ms", "wall-ms"), rows)
+    return section
+
+
+def batches(engine: Engine, pictures: dict[str, bytes], rounds: int) -> Section:
+    """What a face costs when so many go through the networks at once. The sizes take turns."""
+    section = Section("batches")
+    picture = Picture(pictures["1 MP"])
+    face = engine.align(picture, engine.finder.find(picture), 0)
+    seen, chips = EmbedderChips.cut(face), AttributeChips.cut(face)
+    costs: dict[int, list[tuple[float, float]]] = {count: [] for count in BATCHES}
+    for _ in progress(range(rounds), "batches"):
+        for count, found in costs.items():
+            embedding, _ = measured(lambda count=count: engine.embedder.embed([seen] * count), 1)
+            estimate, _ = measured(lambda count=count: engine.attributes.features([chips] * count), 1)
+            found.append((embedding / count, estimate / count))
+    rows = [(count, *np.median(found, axis=0).tolist()) for count, found in costs.items()]
+    section.table("batches", ("faces", "embedding, CPU-ms a face", "age and gender, CPU-ms a face"), rows)
     return section
 
 

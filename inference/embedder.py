@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from inference.alignment import DLIB_TEMPLATE, SFACE_TEMPLATE, Aligned
-from inference.arrays import Floats
-from inference.errors import IncompleteResultError
+from inference.arrays import Floats, Pixels
 from inference.runtime import Session
 
 SFACE_SIDE_PX = 112
 DLIB_SIDE_PX = 150
 Vectors = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderChips:
+    """What the two networks see of one face: (112, 112, 3) and (150, 150, 3), BGR uint8."""
+
+    sface: Pixels
+    dlib: Pixels
+
+    @classmethod
+    def cut(cls, face: Aligned) -> Self:
+        return cls(face.chip(SFACE_TEMPLATE, SFACE_SIDE_PX), face.chip(DLIB_TEMPLATE, DLIB_SIDE_PX))
 
 
 class Embedder:
@@ -24,19 +37,18 @@ class Embedder:
         self._sface = sface
         self._dlib = dlib
 
-    def embed(self, faces: Sequence[Aligned]) -> tuple[Vectors, Vectors]:
-        """(primary, secondary) of several faces, (N, 128) each, every row of length 1.
+    def embed(self, faces: Sequence[EmbedderChips]) -> tuple[Vectors, Vectors]:
+        """(primary, secondary) of several faces, (N, 128) each, every row of length 1, or not a number where
+        a network's answer has no length. A face's rows are the same whatever the batch it is in.
 
-        Raises IncompleteResultError (5002). Averaging with the mirrored face was measured, and costs more
-        than it gives: docs/decisions/0302-confidence.md.
+        Averaging with the mirrored face was measured, and costs more than it gives:
+        docs/decisions/0302-confidence.md.
         """
-        primary = self._sface.run([face.chip(SFACE_TEMPLATE, SFACE_SIDE_PX) for face in faces])[0]
-        secondary = self._dlib.run([face.chip(DLIB_TEMPLATE, DLIB_SIDE_PX) for face in faces])[0]
+        (primary,) = self._sface.run([face.sface for face in faces])
+        (secondary,) = self._dlib.run([face.dlib for face in faces])
         return _unit(primary), _unit(secondary)
 
 
 def _unit(vectors: Floats) -> Vectors:
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    if not (np.isfinite(lengths).all() and (lengths > 1e-6).all()):
-        raise IncompleteResultError("an embedding without length")
-    return vectors / lengths
+    return np.asarray(vectors / np.where(lengths > 1e-6, lengths, np.nan), np.float64)

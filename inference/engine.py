@@ -1,13 +1,17 @@
 """The three functions of the product on the bytes of one picture. Knows no Django.
 
 One Engine a process, its sessions shared by all threads; every call is independent of every other.
+
+`analyse` and `embed` have two steps, so that the faces of many pictures share the networks' batches: what a
+picture shows, which keeps no more of it than its faces' chips, and the answers for several such pictures.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +20,48 @@ import numpy.typing as npt
 from inference import registry
 from inference.alignment import Aligned
 from inference.arrays import Floats
-from inference.attributes import AttributeEstimator
+from inference.attributes import AttributeChips, AttributeEstimator
 from inference.decoding import Picture, configure_opencv
 from inference.detector import CenterFace, YuNet
-from inference.embedder import Embedder
+from inference.embedder import Embedder, EmbedderChips
+from inference.errors import IncompleteResultError
 from inference.finder import FaceFinder, Found
 from inference.quality import NO_FACE, Purpose, judge, measure
-from inference.results import AnalyseResult, Box, DetectResult, Face, Landmarks, Point, Quality, Template
+from inference.results import (
+    AnalyseResult,
+    Attributes,
+    Box,
+    DetectResult,
+    Face,
+    Landmarks,
+    Point,
+    Quality,
+    Template,
+)
 from inference.runtime import CPU, Session
 
 # A face smaller than this is looked up in a finer level of a large JPEG before it is aligned.
 ALIGN_SIDE_PX = 128
+# In a crowd only the largest faces are embedded for their age and gender: embedding takes the time.
+MAX_EMBEDDED = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFaces:
+    """A picture on its way to AnalyseResult: `waiting` are its largest faces, `crowd` the others' answers."""
+
+    faces: tuple[Face, ...]
+    waiting: tuple[AttributeChips, ...]
+    crowd: tuple[Attributes, ...]
+    quality: Quality
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFace:
+    """A picture on its way to a Template: its largest face, or none."""
+
+    chips: EmbedderChips | None
+    quality: Quality
 
 
 class Engine:
@@ -51,26 +86,53 @@ class Engine:
 
     def analyse(self, data: bytes) -> AnalyseResult:
         """Faces with age and gender (manual 4.2.2 model 2). Raises ImageError."""
+        return next(self.analyse_shown([self.show_faces(data)]))
+
+    def show_faces(self, data: bytes) -> ShownFaces:
+        """The first step of `analyse`. Raises ImageError."""
         picture = Picture(data)
         found = self.finder.find(picture)
-        aligned = [self.align(picture, found, index) for index in range(len(found.detections))]
-        attributes = self.attributes.estimate(aligned)
-        faces = [
-            replace(face, attributes=answer)
-            for face, answer in zip(self._faces(found), attributes, strict=True)
-        ]
-        return AnalyseResult(tuple(faces), self._quality(found, "analyse"))
+        aligned = (self.align(picture, found, index) for index in range(len(found.detections)))
+        waiting = tuple(AttributeChips.cut(face) for face in islice(aligned, MAX_EMBEDDED))
+        crowd = self.attributes.estimate(AttributeChips.cut(face, embedded=False) for face in aligned)
+        return ShownFaces(self._faces(found), waiting, tuple(crowd), self._quality(found, "analyse"))
+
+    def analyse_shown(self, pictures: Sequence[ShownFaces]) -> Iterator[AnalyseResult]:
+        """The second step: a result each, in order. Raises IncompleteResultError (5002) in its place."""
+        answers = self.attributes.estimate(chips for picture in pictures for chips in picture.waiting)
+        for picture in pictures:
+            attributes = (*islice(answers, len(picture.waiting)), *picture.crowd)
+            faces = (
+                replace(face, attributes=answer)
+                for face, answer in zip(picture.faces, attributes, strict=True)
+            )
+            yield AnalyseResult(tuple(faces), picture.quality)
 
     def embed(self, data: bytes) -> Template:
         """The embeddings of the largest face (manual 4.2.2 model 3). Raises ImageError."""
+        return next(self.embed_shown([self.show_face(data)]))
+
+    def show_face(self, data: bytes) -> ShownFace:
+        """The first step of `embed`. Raises ImageError."""
         picture = Picture(data)
         found = self.finder.find(picture)
         quality = self._quality(found, "compare")
         if not len(found.detections):
-            return Template((), (), quality)
-        vectors = self.embedder.embed([self.align(picture, found, 0)])
-        primary, secondary = (tuple(np.round(rows[0], 7).tolist()) for rows in vectors)
-        return Template(primary, secondary, quality)
+            return ShownFace(None, quality)
+        return ShownFace(EmbedderChips.cut(self.align(picture, found, 0)), quality)
+
+    def embed_shown(self, pictures: Sequence[ShownFace]) -> Iterator[Template]:
+        """The second step: a Template each, in order. Raises IncompleteResultError (5002) in its place."""
+        chips = [picture.chips for picture in pictures if picture.chips is not None]
+        rows = zip(*self.embedder.embed(chips), strict=True) if chips else iter(())
+        for picture in pictures:
+            if picture.chips is None:
+                yield Template((), (), picture.quality)
+                continue
+            primary, secondary = next(rows)
+            if not (np.isfinite(primary).all() and np.isfinite(secondary).all()):
+                raise IncompleteResultError("an embedding without length")
+            yield Template(_plain(primary), _plain(secondary), picture.quality)
 
     def align(self, picture: Picture, found: Found, index: int) -> Aligned:
         """One face with precise landmarks, in the coarsest level of the picture that shows it well."""
@@ -86,8 +148,7 @@ class Engine:
         pixels = np.full((640, 640, 3), 127, np.uint8)
         self.finder.warm_up(pixels)
         points = np.array([[250, 250], [350, 250], [300, 300], [260, 360], [340, 360]], np.float64)
-        self.attributes.estimate([Aligned(pixels, points)])
-        self.embedder.embed([Aligned(pixels, points)])
+        list(self.attributes.estimate([AttributeChips.cut(Aligned(pixels, points))]))
 
     def _faces(self, found: Found) -> tuple[Face, ...]:
         points = found.detections.points * found.reduction
@@ -118,6 +179,10 @@ def _face(corners: npt.NDArray[np.int64], points: Floats, probability: float) ->
     inside = np.clip(np.rint(points), [left, top], [right - 1, bottom - 1]).astype(int).tolist()
     marks = Landmarks(*(Point(x, y) for x, y in inside))
     return Face(Box(left, top, right - left, bottom - top), marks, round(probability, 3))
+
+
+def _plain(vector: npt.NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(np.round(vector, 7).tolist())
 
 
 _engines: dict[tuple[Path, tuple[str, ...]], Engine] = {}

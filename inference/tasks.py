@@ -11,9 +11,8 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Callable
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import onnxruntime
 import redis
@@ -34,10 +33,20 @@ from inference.room import Room
 logger = logging.getLogger(__name__)
 _room = Room()
 
-OPERATIONS: dict[str, Callable[[Engine, bytes], DetectResult | AnalyseResult | Template]] = {
-    "detect": Engine.detect,
-    "analyse": Engine.analyse,
-    "embed": Engine.embed,
+
+class Operation(NamedTuple):
+    """What is done with a chunk: `show` picture after picture, then `answer` for all that they show, whose
+    faces go through the networks together.
+    """
+
+    show: Callable[[Engine, bytes], Any]
+    answer: Callable[[Engine, list[Any]], Iterable[DetectResult | AnalyseResult | Template]]
+
+
+OPERATIONS = {
+    "detect": Operation(Engine.detect, lambda _, results: results),
+    "analyse": Operation(Engine.show_faces, Engine.analyse_shown),
+    "embed": Operation(Engine.show_face, Engine.embed_shown),
 }
 
 
@@ -73,7 +82,7 @@ def infer(
         if pictures is None:
             logger.info("chunk is gone", extra={"chunk": chunk_id})
             return
-        results, failure = run(partial(OPERATIONS[operation], shared_engine()), pictures)
+        results, failure = run(OPERATIONS[operation], shared_engine(), pictures)
         infer_ms = (time.perf_counter() - started) * 1000
         reply = Reply(chunk_id, results, failure, queue_ms, infer_ms)
         exchange.answer(client, request_id, reply, count=count, ttl_s=ttl_s)
@@ -91,22 +100,33 @@ def infer(
 
 
 def run(
-    operation: Callable[[bytes], DetectResult | AnalyseResult | Template], pictures: list[bytes]
+    operation: Operation, engine: Engine, pictures: list[bytes]
 ) -> tuple[list[dict[str, Any]], Failure | None]:
     """The plain results up to the first failure. `pictures` is emptied on the way, to free memory early."""
+    shown: list[Any] = []
     results: list[dict[str, Any]] = []
+    failure = None
     pictures.reverse()
-    while pictures:
-        try:
-            results.append(operation(pictures.pop()).to_dict())
-        except InferenceError as error:
-            return results, Failure(len(results), error.code, error.detail)
-        except Exception as error:  # whatever a native decoder raises: the caller must get an answer
-            # No message: it could quote the picture. The stack names files and lines only.
-            stack = traceback.format_list(traceback.extract_tb(error.__traceback__))
-            logger.error("inference failed", extra={"error": type(error).__name__, "stack": stack})
-            return results, Failure(len(results), errors.FAILED, type(error).__name__)
-    return results, None
+    try:
+        while pictures:
+            shown.append(operation.show(engine, pictures.pop()))
+    except Exception as error:  # whatever a native decoder raises: the caller must get an answer
+        failure = _failure(len(shown), error)
+    try:
+        for result in operation.answer(engine, shown):
+            results.append(result.to_dict())
+    except Exception as error:  # the same of the networks
+        failure = _failure(len(results), error)
+    return results, failure
+
+
+def _failure(position: int, error: Exception) -> Failure:
+    if isinstance(error, InferenceError):
+        return Failure(position, error.code, error.detail)
+    # No message: it could quote the picture. The stack names files and lines only.
+    stack = traceback.format_list(traceback.extract_tb(error.__traceback__))
+    logger.error("inference failed", extra={"error": type(error).__name__, "stack": stack})
+    return Failure(position, errors.FAILED, type(error).__name__)
 
 
 # --- the life of a worker --------------------------------------------------------

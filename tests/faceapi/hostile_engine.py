@@ -27,4 +27,4 @@ def hostile(operation: Callable[..., Any]) -> Callable[..., Any]:
 
 
 for name, operation in tasks.OPERATIONS.items():
-    tasks.OPERATIONS[name] = hostile(operation)
+    tasks.OPERATIONS[name] = operation._replace(show=hostile(operation.show))

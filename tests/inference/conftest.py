@@ -10,6 +10,8 @@ import pytest
 from inference.engine import Engine
 from inference.engine import engine as shared_engine
 
+Encode = Callable[..., bytes]
+
 
 @pytest.fixture(scope="session")
 def engine(models: Path) -> Engine:
@@ -31,7 +33,7 @@ def close_up(portrait: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def encode() -> Callable[..., bytes]:
+def encode() -> Encode:
     """Pixels → file bytes: `encode(pixels, ".jpg", 90)`."""
 
     def to_file(pixels: np.ndarray, suffix: str = ".jpg", quality: int = 95) -> bytes:

@@ -3,34 +3,35 @@
 import numpy as np
 
 from inference import attributes
-from inference.alignment import Aligned
+from inference.attributes import AttributeChips
 from inference.decoding import Picture
-from inference.engine import Engine
+from inference.engine import MAX_EMBEDDED, Engine
+from tests.inference.conftest import Encode
 
 
-def test_a_crowd_is_answered_face_by_face_and_its_largest_as_if_alone(
-    engine: Engine, astronaut: bytes
+def test_of_a_crowd_the_largest_are_embedded_and_answered_as_if_alone(
+    engine: Engine, close_up: np.ndarray, encode: Encode
 ) -> None:
-    picture = Picture(astronaut)
-    face = engine.align(picture, engine.finder.find(picture), 0)
-    mirrored = Aligned(
-        np.ascontiguousarray(face.pixels[:, ::-1]),
-        (np.array([face.pixels.shape[1], 0]) + face.points * [-1, 1])[[1, 0, 2, 4, 3]],
-    )
-    alone = engine.attributes.estimate([face]) + engine.attributes.estimate([mirrored])
-    crowd = engine.attributes.estimate([face, mirrored] * attributes.MAX_EMBEDDED)
-    assert len(crowd) == 2 * attributes.MAX_EMBEDDED
-    assert crowd[: attributes.MAX_EMBEDDED] == alone * (attributes.MAX_EMBEDDED // 2)
-    assert all(0 <= answer.age <= attributes.OLDEST for answer in crowd)
-    assert {answer.gender for answer in crowd[attributes.MAX_EMBEDDED :]} == {"F"}
+    crowd = encode(np.tile(close_up, (6, 6, 1)), ".png")
+    shown = engine.show_faces(crowd)
+    assert len(shown.faces) == 36
+    assert len(shown.waiting) == MAX_EMBEDDED
+    assert len(shown.crowd) == 36 - MAX_EMBEDDED
+    alone = [next(engine.attributes.estimate([chips])) for chips in shown.waiting]
+    answers = [face.attributes for face in engine.analyse(crowd).faces]
+    assert answers == [*alone, *shown.crowd]
+    assert {answer.gender for answer in answers if answer} == {"F"}
+    assert all(answer and 0 <= answer.age <= attributes.OLDEST for answer in answers)
 
 
 def test_the_heads_fit_the_features(engine: Engine, astronaut: bytes) -> None:
     picture = Picture(astronaut)
     face = engine.align(picture, engine.finder.find(picture), 0)
-    age, gender = engine.attributes.features([face, face])
-    assert age.shape == (2, len(attributes.head("age").weights))
-    assert gender.shape == (2, len(attributes.head("gender").weights))
-    assert np.allclose(age[0], age[1], atol=1e-3)
-    for vectors in attributes.average_embeddings(3):
-        assert vectors.shape == (3, 128)
+    chips = [AttributeChips.cut(face), AttributeChips.cut(face, embedded=False), AttributeChips.cut(face)]
+    age, gender = engine.attributes.features(chips)
+    assert age.shape == (3, len(attributes.head("age").weights))
+    assert gender.shape == (3, len(attributes.head("gender").weights))
+    assert np.allclose(age[0], age[2], atol=1e-3)
+    (primary,), (secondary,) = attributes.average_embeddings(1)
+    assert np.array_equal(gender[1, 1:], np.concatenate([primary, secondary]))
+    assert not np.allclose(gender[0, 1:], gender[1, 1:], atol=1e-2)

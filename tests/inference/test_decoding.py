@@ -2,7 +2,6 @@
 
 import struct
 import time
-from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -11,8 +10,7 @@ import pytest
 from inference.decoding import MAX_SCANS, Picture, upright
 from inference.errors import ImageError
 from tests.inference import images
-
-Encode = Callable[..., bytes]
+from tests.inference.conftest import Encode
 
 
 def refused(data: bytes) -> int:

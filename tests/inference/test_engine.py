@@ -1,6 +1,5 @@
 """The three functions on a real face: where it is, whatever the file is like."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -12,8 +11,8 @@ from inference.engine import Engine
 from inference.results import AnalyseResult, Box, DetectResult, FacesResult, Template
 from inference.scoring import compare
 from tests.inference import images
+from tests.inference.conftest import Encode
 
-Encode = Callable[..., bytes]
 FACE = Box(left=178, top=63, width=90, height=113)
 
 

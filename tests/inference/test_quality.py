@@ -10,8 +10,8 @@ import pytest
 from inference.engine import Engine
 from inference.quality import LIMITS, NO_FACE, Measures, frontality, judge
 from inference.results import REASONS
+from tests.inference.conftest import Encode
 
-Encode = Callable[..., bytes]
 PURPOSES = ("detect", "analyse", "compare")
 IDEAL = Measures(size_px=200, sharpness=30, brightness=120, contrast=60, frontality=1, inside=1, dominance=1)
 
