@@ -1,12 +1,19 @@
-"""How the web process is served, by bin/start and by compose.yaml alike. Each thread serves one call."""
+"""How the web process is served, by bin/start, by compose.yaml and by hand alike."""
 
 import os
+import sys
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
+try:
+    workers = settings.WEB_WORKERS
+    threads = settings.WEB_THREADS
+except ImproperlyConfigured as error:
+    sys.exit(f"A setting in the environment or in .env is wrong: {error}")
 
 worker_class = "facecloud.web_worker.WebWorker"  # gthread, with a limit to how long headers may take
-# The settings refuse what is no count; this is read before they can be imported.
-workers = int(os.environ.get("WEB_WORKERS") or 2)
-# More than CALLS_AT_ONCE, so that pages are served beside a full load of calls.
-threads = int(os.environ.get("WEB_THREADS") or 32)
 preload_app = True  # loaded once, shared by all workers; clients and threads are made after the fork
 timeout = 120
 graceful_timeout = 15

@@ -31,10 +31,10 @@ ALLOWED_HOSTS = env.list("DJANGO_ALLOWED_HOSTS", default=["localhost", "127.0.0.
 CSRF_TRUSTED_ORIGINS = env.list("DJANGO_CSRF_TRUSTED_ORIGINS", default=[])
 # Taken by deploy/gunicorn.conf.py. Of no workers gunicorn makes no error: the site would never answer.
 WEB_WORKERS = env.count("WEB_WORKERS", default=2)
+# Each serves one call. More than CALLS_AT_ONCE, so that pages are served beside a full load of calls.
 WEB_THREADS = env.count("WEB_THREADS", default=32)
-SELF_URL = env.str(
-    "SELF_URL", default=""
-)  # where the debugger reaches the API; empty: the port it was asked on
+# Where the debugger reaches the API; empty: the port that it was asked on.
+SELF_URL = env.str("SELF_URL", default="")
 SECURE_COOKIES = env.bool("SECURE_COOKIES", default=False)  # true behind TLS
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
 SESSION_COOKIE_HTTPONLY = True

@@ -37,17 +37,12 @@ def shown(default: ast.expr | None) -> str | None:
     return ",".join(value) if isinstance(value, list) else str(value)
 
 
-def read_by_gunicorn() -> set[str]:
-    calls = calls_in(REPOSITORY / "deploy" / "gunicorn.conf.py")
-    return {name for function, name, _call in calls if function == "os.environ.get"}
-
-
 def read_by_compose() -> set[str]:
     return set(re.findall(r"\$\{([A-Z_]+)", (REPOSITORY / "compose.yaml").read_text()))
 
 
 def test_every_setting_is_listed_and_nothing_else() -> None:
-    assert set(listed()) == set(read_by_the_settings()) | read_by_gunicorn() | read_by_compose()
+    assert set(listed()) == set(read_by_the_settings()) | read_by_compose()
 
 
 def test_the_defaults_are_told_as_they_are() -> None:

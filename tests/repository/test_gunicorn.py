@@ -1,0 +1,42 @@
+"""The web process takes its numbers from the settings, also where gunicorn is started by hand."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+
+def gunicorn(folder: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """What it would do; with a configuration that it takes, it only prints that."""
+    command = ["gunicorn", "--config", "deploy/gunicorn.conf.py", "--print-config", "facecloud.wsgi"]
+    return subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("wrong", ["0", "many"])
+def test_a_number_that_means_nothing_is_one_sentence(wrong: str) -> None:
+    done = gunicorn(REPOSITORY, WEB_WORKERS=wrong)
+    (told,) = done.stderr.splitlines()
+    assert told.startswith("A setting in the environment or in .env is wrong: WEB_WORKERS")
+    assert done.returncode == 1
+
+
+def test_the_file_of_settings_counts_too(tmp_path: Path) -> None:
+    for name in ("deploy", "facecloud"):
+        shutil.copytree(REPOSITORY / name, tmp_path / name)
+    (tmp_path / ".env").write_text("WEB_WORKERS=3\nWEB_THREADS=40\n")
+    taken = dict(re.findall(r"^(\w+) += (.*)$", gunicorn(tmp_path).stdout, re.MULTILINE))
+    assert (taken["workers"], taken["threads"]) == ("3", "40")
