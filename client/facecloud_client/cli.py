@@ -46,7 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_error(notes, str(error))
         return exit_status(error)
     except BrokenPipeError:
-        return 0  # the reader of our output went away, as in `facecloud … | head`
+        # The reader of our output went away, as in `facecloud … --json | head`: what the interpreter still
+        # holds goes nowhere, and the status is that of rich, which does the same for rows.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         # Not by returning: the interpreter would wait for the requests that are still under way.
         sys.stdout.flush()
@@ -105,8 +108,10 @@ def inputs(asked: Arguments) -> tuple[list[Item], list[Outcome]]:
         except InputError as error:
             broken = Source(name)
             unreadable.append(((anchor, broken) if anchor else broken, error))
-    if unreadable and not items:
-        raise unreadable[0][1]
+    if not items:
+        if unreadable:
+            raise unreadable[0][1]
+        raise InputError("", say("没有可比对的图片", "nothing to compare"))
     return items, [Outcome(item, error=error) for item, error in unreadable]
 
 

@@ -60,13 +60,23 @@ class FaceClient:
                     "AppKey, SecretKey and an http(s) address are needed",
                 )
             )
+        if not (app_key.isascii() and app_key.isprintable()):
+            raise ConfigError(
+                say("AppKey 含有请求头不能携带的字符", "The AppKey has characters that no header can carry")
+            )
         self.app_key = app_key
         self.base_url = base_url.rstrip("/")
         self._secret = secret
         self._sleep = sleep
         self._now = now
+        try:
+            host = httpx.URL(self.base_url).host
+        except httpx.InvalidURL as error:
+            raise ConfigError(
+                say(f"服务地址有误：{error}", f"The service's address is wrong: {error}")
+            ) from error
         # A proxy of the environment is for the network, not for this machine.
-        is_here = httpx.URL(self.base_url).host in ("localhost", "127.0.0.1", "::1")
+        is_here = host in ("localhost", "127.0.0.1", "::1")
         self._http = httpx.Client(
             headers={"User-Agent": f"facecloud-client/{VERSION}"}, trust_env=not is_here
         )

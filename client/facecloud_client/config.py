@@ -59,8 +59,8 @@ def load(
     origin: dict[str, str] = {}
     for name in NAMES:
         for where, values in sources:
-            if values.get(name):
-                found[name], origin[name] = values[name], where
+            if value := values.get(name, "").strip():
+                found[name], origin[name] = value, where
                 break
     missing = [name for name in NAMES if name not in found]
     if missing:

@@ -57,12 +57,15 @@ class Targets:
     """Where each picture goes: a single one to the file `out`, else files in the folder `out`, no name twice.
 
     A name without a suffix is a folder, also for one picture: `analyse photos/ --draw marked/`. Raises
-    InputError before anything is sent where the folder cannot be made, or holds the pictures themselves.
+    InputError before anything is sent where the suffix names no format, or the folder cannot be made or holds
+    the pictures themselves.
     """
 
     def __init__(self, out: Path, sources: Sequence[Source]) -> None:
         self._out = out
         self._is_file = len(sources) == 1 and bool(out.suffix) and not out.is_dir()
+        if self._is_file and out.suffix.lower() not in Image.registered_extensions():
+            raise InputError(str(out), say("后缀不是图片格式", "the suffix names no picture format"))
         self._taken: set[Path] = set()
         paths = [source.path.resolve() for source in sources if source.path]
         if out.resolve() in {*paths, *(path.parent for path in paths)}:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from facecloud_client.cli import main
 
 from tests.client.scripted import OK, Scripted, reply, scripted
 
@@ -111,3 +112,25 @@ def test_a_terminal_that_cannot_show_a_name_still_gets_the_rest(picture: Path) -
         printed, told = running.communicate(timeout=30)
     assert running.returncode == 0, told
     assert rb"\u4eba.png" in printed
+
+
+@pytest.mark.parametrize("format_", [["--json"], []], ids=["json", "rows"])
+def test_a_reader_that_goes_away_ends_it_without_a_word(picture: Path, format_: list[str]) -> None:
+    with scripted(reply("200 OK", OK)) as server:
+        running = command(server.url, "detect", str(picture), *format_)
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        with running.stderr:
+            assert (running.stderr.read(), running.wait(timeout=30)) == (b"", 1)
+
+
+@pytest.mark.parametrize("wish", [["--anchor", "人.png", "人.png"], ["--pairs", "none.csv"]])
+def test_nothing_to_compare_is_an_error(
+    picture: Path, wish: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(picture.parent)
+    monkeypatch.setenv("FACECLOUD_SECRET_KEY", "s")
+    Path("none.csv").touch()
+    assert main(["compare", *wish, "--url", "http://127.0.0.1:1", "--app-key", "k"]) == 2
+    assert "没有可比对的图片" in capsys.readouterr().err

@@ -73,9 +73,14 @@ def test_a_folder_that_cannot_be_made_is_told_before_anything_is_sent(tmp_path: 
         Targets(tmp_path / "taken", [Source("-", data=b"x")])
 
 
+def test_a_name_that_is_no_picture_s_is_told_before_anything_is_sent(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"out\.what"):
+        Targets(tmp_path / "out.what", [Source("-", data=b"x")])
+
+
 def test_what_cannot_be_drawn_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="x"):
         draw(Source("x", data=b"no picture"), RESULT, tmp_path / "out.png")
     Image.new("RGB", (200, 120)).save(tmp_path / "in.png")
-    with pytest.raises(InputError, match=r"out\.what"):
-        draw(source(tmp_path / "in.png"), RESULT, tmp_path / "out.what")
+    with pytest.raises(InputError, match=r"none/out\.png"):
+        draw(source(tmp_path / "in.png"), RESULT, tmp_path / "none" / "out.png")

@@ -170,6 +170,7 @@ def test_where_the_keys_come_from(tmp_path: Path) -> None:
     found = load(environ=environ)
     assert (found.url, found.app_key, found.secret) == ("http://127.0.0.1:8000", "from-environment", "def")
     assert load(url="https://x", app_key="flag", environ=environ).app_key == "flag"
+    assert load(app_key=" pasted\r\n", environ=environ).app_key == "pasted"
     assert "def" not in repr(found)
 
 
@@ -181,6 +182,10 @@ def test_missing_or_malformed_configuration_is_named(tmp_path: Path) -> None:
         load(url="127.0.0.1:8000", app_key="k", environ={**nowhere, "FACECLOUD_SECRET_KEY": "s"})
     with pytest.raises(ConfigError):
         FaceClient("", "s", "http://x")
+    with pytest.raises(ConfigError, match="AppKey"):
+        FaceClient("密钥", "s", "http://x")
+    with pytest.raises(ConfigError, match="地址"):
+        FaceClient("k", "s", "http://[::1")
 
 
 def test_a_file_of_keys_that_cannot_be_read_is_named(tmp_path: Path) -> None:
