@@ -122,7 +122,11 @@ def _exchange(client: redis.Redis, run: _Run, window: int) -> Outcome:
     outcome = Outcome([])
     failure: Failure | None = None  # of the first picture of the call that is at fault
     while _send_what_may(client, run, window, failure):
-        reply = _next_reply(client, run)
+        left_s = run.deadline - time.monotonic()
+        if left_s <= 0:
+            break
+        reply = exchange.wait(client, run.request_id, timeout_s=max(0.01, min(TICK_S, left_s)))
+        reply = reply or _look_after_lost(client, run)
         if reply is None or reply.chunk_id not in run.sent:
             continue
         chunk = run.sent.pop(reply.chunk_id).chunk
@@ -133,10 +137,12 @@ def _exchange(client: redis.Redis, run: _Run, window: int) -> Outcome:
             position = chunk.first + reply.failure.position
             if failure is None or position < failure.position:
                 failure = Failure(position, reply.failure.code, reply.failure.detail)
-    run.is_clean = not (run.has_lost or failure)
-    if failure is not None:
+    run.is_clean = not (run.sent or run.has_lost or failure)
+    if failure is not None:  # though time may be up for those before it
         detail = failure.detail if failure.code < 5000 else ""
         raise ApiError(failure.code, detail, index=failure.position)
+    if run.sent:
+        raise ApiError(errors.NO_ANSWER)
     if len(found) != len(run.spans):
         raise ApiError(errors.INCOMPLETE_RESULT, f"{len(found)} results for {len(run.spans)} images")
     outcome.results = [found[position] for position in range(len(run.spans))]
@@ -169,15 +175,6 @@ def _send(client: redis.Redis, run: _Run, chunk: Chunk) -> None:
     run.sent[chunk.id] = Sent(chunk, time.monotonic())
     args = (chunk.request_id, chunk.id, run.operation, chunk.count, time.time(), ttl_s, chunk.is_suspect)
     broker.publish(TASK, chunk.id, args, queue=exchange.QUEUE)
-
-
-def _next_reply(client: redis.Redis, run: _Run) -> Reply | None:
-    """Wait a moment for a reply; where none comes, look after what may be lost. Raises ApiError 5004."""
-    left_s = run.deadline - time.monotonic()
-    if left_s <= 0:
-        raise ApiError(errors.NO_ANSWER)
-    reply = exchange.wait(client, run.request_id, timeout_s=max(0.01, min(TICK_S, left_s)))
-    return reply or _look_after_lost(client, run)
 
 
 def _look_after_lost(client: redis.Redis, run: _Run) -> Reply | None:

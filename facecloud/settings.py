@@ -247,6 +247,9 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "forget-logins": {"task": "accounts.forget_logins", "schedule": crontab(minute=50, hour=4)},
     "reconcile-books": {"task": "billing.reconcile_books", "schedule": crontab(minute=30, hour=3)},
 }
+# A picture that takes this long hangs: its worker ends and is started again. Below DEADLINE_S, or its call is
+# told 5004 before it could be told which picture it was (5001). The worst that is known takes 10 CPU-seconds.
+PICTURE_MAX_S = env.float("PICTURE_MAX_S", default=25.0)
 INFERENCE_PROVIDERS: list[str] = env.list("INFERENCE_PROVIDERS", default=["CPUExecutionProvider"])
 
 # --- Logs ------------------------------------------------------------------------

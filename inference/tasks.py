@@ -29,9 +29,11 @@ from inference.errors import InferenceError
 from inference.exchange import Failure, Reply
 from inference.results import AnalyseResult, DetectResult, Template
 from inference.room import Room
+from inference.watchdog import Watchdog, Work
 
 logger = logging.getLogger(__name__)
 _room = Room()
+_watchdog = Watchdog(settings.PICTURE_MAX_S)
 
 
 class Operation(NamedTuple):
@@ -82,7 +84,8 @@ def infer(
         if pictures is None:
             logger.info("chunk is gone", extra={"chunk": chunk_id})
             return
-        results, failure = run(OPERATIONS[operation], shared_engine(), pictures)
+        with _watchdog.watch(Work(request_id, chunk_id, count, ttl_s)) as begin:
+            results, failure = run(OPERATIONS[operation], shared_engine(), pictures, begin)
         infer_ms = (time.perf_counter() - started) * 1000
         reply = Reply(chunk_id, results, failure, queue_ms, infer_ms)
         exchange.answer(client, request_id, reply, count=count, ttl_s=ttl_s)
@@ -100,18 +103,26 @@ def infer(
 
 
 def run(
-    operation: Operation, engine: Engine, pictures: list[bytes]
+    operation: Operation,
+    engine: Engine,
+    pictures: list[bytes],
+    begin: Callable[[int | None], None] = lambda position: None,
 ) -> tuple[list[dict[str, Any]], Failure | None]:
-    """The plain results up to the first failure. `pictures` is emptied on the way, to free memory early."""
+    """The plain results up to the first failure. `pictures` is emptied on the way, to free memory early.
+
+    `begin` is told the position of each picture that is shown, then None: all of them are answered together.
+    """
     shown: list[Any] = []
     results: list[dict[str, Any]] = []
     failure = None
     pictures.reverse()
     try:
         while pictures:
+            begin(len(shown))
             shown.append(operation.show(engine, pictures.pop()))
     except Exception as error:  # whatever a native decoder raises: the caller must get an answer
         failure = _failure(len(shown), error)
+    begin(None)
     try:
         for result in operation.answer(engine, shown):
             results.append(result.to_dict())
@@ -191,14 +202,19 @@ def warm_up_threads(sender: Any, **_: object) -> None:
     _Life.worker = sender
     worker_id()
     if not _is_prefork(sender):
-        shared_engine().warm_up()
+        _warm_up()
 
 
 @signals.worker_process_init.connect
 def warm_up_child(**_: object) -> None:
     """A child of a prefork worker: an engine of its own, and a Valkey connection of its own."""
     valkey.client.cache_clear()
+    _warm_up()
+
+
+def _warm_up() -> None:
     shared_engine().warm_up()
+    _watchdog.start()
 
 
 @signals.worker_ready.connect

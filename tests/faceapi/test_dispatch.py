@@ -21,6 +21,7 @@ from facecloud import valkey
 from facecloud.local.process import Process
 from facecloud.local.site import worker_process
 from inference import exchange
+from inference.exchange import Failure, Reply
 from tests.conftest import wait_until
 from tests.faceapi.conftest import Caller, encode, inline
 from tests.faceapi.test_admission import alive, frozen
@@ -88,6 +89,30 @@ def test_5004_when_nobody_answers_and_nothing_stays_behind(worker: Process) -> N
     assert caught.value.code == errors.NO_ANSWER
     for pattern in ("inference:image:nobody*", "inference:claim:nobody*", "inference:reply:nobody*"):
         assert list(valkey.client().scan_iter(pattern)) == []
+
+
+def test_a_fault_that_is_known_is_told_when_time_is_up(worker: Process) -> None:
+    picture, client = encode(), valkey.client()
+    with frozen(worker), Spool(Budget(10**8, 10**8)) as spool, ThreadPoolExecutor(1) as pool:
+        spool.write(picture)
+        waiting = pool.submit(
+            dispatch.infer,
+            request_id="late",
+            operation="detect",
+            spans=[Span(0, len(picture))] * 2,
+            spool=spool,
+            deadline=time.monotonic() + 2,
+        )
+        pattern = "inference:image:late.1.*:0"
+        wait_until(lambda: bool(list(client.scan_iter(pattern))), timeout_s=2, what="the second chunk")
+        (key,) = client.scan_iter(pattern)
+        failure = Failure(0, errors.UNDECODABLE, "broken")
+        chunk_id = key.decode().removeprefix("inference:image:").removesuffix(":0")
+        exchange.answer(client, "late", Reply(chunk_id, [], failure, 0.0, 0.0), count=1, ttl_s=5)
+        with pytest.raises(ApiError) as caught:
+            waiting.result()
+    assert (caught.value.code, caught.value.index) == (errors.UNDECODABLE, 1)
+    assert list(client.scan_iter("inference:*late*")) == []
 
 
 def test_5003_when_valkey_has_no_room_and_nothing_stays_behind(worker: Process) -> None:

@@ -1,4 +1,4 @@
-"""A worker dies under a supervisor: of a picture, beside one, or because it is told to end."""
+"""A worker ends under a supervisor: of a picture that kills it or hangs, or because it is told to."""
 
 import os
 import signal
@@ -23,8 +23,10 @@ from facecloud.local.supervisor import LOOK_EVERY_S, Supervisor
 from inference import exchange
 from tests.conftest import wait_until
 from tests.faceapi.conftest import Caller, encode, inline
-from tests.faceapi.hostile_engine import KILLS, TAKES_2_S
+from tests.faceapi.hostile_engine import HANGS, KILLS, TAKES_2_S
 from tests.faceapi.test_admission import alive
+
+PICTURE_MAX_S = 4  # a picture that takes so long hangs, here
 
 
 class Supervised:
@@ -75,7 +77,11 @@ def supervised(
     """In place of the session's worker, which is started again afterwards."""
     worker.stop()
     wait_until(lambda: not alive(), timeout_s=10, what="the end of the worker")
-    environment = product_environment | {"WORKER_POOL": request.param, "WORKER_CONCURRENCY": "3"}
+    environment = product_environment | {
+        "WORKER_POOL": request.param,
+        "WORKER_CONCURRENCY": "3",
+        "PICTURE_MAX_S": str(PICTURE_MAX_S),
+    }
     with Supervised(environment, request.param).running() as started:
         yield started
     worker.start()
@@ -128,6 +134,29 @@ def test_a_batch_of_pictures_that_kill_kills_two_workers(supervised: Supervised,
     assert (answer.code, answer.json["index"]) == (5001, 0)
     wait_until(lambda: is_served(caller), timeout_s=30, what="the worker's return")
     assert supervised.deaths - died_before == (2 if supervised.pool == "threads" else 0)
+    assert nothing_is_left()
+
+
+def test_5001_names_the_picture_that_hangs_and_the_calls_beside_it_are_served(
+    supervised: Supervised, caller: Caller, other_caller: Caller, app: App
+) -> None:
+    innocent, slow, hanging = (inline(encode() + end) for end in (b"", TAKES_2_S, HANGS))
+    beside = [*[slow] * 3, *[innocent] * 9]  # one chunk of it takes until the worker ends
+    died_before = supervised.deaths
+    with ThreadPoolExecutor(2) as pool:
+        started = time.monotonic()
+        waiting = pool.submit(other_caller.call, beside)
+        wait_until(lambda: bool(claims()), timeout_s=10, what="work")
+        guilty = caller.call([*[innocent] * 6, hanging, *[innocent] * 3])
+        took_s = time.monotonic() - started
+        served = waiting.result()
+    assert (guilty.code, guilty.status, guilty.json["index"]) == (5001, 500, 6)
+    assert PICTURE_MAX_S < took_s < PICTURE_MAX_S + exchange.DEAD_AFTER_S  # told at once, not by a silence
+    assert (served.code, len(served.json["result"])) == (0, len(beside))
+    assert guilty.headers["X-Billed-Units"] == "0"
+    assert quota.remaining(app, Api.FACE_DETECT, timezone.now()) == 1000
+    assert supervised.deaths - died_before == (1 if supervised.pool == "threads" else 0)
+    wait_until(lambda: is_served(caller), timeout_s=30, what="the worker's return")
     assert nothing_is_left()
 
 

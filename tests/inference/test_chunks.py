@@ -73,6 +73,13 @@ def test_the_pictures_of_a_comparison_are_embedded_together(
     assert batches.sizes == [3]
 
 
+def test_the_watchdog_is_told_which_picture_is_in_hand(engine: Engine, chunk: list[bytes]) -> None:
+    """None where it may be any of them: in the networks."""
+    told: list[int | None] = []
+    tasks.run(tasks.OPERATIONS["embed"], engine, [*chunk[:2], b"no picture", *chunk[2:]], told.append)
+    assert told == [0, 1, 2, None]
+
+
 @pytest.mark.parametrize("name", ["detect", "analyse", "embed"])
 def test_a_picture_at_fault_leaves_the_answers_before_it(
     engine: Engine, chunk: list[bytes], name: str
