@@ -1,10 +1,12 @@
-"""What the rules of accounts and billing refuse, in sentences: what happened and what to do."""
+"""What a rule refused and what a code of the API means, in sentences: what happened and what to do."""
 
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from accounts.errors import RuleError
 from billing.errors import BillingError
 from console.templatetags.show import money
+from faceapi import errors
 
 
 def sentence(error: BillingError | RuleError) -> str:
@@ -44,3 +46,16 @@ def _voucher_texts() -> dict[str, str]:
         "taken": _("该代金券已被领取。"),
         "expired": _("该代金券已过有效期。"),
     }
+
+
+def explained(code: int) -> dict[str, str]:
+    """What a code means and what to do, in the reader's language."""
+    english = get_language() == "en"
+    if code == errors.OK:
+        return {"message": errors.SUCCESS[1 if english else 0], "cause": "", "remedy": ""}
+    row = errors.TABLE.get(code)
+    if row is None:
+        return {"message": str(code), "cause": "", "remedy": ""}
+    if english:
+        return {"message": row.en, "cause": row.cause_en, "remedy": row.remedy_en}
+    return {"message": row.zh, "cause": row.cause_zh, "remedy": row.remedy_zh}

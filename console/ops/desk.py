@@ -33,7 +33,7 @@ from billing.models import (
 )
 from billing.packages import Summary
 from console.ops.access import OperatorRequest, operator
-from console.views.report import explained
+from console.words import explained
 from faceapi.models import Call
 from faceapi.operator_reports import latest_of
 

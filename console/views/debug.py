@@ -22,7 +22,7 @@ from console import debugger
 from console.debugger import Picture
 from console.shell import CustomerRequest, customer, newest_key, own_apps
 from console.uploads import MAX_TOTAL_BYTES, BoundedMemoryHandler
-from console.views.report import explained
+from console.words import explained
 
 MAX_PICTURES = 10
 

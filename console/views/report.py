@@ -7,7 +7,6 @@ from django import forms
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
@@ -19,7 +18,7 @@ from console.downloads import csv_file
 from console.ranges import DEFAULT, RANGES, RangeForm
 from console.shell import CustomerRequest, customer, newest_key, own_app
 from console.templatetags.show import unit
-from faceapi import errors
+from console.words import explained
 from faceapi.operator_reports import Span, Usage
 from faceapi.operator_reports import usage as usage_of
 from faceapi.reports import latest_calls
@@ -87,19 +86,6 @@ def report(request: CustomerRequest, app_id: str) -> HttpResponse:
         "tab": "report",
     }
     return render(request, "console/report.html", context)
-
-
-def explained(code: int) -> dict[str, str]:
-    """What a code means and what to do, in the reader's language."""
-    english = get_language() == "en"
-    if code == errors.OK:
-        return {"message": errors.SUCCESS[1 if english else 0], "cause": "", "remedy": ""}
-    row = errors.TABLE.get(code)
-    if row is None:
-        return {"message": str(code), "cause": "", "remedy": ""}
-    if english:
-        return {"message": row.en, "cause": row.cause_en, "remedy": row.remedy_en}
-    return {"message": row.zh, "cause": row.cause_zh, "remedy": row.remedy_zh}
 
 
 @require_GET

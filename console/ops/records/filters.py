@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
 from console.ops.records.base import RecordAdmin
-from console.views.report import explained
+from console.words import explained
 from faceapi import errors
 
 
