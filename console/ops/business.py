@@ -102,7 +102,7 @@ def by_api(span: Span) -> Table:
     key = "revenue-by-api"
     sales = operator_reports.sales_by_api(span.since, span.until)
     found = [(str(Api(api).label), one) for api, one in sales.items()]
-    columns = [Column(_("API 类型")), *_sales_columns()]
+    columns = [Column(_("API 类型"), "term"), *_sales_columns()]
     rows = [[label, *_sales(one)] for label, one in found]
     chart = _sales_chart(key, found)
     return Table(key, _("按 API 的收入"), columns, rows, note=_revenue_note(), chart=chart)
@@ -127,7 +127,7 @@ def ending(at: datetime, limit: int | None) -> Table:
         Column(_("公司")),
         Column(_("应用 ID")),
         Column(_("应用名称")),
-        Column(_("API 类型")),
+        Column(_("API 类型"), "term"),
         Column(_("每月额度"), "count"),
         Column(_("订单编号")),
         Column(_("已续购")),
@@ -171,7 +171,7 @@ def near_limit(at: datetime, limit: int | None) -> Table:
         Column(_("公司")),
         Column(_("应用 ID")),
         Column(_("应用名称")),
-        Column(_("API 类型")),
+        Column(_("API 类型"), "term"),
         Column(_("已用"), "count"),
         Column(_("额度"), "count"),
         Column(_("剩余"), "count"),

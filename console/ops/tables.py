@@ -43,7 +43,7 @@ Cell = Value | Link
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`kind`: text, count, ms, share (0-1), yuan, when or day."""
+    """`kind`: text, term (one of a few words), count, ms, share (0-1), yuan, when or day."""
 
     label: str | Promise
     kind: str = "text"
@@ -51,6 +51,13 @@ class Column:
     @property
     def is_number(self) -> bool:
         return self.kind in {"count", "ms", "share", "yuan"}
+
+    @property
+    def css_class(self) -> str:
+        """Numbers stand to the right, times on one line; a text takes as many lines as it needs."""
+        if self.is_number:
+            return "num"
+        return {"when": "nowrap", "day": "nowrap", "term": "term"}.get(self.kind, "")
 
     @property
     def head(self) -> str:
@@ -108,15 +115,15 @@ class Table:
     chart: Chart | None = None
 
     @property
-    def shown(self) -> list[list[tuple[str, str, str, bool]]]:
-        """For the template: the column's name, the text, its address or "", whether it is a number."""
+    def shown(self) -> list[list[tuple[str, str, str, str]]]:
+        """For the template: the column's name, the text, its address or "", the cell's class."""
         return [
             [
                 (
                     str(column.label),
                     column.shown(cell.text if isinstance(cell, Link) else cell),
                     cell.href if isinstance(cell, Link) else "",
-                    column.is_number,
+                    column.css_class,
                 )
                 for column, cell in zip(self.columns, row, strict=True)
             ]

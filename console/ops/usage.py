@@ -18,7 +18,7 @@ from console.ops.findings import findings
 from console.ops.tables import Cell, Column, Table, at_desk, download, ranks
 from console.shell import region_label
 from console.usage import labels
-from console.views.report import explained
+from console.words import explained
 from faceapi import operator_reports
 from faceapi.errors import OK
 from faceapi.operator_reports import Figures, Span, Usage
@@ -123,7 +123,7 @@ def _ranked(key: str, calls: Iterable[tuple[str, Figures]]) -> Chart:
 def by_api(made: Usage) -> Table:
     key = "usage-by-api"
     found = [(str(Api(api).label), one) for api, one in _most_called(made.by_api)]
-    columns = [Column(_("API 类型")), *_count_columns(), *_time_columns()]
+    columns = [Column(_("API 类型"), "term"), *_count_columns(), *_time_columns()]
     rows = [[label, *_counts(one), *_times(one)] for label, one in found]
     return Table(key, _("按 API"), columns, rows, chart=_ranked(key, found))
 
