@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from console.examples import EXAMPLES, REQUEST_STR
 from faceapi import errors
+from inference import scoring
 
 PAGES = {
     "": _("接入指南"),
@@ -22,6 +23,8 @@ PAGES = {
     "samples": _("示例代码"),
     "faq": _("常见问题"),
 }
+# The confidences whose meaning is shown.
+SCALE = (50, 60, 70, 80, 90)
 # Language, file under docs/samples.
 SAMPLES = [
     ("curl + openssl", "facecloud.sh"),
@@ -45,6 +48,12 @@ def show(request: HttpRequest, page: str) -> HttpResponse:
         context |= {"api": page, "request_example": EXAMPLES[page][0], "reply_example": EXAMPLES[page][1]}
     if page == "signing":
         context["request_str"] = REQUEST_STR
+    if page == "face_compare":
+        context |= {
+            "same_from": settings.COMPARE_SAME_FROM,
+            "map_version": scoring.table_version(),
+            "scale": [(at, round(1 / scoring.false_accept_rate(at))) for at in SCALE],
+        }
     if page == "errors":
         context["codes"] = [code_row(code) for code in errors.TABLE.values()]
     if page == "samples":

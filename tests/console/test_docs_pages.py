@@ -1,7 +1,12 @@
 """The documentation pages: code and names of fields look as they are written."""
 
+import re
+
 import pytest
 from django.test import Client
+from pytest_django import Settings
+
+from inference import scoring
 
 
 @pytest.mark.django_db
@@ -10,6 +15,17 @@ def test_angle_brackets_in_code_are_shown(client: Client) -> None:
     page = client.get("/docs/signing/").content.decode()
     assert "&lt;Sign&gt; = HexEncode(HMAC_sha256(&lt;AppSecret&gt;, &lt;RequestStr&gt;))" in page
     assert "CTYUN &lt;AppKey&gt;:&lt;Sign&gt;" in page
+
+
+@pytest.mark.django_db
+def test_what_a_confidence_means_is_published_with_its_version(client: Client, settings: Settings) -> None:
+    settings.COMPARE_SAME_FROM = 72.5
+    client.cookies["django_language"] = "en"
+    page = client.get("/docs/face_compare/").content.decode()
+    for confidence, strangers in ((60, "1,000"), (70, "10,000"), (80, "100,000"), (90, "1,000,000")):
+        assert re.search(rf"<td>{confidence}</td><td [^>]*>1 pair in {strangers}</td>", page)
+    assert "“true” from 72.5 up" in page
+    assert scoring.table_version() in page
 
 
 @pytest.mark.django_db

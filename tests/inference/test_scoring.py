@@ -58,6 +58,11 @@ def test_the_published_map_rises_to_100_through_60_70_and_80() -> None:
     assert scoring.table_version()
 
 
+def test_each_ten_points_are_ten_times_rarer_among_strangers() -> None:
+    rates = [scoring.false_accept_rate(confidence) for confidence in (50, 60, 70, 80, 90)]
+    assert rates == pytest.approx([1e-2, 1e-3, 1e-4, 1e-5, 1e-6])
+
+
 def test_embeddings_that_do_not_match_are_5002() -> None:
     with pytest.raises(IncompleteResultError) as caught:
         scoring.compare(template(0), template(0, size=64))
