@@ -1,5 +1,6 @@
 """/healthz: this process answers. /readyz: a call could be served now (database, broker, a warm worker)."""
 
+import contextlib
 import time
 
 import redis
@@ -24,11 +25,9 @@ def healthz(request: HttpRequest) -> JsonResponse:
 def readyz(request: HttpRequest) -> JsonResponse:
     """200 when every part answers, otherwise 503; the body says which part does not."""
     parts = {"database": _database(), "broker": False, "worker": False}
-    try:
+    with contextlib.suppress(redis.RedisError):
         parts["worker"] = bool(exchange.workers(valkey.client(), now_s=time.time()))
         parts["broker"] = True
-    except redis.RedisError:
-        parts["broker"] = False
     is_ready = all(parts.values())
     return JsonResponse(
         {"status": "ready" if is_ready else "not ready", **parts}, status=200 if is_ready else 503

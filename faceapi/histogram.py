@@ -5,7 +5,7 @@ The bounds are part of what is stored: changing them needs a migration of UsageH
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 BOUNDS_MS = (
     1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80,
@@ -20,15 +20,6 @@ SLOTS = len(BOUNDS_MS) + 1
 def slot(value_ms: int) -> int:
     """The index of the slot that counts `value_ms`."""
     return bisect_left(BOUNDS_MS, value_ms)
-
-
-def total(histograms: Iterable[Sequence[int]]) -> list[int]:
-    """The sum, slot by slot."""
-    counts = [0] * SLOTS
-    for histogram in histograms:
-        for index, count in enumerate(histogram):
-            counts[index] += count
-    return counts
 
 
 def percentile(counts: Sequence[int], share: float) -> float | None:

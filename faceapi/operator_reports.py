@@ -7,7 +7,7 @@ rest from UsageHour, so figures are those of the calls at any moment (faceapi/ro
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -58,10 +58,15 @@ class Figures:
     infer_sum_ms: int = 0
     latency_histogram: list[int] = field(default_factory=lambda: [0] * SLOTS)
 
-    def add(self, other: "Figures") -> None:
-        for one in fields(self)[:-1]:
-            setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
-        self.add_latencies(other.latency_histogram)
+    def add_counts(self, other: "Figures") -> None:
+        """All but the histogram."""
+        self.calls += other.calls
+        self.ok += other.ok
+        self.images += other.images
+        self.units += other.units
+        self.latency_sum_ms += other.latency_sum_ms
+        self.queue_sum_ms += other.queue_sum_ms
+        self.infer_sum_ms += other.infer_sum_ms
 
     def add_latencies(self, histogram: Iterable[int]) -> None:
         self.latency_histogram = [
@@ -126,7 +131,7 @@ def usage(span: Span) -> Usage:
             by_region[region],
             by_code[code],
         ):
-            _count(group, figures)
+            group.add_counts(figures)
     # Percentiles can't be added up from percentiles: each grouping sums its histograms in the database.
     for (moment, api), histogram in _latencies(span, ("step", "api")):
         for group in (total, by_step[timezone.localtime(moment)], by_api[api]):
@@ -138,7 +143,7 @@ def by_app(span: Span) -> dict[int, Figures]:
     """Counts (no latencies) of each App that was called in the span, most calls first."""
     apps: dict[int, Figures] = defaultdict(Figures)
     for (app, _code), figures in _counts(span, ("app_id", "code")):
-        _count(apps[app], figures)
+        apps[app].add_counts(figures)
     return dict(sorted(apps.items(), key=lambda row: (-row[1].calls, row[0])))
 
 
@@ -146,7 +151,7 @@ def by_service(span: Span) -> dict[tuple[str, int, int], Figures]:
     """Counts and sums of times by API, region and code, for /metrics."""
     found: dict[tuple[str, int, int], Figures] = defaultdict(Figures)
     for key, figures in _counts(span, ("api", "region_id", "code")):
-        _count(found[key], figures)
+        found[key].add_counts(figures)
     return dict(sorted(found.items()))
 
 
@@ -155,7 +160,7 @@ def by_customer(figures_of: Mapping[int, Figures]) -> dict[int, Figures]:
     owners = dict(App.objects.filter(pk__in=figures_of).values_list("pk", "customer"))
     customers: dict[int, Figures] = defaultdict(Figures)
     for app, figures in figures_of.items():
-        _count(customers[owners[app]], figures)
+        customers[owners[app]].add_counts(figures)
     return dict(sorted(customers.items(), key=lambda row: (-row[1].calls, row[0])))
 
 
@@ -186,16 +191,6 @@ def histograms(span: Span) -> dict[str, dict[str, list[int]]]:
 
 
 # --- the queries -------------------------------------------------------------------
-
-
-def _count(group: Figures, figures: Figures) -> None:
-    group.calls += figures.calls
-    group.ok += figures.ok
-    group.images += figures.images
-    group.units += figures.units
-    group.latency_sum_ms += figures.latency_sum_ms
-    group.queue_sum_ms += figures.queue_sum_ms
-    group.infer_sum_ms += figures.infer_sum_ms
 
 
 def _counts(span: Span, keys: tuple[str, ...]) -> Iterable[tuple[tuple[Any, ...], Figures]]:

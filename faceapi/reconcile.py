@@ -6,8 +6,7 @@ from datetime import datetime
 from django.db import connection
 
 from billing.reconcile import Break
-
-_SUMS = ("calls", "images", "units", "latency_sum_ms", "queue_sum_ms", "infer_sum_ms")
+from faceapi.rollups import HISTOGRAMS, SUMS
 
 
 def usage_is_the_sum_of_calls(at: datetime) -> Iterable[Break]:
@@ -23,10 +22,9 @@ def usage_is_the_sum_of_calls(at: datetime) -> Iterable[Break]:
             SELECT coalesce(usage.id::text, 'none'), app_id, api, hour, code,
                    counted.calls, usage.calls, counted.units, usage.units
               FROM counted FULL JOIN faceapi_usagehour AS usage USING (app_id, api, region_id, code, hour)
-             WHERE ({", ".join(f"counted.{name}" for name in _SUMS)})
-                   IS DISTINCT FROM ({", ".join(f"usage.{name}" for name in _SUMS)})
-                OR EXISTS (SELECT FROM (VALUES (latency_histogram), (queue_histogram), (infer_histogram)) AS
-                h(counts)
+             WHERE ({", ".join(f"counted.{name}" for name in SUMS)})
+                   IS DISTINCT FROM ({", ".join(f"usage.{name}" for name in SUMS)})
+                OR EXISTS (SELECT FROM (VALUES {", ".join(f"({name})" for name in HISTOGRAMS)}) AS h (counts)
                             WHERE (SELECT sum(slot) FROM unnest(counts) AS slot) IS DISTINCT FROM usage.calls)
         """)  # noqa: S608 - our own column names
         for row, app, api, hour, code, calls, rolled_calls, units, rolled_units in cursor.fetchall():

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 
 SCHEME = "CTYUN"
 DATE_HEADER = "X-CTYUN-DT"
-_PREFIXES = ("/api/v1/", "/face/api/v1/", "/v1/")  # the manual prints all of them
+PREFIXES = ("/api/v1/", "/face/api/v1/", "/v1/")  # the manual prints all of them
 _AUTHORIZATION = re.compile(r"CTYUN +([0-9A-Za-z]{1,64}):([0-9a-fA-F]{64})", re.ASCII)
 _MILLISECONDS = re.compile(r"[0-9]{1,16}", re.ASCII)
 
@@ -56,7 +56,7 @@ def likely_mistake(
     tried: list[tuple[str, str, bytes]] = [
         *(
             (f"for the path {prefix}{name}", f"签名用的是路径 {prefix}{name}", text(path=prefix + name))
-            for prefix in _PREFIXES
+            for prefix in PREFIXES
         ),
         ("for the path percent-decoded", "签名时路径做了百分号解码", text(path=unquote(path))),
         ("for the query percent-decoded", "签名时参数做了百分号解码", text(query=unquote(query))),

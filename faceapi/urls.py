@@ -4,8 +4,8 @@ from django.urls import URLPattern, URLResolver, path
 from drf_spectacular.views import SpectacularAPIView
 
 from faceapi import health, views
+from faceapi.signing import PREFIXES
 
-PREFIXES = ("api/v1/", "face/api/v1/", "v1/")
 APIS = {
     "face_detect": views.FaceDetectView,
     "face_analyse": views.FaceAnalyseView,
@@ -17,7 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("readyz", health.readyz, name="readyz"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     *(
-        path(f"{prefix}{name}.json", view.as_view(), name=name)
+        path(f"{prefix.lstrip('/')}{name}.json", view.as_view(), name=name)
         for prefix in PREFIXES
         for name, view in APIS.items()
     ),

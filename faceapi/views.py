@@ -98,6 +98,7 @@ class FaceApiView(APIView):
             if answer := self._answered_before(request, received.sha1, client):
                 return self._reply(answer, units=calls.succeed(self.call, timezone.now()), is_replay=True)
             self._fetch(pictures, spool)
+            self.deadline = time.monotonic() + self._time_s()
             self._reserve(pictures)
             answer = self._infer(pictures, spool)
         _check_client_waits(request.META.get("gunicorn.socket"))
@@ -136,7 +137,6 @@ class FaceApiView(APIView):
             picture.span = Span(spool.size, len(content))
             spool.write(content)
             entries.check_header(spool, picture.span, picture.index)
-        self.deadline = time.monotonic() + self._time_s()
 
     def _answered_before(self, request: Request, body_sha1: str, client: redis.Redis) -> bytes | None:
         """Take the Idempotency-Key, if there is one; the remembered answer, if there is one."""

@@ -185,7 +185,7 @@ SPOOL_MAX_BYTES = env.int("SPOOL_MAX_BYTES", default=4 * 1024 * 1024 * 1024)
 SPOOL_DIR = env.folder("SPOOL_DIR", default=gettempdir())
 # The addresses of our own proxies (CIDR): only from them X-Forwarded-For is believed.
 TRUSTED_PROXIES: list[str] = env.networks("TRUSTED_PROXIES")
-# How a call ends in time: seconds from its arrival to code 5004, plus so many for each image.
+# How a call ends in time: seconds from when its images are here to code 5004, and so many more for each.
 DEADLINE_S = env.float("DEADLINE_S", default=30.0)
 DEADLINE_PER_IMAGE_S = env.float("DEADLINE_PER_IMAGE_S", default=2.0)
 # face_compare says "true" from this confidence up: 70 accepts one pair of strangers in 10 000.

@@ -40,7 +40,9 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Picture `position` of the chunk could not be served: a code, and a line for the log."""
+    """Picture `position` of the chunk could not be served: a code, and a sentence for its sender if it is
+    4xxx.
+    """
 
     position: int
     code: int

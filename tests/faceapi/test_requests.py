@@ -10,7 +10,7 @@ from PIL import Image
 
 from accounts.models import App
 from faceapi.models import Call
-from faceapi.urls import PREFIXES
+from faceapi.signing import PREFIXES
 from facecloud import valkey
 from facecloud.local.process import Process
 from tests.conftest import wait_until
@@ -133,7 +133,7 @@ def test_every_prefix_of_the_manual(caller: Caller, prefix: str) -> None:
         ("face_analyse", [inline(encode())]),
         ("face_compare", [[inline(encode())] * 2]),
     ):
-        assert caller.call(data, f"/{prefix}{name}.json").code == 0
+        assert caller.call(data, f"{prefix}{name}.json").code == 0
 
 
 @pytest.mark.parametrize(
