@@ -1,6 +1,7 @@
 """How values are written for a reader: money, counts with their unit, times, states."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,7 +10,6 @@ from typing import Any
 
 from django import template
 from django.utils import timezone, translation
-from django.utils.formats import number_format
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy
 from accounts.models import Region
 from billing.models import Api, CancelReason, Meter, Order, OrderState
 from console import shell
+from inference import scoring
 
 register = template.Library()
 
@@ -63,6 +64,18 @@ REASONS = {
 def reasons(quality: Mapping[str, Any]) -> str:
     """Why a picture is not good enough, as face_detect and the others say it; "" where it is."""
     return _("、").join(str(REASONS[reason]) for reason in quality["reasons"])
+
+
+@register.filter
+def by_chance(confidence: float) -> str:
+    """How rare it is that two different people are as alike as this; "" where that is nothing special."""
+    if confidence < 50:
+        return ""
+    if confidence >= 90:
+        return _("一百万对不同的人中不到 1 对会达到")
+    strangers = 1 / scoring.false_accept_rate(confidence)
+    two_digits = round(strangers, 1 - math.floor(math.log10(strangers)))
+    return _("约每 %(n)s 对不同的人中有 1 对会达到") % {"n": count(int(two_digits))}
 
 
 @register.filter
@@ -119,8 +132,15 @@ def state_text(order: Order) -> str:
 
 @register.filter
 def percent(value: float | None, digits: int = 1) -> str:
-    """0.985 → "98.5%"."""
-    return "–" if value is None else f"{number_format(value * 100, digits)}%"
+    """0.985 → "98.5%"; only all is 100%, only nothing is 0%."""
+    if value is None:
+        return "–"
+    share, least = value * 100, 10.0**-digits
+    if 0 < share < least / 2:
+        return f"<{least:.{digits}f}%"
+    if 100 - least / 2 <= share < 100:
+        return f">{100 - least:.{digits}f}%"
+    return f"{share:.{digits}f}%"
 
 
 @register.filter
