@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import psycopg2
@@ -18,11 +17,11 @@ from bench import races
 from billing import quota
 from facecloud.local.postgres import Postgres
 from tests.billing.conftest import Shop, breaks
+from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.race
 
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "16"))  # `bin/bench quota` does 200
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)

@@ -8,7 +8,6 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
-from django.db import connections
 
 from accounts.models import App, User
 from bench import races
@@ -16,32 +15,11 @@ from billing import extension, orders, quota, refunds, vouchers, wallet
 from billing.errors import BillingError, HoldLost, NotOrdered, UsedUp
 from billing.models import Debit, Order, Package, Period, Voucher, WalletEntry
 from tests.billing.conftest import DETECT, NOON, Shop, breaks
+from tests.together import at_once
 
 pytestmark = [pytest.mark.race, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
 
 LATER = NOON + timedelta(minutes=1)
-
-
-def at_once(*works: Callable[[], object]) -> list[object]:
-    """Runs them in threads of their own from one start; what each returned or raised."""
-    gate = threading.Barrier(len(works))
-    results: list[object] = [None] * len(works)
-
-    def run(number: int, work: Callable[[], object]) -> None:
-        try:
-            gate.wait(30)
-            results[number] = work()
-        except BillingError as refused:
-            results[number] = refused
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(works)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 @pytest.fixture

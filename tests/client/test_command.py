@@ -14,8 +14,7 @@ import pytest
 from facecloud_client.cli import main
 
 from tests.client.scripted import OK, Scripted, reply, scripted
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.conftest import REPOSITORY
 
 
 def command(
@@ -26,7 +25,7 @@ def command(
         [sys.executable, "-m", "facecloud_client", *arguments],
         env={
             **os.environ,
-            "PYTHONPATH": str(ROOT / "client"),
+            "PYTHONPATH": str(REPOSITORY / "client"),
             "FACECLOUD_URL": url,
             "FACECLOUD_APP_KEY": "0123456789abcdef",
             "FACECLOUD_SECRET_KEY": "0123456789abcdef0123456789abcdef",

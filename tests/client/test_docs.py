@@ -14,11 +14,11 @@ from faceapi import signing
 from faceapi.errors import TABLE
 from inference.results import REASONS
 from tests.client.test_samples import BODY, GOLDEN, SAMPLES, SECRET
+from tests.conftest import REPOSITORY
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "client" / "README.md"]
-API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-API_EN = (ROOT / "docs" / "api.en.md").read_text(encoding="utf-8")
+PAGES = [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md"), REPOSITORY / "client" / "README.md"]
+API = (REPOSITORY / "docs" / "api.md").read_text(encoding="utf-8")
+API_EN = (REPOSITORY / "docs" / "api.en.md").read_text(encoding="utf-8")
 RESERVED = "为视频结果保留,不会返回", "Reserved for video results; never returned."
 
 
@@ -69,12 +69,12 @@ def test_the_golden_vector_and_the_limits_are_written() -> None:
         *(p.name for p in SAMPLES.iterdir()),
     ):
         assert text in API
-    readme = (ROOT / "client" / "README.md").read_text(encoding="utf-8")
+    readme = (REPOSITORY / "client" / "README.md").read_text(encoding="utf-8")
     assert f"默认 {BATCH_IMAGES} 张且不超过 {BATCH_BYTES // 1024 // 1024} MiB" in readme
 
 
-API_PAGE = (ROOT / "templates" / "docs" / "api.html").read_text(encoding="utf-8")
-SIGNING_PAGE = (ROOT / "templates" / "docs" / "signing.html").read_text(encoding="utf-8")
+API_PAGE = (REPOSITORY / "templates" / "docs" / "api.html").read_text(encoding="utf-8")
+SIGNING_PAGE = (REPOSITORY / "templates" / "docs" / "signing.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", [API, API_EN, SIGNING_PAGE], ids=["zh", "en", "console"])
@@ -86,11 +86,11 @@ def test_every_mistake_that_a_signature_is_recognised_by_is_explained(page: str)
     assert [mistake for mistake in mistakes if mistake not in page] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix())
 def test_every_file_that_a_page_names_exists(page: Path) -> None:
     rooms = "accounts|billing|inference|faceapi|console|facecloud|client|bin|docs|deploy|bench"
     named = re.findall(rf"`((?:{rooms})/[\w./-]*)`", page.read_text(encoding="utf-8"))
-    assert [name for name in named if not (ROOT / name).exists()] == []
+    assert [name for name in named if not (REPOSITORY / name).exists()] == []
 
 
 @pytest.mark.parametrize("page", [API, API_EN, API_PAGE], ids=["zh", "en", "console"])

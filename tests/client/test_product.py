@@ -25,8 +25,7 @@ from accounts.models import App, AppKey, Region
 from billing.demo import seed
 from billing.quota import remaining
 from tests.client.samples import Run
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.conftest import REPOSITORY
 
 
 @pytest.fixture
@@ -155,7 +154,7 @@ def test_compare_two_an_anchor_and_a_list(
 
 def test_standard_input_through_the_command_itself(keys: dict[str, str], astronaut: bytes) -> None:
     done = subprocess.run(
-        [str(ROOT / "bin" / "facecloud"), "detect", "-", "--json"],
+        [str(REPOSITORY / "bin" / "facecloud"), "detect", "-", "--json"],
         input=astronaut,
         capture_output=True,
         timeout=60,
@@ -201,7 +200,7 @@ def test_wrong_keys_and_an_api_that_was_not_ordered(
         other.detect([astronaut])
     assert refused.value.code == 4201
     monkeypatch.setenv("FACECLOUD_SECRET_KEY", secret_of(key))
-    assert main(["detect", str(ROOT / "README.md")]) == 3
+    assert main(["detect", str(REPOSITORY / "README.md")]) == 3
     monkeypatch.setenv("FACECLOUD_APP_KEY", key.key)
     assert main(["doctor"]) == 1
 
