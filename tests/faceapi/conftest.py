@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -31,9 +31,7 @@ from faceapi import signing
 from facecloud.local.process import Process
 from facecloud.local.site import web_process
 from tests.conftest import answers, wait_until
-
-if TYPE_CHECKING:
-    from tests.faceapi.servers import Servers
+from tests.faceapi.servers import Servers, running
 
 PREFIX = "data:application/octet-stream;base64,"
 DETECT = "/api/v1/face_detect.json"
@@ -264,9 +262,7 @@ def other_caller(caller: Caller, alice: User, now: datetime) -> Iterator[Caller]
 
 
 @pytest.fixture(scope="session")
-def servers() -> Iterator["Servers"]:
+def servers() -> Iterator[Servers]:
     """Hostile image servers on 127.0.0.1."""
-    from tests.faceapi.servers import running
-
-    with running() as started:
+    with running(encode((48, 48))) as started:
         yield started

@@ -7,18 +7,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from tests.faceapi.conftest import encode
-
 
 class Servers:
     """One listening socket; a thread a connection. `url(path)` is the address of a behaviour."""
 
-    def __init__(self) -> None:
+    def __init__(self, image: bytes) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self._listener.settimeout(0.2)
         self.port = self._listener.getsockname()[1]
         self._ended = threading.Event()
-        self.image = encode((48, 48))
+        self.image = image
         self.requests: list[str] = []
         with socket.create_server(("127.0.0.1", 0)) as unused:
             self.closed_url = f"http://127.0.0.1:{unused.getsockname()[1]}/x.jpg"
@@ -132,8 +130,8 @@ def drip(content: bytes) -> Iterator[bytes]:
 
 
 @contextmanager
-def running() -> Iterator[Servers]:
-    servers = Servers()
+def running(image: bytes) -> Iterator[Servers]:
+    servers = Servers(image)
     try:
         yield servers
     finally:

@@ -1,6 +1,5 @@
 """Who may start a call: limits of an App, a full queue, no worker, health; Idempotency-Key."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -8,9 +7,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -28,26 +26,10 @@ from faceapi.models import Call, IdempotencyKey
 from facecloud import celery_app, valkey
 from facecloud.local.process import Process
 from inference import exchange
-from inference.exchange import Failure, Reply
 from tests.conftest import wait_until
-from tests.faceapi.conftest import Answer, Caller, encode, inline
+from tests.faceapi.conftest import Caller, encode, inline
 from tests.faceapi.servers import Servers
-
-
-@contextmanager
-def frozen(worker: Process) -> Iterator[None]:
-    """The worker stands still, as in a long pause of its machine."""
-    os.kill(worker.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(worker.pid, signal.SIGCONT)
-        wait_until(lambda: bool(alive()), timeout_s=20, what="the worker's heartbeat")
-        time.sleep(admission.LOOK_EVERY_S)  # until then the site believes what it saw last
-
-
-def alive() -> list[exchange.Worker]:
-    return exchange.workers(valkey.client(), now_s=time.time())
+from tests.faceapi.workers import frozen, in_its_place, silent
 
 
 def status(caller: Caller, path: str) -> int:
@@ -135,9 +117,7 @@ def test_one_customer_leaves_room_for_others() -> None:
 
 def test_5003_without_a_worker_and_ready_again_with_one(caller: Caller, worker: Process) -> None:
     assert (status(caller, "/healthz"), status(caller, "/readyz")) == (200, 200)
-    with frozen(worker):
-        wait_until(lambda: not alive(), timeout_s=10, what="the heartbeat is over")
-        time.sleep(admission.LOOK_EVERY_S)
+    with silent(worker):
         refused = caller.call([inline(encode())])
         assert (refused.code, refused.status, refused.headers["Retry-After"]) == (5003, 503, "5")
         assert (status(caller, "/healthz"), status(caller, "/readyz")) == (200, 503)
@@ -156,27 +136,6 @@ def test_5003_when_too_many_chunks_wait(caller: Caller, worker: Process) -> None
     assert (refused.code, refused.headers["Retry-After"]) == (5003, "2")
     wait_until(lambda: not valkey.client().llen(exchange.QUEUE), timeout_s=20, what="an empty queue")
     wait_until(lambda: caller.call([inline(encode())]).code == 0, timeout_s=5, what="a call that is served")
-
-
-def in_its_place(worker: Process, caller: Caller, failure: int) -> Answer:
-    """The test takes the chunks in the frozen worker's place and reports a failure of the second picture."""
-    client = valkey.client()
-    with frozen(worker), ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(caller.call, [inline(encode())] * 2)
-        wait_until(
-            lambda: bool(list(client.scan_iter("inference:image:*:0"))), timeout_s=10, what="the chunks"
-        )
-        time.sleep(0.2)
-        for key in sorted(client.scan_iter("inference:image:*:0")):
-            chunk_id = key.decode().removeprefix("inference:image:").removesuffix(":0")
-            request_id, number, _ = chunk_id.split(".")
-            assert exchange.take(client, chunk_id, 1, worker_id="test", ttl_s=10)
-            result = {"faces": [], "quality": {"score": 0.0, "reasons": ["no_face"]}}
-            reply = Reply(chunk_id, [result], None, 0.0, 1.0)
-            if number == "1":
-                reply = Reply(chunk_id, [], Failure(0, failure, "broken"), 0.0, 1.0)
-            exchange.answer(client, request_id, reply, count=1, ttl_s=10)
-        return waiting.result()
 
 
 @pytest.mark.parametrize("failure", [5001, 5002, 4003])

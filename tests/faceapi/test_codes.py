@@ -18,11 +18,12 @@ from accounts import keys
 from accounts.models import App
 from billing import quota
 from billing.models import Api, Debit, DebitState, Package, Period
-from faceapi import admission, errors, idempotency
+from faceapi import calls, errors, idempotency
+from faceapi.calls import LiveCall
+from faceapi.errors import ApiError
 from faceapi.models import Call
 from facecloud import valkey
 from facecloud.local.process import Process
-from tests.conftest import wait_until
 from tests.faceapi.conftest import (
     DETECT,
     LIMITS,
@@ -35,7 +36,7 @@ from tests.faceapi.conftest import (
     read_answer,
 )
 from tests.faceapi.servers import Servers
-from tests.faceapi.test_admission import alive, frozen, in_its_place
+from tests.faceapi.workers import frozen, in_its_place, silent
 
 COMPARE = "/api/v1/face_compare.json"
 Reach = Callable[[Caller, Servers], Answer]
@@ -185,9 +186,7 @@ def still_running(stage: Stage) -> Answer:
 
 
 def no_worker(stage: Stage) -> Answer:
-    with frozen(stage.worker):
-        wait_until(lambda: not alive(), timeout_s=10, what="the heartbeat is over")
-        time.sleep(admission.LOOK_EVERY_S)
+    with silent(stage.worker):
         return stage.caller.call([inline(encode())])
 
 
@@ -346,10 +345,6 @@ def test_4106_an_address_that_is_not_on_the_list(caller: Caller, app: App) -> No
 
 def test_5004_a_call_that_took_longer_than_its_hold(caller: Caller, app: App) -> None:
     """The sweep was first: the units are back, so the answer must not be served."""
-    from faceapi import calls
-    from faceapi.calls import LiveCall
-    from faceapi.errors import ApiError
-
     at = timezone.now()
     call = LiveCall(calls.new_id(at), Api.FACE_DETECT.value, at, "127.0.0.1", key=app.keys.get())
     call.debit = quota.reserve(call_id=call.id, app=app, api=call.api, images=1, at=at)

@@ -3,7 +3,8 @@
 import os
 import signal
 import statistics
-import threading
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,7 @@ from inference import exchange
 from inference.exchange import Failure, Reply
 from tests.conftest import wait_until
 from tests.faceapi.conftest import Caller, encode, inline
-from tests.faceapi.test_admission import alive, frozen
+from tests.faceapi.workers import alive, chunks, claims, frozen, left_behind
 
 
 @pytest.fixture
@@ -47,29 +48,22 @@ def test_a_worker_that_is_killed_costs_the_caller_seconds_and_nothing_else(
 ) -> None:
     victim_id = next(found.id for found in alive() if str(victim.pid) in found.id)
     client = valkey.client()
-    killed = threading.Event()
 
-    def kill_it_at_work() -> None:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            for key in client.scan_iter("inference:claim:*"):
-                if client.get(key) == victim_id.encode():
-                    os.kill(victim.pid, signal.SIGKILL)
-                    killed.set()
-                    return
+    def is_at_work() -> bool:
+        return victim_id.encode() in client.mget(["-", *claims()])
 
     with ThreadPoolExecutor(1) as pool:
-        killing = pool.submit(kill_it_at_work)
         started = time.monotonic()
-        answer = caller.call([inline(encode((1800, 1800)))] * 12)
-        killing.result()
-    assert killed.is_set()
+        waiting = pool.submit(caller.call, [inline(encode((1800, 1800)))] * 12)
+        wait_until(is_at_work, timeout_s=30, what="a chunk in its hands")
+        os.kill(victim.pid, signal.SIGKILL)
+        answer = waiting.result()
     assert answer.code == 0
     assert len(answer.json["result"]) == 12
     assert time.monotonic() - started < 40
     assert app.debits.get().state == "settled"
     assert [proof.breaks for proof in reconcile.run(timezone.now()) if proof.breaks] == []
-    assert list(client.scan_iter("inference:image:*")) == []
+    assert left_behind() == []
 
 
 def test_5004_when_nobody_answers_and_nothing_stays_behind(worker: Process) -> None:
@@ -87,12 +81,11 @@ def test_5004_when_nobody_answers_and_nothing_stays_behind(worker: Process) -> N
             )
         assert 1.9 < time.monotonic() - started < 4
     assert caught.value.code == errors.NO_ANSWER
-    for pattern in ("inference:image:nobody*", "inference:claim:nobody*", "inference:reply:nobody*"):
-        assert list(valkey.client().scan_iter(pattern)) == []
+    assert left_behind("nobody") == []
 
 
 def test_a_fault_that_is_known_is_told_when_time_is_up(worker: Process) -> None:
-    picture, client = encode(), valkey.client()
+    picture = encode()
     with frozen(worker), Spool(Budget(10**8, 10**8)) as spool, ThreadPoolExecutor(1) as pool:
         spool.write(picture)
         waiting = pool.submit(
@@ -103,16 +96,13 @@ def test_a_fault_that_is_known_is_told_when_time_is_up(worker: Process) -> None:
             spool=spool,
             deadline=time.monotonic() + 2,
         )
-        pattern = "inference:image:late.1.*:0"
-        wait_until(lambda: bool(list(client.scan_iter(pattern))), timeout_s=2, what="the second chunk")
-        (key,) = client.scan_iter(pattern)
-        failure = Failure(0, errors.UNDECODABLE, "broken")
-        chunk_id = key.decode().removeprefix("inference:image:").removesuffix(":0")
-        exchange.answer(client, "late", Reply(chunk_id, [], failure, 0.0, 0.0), count=1, ttl_s=5)
+        wait_until(lambda: len(chunks("late")) == 2, timeout_s=2, what="a chunk for each picture")
+        second, failure = chunks("late")[1], Failure(0, errors.UNDECODABLE, "broken")
+        exchange.answer(valkey.client(), "late", Reply(second, [], failure, 0.0, 0.0), count=1, ttl_s=5)
         with pytest.raises(ApiError) as caught:
             waiting.result()
     assert (caught.value.code, caught.value.index) == (errors.UNDECODABLE, 1)
-    assert list(client.scan_iter("inference:*late*")) == []
+    assert left_behind("late") == []
 
 
 def test_5003_when_valkey_has_no_room_and_nothing_stays_behind(worker: Process) -> None:
@@ -134,7 +124,7 @@ def test_5003_when_valkey_has_no_room_and_nothing_stays_behind(worker: Process) 
     finally:
         client.config_set("maxmemory", limit_before)
     assert caught.value.code == errors.OVERLOADED
-    assert list(client.scan_iter("inference:*full*")) == []
+    assert left_behind("full") == []
 
 
 def test_5004_the_deadline_grows_with_the_images(caller: Caller, worker: Process) -> None:
@@ -171,9 +161,7 @@ def test_a_batch_leaves_room_for_a_single_picture(caller: Caller, other_caller: 
 
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(caller.call, batch)
-        wait_until(
-            lambda: bool(list(valkey.client().scan_iter("inference:claim:*"))), timeout_s=20, what="work"
-        )
+        wait_until(lambda: bool(claims()), timeout_s=20, what="work")
         beside = []
         while not running.done():
             beside.append(timed())
@@ -185,12 +173,9 @@ def test_a_batch_leaves_room_for_a_single_picture(caller: Caller, other_caller: 
 
 def test_the_web_process_knows_no_model() -> None:
     """Importing the site must not load OpenCV, onnxruntime or numpy."""
-    import subprocess
-    import sys
-
     code = (
         "import facecloud.wsgi, sys, django.urls; django.urls.get_resolver().url_patterns; "
-        "print([name for name in ('cv2', 'onnxruntime') if name in sys.modules])"
+        "print([name for name in ('cv2', 'onnxruntime', 'numpy') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().splitlines()[-1] == "[]"

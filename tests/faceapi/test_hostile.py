@@ -16,7 +16,7 @@ from accounts.models import App
 from faceapi import errors
 from facecloud.local.process import Process
 from tests.faceapi.conftest import Caller, encode, inline
-from tests.faceapi.test_admission import alive
+from tests.faceapi.workers import alive
 
 IMAGE_CODES = {0, 4002, 4003, 4008, 4009, 4012}
 

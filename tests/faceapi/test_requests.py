@@ -11,11 +11,11 @@ from PIL import Image
 from accounts.models import App
 from faceapi.models import Call
 from faceapi.signing import PREFIXES
-from facecloud import valkey
 from facecloud.local.process import Process
 from tests.conftest import wait_until
 from tests.faceapi.conftest import DETECT, PREFIX, Answer, Caller, encode, inline
 from tests.faceapi.servers import Servers
+from tests.faceapi.workers import left_behind
 
 COMPARE = "/api/v1/face_compare.json"
 ANALYSE = "/api/v1/face_analyse.json"
@@ -250,9 +250,4 @@ def test_nothing_of_a_call_stays_in_valkey(caller: Caller, face: bytes) -> None:
         caller.call([inline(face), inline(encode((400, 400))[:4000])]),
     ]
     assert [answer.code for answer in answers] == [0, 4003]
-    left = [
-        key
-        for key in valkey.client().scan_iter("inference:*")
-        if b"workers" not in key and b"about" not in key
-    ]
-    assert left == []
+    assert left_behind() == []

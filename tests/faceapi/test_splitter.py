@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+import tracemalloc
 from itertools import pairwise
 from typing import Any
 
@@ -290,8 +291,6 @@ def test_a_client_cannot_forge_a_placeholder() -> None:
 
 
 def test_memory_stays_small_whatever_the_body() -> None:
-    import tracemalloc
-
     piece = base64.b64encode(os.urandom(192 * 1024))
     with Spool(Budget(10**9, 10**9)) as spool:
         splitter = Splitter(spool, max_blobs=100, max_blob_bytes=10 * 1024 * 1024)

@@ -24,7 +24,7 @@ from inference import exchange
 from tests.conftest import wait_until
 from tests.faceapi.conftest import Caller, encode, inline
 from tests.faceapi.hostile_engine import HANGS, KILLS, TAKES_2_S
-from tests.faceapi.test_admission import alive
+from tests.faceapi.workers import alive, claims, left_behind
 
 PICTURE_MAX_S = 4  # a picture that takes so long hangs, here
 
@@ -92,14 +92,6 @@ def is_served(caller: Caller) -> bool:
     return caller.call([inline(encode())]).code == 0
 
 
-def nothing_is_left() -> bool:
-    return not list(valkey.client().scan_iter("inference:[icr][mle]*"))  # images, claims, replies
-
-
-def claims() -> list[bytes]:
-    return list(valkey.client().scan_iter("inference:claim:*"))
-
-
 def test_5001_names_the_picture_that_kills_and_the_calls_beside_it_are_served(
     supervised: Supervised, caller: Caller, other_caller: Caller, app: App
 ) -> None:
@@ -125,7 +117,7 @@ def test_5001_names_the_picture_that_kills_and_the_calls_beside_it_are_served(
     assert quota.remaining(app, Api.FACE_DETECT, timezone.now()) == 1000
     assert [proof.breaks for proof in reconcile.run(timezone.now()) if proof.breaks] == []
     wait_until(lambda: is_served(caller), timeout_s=30, what="the worker's return")
-    assert nothing_is_left()
+    assert left_behind() == []
 
 
 def test_a_batch_of_pictures_that_kill_kills_two_workers(supervised: Supervised, caller: Caller) -> None:
@@ -134,7 +126,7 @@ def test_a_batch_of_pictures_that_kill_kills_two_workers(supervised: Supervised,
     assert (answer.code, answer.json["index"]) == (5001, 0)
     wait_until(lambda: is_served(caller), timeout_s=30, what="the worker's return")
     assert supervised.deaths - died_before == (2 if supervised.pool == "threads" else 0)
-    assert nothing_is_left()
+    assert left_behind() == []
 
 
 def test_5001_names_the_picture_that_hangs_and_the_calls_beside_it_are_served(
@@ -157,7 +149,7 @@ def test_5001_names_the_picture_that_hangs_and_the_calls_beside_it_are_served(
     assert quota.remaining(app, Api.FACE_DETECT, timezone.now()) == 1000
     assert supervised.deaths - died_before == (1 if supervised.pool == "threads" else 0)
     wait_until(lambda: is_served(caller), timeout_s=30, what="the worker's return")
-    assert nothing_is_left()
+    assert left_behind() == []
 
 
 def test_a_worker_that_is_told_to_end_finishes_what_it_has(supervised: Supervised, caller: Caller) -> None:

@@ -1,7 +1,10 @@
 """Many at once, or one alone."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 
 from inference.room import Room
 
@@ -42,9 +45,9 @@ def test_who_is_alone_comes_after_the_others_and_before_those_behind() -> None:
         wants_in.wait(LONG_S)
         is_alone = pool.submit(alone)
         while not room._is_taken:
-            threading.Event().wait(MOMENT_S)
+            time.sleep(MOMENT_S)
         last = pool.submit(behind)
-        threading.Event().wait(MOMENT_S)
+        time.sleep(MOMENT_S)
         assert log == []
         may_leave.set()
         is_alone.result(LONG_S)
@@ -55,10 +58,7 @@ def test_who_is_alone_comes_after_the_others_and_before_those_behind() -> None:
 def test_an_error_inside_leaves_the_room_free() -> None:
     room = Room()
     for alone in (True, False):
-        try:
-            with room.enter(alone=alone):
-                raise ValueError
-        except ValueError:
-            pass
+        with pytest.raises(ValueError, match="inside"), room.enter(alone=alone):
+            raise ValueError("inside")
     with room.enter(alone=True):
         pass

@@ -1,0 +1,75 @@
+"""The workers as the tests see them: who lives, what lies in Valkey for them, and what stays there."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from faceapi import admission
+from facecloud import valkey
+from facecloud.local.process import Process
+from inference import exchange
+from inference.exchange import Failure, Reply
+from tests.conftest import wait_until
+from tests.faceapi.conftest import Answer, Caller, encode, inline
+
+
+def alive() -> list[exchange.Worker]:
+    return exchange.workers(valkey.client(), now_s=time.time())
+
+
+@contextmanager
+def frozen(worker: Process) -> Iterator[None]:
+    """The worker stands still, as in a long pause of its machine."""
+    os.kill(worker.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(worker.pid, signal.SIGCONT)
+        wait_until(lambda: bool(alive()), timeout_s=20, what="the worker's heartbeat")
+        time.sleep(admission.LOOK_EVERY_S)  # until then the site believes what it saw last
+
+
+@contextmanager
+def silent(worker: Process) -> Iterator[None]:
+    """The worker stands still, and the site has seen it."""
+    with frozen(worker):
+        wait_until(lambda: not alive(), timeout_s=10, what="the heartbeat is over")
+        time.sleep(admission.LOOK_EVERY_S)
+        yield
+
+
+def chunks(request_id: str = "*") -> list[str]:
+    """Ids of the chunks whose pictures lie in Valkey, in order."""
+    keys = valkey.client().scan_iter(f"inference:image:{request_id}.*:0")
+    return sorted(key.decode().removeprefix("inference:image:").removesuffix(":0") for key in keys)
+
+
+def claims() -> list[bytes]:
+    """Keys of the chunks that a worker has in hand."""
+    return list(valkey.client().scan_iter("inference:claim:*"))
+
+
+def left_behind(request_id: str = "") -> list[bytes]:
+    """Keys of the pictures, claims and replies of a request, or of all."""
+    patterns = (f"inference:{kind}:{request_id}*" for kind in ("image", "claim", "reply"))
+    return [key for pattern in patterns for key in valkey.client().scan_iter(pattern)]
+
+
+def in_its_place(worker: Process, caller: Caller, failure: int) -> Answer:
+    """The test takes the chunks in the frozen worker's place and reports a failure of the second picture."""
+    client = valkey.client()
+    with frozen(worker), ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(caller.call, [inline(encode())] * 2)
+        wait_until(lambda: len(chunks()) == 2, timeout_s=10, what="a chunk for each picture")
+        for chunk_id in chunks():
+            request_id, number, _ = chunk_id.split(".")
+            assert exchange.take(client, chunk_id, 1, worker_id="test", ttl_s=10)
+            result = {"faces": [], "quality": {"score": 0.0, "reasons": ["no_face"]}}
+            reply = Reply(chunk_id, [result], None, 0.0, 1.0)
+            if number == "1":
+                reply = Reply(chunk_id, [], Failure(0, failure, "broken"), 0.0, 1.0)
+            exchange.answer(client, request_id, reply, count=1, ttl_s=10)
+        return waiting.result()
