@@ -9,12 +9,12 @@ from urllib.parse import urlencode
 from django.http import Http404, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.formats import number_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from console.charts import Chart, Series
 from console.downloads import csv_file
+from console.templatetags.show import percent
 
 RANKED = 10
 
@@ -73,7 +73,7 @@ class Column:
         if value is None or value == "":
             return "–"
         if self.kind == "share" and isinstance(value, float | int):
-            return f"{number_format(value * 100, 2)}%"
+            return percent(value, 2)
         if self.kind == "ms" and isinstance(value, float | int):
             return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
         if self.kind == "yuan" and isinstance(value, Decimal | int):
