@@ -47,6 +47,9 @@ class Call(models.Model):
             models.Index(fields=["app", "-at"], name="call_app_at"),
             models.Index(fields=["app", "api", "-at"], name="call_app_api_at"),
             BrinIndex(fields=["at"], name="call_at_brin"),
+            models.Index(
+                fields=["code", "-id"], condition=~Q(code=0), name="call_failed"
+            ),  # the operators' list
         ]
         constraints = [
             models.CheckConstraint(condition=Q(code=0) | Q(units=0), name="call_failed_costs_nothing"),

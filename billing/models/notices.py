@@ -5,6 +5,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts.models import App
 from billing.models.catalogue import Api
@@ -56,7 +57,12 @@ class Notice(models.Model):
     )
     api = models.CharField(_("API 类型"), max_length=16, choices=Api, blank=True)
     order = models.ForeignKey(
-        Order, models.PROTECT, related_name="+", null=True, blank=True, verbose_name=_("订单")
+        Order,
+        models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+        verbose_name=pgettext_lazy("one", "订单"),
     )
     percent = models.PositiveSmallIntegerField(_("已用比例 (%)"), null=True, blank=True)
     days = models.PositiveSmallIntegerField(_("剩余天数"), null=True, blank=True)

@@ -1,12 +1,14 @@
 """Packages, their Periods and what calls take from them.
 
-Packages and Periods are written by billing/packages.py; Debits, and `Period.used`, by billing/quota.py.
+Packages and Periods are written by billing/packages.py, and later by extension.py and refunds.py; Debits, and
+`Period.used`, by billing/quota.py.
 """
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts.models import App
 from billing.models.catalogue import Api, Meter
@@ -16,7 +18,9 @@ from billing.models.orders import Order
 class Package(models.Model):
     """资源包: what one paid order adds to an App, from the moment of payment to the end of its last month."""
 
-    order = models.OneToOneField(Order, models.PROTECT, related_name="package", verbose_name=_("订单"))
+    order = models.OneToOneField(
+        Order, models.PROTECT, related_name="package", verbose_name=pgettext_lazy("one", "订单")
+    )
     app = models.ForeignKey(
         App, models.PROTECT, related_name="packages", db_index=False, verbose_name=_("应用")
     )
@@ -65,7 +69,9 @@ class Period(models.Model):
     found by one index; a foreign key of all three columns holds them to it. A refund sets `granted` to 0.
     """
 
-    package = models.ForeignKey(Package, models.PROTECT, related_name="periods", verbose_name=_("资源包"))
+    package = models.ForeignKey(
+        Package, models.PROTECT, related_name="periods", verbose_name=pgettext_lazy("one", "资源包")
+    )
     app = models.ForeignKey(
         App, models.PROTECT, related_name="periods", db_index=False, verbose_name=_("应用")
     )

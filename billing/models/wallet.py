@@ -11,6 +11,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from billing.models.catalogue import Api
 from billing.models.orders import Order
@@ -60,7 +61,12 @@ class WalletEntry(models.Model):
     amount = models.DecimalField(_("金额"), max_digits=12, decimal_places=2)
     balance_after = models.DecimalField(_("余额"), max_digits=14, decimal_places=2)
     order = models.ForeignKey(
-        Order, models.PROTECT, related_name="wallet_entries", null=True, blank=True, verbose_name=_("订单")
+        Order,
+        models.PROTECT,
+        related_name="wallet_entries",
+        null=True,
+        blank=True,
+        verbose_name=pgettext_lazy("one", "订单"),
     )
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -158,8 +164,12 @@ class Voucher(models.Model):
 class VoucherEntry(models.Model):
     """What an order took from a voucher (negative) or a refund put back (positive). Append-only."""
 
-    voucher = models.ForeignKey(Voucher, models.PROTECT, related_name="entries", verbose_name=_("代金券"))
-    order = models.ForeignKey(Order, models.PROTECT, related_name="voucher_entries", verbose_name=_("订单"))
+    voucher = models.ForeignKey(
+        Voucher, models.PROTECT, related_name="entries", verbose_name=pgettext_lazy("one", "代金券")
+    )
+    order = models.ForeignKey(
+        Order, models.PROTECT, related_name="voucher_entries", verbose_name=pgettext_lazy("one", "订单")
+    )
     amount = models.DecimalField(_("金额"), max_digits=12, decimal_places=2)
     at = models.DateTimeField(_("时间"))
 

@@ -22,6 +22,7 @@ from billing.errors import BillingError
 from billing.models import CancelReason, Duration, Order, OrderState, Package, Sku, Voucher
 from console.ops import act_forms
 from console.ops.words import sentence
+from console.templatetags.show import months
 
 Details = Mapping[str, object]
 
@@ -124,12 +125,19 @@ KINDS: dict[type[models.Model], Promise] = {
 }
 
 
+def kind_named(name: str) -> str:
+    """The word for the subjects of that model; one that is no longer known keeps its name."""
+    return str({model._meta.model_name: word for model, word in KINDS.items()}.get(name, name))
+
+
 def about(subject: models.Model | None) -> str:
     """The subject as an operator names it; nothing for one that is yet to be made."""
     if subject is None:
         return ""
     if isinstance(subject, Package):
         return f"{subject.get_api_display()} · {subject.order.number}"
+    if isinstance(subject, Duration):
+        return months(subject.months)
     return str(subject)
 
 

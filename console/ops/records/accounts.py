@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 
 from accounts import roles
 from accounts.models import App, AppKey, AuditEntry, Region, User
+from console.ops import acts
 from console.ops.records.base import RecordAdmin, shown_json
 from console.ops.tables import Column, Table, at_desk
 from console.templatetags.ops import act_label
@@ -32,6 +33,7 @@ class RoleFilter(admin.SimpleListFilter):
 
 @admin.register(User)
 class UserRecords(RecordAdmin):
+    sortable_by = None
     icon = "users"
     desk_field = "username"
     list_display = ("username", "email", "company", "apps_count", "is_active", "is_staff", "date_joined")
@@ -123,19 +125,23 @@ class RegionRecords(RecordAdmin):
 class AuditRecords(RecordAdmin):
     permission = "ops_audit"
     icon = "finger-print"
-    list_display = ("at", "by", "act_name", "subject", "subject_id", "customer", "reason", "address")
+    list_display = ("at", "by", "act_name", "kind", "subject_id", "customer", "reason", "address")
     list_filter = ("at",)
     list_select_related = ("by", "customer")
     search_fields = ("by__username", "customer__username", "subject_id", "reason")
     ordering = ("-pk",)
     fields = (
-        "at", "by", "address", "act_name", "subject", "subject_id", "customer", "reason", "details_shown",
+        "at", "by", "address", "act_name", "kind", "subject_id", "customer", "reason", "details_shown",
     )  # fmt: skip
-    readonly_fields = ("act_name", "details_shown")
+    readonly_fields = ("act_name", "kind", "details_shown")
 
-    @admin.display(description=gettext_lazy("操作"), ordering="act")
+    @admin.display(description=pgettext_lazy("one", "操作"), ordering="act")
     def act_name(self, entry: AuditEntry) -> str:
         return act_label(entry)
+
+    @admin.display(description=gettext_lazy("对象类型"), ordering="subject")
+    def kind(self, entry: AuditEntry) -> str:
+        return acts.kind_named(entry.subject)
 
     @admin.display(description=gettext_lazy("详情"))
     def details_shown(self, entry: AuditEntry) -> str:

@@ -43,6 +43,8 @@ class RecordAdmin(BaseAdmin):
     icon = "table-cells"
 
     actions = None
+    sortable_by: Sequence[str] | None = ()  # a table of any size: its newest rows come first, found by its key
+    empty_value_display = "–"
     list_per_page = 50
     list_max_show_all = 0
     show_full_result_count = False
@@ -77,6 +79,10 @@ class RecordAdmin(BaseAdmin):
         """What the rows are, for a reader."""
         return str(self.label or self.opts.verbose_name_plural)
 
+    def title(self, row: Any) -> str:
+        """As a sentence names the row; one that no act concerns goes by its table and number."""
+        return acts.about(row) if self.model in acts.KINDS else f"{self.name} · {row.pk}"
+
     def tables(self, row: Any) -> Sequence[Table]:
         """The rows that belong to this one, below it on its page."""
         return []
@@ -96,7 +102,7 @@ class RecordAdmin(BaseAdmin):
         row = kwargs["obj"]
         context |= {
             "offers": acts.offers(request.user, row),  # type: ignore[arg-type]  # an operator
-            "about": acts.about(row),
+            "about": self.title(row),
             "name": self.name,
             "related_tables": self.tables(row),
             "desk_q": getattr(row, self.desk_field) if self.desk_field else "",

@@ -1,10 +1,12 @@
 """订单, 资源包, 计费周期, 抵扣, 账户, 收支, 代金券, 目录, 通知."""
 
 from django.contrib import admin
+from django.contrib.admin.utils import label_for_field
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
+from billing import catalogue
 from billing.models import (
     CatalogueChange,
     Debit,
@@ -19,6 +21,7 @@ from billing.models import (
     Wallet,
     WalletEntry,
 )
+from console.ops import acts
 from console.ops.records.base import RecordAdmin
 from console.ops.records.filters import ByWholeId
 from console.ops.tables import Column, Table, at_desk
@@ -84,11 +87,17 @@ class PackageRecords(RecordAdmin):
 @admin.register(Period)
 class PeriodRecords(RecordAdmin):
     icon = "calendar-days"
-    list_display = ("id", "package", "app", "api", "number", "starts_at", "ends_at", "granted", "used")
-    list_filter = ("api", "meter", "starts_at", "ends_at")
-    list_select_related = ("package", "app")
+    list_display = ("id", "package_bought", "app", "api", "number", "starts_at", "ends_at", "granted", "used")
+    list_filter = ("api", "ends_at")
+    list_select_related = ("package__order", "app")
     search_fields = ("app__app_id", "app__name", "package__order__number")
     ordering = ("-pk",)
+    fields = (*list_display, "meter")
+    readonly_fields = ("id", "package_bought")
+
+    @admin.display(description=pgettext_lazy("one", "资源包"), ordering="package")
+    def package_bought(self, period: Period) -> str:
+        return acts.about(period.package)
 
 
 @admin.register(Debit)
@@ -96,7 +105,7 @@ class DebitRecords(ByWholeId):
     icon = "minus-circle"
     desk_field = "call_id"
     list_display = ("call_id", "app", "api", "units", "state", "created_at", "closed_at")
-    list_filter = ("state", "api", "created_at")
+    list_filter = ("api",)
     list_select_related = ("app",)
     search_fields = ("call_id", "app__app_id")
     ordering = ("-pk",)  # version 7 UUIDs: the newest first
@@ -119,6 +128,7 @@ class DebitRecords(ByWholeId):
 
 @admin.register(Wallet)
 class WalletRecords(RecordAdmin):
+    sortable_by = None
     label = pgettext_lazy("records", "账户余额")
     icon = "wallet"
     list_display = ("customer", "balance")
@@ -202,6 +212,11 @@ class DurationRecords(RecordAdmin):
         return [changes("duration", row.pk)]
 
 
+def field_name(change: CatalogueChange) -> str | None:
+    """As the form of the change has it; none for a row that was added whole."""
+    return label_for_field(change.field, catalogue.type_of_subject[change.subject]) if change.field else None
+
+
 def changes(subject: str, pk: int) -> Table:
     """Who changed what of a catalogue row, when and why."""
     columns = [
@@ -210,7 +225,7 @@ def changes(subject: str, pk: int) -> Table:
     ]  # fmt: skip
     found = CatalogueChange.objects.filter(subject=subject, subject_id=pk).select_related("by")
     rows = [
-        [change.at, change.by.username, change.field, change.before, change.after, change.reason]
+        [change.at, change.by.username, field_name(change), change.before, change.after, change.reason]
         for change in found
     ]
     return Table("changes", _("修改记录"), columns, rows, empty=_("没有修改过。"))
@@ -219,11 +234,21 @@ def changes(subject: str, pk: int) -> Table:
 @admin.register(CatalogueChange)
 class CatalogueChangeRecords(RecordAdmin):
     icon = "pencil-square"
-    list_display = ("at", "by", "subject", "subject_id", "field", "before", "after", "reason")
+    list_display = ("at", "by", "kind", "subject_id", "field_label", "before", "after", "reason")
     list_filter = ("at",)
     list_select_related = ("by",)
     search_fields = ("by__username", "reason")
     ordering = ("-pk",)
+    fields = list_display
+    readonly_fields = ("kind", "field_label")
+
+    @admin.display(description=gettext_lazy("对象"), ordering="subject")
+    def kind(self, change: CatalogueChange) -> str:
+        return acts.kind_named(change.subject)
+
+    @admin.display(description=gettext_lazy("字段"), ordering="field")
+    def field_label(self, change: CatalogueChange) -> str | None:
+        return field_name(change)
 
 
 @admin.register(Notice)

@@ -12,7 +12,7 @@ class CallRecords(ByWholeId):
     icon = "bolt"
     desk_field = "id"
     list_display = ("id", "at", "app", "api", "code", "images", "units", "latency_ms", "address")
-    list_filter = ("api", "region", CodeFilter, "at")
+    list_filter = ("api", CodeFilter, "at")
     list_select_related = ("app",)
     search_fields = ("id", "app__app_id", "app_key__key")
     ordering = ("-pk",)  # version 7 UUIDs: the newest first
@@ -26,7 +26,7 @@ _SUMS = ("calls", "images", "units", "latency_sum_ms", "queue_sum_ms", "infer_su
 class UsageHourRecords(RecordAdmin):
     icon = "chart-bar"
     list_display = ("hour", "app", "api", "region", "code", "calls", "images", "units")
-    list_filter = ("api", "region", CodeFilter, "hour")
+    list_filter = ("api", "hour")
     list_select_related = ("app", "region")
     search_fields = ("app__app_id",)
     ordering = ("-hour", "-pk")
@@ -37,7 +37,7 @@ class UsageHourRecords(RecordAdmin):
 class UsageDayRecords(RecordAdmin):
     icon = "chart-bar"
     list_display = ("day", "app", "api", "region", "code", "calls", "images", "units")
-    list_filter = ("api", "region", CodeFilter, "day")
+    list_filter = ("api", "day")
     list_select_related = ("app", "region")
     search_fields = ("app__app_id",)
     ordering = ("-pk",)

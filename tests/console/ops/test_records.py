@@ -19,7 +19,7 @@ from billing import catalogue, notices, orders
 from billing.models import Api, Duration
 from console.ops.records.base import RecordAdmin
 from faceapi import rollups
-from faceapi.models import Call
+from faceapi.models import Call, UsageHour
 from tests.console.conftest import Place
 from tests.console.ops.conftest import World
 
@@ -107,6 +107,7 @@ def test_filters_and_search_find_rows(world: World, as_admin: Client) -> None:
     found = as_admin.get(f"/admin/faceapi/call/?q={call.pk}").content.decode()
     assert "共 1 条" in found
     assert "没有记录" in as_admin.get("/admin/faceapi/call/?q=nothing").content.decode()
+    assert "?o=" not in text  # nothing offers to sort a table of any size
     orders = as_admin.get("/admin/billing/order/?state__exact=paid").content.decode()
     assert world.orders[0].number in orders
     people = as_admin.get("/admin/accounts/user/?role=finance").content.decode()
@@ -120,6 +121,26 @@ def test_times_are_written_as_on_the_other_pages(world: World, as_admin: Client,
     text = as_admin.get("/admin/billing/order/").content.decode()
     paid_at = timezone.localtime(world.orders[0].paid_at)
     assert f">{paid_at:%Y-%m-%d %H:%M}<" in text
+
+
+def test_a_record_is_named_in_words(world: World, operators: dict[str, User], as_admin: Client) -> None:
+    """Not as a log names it: no key of another table, no code word, no time of another zone."""
+
+    def page(path: str) -> str:
+        return as_admin.get(path).content.decode()
+
+    period = world.orders[0].package.periods.get()
+    text = page(f"/admin/billing/period/{period.pk}/change/")
+    assert f"<h1>计费周期 · {period.pk}</h1>" in text
+    assert f"人脸检测定位 · {world.orders[0].number}" in text
+    hour = UsageHour.objects.latest("pk")
+    assert f"<h1>每小时用量 · {hour.pk}</h1>" in page(f"/admin/faceapi/usagehour/{hour.pk}/change/")
+    assert "<h1>1 个月</h1>" in page(f"/admin/billing/duration/{Duration.objects.get(months=1).pk}/change/")
+    changes = page("/admin/billing/cataloguechange/")  # the prices of `priced`
+    assert ">规格<" in changes
+    assert ">价格（元/月）<" in changes
+    audit.record("top-up", world.app.customer, by=operators["admin"], reason="why", at=timezone.now())
+    assert ">用户<" in page("/admin/accounts/auditentry/")
 
 
 def test_no_password_is_shown(world: World, as_admin: Client) -> None:
