@@ -17,6 +17,7 @@ from django.core.mail import send_mail
 from django.db.models import Max, Min, QuerySet, Sum
 from django.utils import formats, timezone, translation
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.models import User
 from billing.errors import ChangeRefused
@@ -56,7 +57,10 @@ def settings_of(customer: User) -> NoticeSettings:
 def choose(
     customer: User, *, quota_percents: Iterable[int], quota_on: bool, ending_on: bool, unpaid_on: bool
 ) -> NoticeSettings:
-    """The customer's choice: percentages from 1 to 100, at most five, and a switch for each kind."""
+    """The customer's choice: percentages from 1 to 100, at most five, and a switch for each kind.
+
+    Raises ChangeRefused.
+    """
     percents = sorted(set(quota_percents))
     if len(percents) > 5 or not all(1 <= percent <= 100 for percent in percents):
         raise ChangeRefused(field="quota_percents", value=percents)
@@ -190,7 +194,12 @@ def words(notice: Notice) -> Words:
     }
     if notice.kind == NoticeKind.ENDING:
         return Words(
-            _("应用“%(app)s”的%(api)s还有 %(days)s 天到期") % values,
+            ngettext(
+                "应用“%(app)s”的%(api)s还有 %(days)s 天到期",
+                "应用“%(app)s”的%(api)s还有 %(days)s 天到期",
+                notice.days or 0,
+            )
+            % values,
             _("最后一个资源包将于 %(ends)s 到期，到期后将无法调用。请提前再次购买。") % values,
         )
     if notice.percent == 100:
@@ -211,8 +220,9 @@ def words(notice: Notice) -> Words:
 def mail(at: datetime) -> int:
     """Sends the notices not yet sent; how many.
 
-    Where the mail server refuses one notice, the others still go: later tried again, or, if it is refused for
-    good, left to the inbox. Where the server is not there, all wait for the next time.
+    Each counts as sent before it is: where the process dies in between, the inbox alone has it, and nobody gets
+    it twice. Where the mail server refuses one notice, the others still go: later tried again, or, if it is
+    refused for good, left to the inbox. Where the server is not there, all wait for the next time.
     """
     sent = 0
     waiting = Notice.objects.filter(mailed_at=None, customer__is_active=True).exclude(customer__email="")
