@@ -93,8 +93,8 @@ def verification(data: Path, engine: Engine) -> Section:
         section.value(
             f"FAR realised at confidence {confidence:.0f}, as a multiple of {far:g}", realised / far
         )
-    section.curve("impostors", "fused similarity", np.histogram(impostors, bins=80, density=True))
-    section.curve("genuine", "fused similarity", np.histogram(scores[same], bins=80, density=True))
+    section.histogram("impostors", "fused similarity", np.histogram(impostors, bins=80, density=True))
+    section.histogram("genuine", "fused similarity", np.histogram(scores[same], bins=80, density=True))
     return section
 
 

@@ -39,7 +39,7 @@ class Section:
     values: dict[str, Cell] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     tables: dict[str, tuple[Sequence[str], list[Sequence[Cell]]]] = field(default_factory=dict)
-    curves: dict[str, tuple[str, list[float], list[float]]] = field(default_factory=dict)
+    histograms: dict[str, tuple[str, Any, Any]] = field(default_factory=dict)
 
     def value(self, name: str, value: Any, note: str = "") -> None:
         self.values[name] = value.item() if hasattr(value, "item") else value
@@ -50,10 +50,9 @@ class Section:
         plain = [[cell.item() if hasattr(cell, "item") else cell for cell in row] for row in rows]
         self.tables[name] = (columns, plain)
 
-    def curve(self, name: str, x_label: str, histogram: tuple[Any, Any]) -> None:
-        """A histogram as numpy makes it: (heights, edges)."""
-        heights, edges = histogram
-        self.curves[name] = (x_label, ((edges[:-1] + edges[1:]) / 2).tolist(), heights.tolist())
+    def histogram(self, name: str, x_label: str, counted: tuple[Any, Any]) -> None:
+        """As numpy makes it: (heights, edges). All those of a section share one plot."""
+        self.histograms[name] = (x_label, *counted)
 
 
 @dataclass
@@ -111,17 +110,16 @@ class Report:
                 for title, (columns, rows) in section.tables.items()
                 if len(rows) > 1 and len(columns) > 1
             ]
-            if not (drawn or section.curves):
+            if not (drawn or section.histograms):
                 continue
-            count = len(drawn) + bool(section.curves)
+            count = len(drawn) + bool(section.histograms)
             figure = Figure(figsize=(6 * count, 4), layout="constrained")
             axes = figure.subplots(1, count, squeeze=False)[0]
             for axis, (title, columns, rows) in zip(axes, drawn, strict=False):
                 _draw_table(axis, f"{section.name}: {title}", columns, rows)
-            for name, (x_label, xs, ys) in section.curves.items():
-                axes[-1].plot(xs, ys, label=name)
-                axes[-1].set_xlabel(x_label)
-                axes[-1].set_yscale("log")
+            for name, (x_label, heights, edges) in section.histograms.items():
+                axes[-1].stairs(heights, edges, label=name, fill=True, alpha=0.6)
+                axes[-1].set(title=section.name, xlabel=x_label, ylabel="density", yscale="log")
                 axes[-1].legend()
             figure.savefig(folder / f"{section.name}.png", dpi=120)
 
