@@ -157,13 +157,17 @@ def admit(valkey: redis.Redis, app: App, call_id: str) -> Iterator[None]:
 
 def check_queue(valkey: redis.Redis) -> None:
     """Raises ApiError 5003 where no worker lives, or too many chunks wait."""
-    slots(valkey)
-    if _seen.waiting >= settings.QUEUE_MAX_CHUNKS:
-        raise ApiError(errors.OVERLOADED, f"{_seen.waiting} chunks are waiting", retry_after_s=2)
+    seen = _look(valkey)
+    if seen.waiting >= settings.QUEUE_MAX_CHUNKS:
+        raise ApiError(errors.OVERLOADED, f"{seen.waiting} chunks are waiting", retry_after_s=2)
 
 
 def slots(valkey: redis.Redis) -> int:
     """How many chunks the live workers work on at once. Raises ApiError 5003 where there is no worker."""
+    return _look(valkey).slots
+
+
+def _look(valkey: redis.Redis) -> _Look:
     global _seen
     now = time.monotonic()
     if now - _seen.at > LOOK_EVERY_S:
@@ -172,7 +176,7 @@ def slots(valkey: redis.Redis) -> int:
         _seen = _Look(now, waiting, sum(worker.slots for worker in alive))
     if not _seen.slots:
         raise ApiError(errors.OVERLOADED, "no worker is ready", retry_after_s=5)
-    return _seen.slots
+    return _seen
 
 
 def _check_rate(valkey: redis.Redis, app_pk: int, per_s: int) -> None:

@@ -11,6 +11,7 @@ import mmap
 import os
 import tempfile
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -82,7 +83,7 @@ class Spool:
     def __init__(self, shared: Budget | None = None) -> None:
         self._budget = shared or budget()
         self._fd = os.memfd_create("spool", os.MFD_CLOEXEC)
-        self._in_memory = True
+        self.is_in_memory = True
         self._taken = 0
         self.size = 0
 
@@ -93,10 +94,6 @@ class Spool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    @property
-    def is_in_memory(self) -> bool:
-        return self._in_memory
 
     def write(self, piece: bytes) -> None:
         """Raises ApiError 5003 where the sum of all spools or the disk is full."""
@@ -112,13 +109,13 @@ class Spool:
 
     def _grow(self, step: int) -> None:
         has_memory = self._budget.take(step)
-        if self._in_memory and not has_memory:
+        if self.is_in_memory and not has_memory:
             try:
                 self._move_to_disk()
             except OSError as error:
                 self._budget.give(step, in_memory=0)
                 raise _no_room(error) from None
-        elif not self._in_memory and has_memory:
+        elif not self.is_in_memory and has_memory:
             self._budget.give(0, in_memory=step)
         self._taken += step
 
@@ -135,51 +132,32 @@ class Spool:
             raise
         os.close(self._fd)
         self._fd = disk
-        self._in_memory = False
+        self.is_in_memory = False
         self._budget.give(0, in_memory=self._taken)
 
-    def view(self, span: Span) -> "View":
-        """The bytes of a picture, mapped: nothing is copied, and nothing stays in memory after its close."""
-        return View(self._fd, span)
+    @contextlib.contextmanager
+    def view(self, span: Span) -> Iterator[memoryview]:
+        """The bytes of a picture, mapped: nothing is copied, and nothing stays in memory afterwards."""
+        if not span.length:  # nothing can be mapped
+            yield memoryview(b"")
+            return
+        skip = span.start % mmap.ALLOCATIONGRANULARITY
+        mapped = mmap.mmap(self._fd, skip + span.length, prot=mmap.PROT_READ, offset=span.start - skip)
+        try:
+            with memoryview(mapped) as whole, whole[skip:] as picture:
+                yield picture
+        finally:
+            with contextlib.suppress(BufferError):  # a traceback still holds a slice: it unmaps with that
+                mapped.close()
 
     def close(self) -> None:
         """Give back the memory. A second close does nothing."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-            self._budget.give(self._taken, in_memory=self._taken if self._in_memory else 0)
+            self._budget.give(self._taken, in_memory=self._taken if self.is_in_memory else 0)
 
 
 def _no_room(error: OSError) -> ApiError:
     logger.error("no room for a spool: %s", error.strerror)
     return ApiError(errors.OVERLOADED, "no room for the request", retry_after_s=5)
-
-
-class View:
-    """A read-only memoryview of a span, as a context manager."""
-
-    def __init__(self, fd: int, span: Span) -> None:
-        self._map: mmap.mmap | None = None
-        self.bytes = memoryview(b"")
-        if span.length:
-            page = span.start // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
-            skip = span.start - page
-            self._map = mmap.mmap(fd, skip + span.length, prot=mmap.PROT_READ, offset=page)
-            self._whole = memoryview(self._map)
-            self.bytes = self._whole[skip:]
-
-    def __enter__(self) -> memoryview:
-        return self.bytes
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        if self._map is not None:
-            self.bytes.release()
-            self._whole.release()
-            with contextlib.suppress(BufferError):  # a traceback still holds a slice: it unmaps with that
-                self._map.close()
-            self._map = None
