@@ -206,8 +206,11 @@ class NearLimit:
 def near_limit(at: datetime, share: float = 0.8) -> list[NearLimit]:
     """Apps that have used at least `share` of an API's live units, the fullest first."""
     live = Period.objects.filter(quota.live(at), granted__gt=0).order_by()
+    # Who has used so much of all has used so much of one Period: few are left to be summed.
+    full = set(live.filter(used__gte=F("granted") * share).values_list("app_id", flat=True))
     rows = list(
-        live.values("app", "api")
+        live.filter(app__in=full)
+        .values("app", "api")
         .annotate(granted=Sum("granted"), used=Sum("used"), until=Max("ends_at"))
         .filter(used__gte=F("granted") * share)
     )
