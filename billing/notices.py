@@ -220,9 +220,9 @@ def words(notice: Notice) -> Words:
 def mail(at: datetime) -> int:
     """Sends the notices not yet sent; how many.
 
-    Each counts as sent before it is: where the process dies in between, the inbox alone has it, and nobody gets
-    it twice. Where the mail server refuses one notice, the others still go: later tried again, or, if it is
-    refused for good, left to the inbox. Where the server is not there, all wait for the next time.
+    Each counts as sent before it is: where the process dies in between, the inbox alone has it, and nobody
+    gets it twice. Where the mail server refuses one notice, the others still go: later tried again, or, if it
+    is refused for good, left to the inbox. Where the server is not there, all wait for the next time.
     """
     sent = 0
     waiting = Notice.objects.filter(mailed_at=None, customer__is_active=True).exclude(customer__email="")

@@ -33,7 +33,7 @@ class RoleFilter(admin.SimpleListFilter):
 
 @admin.register(User)
 class UserRecords(RecordAdmin):
-    sortable_by = None
+    sortable_by = ("username", "company", "apps_count", "date_joined")
     icon = "users"
     desk_field = "username"
     list_display = ("username", "email", "company", "apps_count", "is_active", "is_staff", "date_joined")

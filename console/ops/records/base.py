@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django.contrib import admin
 from django.contrib.admin.options import ShowFacets
@@ -43,7 +43,7 @@ class RecordAdmin(BaseAdmin):
     icon = "table-cells"
 
     actions = None
-    sortable_by: Sequence[str] | None = ()  # a table of any size: its newest rows come first, found by its key
+    sortable_by: ClassVar[tuple[str, ...]] = ()  # the newest first, which its key tells
     empty_value_display = "–"
     list_per_page = 50
     list_max_show_all = 0

@@ -128,7 +128,7 @@ class DebitRecords(ByWholeId):
 
 @admin.register(Wallet)
 class WalletRecords(RecordAdmin):
-    sortable_by = None
+    sortable_by = ("balance",)
     label = pgettext_lazy("records", "账户余额")
     icon = "wallet"
     list_display = ("customer", "balance")
@@ -214,7 +214,8 @@ class DurationRecords(RecordAdmin):
 
 def field_name(change: CatalogueChange) -> str | None:
     """As the form of the change has it; none for a row that was added whole."""
-    return label_for_field(change.field, catalogue.type_of_subject[change.subject]) if change.field else None
+    row = catalogue.type_of_subject[change.subject]
+    return str(label_for_field(change.field, row)) if change.field else None
 
 
 def changes(subject: str, pk: int) -> Table:
