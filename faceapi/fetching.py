@@ -42,31 +42,23 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _METADATA = (ipaddress.IPv4Address("168.63.129.16"),)  # a public address that is internal in one cloud
 
 
-class FetchError(Exception):
-    """One URL could not be fetched: a code and what happened, without the URL."""
-
-    def __init__(self, code: int, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.detail = detail
-
-
 def check_url(url: str, index: int) -> None:
     """Raises ApiError 4011 with `index` where `url` is no http(s) URL that may be fetched."""
     try:
         _parts(url)
-    except FetchError as error:
-        raise ApiError(error.code, error.detail, index=index) from None
+    except ApiError as error:
+        error.index = index
+        raise
 
 
 def _parts(url: str) -> SplitResult:
     if not url[:8].lower().startswith(("http://", "https://")):
-        raise FetchError(errors.URL_WRONG, base64text.without_prefix(url))
+        raise ApiError(errors.URL_WRONG, base64text.without_prefix(url))
     if len(url) > MAX_URL_LENGTH:
-        raise FetchError(errors.URL_WRONG, f"a URL of {len(url)} characters, {MAX_URL_LENGTH} are the limit")
+        raise ApiError(errors.URL_WRONG, f"a URL of {len(url)} characters, {MAX_URL_LENGTH} are the limit")
     for ch in url:
         if ch <= " " or ch == "\x7f" or "\ud800" <= ch <= "\udfff":
-            raise FetchError(errors.URL_WRONG, f"a URL with {ch!a} in it, which must be percent-encoded")
+            raise ApiError(errors.URL_WRONG, f"a URL with {ch!a} in it, which must be percent-encoded")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -74,13 +66,13 @@ def _parts(url: str) -> SplitResult:
         if ":" not in host:
             host.encode("idna")
     except ValueError:
-        raise FetchError(errors.URL_WRONG, "a URL whose host or port is malformed") from None
+        raise ApiError(errors.URL_WRONG, "a URL whose host or port is malformed") from None
     if not host:
-        raise FetchError(errors.URL_WRONG, "a URL without a host")
+        raise ApiError(errors.URL_WRONG, "a URL without a host")
     if parts.username is not None or parts.password is not None:
-        raise FetchError(errors.URL_WRONG, "a URL with a user name or a password")
+        raise ApiError(errors.URL_WRONG, "a URL with a user name or a password")
     if port is not None and port < 1024 and port not in (80, 443):
-        raise FetchError(errors.URL_WRONG, f"a URL with port {port}: 80, 443 and 1024-65535 are served")
+        raise ApiError(errors.URL_WRONG, f"a URL with port {port}: 80, 443 and 1024-65535 are served")
     return parts
 
 
@@ -109,15 +101,15 @@ def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
 
 
 def resolve(host: str, port: int) -> list[tuple[str, int]]:
-    """The addresses to connect to. Raises FetchError 4004 where there is none, or one is forbidden."""
+    """The addresses to connect to. Raises ApiError 4004 where there is none, or one is forbidden."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise FetchError(errors.URL_UNREACHABLE, "the host name does not resolve") from None
+        raise ApiError(errors.URL_UNREACHABLE, "the host name does not resolve") from None
     extra = _networks(tuple(settings.URL_ALLOWED_NETWORKS))
     addresses = [str(info[4][0]) for info in found]
     if not all(is_allowed(ipaddress.ip_address(address), extra) for address in addresses):
-        raise FetchError(errors.URL_UNREACHABLE, "the host resolves to an address that is not public")
+        raise ApiError(errors.URL_UNREACHABLE, "the host resolves to an address that is not public")
     return [(address, port) for address in dict.fromkeys(addresses)]
 
 
@@ -127,7 +119,7 @@ def resolve(host: str, port: int) -> list[tuple[str, int]]:
 def fetch(url: str, *, deadline: float, cancelled: threading.Event) -> bytes:
     """The content of one URL, at most 10 MiB. `deadline` in monotonic seconds.
 
-    Raises FetchError 4004, 4005, 4009, 4011.
+    Raises ApiError 4004, 4005, 4009, 4011; its detail never quotes the URL.
     """
     for _ in range(MAX_REDIRECTS + 1):
         target = _fetch_once(_parts(url), deadline, cancelled)
@@ -136,9 +128,9 @@ def fetch(url: str, *, deadline: float, cancelled: threading.Event) -> bytes:
         url = urljoin(url, target)
         try:
             _parts(url)
-        except FetchError:
-            raise FetchError(errors.URL_UNREACHABLE, "it redirects to what is no http(s) URL") from None
-    raise FetchError(errors.URL_UNREACHABLE, f"more than {MAX_REDIRECTS} redirects")
+        except ApiError:
+            raise ApiError(errors.URL_UNREACHABLE, "it redirects to what is no http(s) URL") from None
+    raise ApiError(errors.URL_UNREACHABLE, f"more than {MAX_REDIRECTS} redirects")
 
 
 def _fetch_once(parts: SplitResult, deadline: float, cancelled: threading.Event) -> bytes | str:
@@ -160,23 +152,23 @@ def _fetch_once(parts: SplitResult, deadline: float, cancelled: threading.Event)
             if guard.expired:  # what was cut off can look whole: headers may end with the stream
                 raise late()
             return answer
-        except FetchError:
+        except ApiError:
             if guard is not None and guard.expired:
                 raise late() from None
             raise
         except TimeoutError:
             raise late() from None
         except ssl.SSLCertVerificationError as error:
-            raise FetchError(errors.URL_UNREACHABLE, f"TLS: {error.verify_message}") from None
+            raise ApiError(errors.URL_UNREACHABLE, f"TLS: {error.verify_message}") from None
         except (OSError, http.client.HTTPException) as error:
             if (guard is not None and guard.expired) or time.monotonic() >= deadline:
                 raise late() from None
             detail = f"the connection failed: {type(error).__name__}"
-            raise FetchError(errors.URL_UNREACHABLE, detail) from None
+            raise ApiError(errors.URL_UNREACHABLE, detail) from None
 
 
-def late() -> FetchError:
-    return FetchError(errors.URL_TIMEOUT, "not delivered within the time limit")
+def late(index: int | None = None) -> ApiError:
+    return ApiError(errors.URL_TIMEOUT, "not delivered within the time limit", index=index)
 
 
 def _left(deadline: float) -> float:
@@ -228,17 +220,17 @@ def _read(response: http.client.HTTPResponse, cancelled: threading.Event) -> byt
     if response.status in (301, 302, 303, 307, 308):
         location = response.getheader("Location")
         if not location:
-            raise FetchError(errors.URL_UNREACHABLE, "a redirect without Location")
+            raise ApiError(errors.URL_UNREACHABLE, "a redirect without Location")
         return location
     if 400 <= response.status < 500:
-        raise FetchError(errors.URL_WRONG, f"the server answered {response.status}")
+        raise ApiError(errors.URL_WRONG, f"the server answered {response.status}")
     if response.status != 200:
-        raise FetchError(errors.URL_UNREACHABLE, f"the server answered {response.status}")
+        raise ApiError(errors.URL_UNREACHABLE, f"the server answered {response.status}")
     return _content(response, cancelled)
 
 
 def _content(response: http.client.HTTPResponse, cancelled: threading.Event) -> bytes:
-    too_large = FetchError(errors.IMAGE_TOO_LARGE, f"more than {MAX_BYTES} bytes at the URL")
+    too_large = ApiError(errors.IMAGE_TOO_LARGE, f"more than {MAX_BYTES} bytes at the URL")
     if response.length is not None and response.length > MAX_BYTES:
         raise too_large
     content = bytearray()
@@ -247,9 +239,9 @@ def _content(response: http.client.HTTPResponse, cancelled: threading.Event) -> 
         if len(content) > MAX_BYTES:
             raise too_large
         if cancelled.is_set():
-            raise FetchError(errors.URL_TIMEOUT, "given up")
+            raise ApiError(errors.URL_TIMEOUT, "given up")
     if response.length:
-        raise FetchError(errors.URL_UNREACHABLE, "the content is shorter than its Content-Length")
+        raise ApiError(errors.URL_UNREACHABLE, "the content is shorter than its Content-Length")
     return bytes(content)
 
 
@@ -316,9 +308,10 @@ def fetch_all(urls: list[tuple[int, str]], *, app_pk: int) -> Iterator[bytes]:
                     # The pool may be busy with other calls: this one waits no longer than its own time.
                     content = future.result(timeout=max(0.0, give_up_at - time.monotonic()) + 1)
                 except TimeoutError:
-                    raise ApiError(errors.URL_TIMEOUT, late().detail, index=index) from None
-                except FetchError as error:
-                    raise ApiError(error.code, error.detail, index=index) from None
+                    raise late(index) from None
+                except ApiError as error:
+                    error.index = index
+                    raise
                 yield content
         finally:
             cancelled.set()

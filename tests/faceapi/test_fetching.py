@@ -19,7 +19,8 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from faceapi import errors, fetching
-from faceapi.fetching import FetchError, fetch, is_allowed
+from faceapi.errors import ApiError
+from faceapi.fetching import fetch, is_allowed
 from tests.conftest import wait_until
 from tests.faceapi.conftest import Caller, encode, inline
 from tests.faceapi.servers import Servers, drip
@@ -75,7 +76,7 @@ HOSTILE = {
 @pytest.mark.parametrize("path", HOSTILE)
 def test_a_hostile_server(servers: Servers, path: str) -> None:
     started = time.monotonic()
-    with pytest.raises(FetchError) as caught:
+    with pytest.raises(ApiError) as caught:
         get(servers.url(path))
     assert caught.value.code == HOSTILE[path], caught.value.detail
     assert time.monotonic() - started < TIMEOUT_S + 1
@@ -95,7 +96,7 @@ def test_tls_that_cannot_be_trusted(tmp_path: Path) -> None:
     context.load_cert_chain(self_signed(tmp_path))
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         handshake = pool.submit(accept_tls, listener, context)
-        with pytest.raises(FetchError) as caught:
+        with pytest.raises(ApiError) as caught:
             get(f"https://127.0.0.1:{listener.getsockname()[1]}/image")
         assert handshake.result() == "refused"
     assert caught.value.code == errors.URL_UNREACHABLE
@@ -112,7 +113,7 @@ def test_tls_that_drips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speaks_
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         dripping = pool.submit(drip_tls, listener, certificate if speaks_tls else None)
         started = time.monotonic()
-        with pytest.raises(FetchError) as caught:
+        with pytest.raises(ApiError) as caught:
             get(f"https://127.0.0.1:{listener.getsockname()[1]}/image")
         assert time.monotonic() - started < TIMEOUT_S + 1
         assert dripping.result() > 3
@@ -204,7 +205,7 @@ def test_public_addresses(address: str) -> None:
 def test_other_spellings_of_the_inside(servers: Servers, host: str, settings: Settings) -> None:
     settings.URL_ALLOWED_NETWORKS = []
     asked = len(servers.requests)
-    with pytest.raises(FetchError) as caught:
+    with pytest.raises(ApiError) as caught:
         get(servers.url("image", host))
     assert caught.value.code == errors.URL_UNREACHABLE
     assert len(servers.requests) == asked
@@ -230,7 +231,7 @@ def test_dns_that_changes_its_answer(servers: Servers, monkeypatch: pytest.Monke
     monkeypatch.setattr(fetching.socket, "create_connection", noted)
     assert get(servers.url("image", "rebind.example")) == servers.image
     assert connected == ["127.0.0.1"]
-    with pytest.raises(FetchError):
+    with pytest.raises(ApiError):
         get(servers.url("image", "rebind.example"))
     assert connected == ["127.0.0.1"]
 
@@ -243,7 +244,7 @@ def test_a_name_with_one_inner_address_among_good_ones(
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port)) for ip in ("127.0.0.1", "10.0.0.1")]
 
     monkeypatch.setattr(fetching.socket, "getaddrinfo", resolve)
-    with pytest.raises(FetchError) as caught:
+    with pytest.raises(ApiError) as caught:
         get(servers.url("image", "mixed.example"))
     assert caught.value.code == errors.URL_UNREACHABLE
 
@@ -258,7 +259,7 @@ def test_a_name_with_one_inner_address_among_good_ones(
     ],
 )  # fmt: skip
 def test_4011_what_is_no_url(url: str) -> None:
-    with pytest.raises(errors.ApiError) as caught:
+    with pytest.raises(ApiError) as caught:
         fetching.check_url(url, 3)
     assert (caught.value.code, caught.value.index) == (errors.URL_WRONG, 3)
 
