@@ -35,6 +35,7 @@ AGE_RIDGE = 1000.0
 GENDER_RIDGE = 30.0
 OWN_RIDGE = 1.0
 DEALS = 5
+PLANES = 1024
 SHAKES, SHAKE = 4, 0.04
 
 
@@ -214,8 +215,8 @@ def fit_attributes(data: Path, engine: Engine) -> dict[str, Any]:
     print(f"    age MAE flat {flat:.2f}, mean {errors.mean():.2f}")
     print(f"    gender {right.mean():.3f}, from 16 up {right[:, age >= 16].mean():.3f}")
     everyone = np.ones(len(age), bool)
-    vectors = genders[:, 0, 1:].mean(axis=0).round(5).tolist()
-    average = {"primary": vectors[:128], "secondary": vectors[128:]}
+    vectors = np.append(genders[:, 0, 1:], ages[:, 0, -PLANES:], axis=1).mean(axis=0).round(5).tolist()
+    average = {"primary": vectors[:128], "secondary": vectors[128:256], "planes": vectors[256:]}
     return {"average": average} | {
         name: {"weights": [round(float(w), 6) for w in fitted[:-1]], "bias": round(float(fitted[-1]), 6)}
         for name, fitted in (("age", age_head(everyone)), ("gender", gender_head(everyone)))

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from inference import tables
 from inference.alignment import Aligned, dlib_template
 from inference.arrays import Pixels
-from inference.embedder import Embedder, EmbedderChips
+from inference.embedder import Embedder, EmbedderChips, Embeddings
 from inference.errors import IncompleteResultError
 from inference.results import Attributes
 from inference.runtime import Session
@@ -52,11 +52,10 @@ def head(name: str) -> Head:
     return Head(np.array(table["weights"]), float(table["bias"]))
 
 
-def average_embeddings(count: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """(primary, secondary) of an average face, (count, 128) each."""
+def average_embeddings(count: int) -> Embeddings:
+    """Those of an average face, `count` times."""
     table = tables.load("attributes")["average"]
-    primary, secondary = (np.tile(np.array(table[name]), (count, 1)) for name in ("primary", "secondary"))
-    return primary, secondary
+    return Embeddings(*(np.tile(np.array(table[name]), (count, 1)) for name in Embeddings._fields))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +107,8 @@ class AttributeEstimator:
     def features(
         self, faces: Sequence[AttributeChips]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """What the heads see: (N, 387) for age, (N, 257) for gender."""
-        primary, secondary = self._embeddings(faces)
+        """What the heads see: (N, 1411) for age, (N, 257) for gender."""
+        seen = self._embeddings(faces)
         classes, deep = (
             values.reshape(len(faces), -1, values.shape[1]).mean(axis=1).astype(np.float64)
             for values in self._age.run([chip for face in faces for chip in face.age])
@@ -122,16 +121,15 @@ class AttributeEstimator:
         male = np.clip(genders[:, 1].astype(np.float64), 1e-3, 1 - 1e-3)
         male = np.log(male / (1 - male)).reshape(len(faces), -1).mean(axis=1)
         return (
-            np.column_stack([expected, expected**2 / 50, spread, deep, secondary]),
-            np.column_stack([male, primary, secondary]),
+            np.column_stack([expected, expected**2 / 50, spread, deep, seen.secondary, seen.planes]),
+            np.column_stack([male, seen.primary, seen.secondary]),
         )
 
-    def _embeddings(
-        self, faces: Sequence[AttributeChips]
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        primary, secondary = average_embeddings(len(faces))
+    def _embeddings(self, faces: Sequence[AttributeChips]) -> Embeddings:
+        found = average_embeddings(len(faces))
         shown = {index: face.embedder for index, face in enumerate(faces) if face.embedder is not None}
         if shown:
             rows = list(shown)
-            primary[rows], secondary[rows] = self._embedder.embed(list(shown.values()))
-        return primary, secondary
+            for values, own in zip(found, self._embedder.embed(list(shown.values())), strict=True):
+                values[rows] = own
+        return found

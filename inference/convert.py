@@ -204,9 +204,15 @@ def yunet(source: bytes) -> bytes:
 
 
 def sface(source: bytes) -> bytes:
-    """SFace, block-quantised → fp32 without PRelu."""
+    """SFace, block-quantised → fp32 without PRelu, with one more output: `planes`, the means of the last 1024
+    planes. They still know the age that the embedding leaves behind.
+    """
     model = onnx.load_from_string(source)
     _dequantise(model.graph)
+    last = next(node for node in reversed(model.graph.node) if node.op_type == "PRelu").output[0]
+    model.graph.node.append(helper.make_node("GlobalAveragePool", [last], ["planes_1x1"]))
+    model.graph.node.append(helper.make_node("Flatten", ["planes_1x1"], ["planes"]))
+    model.graph.output.append(helper.make_tensor_value_info("planes", onnx.TensorProto.FLOAT, ["N", 1024]))
     _prelu_as_relu(model.graph)
     _rgb_to_bgr(model.graph)
     _take_pixels(model.graph, 112)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,16 @@ class EmbedderChips:
         return cls(face.chip(SFACE_TEMPLATE, SFACE_SIDE_PX), face.chip(DLIB_TEMPLATE, DLIB_SIDE_PX))
 
 
+class Embeddings(NamedTuple):
+    """Of N faces. `primary` and `secondary` (N, 128) have rows of length 1, or not a number where a network's
+    answer has no length. `planes` (N, 1024) are the means of SFace's last planes, which tell of the age.
+    """
+
+    primary: Vectors
+    secondary: Vectors
+    planes: Vectors
+
+
 class Embedder:
     """SFace (primary) and dlib's ResNet (secondary)."""
 
@@ -37,16 +47,15 @@ class Embedder:
         self._sface = sface
         self._dlib = dlib
 
-    def embed(self, faces: Sequence[EmbedderChips]) -> tuple[Vectors, Vectors]:
-        """(primary, secondary) of several faces, (N, 128) each, every row of length 1, or not a number where
-        a network's answer has no length. A face's rows are the same whatever the batch it is in.
+    def embed(self, faces: Sequence[EmbedderChips]) -> Embeddings:
+        """A face's rows are the same whatever the batch it is in.
 
         Averaging with the mirrored face was measured, and costs more than it gives:
         docs/decisions/0302-confidence.md.
         """
-        (primary,) = self._sface.run([face.sface for face in faces])
+        primary, planes = self._sface.run([face.sface for face in faces])
         (secondary,) = self._dlib.run([face.dlib for face in faces])
-        return _unit(primary), _unit(secondary)
+        return Embeddings(_unit(primary), _unit(secondary), planes.astype(np.float64))
 
 
 def _unit(vectors: Floats) -> Vectors:

@@ -124,7 +124,7 @@ class Engine:
     def embed_shown(self, pictures: Sequence[ShownFace]) -> Iterator[Template]:
         """The second step: a Template each, in order. Raises IncompleteResultError (5002) in its place."""
         chips = [picture.chips for picture in pictures if picture.chips is not None]
-        rows = zip(*self.embedder.embed(chips), strict=True) if chips else iter(())
+        rows = zip(*self.embedder.embed(chips)[:2], strict=True) if chips else iter(())
         for picture in pictures:
             if picture.chips is None:
                 yield Template((), (), picture.quality)

