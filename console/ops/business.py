@@ -113,7 +113,7 @@ def by_customer(span: Span, limit: int | None) -> Table:
     sales = list(operator_reports.sales_by_customer(span.since, span.until).items())[:limit]
     people = User.objects.in_bulk([pk for pk, _one in sales])
     found = [(people[pk], one) for pk, one in sales]
-    columns = [Column(_("客户")), Column(_("公司")), *_sales_columns()]
+    columns = [Column(_("客户")), Column(_("公司"), "name"), *_sales_columns()]
     rows = [[at_desk(user.username), user.company, *_sales(one)] for user, one in found]
     chart = _sales_chart(key, [(user.username, one) for user, one in found])
     return Table(key, _("收入最多的客户"), columns, rows, chart=chart)
@@ -124,9 +124,9 @@ def ending(at: datetime, limit: int | None) -> Table:
     columns = [
         Column(_("到期时间"), "when"),
         Column(_("客户")),
-        Column(_("公司")),
+        Column(_("公司"), "name"),
         Column(_("应用 ID")),
-        Column(_("应用名称")),
+        Column(_("应用名称"), "name"),
         Column(_("API 类型"), "term"),
         Column(_("每月额度"), "count"),
         Column(_("订单编号")),
@@ -168,9 +168,9 @@ def near_limit(at: datetime, limit: int | None) -> Table:
     columns = [
         Column(_("已用比例"), "share"),
         Column(_("客户")),
-        Column(_("公司")),
+        Column(_("公司"), "name"),
         Column(_("应用 ID")),
-        Column(_("应用名称")),
+        Column(_("应用名称"), "name"),
         Column(_("API 类型"), "term"),
         Column(_("已用"), "count"),
         Column(_("额度"), "count"),

@@ -43,7 +43,7 @@ Cell = Value | Link
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`kind`: text, term (one of a few words), count, ms, share (0-1), yuan, when or day."""
+    """`kind`: text, name (of any length), term (one of few), count, ms, share (0-1), yuan, when or day."""
 
     label: str | Promise
     kind: str = "text"
@@ -57,7 +57,7 @@ class Column:
         """Numbers stand to the right, times on one line; a text takes as many lines as it needs."""
         if self.is_number:
             return "num"
-        return {"when": "nowrap", "day": "nowrap", "term": "term"}.get(self.kind, "")
+        return {"when": "nowrap", "day": "nowrap", "term": "term", "name": "name"}.get(self.kind, "")
 
     @property
     def head(self) -> str:

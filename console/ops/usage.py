@@ -160,7 +160,7 @@ def top_customers(of_app: dict[int, Figures], top: int | None) -> Table:
     figures = list(operator_reports.by_customer(of_app).items())[:top]
     people = User.objects.in_bulk([pk for pk, _one in figures])
     found = [(people[pk], one) for pk, one in figures]
-    columns = [Column(_("客户")), Column(_("公司")), *_count_columns()]
+    columns = [Column(_("客户")), Column(_("公司"), "name"), *_count_columns()]
     rows = [[at_desk(user.username), user.company, *_counts(one)] for user, one in found]
     chart = _ranked(key, [(user.username, one) for user, one in found])
     return Table(key, _("调用最多的客户"), columns, rows, chart=chart)
@@ -173,7 +173,7 @@ def top_apps(of_app: dict[int, Figures], top: int | None) -> Table:
     found = [(apps[pk], one) for pk, one in figures]
     columns = [
         Column(_("应用 ID")),
-        Column(_("应用名称")),
+        Column(_("应用名称"), "name"),
         Column(_("客户")),
         Column(_("地域")),
         *_count_columns(),
