@@ -165,7 +165,7 @@ def fit_confidence(data: Path, engine: Engine) -> dict[str, Any]:
 def fit_attributes(data: Path, engine: Engine) -> dict[str, Any]:
     """Two ridge regressions over the networks' features; every decade of age weighs the same.
 
-    Each face is learnt from SHAKES + 1 times, its landmarks moved a little, and judged as it is.
+    Each face is learnt from with its landmarks moved a little and in the mirror, and judged as it is.
     """
     rows, age_rows, gender_rows = [], [], []
     for row in progress(datasets.labelled(data), "attributes"):
@@ -173,7 +173,7 @@ def fit_attributes(data: Path, engine: Engine) -> dict[str, Any]:
         found = engine.finder.find(picture)
         if len(found.detections):
             face = engine.align(picture, found, 0)
-            looks = [AttributeChips.cut(look) for look in (face, *_shaken(face, len(rows)))]
+            looks = [AttributeChips.cut(look) for look in _looks(face, len(rows))]
             age_features, gender_features = engine.attributes.features(looks)
             rows.append(row)
             age_rows.append(age_features)
@@ -223,12 +223,15 @@ def fit_attributes(data: Path, engine: Engine) -> dict[str, Any]:
     }
 
 
-def _shaken(face: Aligned, seed: int) -> list[Aligned]:
-    """The face with its landmarks off by about as much as a detector's are."""
+def _looks(face: Aligned, seed: int) -> list[Aligned]:
+    """The face; with its landmarks off by about as much as a detector's are; and all these in the mirror."""
     random = np.random.default_rng(seed)
     eyes_px = float(np.linalg.norm(face.points[1] - face.points[0]))
-    return [
-        Aligned(face.pixels, face.points + random.normal(0, SHAKE * eyes_px, (5, 2))) for _ in range(SHAKES)
+    moves = [np.zeros((5, 2)), *(random.normal(0, SHAKE * eyes_px, (5, 2)) for _ in range(SHAKES))]
+    looks = [Aligned(face.pixels, face.points + move) for move in moves]
+    mirror, right_px = np.ascontiguousarray(face.pixels[:, ::-1]), face.pixels.shape[1] - 1
+    return looks + [
+        Aligned(mirror, ([right_px, 0] + look.points * [-1, 1])[[1, 0, 2, 4, 3]]) for look in looks
     ]
 
 
