@@ -84,10 +84,12 @@ def reencrypt() -> Reencryption:
 
 def live(at: datetime) -> "QuerySet[AppKey]":
     """The keys that may sign a call at `at`."""
+    return _not_ended(at).filter(app__customer__is_active=True)
+
+
+def _not_ended(at: datetime) -> "QuerySet[AppKey]":
     return AppKey.objects.filter(
-        Q(disabled_at=None) | Q(disabled_at__gt=at),
-        Q(expires_at=None) | Q(expires_at__gt=at),
-        app__customer__is_active=True,
+        Q(disabled_at=None) | Q(disabled_at__gt=at), Q(expires_at=None) | Q(expires_at__gt=at)
     )
 
 
@@ -148,8 +150,11 @@ def rotate(app: App, at: datetime, overlap: timedelta) -> AppKey:
 
 
 def disable(key: AppKey, at: datetime) -> None:
-    """Ends the key at once and for good. RuleError key_not_live if it wasn't live."""
-    if not live(at).filter(pk=key.pk).update(disabled_at=at):
+    """Ends the key at once and for good, also that of a closed account, which may be opened again.
+
+    RuleError key_not_live if it was disabled or had expired.
+    """
+    if not _not_ended(at).filter(pk=key.pk).update(disabled_at=at):
         raise RuleError("key_not_live", key=key.key)
     key.disabled_at = at
 

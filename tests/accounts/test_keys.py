@@ -89,6 +89,14 @@ def test_keys_of_a_closed_account_are_dead(app: App) -> None:
     assert keys.live_key(app.keys.get().key, NOW) is None
 
 
+def test_a_key_disabled_in_a_closed_account_stays_dead_when_it_opens_again(app: App) -> None:
+    key = app.keys.get()
+    User.objects.filter(pk=app.customer_id).update(is_active=False)
+    keys.disable(key, NOW)
+    User.objects.filter(pk=app.customer_id).update(is_active=True)
+    assert keys.live_key(key.key, LATER) is None
+
+
 def test_use_is_noted_once_a_minute(app: App) -> None:
     key = app.keys.get()
     keys.touch(key, NOW)
