@@ -44,11 +44,12 @@ def change(
     """
     reason = reason_of(reason)
     subject = _subject(row)
-    current = type(row).objects.select_for_update().get(pk=row.pk)
-    before = {field: getattr(current, field, None) for field in fields}
     for field, value in fields.items():
         if field not in _FIELDS[subject]:
             raise ChangeRefused(field=field, value=value)
+    current = type(row).objects.select_for_update().get(pk=row.pk)
+    before = {field: getattr(current, field) for field in fields}
+    for field, value in fields.items():
         setattr(current, field, value)
     _check(current)
     after = {field: getattr(current, field) for field in fields}

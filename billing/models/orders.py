@@ -1,4 +1,4 @@
-"""Orders. Written by billing/orders.py (and refunds.py) alone."""
+"""Orders. Written by billing/orders.py alone."""
 
 from django.conf import settings
 from django.db import models
