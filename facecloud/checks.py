@@ -19,6 +19,7 @@ from facecloud import schedule, valkey
 from inference import exchange, registry
 
 Check = Callable[..., list[CheckMessage]]
+FERNET = 'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
 WEAK = ("secret", "password", "changeme", "change-me", "django-insecure", "example", "test")
 
 
@@ -49,15 +50,12 @@ def secret_key() -> Iterable[CheckMessage]:
 def encryption_key() -> Iterable[CheckMessage]:
     """The customers' SecretKeys are encrypted with it."""
     if not settings.ENCRYPTION_KEYS:
-        yield Error("ENCRYPTION_KEY is missing: SecretKeys can't be kept.", hint=_FERNET, id="facecloud.E002")
+        yield Error("ENCRYPTION_KEY is missing: SecretKeys can't be kept.", hint=FERNET, id="facecloud.E002")
     for position, key in enumerate(settings.ENCRYPTION_KEYS):
         try:
             Fernet(key)
         except ValueError:
-            yield Error(f"ENCRYPTION_KEY {position} is no Fernet key.", hint=_FERNET, id="facecloud.E003")
-
-
-_FERNET = 'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
+            yield Error(f"ENCRYPTION_KEY {position} is no Fernet key.", hint=FERNET, id="facecloud.E003")
 
 
 @of_deployment
