@@ -169,6 +169,7 @@ def _end(call: LiveCall, code: int, http: int, *, units: int = 0, fault_index: i
             "call",
             extra={
                 "app": call.key.app.app_id if call.key else None,
+                "address": call.address,
                 "api": call.api,
                 "code": code,
                 "status": http,

@@ -38,6 +38,7 @@ def test_one_call_through_web_and_worker(
     (done,) = [line for line in lines(logs / "worker.log", request_id) if line["message"] == "chunk done"]
     assert web["request_id"] == done["request_id"] == request_id
     assert (web["app"], web["code"], web["images"], web["level"]) == (app.app_id, 0, 1, "INFO")
+    assert web["address"] == "127.0.0.1"
     assert done["infer_ms"] > 0
 
     text = (logs / "web.log").read_text() + (logs / "worker.log").read_text()
