@@ -5,6 +5,7 @@ from django.contrib import admin
 from console.ops.records.base import RecordAdmin
 from console.ops.records.filters import ByWholeId, CodeFilter
 from faceapi.models import Call, ServiceHour, UsageDay, UsageHour
+from faceapi.rollups import SUMS
 
 
 @admin.register(Call)
@@ -19,9 +20,6 @@ class CallRecords(ByWholeId):
     uuid_column, others = "id", ("app_key__key",)
 
 
-_SUMS = ("calls", "images", "units", "latency_sum_ms", "queue_sum_ms", "infer_sum_ms")
-
-
 @admin.register(UsageHour)
 class UsageHourRecords(RecordAdmin):
     icon = "chart-bar"
@@ -30,7 +28,7 @@ class UsageHourRecords(RecordAdmin):
     list_select_related = ("app", "region")
     search_fields = ("app__app_id",)
     ordering = ("-hour", "-pk")
-    fields = ("hour", "app", "api", "region", "code", *_SUMS)
+    fields = ("hour", "app", "api", "region", "code", *SUMS)
 
 
 @admin.register(UsageDay)
@@ -41,7 +39,7 @@ class UsageDayRecords(RecordAdmin):
     list_select_related = ("app", "region")
     search_fields = ("app__app_id",)
     ordering = ("-pk",)
-    fields = ("day", "app", "api", "region", "code", *_SUMS)
+    fields = ("day", "app", "api", "region", "code", *SUMS)
 
 
 @admin.register(ServiceHour)
@@ -51,4 +49,4 @@ class ServiceHourRecords(RecordAdmin):
     list_filter = ("api", "region", CodeFilter, "hour")
     list_select_related = ("region",)
     ordering = ("-pk",)
-    fields = ("hour", "api", "region", "code", *_SUMS)
+    fields = ("hour", "api", "region", "code", *SUMS)
