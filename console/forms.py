@@ -131,6 +131,11 @@ class LoginForm(AuthenticationForm):
         self.fields["username"].label = _("用户名或邮箱")
         self.fields["password"].label = _("密码")
 
+    def confirm_login_allowed(self, user: Any) -> None:
+        """Reached after the right password only, so that nobody else learns that the account is disabled."""
+        if not user.is_active:
+            raise ValidationError(self.error_messages["inactive"], code="inactive")
+
     def clean_username(self) -> str:
         name = str(self.cleaned_data["username"])
         if len(name) > LONGEST_LOGIN:

@@ -8,6 +8,7 @@ from django.contrib.auth import login, views
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse_lazy
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 
@@ -17,6 +18,7 @@ from console.shell import CustomerRequest, customer, safe_next
 
 
 @sensitive_post_parameters()
+@throttle.posts("register", throttle.registration_limit)
 def register(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         return redirect("console")
@@ -25,12 +27,13 @@ def register(request: HttpRequest) -> HttpResponse:
         user = form.save(commit=False)
         user.language = request.LANGUAGE_CODE
         user.save()
-        login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+        login(request, user, backend="accounts.passwords.PasswordBackend")
         messages.success(request, _("注册成功，欢迎使用。下一步：开通人脸识别。"))
         return redirect(safe_next(request) or "console")
     return render(request, "accounts/register.html", {"form": form, "next": safe_next(request)})
 
 
+@method_decorator(throttle.posts("login", throttle.login_limit), name="dispatch")
 class LoginView(views.LoginView):
     template_name = "accounts/login.html"
     authentication_form = forms.LoginForm
@@ -54,6 +57,7 @@ class PasswordChangeView(views.PasswordChangeView):
         return super().form_valid(form)
 
 
+@method_decorator(throttle.posts("reset", throttle.reset_limit), name="dispatch")
 class PasswordResetView(views.PasswordResetView):
     template_name = "accounts/password_reset.html"
     form_class = forms.ResetPasswordForm
@@ -68,6 +72,7 @@ class PasswordResetView(views.PasswordResetView):
         return redirect(self.get_success_url())
 
 
+@method_decorator(throttle.posts("reset", throttle.reset_limit), name="dispatch")
 class PasswordResetConfirmView(views.PasswordResetConfirmView):
     template_name = "accounts/password_reset_confirm.html"
     form_class = forms.NewPasswordForm

@@ -26,8 +26,9 @@ PASSWORD = "ren-lian-2026"
 @pytest.fixture(autouse=True)
 def _no_mails_of_other_tests() -> None:
     """The counts of console/throttle.py outlive a test's rollback."""
-    for key in valkey.client().scan_iter("mail-*"):
-        valkey.client().delete(key)
+    for kind in ("mail-*", "throttle:*"):
+        for key in valkey.client().scan_iter(kind):
+            valkey.client().delete(key)
 
 
 @pytest.fixture

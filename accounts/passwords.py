@@ -1,0 +1,83 @@
+"""Passwords: how they are hashed, how many hashes run at once, and who is told that an account is disabled.
+
+Argon2 is expensive on purpose, so the number of hashes that one process computes at once is bounded: the
+others wait for a short time and are then refused with `Busy`. Without the bound, a flood of logins takes
+the memory and the cores of the API that runs beside it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import BoundedSemaphore
+
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.hashers import Argon2PasswordHasher
+
+from accounts.models import User
+
+HASHES_AT_ONCE = 2  # per process
+WAITING = 8  # threads that may wait for a turn; further ones are refused at once
+WAIT_S = 3.0
+
+
+class Busy(Exception):
+    """Too many passwords are being checked; the request may be repeated after a few seconds."""
+
+
+class Turns:
+    """A semaphore of `at_once` turns with a bounded queue and a bounded wait."""
+
+    def __init__(self, at_once: int, waiting: int, wait_s: float) -> None:
+        self._places = BoundedSemaphore(at_once + waiting)
+        self._turns = BoundedSemaphore(at_once)
+        self._wait_s = wait_s
+
+    @contextmanager
+    def take(self) -> Iterator[None]:
+        """Hold one turn for the time of the block. Raises Busy."""
+        if not self._places.acquire(blocking=False):
+            raise Busy
+        try:
+            if not self._turns.acquire(timeout=self._wait_s):
+                raise Busy
+            try:
+                yield
+            finally:
+                self._turns.release()
+        finally:
+            self._places.release()
+
+
+turns = Turns(HASHES_AT_ONCE, WAITING, WAIT_S)
+
+
+class PasswordHasher(Argon2PasswordHasher):
+    """Argon2id with OWASP's parameters: 19 MiB, two passes, one lane.
+
+    Hashes of earlier versions (100 MiB, eight lanes) still verify; Django replaces them at the next login.
+    """
+
+    time_cost = 2
+    memory_cost = 19 * 1024  # KiB
+    parallelism = 1
+
+    def encode(self, password: str, salt: str) -> str:
+        with turns.take():
+            return super().encode(password, salt)
+
+    def verify(self, password: str, encoded: str) -> bool:
+        with turns.take():
+            return super().verify(password, encoded)
+
+
+class PasswordBackend(ModelBackend):
+    """Also authenticates disabled accounts, so that the login form can say so after the right password.
+
+    A session of a disabled account is invalid at once: `get_user` returns active users only.
+    """
+
+    def user_can_authenticate(self, user: object) -> bool:
+        return True
+
+    def get_user(self, user_id: int) -> User | None:
+        user = super().get_user(user_id)
+        return user if isinstance(user, User) and user.is_active else None
