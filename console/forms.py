@@ -14,12 +14,14 @@ from django.contrib.auth.forms import (
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
 from accounts import names
 from accounts.errors import RuleError
 from accounts.models import User
+from facecloud.links import absolute
 
 # The manual's own sentences (3.1.2), shown as hint and as error.
 NAME_RULE = _("应用名称长度 1-16 个字符或汉字，不能有 ~!@#¥%^&* 特殊字符")
@@ -174,6 +176,14 @@ class ResetPasswordForm(PasswordResetForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["email"].label = _("注册邮箱")
+
+    def send_mail(
+        self, subject_template_name: Any, email_template_name: Any, context: Any, *args: Any, **more: Any
+    ) -> None:
+        """The link begins with SITE_URL, whatever the Host header of the request was."""
+        path = reverse("password_reset_confirm", args=[context["uid"], context["token"]])
+        context["link"] = absolute(path)
+        super().send_mail(subject_template_name, email_template_name, context, *args, **more)
 
 
 class SettingsForm(forms.ModelForm):

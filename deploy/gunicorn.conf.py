@@ -21,6 +21,9 @@ keepalive = 75
 limit_request_fields = 64
 limit_request_field_size = 8190
 control_socket_disable = True
+# gunicorn takes SCRIPT_NAME and PATH_INFO as request headers from forwarded_allow_ips, by default loopback:
+# any local client could move the site under another path.
+forwarder_headers = ""
 if os.access("/dev/shm", os.W_OK):  # noqa: S108 - heartbeats of the workers, which a disk may hold up
     worker_tmp_dir = "/dev/shm"  # noqa: S108
 

@@ -59,6 +59,27 @@ def encryption_key() -> Iterable[CheckMessage]:
 
 
 @of_deployment
+def links_and_mails() -> Iterable[CheckMessage]:
+    """Mails are sent, and their links lead to this site."""
+    if not settings.SITE_URL:
+        yield Error(
+            "SITE_URL is missing: links in mails may lead nowhere.",
+            hint="Set it to the address of the site, such as https://face.example.com",
+            id="facecloud.E009",
+        )
+    elif settings.SECURE_COOKIES and not settings.SITE_URL.startswith("https://"):
+        yield Error("SITE_URL is not https, but SECURE_COOKIES is set.", id="facecloud.E010")
+    backend = settings.EMAIL_BACKEND
+    if any(kind in backend for kind in ("console", "Folder", "Log", "filebased", "locmem", "dummy")):
+        yield Warning(
+            f"EMAIL_URL names no mail server: {backend} is in use, and neither notices nor links for new "
+            "passwords reach anybody.",
+            hint="Set EMAIL_URL, such as smtp://user:password@host:587/?tls=True",
+            id="facecloud.W002",
+        )
+
+
+@of_deployment
 def models() -> Iterable[CheckMessage]:
     """The workers load them; the files' hashes are checked by inference.setup."""
     missing = [file.file for file in registry.FILES if not (settings.MODELS_DIR / file.file).is_file()]

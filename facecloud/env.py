@@ -7,12 +7,15 @@ from collections.abc import Collection
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
 FALSE = ("", "0", "false", "no", "n", "off")
 POSTGRESQL = "django.db.backends.postgresql"
+FOLDER_BACKEND = "facecloud.mail_backends.FolderBackend"
+LOG_BACKEND = "facecloud.mail_backends.LogBackend"
 
 
 class Env(environ.Env):
@@ -38,10 +41,33 @@ class Env(environ.Env):
         return database
 
     def email_url(self, var: str, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """The EMAIL_* settings; an empty value is the folder backend, whose folder the caller sets."""
+        if not self.str(var, default=""):
+            return {"EMAIL_BACKEND": FOLDER_BACKEND}
         try:
-            return dict(super().email_url(var, *arguments, **options))
+            config = dict(super().email_url(var, *arguments, **options))
         except ImproperlyConfigured as error:
             raise ImproperlyConfigured(f"{var} should be smtp://user:password@host:port") from error
+        replaced = {
+            self.EMAIL_SCHEMES["consolemail"]: LOG_BACKEND,
+            self.EMAIL_SCHEMES["filemail"]: FOLDER_BACKEND,
+        }
+        return config | {"EMAIL_BACKEND": replaced.get(config["EMAIL_BACKEND"], config["EMAIL_BACKEND"])}
+
+    def hosts(self, var: str, default: list[str]) -> list[str]:
+        """Host names; never `*`, with which the Host header of a request could be anything."""
+        names = [name.strip() for name in self.list(var, default=default)]
+        if "*" in names:
+            raise ImproperlyConfigured(f"{var} should list the names of the site; * is refused")
+        return names
+
+    def origin(self, var: str, default: str = "") -> str:
+        """A scheme and host, such as https://face.example.com, or empty."""
+        value = str(self.str(var, default=default)).rstrip("/")
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or value != f"{parts.scheme}://{parts.netloc}"):
+            raise ImproperlyConfigured(f"{var} should be like https://face.example.com, without a path")
+        return value
 
     def count(self, var: str, default: int) -> int:
         """A whole number of at least 1."""

@@ -27,8 +27,10 @@ ENCRYPTION_KEYS: list[str] = env.list("ENCRYPTION_KEY")
 
 # --- Web ---------------------------------------------------------------------
 DEBUG = env.bool("DJANGO_DEBUG", default=False)
-ALLOWED_HOSTS = env.list("DJANGO_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+ALLOWED_HOSTS = env.hosts("DJANGO_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("DJANGO_CSRF_TRUSTED_ORIGINS", default=[])
+# What every absolute link begins with, in mails above all; the Host header of a request never gets there.
+SITE_URL = env.origin("SITE_URL", default="")
 # Taken by deploy/gunicorn.conf.py. Of no workers gunicorn makes no error: the site would never answer.
 WEB_WORKERS = env.count("WEB_WORKERS", default=2)
 # Each serves one call. More than CALLS_AT_ONCE, so that pages are served beside a full load of calls.
@@ -265,8 +267,9 @@ LOGGING = logs.config(env.log_level("LOG_LEVEL", default="INFO"))
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 # --- Mail ----------------------------------------------------------------------
-EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
-vars().update(EMAIL_CONFIG)
+# Without a mail server, mails are files in VAR_DIR/mail. A link in a mail can set a password: never in a log.
+EMAIL_FILE_PATH = str(VAR_DIR.absolute() / "mail")
+vars().update(env.email_url("EMAIL_URL", default=""))
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="facecloud@localhost")
 
 # --- Proofs: dotted paths of what `manage.py reconcile` checks, room by room ----

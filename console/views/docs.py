@@ -41,7 +41,7 @@ def show(request: HttpRequest, page: str) -> HttpResponse:
         "pages": PAGES.items(),
         "page": page,
         "page_title": PAGES[page],
-        "base_url": f"{request.scheme}://{request.get_host()}",
+        "base_url": settings.SITE_URL or f"{request.scheme}://{request.get_host()}",
         "nav": "docs",
     }
     if page in EXAMPLES:

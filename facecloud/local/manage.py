@@ -17,6 +17,7 @@ NOTE = "bin/manage"
 
 def main(arguments: list[str]) -> int:
     """The command's exit status."""
+    os.umask(0o077)  # what a command writes is its owner's alone
     load_dotenv()
     places = here()
     try:

@@ -40,6 +40,11 @@ class Places:
         return self.var / "demo.env"
 
     @property
+    def mail(self) -> Path:
+        """Mails, as files, where EMAIL_URL is not set (facecloud/mail_backends.py)."""
+        return self.var / "mail"
+
+    @property
     def static(self) -> Path:
         """Empty where nothing was collected; whitenoise wants it to be there."""
         return self.var / "static"
@@ -58,10 +63,16 @@ class Places:
         return Path(tempfile.gettempdir()) / f"facecloud-{os.getuid()}-{digest}"
 
     def make(self) -> None:
-        """Create the folders. Who may enter that of the sockets is the database's superuser: its owner."""
+        """Create the folders, for their owner alone: keys, logs and mails are in them, and whoever reaches
+        the sockets is the database's superuser. Folders of an earlier version are closed as well.
+        """
         for folder in (self.var, self.logs, self.static, self.sockets):
             folder.mkdir(parents=True, exist_ok=True)
-        self.sockets.chmod(0o700)
+            if folder.stat().st_uid == os.getuid():
+                folder.chmod(0o700)
+        for file in self.logs.glob("*.log*"):
+            if file.stat().st_uid == os.getuid():
+                file.chmod(0o600)
         if self.sockets.stat().st_uid != os.getuid():
             raise PermissionError(f"{self.sockets} belongs to another user.")
 

@@ -53,7 +53,7 @@ class Process:
         if self.log.exists() and self.log.stat().st_size > LOG_LIMIT_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
         launcher = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), str(int(self._stop_signal))]
-        with self.log.open("ab") as output:
+        with open(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
             self._child = subprocess.Popen(
                 [*launcher, "ROOT" if self._as_root else "NOROOT", *self._command],
                 stdin=subprocess.DEVNULL,

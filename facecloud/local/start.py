@@ -8,10 +8,14 @@ import argparse
 import json
 import os
 import signal
+import socket
 import sys
 import time
 import urllib.error
+from ipaddress import ip_address
 from typing import NoReturn
+
+import psutil
 
 from facecloud.local import first_call, preflight
 from facecloud.local.environment import KEYS, load_dotenv, read_env, secret_values
@@ -35,6 +39,7 @@ STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def main(arguments: list[str]) -> int:
     """The exit status: 0 after Ctrl-C, 1 with one sentence where it could not start."""
     options = parse(arguments)
+    os.umask(0o077)  # what a run writes is its owner's alone
     load_dotenv()
     for number in STOPPING_SIGNALS:
         signal.signal(number, interrupt)
@@ -80,6 +85,7 @@ class Start:
         self._url = url_of(host, port)
         self._environment = {
             **os.environ,
+            "SITE_URL": os.environ.get("SITE_URL") or site_url(host, port),
             "DJANGO_ALLOWED_HOSTS": allowed_hosts(host, os.environ.get("DJANGO_ALLOWED_HOSTS", "")),
             **self._services.environment,
             **secret_values(places.secrets, KEYS),
@@ -157,8 +163,13 @@ class Start:
             f"  运营 operator    {demo['FACECLOUD_OPERATOR']}  "
             f"{demo.get('FACECLOUD_OPERATOR_PASSWORD', CHANGED)}\n"
             f"  密钥 keys        {self._places.demo}\n"
+            f"{self._mail_line()}"
             "  Ctrl-C 停止 to stop\n"
         )
+
+    def _mail_line(self) -> str:
+        """Where to read the mails, if no mail server was set."""
+        return "" if os.environ.get("EMAIL_URL") else f"  邮件 mail        {self._places.mail}\n"
 
     def _models_step(self) -> Process | None:
         """None where all of them are in place, and right."""
@@ -196,11 +207,32 @@ def url_of(host: str, port: int) -> str:
     return f"http://{'127.0.0.1' if host in EVERYWHERE else bracketed(host)}:{port}"
 
 
+def site_url(host: str, port: int) -> str:
+    """Return the address for links in mails: one that other machines reach too, if it listens everywhere."""
+    reachable = next((a for a in own_addresses() if not ip_address(a).is_loopback), "127.0.0.1")
+    return url_of(reachable if host in EVERYWHERE else host, port)
+
+
 def allowed_hosts(host: str, wished: str) -> str:
-    """The names that the user set, and always those by which bin/start itself asks."""
+    """Return the names that the user set, or else those of this machine; always those that bin/start uses.
+
+    Never `*`: a forged Host header would be believed.
+    """
+    names = [wished] if wished else []
     if host in EVERYWHERE and not wished:
-        return "*"
-    return ",".join(filter(None, [wished, "localhost", "127.0.0.1", "[::1]", bracketed(host)]))
+        names = [socket.gethostname().lower(), *map(bracketed, own_addresses())]
+    return ",".join(dict.fromkeys([*names, "localhost", "127.0.0.1", "[::1]", bracketed(host)]))
+
+
+def own_addresses() -> list[str]:
+    """Return the addresses of this machine's interfaces, IPv4 first; no name server is involved."""
+    found = {
+        ip_address(one.address.partition("%")[0])
+        for interface in psutil.net_if_addrs().values()
+        for one in interface
+        if one.family in (socket.AF_INET, socket.AF_INET6)
+    }
+    return [str(address) for address in sorted(found, key=lambda address: (address.version, address))]
 
 
 def bracketed(host: str) -> str:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.core import mail
@@ -17,6 +18,7 @@ from billing import notices, vouchers, wallet
 from billing.models import Notice, Order, Package
 from console import throttle
 from facecloud import valkey
+from facecloud.env import FOLDER_BACKEND, LOG_BACKEND
 from tests.console.conftest import PASSWORD, Place
 
 WRONG = {"username": "alice", "password": "not-it"}
@@ -214,15 +216,33 @@ def test_a_few_mails_an_hour_and_the_page_tells_nothing(client: Client, alice: U
 
 @pytest.mark.django_db
 def test_a_mail_names_our_host_whatever_is_asked(client: Client, alice: User, settings: Settings) -> None:
-    settings.ALLOWED_HOSTS = ["faces.example.org"]
+    """Whichever of the allowed names a request came under, the link begins with SITE_URL."""
+    settings.ALLOWED_HOSTS = ["faces.example.org", "192.0.2.1"]
+    settings.SITE_URL = "https://faces.example.org"
     asked = {"email": alice.email}
     for headers in ({"HTTP_HOST": "evil.example"}, {"HTTP_HOST": "faces.example.org@evil.example"}):
         assert client.post("/password/reset/", asked, **headers).status_code == 400
-    ours = {"HTTP_HOST": "faces.example.org", "HTTP_X_FORWARDED_HOST": "evil.example"}
-    client.post("/password/reset/", asked, **ours)
-    (sent,) = mail.outbox
-    assert "://faces.example.org/password/reset/" in str(sent.body)
-    assert "evil" not in str(sent.body)
+    for ours in ("faces.example.org", "192.0.2.1"):
+        client.post("/password/reset/", asked, HTTP_HOST=ours, HTTP_X_FORWARDED_HOST="evil.example")
+        sent = str(mail.outbox.pop().body)
+        assert "https://faces.example.org/password/reset/" in sent
+        assert "evil" not in sent
+        assert "192.0.2.1" not in sent
+
+
+def test_a_mail_without_a_server_is_a_file_of_its_owner(
+    client: Client, alice: User, settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Links set passwords: no other user of the machine may read them, and no log has them."""
+    settings.EMAIL_BACKEND, settings.EMAIL_FILE_PATH = FOLDER_BACKEND, str(tmp_path / "mail")
+    client.post("/password/reset/", {"email": alice.email})
+    (file,) = (tmp_path / "mail").iterdir()
+    assert "/password/reset/" in file.read_text()
+    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    settings.EMAIL_BACKEND = LOG_BACKEND
+    client.post("/password/reset/", {"email": alice.email})
+    assert "mail not sent" in caplog.text
+    assert "/password/reset/" not in caplog.text
 
 
 def test_behind_a_proxy_each_has_tries_of_its_own(client: Client, alice: User, settings: Settings) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from facecloud.local.places import Places
 from facecloud.local.process import Process, ServiceError, end_processes_in, processes_in
 from tests.conftest import REPOSITORY, wait_until
 
@@ -136,3 +137,19 @@ def uid_of_an_unprivileged_child(folder: Path, inside: list[str]) -> int:
     greeting, uid = (folder / "id.log").read_text().split()
     assert greeting == "read"
     return int(uid)
+
+
+def test_a_run_is_closed_to_other_users_of_the_machine(tmp_path: Path) -> None:
+    """Logs and mails of an earlier version too."""
+    places = Places(tmp_path / "var")
+    places.logs.mkdir(parents=True)
+    old = places.logs / "web.log"
+    old.write_text("a link")
+    for path, mode in ((places.var, 0o755), (places.logs, 0o755), (old, 0o644)):
+        path.chmod(mode)
+    places.make()
+    assert [path.stat().st_mode & 0o777 for path in (places.var, places.logs, old)] == [0o700, 0o700, 0o600]
+    process = Process("echo", ["true"], log=places.logs / "new.log", cwd=tmp_path)
+    process.start()
+    process.finish(30)
+    assert process.log.stat().st_mode & 0o777 == 0o600

@@ -3,6 +3,7 @@
 import socket
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -42,11 +43,22 @@ def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("host", "wished", "allowed"),
     [
-        ("127.0.0.1", "", "localhost,127.0.0.1,[::1],127.0.0.1"),
-        ("::1", "face.example.org", "face.example.org,localhost,127.0.0.1,[::1],[::1]"),
-        ("0.0.0.0", "", "*"),
+        ("127.0.0.1", "", "localhost,127.0.0.1,[::1]"),
+        ("::1", "face.example.org", "face.example.org,localhost,127.0.0.1,[::1]"),
         ("0.0.0.0", "face.example.org", "face.example.org,localhost,127.0.0.1,[::1],0.0.0.0"),
     ],
 )
 def test_the_names_of_the_site(host: str, wished: str, allowed: str) -> None:
     assert start.allowed_hosts(host, wished) == allowed
+
+
+@pytest.mark.parametrize("host", start.EVERYWHERE)
+def test_everywhere_is_the_names_and_addresses_of_this_machine(host: str) -> None:
+    names = start.allowed_hosts(host, "").split(",")
+    assert "*" not in names
+    assert {socket.gethostname().lower(), "127.0.0.1", *map(start.bracketed, start.own_addresses())} <= set(
+        names
+    )
+    link = urlsplit(start.site_url(host, 8000))
+    assert link.port == 8000
+    assert link.hostname in start.own_addresses()

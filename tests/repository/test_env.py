@@ -22,6 +22,9 @@ def read(monkeypatch: pytest.MonkeyPatch, value: str) -> Env:
         ("db_url", "garbage"),
         ("db_url", "mysql://localhost/facecloud"),
         ("email_url", "mail.example.org"),
+        ("origin", "face.example.org"),
+        ("origin", "https://face.example.org/console/"),
+        ("origin", "ftp://face.example.org"),
         ("networks", "10.0.0.0/8, here"),
         ("networks", "10.0.0.0/99"),
     ],
@@ -75,3 +78,22 @@ def test_a_folder_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 def test_services_are_reached_by_their_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read(monkeypatch, "postgres://u:p@db:5433/face").db_url("SETTING")["HOST"] == "db"
     assert read(monkeypatch, "smtp://u:p@mail:25").email_url("SETTING")["EMAIL_HOST"] == "mail"
+
+
+def test_any_host_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `*`, the Host header of a request could be anything."""
+    assert read(monkeypatch, "a.example, b.example").hosts("SETTING", default=[]) == [
+        "a.example",
+        "b.example",
+    ]
+    with pytest.raises(ImproperlyConfigured, match="SETTING should list the names"):
+        read(monkeypatch, "a.example, *").hosts("SETTING", default=[])
+
+
+def test_no_mail_reaches_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    for url, backend in (
+        ("consolemail://", "LogBackend"),
+        ("", "FolderBackend"),
+        ("filemail:////tmp/m", "FolderBackend"),
+    ):
+        assert read(monkeypatch, url).email_url("SETTING", default="")["EMAIL_BACKEND"].endswith(backend)

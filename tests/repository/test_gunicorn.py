@@ -40,3 +40,9 @@ def test_the_file_of_settings_counts_too(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("WEB_WORKERS=3\nWEB_THREADS=40\n")
     taken = dict(re.findall(r"^(\w+) += (.*)$", gunicorn(tmp_path).stdout, re.MULTILINE))
     assert (taken["workers"], taken["threads"]) == ("3", "40")
+
+
+def test_no_client_moves_the_site_under_another_path() -> None:
+    """gunicorn would take SCRIPT_NAME and PATH_INFO as headers from loopback."""
+    taken = dict(re.findall(r"^(\w+) += (.*)$", gunicorn(REPOSITORY).stdout, re.MULTILINE))
+    assert taken["forwarder_headers"] == "[]"

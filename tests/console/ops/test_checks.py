@@ -24,7 +24,9 @@ def well(settings: Settings, models: Path) -> Iterator[Settings]:
     """An installation behind TLS with a worker and a schedule."""
     settings.SECRET_KEY = STRONG
     settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
-    settings.SECURE_HSTS_SECONDS = 2_592_000
+    settings.SECURE_HSTS_SECONDS = 31_536_000
+    settings.SITE_URL = "https://faces.example.org"
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.MODELS_DIR = models
     client, now = valkey.client(), timezone.now()
     worker = exchange.Worker("test:checks", 1, now.timestamp())
@@ -59,6 +61,26 @@ def test_encryption_keys(well: Settings) -> None:
     assert faults() == ["facecloud.E002"]
     well.ENCRYPTION_KEYS = [Fernet.generate_key().decode(), "no-key"]
     assert faults() == ["facecloud.E003"]
+
+
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "facecloud.mail_backends.FolderBackend",
+        "facecloud.mail_backends.LogBackend",
+        "django.core.mail.backends.console.EmailBackend",
+    ],
+)
+def test_no_mail_server(well: Settings, backend: str) -> None:
+    well.EMAIL_BACKEND = backend
+    assert faults() == ["facecloud.W002"]
+
+
+def test_links_that_lead_nowhere(well: Settings) -> None:
+    well.SITE_URL = ""
+    assert faults() == ["facecloud.E009"]
+    well.SITE_URL, well.SECURE_COOKIES = "http://faces.example.org", True
+    assert faults() == ["facecloud.E010"]
 
 
 def test_models_missing(well: Settings, tmp_path: Path) -> None:
