@@ -19,6 +19,9 @@ timeout = 120
 graceful_timeout = 15
 keepalive = 75
 limit_request_fields = 64
+# One header names the scheme: gunicorn refuses a request whose headers contradict each other, and some
+# proxies send X-Forwarded-Ssl: off beside X-Forwarded-Proto: https.
+secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
 limit_request_field_size = 8190
 control_socket_disable = True
 # gunicorn takes SCRIPT_NAME and PATH_INFO as request headers from forwarded_allow_ips, by default loopback:

@@ -48,6 +48,7 @@ IDEMPOTENCY_MISMATCH = 4018
 BODY_INCOMPLETE = 4019
 PATH = 4020
 HTTP = 4021
+IDEMPOTENCY_SPENT = 4022
 NO_AUTHORIZATION = 4101
 UNKNOWN_KEY = 4102
 BAD_DATE = 4103
@@ -171,29 +172,23 @@ _ROWS = (
         "Send a PNG or JPEG image; a URL must point to the image itself, not to a page.",
     ),
     Code(
-        4013, 400,
-        "视频结果请求中不包含合法 job_id", "The video result request has no valid job_id",
+        4013, 400, "视频结果请求中不包含合法 job_id", "The video result request has no valid job_id",
         "为视频结果保留，目前不会返回。", "Reserved for video results; not returned today.",
-        "无需处理。", "Nothing to do.",
-        reserved=True,
+        "无需处理。", "Nothing to do.", reserved=True,
     ),
     Code(
-        4014, 400,
-        "视频结果无法正常获取", "The video result could not be read",
+        4014, 400, "视频结果无法正常获取", "The video result could not be read",
         "为视频结果保留，目前不会返回。", "Reserved for video results; not returned today.",
-        "无需处理。", "Nothing to do.",
-        reserved=True,
+        "无需处理。", "Nothing to do.", reserved=True,
     ),
     Code(
-        TOO_MANY_IMAGES, 400,
-        "图片数量超过上限", "Too many images in one request",
+        TOO_MANY_IMAGES, 400, "图片数量超过上限", "Too many images in one request",
         "单次请求最多 100 张图片，人脸比对最多 50 组。",
         "At most 100 images a request, for face_compare at most 50 pairs.",
         "分多次提交。", "Split it into several requests.",
     ),
     Code(
-        METHOD, 405,
-        "请求方法不支持", "The method is not allowed",
+        METHOD, 405, "请求方法不支持", "The method is not allowed",
         "该接口只支持 POST。", "This API answers POST only.",
         "改用 POST。", "Use POST.",
     ),
@@ -242,6 +237,14 @@ _ROWS = (
         "Content-Length.",
         "用 HTTP 库发送请求；路径和参数中的非 ASCII 字符先做百分号编码，再签名和发送。",
         "Send with an HTTP library; percent-encode what is not ASCII in path and query before you sign.",
+    ),
+    Code(
+        IDEMPOTENCY_SPENT, 400,
+        "Idempotency-Key 已失效", "This Idempotency-Key is spent",
+        "该 Idempotency-Key 的请求已经成功并计费，但它的应答已不再保存，或已重复返回 20 次。本次不计费。",
+        "Its request was charged, but the answer is no longer stored, or was repeated 20 times already.",
+        "使用新的 Idempotency-Key 重新请求，将作为新的请求计费；需要应答时请尽快重试。",
+        "Use a new Idempotency-Key, which is charged anew. To get the first answer again, retry soon.",
     ),
     Code(
         NO_AUTHORIZATION, 401,
@@ -306,14 +309,12 @@ _ROWS = (
         "再次购买，或等待下一个计费周期。", "Buy again, or wait for the next billing period.",
     ),
     Code(
-        EXPIRED, 402,
-        "订购已到期", "The packages of this API have expired",
+        EXPIRED, 402, "订购已到期", "The packages of this API have expired",
         "该应用此 API 的资源包均已到期。", "All packages of this API of this App have expired.",
         "在控制台再次购买。", "Buy again in the console.",
     ),
     Code(
-        RATE, 429,
-        "请求过于频繁", "Too many requests",
+        RATE, 429, "请求过于频繁", "Too many requests",
         "超过该应用的请求频率或并发上限。", "The App is over its rate or concurrency limit.",
         "等待 Retry-After 秒后重试。", "Try again after the seconds in Retry-After.",
     ),
@@ -346,8 +347,7 @@ _ROWS = (
         "等待 Retry-After 秒后重试。", "Try again after the seconds in Retry-After.",
     ),
     Code(
-        NO_ANSWER, 504,
-        "处理超时", "No answer in time",
+        NO_ANSWER, 504, "处理超时", "No answer in time",
         "推理未在时限内完成。本次不计费。", "Inference did not finish in time. Nothing was charged.",
         "稍后重试，或减少单次请求的图片数。", "Try again later, or send fewer images.",
     ),

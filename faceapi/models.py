@@ -104,6 +104,7 @@ class IdempotencyKey(models.Model):
     body_sha1 = models.CharField(max_length=40)
     call_id = models.UUIDField()
     created_at = models.DateTimeField(db_index=True)
+    # Not read since leases are in Valkey; written for the version before, and dropped in a later one.
     lease_until = models.DateTimeField(help_text="while unsettled, nobody else may take the key before this")
     charged_at = models.DateTimeField(null=True)
 

@@ -17,6 +17,7 @@ SCHEME = "CTYUN"
 DATE_HEADER = "X-CTYUN-DT"
 PREFIXES = ("/api/v1/", "/face/api/v1/", "/v1/")  # the manual prints all of them
 _AUTHORIZATION = re.compile(r"CTYUN +([0-9A-Za-z]{1,64}):([0-9a-fA-F]{64})", re.ASCII)
+_ESCAPE = re.compile(r"%[0-9a-fA-F]{2}", re.ASCII)
 _MILLISECONDS = re.compile(r"[0-9]{1,16}", re.ASCII)
 
 
@@ -40,6 +41,14 @@ def matches(secret: str, to_sign: bytes, given: str) -> bool:
     return hmac.compare_digest(signature(secret, to_sign), given.lower())
 
 
+def _upper_escapes(text: str) -> str:
+    return _ESCAPE.sub(lambda found: found[0].upper(), text)
+
+
+def _lower_escapes(text: str) -> str:
+    return _ESCAPE.sub(lambda found: found[0].lower(), text)
+
+
 def likely_mistake(
     app_key: str, secret: str, given: str, method: str, path: str, query: str, timestamp_ms: str, sha1: str
 ) -> tuple[str, str]:
@@ -60,6 +69,26 @@ def likely_mistake(
         ),
         ("for the path percent-decoded", "签名时路径做了百分号解码", text(path=unquote(path))),
         ("for the query percent-decoded", "签名时参数做了百分号解码", text(query=unquote(query))),
+        (
+            "for the query with + in place of %20",
+            "签名时参数中的空格写成了 +，发送的是 %20",
+            text(query=query.replace("%20", "+")),
+        ),
+        (
+            "for the query with %20 in place of +",
+            "签名时参数中的空格写成了 %20，发送的是 +",
+            text(query=query.replace("+", "%20")),
+        ),
+        (
+            "for the percent-encoding with hex digits in upper case",
+            "签名时百分号编码用的是大写十六进制，与发送的不同",
+            text(path=_upper_escapes(path), query=_upper_escapes(query)),
+        ),
+        (
+            "for the percent-encoding with hex digits in lower case",
+            "签名时百分号编码用的是小写十六进制，与发送的不同",
+            text(path=_lower_escapes(path), query=_lower_escapes(query)),
+        ),
         ("for the query sorted", "签名时参数重新排了序", text(query="&".join(sorted(query.split("&"))))),
         (
             "with the query as a part of the path",

@@ -9,7 +9,7 @@ import ssl
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -66,6 +66,7 @@ class FaceApiView(APIView):
 
     call: LiveCall
     claim: authentication.Claim
+    replay: ApiError | None = None  # why this request may only get the answer that its key has already
     with_quality: bool
     deadline: float
 
@@ -74,7 +75,11 @@ class FaceApiView(APIView):
         address = authentication.client_address(request.META)
         self.call = LiveCall(calls.new_id(at), self.api.value, at, address)
         with request_id_in_logs(str(self.call.id)):
-            return super().dispatch(request, *args, **kwargs)
+            try:
+                return super().dispatch(request, *args, **kwargs)
+            finally:
+                if self.call.hold is not None:
+                    idempotency.let_go(valkey.client(), self.call.hold)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse early: method, headers, AppKey, clock, address, length. Nothing of the body is read yet."""
@@ -101,10 +106,10 @@ class FaceApiView(APIView):
             self.deadline = time.monotonic() + self._time_s()
             self._reserve(pictures)
             answer = self._infer(pictures, spool)
-        _check_client_waits(request.META.get("gunicorn.socket"))
-        units = calls.succeed(self.call, timezone.now())
         if self.call.hold is not None:
             idempotency.remember_answer(client, self.call.hold, answer)
+        _check_client_waits(request.META.get("gunicorn.socket"))
+        units = calls.succeed(self.call, timezone.now())
         return self._reply(answer, units=units)
 
     # --- the steps -----------------------------------------------------------------
@@ -122,7 +127,13 @@ class FaceApiView(APIView):
             body_size=received.size,
             at=call.at,
         )
-        authentication.refuse_replay(client, self.claim, body_s=body.longest_s(received.size))
+        try:
+            authentication.refuse_replay(client, self.claim, body_s=body.longest_s(received.size))
+        except ApiError as replay:
+            # Some HTTP clients repeat a request that has an Idempotency-Key by themselves, byte for byte.
+            if idempotency.HEADER not in request.META:
+                raise
+            self.replay = replay
         call.is_authentic = True
         keys.touch(call.caller, call.at)
         if received.fault is not None:
@@ -139,27 +150,40 @@ class FaceApiView(APIView):
             entries.check_header(spool, picture.span, picture.index)
 
     def _answered_before(self, request: Request, body_sha1: str, client: redis.Redis) -> bytes | None:
-        """Take the Idempotency-Key, if there is one; the remembered answer, if there is one."""
+        """Take the Idempotency-Key, if there is one; the remembered answer, if there is one.
+
+        A replayed request takes no key: it gets an answer that was charged already, or is refused.
+        """
         header = request.META.get(idempotency.HEADER)
         if header is None:
             return None
         call = self.call
-        now = timezone.now()
-        call.hold = idempotency.take(
-            header,
-            app_pk=call.caller.app_id,
-            api=call.api,
-            body_sha1=body_sha1,
-            call_id=call.id,
-            at=now,
-            lease_until=now + timedelta(seconds=fetching.longest_s() + self._time_s() + HOLD_MARGIN_S),
-        )
+        if self.replay is not None:
+            call.hold = idempotency.find(
+                client,
+                header,
+                app_pk=call.caller.app_id,
+                api=call.api,
+                body_sha1=body_sha1,
+                call_id=call.id,
+                at=timezone.now(),
+            )
+            if call.hold is None:
+                raise self.replay
+        else:
+            call.hold = idempotency.take(
+                client,
+                header,
+                app_pk=call.caller.app_id,
+                api=call.api,
+                body_sha1=body_sha1,
+                call_id=call.id,
+                at=timezone.now(),
+            )
         return idempotency.answer_of(client, call.hold)
 
     def _reserve(self, pictures: Sequence[Picture]) -> None:
         call = self.call
-        if call.hold is not None and call.hold.is_charged:
-            return
         is_compare = self.api is Api.FACE_COMPARE
         try:
             call.debit = quota.reserve(

@@ -23,6 +23,7 @@ ENGLISH = {
     4019: "The request body did not arrive in full",
     4020: "There is no API at this address",
     4021: "The request is not valid HTTP",
+    4022: "This Idempotency-Key is spent",
     4101: "The Authorization header is missing or malformed",
     4102: "The AppKey is unknown or disabled",
     4103: "X-CTYUN-DT is malformed or too far from the server's clock",

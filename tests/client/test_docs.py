@@ -82,7 +82,7 @@ def test_every_mistake_that_a_signature_is_recognised_by_is_explained(page: str)
     source = ast.parse(inspect.getsource(signing.likely_mistake))
     texts = [node.value for node in ast.walk(source) if isinstance(node, ast.Constant)]
     mistakes = [found[0] for text in texts if (found := re.search(r"\b(for|with|without) [^;]+", str(text)))]
-    assert len(mistakes) == 14
+    assert len(mistakes) == 18
     assert [mistake for mistake in mistakes if mistake not in page] == []
 
 

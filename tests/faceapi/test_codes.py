@@ -173,15 +173,26 @@ def another_body(stage: Stage) -> Answer:
 def still_running(stage: Stage) -> Answer:
     """Another call of this very body, which lives elsewhere, holds the key."""
     data, at = [inline(encode())], timezone.now()
-    idempotency.take(
+    hold = idempotency.take(
+        valkey.client(),
         "k",
         app_pk=stage.app.pk,
         api=Api.FACE_DETECT,
         body_sha1=hashlib.sha1(stage.caller.body(data)).hexdigest(),
         call_id=uuid4(),
         at=at,
-        lease_until=at + timedelta(minutes=1),
     )
+    try:
+        return stage.caller.call(data, Idempotency_Key="k")
+    finally:
+        idempotency.let_go(valkey.client(), hold)
+
+
+def spent(stage: Stage) -> Answer:
+    data = [inline(encode())]
+    assert stage.caller.call(data, Idempotency_Key="k").code == 0
+    for name in valkey.client().scan_iter("faceapi:answer:*"):
+        valkey.client().delete(name)
     return stage.caller.call(data, Idempotency_Key="k")
 
 
@@ -203,6 +214,7 @@ SITUATIONS: dict[str, tuple[int, Callable[[Stage], Answer]]] = {
         lambda stage: stage.caller.call([inline(encode())], "/api/v1/face_detect"),
     ),
     "a header twice": (4021, no_http),
+    "an Idempotency-Key whose answer is gone": (4022, spent),
     "the same signature twice": (4105, replayed),
     "an address that is not on the list": (4106, from_elsewhere),
     "an API that was never ordered": (

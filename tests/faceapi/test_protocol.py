@@ -115,6 +115,14 @@ def test_any_host_may_be_called(caller: Caller, host: str) -> None:
     connection.close()
 
 
+def test_headers_that_name_the_scheme_may_contradict_each_other(caller: Caller) -> None:
+    """Some proxies send both; X-Forwarded-Proto counts."""
+    answer = caller.call([inline(encode())], X_Forwarded_Proto="https", X_Forwarded_Ssl="off")
+    assert answer.code == 0
+    answer = caller.call([inline(encode())], X_Forwarded_Proto="http", X_Forwarded_Ssl="on")
+    assert answer.code == 0
+
+
 def test_no_cookie_and_no_page_of_the_console_comes_with_an_answer(caller: Caller) -> None:
     answer = caller.call([inline(encode())], Cookie="sessionid=x; csrftoken=y; django_language=en")
     assert answer.code == 0

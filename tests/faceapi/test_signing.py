@@ -109,6 +109,26 @@ def lines(*parts: str) -> bytes:
         (SENT, lines(*SENT), "0123456789abcdef", "the AppKey in place of the SecretKey"),
         (SENT, lines(*SENT), bytes.fromhex(SECRET).decode("latin-1"), "its 32 hex digits as they are"),
         (("POST", "/v1/%61", *SENT[2:]), lines("POST", "/v1/a", *SENT[2:]), SECRET, "path percent-decoded"),
+        ((*SENT[:2], "a=b%20c", *SENT[3:]), lines(*SENT[:2], "a=b+c", *SENT[3:]), SECRET, "in place of %20"),
+        (
+            (*SENT[:2], "a=b+c", *SENT[3:]),
+            lines(*SENT[:2], "a=b%20c", *SENT[3:]),
+            SECRET,
+            "place of \\+",
+        ),
+        (SENT, lines(*SENT[:2], "b=2&a=%2f", *SENT[3:]), SECRET, "hex digits in lower case"),
+        (
+            (*SENT[:2], "a=%e4%Bd", *SENT[3:]),
+            lines(*SENT[:2], "a=%E4%BD", *SENT[3:]),
+            SECRET,
+            "hex digits in upper case",
+        ),
+        (
+            ("POST", "/v1/%2f.json", *SENT[2:]),
+            lines("POST", "/v1/%2F.json", *SENT[2:]),
+            SECRET,
+            "hex digits in upper case",
+        ),
         (SENT, lines(*SENT), "another secret", ""),
     ],
 )
