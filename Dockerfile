@@ -15,7 +15,7 @@ FROM python:3.13-slim
 WORKDIR /app
 COPY --from=build /app /app
 RUN useradd --system --no-create-home facecloud && install -d -o facecloud var
-ENV PATH=/app/.venv/bin:$PATH MODELS_DIR=/app/models PYTHONUNBUFFERED=1 OMP_NUM_THREADS=1
+ENV PATH=/app/.venv/bin:$PATH MODELS_DIR=/app/models PYTHONUNBUFFERED=1 OMP_NUM_THREADS=1 ORT_DISABLE_TELEMETRY=1
 USER facecloud
 EXPOSE 8000
 CMD ["gunicorn", "--config", "deploy/gunicorn.conf.py", "--bind", "0.0.0.0:8000", "facecloud.wsgi"]

@@ -1,6 +1,3 @@
-"""The project: settings, addresses, the Celery app and the embedded services."""
-
-from facecloud.celery import app as celery_app
+"""The project: settings, addresses, the Celery app of the scheduled work and the embedded services."""
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "celery_app"]

@@ -1,4 +1,4 @@
-"""The Celery app: the inference pool and the scheduled work of every room."""
+"""The Celery app of the scheduled work of every room. The inference pool has its own: inference/celery.py."""
 
 import logging.config
 import os
@@ -10,7 +10,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
 
 app = Celery("facecloud")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["accounts", "billing", "console", "faceapi", "inference"])
+app.autodiscover_tasks(["accounts", "billing", "console", "faceapi"])
 
 
 @signals.setup_logging.connect

@@ -13,6 +13,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 FALSE = ("", "0", "false", "no", "n", "off")
+DOTENV = Path(__file__).resolve().parent.parent / ".env"
 POSTGRESQL = "django.db.backends.postgresql"
 FOLDER_BACKEND = "facecloud.mail_backends.FolderBackend"
 LOG_BACKEND = "facecloud.mail_backends.LogBackend"
@@ -102,3 +103,9 @@ class Env(environ.Env):
             return [str(ip_network(text.strip(), strict=False)) for text in self.list(var, default=[])]
         except ValueError as error:
             raise ImproperlyConfigured(f"{var}: {error}") from error
+
+
+def read_dotenv() -> None:
+    """Add the checkout's .env to the environment; a variable that is set already wins."""
+    if DOTENV.is_file():
+        environ.Env.read_env(DOTENV)

@@ -1,24 +1,18 @@
-"""All settings, read from the environment in this one place and listed in .env.example."""
+"""All settings, read from the environment here and in settings_worker.py, and listed in .env.example."""
 
-import os
 from datetime import timedelta
-from pathlib import Path
 from tempfile import gettempdir
 
 from celery.schedules import crontab
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from facecloud import logs
-from facecloud.env import Env
+from facecloud.env import read_dotenv
 
-BASE_DIR = Path(__file__).resolve().parent.parent
-env = Env()
-if (BASE_DIR / ".env").is_file():
-    env.read_env(BASE_DIR / ".env")
+read_dotenv()  # before anything is read from the environment
 
-VAR_DIR = Path(env.str("FACECLOUD_VAR_DIR", default=str(BASE_DIR / "var")))  # everything that a run writes
-MODELS_DIR = Path(env.str("MODELS_DIR", default=str(VAR_DIR / "models")))
+from facecloud.settings_worker import *  # noqa: E402, F403 - what every process of the product has
+from facecloud.settings_worker import BASE_DIR, REDIS_URL, VAR_DIR, env  # noqa: E402
 
 # --- Secrets -----------------------------------------------------------------
 SECRET_KEY = env.str("DJANGO_SECRET_KEY")
@@ -131,7 +125,6 @@ DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres:///faceclou
 DATABASES["default"]["CONN_MAX_AGE"] = env.int("DB_CONN_MAX_AGE_S", default=60)
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 
 # --- Customers ---------------------------------------------------------------
@@ -173,8 +166,6 @@ LANGUAGES = [("zh-hans", _("简体中文")), ("en", _("英语"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 FORMAT_MODULE_PATH = "console.formats"
 USE_I18N = True
-TIME_ZONE = "Asia/Shanghai"
-USE_TZ = True
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
@@ -219,29 +210,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": ["faceapi.schema.add_components"],
 }
 
-# --- Celery: the inference pool ------------------------------------------------
-# Celery spells a unix socket differently from redis-py.
-CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
-CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "priority_steps": [0],  # one list a queue instead of four
-    # Nothing waits in Valkey for an acknowledgement: a chunk that a dying worker took is sent again by its
-    # call (faceapi/dispatch.py), and what is scheduled comes again with the next tick.
-    "ack_emulation": False,
-}
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_TASK_IGNORE_RESULT = True  # replies go over a Valkey list of the request (docs/decisions)
-CELERY_TASK_SERIALIZER = "json"
-CELERY_ACCEPT_CONTENT = ["json"]
-CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_QUEUES = {"default": {"exchange": "default"}, "inference": {"exchange": "inference"}}
-CELERY_TASK_ROUTES = {"inference.infer": {"queue": "inference"}}
-CELERY_WORKER_POOL = env.choice("WORKER_POOL", default="threads", choices=["threads", "prefork"])
-# One slot more than cores: the slot that a large batch leaves free for single calls (docs/decisions).
-CELERY_WORKER_CONCURRENCY = env.count("WORKER_CONCURRENCY", default=(os.cpu_count() or 1) + 1)
-CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_PROC_ALIVE_TIMEOUT = 60.0
-CELERY_WORKER_LOST_WAIT = 1.0  # a child that died has no result to wait for
-CELERY_TIMEZONE = TIME_ZONE
+# --- Celery: the scheduled work (the pool and its queues: facecloud/settings_worker.py) --------
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "sweep-holds": {"task": "billing.sweep_holds", "schedule": 60.0, "options": {"expires": 55}},
     "expire-orders": {"task": "billing.expire_orders", "schedule": 60.0, "options": {"expires": 55}},
@@ -254,13 +223,6 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "forget-logins": {"task": "accounts.forget_logins", "schedule": crontab(minute=50, hour=4)},
     "reconcile-books": {"task": "billing.reconcile_books", "schedule": crontab(minute=30, hour=3)},
 }
-# A picture that takes this long hangs: its worker ends and is started again. Below DEADLINE_S, or its call is
-# told 5004 before it could be told which picture it was (5001). The worst that is known takes 10 CPU-seconds.
-PICTURE_MAX_S = env.float("PICTURE_MAX_S", default=25.0)
-INFERENCE_PROVIDERS: list[str] = env.list("INFERENCE_PROVIDERS", default=["CPUExecutionProvider"])
-
-# --- Logs ------------------------------------------------------------------------
-LOGGING = logs.config(env.log_level("LOG_LEVEL", default="INFO"))
 
 # --- Metrics -----------------------------------------------------------------------
 # Who sends this as a Bearer token may read /metrics; without one, only the machine itself may.

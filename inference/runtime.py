@@ -13,6 +13,7 @@ from inference.errors import InferenceError, ModelError
 from inference.registry import ModelFile
 from inference.setup import sha256_of
 
+VERSION = str(ort.__version__)
 CPU: tuple[str, ...] = ("CPUExecutionProvider",)
 
 

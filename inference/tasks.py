@@ -14,7 +14,6 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-import onnxruntime
 import redis
 from celery import shared_task, signals
 from celery.exceptions import WorkerLostError
@@ -23,7 +22,7 @@ from django.conf import settings
 import facecloud
 from facecloud import valkey
 from facecloud.logs import request_id_in_logs
-from inference import errors, exchange, registry
+from inference import errors, exchange, registry, runtime
 from inference.engine import Engine, engine
 from inference.errors import InferenceError
 from inference.exchange import Failure, Reply
@@ -149,7 +148,7 @@ def about(started_at_s: float) -> dict[str, Any]:
         "started_at_s": started_at_s,
         "version": facecloud.__version__,
         "python": platform.python_version(),
-        "onnxruntime": onnxruntime.__version__,
+        "onnxruntime": runtime.VERSION,
         "providers": list(settings.INFERENCE_PROVIDERS),
         "models": {model.name: model.sha256[:12] for model in registry.FILES if model.file.endswith(".onnx")},
     }

@@ -1,11 +1,26 @@
-"""The product's own processes, as bin/start and the tests run them: web, worker, beat."""
+"""The product's own processes, as bin/start and the tests run them: web, worker, scheduled work, beat."""
 
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from facecloud.local.places import REPOSITORY
 from facecloud.local.process import Process
+
+QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")  # nothing among the workers
+# What a process needs of the machine, and an inference worker of the settings: nothing else reaches it.
+WORKER_VARIABLES = re.compile(
+    r"PATH|HOME|USER|LANG|LC_\w+|TZ|TMPDIR|PYTHON\w+|VIRTUAL_ENV|LD_LIBRARY_PATH|SSL_CERT_FILE"
+    r"|(CUDA|NVIDIA|ORT|OMP|MALLOC)_\w+"
+    r"|REDIS_URL|LOG_LEVEL|MODELS_DIR|FACECLOUD_VAR_DIR|FACECLOUD_WORKER_ID"
+    r"|WORKER_\w+|PICTURE_MAX_S|INFERENCE_PROVIDERS"
+)
+
+
+def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the part of the environment that an inference worker may see: no secret, no database."""
+    return {name: value for name, value in environment.items() if WORKER_VARIABLES.fullmatch(name)}
 
 
 def web_process(environment: Mapping[str, str], *, host: str, port: int, logs: Path) -> Process:
@@ -16,18 +31,27 @@ def web_process(environment: Mapping[str, str], *, host: str, port: int, logs: P
 
 
 def worker_process(environment: Mapping[str, str], *, logs: Path) -> Process:
-    """The inference pool and the scheduled work; pool and concurrency are settings."""
-    return _celery("worker", "--without-gossip", "--without-mingle", environment=environment, logs=logs)
+    """The inference pool; pool and concurrency are settings. It sees no secret and no database."""
+    return _celery(
+        "worker", "inference", "worker", *QUIET, environment=worker_environment(environment), logs=logs
+    )
+
+
+def scheduled_process(environment: Mapping[str, str], *, logs: Path) -> Process:
+    """The worker of the scheduled work, which takes the queue `default`."""
+    options = [*QUIET, "--queues", "default", "--pool", "threads", "--concurrency", "2"]
+    return _celery("scheduled", "facecloud", "worker", *options, environment=environment, logs=logs)
 
 
 def beat_process(environment: Mapping[str, str], *, logs: Path) -> Process:
     """The clock of the scheduled work."""
     schedule = logs.parent / "beat-schedule"
-    return _celery("beat", "--schedule", str(schedule), "--pidfile=", environment=environment, logs=logs)
+    options = ["--schedule", str(schedule), "--pidfile="]
+    return _celery("beat", "facecloud", "beat", *options, environment=environment, logs=logs)
 
 
-def _celery(name: str, *arguments: str, environment: Mapping[str, str], logs: Path) -> Process:
-    return _python(name, "celery", "--app", "facecloud", name, *arguments, environment=environment, logs=logs)
+def _celery(name: str, app: str, *arguments: str, environment: Mapping[str, str], logs: Path) -> Process:
+    return _python(name, "celery", "--app", app, *arguments, environment=environment, logs=logs)
 
 
 def _python(name: str, module: str, *arguments: str, environment: Mapping[str, str], logs: Path) -> Process:
@@ -36,5 +60,5 @@ def _python(name: str, module: str, *arguments: str, environment: Mapping[str, s
         [sys.executable, "-m", module, *arguments],
         log=logs / f"{name}.log",
         cwd=REPOSITORY,
-        env={**environment, "OMP_NUM_THREADS": "1"},
+        env={**environment, "OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"},
     )

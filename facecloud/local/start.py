@@ -1,6 +1,6 @@
 """bin/start: the whole product on this machine, in the foreground, from whatever state an earlier run left.
 
-checks → PostgreSQL, Valkey → tables, demo customer → worker, beat, web → a first signed call → watch
+checks → PostgreSQL, Valkey → tables, demo customer → workers, beat, web → a first signed call → watch
          (the models are fetched meanwhile)
 """
 
@@ -23,7 +23,7 @@ from facecloud.local.pip_settings import uv_environment
 from facecloud.local.places import REPOSITORY, Places, here
 from facecloud.local.process import Process, ServiceError
 from facecloud.local.services import Services
-from facecloud.local.site import beat_process, web_process, worker_process
+from facecloud.local.site import beat_process, scheduled_process, web_process, worker_process
 from facecloud.local.supervisor import Supervisor
 from inference.setup import missing_files
 
@@ -138,7 +138,8 @@ class Start:
             for process in (worker, web):
                 process.check_still_starting(deadline)
             time.sleep(0.1)
-        self._supervisor.start(beat_process(environment, logs=logs))
+        for process in (scheduled_process(environment, logs=logs), beat_process(environment, logs=logs)):
+            self._supervisor.start(process)
 
     def _make_first_call(self) -> None:
         """A refusal (of a demo App used up or locked since) is shown like any answer: the site is up."""

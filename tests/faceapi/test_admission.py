@@ -15,7 +15,8 @@ from accounts.models import App
 from faceapi import admission, errors
 from faceapi.errors import ApiError
 from faceapi.models import Call
-from facecloud import celery_app, valkey
+from facecloud import valkey
+from facecloud.celery import app as celery_app
 from facecloud.local.process import Process
 from inference import exchange
 from tests.conftest import wait_until

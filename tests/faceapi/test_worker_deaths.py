@@ -19,6 +19,7 @@ from billing.models import Api
 from facecloud import valkey
 from facecloud.local.places import REPOSITORY
 from facecloud.local.process import Process
+from facecloud.local.site import worker_environment
 from facecloud.local.supervisor import LOOK_EVERY_S, Supervisor
 from inference import exchange
 from tests.conftest import wait_until
@@ -39,10 +40,10 @@ class Supervised:
         options = ["--without-gossip", "--without-mingle", "--include", "tests.faceapi.hostile_engine"]
         self.process = Process(
             "worker",
-            [sys.executable, "-m", "celery", "--app", "facecloud", "worker", *options],
+            [sys.executable, "-m", "celery", "--app", "inference", "worker", *options],
             log=logs / "worker.log",
             cwd=REPOSITORY,
-            env={**environment, "OMP_NUM_THREADS": "1"},
+            env={**worker_environment(environment), "OMP_NUM_THREADS": "1"},
         )
         self.said: list[str] = []
         self._ended = threading.Event()

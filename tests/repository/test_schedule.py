@@ -11,7 +11,7 @@ from tests.conftest import REPOSITORY
 # In a process of its own: here, the tests have imported every room's tasks.
 KNOWN_TO_A_WORKER = """
 import json
-from facecloud import celery_app
+from facecloud.celery import app as celery_app
 celery_app.loader.import_default_modules()
 print(json.dumps(sorted(celery_app.tasks)))
 """

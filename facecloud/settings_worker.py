@@ -1,0 +1,52 @@
+"""What an inference worker needs: models, Valkey, its pool, its log. No secret, no database, no Django app.
+
+facecloud/settings.py adds the rest for the web and the scheduled work. A worker decodes files from strangers,
+so a fault in a decoder must not reach a key or a password: this module reads none, and no .env file either.
+"""
+
+import os
+from pathlib import Path
+
+from facecloud import logs
+from facecloud.env import Env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = Env()
+
+VAR_DIR = Path(env.str("FACECLOUD_VAR_DIR", default=str(BASE_DIR / "var")))  # everything that a run writes
+MODELS_DIR = Path(env.str("MODELS_DIR", default=str(VAR_DIR / "models")))
+TIME_ZONE = "Asia/Shanghai"
+USE_TZ = True
+
+REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
+
+# --- Celery: the inference pool ------------------------------------------------
+# Celery spells a unix socket differently from redis-py.
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "priority_steps": [0],  # one list a queue instead of four
+    # Nothing waits in Valkey for an acknowledgement: a chunk that a dying worker took is sent again by its
+    # call (faceapi/dispatch.py), and what is scheduled comes again with the next tick.
+    "ack_emulation": False,
+}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_IGNORE_RESULT = True  # replies go over a Valkey list of the request (docs/decisions)
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_QUEUES = {"default": {"exchange": "default"}, "inference": {"exchange": "inference"}}
+CELERY_TASK_ROUTES = {"inference.infer": {"queue": "inference"}}
+CELERY_WORKER_POOL = env.choice("WORKER_POOL", default="threads", choices=["threads", "prefork"])
+# One slot more than cores: the slot that a large batch leaves free for single calls (docs/decisions).
+CELERY_WORKER_CONCURRENCY = env.count("WORKER_CONCURRENCY", default=(os.cpu_count() or 1) + 1)
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_PROC_ALIVE_TIMEOUT = 60.0
+CELERY_WORKER_LOST_WAIT = 1.0  # a child that died has no result to wait for
+CELERY_TIMEZONE = TIME_ZONE
+# A picture that takes this long hangs: its worker ends and is started again. Below DEADLINE_S, or its call is
+# told 5004 before it could be told which picture it was (5001). The worst that is known takes 10 CPU-seconds.
+PICTURE_MAX_S = env.float("PICTURE_MAX_S", default=25.0)
+INFERENCE_PROVIDERS: list[str] = env.list("INFERENCE_PROVIDERS", default=["CPUExecutionProvider"])
+
+# --- Logs ------------------------------------------------------------------------
+LOGGING = logs.config(env.log_level("LOG_LEVEL", default="INFO"))

@@ -1,0 +1,26 @@
+"""The Celery app of an inference worker: `celery --app inference worker`.
+
+Its settings are facecloud/settings_worker.py, whatever the environment names: no secret key, no encryption
+key, no database. Without Celery's Django fix-ups no Django app is loaded either.
+"""
+
+import logging.config
+import os
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "facecloud.settings_worker"  # before anything reads a setting
+
+from celery import Celery, signals
+from django.conf import settings
+
+app = Celery("inference", fixups=[], include=["inference.tasks"])
+app.config_from_object("facecloud.settings_worker", namespace="CELERY")
+# No orders from other processes (celery inspect, celery control): they would need more rights in Valkey.
+app.conf.worker_enable_remote_control = False
+app.conf.task_default_queue = "inference"
+app.conf.task_queues = {"inference": {"exchange": "inference"}}
+
+
+@signals.setup_logging.connect
+def keep_our_logging(**_: object) -> None:
+    """Celery would set levels and formats of its own: with a receiver here, it does not."""
+    logging.config.dictConfig(settings.LOGGING)
