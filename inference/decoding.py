@@ -7,6 +7,7 @@ header, and not by the decoder. Large JPEGs are decoded at 1/2, 1/4 or 1/8 where
 
 from __future__ import annotations
 
+import hashlib
 import threading
 
 import cv2
@@ -15,7 +16,9 @@ import numpy as np
 from inference import errors
 from inference.arrays import Pixels
 from inference.errors import ImageError
-from inference.headers import PNG_SIGNATURE, Header, png_chunks, read_header
+from inference.formats import jpeg, png
+from inference.formats.common import Header
+from inference.headers import read_header
 
 REDUCTIONS = (1, 2, 4, 8)
 # A progressive JPEG repeats the whole picture in every scan, and a few bytes make a scan: without a limit
@@ -35,11 +38,11 @@ class Picture:
     """One image file, decoded on demand. Not shared between threads."""
 
     def __init__(self, data: bytes) -> None:
-        """Raises ImageError as read_header does, and 4003 where the file cannot be safely decoded."""
+        """Raises ImageError as read_header does, and 4003 if the file cannot be safely decoded."""
         self.header: Header = read_header(data)
         self.width_px, self.height_px = self.header.upright_size_px
         self._data = (
-            _png_essentials(data) if self.header.format == "png" else _checked_jpeg(data, self.header)
+            _png_essentials(data) if self.header.format == "png" else _primary_jpeg(data, self.header)
         )
         self._levels: dict[int, Pixels] = {}
 
@@ -66,16 +69,11 @@ class Picture:
         return max((r for r in REDUCTIONS if long_side / r >= long_side_px), default=1)
 
     def _decode(self, reduction: int) -> Pixels:
-        try:
-            pixels = cv2.imdecode(
-                np.frombuffer(self._data, np.uint8), _FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
-            )
-        except cv2.error as error:
-            raise ImageError(errors.UNDECODABLE, f"the decoder refused: {error.err}") from error
+        pixels = _pixels(self._data, reduction)
         width, height = (-(-side // reduction) for side in (self.header.width_px, self.header.height_px))
-        if pixels is None or pixels.shape != (height, width, 3) or pixels.dtype != np.uint8:
+        if pixels.shape != (height, width, 3):
             raise ImageError(errors.UNDECODABLE, f"the decoder gave up on a {self.header.format}")
-        return upright(np.asarray(pixels, np.uint8), self.header.orientation)
+        return upright(pixels, self.header.orientation)
 
 
 def upright(pixels: Pixels, orientation: int) -> Pixels:
@@ -91,9 +89,9 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
 
 def _png_essentials(data: bytes) -> bytes:
     """The PNG with its critical chunks only (the header check has seen the rest)."""
-    parts = [PNG_SIGNATURE]
+    parts = [png.SIGNATURE]
     kind = b""
-    for kind, start, length in png_chunks(data):
+    for kind, start, length in png.chunks(data):
         if kind in (b"IHDR", b"PLTE", b"IDAT", b"IEND"):
             parts.append(data[start - 8 : start + length + 4])
     if kind != b"IEND":
@@ -101,11 +99,40 @@ def _png_essentials(data: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _checked_jpeg(data: bytes, header: Header) -> bytes:
-    scans = data.count(b"\xff\xda")
-    if scans > MAX_SCANS or scans * header.width_px * header.height_px > MAX_SCAN_PX:
-        raise ImageError(errors.UNDECODABLE, f"a JPEG with {scans} scans")
-    return data
+def _primary_jpeg(data: bytes, header: Header) -> bytes:
+    """The JPEG up to the end of its primary image, with an end marker.
+
+    A file that lacks only that marker is served; one that is cut in the middle is not. Raises ImageError
+    4003.
+    """
+    extent = jpeg.extent(data, header)
+    decodes = extent.scans if extent.has_end_marker else 2 * extent.scans
+    if extent.scans > MAX_SCANS or decodes * header.width_px * header.height_px > MAX_SCAN_PX:
+        raise ImageError(errors.UNDECODABLE, f"a JPEG with {extent.scans} scans")
+    if extent.has_end_marker:
+        return data[: extent.end]
+    first, second = jpeg.probes(data, extent.end)
+    if not extent.is_covered or _digest(first) != _digest(second):
+        raise ImageError(errors.UNDECODABLE, "a JPEG that is cut in the middle")
+    return first
+
+
+def _digest(data: bytes) -> bytes:
+    """A digest of the pixels, so that two large pictures need not be in memory at once."""
+    return hashlib.sha1(_pixels(data, 1).data, usedforsecurity=False).digest()
+
+
+def _pixels(data: bytes, reduction: int) -> Pixels:
+    """Raises ImageError 4003 if the decoder refuses the file."""
+    try:
+        pixels = cv2.imdecode(
+            np.frombuffer(data, np.uint8), _FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
+        )
+    except cv2.error as error:
+        raise ImageError(errors.UNDECODABLE, f"the decoder refused: {error.err}") from error
+    if pixels is None:
+        raise ImageError(errors.UNDECODABLE, "the decoder gave up")
+    return np.asarray(pixels, np.uint8)
 
 
 _opencv_ready = threading.Lock()

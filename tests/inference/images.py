@@ -23,11 +23,29 @@ def png(width: int = 64, height: int = 64, *, colour: int = 2, depth: int = 8, e
     return PNG + ihdr(width, height, depth, colour) + palette + extra + data + chunk(b"IEND")
 
 
-def tiff_orientation(value: int, order: str = "<") -> bytes:
-    """A TIFF block that holds the orientation tag only."""
+def tiff_orientation(value: int, order: str = "<", field: str = "H2x") -> bytes:
+    """A TIFF block that holds the orientation tag only; `field` is its value's struct format."""
     magic = b"II*\x00" if order == "<" else b"MM\x00*"
-    entry = struct.pack(order + "HHIHH", 0x0112, 3, 1, value, 0)
+    kind = {"B3x": 1, "H2x": 3, "I": 4}[field]
+    entry = struct.pack(order + "HHI" + field, 0x0112, kind, 1, value)
     return magic + struct.pack(order + "IH", 8, 1) + entry + bytes(4)
+
+
+def raw_profile(value: int, kind: bytes = b"zTXt", name: bytes = b"exif") -> bytes:
+    """A PNG text chunk with the orientation in a raw profile, as ImageMagick writes it."""
+    block = b"Exif\x00\x00" + tiff_orientation(value, ">")
+    digits = block.hex().encode()
+    lines = b"\n".join(digits[start : start + 72] for start in range(0, len(digits), 72))
+    text = b"\n%s\n%8d\n%s\n" % (name, len(block), lines)
+    head = {
+        b"tEXt": b"",
+        b"zTXt": b"\x00",
+        b"iTXt": b"\x01\x00en\x00\x00",
+    }[kind]
+    return chunk(
+        kind,
+        b"Raw profile type " + name + b"\x00" + head + (text if kind == b"tEXt" else zlib.compress(text)),
+    )
 
 
 def segment(marker: int, content: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """From files to upright pixels, within limits that no file can pass."""
 
+import re
 import struct
 import time
 
@@ -68,6 +69,70 @@ def test_only_critical_png_chunks_reach_the_decoder(portrait: np.ndarray, encode
 def test_a_file_cut_short_is_4003(portrait: np.ndarray, encode: Encode, suffix: str, share: float) -> None:
     data = encode(portrait, suffix)
     assert refused(data[: int(len(data) * share)]) == 4003
+
+
+JPEG_KINDS = {
+    "baseline": [],
+    "progressive": [cv2.IMWRITE_JPEG_PROGRESSIVE, 1],
+    "restarts": [cv2.IMWRITE_JPEG_RST_INTERVAL, 4],
+    "progressive with restarts": [cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_RST_INTERVAL, 4],
+}
+
+
+@pytest.fixture(params=["colour", "grey"])
+def pixels(portrait: np.ndarray, request: pytest.FixtureRequest) -> np.ndarray:
+    """A part whose sides are no multiples of a block."""
+    part = np.ascontiguousarray(portrait[:333, 40:357])
+    return cv2.cvtColor(part, cv2.COLOR_BGR2GRAY) if request.param == "grey" else part
+
+
+@pytest.fixture(params=JPEG_KINDS)
+def jpeg(pixels: np.ndarray, request: pytest.FixtureRequest) -> bytes:
+    done, data = cv2.imencode(".jpg", pixels, JPEG_KINDS[request.param])
+    assert done
+    return data.tobytes()
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b"\x00\x00\x00\x18ftypmp42" + b"\xff\xda\xff\xc0\xff\xd8" * 500,
+        b"\xff\xd8\xff\xe0" + bytes(100),
+        bytes(100_000),
+    ],
+    ids=["video", "second picture", "padding"],
+)
+def test_what_follows_the_end_marker_is_ignored(jpeg: bytes, tail: bytes) -> None:
+    assert np.array_equal(Picture(jpeg + tail).level(1), Picture(jpeg).level(1))
+
+
+def test_a_thumbnail_with_its_own_markers_does_not_end_the_picture(jpeg: bytes) -> None:
+    thumbnail = images.segment(0xE1, b"Exif\x00\x00" + jpeg[:20_000] + b"\xff\xda\xff\xd9" * 200)
+    assert np.array_equal(
+        Picture(jpeg[:2] + thumbnail + jpeg[2:]).level(1),
+        Picture(jpeg).level(1),
+    )
+
+
+@pytest.mark.parametrize("tail", [b"", b"\xff", bytes(512)], ids=["nothing", "half", "padding"])
+def test_a_jpeg_that_lacks_only_its_end_marker_is_served(jpeg: bytes, tail: bytes) -> None:
+    assert np.array_equal(Picture(jpeg.removesuffix(b"\xff\xd9") + tail).level(1), Picture(jpeg).level(1))
+
+
+def test_a_jpeg_that_is_cut_in_the_middle_is_4003(jpeg: bytes) -> None:
+    """Anywhere: in a header, in a scan, between two scans, before and after a restart marker."""
+    markers = [match.start() for match in re.finditer(rb"\xff[\xc4\xda\xd0-\xd7]", jpeg)]
+    cuts = {*range(50, len(jpeg) - 200, len(jpeg) // 29), *markers[-40:], *(m + 2 for m in markers[-40:])}
+    served = [cut for cut in sorted(cuts) if code_of(jpeg[:cut]) != 4003]
+    assert served == []
+
+
+def code_of(data: bytes) -> int:
+    try:
+        Picture(data).level(1)
+    except ImageError as error:
+        return error.code
+    return 0
 
 
 def test_damaged_png_data_is_4003() -> None:
