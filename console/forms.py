@@ -28,7 +28,7 @@ NAME_RULE = _("应用名称长度 1-16 个字符或汉字，不能有 ~!@#¥%^&*
 DESCRIPTION_RULE = _("应用描述长度 1-28 个字符或汉字，不能有 ~!@#¥%^&* 特殊字符")
 RULES = {"name": NAME_RULE, "description": DESCRIPTION_RULE}
 LONGEST_LOGIN = 254  # the longest e-mail address: what is longer is nobody's
-PASSWORD_RULE = _("至少 8 个字符，不能全是数字，不能是常见密码，不能与用户名或邮箱太相似。")
+PASSWORD_RULE = _("至少 10 个字符，不能全是数字，不能是常见或泄露过的密码，不能与用户名或邮箱太相似。")
 
 
 class RuledText(forms.CharField):

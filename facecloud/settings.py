@@ -36,7 +36,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True  # forms and htmx carry the token themselves
-SECURE_HSTS_SECONDS = 30 * 24 * 3600 if SECURE_COOKIES else 0
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if SECURE_COOKIES else 0
 SILENCED_SYSTEM_CHECKS = [
     "security.W005",  # other hosts of the operator's domain are none of ours
     "security.W008",  # the proxy that ends TLS sends plain HTTP there, /healthz excepted
@@ -94,6 +94,8 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "console.plain_text.PlainTextMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "console.sessions.NoStoreMiddleware",
+    "console.sessions.SessionLimitMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -139,10 +141,22 @@ PASSWORD_HASHERS = [
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+    {"NAME": "accounts.passwords.KnownPasswordValidator"},
 ]
+# A session ends after so many minutes without a request, and so many hours after the login in any case.
+SESSION_IDLE_MINUTES = env.count("SESSION_IDLE_MINUTES", default=480)
+SESSION_HOURS = env.count("SESSION_HOURS", default=168)
+OPERATOR_SESSION_IDLE_MINUTES = env.count("OPERATOR_SESSION_IDLE_MINUTES", default=30)
+OPERATOR_SESSION_HOURS = env.count("OPERATOR_SESSION_HOURS", default=12)
+SESSION_COOKIE_AGE = SESSION_HOURS * 3600
+# A link that sets a new password ends after an hour.
+PASSWORD_RESET_TIMEOUT = 3600
 # POST requests that one client address (of IPv6: one /64 network) may send, whoever they name: logins and
 # new passwords within 15 minutes, registrations within an hour.
 LOGINS_PER_ADDRESS = env.count("LOGINS_PER_ADDRESS", default=100)
@@ -225,7 +239,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
 }
 
 # --- Metrics -----------------------------------------------------------------------
-# Who sends this as a Bearer token may read /metrics; without one, only the machine itself may.
+# Who sends this as a Bearer token may read /metrics; without one, only operators may. Never by the peer's
+# address: a proxy on this machine that sets no X-Forwarded-For would open it to everybody.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 # --- Mail ----------------------------------------------------------------------

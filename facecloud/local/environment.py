@@ -13,6 +13,7 @@ from facecloud.local.places import REPOSITORY
 KEYS: Mapping[str, Callable[[], str]] = {
     "DJANGO_SECRET_KEY": lambda: secrets.token_urlsafe(50),
     "ENCRYPTION_KEY": lambda: Fernet.generate_key().decode(),
+    "METRICS_TOKEN": lambda: secrets.token_urlsafe(24),
 }
 DEMO_PASSWORDS: Mapping[str, Callable[[], str]] = {
     "FACECLOUD_PASSWORD": lambda: secrets.token_urlsafe(12),

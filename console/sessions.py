@@ -1,0 +1,86 @@
+"""How long a session lasts, and what a browser or a proxy may keep of a page.
+
+A session ends after some time without a request, and some hours after the login in any case; both are shorter
+for operators (settings.SESSION_*, OPERATOR_SESSION_*). The times are kept in the session itself.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import logout
+from django.contrib.auth.signals import user_logged_in
+from django.dispatch import receiver
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import User
+
+STARTED, SEEN = "started_s", "seen_s"
+SEEN_EVERY_S = 60  # a request within this time of the last one writes nothing
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+@receiver(user_logged_in)
+def start(request: HttpRequest, **_: Any) -> None:
+    """Note when the user logged in; `login` gives a session that was there before to the user."""
+    now_s = int(timezone.now().timestamp())
+    request.session[STARTED], request.session[SEEN] = now_s, now_s
+
+
+def limits(user: User) -> tuple[timedelta, timedelta]:
+    """Return for how long a session may be idle, and for how long it lasts."""
+    if user.is_staff:
+        idle_minutes, hours = settings.OPERATOR_SESSION_IDLE_MINUTES, settings.OPERATOR_SESSION_HOURS
+    else:
+        idle_minutes, hours = settings.SESSION_IDLE_MINUTES, settings.SESSION_HOURS
+    return timedelta(minutes=idle_minutes), timedelta(hours=hours)
+
+
+class SessionLimitMiddleware:
+    """Logs out a user whose session has been idle for too long, or has lasted for too long.
+
+    The request then goes on as a visitor's. Pages that refresh themselves do not count as activity.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if settings.SESSION_COOKIE_NAME in request.COOKIES and isinstance(request.user, User):
+            self._check(request, request.user)
+        return self.get_response(request)
+
+    def _check(self, request: HttpRequest, user: User) -> None:
+        now_s = int(timezone.now().timestamp())
+        started_s = request.session.setdefault(STARTED, now_s)
+        seen_s = request.session.setdefault(SEEN, now_s)
+        idle, lasting = limits(user)
+        if now_s - seen_s > idle.total_seconds() or now_s - started_s > lasting.total_seconds():
+            logout(request)
+        elif now_s - seen_s >= SEEN_EVERY_S and not refreshes_itself(request):
+            request.session[SEEN] = now_s
+
+
+def refreshes_itself(request: HttpRequest) -> bool:
+    """Return whether a page sent the request by its clock, without anybody before the screen."""
+    return "HX-Request" in request.headers and request.path == reverse("ops_live")
+
+
+class NoStoreMiddleware:
+    """Forbids browsers and proxies to store what a logged-in user sees, and every page with a password."""
+
+    PRIVATE = ("/console/", "/ops/", "/admin/", "/login/", "/register/", "/password/")
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        was_read = request.session.accessed and request.user.is_authenticated
+        if (was_read or request.path.startswith(self.PRIVATE)) and "Cache-Control" not in response.headers:
+            response.headers["Cache-Control"] = "no-store"
+        return response
