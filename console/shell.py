@@ -5,15 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from urllib.parse import urlsplit
 
-from django.contrib.auth.decorators import login_required
+from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils import translation
 from django.utils.functional import SimpleLazyObject
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 
 from accounts import keys
 from accounts.models import App, AppKey, Region, User
@@ -38,17 +41,51 @@ def customer(
     """For pages of a logged-in customer; others are sent to the login page and back."""
 
     @wraps(view)
-    def seen(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> R:
+    def seen(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            return log_in_first(request)
         return view(cast(CustomerRequest, request), *args, **kwargs)
 
-    return cast(Callable[Concatenate[HttpRequest, P], R], login_required(seen))
+    return cast(Callable[Concatenate[HttpRequest, P], R], seen)
+
+
+def log_in_first(request: HttpRequest) -> HttpResponse:
+    """Redirect to the login page, and from there back to the page that the visitor was on.
+
+    htmx would swap a redirected page into a part of the current one, so it gets 401 with HX-Redirect, which
+    loads the login page as a whole. A form sent after the session ended returns to the page of that form,
+    with a message that nothing was saved: its own address may accept POST only.
+    """
+    is_htmx = request.headers.get("HX-Request") == "true"
+    page = request.get_full_path()
+    if request.method != "GET" or is_htmx:
+        page = _page_of(request) or page
+    if request.method != "GET":
+        messages.warning(request, _("登录已过期，刚才提交的内容没有保存。请登录后重新提交。"))
+    response: HttpResponse = redirect_to_login(page)
+    if is_htmx:
+        response = HttpResponse(status=401, headers={"HX-Redirect": response["Location"]})
+    return response
+
+
+def _page_of(request: HttpRequest) -> str:
+    """Return the path of the page that sent the request, or "" if it is unknown or not on this site."""
+    sent_from = request.headers.get("HX-Current-URL") or request.headers.get("Referer", "")
+    if not is_own_url(request, sent_from):
+        return ""
+    parts = urlsplit(sent_from)
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
+
+
+def is_own_url(request: HttpRequest, url: str) -> bool:
+    """Whether `url` is on this site, so that a redirect to it is safe."""
+    return url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure())
 
 
 def safe_next(request: HttpRequest) -> str:
-    """Where the reader came from or wanted to go: a path of ours, or empty."""
+    """Return the path in the parameter `next`, or "" if it is missing or not on this site."""
     target = request.POST.get("next", request.GET.get("next", ""))
-    ours = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
-    return target if ours and target.startswith("/") else ""
+    return target if is_own_url(request, target) and target.startswith("/") else ""
 
 
 def own_app(request: CustomerRequest, app_id: str) -> App:

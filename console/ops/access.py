@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Concatenate, ParamSpec, cast
 
-from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -17,6 +16,7 @@ from accounts import roles
 from accounts.models import App, AppKey, AuditEntry, User
 from billing.models import Order, Package, Sku, Voucher, WalletEntry
 from console.ops.records.base import records_of
+from console.shell import log_in_first
 from faceapi.models import Call
 
 P = ParamSpec("P")
@@ -43,7 +43,7 @@ def operator(
         @wraps(view)
         def seen(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
             if not request.user.is_authenticated:
-                return redirect_to_login(request.get_full_path())
+                return log_in_first(request)
             if not roles.may(request.user, permission):
                 raise PermissionDenied
             return view(cast(OperatorRequest, request), *args, **kwargs)

@@ -95,6 +95,17 @@
     theme.value = dark ? "light" : "dark";
   });
 
+  // The switches of the top bar (region, language, theme) load the page anew: what was typed into a form marked
+  // data-kept-by-switches goes along in the address, from which the form is filled.
+  document.addEventListener("submit", (event) => {
+    const next = event.target.querySelector("[data-next]");
+    const kept = document.querySelector("form[data-kept-by-switches]");
+    if (!next || !kept) return;
+    const values = new URLSearchParams(new FormData(kept));
+    values.delete("region");
+    next.value = `${location.pathname.replace(/confirm\/$/, "new/")}?${values}`;
+  }, true);
+
   // data-shows="name=value": a part of a form that matters for one choice only.
   const showParts = () => document.querySelectorAll("[data-shows]").forEach((part) => {
     const [name, values] = part.dataset.shows.split("=");
@@ -112,6 +123,19 @@
     if (button.dataset.step > 0) input.stepUp(); else input.stepDown();
     input.dispatchEvent(new Event("change", { bubbles: true }));
   });
+
+  // A request of htmx that got no reply (offline, timed out) or an error page: say so where the page provides for it.
+  const showFailure = (kind, status) => {
+    const box = document.querySelector("[data-request-failed]");
+    if (!box) return;
+    const text = box.querySelector("p");
+    text.textContent = text.dataset[kind].replace("{n}", status);
+    box.hidden = false;
+  };
+  document.addEventListener("htmx:beforeRequest", () => document.querySelectorAll("[data-request-failed]").forEach((box) => { box.hidden = true; }));
+  document.addEventListener("htmx:sendError", () => showFailure("offline"));
+  document.addEventListener("htmx:timeout", () => showFailure("offline"));
+  document.addEventListener("htmx:responseError", (event) => showFailure("refused", event.detail.xhr.status));
 
   const start = () => {
     showCopyButtons(document);
