@@ -2,7 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
 
 Value = int | float | None
 
@@ -27,7 +31,9 @@ class Row:
 class Chart:
     """One value of each series for each label, all in `unit`.
 
-    `kind`: a line or upright bars along the time, or ranks: lying bars, each beside its name.
+    `kind`: a line or upright bars along the time, or ranks: lying bars, each beside its name. A series may be
+    shorter than the labels: the steps that have not come yet have no value. `as_of` is set when the last step
+    with values is still in progress, and is when it was read.
     """
 
     id: str
@@ -37,6 +43,16 @@ class Chart:
     unit: str = ""
     kind: Literal["line", "bar", "ranks"] = "line"
     stacked: bool = False
+    as_of: datetime | None = None
+
+    @property
+    def progress(self) -> str:
+        """截至 01:20, or "" when every step shown is complete."""
+        return (
+            _("截至 %(time)s") % {"time": timezone.localtime(self.as_of).strftime("%H:%M")}
+            if self.as_of
+            else ""
+        )
 
     @property
     def has_values(self) -> bool:
@@ -55,11 +71,13 @@ class Chart:
             "unit": self.unit,
             "kind": self.kind,
             "stacked": self.stacked,
+            "progress": self.progress,
             "series": lines,
         }
 
     @property
     def rows(self) -> list[Row]:
-        """The same numbers as lines of a table."""
-        columns = zip(*(one.values for one in self.series), strict=True)
-        return [Row(label, list(values)) for label, values in zip(self.labels, columns, strict=True)]
+        """The same numbers as lines of a table: one for each label that has come."""
+        columns = list(zip(*(one.values for one in self.series), strict=True))
+        labels = self.labels[: len(columns)]
+        return [Row(label, list(values)) for label, values in zip(labels, columns, strict=True)]

@@ -5,7 +5,7 @@ rest from UsageHour, so figures are those of the calls at any moment (faceapi/ro
 (latency, queue, inference) are those of calls that were answered with code 0.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -47,12 +47,15 @@ class Span:
 
 @dataclass(slots=True)
 class Figures:
-    """Counts and times of some calls. `ok` are those with code 0; the sums of times (ms) are theirs alone."""
+    """Counts and times of some calls. `ok` are those with code 0; the sums of times (ms) are theirs alone.
+
+    Units are kept apart by API: images of one and calls of another have no common sum.
+    """
 
     calls: int = 0
     ok: int = 0
     images: int = 0
-    units: int = 0
+    units_by_api: Counter[str] = field(default_factory=Counter)
     latency_sum_ms: int = 0
     queue_sum_ms: int = 0
     infer_sum_ms: int = 0
@@ -63,7 +66,7 @@ class Figures:
         self.calls += other.calls
         self.ok += other.ok
         self.images += other.images
-        self.units += other.units
+        self.units_by_api += other.units_by_api
         self.latency_sum_ms += other.latency_sum_ms
         self.queue_sum_ms += other.queue_sum_ms
         self.infer_sum_ms += other.infer_sum_ms
@@ -115,6 +118,10 @@ class Usage:
     by_region: dict[int, Figures]
     by_code: dict[int, Figures]
 
+    def begun(self, at: datetime) -> dict[datetime, Figures]:
+        """The steps that have begun at `at`: nothing is known yet of those after them."""
+        return {start: figures for start, figures in self.by_step.items() if start <= at}
+
 
 def usage(span: Span) -> Usage:
     """Everything that the usage report draws: two grouped queries on each roll-up that the span touches."""
@@ -142,7 +149,7 @@ def usage(span: Span) -> Usage:
 def by_app(span: Span) -> dict[int, Figures]:
     """Counts (no latencies) of each App that was called in the span, most calls first."""
     apps: dict[int, Figures] = defaultdict(Figures)
-    for (app, _code), figures in _counts(span, ("app_id", "code")):
+    for (app, _api, _code), figures in _counts(span, ("app_id", "api", "code")):
         apps[app].add_counts(figures)
     return dict(sorted(apps.items(), key=lambda row: (-row[1].calls, row[0])))
 
@@ -194,17 +201,18 @@ def histograms(span: Span) -> dict[str, dict[str, list[int]]]:
 
 
 def _counts(span: Span, keys: tuple[str, ...]) -> Iterable[tuple[tuple[Any, ...], Figures]]:
-    """Figures (without latencies) by `keys`; a key may come more than once. `code` must be among the keys."""
+    """Yield figures (without latencies) by `keys`, which include api and code; a key may come repeatedly."""
     sums = [f"sum({name})" for name in rollups.SUMS]
-    code = keys.index("code")
+    api, code = keys.index("api"), keys.index("code")
     for row in _grouped(span, keys, sums):
         calls, images, units, *times = (int(value) for value in row[len(keys) :])
         key = row[: len(keys)]
+        charged = Counter({key[api]: units}) if units else Counter()
         if key[code] == OK:
             latency, queue, infer = times
-            yield key, Figures(calls, calls, images, units, latency, queue, infer)
+            yield key, Figures(calls, calls, images, charged, latency, queue, infer)
         else:
-            yield key, Figures(calls, 0, images, units)
+            yield key, Figures(calls, 0, images, charged)
 
 
 def _latencies(span: Span, keys: tuple[str, ...]) -> Iterable[tuple[tuple[Any, ...], list[int]]]:

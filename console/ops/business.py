@@ -50,7 +50,8 @@ def _revenue_note() -> str:
     return _("净收入 = 现金收入 − 现金退款；代金券不计入收入。")
 
 
-def charts(days: list[Day]) -> list[Chart]:
+def charts(days: list[Day], at: datetime) -> list[Chart]:
+    as_of = at if days and at < days[-1].start + timedelta(days=1) else None
     labels = [day.start.strftime("%m-%d") for day in days]
     return [
         Chart(
@@ -65,6 +66,7 @@ def charts(days: list[Day]) -> list[Chart]:
             _("元"),
             kind="bar",
             stacked=True,
+            as_of=as_of,
         ),
         Chart(
             "chart-orders",
@@ -76,6 +78,7 @@ def charts(days: list[Day]) -> list[Chart]:
                 Series(_("已支付订单"), [day.paid for day in days], 1),
             ],
             kind="bar",
+            as_of=as_of,
         ),
     ]
 
@@ -209,6 +212,11 @@ def tables(span: Span, days: list[Day], at: datetime, limit: int | None) -> list
     ]
 
 
+def days_of(span: Span, at: datetime) -> list[Day]:
+    """The days of the span that have begun."""
+    return [day for day in operator_reports.days(span.since, span.until) if day.start <= at]
+
+
 @require_GET
 @operator("ops_reports")
 def page(request: OperatorRequest) -> HttpResponse:
@@ -217,7 +225,7 @@ def page(request: OperatorRequest) -> HttpResponse:
     context = {"form": form, "nav": "business"}
     if span is None:
         return render(request, "ops/business.html", context, status=400)
-    days = operator_reports.days(span.since, span.until)
+    days = days_of(span, at)
     by_time, *others = tables(span, days, at, TOP)
     total = {
         "new_apps": sum(day.new_apps for day in days),
@@ -229,7 +237,7 @@ def page(request: OperatorRequest) -> HttpResponse:
     return render(
         request,
         "ops/business.html",
-        {**context, "total": total, "charts": charts(days), "by_time": by_time, "tables": others},
+        {**context, "total": total, "charts": charts(days, at), "by_time": by_time, "tables": others},
     )
 
 
@@ -241,4 +249,4 @@ def export(request: OperatorRequest, key: str) -> HttpResponse:
     _form, span = spans.asked(request, at)
     if span is None:
         raise Http404
-    return download(tables(span, operator_reports.days(span.since, span.until), at, None), key)
+    return download(tables(span, days_of(span, at), at, None), key)

@@ -19,7 +19,7 @@ from console.ranges import DEFAULT, RANGES, RangeForm
 from console.shell import CustomerRequest, customer, newest_key, own_app
 from console.templatetags.show import unit
 from console.words import explained
-from faceapi.operator_reports import Span, Usage
+from faceapi.operator_reports import Figures, Span, Usage
 from faceapi.operator_reports import usage as usage_of
 from faceapi.reports import latest_calls
 
@@ -60,17 +60,25 @@ def report(request: CustomerRequest, app_id: str) -> HttpResponse:
     made = asked.usage(app)
     lines = packages.summary([app], at)
     forecasts = forecast.of([app], at)
-    meters = {line.specs[0][1] for line in lines if line.specs and (not asked.api or line.api == asked.api)}
+    meter_of = usage.meters()
+    ordered = {line.api for line in lines} | made.total.units_by_api.keys()
+    meters = usage.shown_meters([asked.api] if asked.api else ordered, meter_of)
+    time_line = usage.TimeLine(made, asked.days.step, at)
     context = {
         "app": app,
         "asked": asked,
         "ranges": SHOWN_RANGES,
         "apis": Api.choices,
         "usage": made,
-        "by_api": sorted(made.by_api.items(), key=lambda item: Api.values.index(item[0])),
-        "calls_chart": usage.calls_of(made, asked.days.step, _("调用次数")),
-        "units_chart": usage.units_of(made, asked.days.step, unit(meters.pop()) if len(meters) == 1 else ""),
-        "latency_chart": usage.latency_of(made, asked.days.step),
+        "by_api": [
+            (api, made.by_api[api], charged(made.by_api[api], [meter_of[api]], meter_of)[0])
+            for api in Api.values
+            if api in made.by_api
+        ],
+        "units": charged(made.total, meters, meter_of),
+        "calls_chart": time_line.calls(_("调用次数")),
+        "units_chart": time_line.units(meters, meter_of),
+        "latency_chart": time_line.latency(),
         "codes": [(code, explained(code), sums) for code, sums in made.by_code.items()],
         "calls": [
             (call, explained(call.code))
@@ -92,17 +100,28 @@ def report(request: CustomerRequest, app_id: str) -> HttpResponse:
 @customer
 def export(request: CustomerRequest, app_id: str) -> HttpResponse:
     """The series of the page as CSV."""
-    app = own_app(request, app_id)
-    asked = Asked(request, timezone.now())
+    app, at = own_app(request, app_id), timezone.now()
+    asked = Asked(request, at)
     days, made = asked.days, asked.usage(app)
     name = f"{app.app_id}-{days.first:%Y%m%d}-{days.last:%Y%m%d}"
-    return csv_file(name, series_rows(made, "%Y-%m-%d" if days.step == "day" else "%Y-%m-%d %H:%M"))
+    time_format = "%Y-%m-%d" if days.step == "day" else "%Y-%m-%d %H:%M"
+    return csv_file(name, series_rows(made.begun(at), time_format))
 
 
-def series_rows(made: Usage, time_format: str) -> Iterator[list[object]]:
-    names = (_("时间（UTC+8）"), _("调用次数"), _("成功"), _("失败"), _("图片数"), _("计费量"))
-    yield [*names, "p50 (ms)", "p95 (ms)"]
-    for start, sums in made.by_step.items():
+def series_rows(figures: dict[datetime, Figures], time_format: str) -> Iterator[list[object]]:
+    """Yield the head and a row for each step, with one column of units for each meter of the catalogue."""
+    meter_of = usage.meters()
+    meters = usage.shown_meters(meter_of, meter_of)
+    names = [_("时间（UTC+8）"), _("调用次数"), _("成功"), _("失败"), _("图片数")]
+    yield [*names, *map(usage.units_label, meters), "p50 (ms)", "p95 (ms)"]
+    for start, sums in figures.items():
         times = ["" if one is None else round(one) for one in (sums.p50_ms, sums.p95_ms)]
-        time = start.strftime(time_format)
-        yield [time, sums.calls, sums.ok, sums.failed, sums.images, sums.units, *times]
+        units = usage.units_by_meter(sums, meter_of)
+        counts = [sums.calls, sums.ok, sums.failed, sums.images]
+        yield [start.strftime(time_format), *counts, *(units[meter] for meter in meters), *times]
+
+
+def charged(figures: Figures, meters: list[str], meter_of: dict[str, str]) -> list[tuple[int, str]]:
+    """Units charged and their unit, for each of the meters."""
+    units = usage.units_by_meter(figures, meter_of)
+    return [(units[meter], unit(meter)) for meter in meters]

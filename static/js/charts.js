@@ -1,6 +1,8 @@
 /* Draws every <canvas data-chart="id"> from the JSON in <script type="application/json" id="id">:
-   {labels: [..], unit: "次", series: [{label, values, colour: 1-5}], kind: "line" | "bar" | "ranks", stacked: bool}
-   Ranks are bars that lie, each beside its whole name.
+   {labels: [..], unit: "次", series: [{label, values, colour: 1-5}], kind: "line" | "bar" | "ranks", stacked: bool,
+    progress: "截至 01:20" | ""}
+   Ranks are bars that lie, each beside its whole name. With `progress`, the last step that has values is still
+   running: its line is dotted, its bar pale, and its tooltip says as of when.
    Colours are the stylesheet's tokens, drawn anew when the theme changes. Needs Chart.js. */
 (() => {
   "use strict";
@@ -21,6 +23,7 @@
     const isRanks = data.kind === "ranks";
     const kind = isRanks ? "bar" : data.kind || "line";
     const text = token("--text-2");
+    const current = data.progress ? Math.max(...data.series.map((series) => series.values.length)) - 1 : -1;
     const number = new Intl.NumberFormat(document.documentElement.lang);
     const names = { stacked: Boolean(data.stacked), grid: { display: false }, border: { color: token("--line") }, ticks: { color: text, maxRotation: 0, autoSkip: !isRanks, autoSkipPadding: 18, font: { size: 11 } } };
     const values = { stacked: Boolean(data.stacked), beginAtZero: true, grid: { color: token("--chart-grid") }, border: { display: false }, ticks: { color: text, precision: 0, maxTicksLimit: 6, font: { size: 11 }, callback: (value) => number.format(value) } };
@@ -31,10 +34,10 @@
         datasets: data.series.map((series) => {
           const colour = token(`--chart-${series.colour}`);
           return {
-            label: series.label, data: series.values, borderColor: colour, backgroundColor: kind === "bar" ? colour : fade(colour, 0.08),
+            label: series.label, data: series.values, borderColor: colour, backgroundColor: kind === "bar" ? (bar) => fade(colour, bar.dataIndex === current ? 0.45 : 1) : fade(colour, 0.08),
+            segment: { borderDash: (line) => (line.p1DataIndex === current ? [2, 4] : undefined) },
             fill: kind === "line" && data.series.length === 1, borderWidth: kind === "bar" ? 0 : 2, borderDash: series.dashed ? [5, 4] : [],
-            pointRadius: data.labels.length > 40 ? 0 : 2.5, pointHoverRadius: 5, pointBackgroundColor: colour, tension: 0.25, spanGaps: false,
-            cubicInterpolationMode: "monotone", maxBarThickness: 26,
+            pointRadius: data.labels.length > 40 ? 0 : 2.5, pointHoverRadius: 5, pointBackgroundColor: colour, spanGaps: false, maxBarThickness: 26,
           };
         }),
       },
@@ -48,7 +51,8 @@
           tooltip: {
             backgroundColor: token("--surface"), titleColor: token("--text"), bodyColor: token("--text"), borderColor: token("--line-strong"), borderWidth: 1,
             padding: 10, usePointStyle: true, boxPadding: 4,
-            callbacks: { label: (item) => ` ${item.dataset.label}  ${number.format(item.parsed[isRanks ? "x" : "y"])}${data.unit ? " " + data.unit : ""}` },
+            callbacks: { title: (items) => (items[0].dataIndex === current ? `${items[0].label}  ${data.progress}` : items[0].label),
+              label: (item) => ` ${item.dataset.label}  ${number.format(item.parsed[isRanks ? "x" : "y"])}${data.unit ? " " + data.unit : ""}` },
           },
         },
         scales: isRanks ? { x: values, y: names } : { x: names, y: values },

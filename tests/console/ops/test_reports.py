@@ -59,7 +59,10 @@ def agrees(spanned: Span) -> None:
     assert rows
     assert total.calls == len(rows)
     assert total.ok == sum(row.code == 0 for row in rows)
-    assert total.units == sum(row.units for row in rows)
+    units: Counter[str] = Counter()
+    for row in rows:
+        units[row.api] += row.units
+    assert total.units_by_api == units
     assert total.images == sum(row.images for row in rows)
     served = [row for row in rows if row.code == 0]
     assert total.latency_sum_ms == sum(row.latency_ms for row in served)
@@ -122,7 +125,8 @@ def table(client: Client, address: str) -> list[dict[str, str]]:
     reply = client.get(address)
     assert reply.status_code == 200
     assert reply["Content-Type"].startswith("text/csv")
-    return list(csv.DictReader(io.StringIO(reply.content.decode("utf-8-sig"))))
+    rows = csv.DictReader(io.StringIO(reply.content.decode("utf-8-sig")))
+    return [{name: text.removesuffix("\t") for name, text in row.items()} for row in rows]
 
 
 def test_the_page_and_its_csv_say_the_same(world: World, now: datetime, log_in: Login) -> None:
@@ -140,7 +144,10 @@ def test_the_page_and_its_csv_say_the_same(world: World, now: datetime, log_in: 
     names = dict(App.objects.values_list("pk", "app_id"))
     assert {row["应用 ID"]: int(row["调用次数"]) for row in apps} == Counter(names[r.app_id] for r in rows)
     customers = table(viewer, "/ops/usage/top-customers.csv?range=30d")
-    assert sum(int(row["计费量"]) for row in customers) == sum(row.units for row in rows)
+    for head, apis in (("计费量（张）", {"face_detect", "face_analyse"}), ("计费量（次）", {"face_compare"})):
+        charged = sum(row.units for row in rows if row.api in apis)
+        assert charged
+        assert sum(int(row[head]) for row in customers) == charged
     assert [int(row["调用次数"]) for row in customers] == sorted(
         (int(row["调用次数"]) for row in customers), reverse=True
     )
@@ -163,15 +170,45 @@ def test_narrowed_to_a_customer_or_an_app(world: World, now: datetime, log_in: L
 @pytest.mark.parametrize(
     ("query", "steps"),
     [
-        ("range=today", 24),
+        ("range=custom&since=2026-03-01&until=2026-03-01", 24),
         ("range=today&step=day", 1),
         ("range=7d", 7),
-        ("range=7d&step=hour", 7 * 24),
+        ("range=custom&since=2026-03-01&until=2026-03-07&step=hour", 7 * 24),
         ("range=30d&step=hour", 30),
     ],
 )
 def test_a_report_is_told_by_the_hour_for_a_few_days(log_in: Login, query: str, steps: int) -> None:
     assert len(table(log_in("viewer"), f"/ops/usage/usage-by-time.csv?{query}")) == steps
+
+
+def test_hours_that_have_not_come_are_neither_drawn_nor_exported(
+    world: World, now: datetime, log_in: Login
+) -> None:
+    call(world.app, "face_detect", now)
+    viewer, owner = log_in("viewer"), Client()
+    owner.force_login(world.app.customer)
+    for client, page, file in (
+        (viewer, "/ops/?range=today", "/ops/usage/usage-by-time.csv?range=today"),
+        (
+            owner,
+            f"/console/apps/{world.app.app_id}/report/?range=today",
+            f"/console/apps/{world.app.app_id}/report.csv?range=today",
+        ),
+    ):
+        before = timezone.localtime().hour + 1
+        exported = len(table(client, file))
+        drawn = client.get(page).content.decode()
+        after = timezone.localtime().hour + 1  # the test may run over the end of an hour
+        chart = json.loads(re.findall(r'<script id="chart-calls"[^>]*>(.*?)</script>', drawn)[0])
+        assert {exported, *(len(series["values"]) for series in chart["series"])} <= {before, after}
+        assert len(chart["labels"]) == 24
+        assert re.fullmatch(r"截至 \d\d:\d\d", chart["progress"])
+        assert drawn.count("截至") == 3 if client is owner else 4  # beside each chart: the data escape it
+
+
+def test_a_span_that_is_over_is_not_in_progress(log_in: Login) -> None:
+    page = log_in("viewer").get("/ops/?range=custom&since=2026-03-01&until=2026-03-01").content.decode()
+    assert "截至" not in page
 
 
 @pytest.mark.parametrize(
