@@ -9,12 +9,16 @@ RUN --mount=type=cache,target=/cache bin/install
 COPY inference inference
 RUN --mount=type=cache,target=/cache .venv/bin/python -m inference.setup --models models
 COPY . .
-RUN bin/messages
+ENV STATIC_MANIFEST=true STATIC_ROOT=/app/staticfiles
+# The settings need secrets; these protect nothing and stay in the build stage.
+RUN bin/messages && DJANGO_SECRET_KEY=build ENCRYPTION_KEY=MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA= \
+    .venv/bin/python manage.py collectstatic --no-input
 
 FROM python:3.13-slim
 WORKDIR /app
 COPY --from=build /app /app
 RUN useradd --system --no-create-home facecloud && install -d -o facecloud var
+ENV STATIC_MANIFEST=true STATIC_ROOT=/app/staticfiles
 ENV PATH=/app/.venv/bin:$PATH MODELS_DIR=/app/models PYTHONUNBUFFERED=1 OMP_NUM_THREADS=1 ORT_DISABLE_TELEMETRY=1
 USER facecloud
 EXPOSE 8000

@@ -71,12 +71,10 @@ INSTALLED_APPS = [
     "django.forms",
     "rest_framework",
     "drf_spectacular",
-    "drf_spectacular_sidecar",
     "django_htmx",
     "heroicons",
     "csp",
     "axes",
-    "unfold.apps.BasicAppConfig",  # for its Chart.js alone (docs/decisions/0010-charts.md)
     "accounts",
     "billing",
     "faceapi",
@@ -181,9 +179,21 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 FORMAT_MODULE_PATH = "console.formats"
 USE_I18N = True
 STATIC_URL = "/static/"
-STATIC_ROOT = VAR_DIR / "static"
+STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(VAR_DIR / "static")))
 STATICFILES_DIRS = [BASE_DIR / "static"]
-WHITENOISE_USE_FINDERS = True  # no collectstatic step between a checkout and a page
+# True: serve what `manage.py collectstatic` wrote, compressed and under hashed names that browsers keep for a
+# year (bin/start, the image). False: serve the files of the checkout as they are (tests).
+STATIC_MANIFEST = env.bool("STATIC_MANIFEST", default=False)
+WHITENOISE_USE_FINDERS = not STATIC_MANIFEST
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if STATIC_MANIFEST
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
 
 # --- The signed API ------------------------------------------------------------
 CLOCK_SKEW_S = env.int("CLOCK_SKEW_S", default=300)  # either way

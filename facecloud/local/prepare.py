@@ -46,6 +46,8 @@ def main(url: str) -> None:
     check_encryption_keys()
     check_services()
     call_command("migrate", interactive=False)
+    if settings.STATIC_MANIFEST:
+        call_command("collectstatic", interactive=False, verbosity=0)
     output = io.StringIO()
     try:
         call_command("seed_demo", "--json", stdout=output)

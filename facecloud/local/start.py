@@ -84,6 +84,7 @@ class Start:
         self._services = Services.of(places)
         self._url = url_of(host, port)
         self._environment = {
+            "STATIC_MANIFEST": "true",
             **os.environ,
             "SITE_URL": os.environ.get("SITE_URL") or site_url(host, port),
             "DJANGO_ALLOWED_HOSTS": allowed_hosts(host, os.environ.get("DJANGO_ALLOWED_HOSTS", "")),

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import socket
 import time
 import urllib.request
@@ -61,6 +62,20 @@ def calls(checkout: Checkout) -> int:
     return int(output.rpartition("calls:")[2])
 
 
+def assert_files_are_hashed_and_compressed(url: str) -> None:
+    """Each file of a page has a hashed name, comes compressed, and may be kept for good."""
+    with urllib.request.urlopen(url + "/login/", timeout=30) as reply:
+        page = reply.read().decode()
+    files = re.findall(r'(?:href|src)="(/static/[^"]+\.(?:css|js))"', page)
+    assert files
+    for path in files:
+        assert re.search(r"\.[0-9a-f]{12}\.", path), path
+        request = urllib.request.Request(url + path, headers={"Accept-Encoding": "gzip"})
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            assert reply.headers["Content-Encoding"] == "gzip"
+            assert "immutable" in reply.headers["Cache-Control"]
+
+
 def assert_it_answered(site: Running) -> None:
     answer = site.first_answer
     assert (answer["code"], answer["message"]) == (0, "成功")
@@ -75,6 +90,7 @@ def test_a_fresh_clone_answers_starts_again_and_keeps_its_data(
     with running(checkout, "--port", port) as site:
         assert site.seconds < 120 * busyness()
         assert_it_answered(site)
+        assert_files_are_hashed_and_compressed(site.demo["FACECLOUD_URL"])
         assert {f"FACECLOUD_{name}" for name in NAMES} <= {name for name, value in site.demo.items() if value}
         for name in ("demo.env", "secrets.env"):
             assert (checkout.var / name).stat().st_mode & 0o777 == 0o600
