@@ -179,6 +179,7 @@ class Words:
 def words(notice: Notice) -> Words:
     """Title and body of a notice."""
     ends = formats.date_format(timezone.localtime(notice.ends_at), "Y-m-d H:i") if notice.ends_at else ""
+    last_moment = timezone.localtime(notice.ends_at - timedelta(microseconds=1)) if notice.ends_at else None
     if notice.kind == NoticeKind.UNPAID:
         values = {"number": notice.order.number if notice.order else "", "ends": ends}
         return Words(
@@ -191,6 +192,7 @@ def words(notice: Notice) -> Words:
         "percent": str(notice.percent),
         "days": str(notice.days),
         "ends": ends,
+        "last_day": formats.date_format(last_moment, "Y-m-d") if last_moment else "",
     }
     if notice.kind == NoticeKind.ENDING:
         return Words(
@@ -200,7 +202,7 @@ def words(notice: Notice) -> Words:
                 notice.days or 0,
             )
             % values,
-            _("最后一个资源包将于 %(ends)s 到期，到期后将无法调用。请提前再次购买。") % values,
+            _("最后一个资源包的有效期到 %(last_day)s 为止，之后将无法调用。请提前再次购买。") % values,
         )
     if notice.percent == 100:
         return Words(

@@ -196,25 +196,72 @@ class Drawing:
         return max(self.size_px or (800, 800)) * 0.03
 
     @property
-    def plate(self) -> float:
-        return self.unit * 1.5
-
-    @property
     def radius(self) -> float:
         return self.unit * 0.22
 
-    def plates(self) -> list[tuple[Mark, float, float, float]]:
-        """Each mark with its plate's left, top and width; above the box, or inside where there is no room."""
+    @property
+    def is_numbered(self) -> bool:
+        """Whether the marks carry numbers, and their texts stand below, since a text would hide a face."""
+        boxes = [(mark.left, mark.top, mark.width, mark.height) for mark in self.marks]
+        labels = [label.box for label in self._texts()]
+        return any(
+            overlaps(label, other)
+            for at, label in enumerate(labels)
+            for others in (boxes, labels)
+            for other in others[:at] + others[at + 1 :]
+        )
+
+    def labels(self) -> list["Label"]:
+        """Return the label of each mark: its text, or a number from 1 inside its own box."""
+        if not self.is_numbered:
+            return self._texts()
+        return [
+            Label(mark, str(number), mark.top, min(self.unit, 0.3 * mark.height))
+            for number, mark in enumerate(self.marks, 1)
+        ]
+
+    def _texts(self) -> list["Label"]:
+        """The texts above their boxes, or inside if there is no room."""
         unit = self.unit
         return [
-            (
-                mark,
-                mark.left,
-                mark.top - 1.5 * unit if mark.top > 1.5 * unit else mark.top,
-                unit * (0.7 + text_width(mark.text)),
-            )
+            Label(mark, mark.text, mark.top - 1.5 * unit if mark.top > 1.5 * unit else mark.top, unit)
             for mark in self.marks
         ]
+
+
+Box = tuple[float, float, float, float]  # left, top, width, height
+
+
+def overlaps(one: Box, other: Box) -> bool:
+    """Whether two boxes share some area."""
+    return (
+        one[0] < other[0] + other[2]
+        and other[0] < one[0] + one[2]
+        and one[1] < other[1] + other[3]
+        and other[1] < one[1] + one[3]
+    )
+
+
+@dataclass(frozen=True)
+class Label:
+    """The text of a mark on its plate, in the picture's pixels; `unit` is the size of its letters."""
+
+    mark: Mark
+    text: str
+    top: float
+    unit: float
+
+    @property
+    def width(self) -> float:
+        return self.unit * (0.7 + text_width(self.text))
+
+    @property
+    def height(self) -> float:
+        return self.unit * 1.5
+
+    @property
+    def box(self) -> Box:
+        return self.mark.left, self.top, self.width, self.height
 
 
 def text_width(text: str) -> float:

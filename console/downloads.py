@@ -1,20 +1,34 @@
 """Tables as files for a spreadsheet."""
 
 import csv
+import re
 from collections.abc import Iterable
 
 from django.http import HttpResponse
 
+NUMBER_LIKE = r"0\d+|\d{12,}|\d+[eE]\d+"  # leading zeros, more digits than Excel shows, exponents as in 12e34
+
 
 def csv_file(name: str, rows: Iterable[Iterable[object]]) -> HttpResponse:
-    """The rows, heading first, with the mark that makes Excel read them as UTF-8; no text is a formula."""
+    """Write the rows, heading first, for a spreadsheet.
+
+    The byte order mark makes Excel read UTF-8. Text stays text: no cell is computed as a formula, and digits
+    of an id, such as an order number, are not turned into a rounded number. Numbers are written as they are.
+    """
     response = HttpResponse("\ufeff", content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
-    csv.writer(response).writerows(map(_no_formula, row) for row in rows)
+    csv.writer(response).writerows(map(_cell, row) for row in rows)
     return response
 
 
-def _no_formula(cell: object) -> object:
-    """Numbers as they are; a text that a spreadsheet would compute gets a quote before it."""
-    is_formula = isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r"))
-    return f"'{cell}" if is_formula else cell
+def _cell(value: object) -> object:
+    """Mark text that a spreadsheet would change.
+
+    A formula gets a quote before it. Text that reads as a number, which Excel would round to 15 digits or
+    strip of leading zeros, gets a tab after it: invisible in the sheet, and it makes the cell text.
+    """
+    if not isinstance(value, str):
+        return value
+    if value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{value}"
+    return f"{value}\t" if re.fullmatch(NUMBER_LIKE, value) else value

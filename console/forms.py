@@ -100,10 +100,10 @@ class RegisterForm(UserCreationForm):
         username = self.fields["username"]
         username.label, username.help_text = (
             _("用户名"),
-            _("3-30 个字母、数字、下划线、点或短横线，用于登录。"),
+            _("3-30 个汉字、字母、数字、下划线、点或短横线，用于登录。"),
         )
         username.validators = [
-            RegexValidator(r"^[\w.-]{3,30}\Z", _("用户名为 3-30 个字母、数字、下划线、点或短横线。"))
+            RegexValidator(r"^[\w.-]{3,30}\Z", _("用户名为 3-30 个汉字、字母、数字、下划线、点或短横线。"))
         ]
         username.widget.attrs |= {"autocomplete": "username", "maxlength": 30}
         self.fields["email"].help_text = _("用于找回密码，也可以用来登录。")

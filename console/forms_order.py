@@ -82,7 +82,6 @@ class OrderForm(forms.Form):
         self.bought_app = app
         self.skus = {(sku.api, sku.tier): sku for sku in Sku.objects.filter(on_sale=True)}
         self.region_row = app.region if app else self._region(region)
-        tiers = dict.fromkeys(tier for _api, tier in sorted(self.skus, key=lambda k: Tier.values.index(k[1])))
         apis = {api for api, _tier in self.skus}
         self._offer("api", [(value, str(label)) for value, label in Api.choices if value in apis])
         offered = [one.months for one in Duration.objects.filter(is_active=True)]
@@ -90,13 +89,16 @@ class OrderForm(forms.Form):
         first_api = next(iter(self.skus), (Api.FACE_DETECT.value, ""))[0]
         self.initial = {
             "api": Api.FACE_DETECT if Api.FACE_DETECT in apis else first_api,
-            "tier": next(iter(tiers), None),
             "months": next(iter(offered), None),
             "app": app.app_id if app else "",
             "region": self.region_row.code if self.region_row else "",
         } | dict(self.initial)
-        chosen_api = str(self["api"].value())
-        self._offer("tier", [(tier, self._tier_label(chosen_api, tier)) for tier in tiers])
+        self.shown_api = str(self["api"].value())
+        self.tiers = [tier for tier in Tier.values if (self.shown_api, tier) in self.skus]
+        self._offer("tier", [(tier, self._tier_label(tier)) for tier in self.tiers])
+        asked = self.initial.get("tier")
+        if asked is None or (asked in Tier.values and asked not in self.tiers):
+            self.initial["tier"] = next(iter(self.tiers), None)
         if app:
             del self.fields["name"], self.fields["description"]
 
@@ -108,10 +110,9 @@ class OrderForm(forms.Form):
         code = str(self.data.get("region") or (chosen.code if chosen else ""))
         return Region.objects.filter(is_active=True, code=code).first()
 
-    def _tier_label(self, chosen_api: str, tier: str) -> str:
+    def _tier_label(self, tier: str) -> str:
         """The spec in the manual's words, 千张/月 or 千次/月, as the chosen API counts; and its units."""
-        others = (sku for (_api, one), sku in self.skus.items() if one == tier)
-        sku = self.skus.get((chosen_api, tier)) or next(others)
+        sku = self.skus[self.shown_api, tier]
         units = f"{sku.units_per_month:,}"
         return sku.spec if units in sku.spec else f"{sku.spec}|{units}"
 
@@ -126,6 +127,13 @@ class OrderForm(forms.Form):
         if app:
             cleaned |= {"name": app.name, "description": app.description}
         return cleaned | {"sku": sku, "app": app, "region": self.region_row}
+
+    def with_tier_on_sale(self) -> dict[str, str]:
+        """The data as sent, with the first tier of the API if the chosen one isn't on sale for it."""
+        sent = {name: str(self.data[name]) for name in self.data}
+        if sent.get("tier") not in self.tiers:
+            sent["tier"] = next(iter(self.tiers), "")
+        return sent
 
     def quote(self, at: datetime) -> Quote | None:
         """What the choices come to, sent or not yet; None while one of them is missing or bad."""

@@ -5,10 +5,12 @@ answered, what it cost, which Periods paid, and what was paid for those.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from django.db.models import Prefetch, Q, QuerySet
@@ -38,13 +40,43 @@ from faceapi.models import Call
 from faceapi.operator_reports import latest_of
 
 SHOWN = 20
+ALL = 1000  # shown of one list when it is opened as a whole
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class Listing(Generic[Row]):
+    """The first rows of a list, and how many there are in all. `name` opens the list as a whole."""
+
+    name: str
+    rows: list[Row]
+    total: int
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def is_cut(self) -> bool:
+        return self.total > len(self.rows)
+
+    @property
+    def can_be_opened(self) -> bool:
+        """Whether opening it would show more rows than there are now."""
+        return len(self.rows) < ALL
 
 
 @dataclass
 class Story:
-    """What is known about a subject. `call` and `debit` are there when one request was asked for."""
+    """What is known about a subject. `call` and `debit` are there when one request was asked for.
+
+    `opened` is the name of the list that is shown as a whole; the others show their first rows.
+    """
 
     at: datetime
+    opened: str = ""
     customer: User | None = None
     app: App | None = None
     key: AppKey | None = None
@@ -53,26 +85,39 @@ class Story:
     call: Call | None = None
     debit: Debit | None = None
     others: list[User] = field(default_factory=list)  # more customers that the text fits
+    has_more_others: bool = False
 
     @property
     def is_found(self) -> bool:
         return self.customer is not None
 
+    def _limit(self, name: str) -> int:
+        return ALL if self.opened == name else SHOWN
+
+    def _rows(self, name: str, found: "QuerySet[Any]") -> Listing[Any]:
+        rows = list(found[: self._limit(name)])
+        return Listing(name, rows, len(rows) if len(rows) < self._limit(name) else found.count())
+
     # --- whose ---------------------------------------------------------------------
 
     @cached_property
-    def apps(self) -> list[App]:
+    def all_apps(self) -> list[App]:
         """The App in question, or all of the customer's."""
         if self.app is not None:
             return [self.app]
-        return list(App.objects.filter(customer=self.customer).select_related("region")[:SHOWN])
+        return list(App.objects.filter(customer=self.customer).select_related("region"))
 
     @cached_property
-    def keys(self) -> list[tuple[AppKey, bool]]:
+    def apps(self) -> Listing[App]:
+        return Listing("apps", self.all_apps[: self._limit("apps")], len(self.all_apps))
+
+    @cached_property
+    def keys(self) -> Listing[tuple[AppKey, bool]]:
         """Their keys, newest first, and whether each is live; a secret is never among what is read."""
-        live = set(key_rules.live(self.at).filter(app__in=self.apps).values_list("pk", flat=True))
-        found = AppKey.objects.filter(app__in=self.apps).defer("secret_encrypted").select_related("app")
-        return [(key, key.pk in live) for key in found[:SHOWN]]
+        live = set(key_rules.live(self.at).filter(app__in=self.all_apps).values_list("pk", flat=True))
+        found = AppKey.objects.filter(app__in=self.all_apps).defer("secret_encrypted").select_related("app")
+        listed = self._rows("keys", found)
+        return Listing("keys", [(key, key.pk in live) for key in listed], listed.total)
 
     @cached_property
     def balance(self) -> Decimal:
@@ -105,63 +150,66 @@ class Story:
         if self.key is not None:
             found = list(Call.objects.filter(app=self.key.app, app_key=self.key).order_by("-at")[:SHOWN])
         else:
-            found = latest_of(self.apps, SHOWN)
+            found = latest_of(self.all_apps, SHOWN)
         return [(call, explained(call.code)["message"]) for call in found]
 
     # --- what was bought and paid ----------------------------------------------------
 
     @cached_property
-    def summaries(self) -> list[Summary]:
-        return packages.summary(self.apps, self.at)
+    def summaries(self) -> Listing[Summary]:
+        found = packages.summary(self.all_apps, self.at)
+        return Listing("summaries", found[: self._limit("summaries")], len(found))
 
     @cached_property
-    def packages(self) -> "QuerySet[Package]":
+    def packages(self) -> Listing[Package]:
         """Packages of the order, the call or the Apps in question, with their Periods."""
         found = Package.objects.select_related("app", "order").prefetch_related(
             Prefetch("periods", Period.objects.order_by("number"))
         )
         if self.order is not None:
-            return found.filter(order=self.order)
+            return self._rows("packages", found.filter(order=self.order))
         if self.debit is not None:
-            return found.filter(periods__lines__debit=self.debit).distinct()
-        return found.filter(app__in=self.apps)[:SHOWN]
+            return self._rows("packages", found.filter(periods__lines__debit=self.debit).distinct())
+        return self._rows("packages", found.filter(app__in=self.all_apps))
 
     @cached_property
-    def orders(self) -> "QuerySet[Order]":
+    def orders(self) -> Listing[Order]:
         found = Order.objects.select_related("sku", "app", "customer")
         if self.order is not None:
-            return found.filter(pk=self.order.pk)
+            return self._rows("orders", found.filter(pk=self.order.pk))
         if self.debit is not None:
-            return found.filter(package__periods__lines__debit=self.debit).distinct()
+            return self._rows("orders", found.filter(package__periods__lines__debit=self.debit).distinct())
         if self.app is not None:
-            return found.filter(app=self.app)[:SHOWN]
-        return found.filter(customer=self.customer)[:SHOWN]
+            return self._rows("orders", found.filter(app=self.app))
+        return self._rows("orders", found.filter(customer=self.customer))
 
     @cached_property
-    def entries(self) -> "QuerySet[WalletEntry]":
+    def entries(self) -> Listing[WalletEntry]:
         found = WalletEntry.objects.filter(wallet__customer=self.customer).select_related("order", "by")
-        return found.filter(order=self.order) if self.order is not None else found[:SHOWN]
+        return self._rows("entries", found.filter(order=self.order) if self.order is not None else found)
 
     @cached_property
-    def voucher_entries(self) -> "QuerySet[VoucherEntry]":
+    def voucher_entries(self) -> Listing[VoucherEntry]:
         found = VoucherEntry.objects.filter(order__customer=self.customer).select_related("order", "voucher")
-        return found.filter(order=self.order) if self.order is not None else found[:SHOWN]
+        if self.order is not None:
+            found = found.filter(order=self.order)
+        return self._rows("voucher_entries", found)
 
     @cached_property
-    def vouchers(self) -> "QuerySet[Voucher]":
+    def vouchers(self) -> Listing[Voucher]:
         """What the customer holds or held, the longest valid first, whatever the question is about."""
-        return vouchers.of(self.person).order_by("-valid_until", "-pk")[:SHOWN]
+        return self._rows("vouchers", vouchers.of(self.person).order_by("-valid_until", "-pk"))
 
     @cached_property
-    def acts(self) -> "QuerySet[AuditEntry]":
+    def acts(self) -> Listing[AuditEntry]:
         """What operators did for this customer."""
-        return AuditEntry.objects.filter(customer=self.customer).select_related("by")[:SHOWN]
+        return self._rows("acts", AuditEntry.objects.filter(customer=self.customer).select_related("by"))
 
 
-def find(text: str, at: datetime) -> Story:
+def find(text: str, at: datetime, opened: str = "") -> Story:
     """The story of whatever `text` names; one without a customer where it names nothing."""
     text = text.strip()
-    story = Story(at)
+    story = Story(at, opened)
     if not text:
         return story
     try:
@@ -198,7 +246,8 @@ def _of_name(story: Story, text: str) -> Story:
         fits = Q(username__icontains=text) | Q(email__icontains=text) | Q(company__icontains=text)
         found = list(User.objects.filter(fits | Q(apps__name__icontains=text)).distinct()[: SHOWN + 1])
         story.customer = found[0] if len(found) == 1 else None
-        story.others = found if len(found) > 1 else []
+        story.others = found[:SHOWN] if len(found) > 1 else []
+        story.has_more_others = len(found) > SHOWN
     return story
 
 
@@ -206,7 +255,7 @@ def _of_name(story: Story, text: str) -> Story:
 @operator("ops_desk")
 def page(request: OperatorRequest) -> HttpResponse:
     text = request.GET.get("q", "")[:150]
-    story = find(text, timezone.now())
+    story = find(text, timezone.now(), request.GET.get("all", ""))
     context = {
         "q": text,
         "story": story,

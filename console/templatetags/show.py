@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -94,6 +94,18 @@ def when(moment: datetime | None) -> str:
 def minute(moment: datetime | None) -> str:
     """Local time to the minute."""
     return timezone.localtime(moment).strftime("%Y-%m-%d %H:%M") if moment else "–"
+
+
+@register.filter
+def last_day(end: datetime | None) -> str:
+    """The last day on which something can be used that is valid until `end`, exclusive."""
+    return timezone.localtime(end - timedelta(microseconds=1)).strftime("%Y-%m-%d") if end else "–"
+
+
+@register.filter
+def day(moment: datetime | None) -> str:
+    """Local date; a dash if there is none."""
+    return timezone.localtime(moment).strftime("%Y-%m-%d") if moment else "–"
 
 
 @register.filter

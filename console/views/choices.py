@@ -1,6 +1,8 @@
 """The three switches of the top bar: language, theme, region. Each is a small POST that leads back."""
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from urllib.parse import urlsplit
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import resolve_url
 from django.views.decorators.http import require_POST
 
@@ -38,4 +40,14 @@ def region(request: CustomerRequest) -> HttpResponse:
     response = back(request)
     if (choice := request.POST.get("region", "")) in {one.code for one in regions(request)}:
         keep(response, REGION_COOKIE, choice)
+        response["Location"] = with_region(response["Location"], choice)
     return response
+
+
+def with_region(location: str, code: str) -> str:
+    """Replace the region in the query of a page that was opened for another one."""
+    parts = urlsplit(location)
+    query = QueryDict(parts.query, mutable=True)
+    if "region" in query:
+        query["region"] = code
+    return parts._replace(query=query.urlencode()).geturl()

@@ -46,9 +46,12 @@ def form_page(request: CustomerRequest, form: OrderForm, status: int = 200) -> H
 @require_GET
 @customer
 def quote(request: CustomerRequest) -> HttpResponse:
-    """The live total beside the form (htmx), and the specs as the chosen API counts them."""
+    """The live total beside the form (htmx), and the tiers of the chosen API if the form shows another's."""
     form = order_form(request, request.GET)
-    context = {"quote": form.quote(timezone.now()), "specs": form["tier"]}
+    context: dict[str, Any] = {"quote": form.quote(timezone.now())}
+    if request.GET.get("shown_api") != form.shown_api:
+        form = order_form(request, form.with_tier_on_sale())
+        context = {"quote": form.quote(timezone.now()), "changed_form": form}
     return render(request, "console/order_total.html", context)
 
 

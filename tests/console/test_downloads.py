@@ -12,6 +12,15 @@ def test_a_text_is_no_formula(typed: str) -> None:
     assert f"'{typed}" in csv_file("file", [[typed]]).content.decode()
 
 
+DIGITS = ["20261128031500123456", "0012", "12e34", "1234567890123456"]
+
+
+@pytest.mark.parametrize("digits", DIGITS)
+def test_digits_of_an_id_stay_text(digits: str) -> None:
+    """A spreadsheet shows a number of 20 digits as 2.02E+19; the tab makes the cell text."""
+    assert csv_file("file", [[digits]]).content.decode() == f"\ufeff{digits}\t\r\n"
+
+
 def test_numbers_and_other_texts_stay_as_they_are() -> None:
     file = csv_file("file", [["门禁", "a=b", Decimal("-2.50"), -3, ""]])
     assert file.content.decode() == "\ufeff门禁,a=b,-2.50,-3,\r\n"

@@ -167,9 +167,9 @@ def size_of(name: str) -> int:
 
 
 def test_the_chart_library_is_where_the_pages_look_for_it() -> None:
-    found = finders.find("unfold/js/chart/chart.js")
+    found = finders.find("vendor/chart.umd.min.js")
     assert found
-    assert 'version="4.4.0"' in Path(str(found)).read_text()
+    assert "Chart.js v4.6.1" in Path(str(found)).read_text()
 
 
 @pytest.mark.django_db
@@ -258,7 +258,7 @@ def test_the_page_of_an_order_tells_how_it_is_now(as_alice: Client, alice: User,
     Package.objects.filter(pk=package.pk).update(starts_at=ended - timedelta(days=30), ends_at=ended)
     page = as_alice.get(path).content.decode()
     assert works not in page
-    assert "到期，再次购买后可继续调用" in page
+    assert "为止，再次购买后可继续调用" in page
     Package.objects.filter(pk=package.pk).update(starts_at=package.starts_at, ends_at=package.ends_at)
     refunds.refund(package, by=alice, reason="test", at=order.created_at + timedelta(seconds=1))
     page = as_alice.get(path).content.decode()
@@ -327,7 +327,7 @@ def test_a_password_is_reset_by_mail(client: Client, alice: User) -> None:
 def test_registration_says_what_is_wrong_beside_each_field(client: Client, alice: User) -> None:
     bad = {"username": "a b", "email": "ALICE@example.org", "password1": "12345678", "password2": "12345678"}
     page = client.post("/register/", bad).content.decode()
-    assert "用户名为 3-30 个字母" in page
+    assert "用户名为 3-30 个汉字、字母" in page
     assert "该邮箱已注册" in page
     assert not User.objects.filter(username="a b").exists()
 

@@ -1,15 +1,18 @@
 """From any id that a customer can give to the same story: what was called, answered, charged, and paid."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from django.utils import timezone
 
+from accounts import keys
+from accounts.models import App, User
 from billing import quota
 from billing.models import Debit, Order, Voucher
 from faceapi.models import Call
-from tests.console.ops.conftest import Login, World
+from tests.console.ops.conftest import Login, World, call
 
 pytestmark = pytest.mark.django_db
 
@@ -112,3 +115,41 @@ def test_names_are_shown_as_text(world: World, log_in: Login) -> None:
     text = story(log_in, customer.username)
     assert "<script>alert(1)" not in text
     assert "&lt;script&gt;alert(1)" in text
+
+
+def with_many_apps(customer: User, count: int) -> list[App]:
+    """`count` more Apps of the customer, newer than all others."""
+    region = App.objects.filter(customer=customer).first().region  # type: ignore[union-attr]  # has one
+    made = [
+        App(customer=customer, region=region, name="n", description="d", created_at=timezone.now())
+        for _ in range(count)
+    ]
+    return App.objects.bulk_create(made)
+
+
+def test_a_long_list_says_how_long_it_is_and_opens(world: World, log_in: Login) -> None:
+    customer = world.app.customer
+    with_many_apps(customer, 190)
+    total = App.objects.filter(customer=customer).count()
+    page = story(log_in, customer.username)
+    assert f"显示 20 / {total}" in page
+    assert f"?q={customer.username}&amp;all=apps#apps" in page
+    whole = log_in("support").get("/ops/desk/", {"q": customer.username, "all": "apps"}).content.decode()
+    assert f"显示 20 / {total}" not in whole
+    assert [app.app_id for app in App.objects.filter(customer=customer) if app.app_id not in whole] == []
+
+
+def test_the_latest_call_is_shown_whichever_app_it_was(world: World, now: datetime, log_in: Login) -> None:
+    """Also if that App isn't among the first ones that are listed."""
+    customer = world.app.customer
+    with_many_apps(customer, 30)
+    made = call(world.app, "face_detect", now)
+    assert str(made) in story(log_in, customer.username)
+
+
+def test_a_key_that_is_being_rotated_out_says_until_when_it_works(
+    world: World, now: datetime, log_in: Login
+) -> None:
+    keys.rotate(world.app, now, timedelta(hours=24))
+    ends = timezone.localtime(now + timedelta(hours=24))
+    assert f"{ends:%Y-%m-%d %H:%M} 失效" in story(log_in, world.app.app_id)
