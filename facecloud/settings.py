@@ -1,6 +1,7 @@
 """All settings, read from the environment here and in settings_worker.py, and listed in .env.example."""
 
 from datetime import timedelta
+from pathlib import Path
 from tempfile import gettempdir
 
 from celery.schedules import crontab
