@@ -36,3 +36,10 @@ def when_ready(server: object) -> None:
     from django.urls import get_resolver
 
     get_resolver().url_patterns  # noqa: B018 - a property that imports them
+
+
+def worker_exit(server: object, worker: object) -> None:
+    """Refusals that were counted since the last second are written before the process ends."""
+    from faceapi import refusals
+
+    refusals.flush()

@@ -1,8 +1,9 @@
 """Who may start a call now: the limits of an App, and the room that this process and the workers have.
 
-Checked before the body is read. Over its own limit an App gets 4291, and so does a customer who has its share
-of the room; where there is no room for anybody, 5003. Both say when to come back, so a queue that would only
-grow is refused at once.
+A call takes its place once its signature is verified: an AppKey is shown in every request, so what is not
+signed must not use up the limits of its owner (bodies in reading: faceapi/uploads.py). Over its own limit an
+App gets 4291, and so does a customer who has its share of the room; if there is no room for anybody, 5003.
+Both say when to come back, so a queue that would only grow is refused at once.
 """
 
 import contextlib
@@ -23,6 +24,10 @@ from inference import exchange
 
 LEASE_S = 60  # an App's place is free again so long after its process died
 LOOK_EVERY_S = 0.25  # the queue and the workers are looked at this often
+CALM_AFTER_S = 2.0  # overload is over so long after the last refusal
+LEAST_OPEN = 3  # under overload, of one process
+QUEUE_GOAL_MS = 20.0
+CUT_EVERY_S = 0.1
 
 # GCRA: one key holds the time at which the next call would be in step. Burst: one second's worth.
 _RATE = """
@@ -50,36 +55,76 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 
 
 class Gate:
-    """At most `limit` at once in this process, three quarters of them one customer's, whose slow bodies could
-    take the room of all otherwise. Who finds it full is turned away, not queued.
+    """At most `limit` verified calls at once in this process, three quarters of them one customer's. A call
+    that finds it full is refused, not queued.
+
+    A customer's first call may use every place, whatever the others have. Once the gate was full, it lets in
+    only as many as keep the workers busy, until no call was refused for CALM_AFTER_S: while more is asked
+    than can be served, a longer queue serves no more calls and makes each wait. How many that are is found as
+    TCP does it: one more while calls find a worker at once, a tenth less when they wait longer than they are
+    worked on.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._share = math.ceil(limit * 3 / 4)
+        self._open = float(limit)  # the limit under overload
+        self._overloaded_until = -math.inf
+        self._cut_at = -math.inf
         self._inside: Counter[int] = Counter()
+        self._total = 0
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
     def pass_through(self, customer_pk: int) -> Iterator[None]:
+        """Raises ApiError 4291 for a customer over its share, 5003 if there is no place for anybody."""
         with self._lock:
-            if self._inside.total() >= self._limit:
-                raise ApiError(errors.OVERLOADED, "too many calls at once", retry_after_s=1)
-            if self._inside[customer_pk] >= self._share:
-                raise ApiError(
-                    errors.RATE,
-                    f"over {self._share} calls of one customer at once",
-                    f"同一客户同时进行的调用超过 {self._share} 个",
-                    retry_after_s=1,
-                )
+            self._refuse(customer_pk, time.monotonic())
             self._inside[customer_pk] += 1
+            self._total += 1
         try:
             yield
         finally:
             with self._lock:
+                self._total -= 1
                 self._inside[customer_pk] -= 1
                 if not self._inside[customer_pk]:
                     del self._inside[customer_pk]
+
+    def check(self, customer_pk: int) -> None:
+        """Raise what `pass_through` would raise now."""
+        with self._lock:
+            self._refuse(customer_pk, time.monotonic())
+
+    def _refuse(self, customer_pk: int, now: float) -> None:
+        is_overloaded = now < self._overloaded_until
+        limit = min(self._limit, math.floor(self._open)) if is_overloaded else self._limit
+        share = math.ceil(limit * 3 / 4)
+        mine = self._inside.get(customer_pk, 0)
+        if (mine < share and self._total < limit) or (not mine and self._total < self._limit):
+            return
+        if not is_overloaded:
+            self._open = float(LEAST_OPEN)
+        self._overloaded_until = now + CALM_AFTER_S
+        if self._total >= limit:
+            raise ApiError(errors.OVERLOADED, "too many calls at once", retry_after_s=1)
+        raise ApiError(
+            errors.RATE,
+            f"over {share} calls of one customer at once",
+            f"同一客户同时进行的调用超过 {share} 个",
+            retry_after_s=1,
+        )
+
+    def learn(self, *, queue_ms: float, infer_ms: float) -> None:
+        """A call was served: how long it waited for a worker, and how long it was worked on."""
+        now = time.monotonic()
+        with self._lock:
+            if now >= self._overloaded_until:
+                return
+            if queue_ms <= max(infer_ms, QUEUE_GOAL_MS):
+                self._open = min(float(self._limit), self._open + 1 / self._open)
+            elif now - self._cut_at > CUT_EVERY_S:
+                self._open = max(float(LEAST_OPEN), self._open * 0.9)
+                self._cut_at = now
 
 
 class Places:
@@ -139,14 +184,28 @@ _lock = threading.Lock()
 _seen = _Look(-math.inf, 0, 0)
 
 
-@contextlib.contextmanager
-def admit(valkey: redis.Redis, app: App, call_id: str) -> Iterator[None]:
-    """Hold this call's place while it runs. Raises ApiError 4291, 5003."""
+def gate() -> Gate:
+    """The gate of this process."""
     global _gate
     if _gate is None:
         with _lock:
             _gate = _gate or Gate(settings.CALLS_AT_ONCE)
-    with _gate.pass_through(app.customer_id), contextlib.ExitStack() as stack:
+    return _gate
+
+
+def check_room(valkey: redis.Redis, app: App) -> None:
+    """Refuse a large body before it is read, if its call would be refused afterwards.
+
+    Takes nothing, since its sender is not verified yet. Raises ApiError 4291, 5003.
+    """
+    gate().check(app.customer_id)
+    check_queue(valkey)
+
+
+@contextlib.contextmanager
+def admit(valkey: redis.Redis, app: App, call_id: str) -> Iterator[None]:
+    """Hold the place of a verified call while it runs. Raises ApiError 4291, 5003."""
+    with gate().pass_through(app.customer_id), contextlib.ExitStack() as stack:
         check_queue(valkey)
         if app.rate_per_s:
             _check_rate(valkey, app.pk, app.rate_per_s)

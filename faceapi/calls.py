@@ -111,9 +111,18 @@ def _settle_anew(call: LiveCall, units: int, at: datetime) -> None:
 
 
 def fail(call: LiveCall, error: ApiError, at: datetime) -> None:
-    """The call is answered with another code: what it took is given back, before the reply is sent."""
-    if call.key is None:
-        refusals.note(error.code)
+    """The call is answered with another code: what it took is given back, before the reply is sent.
+
+    A request that was never authentic is only counted; so is a refusal before any work (faceapi/refusals).
+    """
+    is_idle = call.debit is None and call.hold is None
+    if not call.is_authentic or (is_idle and error.code in refusals.CHEAP):
+        refusals.log(call, error)
+        if call.is_authentic:
+            refusals.count(call, error)
+        else:
+            refusals.note(error.code)
+        return
     with transaction.atomic():
         if call.debit is not None:
             quota.give_back(call.id, at)
@@ -131,10 +140,7 @@ SELECT faceapi_record_call(
 
 
 def _end(call: LiveCall, code: int, http: int, *, units: int = 0, fault_index: int | None = None) -> None:
-    """The one place where a call ends: its record, its share of the roll-up, and its line in the log.
-
-    A call whose AppKey was never found is nobody's: it has the line only.
-    """
+    """The one place where a call ends: its record, its share of the roll-up, and its line in the log."""
     latency_ms, queue_ms, infer_ms = round(call.elapsed_ms), round(call.queue_ms), round(call.infer_ms)
     if call.key is not None:
         app = call.key.app

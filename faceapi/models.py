@@ -1,8 +1,7 @@
 """One row for each call of an App, and the hourly roll-up that the reports read.
 
 A Call never holds an image, the address of an image or a result: ids, times, counts, code and the caller's
-address. Refusals that no App can be charged with (no or unknown AppKey) are no calls of an App and are only
-logged and counted.
+address. Requests that were never authentic are not calls of an App: they are only counted and logged.
 """
 
 from django.contrib.postgres.fields import ArrayField
@@ -62,6 +61,7 @@ class Call(models.Model):
 class UsageHour(models.Model):
     """What one App did with one API in one hour, by code: written in the same transaction as each Call.
 
+    `unrecorded` of the calls are refusals without a row in Call (faceapi/refusals.py): no images, no times.
     Histograms count by the fixed slots of faceapi.histogram: percentiles of any span are a sum away.
     """
 
@@ -71,6 +71,9 @@ class UsageHour(models.Model):
     hour = models.DateTimeField(_("小时"))
     code = models.PositiveSmallIntegerField(_("返回码"))
     calls = models.PositiveBigIntegerField(_("调用次数"), default=0)
+    unrecorded = models.PositiveBigIntegerField(
+        _("未逐条记录"), default=0, db_default=0, help_text=_("拒绝的调用中未逐条记录的次数")
+    )
     images = models.PositiveBigIntegerField(_("图片数"), default=0)
     units = models.PositiveBigIntegerField(_("计费量"), default=0)
     latency_sum_ms = models.PositiveBigIntegerField(_("总耗时(毫秒)"), default=0)

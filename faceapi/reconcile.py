@@ -10,7 +10,11 @@ from faceapi.rollups import HISTOGRAMS, SUMS
 
 
 def usage_is_the_sum_of_calls(at: datetime) -> Iterable[Break]:
-    """Every hour of usage is the sum of its calls, and its histograms count each call once."""
+    """Every hour of usage is the sum of its calls, apart from refusals without a row, and each histogram of
+    it counts every call once.
+    """
+    counted = ", ".join(f"coalesce(counted.{name}, 0)" for name in SUMS)
+    rolled = ", ".join(f"usage.{name}" for name in SUMS if name != "calls")
     with connection.cursor() as cursor:
         cursor.execute(f"""
             WITH counted AS (
@@ -22,8 +26,7 @@ def usage_is_the_sum_of_calls(at: datetime) -> Iterable[Break]:
             SELECT coalesce(usage.id::text, 'none'), app_id, api, hour, code,
                    counted.calls, usage.calls, counted.units, usage.units
               FROM counted FULL JOIN faceapi_usagehour AS usage USING (app_id, api, region_id, code, hour)
-             WHERE ({", ".join(f"counted.{name}" for name in SUMS)})
-                   IS DISTINCT FROM ({", ".join(f"usage.{name}" for name in SUMS)})
+             WHERE ({counted}) IS DISTINCT FROM (usage.calls - usage.unrecorded, {rolled})
                 OR EXISTS (SELECT FROM (VALUES {", ".join(f"({name})" for name in HISTOGRAMS)}) AS h (counts)
                             WHERE (SELECT sum(slot) FROM unnest(counts) AS slot) IS DISTINCT FROM usage.calls)
         """)  # noqa: S608 - our own column names

@@ -2,6 +2,7 @@
 one call).
 """
 
+import contextlib
 import json
 import logging
 import socket
@@ -37,8 +38,10 @@ from faceapi import (
     errors,
     fetching,
     idempotency,
+    refusals,
     replies,
     schema,
+    uploads,
 )
 from faceapi.calls import LiveCall
 from faceapi.entries import Picture
@@ -51,6 +54,9 @@ from inference.errors import InferenceError
 logger = logging.getLogger(__name__)
 
 HOLD_MARGIN_S = 10.0
+LARGE_BODY_BYTES = (
+    256 * 1024
+)  # smaller ones are read and verified before they are refused: their App counts them
 SEND_TIMEOUT_S = 30.0  # a client that does not read its answer
 
 
@@ -94,9 +100,13 @@ class FaceApiView(APIView):
 
     def post(self, request: Request) -> HttpResponse:
         client = valkey.client()
-        with admission.admit(client, self.call.caller.app, str(self.call.id)), Spool() as spool:
-            received = body.read(request.META, spool)
+        with contextlib.ExitStack() as stack:
+            spool = stack.enter_context(Spool())
+            received = self._receive(request, spool, client)
             self._verify(request, received, client)
+            stack.enter_context(admission.admit(client, self.call.caller.app, str(self.call.id)))
+            if received.fault is not None:
+                raise received.fault
             pictures = entries.parse(received.data, spool, pairs=self.api is Api.FACE_COMPARE)
             self.with_quality = entries.wants_quality(received.data)
             self.call.images = len(pictures)
@@ -113,6 +123,15 @@ class FaceApiView(APIView):
         return self._reply(answer, units=units)
 
     # --- the steps -----------------------------------------------------------------
+
+    def _receive(self, request: Request, spool: Spool, client: redis.Redis) -> body.Body:
+        """The body; a large one only if there is room for its call."""
+        size = body.content_length(request.META)
+        if size is None or size > LARGE_BODY_BYTES:
+            admission.check_room(client, self.call.caller.app)
+        uploading = uploads.of_this_process(settings.UPLOADS_AT_ONCE)
+        with uploading.receive(request.META.get("gunicorn.socket"), self.call.address):
+            return body.read(request.META, spool)
 
     def _verify(self, request: Request, received: body.Body, client: redis.Redis) -> None:
         """The signature over what was received, then the replay guard, then the JSON."""
@@ -136,8 +155,6 @@ class FaceApiView(APIView):
             self.replay = replay
         call.is_authentic = True
         keys.touch(call.caller, call.at)
-        if received.fault is not None:
-            raise received.fault
 
     def _fetch(self, pictures: Sequence[Picture], spool: Spool) -> None:
         """The pictures that were given by URL into the spool, checked too; before anything is charged."""
@@ -216,6 +233,7 @@ class FaceApiView(APIView):
                 deadline=self.deadline,
             )
             self.call.queue_ms, self.call.infer_ms = outcome.queue_ms, outcome.infer_ms
+            admission.gate().learn(queue_ms=outcome.queue_ms, infer_ms=outcome.infer_ms)
             found = dict(zip(distinct, outcome.results, strict=True))
             result = self.make_reply([found[position] for position in first], with_quality=self.with_quality)
         except InferenceError as error:
@@ -235,14 +253,16 @@ class FaceApiView(APIView):
 
     # --- replies -------------------------------------------------------------------
 
-    def _reply(self, answer: bytes, *, units: int, is_replay: bool = False) -> HttpResponse:
+    def _reply(
+        self, answer: bytes, *, units: int, is_replay: bool = False, is_cheap: bool = False
+    ) -> HttpResponse:
         response = HttpResponse(answer, content_type="application/json")
         response["X-Request-Id"] = str(self.call.id)
         if is_replay:
             response["Idempotent-Replayed"] = "true"
         if self.call.is_authentic:  # whoever knows an AppKey alone learns nothing of its quota
             response["X-Billed-Units"] = str(units)
-            if (remaining := self._remaining()) is not None:
+            if not is_cheap and (remaining := self._remaining()) is not None:
                 response["X-Quota-Remaining"] = str(remaining)
         return response
 
@@ -269,7 +289,8 @@ class FaceApiView(APIView):
             logger.error("a call could not be recorded: %s", type(failure).__name__)
             close_old_connections()
         self.call.debit = None
-        response = self._reply(_json(errors.envelope(error, str(self.call.id))), units=0)
+        content = _json(errors.envelope(error, str(self.call.id)))
+        response = self._reply(content, units=0, is_cheap=error.code in refusals.CHEAP)
         response.status_code = error.row.http
         if error.retry_after_s is not None:
             response["Retry-After"] = str(error.retry_after_s)

@@ -215,6 +215,8 @@ DEADLINE_PER_IMAGE_S = env.float("DEADLINE_PER_IMAGE_S", default=2.0)
 COMPARE_SAME_FROM = env.float("COMPARE_SAME_FROM", default=70.0)
 # Admission: calls that one web process works on at once, and chunks that may wait for a worker.
 CALLS_AT_ONCE = env.count("CALLS_AT_ONCE", default=24)
+# Bodies that one web process reads at once and that arrive slowly: of more, the slowest are given up.
+UPLOADS_AT_ONCE = env.count("UPLOADS_AT_ONCE", default=12)
 QUEUE_MAX_CHUNKS = env.count("QUEUE_MAX_CHUNKS", default=200)
 # Images by URL. Private networks are refused unless listed here (CIDR).
 URL_TIMEOUT_S = env.float("URL_TIMEOUT_S", default=10.0)

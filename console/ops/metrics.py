@@ -127,8 +127,8 @@ def gauges(state: health.State) -> Iterator[Family]:
 
 
 def refused() -> Iterator[Family]:
-    """Refusals of nobody's calls, since Valkey started."""
-    family = CounterMetricFamily("facecloud_refused", "Requests without a known AppKey", labels=("code",))
+    """Requests that were never authentic, since Valkey started."""
+    family = CounterMetricFamily("facecloud_refused", "Requests that were never authentic", labels=("code",))
     try:
         found = refusals.counts()
     except redis.RedisError:

@@ -39,7 +39,9 @@ def served(app: App, at: datetime) -> UUID:
 
 
 def failed(app: App, at: datetime) -> UUID:
-    call = LiveCall(calls.new_id(at), "face_detect", at, None, key=app.keys.get(), images=3)
+    call = LiveCall(
+        calls.new_id(at), "face_detect", at, None, key=app.keys.get(), images=3, is_authentic=True
+    )
     call.debit = quota.reserve(call_id=call.id, app=app, api=call.api, images=3, at=at)
     calls.fail(call, ApiError(errors.UNDECODABLE, index=1), at)
     return call.id

@@ -1,0 +1,128 @@
+"""Bodies in reading, whose signature is not verified yet: how many slow ones a web process reads at once.
+
+An AppKey stands in every request in clear, so anybody who has seen one can open connections with it and send
+a byte now and then. So a body holds no place of its App or its customer while it arrives. Instead at most
+`limit` bodies may be slow at once, in this process. Over that the slowest is given up, of the address that
+has the most of them: a body that arrives at an ordinary rate never loses to such connections, whether they
+come from its own address, from another or from many.
+"""
+
+import contextlib
+import math
+import socket
+import struct
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from faceapi import errors
+from faceapi.errors import ApiError
+
+SLOW_AFTER_S = 0.2  # a body that is complete by then is never given up
+TICK_S = 0.1
+_BYTES_RECEIVED = 128  # offset of tcpi_bytes_received in struct tcp_info (linux/tcp.h)
+
+
+class Upload:
+    """One body in reading. `is_given_up` is set before its socket is shut for reading."""
+
+    def __init__(self, sock: socket.socket, address: str | None, at: float) -> None:
+        self.sock = sock
+        self.address = address
+        self.started = at
+        self.is_given_up = False
+        self._bytes_before = _bytes_received(sock)
+
+    def rate(self, now: float) -> float:
+        """Bytes a second since its start. For a unix socket, which hides them, the oldest body is slowest."""
+        received = _bytes_received(self.sock) - self._bytes_before
+        return (received + 1) / max(now - self.started, 0.001)
+
+
+def _bytes_received(sock: socket.socket) -> int:
+    """Bytes that the kernel has received on a TCP connection; 0 for any other socket."""
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_RECEIVED + 8)
+        return int(struct.unpack_from("=Q", info, _BYTES_RECEIVED)[0])
+    except (OSError, struct.error):
+        return 0
+
+
+class Uploads:
+    """The bodies that this process reads now, and the thread that gives up the slowest of too many."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._running: set[Upload] = set()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    @contextlib.contextmanager
+    def receive(self, sock: Any, address: str | None) -> Iterator[None]:
+        """Read a body inside. Raises ApiError 5003 if it was given up for others that arrive faster."""
+        if not hasattr(sock, "getsockopt"):  # not under gunicorn
+            yield
+            return
+        upload = Upload(sock, address, time.monotonic())
+        with self._changed:
+            self._running.add(upload)
+            if len(self._running) > self._limit:
+                self._watch()
+        try:
+            yield
+        except ApiError:
+            if upload.is_given_up:
+                raise ApiError(
+                    errors.OVERLOADED, "too many slow uploads, of which this is the slowest", retry_after_s=5
+                ) from None
+            raise
+        finally:
+            with self._changed:
+                self._running.discard(upload)
+
+    def _watch(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._give_up_regularly, name="uploads", daemon=True)
+            self._thread.start()
+        self._changed.notify()
+
+    def _give_up_regularly(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: len(self._running) > self._limit)
+                self.give_up_surplus(time.monotonic())
+            time.sleep(TICK_S)
+
+    def give_up_surplus(self, now: float) -> None:
+        """Give up the slowest bodies until `limit` of those that are slow are left."""
+        by_address: dict[str | None, list[Upload]] = defaultdict(list)
+        for upload in self._running:
+            if not upload.is_given_up and now - upload.started >= SLOW_AFTER_S:
+                by_address[upload.address].append(upload)
+        surplus = sum(map(len, by_address.values())) - self._limit
+        if surplus <= 0:
+            return
+        for uploads in by_address.values():
+            uploads.sort(key=lambda upload: upload.rate(now), reverse=True)
+        for _ in range(surplus):
+            most = max(map(len, by_address.values()))
+            ends = [uploads for uploads in by_address.values() if len(uploads) == most]
+            slowest = min(ends, key=lambda uploads: uploads[-1].rate(now)).pop()
+            slowest.is_given_up = True
+            with contextlib.suppress(OSError):  # it is closed already
+                slowest.sock.shutdown(socket.SHUT_RD)
+
+
+_uploads: Uploads | None = None
+_lock = threading.Lock()
+
+
+def of_this_process(limit: int) -> Uploads:
+    """The uploads that this process reads."""
+    global _uploads
+    with _lock:
+        if _uploads is None:
+            _uploads = Uploads(max(1, math.floor(limit)))
+        return _uploads
