@@ -104,10 +104,6 @@ class AppKeyRecords(RecordAdmin):
     ordering = ("-pk",)
     fields = ("key", "app", "created_at", "disabled_at", "expires_at", "last_used_at")
 
-    def get_queryset(self, request: HttpRequest) -> "QuerySet[AppKey]":
-        found: QuerySet[AppKey] = super().get_queryset(request)
-        return found.defer("secret_encrypted")
-
     @admin.display(description=gettext_lazy("客户"), ordering="app__customer")
     def customer(self, key: AppKey) -> str:
         return key.app.customer.username
