@@ -1,12 +1,36 @@
-"""The scheduled work of this room (settings.CELERY_BEAT_SCHEDULE). Each task may run twice or late."""
+"""The background work of this room: scheduled (settings.CELERY_BEAT_SCHEDULE), and mail. Each task may run
+twice or late.
+"""
 
-from celery import shared_task
-from django.utils import timezone
+import logging
+from urllib.parse import urlsplit
 
-from facecloud import schedule
+from celery import current_app, shared_task
+from django.utils import translation
+
+from facecloud import links, schedule
+
+log = logging.getLogger(__name__)
 
 
 @shared_task(name="console.note_schedule")
 def note_schedule() -> None:
-    """A sign of life of the schedule, for the live view, /metrics and `manage.py check --deploy`."""
-    schedule.note(timezone.now())
+    """Note the schedule's heartbeat for operators, and send again what was missed."""
+    schedule.note()
+    for task in schedule.send_overdue(current_app.send_task):
+        log.warning("%s did not succeed when it was due: sent again", task)
+
+
+@shared_task(name="console.send_password_reset")
+def send_password_reset(email: str, language: str) -> None:
+    """Mail a link to each account with this address, if there is one."""
+    from console.forms import ResetPasswordForm
+
+    form = ResetPasswordForm({"email": email})
+    with translation.override(language):
+        if form.is_valid():
+            form.save(
+                domain_override=urlsplit(links.absolute("/")).netloc,
+                subject_template_name="mail/password_reset_subject.txt",
+                email_template_name="mail/password_reset.txt",
+            )

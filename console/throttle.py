@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from functools import wraps
 from ipaddress import ip_address, ip_network
 
+import redis
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from kombu.exceptions import OperationalError
 
 from accounts.passwords import Busy
 from faceapi.authentication import client_address
@@ -99,7 +101,7 @@ def refusal(request: HttpRequest, *, status: int, retry_after_s: int) -> HttpRes
 
 
 class BusyMiddleware:
-    """Answers 503 where too many passwords are being hashed at once (accounts/passwords.py)."""
+    """Answers 503 without Valkey, or if too many passwords are hashed at once (accounts/passwords.py)."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -108,6 +110,6 @@ class BusyMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if isinstance(exception, Busy):
+        if isinstance(exception, Busy | redis.RedisError | OperationalError):
             return refusal(request, status=503, retry_after_s=RETRY_AFTER_BUSY_S)
         return None

@@ -13,7 +13,6 @@ from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError, connection
-from django.utils import timezone
 
 from facecloud import schedule, valkey
 from inference import exchange, registry
@@ -106,7 +105,7 @@ def workers_and_schedule() -> Iterable[CheckMessage]:
     try:
         client = valkey.client()
         alive = exchange.workers(client, now_s=time.time())
-        seen_at = schedule.seen_at()
+        age_s = schedule.age_s()
         policy = str(client.info("memory").get("maxmemory_policy", ""))
     except (redis.RedisError, ValueError):  # ValueError: REDIS_URL is no address at all
         yield Error("Valkey does not answer.", hint="Look at REDIS_URL.", id="facecloud.E006")
@@ -123,9 +122,9 @@ def workers_and_schedule() -> Iterable[CheckMessage]:
             hint="Start one: celery -A facecloud worker",
             id="facecloud.E007",
         )
-    if seen_at is None or (timezone.now() - seen_at).total_seconds() > schedule.LATE_AFTER_S:
+    if age_s is None or age_s > schedule.LATE_AFTER_S:
         yield Error(
             "The scheduled work does not run: unpaid orders, dead calls and notices wait.",
-            hint="Start exactly one beat (celery -A facecloud beat), and a worker for the queue `default`.",
+            hint="Start one beat (celery -A facecloud beat), and a worker with --queues scheduled.",
             id="facecloud.E008",
         )

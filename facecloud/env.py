@@ -17,6 +17,7 @@ DOTENV = Path(__file__).resolve().parent.parent / ".env"
 POSTGRESQL = "django.db.backends.postgresql"
 FOLDER_BACKEND = "facecloud.mail_backends.FolderBackend"
 LOG_BACKEND = "facecloud.mail_backends.LogBackend"
+SMTP_BACKEND = "facecloud.mail_backends.SmtpBackend"
 
 
 class Env(environ.Env):
@@ -52,6 +53,7 @@ class Env(environ.Env):
         replaced = {
             self.EMAIL_SCHEMES["consolemail"]: LOG_BACKEND,
             self.EMAIL_SCHEMES["filemail"]: FOLDER_BACKEND,
+            self.EMAIL_SCHEMES["smtp"]: SMTP_BACKEND,
         }
         return config | {"EMAIL_BACKEND": replaced.get(config["EMAIL_BACKEND"], config["EMAIL_BACKEND"])}
 

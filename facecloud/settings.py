@@ -8,12 +8,13 @@ from celery.schedules import crontab
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
+from facecloud import queues
 from facecloud.env import read_dotenv
 
 read_dotenv()  # before anything is read from the environment
 
 from facecloud.settings_worker import *  # noqa: E402, F403 - what every process of the product has
-from facecloud.settings_worker import BASE_DIR, REDIS_URL, VAR_DIR, env  # noqa: E402
+from facecloud.settings_worker import BASE_DIR, VAR_DIR, env  # noqa: E402
 
 # --- Secrets -----------------------------------------------------------------
 SECRET_KEY = env.str("DJANGO_SECRET_KEY")
@@ -126,7 +127,6 @@ DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres:///faceclou
 DATABASES["default"]["CONN_MAX_AGE"] = env.int("DB_CONN_MAX_AGE_S", default=60)
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 
 # --- Customers ---------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
@@ -237,7 +237,15 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": ["faceapi.schema.add_components"],
 }
 
-# --- Celery: the scheduled work (the pool and its queues: facecloud/settings_worker.py) --------
+# --- Celery: the scheduled work and mail (the inference pool: facecloud/settings_worker.py) ------
+CELERY_TASK_DEFAULT_QUEUE = queues.SCHEDULED
+CELERY_TASK_QUEUES = {name: {"exchange": name} for name in (queues.SCHEDULED, queues.MAIL)}
+CELERY_TASK_ROUTES = {
+    "billing.send_notices": {"queue": queues.MAIL},
+    "console.send_password_reset": {"queue": queues.MAIL},
+}
+CELERY_WORKER_POOL = "threads"
+CELERY_WORKER_CONCURRENCY = queues.SLOTS
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "sweep-holds": {"task": "billing.sweep_holds", "schedule": 60.0, "options": {"expires": 55}},
     "expire-orders": {"task": "billing.expire_orders", "schedule": 60.0, "options": {"expires": 55}},
@@ -260,6 +268,8 @@ METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 # Without a mail server, mails are files in VAR_DIR/mail. A link in a mail can set a password: never in a log.
 EMAIL_FILE_PATH = str(VAR_DIR.absolute() / "mail")
 vars().update(env.email_url("EMAIL_URL", default=""))
+# For each step of a conversation with the mail server; a whole mail may take six times as long.
+EMAIL_TIMEOUT = env.float("EMAIL_TIMEOUT_S", default=10.0)
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="facecloud@localhost")
 
 # --- Proofs: dotted paths of what `manage.py reconcile` checks, room by room ----

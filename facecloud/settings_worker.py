@@ -7,7 +7,7 @@ so a fault in a decoder must not reach a key or a password: this module reads no
 import os
 from pathlib import Path
 
-from facecloud import logs
+from facecloud import logs, queues
 from facecloud.env import Env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -26,16 +26,16 @@ CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "priority_steps": [0],  # one list a queue instead of four
     # Nothing waits in Valkey for an acknowledgement: a chunk that a dying worker took is sent again by its
-    # call (faceapi/dispatch.py), and what is scheduled comes again with the next tick.
+    # call (faceapi/dispatch.py), and what is scheduled comes again with the next tick, or is
+    # caught up (facecloud/schedule.py).
     "ack_emulation": False,
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True  # replies go over a Valkey list of the request (docs/decisions)
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
-CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_QUEUES = {"default": {"exchange": "default"}, "inference": {"exchange": "inference"}}
-CELERY_TASK_ROUTES = {"inference.infer": {"queue": "inference"}}
+CELERY_TASK_DEFAULT_QUEUE = queues.INFERENCE
+CELERY_TASK_QUEUES = {queues.INFERENCE: {"exchange": queues.INFERENCE}}
 CELERY_WORKER_POOL = env.choice("WORKER_POOL", default="threads", choices=["threads", "prefork"])
 # One slot more than cores: the slot that a large batch leaves free for single calls (docs/decisions).
 CELERY_WORKER_CONCURRENCY = env.count("WORKER_CONCURRENCY", default=(os.cpu_count() or 1) + 1)

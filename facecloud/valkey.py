@@ -6,6 +6,12 @@ import redis
 from django.conf import settings
 
 
+def now_s(client: redis.Redis) -> float:
+    """Return the time of Valkey's clock (Unix seconds), the one that everything in Valkey goes by."""
+    seconds, microseconds = client.time()
+    return float(seconds) + float(microseconds) / 1_000_000
+
+
 @lru_cache(maxsize=1)
 def client() -> redis.Redis:
     """A thread-safe client on settings.REDIS_URL with a pool of its own."""

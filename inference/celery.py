@@ -16,8 +16,6 @@ app = Celery("inference", fixups=[], include=["inference.tasks"])
 app.config_from_object("facecloud.settings_worker", namespace="CELERY")
 # No orders from other processes (celery inspect, celery control): they would need more rights in Valkey.
 app.conf.worker_enable_remote_control = False
-app.conf.task_default_queue = "inference"
-app.conf.task_queues = {"inference": {"exchange": "inference"}}
 
 
 @signals.setup_logging.connect

@@ -67,7 +67,7 @@ RULES = (
     Rule(
         "bad", lambda state: state.is_schedule_late,
         _("定时任务没有运行：超时订单、失败调用的退还和通知会停下。"),
-        _("启动 celery beat（只启动一个），并确认 worker 处理 default 队列。"),
+        _("启动 celery beat（只启动一个），以及处理 scheduled 队列的 worker（--queues scheduled）。"),
     ),
     Rule(
         "bad", lambda state: len(state.valkey.model_sets) > 1,

@@ -14,7 +14,7 @@ from accounts.models import App
 from billing.models import Debit, DebitState
 from faceapi import errors
 from faceapi.models import Call
-from facecloud import schedule, valkey
+from facecloud import queues, schedule, valkey
 from inference import exchange
 
 RECENT = timedelta(minutes=1)
@@ -51,6 +51,8 @@ class ValkeyState:
     clients: int = 0
     queued_chunks: int = 0
     queued_tasks: int = 0
+    queued_mails: int = 0
+    started_at: datetime | None = None
     workers: list[WorkerState] = field(default_factory=list)
     schedule_seen_at: datetime | None = None
 
@@ -129,12 +131,10 @@ class State:
 
     @property
     def is_schedule_late(self) -> bool:
-        """Without a worker nothing can run, and what has just started has not had the time to be late."""
-        workers = self.valkey.workers
-        started = min((worker.started_at for worker in workers if worker.started_at), default=None)
-        since = self.valkey.schedule_seen_at or started
+        """Whether it has not run for too long. Valkey that has just started has had no time to see it run."""
+        since = self.valkey.schedule_seen_at or self.valkey.started_at
         late = since is None or (self.at - since).total_seconds() > schedule.LATE_AFTER_S
-        return bool(workers) and late
+        return self.valkey.is_up and late
 
 
 def measure(at: datetime) -> State:
@@ -162,14 +162,17 @@ def measure_valkey(at: datetime) -> ValkeyState:
         state.memory_limit_bytes = int(info.get("maxmemory", 0))
         state.clients = int(info["connected_clients"])
         state.queued_chunks = client.llen(exchange.QUEUE)
-        state.queued_tasks = client.llen(settings.CELERY_TASK_DEFAULT_QUEUE)
+        state.queued_tasks = client.llen(queues.SCHEDULED)
+        state.queued_mails = client.llen(queues.MAIL)
         alive = exchange.workers(client, now_s=at.timestamp())
         told = exchange.about(client, [worker.id for worker in alive])
         state.workers = [
             WorkerState(worker.id, worker.slots, max(0.0, at.timestamp() - worker.seen_at_s), about)
             for worker, about in zip(alive, told, strict=True)
         ]
-        state.schedule_seen_at = schedule.seen_at()
+        state.started_at = at - timedelta(seconds=int(info["uptime_in_seconds"]))
+        age_s = schedule.age_s()
+        state.schedule_seen_at = None if age_s is None else at - timedelta(seconds=age_s)
     except redis.RedisError as error:
         state.error = type(error).__name__
     return state

@@ -119,6 +119,7 @@ def gauges(state: health.State) -> Iterator[Family]:
     yield gauge("valkey_memory_limit_bytes", "maxmemory; 0: none", broker.memory_limit_bytes)
     yield gauge("queue_chunks", "Chunks of images that wait for a worker", broker.queued_chunks)
     yield gauge("tasks_waiting", "Scheduled tasks that wait", broker.queued_tasks)
+    yield gauge("mails_waiting", "Mail tasks that wait", broker.queued_mails)
     yield gauge("workers", "Warm inference workers", len(broker.workers))
     yield gauge("worker_slots", "Chunks that they work on at once", broker.slots)
     if broker.schedule_seen_at is not None:

@@ -9,12 +9,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse_lazy
 from django.utils.decorators import method_decorator
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 
-from console import forms, throttle
+from console import forms, tasks, throttle
 from console.language import remember
 from console.shell import CustomerRequest, customer, safe_next
+
+MAIL_EXPIRES_S = 3600  # a link that comes later surprises more than it helps
 
 
 @sensitive_post_parameters()
@@ -61,14 +64,16 @@ class PasswordChangeView(views.PasswordChangeView):
 class PasswordResetView(views.PasswordResetView):
     template_name = "accounts/password_reset.html"
     form_class = forms.ResetPasswordForm
-    email_template_name = "mail/password_reset.txt"
-    subject_template_name = "mail/password_reset_subject.txt"
     success_url = reverse_lazy("password_reset_sent")
 
     def form_valid(self, form: Any) -> HttpResponse:
-        """Past the throttle nothing is sent, and the page says what it always says."""
-        if throttle.may_mail(self.request, form.cleaned_data["email"]):
-            return super().form_valid(form)
+        """Queue the mail. The address is looked up in the background, so that the time of the reply does not
+        depend on whether somebody has it. Past the throttle nothing is sent, and the page is the same.
+        """
+        email = form.cleaned_data["email"]
+        if throttle.may_mail(self.request, email):
+            arguments = (email, get_language())
+            tasks.send_password_reset.apply_async(arguments, retry=False, expires=MAIL_EXPIRES_S)
         return redirect(self.get_success_url())
 
 

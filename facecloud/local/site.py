@@ -1,10 +1,11 @@
-"""The product's own processes, as bin/start and the tests run them: web, worker, scheduled work, beat."""
+"""The product's own processes, as bin/start and the tests run them: web, the workers, beat."""
 
 import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from facecloud import queues
 from facecloud.local.places import REPOSITORY
 from facecloud.local.process import Process
 
@@ -38,9 +39,13 @@ def worker_process(environment: Mapping[str, str], *, logs: Path) -> Process:
 
 
 def scheduled_process(environment: Mapping[str, str], *, logs: Path) -> Process:
-    """The worker of the scheduled work, which takes the queue `default`."""
-    options = [*QUIET, "--queues", "default", "--pool", "threads", "--concurrency", "2"]
-    return _celery("scheduled", "facecloud", "worker", *options, environment=environment, logs=logs)
+    """What runs by the clock: it must not wait for pictures, or for a mail server."""
+    return _background(queues.SCHEDULED, environment=environment, logs=logs)
+
+
+def mail_process(environment: Mapping[str, str], *, logs: Path) -> Process:
+    """What waits for the mail server."""
+    return _background(queues.MAIL, environment=environment, logs=logs)
 
 
 def beat_process(environment: Mapping[str, str], *, logs: Path) -> Process:
@@ -48,6 +53,11 @@ def beat_process(environment: Mapping[str, str], *, logs: Path) -> Process:
     schedule = logs.parent / "beat-schedule"
     options = ["--schedule", str(schedule), "--pidfile="]
     return _celery("beat", "facecloud", "beat", *options, environment=environment, logs=logs)
+
+
+def _background(queue: str, *, environment: Mapping[str, str], logs: Path) -> Process:
+    options = [*QUIET, "--queues", queue, "--hostname", f"{queue}@%h"]
+    return _celery(queue, "facecloud", "worker", *options, environment=environment, logs=logs)
 
 
 def _celery(name: str, app: str, *arguments: str, environment: Mapping[str, str], logs: Path) -> Process:

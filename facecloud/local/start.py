@@ -23,7 +23,13 @@ from facecloud.local.pip_settings import uv_environment
 from facecloud.local.places import REPOSITORY, Places, here
 from facecloud.local.process import Process, ServiceError
 from facecloud.local.services import Services
-from facecloud.local.site import beat_process, scheduled_process, web_process, worker_process
+from facecloud.local.site import (
+    beat_process,
+    mail_process,
+    scheduled_process,
+    web_process,
+    worker_process,
+)
 from facecloud.local.supervisor import Supervisor
 from inference.setup import missing_files
 
@@ -139,8 +145,8 @@ class Start:
             for process in (worker, web):
                 process.check_still_starting(deadline)
             time.sleep(0.1)
-        for process in (scheduled_process(environment, logs=logs), beat_process(environment, logs=logs)):
-            self._supervisor.start(process)
+        for make in (scheduled_process, mail_process, beat_process):
+            self._supervisor.start(make(environment, logs=logs))
 
     def _make_first_call(self) -> None:
         """A refusal (of a demo App used up or locked since) is shown like any answer: the site is up."""

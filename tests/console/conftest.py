@@ -18,6 +18,7 @@ from accounts.models import App, Region, User
 from billing import orders
 from billing.models import Api, Order, Sku, Tier
 from facecloud import valkey
+from facecloud.celery import app as celery_app
 from tests.console.screenshots import launch
 
 PASSWORD = "ren-lian-2026"
@@ -29,6 +30,14 @@ def _no_mails_of_other_tests() -> None:
     for kind in ("mail-*", "throttle:*"):
         for key in valkey.client().scan_iter(kind):
             valkey.client().delete(key)
+
+
+@pytest.fixture(autouse=True)
+def _background_mail_at_once() -> Iterator[None]:
+    """Tasks run where they are sent from: no mail worker runs beside these tests."""
+    celery_app.conf.task_always_eager = celery_app.conf.task_eager_propagates = True
+    yield
+    celery_app.conf.task_always_eager = celery_app.conf.task_eager_propagates = False
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from django.core import mail
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
-from pytest_django import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts import keys
 from accounts.models import App, User
@@ -18,6 +18,7 @@ from billing import notices, vouchers, wallet
 from billing.models import Notice, Order, Package
 from console import throttle
 from facecloud import valkey
+from facecloud.celery import app as celery_app
 from facecloud.env import FOLDER_BACKEND, LOG_BACKEND
 from tests.console.conftest import PASSWORD, Place
 
@@ -212,6 +213,34 @@ def test_a_few_mails_an_hour_and_the_page_tells_nothing(client: Client, alice: U
     ask(bob.email, "203.0.113.8")
     assert mail.outbox[-1].to == [bob.email]
     assert 0 < valkey.client().ttl(f"mail-to:{bob.email}") <= throttle.MAILS_WITHIN_S
+
+
+@pytest.mark.django_db
+def test_a_known_address_costs_the_page_no_more_work_than_an_unknown_one(
+    client: Client, alice: User, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    """The time of a reply must not tell whether somebody is a customer: the lookup is the mail task's."""
+    celery_app.conf.task_always_eager = False
+    waiting = valkey.client().llen("mail")
+    for address in (alice.email, "nobody@example.org"):
+        with django_assert_num_queries(0):
+            assert client.post("/password/reset/", {"email": address}).status_code == 302
+    assert valkey.client().llen("mail") == waiting + 2
+    assert mail.outbox == []
+    valkey.client().delete("mail")
+
+
+@pytest.mark.django_db
+def test_a_broker_that_is_gone_is_a_sentence(client: Client, alice: User, settings: Settings) -> None:
+    here, settings.REDIS_URL = settings.REDIS_URL, "redis://127.0.0.1:1/0"
+    valkey.client.cache_clear()
+    try:
+        reply = client.post("/password/reset/", {"email": alice.email})
+    finally:
+        settings.REDIS_URL = here
+        valkey.client.cache_clear()
+    assert reply.status_code == 503
+    assert "服务暂时繁忙" in reply.content.decode()
 
 
 @pytest.mark.django_db

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -31,7 +30,7 @@ def well(settings: Settings, models: Path) -> Iterator[Settings]:
     client, now = valkey.client(), timezone.now()
     worker = exchange.Worker("test:checks", 1, now.timestamp())
     exchange.beat(client, worker, {})
-    schedule.note(now)
+    schedule.note()
     yield settings
     exchange.leave(client, worker)
 
@@ -91,7 +90,7 @@ def test_models_missing(well: Settings, tmp_path: Path) -> None:
 def test_no_worker_and_no_beat(well: Settings) -> None:
     client = valkey.client()
     kept = client.zrange(exchange.WORKERS_KEY, 0, -1, withscores=True)
-    schedule.note(timezone.now() - timedelta(minutes=10))
+    schedule.note(age_s=600)
     client.delete(exchange.WORKERS_KEY)
     try:
         assert set(faults()) == {"facecloud.E007", "facecloud.E008"}

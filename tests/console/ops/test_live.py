@@ -37,8 +37,14 @@ def test_all_is_well() -> None:
 
 
 def test_a_schedule_is_not_late_just_after_the_start() -> None:
-    young = WorkerState("one", 3, 0.5, {**ABOUT, "started_at_s": NOW.timestamp() - 20})
-    assert findings(replace(WELL, valkey=replace(WELL.valkey, workers=[young], schedule_seen_at=None))) == []
+    young = replace(WELL.valkey, schedule_seen_at=None, started_at=NOW - timedelta(seconds=20))
+    assert findings(replace(WELL, valkey=young)) == []
+
+
+def test_a_schedule_is_late_without_an_inference_worker_too() -> None:
+    stopped = replace(WELL.valkey, workers=[], schedule_seen_at=NOW - timedelta(minutes=4))
+    told = [finding.what for finding in findings(replace(WELL, valkey=stopped))]
+    assert [what[:4] for what in told] == ["没有可用", "定时任务"]
 
 
 OTHER = WorkerState("two", 3, 0.5, {**ABOUT, "version": "0.2.0"})
@@ -110,7 +116,7 @@ def test_the_usage_page_begins_with_how_the_product_is(now: datetime, log_in: Lo
     client = valkey.client()
     worker = exchange.Worker(f"test:{uuid4().hex[:6]}", 3, now.timestamp())
     exchange.beat(client, worker, ABOUT)
-    schedule.note(now)
+    schedule.note()
     try:
         assert "一切正常" in viewer.get("/ops/").content.decode()
     finally:
@@ -124,7 +130,7 @@ def test_workers_and_queue_are_seen_in_valkey(now: datetime, log_in: Login) -> N
     worker = exchange.Worker(f"test:{uuid4().hex[:6]}", 3, now.timestamp())
     try:
         exchange.beat(client, worker, ABOUT)
-        schedule.note(now)
+        schedule.note()
         state = health.measure_valkey(now)
         (seen,) = [one for one in state.workers if one.id == worker.id]
         assert (seen.slots, seen.models) == (3, "yunet")

@@ -91,7 +91,7 @@ def asked_for() -> set[str]:
 
 
 def test_the_dashboard_and_the_alerts_ask_for_what_there_is(world: World, now: datetime) -> None:
-    schedule.note(now)
+    schedule.note()
     refusals.note(4102)
     call(world.app, "face_detect", now)
     assert asked_for() - {name for name, _labels in samples()} == set()

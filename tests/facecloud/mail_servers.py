@@ -1,0 +1,37 @@
+"""Mail servers on 127.0.0.1 that accept connections and are of no use."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+
+@contextmanager
+def mail_server(line: bytes = b"", pause_s: float = 0.2) -> Iterator[tuple[int, list[float]]]:
+    """A server that sends `line` byte by byte, without end, or is silent. Its port and when it was called."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    ended = threading.Event()
+    called: list[float] = []
+
+    def serve(client: socket.socket) -> None:
+        with client, suppress(OSError):
+            while not ended.wait(pause_s):
+                for number in range(len(line)):
+                    client.sendall(line[number : number + 1])
+                    time.sleep(pause_s)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                called.append(time.monotonic())
+                threading.Thread(target=serve, args=(client,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield listener.getsockname()[1], called
+    finally:
+        ended.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
