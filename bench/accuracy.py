@@ -13,6 +13,7 @@ import numpy as np
 
 from bench import datasets, metrics
 from bench.output import Report, Section, progress
+from bench.rotation import rotation
 from bench.small_faces import small_faces
 from inference import scoring
 from inference.engine import Engine
@@ -23,7 +24,7 @@ FARS = (1e-3, 1e-4, 1e-5)
 PUBLISHED = (60.0, 70.0, 80.0)
 FACELESS = -99.0  # below every similarity that two faces have
 HEIGHTS = ((80, np.inf), (32, 80), (16, 32))
-PARTS = ("verification", "detection", "small-faces", "attributes", "hostile")
+PARTS = ("verification", "detection", "small-faces", "rotation", "attributes", "hostile")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +37,7 @@ def run(arguments: argparse.Namespace, engine: Engine, report: Report) -> None:
         "verification": verification,
         "detection": detection,
         "small-faces": small_faces,
+        "rotation": rotation,
         "attributes": attributes,
         "hostile": hostile,
     }

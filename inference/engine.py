@@ -168,6 +168,7 @@ class Engine:
             points,
             size_px=float(np.sqrt(areas[0])) * found.reduction,
             inside=float((clipped[2:] - clipped[:2]).prod() / max(areas[0], 1e-6)),
+            uprightness=self.finder.uprightness(found, 0),
             dominance=1 - float(np.sqrt(areas[1] / areas[0])) if len(areas) > 1 else 1.0,
         )
         return judge(measures, purpose)

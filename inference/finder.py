@@ -15,6 +15,7 @@ The numbers behind the constants: docs/decisions/0303-detection.md.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ from inference.arrays import Floats, Pixels, Points
 from inference.decoding import Picture
 from inference.detections import Detections, overlaps, suppress, thinned, whole_boxes
 from inference.detector import CenterFace, YuNet
+from inference.turning import TURNED, Surroundings, Turner, in_the_middle, off, quarters, roll
 from inference.views import whole, window
 
 LEVEL_SIDE_PX = 1280
@@ -46,6 +48,14 @@ UNSEEN_PENALTY = 0.25
 BATCH = 4
 PRECISE_WINDOW, PRECISE_WINDOW_PX = 2.5, 160
 SAME_PLACE = 0.3
+# Landmarks turned by more are looked at closely in a window that is turned as well.
+PRECISE_ROLL = 8.0
+# Smaller faces are taken for upright.
+MIN_TURNED_PX = 32
+TURNS = (1, 3, 28)
+SIDE_VIEW_PX = 320
+SIDE_CANDIDATE, MAX_SIDE_CANDIDATES = 0.35, 3
+SIDE_ACCEPTED = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +80,14 @@ class FaceFinder:
     def __init__(self, yunet: YuNet, centerface: CenterFace) -> None:
         self._yunet = yunet
         self._centerface = centerface
+        self._turner = Turner(yunet, centerface)
         self._probability = tables.MonotoneMap.from_points(tables.load("face_probability")["points"])
 
     def find(self, picture: Picture) -> Found:
         """All faces. Raises ImageError 4003 where the picture cannot be decoded."""
         reduction = picture.reduction_for(LEVEL_SIDE_PX)
         pixels = picture.level(reduction)
-        candidates = suppress(Detections.joined(self._first_look(pixels)))
-        judged = suppress(self._second_look(pixels, candidates))
-        judged = judged.take(np.flatnonzero(judged.scores >= ACCEPTED))
+        judged = self._whichever_way_up(pixels, self._accepted(pixels))
         boxes_px = whole_boxes(judged.boxes * reduction, picture.width_px, picture.height_px)
         areas = (boxes_px[:, 2:] - boxes_px[:, :2]).prod(axis=1)
         largest_first = np.argsort(-areas, kind="stable")
@@ -86,10 +95,17 @@ class FaceFinder:
         probabilities = tuple(self._probability(float(score)) for score in judged.scores)
         return Found(pixels, reduction, judged, probabilities, boxes_px)
 
+    def uprightness(self, found: Found, index: int) -> float:
+        """Return how sure it is which way up a face is, 0..1; below .5 it may as well be upside down."""
+        return self._turner.uprightness(found.pixels, found.detections.take(np.array([index])))
+
     def precise_points(self, pixels: Pixels, box: Floats, points: Floats) -> Points:
         """Landmarks (5, 2) averaged over the first look, a closer one, and its mirror image: steadier than
         any of the three, which lifts comparison more than any other step does.
         """
+        degrees = roll(points)
+        if abs(degrees) > PRECISE_ROLL:
+            return self._precise_turned_points(pixels, box, points, degrees)
         view = window(pixels, box, PRECISE_WINDOW)
         closer = view.resized(PRECISE_WINDOW_PX)
         found = self._yunet.find([closer, closer[:, ::-1]], CANDIDATE)
@@ -98,12 +114,87 @@ class FaceFinder:
             looks += list(_there(view.outside(seen, PRECISE_WINDOW_PX), box).points.astype(np.float64))
         return np.asarray(np.mean(looks, axis=0), np.float64)
 
+    def _precise_turned_points(self, pixels: Pixels, box: Floats, points: Floats, degrees: float) -> Points:
+        """`precise_points` in a window in which the face is upright."""
+        view = Surroundings(pixels, box, PRECISE_WINDOW, PRECISE_WINDOW_PX).turned(degrees)
+        found = self._yunet.find([view.pixels, view.pixels[:, ::-1]], CANDIDATE)
+        looks = [points.astype(np.float64)]
+        for seen in (found[0], found[1].mirrored(PRECISE_WINDOW_PX)):
+            there = in_the_middle(seen, PRECISE_WINDOW, PRECISE_WINDOW_PX)
+            looks += list(view.outside(there).points.astype(np.float64))
+        return np.asarray(np.mean(looks, axis=0), np.float64)
+
     def warm_up(self, pixels: Pixels) -> None:
         """Run both networks once on any pixels."""
         box = np.array([[64, 64, 192, 192]], np.float32)
         points = np.full((1, 5, 2), 128, np.float32)
         self._first_look(pixels)
         self._look_again(pixels, Detections(box, points, np.ones(1, np.float32)))
+
+    def _accepted(self, pixels: Pixels) -> Detections:
+        """Return the faces that upright looks find."""
+        candidates = suppress(Detections.joined(self._first_look(pixels)))
+        judged = suppress(self._second_look(pixels, candidates))
+        return judged.take(np.flatnonzero(judged.scores >= ACCEPTED))
+
+    def _whichever_way_up(self, pixels: Pixels, upright: Detections) -> Detections:
+        """Return the same faces, those that are turned with landmarks that are right, and further ones.
+
+        Costs nothing if every face is upright beyond doubt. If no face is certain, the picture is also looked
+        at from its other three sides, small; if its largest face then lies on one of them, in full.
+        """
+        found = self._turned(pixels, upright)
+        if not (found.scores >= CERTAIN).any():
+            found = suppress(Detections.joined([found, *self._from_other_sides(pixels)]))
+        if not len(found):
+            return found
+        largest = int(found.sides.prod(axis=1).argmax())
+        side = round(roll(found.points[largest]) / 90) % 4
+        if side and found.scores[largest] >= CERTAIN:
+            height, width = pixels.shape[:2]
+            whole_look = self._accepted(np.ascontiguousarray(np.rot90(pixels, side)))
+            there = self._turned(pixels, quarters(whole_look, side, width, height), 90.0 * side)
+            found = suppress(Detections.joined([found, there]))
+        return found
+
+    def _turned(self, pixels: Pixels, faces: Detections, degrees: float = 0.0) -> Detections:
+        """Return the faces with landmarks that fit, if they may be turned from `degrees`.
+
+        The largest ones first: if none of those is turned, the others are taken for upright.
+        """
+        largest_first = np.argsort(-faces.sides.prod(axis=1), kind="stable")
+        doubtful = [
+            index
+            for index in largest_first
+            if faces.sides[index].max() >= MIN_TURNED_PX
+            and self._turner.is_in_doubt(faces.points[index], float(faces.scores[index]), degrees)
+        ]
+        parts = {int(index): faces.take(np.array([index])) for index in range(len(faces))}
+        waiting = iter(doubtful)
+        for count in TURNS:
+            some = list(islice(waiting, count))
+            turned = {int(index): self._turner.turn(pixels, parts[int(index)], degrees) for index in some}
+            parts |= turned
+            if all(abs(off(roll(face.points[0]), degrees)) <= TURNED for face in turned.values()):
+                break
+        return Detections.joined(list(parts.values())) if doubtful else faces
+
+    def _from_other_sides(self, pixels: Pixels) -> list[Detections]:
+        """Return the faces that show when the picture is turned by 90, 180 and 270 degrees."""
+        height, width = pixels.shape[:2]
+        small = whole(pixels, min(1.0, SIDE_VIEW_PX / max(height, width)))
+        scale = (width / small.shape[1], height / small.shape[0])
+        candidates = []
+        for side in (1, 2, 3):
+            (seen,) = self._yunet.find([np.ascontiguousarray(np.rot90(small, side))], SIDE_CANDIDATE)
+            seen = quarters(suppress(seen), side, small.shape[1], small.shape[0]).mapped(scale)
+            candidates += [(seen.take(np.array([index])), 90.0 * side) for index in range(len(seen))]
+        candidates.sort(key=lambda candidate: -candidate[0].scores[0])
+        faces = [
+            self._turner.confirm(pixels, candidate, degrees)
+            for candidate, degrees in candidates[:MAX_SIDE_CANDIDATES]
+        ]
+        return [face.take(np.flatnonzero(face.scores >= SIDE_ACCEPTED)) for face in faces]
 
     def _first_look(self, pixels: Pixels) -> list[Detections]:
         height, width = pixels.shape[:2]

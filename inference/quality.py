@@ -31,6 +31,7 @@ class Measures:
     brightness: float
     contrast: float
     frontality: float
+    uprightness: float
     inside: float
     dominance: float
 
@@ -78,6 +79,10 @@ LIMITS: dict[str, tuple[str, dict[Purpose, Limit]]] = {
         "frontality",
         {"analyse": Limit(0, 0.2, 0.8), "compare": Limit(0.05, 0.25, 0.8)},
     ),
+    "rotated": (
+        "uprightness",
+        {"detect": Limit(0, 0.5, 1), "analyse": Limit(0, 0.5, 1), "compare": Limit(0, 0.5, 1)},
+    ),
     "cut_off": (
         "inside",
         {"detect": Limit(0.4, 0.6, 1), "analyse": Limit(0.5, 0.75, 1), "compare": Limit(0.6, 0.8, 1)},
@@ -97,8 +102,10 @@ def judge(measures: Measures, purpose: Purpose) -> Quality:
     return Quality(round(min(grades.values()), 3), failed)
 
 
-def measure(pixels: Pixels, points: Points, *, size_px: float, inside: float, dominance: float) -> Measures:
-    """Measure one face. `points` in the coordinates of `pixels`; the other three come from the detection."""
+def measure(
+    pixels: Pixels, points: Points, *, size_px: float, uprightness: float, inside: float, dominance: float
+) -> Measures:
+    """Measure one face. `points` in the coordinates of `pixels`; the other four come from the detection."""
     grey = cv2.cvtColor(chip(pixels, points, SFACE_TEMPLATE, CHIP_SIDE_PX), cv2.COLOR_BGR2GRAY)
     return Measures(
         size_px=size_px,
@@ -106,6 +113,7 @@ def measure(pixels: Pixels, points: Points, *, size_px: float, inside: float, do
         brightness=float(grey.mean()),
         contrast=float(grey.std()),
         frontality=frontality(points),
+        uprightness=uprightness,
         inside=inside,
         dominance=dominance,
     )

@@ -20,6 +20,7 @@ REASONS = (
     "too_bright",
     "low_contrast",
     "extreme_pose",
+    "rotated",
     "cut_off",
     "several_faces",
 )

@@ -23,6 +23,7 @@ REASONS = {
     "too_bright": ("过亮", "too bright"),
     "low_contrast": ("对比度低", "low contrast"),
     "extreme_pose": ("姿态过大", "extreme pose"),
+    "rotated": ("人脸朝向不明", "orientation unclear"),
     "cut_off": ("被边缘截断", "cut off"),
     "several_faces": ("有多张人脸", "several faces"),
 }

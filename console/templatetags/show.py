@@ -55,6 +55,7 @@ REASONS = {
     "too_bright": gettext_lazy("过亮"),
     "low_contrast": gettext_lazy("对比度低"),
     "extreme_pose": gettext_lazy("姿态过大"),
+    "rotated": gettext_lazy("人脸朝向不明"),
     "cut_off": gettext_lazy("被图片边缘截断"),
     "several_faces": gettext_lazy("有多张相近的人脸"),
 }

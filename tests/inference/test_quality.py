@@ -13,7 +13,9 @@ from inference.results import REASONS
 from tests.inference.conftest import Encode
 
 PURPOSES = ("detect", "analyse", "compare")
-IDEAL = Measures(size_px=200, sharpness=30, brightness=120, contrast=60, frontality=1, inside=1, dominance=1)
+IDEAL = Measures(
+    size_px=200, sharpness=30, brightness=120, contrast=60, frontality=1, uprightness=1, inside=1, dominance=1
+)
 
 
 def blurred(picture: np.ndarray, step: int) -> np.ndarray:
