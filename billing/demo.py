@@ -4,6 +4,7 @@ import secrets
 from datetime import datetime
 
 from django.db import transaction
+from django.utils import timezone
 
 from accounts import keys
 from accounts.models import App, Region, User
@@ -49,7 +50,8 @@ def _user(username: str, password: str, *, is_operator: bool) -> tuple[User, str
         return user, ""
     password = password or secrets.token_urlsafe(12)
     create = User.objects.create_superuser if is_operator else User.objects.create_user
-    return create(username, f"{username}@localhost.localdomain", password), password
+    address = f"{username}@localhost.localdomain"
+    return create(username, address, password, email_verified_at=timezone.now()), password
 
 
 @transaction.atomic

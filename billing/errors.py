@@ -7,6 +7,8 @@ BillingError                    `code` is stable; `details` are the values for a
 ├── HoldLost                    the hold was given back before it was settled: the call must not be served
 ├── OfferClosed                 details.what: sku, duration, region, quantity, app
 ├── PriceChanged                the catalogue's price is no longer the one that the customer saw
+├── TooManyUnpaid               details.limit: orders of one customer that may wait for payment
+├── TooManyFree                 details.limit: free packages that one customer may have at a time
 ├── TokenReused                 the form's token belongs to a different order or top-up
 ├── OrderNotPayable             details.state
 │   ├── OrderPaid               paid before: nothing was charged now
@@ -67,6 +69,18 @@ class PriceChanged(BillingError):
     """details: seen, amount (yuan)."""
 
     code = "price_changed"
+
+
+class TooManyUnpaid(BillingError):
+    """As many of the customer's orders wait for payment as may. details: limit."""
+
+    code = "too_many_unpaid"
+
+
+class TooManyFree(BillingError):
+    """As many free packages of the customer are running as may. details: limit."""
+
+    code = "too_many_free"
 
 
 class TokenReused(BillingError):

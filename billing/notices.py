@@ -3,7 +3,8 @@
 `scan` writes what is due; a unique key per customer makes every notice one. Quota: an App's API passes a
 share of the month's units (80 % and 100 %; the customer sets them), once for as long as these are the units:
 a share of more or fewer is told anew. Ending: 7 days and 1 day before the last Package ends. Unpaid: an order
-is 24 hours old and still payable. `mail` sends what has not been sent yet.
+is 24 hours old and still payable. `mail` sends what has not been sent yet: one mail per customer, to verified
+addresses only.
 """
 
 import logging
@@ -14,7 +15,8 @@ from smtplib import SMTPDataError, SMTPException, SMTPRecipientsRefused
 
 from django.conf import settings
 from django.core.mail import send_mail
-from django.db.models import Max, Min, QuerySet, Sum
+from django.db import transaction
+from django.db.models import Exists, Max, Min, OuterRef, QuerySet, Sum
 from django.utils import formats, timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -23,10 +25,15 @@ from accounts.models import User
 from billing.errors import ChangeRefused
 from billing.models import Api, Notice, NoticeKind, NoticeSettings, Order, OrderState, Package, Period
 from billing.quota import live
+from facecloud.links import absolute
 
 DAYS_BEFORE_END = (1, 7)
 UNPAID_AFTER = timedelta(hours=24)
-MAIL_BATCH = 200
+MAIL_BATCH = 200  # mails of one run
+MAIL_EVERY = timedelta(hours=1)  # at most one mail to a customer in this time
+MAIL_WITHIN = timedelta(days=3)  # what is older is not news
+DIGEST_LINES = 20
+INBOX = "/console/inbox/"
 
 log = logging.getLogger(__name__)
 
@@ -220,33 +227,91 @@ def words(notice: Notice) -> Words:
 
 
 def mail(at: datetime) -> int:
-    """Sends the notices not yet sent; how many.
+    """Send each customer one mail with all the notices that wait for it; return the number of mails.
 
-    Each counts as sent before it is: where the process dies in between, the inbox alone has it, and nobody
-    gets it twice. Where the mail server refuses one notice, the others still go: later tried again, or, if it
-    is refused for good, left to the inbox. Where the server is not there, all wait for the next time.
+    Only to addresses that were verified, and at most one mail an hour to each, so that no customer takes more
+    than one place of a run's MAIL_BATCH, and an account can't be used to flood somebody else's mailbox.
+    Notices older than MAIL_WITHIN stay in the inbox.
+
+    Notices count as sent before they are: if the process dies in between, only the inbox has them, and nobody
+    gets them twice. If a mail is refused or can't even be written, the others still go: it is tried again
+    later, or, if it would fail again, left to the inbox. If the server can't be reached, all wait.
     """
     sent = 0
-    waiting = Notice.objects.filter(mailed_at=None, customer__is_active=True).exclude(customer__email="")
-    for notice in waiting.select_related("customer", "app", "order").order_by("pk")[:MAIL_BATCH]:
-        if not Notice.objects.filter(pk=notice.pk, mailed_at=None).update(mailed_at=at):
-            continue  # another worker has it
+    for customer, waiting in _digests(at):
+        claimed = _claim(waiting, at)
+        if not claimed:
+            continue  # another worker has them
         try:
-            with translation.override(notice.customer.language):
-                told = words(notice)
-                body = f"{told.body}\n\n{_('时间均为北京时间（UTC+8）。')}"
-                send_mail(told.title, body, settings.DEFAULT_FROM_EMAIL, [notice.customer.email])
+            with translation.override(customer.language):
+                subject, body = _digest(claimed)
+                send_mail(subject, body, settings.DEFAULT_FROM_EMAIL, [customer.email])
         except (SMTPRecipientsRefused, SMTPDataError) as error:
-            log.warning("notice %s was refused: %s", notice.pk, error)
+            log.warning("notices of customer %s were refused: %s", customer.pk, error)
             if not _is_final(error):
-                Notice.objects.filter(pk=notice.pk).update(mailed_at=None)
+                _release(claimed)
         except (SMTPException, OSError):
-            log.exception("notice %s could not be mailed", notice.pk)
-            Notice.objects.filter(pk=notice.pk).update(mailed_at=None)
+            log.exception("notices of customer %s could not be mailed", customer.pk)
+            _release(claimed)
             break
+        except Exception as error:
+            # An address or a text that no mail can carry: it would fail in the same way every time.
+            log.error("notices of customer %s are left to the inbox: %s", customer.pk, type(error).__name__)
         else:
             sent += 1
     return sent
+
+
+def _digests(at: datetime) -> Iterable[tuple[User, list[Notice]]]:
+    """Return the customers whose turn it is, each with the waiting notices, those who wait longest first."""
+    due = Notice.objects.filter(mailed_at=None, created_at__gt=at - MAIL_WITHIN)
+    lately = Notice.objects.filter(customer=OuterRef("customer"), mailed_at__gt=at - MAIL_EVERY)
+    turns = (
+        due.filter(customer__is_active=True, customer__email_verified_at__isnull=False)
+        .filter(~Exists(lately))
+        .values("customer")
+        .annotate(first=Min("pk"))
+        .order_by("first")[:MAIL_BATCH]
+    )
+    for turn in turns:
+        waiting = due.filter(customer=turn["customer"]).select_related("customer", "app", "order")
+        if found := list(waiting.order_by("pk")):
+            yield found[0].customer, found
+
+
+def _claim(waiting: list[Notice], at: datetime) -> list[Notice]:
+    """Mark the notices as mailed; return those that no other worker had marked before."""
+    with transaction.atomic():
+        free = Notice.objects.select_for_update(skip_locked=True).filter(
+            pk__in=[notice.pk for notice in waiting], mailed_at=None
+        )
+        mine = set(free.values_list("pk", flat=True))
+        Notice.objects.filter(pk__in=mine).update(mailed_at=at)
+    return [notice for notice in waiting if notice.pk in mine]
+
+
+def _release(claimed: list[Notice]) -> None:
+    Notice.objects.filter(pk__in=[notice.pk for notice in claimed]).update(mailed_at=None)
+
+
+def _digest(notices: list[Notice]) -> tuple[str, str]:
+    """Return subject and body of one mail about all these notices, in the active language."""
+    told = [words(notice) for notice in notices[:DIGEST_LINES]]
+    subject = told[0].title
+    if len(notices) > 1:
+        subject = ngettext("您有 %(count)s 条新消息", "您有 %(count)s 条新消息", len(notices)) % {
+            "count": len(notices)
+        }
+        parts = [f"{one.title}\n{one.body}" for one in told]
+    else:
+        parts = [told[0].body]
+    if more := len(notices) - len(told):
+        parts.append(ngettext("另有 %(count)s 条消息。", "另有 %(count)s 条消息。", more) % {"count": more})
+    parts += [
+        _("查看全部消息或修改提醒设置：%(link)s") % {"link": absolute(INBOX)},
+        _("时间均为北京时间（UTC+8）。"),
+    ]
+    return subject, "\n\n".join(parts)
 
 
 def _is_final(error: SMTPRecipientsRefused | SMTPDataError) -> bool:

@@ -2,13 +2,14 @@
 
 Every step out of 待支付 is one conditional UPDATE, so of two clicks, tabs or processes one wins. A payment is
 one transaction: the order, vouchers (nearest expiry first), the wallet, the App, its Package and all Periods.
-Lock order: Order, Vouchers by (valid_until, id), Wallet.
+Lock order: Order, User (where a limit of the customer is checked), Vouchers by (valid_until, id), Wallet.
 """
 
 import secrets
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 
@@ -25,12 +26,15 @@ from billing.errors import (
     OrderPaid,
     PriceChanged,
     TokenReused,
+    TooManyFree,
+    TooManyUnpaid,
 )
-from billing.models import CancelReason, Duration, Order, OrderState, Sku
+from billing.models import CancelReason, Duration, Order, OrderState, Package, Sku
 from billing.periods import SHANGHAI
 
 PAYABLE_FOR = timedelta(hours=48)
 QUANTITIES = range(1, 10)
+UNPAID_AT_ONCE = 20  # orders of one customer that may wait for payment
 NUMBER_LENGTH = 20
 
 
@@ -57,7 +61,7 @@ def create(
 
     Idempotent: the same `token` of the same customer with the same wishes returns the first order. With
     `seen_amount`, what the customer confirmed, raises PriceChanged if it no longer holds. Raises RuleError
-    for a name or description, OfferClosed, TokenReused.
+    for a name or description, OfferClosed, TokenReused, TooManyUnpaid, TooManyFree.
     """
     if app is not None:
         if app.customer_id != customer.pk:
@@ -100,6 +104,7 @@ def create(
         order.number = new_number(at)
         try:
             with transaction.atomic():
+                _check_limits(order, at)
                 order.save(force_insert=True)
         except IntegrityError:
             if first := Order.objects.filter(customer=customer, token=token).first():
@@ -108,6 +113,29 @@ def create(
                 raise
         else:
             return order
+
+
+def _check_limits(order: Order, at: datetime) -> None:
+    """Lock the customer, so that orders at once are counted one after the other.
+
+    Raises TooManyUnpaid, and TooManyFree early: `pay` decides.
+    """
+    customer = User.objects.select_for_update(no_key=True).get(pk=order.customer_id)
+    unpaid = Order.objects.filter(customer=customer, state=OrderState.PENDING, expires_at__gt=at)
+    if unpaid.count() >= UNPAID_AT_ONCE:
+        raise TooManyUnpaid(limit=UNPAID_AT_ONCE)
+    _check_free(order, at)
+
+
+def _check_free(order: Order, at: datetime) -> None:
+    """Raises TooManyFree if the order is free and as many free packages of the customer run as may."""
+    if order.amount == 0:
+        limit = settings.FREE_PACKAGES_PER_CUSTOMER
+        running = Package.objects.filter(
+            order__customer=order.customer_id, order__amount=0, refunded_at=None, ends_at__gt=at
+        )
+        if running.count() >= limit:
+            raise TooManyFree(limit=limit)
 
 
 def _same(
@@ -135,7 +163,7 @@ def pay(order: Order, at: datetime) -> Order:
     """Pays an order wholly and delivers it: App, Package, Periods. Returns it as it is then.
 
     Raises OrderPaid, OrderCancelled, OrderExpired (an order past its 48 hours is cancelled by this), and
-    InsufficientBalance, which leaves the order payable.
+    InsufficientBalance or TooManyFree, which leave the order payable.
     """
     if Order.objects.get(pk=order.pk).expires_at <= at:
         _cancel(order, CancelReason.EXPIRED, at)
@@ -145,6 +173,9 @@ def pay(order: Order, at: datetime) -> Order:
         ).get(pk=order.pk)  # fmt: skip
         if paying.state != OrderState.PENDING:
             raise _not_payable(paying)
+        if paying.amount == 0:
+            User.objects.select_for_update(no_key=True).get(pk=paying.customer_id)
+            _check_free(paying, at)
         paying.voucher_paid = vouchers.spend(paying, paying.amount, at)
         paying.cash_paid = paying.amount - paying.voucher_paid
         if paying.cash_paid:

@@ -8,5 +8,6 @@ class ConsoleConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """The checks of `manage.py check --deploy` register themselves."""
-        from facecloud import checks  # noqa: F401 - needs the settings, which are ready now
+        """The checks of `check --deploy` and the receiver of logins register themselves."""
+        from console import sessions  # noqa: F401 - needs the models, which are ready now
+        from facecloud import checks  # noqa: F401

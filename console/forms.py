@@ -1,5 +1,7 @@
 """Every form of the console. The rules live in accounts and billing; here they get their words."""
 
+from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -13,20 +15,24 @@ from django.contrib.auth.forms import (
 )
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
+from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
-from accounts import names
+from accounts import addresses, invitations, names, usernames
 from accounts.errors import RuleError
-from accounts.models import User
+from accounts.models import Invitation, User
 from facecloud.links import absolute
 
 # The manual's own sentences (3.1.2), shown as hint and as error.
 NAME_RULE = _("应用名称长度 1-16 个字符或汉字，不能有 ~!@#¥%^&* 特殊字符")
 DESCRIPTION_RULE = _("应用描述长度 1-28 个字符或汉字，不能有 ~!@#¥%^&* 特殊字符")
 RULES = {"name": NAME_RULE, "description": DESCRIPTION_RULE}
+USERNAME_RULE = _("用户名为 3-30 个汉字、英文字母、数字、下划线、点或短横线。")
+USERNAME_TAKEN = _("该用户名已被使用，或与已有的用户名过于相似，请换一个。")
 LONGEST_LOGIN = 254  # the longest e-mail address: what is longer is nobody's
 PASSWORD_RULE = _("至少 10 个字符，不能全是数字，不能是常见或泄露过的密码，不能与用户名或邮箱太相似。")
 
@@ -82,32 +88,38 @@ class AppForm(forms.Form):
 # --- Customers -------------------------------------------------------------------------
 
 
-def email_taken(email: str, but: User | None = None) -> bool:
-    """Whether another account has this address, whatever its case."""
-    others = User.objects.filter(email__iexact=email)
-    return (others.exclude(pk=but.pk) if but else others).exists()
+def check_mailable(email: str) -> str:
+    """Return the address. Raises ValidationError if mail can't carry it (accounts/addresses.py)."""
+    if not addresses.is_mailable(email):
+        raise ValidationError(_("邮件系统无法使用这个邮箱地址，请检查输入或换一个邮箱。"), code="unmailable")
+    return email
 
 
 class RegisterForm(UserCreationForm):
+    """A new account. Whether somebody has the e-mail address already is not for the page to say."""
+
     field_order = ["username", "email", "password1", "password2", "company"]
 
     class Meta:
         model = User
         fields = ["username", "email", "company"]
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, invitation: Invitation | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.invitation = invitation
         username = self.fields["username"]
         username.label, username.help_text = (
             _("用户名"),
-            _("3-30 个汉字、字母、数字、下划线、点或短横线，用于登录。"),
+            _("3-30 个汉字、英文字母、数字、下划线、点或短横线，用于登录。"),
         )
-        username.validators = [
-            RegexValidator(r"^[\w.-]{3,30}\Z", _("用户名为 3-30 个汉字、字母、数字、下划线、点或短横线。"))
-        ]
+        username.validators = [RegexValidator(rf"^{usernames.PATTERN.pattern}\Z", USERNAME_RULE)]
         username.widget.attrs |= {"autocomplete": "username", "maxlength": 30}
-        self.fields["email"].help_text = _("用于找回密码，也可以用来登录。")
-        self.fields["email"].widget.attrs["autocomplete"] = "email"
+        email = self.fields["email"]
+        email.help_text = _("用于接收通知和找回密码；验证后也可以用来登录。")
+        email.widget.attrs["autocomplete"] = "email"
+        if invitation:
+            email.initial, email.disabled = invitation.email, True
+            email.help_text = _("受邀的邮箱，不能修改。")
         self.fields["company"].label = _("公司（选填）")
         self.fields["company"].widget.attrs["autocomplete"] = "organization"
         self.fields["password1"].label = _("密码")
@@ -115,11 +127,36 @@ class RegisterForm(UserCreationForm):
         self.fields["password2"].label = _("确认密码")
         self.fields["password2"].help_text = ""
 
+    def clean_username(self) -> str:
+        """No name that looks like another one, or like the site's own."""
+        name = str(self.cleaned_data["username"])
+        like = User.objects.filter(Q(username__iexact=name) | Q(name_skeleton=usernames.skeleton(name)))
+        if usernames.is_reserved(name) or like.exists():
+            raise ValidationError(USERNAME_TAKEN, code="taken")
+        return name
+
     def clean_email(self) -> str:
-        email = str(self.cleaned_data["email"])
-        if email_taken(email):
-            raise ValidationError(_("该邮箱已注册，请直接登录或找回密码。"), code="taken")
-        return email
+        return check_mailable(str(self.cleaned_data["email"]))
+
+    def register(self, language: str, at: datetime) -> User | None:
+        """Create the account, and use the invitation up.
+
+        Returns None, with the error in the form, if another registration was faster.
+        """
+        user = self.save(commit=False)
+        user.language = language
+        try:
+            with transaction.atomic():
+                user.save()
+                if self.invitation:
+                    invitations.accept(self.invitation, user, at)
+        except IntegrityError:
+            self.add_error("username", ValidationError(USERNAME_TAKEN, code="taken"))
+        except RuleError:
+            self.add_error(None, ValidationError(_("该邀请已被使用或已失效，请联系管理员。"), code="used"))
+        else:
+            return user
+        return None
 
 
 class LoginForm(AuthenticationForm):
@@ -142,7 +179,7 @@ class LoginForm(AuthenticationForm):
         name = str(self.cleaned_data["username"])
         if len(name) > LONGEST_LOGIN:
             raise self.get_invalid_login_error()
-        if "@" in name and (user := User.objects.filter(email__iexact=name).first()):
+        if "@" in name and (user := addresses.owner_of(name)):
             return user.username
         return name
 
@@ -177,6 +214,12 @@ class ResetPasswordForm(PasswordResetForm):
         super().__init__(*args, **kwargs)
         self.fields["email"].label = _("注册邮箱")
 
+    def get_users(self, email: str) -> Iterator[User]:
+        """At most one account: the owner of the address, or else the first that named it."""
+        user = addresses.account_of(email)
+        if user and user.has_usable_password():
+            yield user
+
     def send_mail(
         self, subject_template_name: Any, email_template_name: Any, context: Any, *args: Any, **more: Any
     ) -> None:
@@ -187,9 +230,15 @@ class ResetPasswordForm(PasswordResetForm):
 
 
 class SettingsForm(forms.ModelForm):
-    """A new e-mail address needs the password: whoever reads its mail can set a new one."""
+    """A new e-mail address needs the password, and a link that is mailed there, before it is used."""
 
     field_order = ("email", "password")
+    email = forms.EmailField(
+        label=_("邮箱"),
+        max_length=addresses.LONGEST,
+        help_text=_("用于接收通知和找回密码；验证后也可以用来登录。"),
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
+    )
     password = forms.CharField(
         label=_("登录密码"),
         required=False,
@@ -200,21 +249,22 @@ class SettingsForm(forms.ModelForm):
 
     class Meta:
         model = User
-        fields = ["email", "company", "phone", "language"]
+        fields = ["company", "phone", "language"]
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.request = request
-        self.fields["email"].help_text = _("用于找回密码，也可以用来登录。")
-        self.fields["email"].widget.attrs["autocomplete"] = "email"
+        self.initial["email"] = self.instance.email
         self.fields["company"].widget.attrs["autocomplete"] = "organization"
         self.fields["phone"].widget.attrs |= {"autocomplete": "tel", "type": "tel"}
 
+    @property
+    def new_email(self) -> str:
+        """The address that the account is to have, if it is another one."""
+        return str(self.cleaned_data["email"]) if "email" in self.changed_data else ""
+
     def clean_email(self) -> str:
-        email = str(self.cleaned_data["email"])
-        if email_taken(email, but=self.instance):
-            raise ValidationError(_("该邮箱已被其他账号使用。"), code="taken")
-        return email
+        return check_mailable(str(self.cleaned_data["email"]))
 
     @sensitive_variables()
     def clean_password(self) -> str:

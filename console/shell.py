@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.db.models import QuerySet
@@ -142,7 +143,7 @@ def chosen_theme(request: HttpRequest) -> str:
 
 def shell(request: HttpRequest) -> dict[str, Any]:
     """Context processor; each value is computed only by a page that shows it."""
-    context: dict[str, Any] = {"theme": chosen_theme(request)}
+    context: dict[str, Any] = {"theme": chosen_theme(request), "registration": settings.REGISTRATION}
     user = getattr(request, "user", None)
     if user is not None and user.is_authenticated:
         context["regions"] = SimpleLazyObject(lambda: regions(request))

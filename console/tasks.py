@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from celery import current_app, shared_task
 from django.utils import translation
 
+from accounts.models import Invitation, User
+from console import mails
 from facecloud import links, schedule
 
 log = logging.getLogger(__name__)
@@ -34,3 +36,21 @@ def send_password_reset(email: str, language: str) -> None:
                 subject_template_name="mail/password_reset_subject.txt",
                 email_template_name="mail/password_reset.txt",
             )
+
+
+@shared_task(name="console.send_link")
+def send_link(user: int) -> None:
+    """Mail the link that verifies the address that an account has named."""
+    mails.link(User.objects.get(pk=user))
+
+
+@shared_task(name="console.send_news")
+def send_news(kind: str, user: int, address: str) -> None:
+    """Mail an account's address what has changed."""
+    mails.news(kind, User.objects.get(pk=user), address)
+
+
+@shared_task(name="console.send_invitation")
+def send_invitation(invitation: int) -> None:
+    """Mail an invitation."""
+    mails.invitation(Invitation.objects.get(pk=invitation))

@@ -39,6 +39,8 @@ urlpatterns = [
         name="password_reset_confirm",
     ),
     path("console/settings/", customers.settings, name="settings"),
+    path("console/email/", customers.confirm_address, name="email_confirm"),
+    path("console/email/resend/", customers.resend, name="email_resend"),
     path("console/settings/password/", customers.PasswordChangeView.as_view(), name="password_change"),
     # Console
     path("console/", overview.overview, name="console"),

@@ -17,6 +17,13 @@ def sentence(error: BillingError | RuleError) -> str:
             "余额不足：代金券抵扣后还需支付 %(needed)s，账户余额 %(balance)s。"
             "请先充值或领取代金券，订单会保留至支付期限。"
         ) % {key: money(error.details[key]) for key in ("needed", "balance")}
+    if error.code == "too_many_unpaid":
+        return _("已有 %(limit)s 个订单待支付，请先支付或取消其中的订单，再创建新订单。") % error.details
+    if error.code == "too_many_free":
+        return (
+            _("每个账号最多同时拥有 %(limit)s 个生效中的免费资源包。请等已有的到期后再订购，或联系管理员。")
+            % error.details
+        )
     if error.code == "price_changed":
         return _("价格已变更为 %(amount)s，请核对后重新创建订单。") % {
             "amount": money(error.details["amount"])

@@ -148,6 +148,10 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
     {"NAME": "accounts.passwords.KnownPasswordValidator"},
 ]
+# Who may register: everybody (open), whoever an operator invited (invited), nobody (closed).
+REGISTRATION = env.choice("REGISTRATION", default="open", choices=["open", "invited", "closed"])
+# Packages whose price is 0 that one customer may have at a time: whoever registers could take any amount.
+FREE_PACKAGES_PER_CUSTOMER = env.count("FREE_PACKAGES_PER_CUSTOMER", default=12)
 # A session ends after so many minutes without a request, and so many hours after the login in any case.
 SESSION_IDLE_MINUTES = env.count("SESSION_IDLE_MINUTES", default=480)
 SESSION_HOURS = env.count("SESSION_HOURS", default=168)
@@ -243,6 +247,9 @@ CELERY_TASK_QUEUES = {name: {"exchange": name} for name in (queues.SCHEDULED, qu
 CELERY_TASK_ROUTES = {
     "billing.send_notices": {"queue": queues.MAIL},
     "console.send_password_reset": {"queue": queues.MAIL},
+    "console.send_link": {"queue": queues.MAIL},
+    "console.send_news": {"queue": queues.MAIL},
+    "console.send_invitation": {"queue": queues.MAIL},
 }
 CELERY_WORKER_POOL = "threads"
 CELERY_WORKER_CONCURRENCY = queues.SLOTS

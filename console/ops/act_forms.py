@@ -61,6 +61,10 @@ class NewVoucher(ActForm):
         return {"valid_until": timezone.localdate() + timedelta(days=90)}
 
 
+class Invite(ActForm):
+    email = forms.EmailField(label=_("邮箱"), widget=forms.EmailInput(attrs={"autocomplete": "off"}))
+
+
 class Extend(ActForm):
     months = forms.IntegerField(label=_("增加月数"), min_value=1, max_value=LONGEST, initial=1)
 

@@ -14,12 +14,13 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from accounts import audit, keys, limits, roles
+from accounts import audit, invitations, keys, limits, roles
 from accounts.errors import RuleError
-from accounts.models import App, AppKey, Region, User
+from accounts.models import App, AppKey, Invitation, Region, User
 from billing import catalogue, extension, orders, refunds, vouchers, wallet
 from billing.errors import BillingError
 from billing.models import CancelReason, Duration, Order, OrderState, Package, Sku, Voucher
+from console import mails, tasks
 from console.ops import act_forms
 from console.ops.words import sentence
 from console.templatetags.show import months
@@ -122,6 +123,7 @@ KINDS: dict[type[models.Model], Promise] = {
     Sku: pgettext_lazy("one", "规格"),
     Duration: pgettext_lazy("one", "购买时长"),
     Region: pgettext_lazy("one", "地域"),
+    Invitation: pgettext_lazy("one", "邀请"),
 }
 
 
@@ -244,6 +246,12 @@ def _add_months(_none: None, form: dict[str, Any], by: User, at: datetime) -> tu
     return _add(Duration(months=form["months"]), form, by, at)
 
 
+def _invite(_none: None, form: dict[str, Any], by: User, at: datetime) -> tuple[models.Model, Details]:
+    invitation = invitations.invite(form["email"], by=by, at=at)
+    mails.queue(tasks.send_invitation, invitation.pk)
+    return invitation, {"email": invitation.email, "expires_at": invitation.expires_at}
+
+
 def _is_refundable(package: Package) -> bool:
     return package.refunded_at is None and not any(period.used for period in package.periods.all())
 
@@ -310,6 +318,10 @@ ACTS: dict[str, Act] = {
         Act(
             "voucher-code", _("新建代金券码"), "ops_voucher", Voucher, act_forms.NewVoucher, _issue_voucher,
             _("得到一个券码，第一位领取它的客户拥有这张代金券。"), makes=True,
+        ),
+        Act(
+            "invite", _("邀请注册"), "ops_people", Invitation, act_forms.Invite, _invite,
+            _("向这个邮箱发送注册链接，7 天内可以注册一个账号。"), makes=True,
         ),
         Act(
             "add-region", _("新增地域"), "ops_catalogue", Region, act_forms.AddRegion, _add_region,

@@ -17,6 +17,8 @@ def sentence(error: BillingError | RuleError) -> str:
         "address_invalid": _("“%(text)s”不是有效的 IP 地址或网段。")
         % {"text": error.details.get("text", "")},
         "addresses_too_many": _("最多允许 %(limit)s 个地址。") % {"limit": error.details.get("limit", "")},
+        "address_owned": _("这个邮箱已有账号。"),
+        "address_unmailable": _("邮件系统无法使用这个邮箱地址，请检查输入或换一个邮箱。"),
         "limit_not_positive": _("上限必须是大于 0 的整数；留空表示不单独限制。"),
         "change_refused": _("目录不能采用这个值，请检查后重新填写。"),
         "voucher_refused": _("代金券的失效时间必须晚于现在和生效时间。"),

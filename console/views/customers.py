@@ -1,5 +1,6 @@
 """Register, log in and out, passwords, account settings. Logins are throttled by django-axes."""
 
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -8,32 +9,50 @@ from django.contrib.auth import login, views
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse_lazy
+from django.utils import timezone
 from django.utils.decorators import method_decorator
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
 
-from console import forms, tasks, throttle
+from accounts import addresses, invitations
+from accounts.errors import RuleError
+from accounts.models import User
+from console import forms, mails, tasks, throttle
 from console.language import remember
 from console.shell import CustomerRequest, customer, safe_next
 
-MAIL_EXPIRES_S = 3600  # a link that comes later surprises more than it helps
+MANY_MAILS = gettext_lazy("最近发送的邮件过多，请一小时后再试。")
 
 
 @sensitive_post_parameters()
 @throttle.posts("register", throttle.registration_limit)
 def register(request: HttpRequest) -> HttpResponse:
+    """Open to all, to those with an invitation, or to nobody (settings.REGISTRATION).
+
+    The reply is the same whether or not another account has the address; only its mailbox gets to know.
+    """
     if request.user.is_authenticated:
         return redirect("console")
-    form = forms.RegisterForm(request.POST or None)
+    at = timezone.now()
+    token = request.POST.get("invitation", request.GET.get("invitation", ""))
+    invitation = invitations.find(token, at) if token else None
+    allowed = {"open": True, "invited": invitation is not None, "closed": False}
+    if not allowed[django_settings.REGISTRATION]:
+        context = {"mode": django_settings.REGISTRATION, "was_invited": bool(token)}
+        return render(request, "accounts/register_closed.html", context, status=403)
+    form = forms.RegisterForm(request.POST or None, invitation=invitation)
     if request.method == "POST" and form.is_valid():
-        user = form.save(commit=False)
-        user.language = request.LANGUAGE_CODE
-        user.save()
-        login(request, user, backend="accounts.passwords.PasswordBackend")
-        messages.success(request, _("注册成功，欢迎使用。下一步：开通人脸识别。"))
-        return redirect(safe_next(request) or "console")
-    return render(request, "accounts/register.html", {"form": form, "next": safe_next(request)})
+        user = form.register(str(request.LANGUAGE_CODE), at)
+        if user:
+            if throttle.may_mail(request, user.email):
+                mails.queue(tasks.send_link, user.pk)
+            login(request, user, backend="accounts.passwords.PasswordBackend")
+            messages.success(request, _("注册成功，欢迎使用。下一步：开通人脸识别。"))
+            return redirect(safe_next(request) or "console")
+    context = {"form": form, "next": safe_next(request), "invitation": token if invitation else ""}
+    return render(request, "accounts/register.html", context)
 
 
 @method_decorator(throttle.posts("login", throttle.login_limit), name="dispatch")
@@ -57,7 +76,9 @@ class PasswordChangeView(views.PasswordChangeView):
 
     def form_valid(self, form: Any) -> HttpResponse:
         messages.success(self.request, _("密码已修改。"))
-        return super().form_valid(form)
+        response = super().form_valid(form)
+        tell_of_password(form.user)
+        return response
 
 
 @method_decorator(throttle.posts("reset", throttle.reset_limit), name="dispatch")
@@ -73,7 +94,7 @@ class PasswordResetView(views.PasswordResetView):
         email = form.cleaned_data["email"]
         if throttle.may_mail(self.request, email):
             arguments = (email, get_language())
-            tasks.send_password_reset.apply_async(arguments, retry=False, expires=MAIL_EXPIRES_S)
+            tasks.send_password_reset.apply_async(arguments, retry=False, expires=mails.EXPIRES_S)
         return redirect(self.get_success_url())
 
 
@@ -84,8 +105,19 @@ class PasswordResetConfirmView(views.PasswordResetConfirmView):
     success_url = reverse_lazy("login")
 
     def form_valid(self, form: Any) -> HttpResponse:
+        """Whoever opened the link reads the mailbox, so the address counts as verified."""
         messages.success(self.request, _("密码已重设，请用新密码登录。"))
-        return super().form_valid(form)
+        response = super().form_valid(form)
+        with suppress(RuleError):  # another account has verified the address meanwhile
+            addresses.mark_verified(form.user, form.user.email, timezone.now())
+        tell_of_password(form.user)
+        return response
+
+
+def tell_of_password(user: User) -> None:
+    """Mail that the password was changed, to the address that the account owns."""
+    if user.email_verified_at:
+        mails.queue(tasks.send_news, mails.PASSWORD_CHANGED, user.pk, user.email)
 
 
 @sensitive_post_parameters("password")
@@ -93,7 +125,7 @@ class PasswordResetConfirmView(views.PasswordResetConfirmView):
 def settings(request: CustomerRequest) -> HttpResponse:
     form = forms.SettingsForm(request, request.POST or None, instance=request.user)
     if request.method == "POST":
-        if form.is_valid():
+        if form.is_valid() and (not form.new_email or change_address(request, form)):
             form.save()
             messages.success(request, _("账号设置已保存。"))
             response = redirect("settings")
@@ -101,3 +133,49 @@ def settings(request: CustomerRequest) -> HttpResponse:
             return response
         request.user.refresh_from_db()
     return render(request, "console/settings.html", {"form": form, "nav": "settings"})
+
+
+def change_address(request: CustomerRequest, form: forms.SettingsForm) -> bool:
+    """Name the new address and mail a link there; past the throttle return False, with an error."""
+    if not throttle.may_mail(request, form.new_email):
+        form.add_error("email", str(MANY_MAILS))
+        return False
+    user = request.user
+    if user.email_verified_at:
+        mails.queue(tasks.send_news, mails.ADDRESS_ASKED, user.pk, user.email)
+    addresses.change(user, form.new_email)
+    mails.queue(tasks.send_link, user.pk)
+    messages.info(request, _("验证链接已发送到 %(address)s，打开链接后生效。") % {"address": form.new_email})
+    return True
+
+
+@require_POST
+@customer
+def resend(request: CustomerRequest) -> HttpResponse:
+    """Mail the link once more."""
+    address = addresses.to_confirm(request.user)
+    if address and not throttle.may_mail(request, address):
+        messages.error(request, MANY_MAILS)
+    elif address:
+        mails.queue(tasks.send_link, request.user.pk)
+        messages.success(request, _("验证链接已发送到 %(address)s，打开链接后生效。") % {"address": address})
+    return redirect(safe_next(request) or "settings")
+
+
+@require_http_methods(["GET", "POST"])
+@customer
+def confirm_address(request: CustomerRequest) -> HttpResponse:
+    """The page of the mailed link. Only a POST verifies: programs that scan mails open links too."""
+    token = request.POST.get("token", request.GET.get("token", ""))
+    user, address = request.user, ""
+    try:
+        address = addresses.address_in(token, user)
+        if request.method == "POST":
+            if before := addresses.confirm(user, token, timezone.now()):
+                mails.queue(tasks.send_news, mails.ADDRESS_CHANGED, user.pk, before)
+            messages.success(request, _("邮箱 %(address)s 已验证。") % {"address": address})
+            return redirect("settings")
+    except RuleError as error:
+        context = {"why": error.code, "user": user}
+        return render(request, "accounts/email_confirm.html", context, status=410)
+    return render(request, "accounts/email_confirm.html", {"token": token, "address": address})

@@ -93,6 +93,7 @@ class Start:
             "STATIC_MANIFEST": "true",
             **os.environ,
             "SITE_URL": os.environ.get("SITE_URL") or site_url(host, port),
+            **registrations(host),
             "DJANGO_ALLOWED_HOSTS": allowed_hosts(host, os.environ.get("DJANGO_ALLOWED_HOSTS", "")),
             **self._services.environment,
             **secret_values(places.secrets, KEYS),
@@ -213,6 +214,14 @@ def print_line(text: str) -> None:
 def url_of(host: str, port: int) -> str:
     """Where a browser on this machine finds it."""
     return f"http://{'127.0.0.1' if host in EVERYWHERE else bracketed(host)}:{port}"
+
+
+def registrations(host: str) -> dict[str, str]:
+    """Return who may register, unless the user has set it: everybody, on loopback without a narrow limit."""
+    chosen = {"REGISTRATION": "open"}
+    if host in ("127.0.0.1", "localhost", "::1"):
+        chosen["REGISTRATIONS_PER_ADDRESS"] = "1000"  # all have one address
+    return {name: os.environ.get(name) or value for name, value in chosen.items()}
 
 
 def site_url(host: str, port: int) -> str:

@@ -28,12 +28,12 @@ DETECT = "face_detect"
 
 @pytest.fixture
 def alice(db: None) -> User:
-    return User.objects.create_user("alice", "alice@example.org")
+    return User.objects.create_user("alice", "alice@example.org", email_verified_at=NOON)
 
 
 @pytest.fixture
 def bob(db: None) -> User:
-    return User.objects.create_user("bob", "bob@example.org")
+    return User.objects.create_user("bob", "bob@example.org", email_verified_at=NOON)
 
 
 @pytest.fixture

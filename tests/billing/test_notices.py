@@ -5,6 +5,8 @@ from smtplib import SMTPDataError, SMTPRecipientsRefused, SMTPServerDisconnected
 
 import pytest
 from django.core import mail
+from django.core.mail.backends import smtp
+from pytest_django import Settings
 
 from accounts.models import User
 from billing import notices, orders
@@ -193,6 +195,95 @@ def test_one_refused_mail_does_not_hold_up_the_others(
         assert notices.mail(LATER) == 1
     assert server.sent == ["bob@example.org"]
     assert notices.mail(LATER) == tried_again
+
+
+@pytest.mark.parametrize("address", ["alice@" + "ä" * 60 + ".example", "a\nb@example.org"])
+def test_an_address_that_mail_cannot_carry_stops_nobody_else(
+    alice: User, bob: User, shop: Shop, settings: Settings, address: str, mailoutbox
+) -> None:
+    """Through Django's own SMTP code, up to where it would open the connection."""
+    for customer in (alice, bob):
+        shop.order(customer)
+    User.objects.filter(pk=alice.pk).update(email=address)
+    notices.scan(NOON + timedelta(hours=24))
+    settings.EMAIL_BACKEND = "tests.billing.test_notices.Encoding"
+    assert notices.mail(LATER) == 1
+    assert notices.mail(LATER + timedelta(hours=2)) == 0
+    assert [message.to for message in mailoutbox] == [["bob@example.org"]]
+
+
+class Encoding(smtp.EmailBackend):
+    """Writes the mail and its envelope as for SMTP, and delivers it to the outbox."""
+
+    def open(self) -> bool:
+        self.connection = self
+        return False
+
+    def close(self) -> None:
+        pass
+
+    def sendmail(self, _sender: str, recipients: list[str], _text: bytes) -> None:
+        [address.encode("ascii") for address in recipients]
+
+    def _send(self, message: mail.EmailMessage) -> bool:
+        sent = bool(super()._send(message))
+        if sent:
+            mail.outbox.append(message)
+        return sent
+
+
+def test_one_mail_for_all_that_waits_and_one_an_hour(alice: User, bob: User, shop: Shop, mailoutbox) -> None:
+    for _i in range(5):
+        shop.order(alice)
+    shop.order(bob)
+    day = NOON + timedelta(hours=24)
+    notices.scan(day)
+    assert notices.mail(day) == 2
+    to_alice = next(message for message in mailoutbox if message.to == ["alice@example.org"])
+    assert to_alice.subject == "您有 5 条新消息"
+    assert to_alice.body.count("尚未支付") == 5
+    assert "/console/inbox/" in to_alice.body
+    shop.order(alice, NOON + timedelta(minutes=30))
+    notices.scan(day + timedelta(minutes=30))
+    assert notices.mail(day + timedelta(minutes=59)) == 0
+    assert notices.mail(day + timedelta(minutes=61)) == 1
+
+
+def test_a_long_digest_is_cut(alice: User, shop: Shop, mailoutbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notices, "DIGEST_LINES", 3)
+    for _i in range(5):
+        shop.order(alice)
+    notices.scan(NOON + timedelta(hours=24))
+    notices.mail(NOON + timedelta(hours=24))
+    (sent,) = mailoutbox
+    assert sent.body.count("尚未支付") == 3
+    assert "另有 2 条消息。" in sent.body
+
+
+def test_no_customer_takes_anothers_place(
+    alice: User, bob: User, shop: Shop, monkeypatch: pytest.MonkeyPatch, mailoutbox
+) -> None:
+    """A run has room for one mail: Alice's many notices are one, and Bob's turn comes next."""
+    monkeypatch.setattr(notices, "MAIL_BATCH", 1)
+    for _i in range(9):
+        shop.order(alice)
+    shop.order(bob)
+    day = NOON + timedelta(hours=24)
+    notices.scan(day)
+    assert [notices.mail(day), notices.mail(day)] == [1, 1]
+    assert {message.to[0] for message in mailoutbox} == {"alice@example.org", "bob@example.org"}
+
+
+def test_an_unverified_address_gets_no_notice(alice: User, shop: Shop, mailoutbox) -> None:
+    User.objects.filter(pk=alice.pk).update(email_verified_at=None)
+    shop.order(alice)
+    day = NOON + timedelta(hours=24)
+    notices.scan(day)
+    assert notices.mail(day) == 0
+    assert notices.unread_count(alice) == 1
+    User.objects.filter(pk=alice.pk).update(email_verified_at=day)
+    assert notices.mail(day + timedelta(days=4)) == 0  # old news stay in the inbox
+    assert notices.mail(day + timedelta(hours=1)) == 1
 
 
 def test_reading(alice: User, bob: User, shop: Shop) -> None:

@@ -47,12 +47,12 @@ def now() -> datetime:
 
 @pytest.fixture
 def alice(db: None) -> User:
-    return User.objects.create_user("alice", "alice@example.org", PASSWORD)
+    return User.objects.create_user("alice", "alice@example.org", PASSWORD, email_verified_at=timezone.now())
 
 
 @pytest.fixture
 def bob(db: None) -> User:
-    return User.objects.create_user("bob", "bob@example.org", PASSWORD)
+    return User.objects.create_user("bob", "bob@example.org", PASSWORD, email_verified_at=timezone.now())
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 
 from accounts import roles
-from accounts.models import App, AppKey, AuditEntry, Region, User
+from accounts.models import App, AppKey, AuditEntry, Invitation, Region, User
 from console.ops import acts
 from console.ops.records.base import RecordAdmin, shown_json
 from console.ops.tables import Column, Table, at_desk
@@ -41,8 +41,8 @@ class UserRecords(RecordAdmin):
     search_fields = ("username", "email", "company", "phone")
     ordering = ("-pk",)
     fields = (
-        "username", "email", "company", "phone", "language", "is_active", "is_staff", "is_superuser",
-        "roles", "date_joined", "last_login",
+        "username", "email", "email_verified_at", "company", "phone", "language", "is_active", "is_staff",
+        "is_superuser", "roles", "date_joined", "last_login",
     )  # fmt: skip
     readonly_fields = ("roles",)
 
@@ -62,6 +62,19 @@ class UserRecords(RecordAdmin):
         columns = [Column(_("应用 ID")), Column(_("应用名称")), Column(_("创建时间"), "when")]
         apps = [[at_desk(app.app_id), app.name, app.created_at] for app in row.apps.all()[:50]]
         return [Table("apps", pgettext("records", "应用"), columns, apps, empty=_("没有应用。"))]
+
+
+@admin.register(Invitation)
+class InvitationRecords(RecordAdmin):
+    permission = "ops_people"
+    label = pgettext_lazy("records", "邀请")
+    icon = "envelope"
+    list_display = ("email", "by", "created_at", "expires_at", "used_at", "user")
+    list_filter = ("created_at", ("used_at", admin.EmptyFieldListFilter))
+    list_select_related = ("by", "user")
+    search_fields = ("email", "by__username", "user__username")
+    ordering = ("-pk",)
+    fields = ("email", "by", "created_at", "expires_at", "used_at", "user")
 
 
 @admin.register(App)

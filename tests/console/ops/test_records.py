@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import audit
+from accounts import audit, invitations
 from accounts.models import User
 from billing import catalogue, notices, orders
 from billing.models import Api, Duration
@@ -36,6 +36,7 @@ def everything(world: World, operators: dict[str, User], place: Place, now: date
         orders.pay(place(world.app.customer, Api.FACE_ANALYSE, app=world.app), now)
     rollups.close(now)
     for number in range(3):
+        invitations.invite(f"guest{number}@example.org", by=operators["admin"], at=now)
         audit.record("top-up", world.app.customer, by=operators["admin"], reason=f"why {number}", at=now)
         duration = Duration.objects.get(months=1)
         catalogue.change(

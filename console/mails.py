@@ -1,0 +1,113 @@
+"""Mails about an account: links that verify an address, invitations, and news of changes.
+
+The pages only queue them; the texts are written, and addresses are looked up, in the background
+(console/tasks.py), so that the time of a reply reveals nothing. Notices of usage are in billing/notices.py.
+"""
+
+import logging
+from typing import Any
+
+import redis
+from celery import Task
+from django.conf import settings
+from django.core.mail import send_mail
+from django.db import transaction
+from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import gettext as _
+from kombu.exceptions import OperationalError
+
+from accounts import addresses, invitations
+from accounts.models import Invitation, User
+from facecloud.links import absolute
+
+EXPIRES_S = 3600  # a link that comes later surprises more than it helps
+ADDRESS_ASKED, ADDRESS_CHANGED, PASSWORD_CHANGED = "address_asked", "address_changed", "password_changed"
+
+log = logging.getLogger(__name__)
+
+
+def queue(task: Task, *arguments: Any) -> None:
+    """Queue a mail once the transaction is committed. A broker that is gone costs the mail, not the page."""
+
+    def send() -> None:
+        try:
+            task.apply_async(arguments, retry=False, expires=EXPIRES_S)
+        except (redis.RedisError, OperationalError, OSError):
+            log.exception("a mail could not be queued: %s", task.name)
+
+    transaction.on_commit(send)
+
+
+def link(user: User) -> None:
+    """Send the link that verifies the address that the user has named.
+
+    If another account owns the address, its owner is told instead, and no link exists.
+    """
+    address = addresses.to_confirm(user)
+    if not address:
+        return
+    owner = addresses.owner_of(address)
+    if owner and owner.pk != user.pk:
+        with translation.override(owner.language):
+            _send(
+                owner.email,
+                _("有人用您的邮箱注册账号"),
+                _("有人在人脸识别控制台注册账号或修改邮箱时，填写了您的邮箱地址。您的账号没有任何改变。"),
+                _("您已有账号，用户名是 %(name)s，可以直接登录：%(link)s")
+                % {"name": owner.username, "link": absolute(reverse("login"))},
+                _("如果忘记了密码，可以在登录页找回。如果不是您本人的操作，请忽略这封邮件。"),
+            )
+        return
+    path = f"{reverse('email_confirm')}?token={addresses.token(user, address)}"
+    with translation.override(user.language):
+        _send(
+            address,
+            _("请验证您的邮箱"),
+            _("您好，用户名为 %(name)s 的人脸识别账号填写了这个邮箱。请登录该账号并打开下面的链接完成验证：")
+            % {"name": user.username},
+            absolute(path),
+            _("链接 3 天内有效。如果不是您本人的操作，请忽略这封邮件，这个邮箱不会再收到通知。"),
+        )
+
+
+def news(kind: str, user: User, address: str) -> None:
+    """Tell an address of the account what has changed. For a new address, this is the one before."""
+    with translation.override(user.language):
+        subject, text = {
+            ADDRESS_ASKED: (
+                _("您的账号正在更换邮箱"),
+                _("用户名为 %(name)s 的账号申请更换邮箱，新邮箱验证后生效。"),
+            ),
+            ADDRESS_CHANGED: (
+                _("您的账号已更换邮箱"),
+                _("用户名为 %(name)s 的账号已改用另一个邮箱，通知不再发送到这里。"),
+            ),
+            PASSWORD_CHANGED: (_("您的密码已修改"), _("用户名为 %(name)s 的账号的登录密码刚刚被修改。")),
+        }[kind]
+        _send(
+            address,
+            subject,
+            text % {"name": user.username},
+            _("如果不是您本人的操作，请立即重设密码并联系管理员：%(link)s")
+            % {"link": absolute(reverse("password_reset"))},
+        )
+
+
+def invitation(row: Invitation) -> None:
+    """Send an invitation, in both languages: that of the reader is not known yet."""
+    path = f"{reverse('register')}?invitation={invitations.token(row)}"
+    texts = []
+    for language, _name in settings.LANGUAGES:
+        with translation.override(language):
+            texts += [
+                _("您受邀使用人脸识别控制台。请打开下面的链接注册账号，链接 7 天内有效："),
+                absolute(path),
+            ]
+    with translation.override(settings.LANGUAGE_CODE):
+        subject = _("邀请您使用人脸识别控制台")
+    _send(row.email, f"{subject} · Invitation to Facecloud", *texts)
+
+
+def _send(address: str, subject: str, *paragraphs: str) -> None:
+    send_mail(subject, "\n\n".join(paragraphs) + "\n", settings.DEFAULT_FROM_EMAIL, [address])

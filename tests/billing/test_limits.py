@@ -1,0 +1,72 @@
+"""What one customer may take: orders that wait for payment, and free packages; also many at once."""
+
+from datetime import timedelta
+from decimal import Decimal
+from functools import partial
+
+import pytest
+from pytest_django import Settings
+
+from accounts.models import User
+from billing import orders, refunds
+from billing.errors import TooManyFree, TooManyUnpaid
+from billing.models import Order, OrderState, Package
+from tests.billing.conftest import NOON, Shop
+from tests.together import at_once
+
+LATER = NOON + timedelta(minutes=1)
+
+
+def test_twenty_orders_may_wait_for_payment(alice: User, bob: User, shop: Shop) -> None:
+    waiting = [shop.order(alice) for _i in range(20)]
+    with pytest.raises(TooManyUnpaid) as refused:
+        shop.order(alice)
+    assert refused.value.details == {"limit": 20}
+    shop.order(bob)
+    orders.cancel(waiting[0], NOON)
+    shop.order(alice)
+    with pytest.raises(TooManyUnpaid):
+        shop.order(alice)
+    again = shop.order(alice, token=waiting[1].token)  # the same form once more makes no order
+    assert again.pk == waiting[1].pk
+    shop.order(alice, NOON + timedelta(hours=48))  # the others can't be paid any longer
+
+
+def test_free_packages_are_limited_while_they_run(
+    alice: User, shop: Shop, settings: Settings, olga: User
+) -> None:
+    settings.FREE_PACKAGES_PER_CUSTOMER = 2
+    app = shop.buy(alice)
+    waiting = shop.order(alice, app=app)
+    shop.buy(alice, app=app)
+    with pytest.raises(TooManyFree):
+        shop.order(alice, app=app)
+    with pytest.raises(TooManyFree):
+        orders.pay(waiting, LATER)
+    assert Order.objects.get(pk=waiting.pk).state == OrderState.PENDING
+    shop.order(alice, app=app, price="1.00")  # what is paid for is not limited
+    refunds.refund(Package.objects.filter(app=app).earliest("pk"), by=olga, reason="mistake", at=LATER)
+    assert orders.pay(waiting, LATER).state == OrderState.PAID
+    shop.buy(alice, NOON + timedelta(days=40), app=app, price="0.00")  # the others have ended
+
+
+@pytest.mark.race
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_orders_at_once_are_counted_one_after_the_other(alice: User, shop: Shop, settings: Settings) -> None:
+    settings.FREE_PACKAGES_PER_CUSTOMER = 3
+    for _i in range(17):
+        shop.order(alice)
+    sku = shop.sku()
+    region = Order.objects.latest("pk").region
+    create = partial(
+        orders.create, customer=alice, region=region, name="门禁", description="大楼门禁", sku=sku,
+        quantity=1, months=1, at=NOON,
+    )  # fmt: skip
+    made = at_once(*(partial(create, token=f"race {number}") for number in range(8)))
+    assert sum(isinstance(one, Order) for one in made) == 3
+    assert sum(isinstance(one, TooManyUnpaid) for one in made) == 5
+    pending = Order.objects.filter(customer=alice)
+    assert {order.amount for order in pending} == {Decimal(0)}
+    paid = at_once(*(partial(orders.pay, order, LATER) for order in pending[:8]))
+    assert sum(isinstance(one, TooManyFree) for one in paid) == 5
+    assert Package.objects.count() == 3

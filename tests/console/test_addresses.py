@@ -1,0 +1,226 @@
+"""Whose an e-mail address is: verified by a mailed link; no page tells whether somebody has it."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.core import mail
+from django.test import Client
+from django.utils import timezone
+
+from accounts import addresses
+from accounts.errors import RuleError
+from accounts.models import User
+from console import throttle
+from tests.console.conftest import PASSWORD
+from tests.together import at_once
+
+FORM = {"username": "mallory", "email": "new@example.org", "password1": PASSWORD, "password2": PASSWORD}
+SETTINGS = {"company": "", "phone": "", "language": "zh-hans", "password": PASSWORD}
+
+
+@pytest.fixture
+def sent(django_capture_on_commit_callbacks: Callable[..., object]) -> Callable[..., list[mail.EmailMessage]]:
+    """Post a form; return the mails that it caused."""
+
+    def post(client: Client, path: str, form: dict[str, str], status: int = 302) -> list[mail.EmailMessage]:
+        mail.outbox.clear()
+        with django_capture_on_commit_callbacks(execute=True):  # type: ignore[attr-defined]  # a context manager
+            assert client.post(path, form).status_code == status
+        return list(mail.outbox)
+
+    return post
+
+
+def token_in(message: mail.EmailMessage) -> str:
+    found = re.search(r"/console/email/\?token=(\S+)", str(message.body))
+    assert found
+    return found[1]
+
+
+def test_a_registration_is_verified_by_its_link(client: Client, db: None, sent) -> None:
+    (link,) = sent(client, "/register/", FORM)
+    assert link.to == ["new@example.org"]
+    user = User.objects.get(username="mallory")
+    assert user.email_verified_at is None
+    assert "尚未验证" in client.get("/console/").content.decode()
+    page = client.get(f"/console/email/?token={token_in(link)}")
+    assert page.status_code == 200  # a program that scans mails opens links: nothing has happened yet
+    assert User.objects.get(pk=user.pk).email_verified_at is None
+    assert client.post("/console/email/", {"token": token_in(link)}).status_code == 302
+    assert User.objects.get(pk=user.pk).email_verified_at is not None
+    assert "尚未验证" not in client.get("/console/").content.decode()
+    login = {"username": "new@example.org", "password": PASSWORD}
+    assert Client().post("/login/", login).status_code == 302
+
+
+def test_a_link_is_for_one_account_and_three_days(client: Client, as_bob: Client, db: None, sent) -> None:
+    (link,) = sent(client, "/register/", FORM)
+    token = token_in(link)
+    assert as_bob.post("/console/email/", {"token": token}).status_code == 410
+    assert client.post("/console/email/", {"token": token + "x"}).status_code == 410
+    assert Client().post("/console/email/", {"token": token}).status_code == 302  # to the login
+    with time_machine.travel(timezone.now() + timedelta(days=3, minutes=1)):
+        client.force_login(User.objects.get(username="mallory"))
+        page = client.post("/console/email/", {"token": token})
+    assert page.status_code == 410
+    assert "链接已过期" in page.content.decode()
+    assert not User.objects.get(username="mallory").email_verified_at
+
+
+def test_a_registration_does_not_tell_whose_an_address_is(alice: User, sent) -> None:
+    """Same reply, same pages afterwards; only the mailbox gets to know."""
+    strangers = {"free": Client(), "alice": Client()}
+    mails = {
+        name: sent(
+            client, "/register/", FORM | {"username": f"mallory-{name}", "email": f"{name}@example.org"}
+        )
+        for name, client in strangers.items()
+    }
+    assert "token=" in str(mails["free"][0].body)
+    (told,) = mails["alice"]
+    assert told.to == ["alice@example.org"]
+    assert "token=" not in str(told.body)
+    assert "您已有账号，用户名是 alice" in str(told.body)
+    for path in ("/console/", "/console/settings/", "/console/inbox/"):
+        pages = {
+            name: re.sub(
+                r"csrf\S+\" value=\"\S+\"|mallory-\w+|\w+@example.org", "", client.get(path).content.decode()
+            )
+            for name, client in strangers.items()
+        }
+        assert pages["free"] == pages["alice"], path
+    for name in strangers:  # an address that is not verified can't log in, whosever it is
+        login = {"username": f"{name}@example.org", "password": PASSWORD + "x"}
+        assert Client().post("/login/", login).status_code == 200
+    for name, client in strangers.items():
+        again = sent(client, "/console/email/resend/", {})
+        assert [message.to for message in again] == [[f"{name}@example.org"]]
+    assert User.objects.get(email="alice@example.org", email_verified_at__isnull=False) == alice
+
+
+def test_an_unverified_address_cannot_log_in_even_with_its_own_password(client: Client, alice: User) -> None:
+    """Or the login would tell whether the address belongs to somebody else."""
+    new = "xin-mi-ma-2027"
+    for name in ("free", "alice"):
+        address = f"{name}@example.org"
+        form = FORM | {"username": f"m-{name}", "email": address, "password1": new, "password2": new}
+        assert Client().post("/register/", form).status_code == 302
+        assert client.post("/login/", {"username": address, "password": new}).status_code == 200, name
+        assert Client().post("/login/", {"username": f"m-{name}", "password": new}).status_code == 302
+
+
+def test_a_new_address_counts_once_it_is_verified(as_alice: Client, alice: User, sent) -> None:
+    mails = sent(as_alice, "/console/settings/", SETTINGS | {"email": "alice@new.example"})
+    told, link = sorted(mails, key=lambda message: message.to)
+    assert (told.to, link.to) == (["alice@example.org"], ["alice@new.example"])
+    assert "申请更换邮箱" in str(told.body)
+    alice.refresh_from_db()
+    assert (alice.email, alice.new_email) == ("alice@example.org", "alice@new.example")
+    assert "alice@new.example 尚未验证" in as_alice.get("/console/settings/").content.decode()
+    (told,) = sent(as_alice, "/console/email/", {"token": token_in(link)})
+    assert told.to == ["alice@example.org"]  # the old address
+    alice.refresh_from_db()
+    assert (alice.email, alice.new_email) == ("alice@new.example", "")
+
+
+def test_a_change_does_not_tell_whose_an_address_is(as_alice: Client, alice: User, bob: User, sent) -> None:
+    answers = []
+    for address in ("free@example.org", bob.email):
+        mails = sent(as_alice, "/console/settings/", SETTINGS | {"email": address})
+        answers.append(as_alice.get("/console/settings/").content.decode().replace(address, ""))
+        assert sorted(message.to for message in mails) == sorted([["alice@example.org"], [address]])
+        alice.refresh_from_db()
+        assert alice.email == "alice@example.org"
+    strip = re.compile(r"csrf\S+\" value=\"\S+\"")
+    assert strip.sub("", answers[0]) == strip.sub("", answers[1])
+
+
+def test_of_two_who_verify_one_address_the_first_has_it(client: Client, db: None, sent) -> None:
+    other = Client()
+    (first,) = sent(client, "/register/", FORM)
+    (second,) = sent(other, "/register/", FORM | {"username": "trudy"})
+    assert client.post("/console/email/", {"token": token_in(first)}).status_code == 302
+    page = other.post("/console/email/", {"token": token_in(second)})
+    assert page.status_code == 410
+    assert "另一个账号已验证了这个邮箱" in page.content.decode()
+
+
+@pytest.mark.race
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_of_many_who_verify_one_address_at_once_one_has_it() -> None:
+    users = [User.objects.create_user(f"user-{n}", "same@example.org", PASSWORD) for n in range(6)]
+    now = timezone.now()
+
+    def verify(user: User) -> str:
+        return addresses.confirm(user, addresses.token(user, user.email), now)
+
+    results = at_once(*(lambda user=user: verify(user) for user in users))
+    assert results.count("") == 1
+    assert sum(isinstance(one, RuleError) and one.code == "address_owned" for one in results) == 5
+    assert User.objects.filter(email_verified_at=now).count() == 1
+
+
+def test_a_password_that_changes_is_told(as_alice: Client, alice: User, sent) -> None:
+    new = {"old_password": PASSWORD, "new_password1": "xin-mi-ma-2027", "new_password2": "xin-mi-ma-2027"}
+    (told,) = sent(as_alice, "/console/settings/password/", new)
+    assert (told.to, told.subject) == (["alice@example.org"], "您的密码已修改")
+
+
+def test_a_reset_link_verifies_the_address(client: Client, db: None, sent) -> None:
+    sent(client, "/register/", FORM)
+    (link,) = sent(Client(), "/password/reset/", {"email": "NEW@example.org"})
+    found = re.search(r"/password/reset/\S+", str(link.body))
+    assert found
+    visitor = Client()
+    page = visitor.get(found.group(), follow=True)
+    new = {"new_password1": "xin-mi-ma-2027", "new_password2": "xin-mi-ma-2027"}
+    (told,) = sent(visitor, page.request["PATH_INFO"], new)
+    assert told.to == ["new@example.org"]
+    assert User.objects.get(username="mallory").email_verified_at
+
+
+def test_a_reset_for_an_owned_address_is_the_owners(alice: User, sent) -> None:
+    """Whoever registered with it later gets no link, and no second mail goes out."""
+    User.objects.create_user("mallory", alice.email, PASSWORD)
+    (link,) = sent(Client(), "/password/reset/", {"email": alice.email})
+    assert str(link.body).startswith("alice，您好")
+
+
+def test_links_are_limited(as_alice: Client, alice: User, sent) -> None:
+    User.objects.filter(pk=alice.pk).update(email_verified_at=None)
+    count = [
+        len(sent(as_alice, "/console/email/resend/", {})) for _ in range(throttle.MAILS_TO_ONE_ADDRESS + 2)
+    ]
+    assert count == [1] * throttle.MAILS_TO_ONE_ADDRESS + [0, 0]
+    assert "一小时后再试" in as_alice.get("/console/settings/").content.decode()
+    before = throttle.MAILS_TO_ONE_ADDRESS
+    assert before < throttle.MAILS_BY_ONE_CALLER
+    reply = as_alice.post("/console/settings/", SETTINGS | {"email": alice.email.upper()})
+    assert "一小时后再试" in reply.content.decode()
+
+
+LONG_LABEL = "a@" + "ä" * 60 + ".example"  # 60 characters, but more than 63 once encoded
+
+
+@pytest.mark.parametrize("address", [LONG_LABEL, "ä@example.org", "a@" + "b" * 64 + ".example"])
+def test_an_address_that_mail_cannot_carry_is_refused(
+    client: Client, as_alice: Client, alice: User, address: str
+) -> None:
+    page = client.post("/register/", FORM | {"email": address})
+    assert page.status_code == 200
+    assert page.context["form"].errors["email"]
+    assert not User.objects.filter(username="mallory").exists()
+    page = as_alice.post("/console/settings/", SETTINGS | {"email": address})
+    assert page.context["form"].errors["email"]
+    alice.refresh_from_db()
+    assert (alice.email, alice.new_email) == ("alice@example.org", "")
+
+
+@pytest.mark.parametrize(
+    "address", ["a@bücher.example", "first.last+tag@example.org", "a@xn--bcher-kva.example"]
+)
+def test_addresses_that_mail_can_carry(address: str) -> None:
+    assert addresses.is_mailable(address)
