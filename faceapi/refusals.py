@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from faceapi.calls import LiveCall
 
 KEY = "faceapi:refused"
+RECENT_KEY = "faceapi:refused-recent"  # by code, the refusals without a row; a hash for each RECENT_STEP_S
+RECENT_STEP_S = 5
+RECENT_KEPT_S = 600
 CHEAP = frozenset({errors.RATE, errors.OVERLOADED})
 FLUSH_EVERY_S = 1.0
 LINES_PER_FLUSH = 20  # of the log, for one process; the count of the others is one line more
@@ -145,6 +148,21 @@ def counts() -> dict[int, int]:
     return {int(code): int(count) for code, count in valkey.client().hgetall(KEY).items()}
 
 
+def unrecorded(since_s: float, until_s: float) -> Counter[int]:
+    """Return the authentic calls refused without a row, by code, written between two Unix times.
+
+    To RECENT_STEP_S, and for the last RECENT_KEPT_S. Raises redis.RedisError.
+    """
+    first, last = int(since_s // RECENT_STEP_S) + 1, int(until_s // RECENT_STEP_S)
+    pipe = valkey.client().pipeline(transaction=False)
+    for step in range(first, last + 1):
+        pipe.hgetall(f"{RECENT_KEY}:{step}")
+    found: Counter[int] = Counter()
+    for by_code in pipe.execute():
+        found.update({int(code): int(number) for code, number in by_code.items()})
+    return found
+
+
 # --- writing ---------------------------------------------------------------------
 
 
@@ -186,16 +204,32 @@ def _flush_apps() -> None:
         return
     try:
         _write(taken)
+        _note_unrecorded(taken)
     except IntegrityError:  # an App is gone: the others are written without it
         for group, pending in taken.items():
             try:
                 _write({group: pending})
+                _note_unrecorded({group: pending})
             except IntegrityError:
                 logger.warning("refusals of an App that is gone", extra={"calls": pending.calls})
             except (DatabaseError, InterfaceError) as error:
                 _keep({group: pending}, error)
     except (DatabaseError, InterfaceError) as error:
         _keep(taken, error)
+
+
+def _note_unrecorded(taken: dict[Group, Pending]) -> None:
+    """Count the refusals without a row for the live page, which shows the last minute."""
+    by_code: Counter[int] = Counter()
+    for group, pending in taken.items():
+        by_code[group.code] += pending.calls - 1
+    key = f"{RECENT_KEY}:{int(time.time() // RECENT_STEP_S)}"
+    with contextlib.suppress(redis.RedisError):
+        pipe = valkey.client().pipeline(transaction=False)
+        for code, number in by_code.items():
+            pipe.hincrby(key, str(code), number)
+        pipe.expire(key, RECENT_KEPT_S)
+        pipe.execute()
 
 
 def _keep(taken: dict[Group, Pending], error: Exception) -> None:

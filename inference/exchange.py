@@ -10,6 +10,8 @@ does nothing.
     inference:reply:<request>     list of replies, one a chunk            written by the worker
     inference:workers             zset "<id> <slots>" by last heartbeat   written by a worker that is warm
     inference:about:<worker>      JSON: versions, models, start           written with each heartbeat
+    inference:deaths              zset of worker ids by last heartbeat    written by whoever notices a death
+    inference:death-count         deaths since Valkey started             likewise
 """
 
 import json
@@ -20,6 +22,9 @@ from typing import Any
 import redis
 
 WORKERS_KEY = "inference:workers"
+DEATHS_KEY = "inference:deaths"
+DEATH_COUNT_KEY = "inference:death-count"
+DEATHS_KEPT_S = 24 * 3600
 QUEUE = "inference"
 HEARTBEAT_S = 1.0
 DEAD_AFTER_S = 5.0
@@ -138,6 +143,46 @@ def beating(valkey: redis.Redis, *, now_s: float) -> list[Worker]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A worker whose heartbeat stopped without a sign-off: killed, crashed, hung or cut off.
+
+    `seen_at_s` is its last heartbeat (Unix seconds).
+    """
+
+    worker_id: str
+    seen_at_s: float
+
+
+# A worker that retires says so by a heartbeat with 0 slots; one that dies leaves its slots behind.
+_BURY = """
+local stale = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'WITHSCORES')
+for i = 1, #stale, 2 do
+    local id, slots = string.match(stale[i], '^(.*) (%d+)$')
+    redis.call('ZREM', KEYS[1], stale[i])
+    if slots ~= '0' then
+        redis.call('ZADD', KEYS[2], stale[i + 1], id)
+        redis.call('INCR', KEYS[3])
+    end
+end
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[2])
+return redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
+"""
+
+
+def deaths(valkey: redis.Redis, *, now_s: float) -> list[Death]:
+    """Record the workers that have died since the last look; return the deaths of a day, oldest first."""
+    bounds = (now_s - DEAD_AFTER_S, now_s - DEATHS_KEPT_S)
+    found: Any = valkey.eval(_BURY, 3, WORKERS_KEY, DEATHS_KEY, DEATH_COUNT_KEY, *bounds)
+    pairs = zip(found[::2], found[1::2], strict=True)
+    return [Death(worker_id.decode(), float(seen_at_s)) for worker_id, seen_at_s in pairs]
+
+
+def death_count(valkey: redis.Redis) -> int:
+    """Return the number of workers that have died since Valkey started."""
+    return int(valkey.get(DEATH_COUNT_KEY) or 0)
+
+
 # --- the worker's side -----------------------------------------------------------
 
 
@@ -162,9 +207,13 @@ def answer(valkey: redis.Redis, request_id: str, reply: Reply, *, count: int, tt
     pipe.execute()
 
 
-def disown(valkey: redis.Redis, chunk_id: str) -> None:
-    """A child of this worker died with the chunk: it is nobody's who lives."""
+def disown(valkey: redis.Redis, chunk_id: str, worker: Worker) -> None:
+    """Mark the chunk as abandoned, and record the death: the child process that claimed it has died."""
     valkey.set(_claim(chunk_id), "a child that died", xx=True, keepttl=True)
+    pipe = valkey.pipeline(transaction=False)
+    pipe.zadd(DEATHS_KEY, {f"{worker.id} (child)": worker.seen_at_s})
+    pipe.incr(DEATH_COUNT_KEY)
+    pipe.execute()
 
 
 def about(valkey: redis.Redis, worker_ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -176,11 +225,12 @@ def about(valkey: redis.Redis, worker_ids: Sequence[str]) -> list[dict[str, Any]
 
 
 def beat(valkey: redis.Redis, worker: Worker, told: dict[str, Any]) -> None:
-    """Say that the worker is warm and alive, and what it is; forget those that no longer are."""
+    """Say that the worker is warm and alive, and what it is; record those that have died."""
+    # Recorded first: a worker that starts again under its old id would hide the death of the one before.
+    deaths(valkey, now_s=worker.seen_at_s)
     pipe = valkey.pipeline(transaction=False)
     pipe.set(f"inference:about:{worker.id}", json.dumps(told), ex=60)
     pipe.zadd(WORKERS_KEY, {f"{worker.id} {worker.slots}": worker.seen_at_s})
-    pipe.zremrangebyscore(WORKERS_KEY, "-inf", worker.seen_at_s - 60)
     pipe.execute()
 
 

@@ -236,4 +236,4 @@ def retire(**_: object) -> None:
 def disown_chunk(task_id: str, exception: BaseException, **_: object) -> None:
     """A prefork worker outlives its children, so it has to say that one died with a chunk."""
     if isinstance(exception, WorkerLostError):
-        exchange.disown(valkey.client(), task_id)
+        exchange.disown(valkey.client(), task_id, exchange.Worker(worker_id(), 0, time.time()))

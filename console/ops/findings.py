@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -24,12 +26,24 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A finding, when it `holds`. `what` may name the `facts`."""
+    """A finding, when it `holds`. `what` may name the `facts`.
+
+    `after_death` replaces the remedy while a worker has died recently: more workers or a longer queue are
+    no remedy for that.
+    """
 
     level: Level
     holds: Callable[[State], bool]
     what: Promise
     remedy: Promise
+    after_death: Promise | None = None
+
+    def finding(self, state: State, told: dict[str, object]) -> Finding:
+        remedy = self.after_death if self.after_death and state.recent_deaths else self.remedy
+        return Finding(self.level, self.what % told, str(remedy))
+
+
+AFTER_DEATH = _("先处理意外退出的 worker：容量恢复后，这类错误会自行消失。")
 
 
 def facts(state: State) -> dict[str, object]:
@@ -45,7 +59,13 @@ def facts(state: State) -> dict[str, object]:
         "timed_out": state.traffic.timed_out,
         "overloaded": state.traffic.overloaded,
         "held_too_long": state.traffic.held_too_long,
+        "dead": str(_("、")).join(death.worker_id for death in state.recent_deaths),
+        "died_at": str(_("、")).join(_clock(death.seen_at_s) for death in state.recent_deaths),
     }
+
+
+def _clock(seconds: float) -> str:
+    return timezone.localtime(datetime.fromtimestamp(seconds, UTC)).strftime("%H:%M:%S")
 
 
 RULES = (
@@ -60,9 +80,14 @@ RULES = (
         _("查看 worker 的日志并重新启动它；模型缺失时先运行 python -m inference.setup。"),
     ),
     Rule(
+        "bad", lambda state: bool(state.recent_deaths),
+        _("推理 worker 意外退出或失联：%(dead)s，最后心跳 %(died_at)s。"),
+        _("查看它的日志和系统日志（内存不足时会被内核结束），并确认监督程序已重新启动它。"),
+    ),
+    Rule(
         "bad", lambda state: state.queue_share >= 1,
         _("推理队列已满（%(depth)s / %(limit)s），新的调用正被拒绝（5003）。"),
-        _("增加 worker，或为占用最多的应用设置频率上限。"),
+        _("增加 worker，或为占用最多的应用设置频率上限。"), AFTER_DEATH,
     ),
     Rule(
         "bad", lambda state: state.is_schedule_late,
@@ -82,22 +107,22 @@ RULES = (
     Rule(
         "bad", lambda state: state.traffic.timed_out > 0,
         _("最近一分钟有 %(timed_out)s 次调用超时（5004）。"),
-        _("检查 worker 是否卡住或过载，必要时增加 worker。"),
+        _("检查 worker 是否卡住或过载，必要时增加 worker。"), AFTER_DEATH,
     ),
     Rule(
         "bad", lambda state: state.traffic.overloaded_share > 0.05,
         _("最近一分钟拒绝了 %(overloaded)s 次调用（5003）。"),
-        _("增加 worker，或提高 QUEUE_MAX_CHUNKS 和 CALLS_AT_ONCE。"),
+        _("增加 worker，或提高 QUEUE_MAX_CHUNKS 和 CALLS_AT_ONCE。"), AFTER_DEATH,
     ),
     Rule(
         "warn", lambda state: 0 < state.traffic.overloaded_share <= 0.05,
         _("最近一分钟拒绝了 %(overloaded)s 次调用（5003）。"),
-        _("增加 worker，或提高 QUEUE_MAX_CHUNKS 和 CALLS_AT_ONCE。"),
+        _("增加 worker，或提高 QUEUE_MAX_CHUNKS 和 CALLS_AT_ONCE。"), AFTER_DEATH,
     ),
     Rule(
         "warn", lambda state: 0.5 <= state.queue_share < 1,
         _("推理队列过半（%(depth)s / %(limit)s）。"),
-        _("如果持续增长，增加 worker。"),
+        _("如果持续增长，增加 worker。"), AFTER_DEATH,
     ),
     Rule(
         "warn", lambda state: state.valkey.memory_share > 0.8,
@@ -130,4 +155,4 @@ RULES = (
 def findings(state: State) -> list[Finding]:
     """What is wrong, in the reader's language, the bad first; empty when all is well."""
     told = facts(state)
-    return [Finding(rule.level, rule.what % told, str(rule.remedy)) for rule in RULES if rule.holds(state)]
+    return [rule.finding(state, told) for rule in RULES if rule.holds(state)]

@@ -1,5 +1,6 @@
 """How the product feels now, as Valkey and PostgreSQL tell it. What it means: console/ops/findings.py."""
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,12 +13,13 @@ from django.db.models import Count, Q, Sum
 
 from accounts.models import App
 from billing.models import Debit, DebitState
-from faceapi import errors
+from faceapi import errors, refusals
 from faceapi.models import Call
 from facecloud import queues, schedule, valkey
 from inference import exchange
 
 RECENT = timedelta(minutes=1)
+DEATH_IS_RECENT = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class ValkeyState:
     started_at: datetime | None = None
     workers: list[WorkerState] = field(default_factory=list)
     schedule_seen_at: datetime | None = None
+    deaths: list[exchange.Death] = field(default_factory=list)  # of the last day, oldest first
+    death_count: int = 0
 
     @property
     def is_up(self) -> bool:
@@ -126,6 +130,12 @@ class State:
     apps: int = 0
 
     @property
+    def recent_deaths(self) -> list[exchange.Death]:
+        """Workers that died within DEATH_IS_RECENT: what they left undone may still be felt."""
+        since_s = (self.at - DEATH_IS_RECENT).timestamp()
+        return [death for death in self.valkey.deaths if death.seen_at_s >= since_s]
+
+    @property
     def queue_share(self) -> float:
         return self.valkey.queued_chunks / self.queue_limit
 
@@ -164,6 +174,8 @@ def measure_valkey(at: datetime) -> ValkeyState:
         state.queued_chunks = client.llen(exchange.QUEUE)
         state.queued_tasks = client.llen(queues.SCHEDULED)
         state.queued_mails = client.llen(queues.MAIL)
+        state.deaths = exchange.deaths(client, now_s=at.timestamp())
+        state.death_count = exchange.death_count(client)
         alive = exchange.workers(client, now_s=at.timestamp())
         told = exchange.about(client, [worker.id for worker in alive])
         state.workers = [
@@ -207,4 +219,9 @@ def measure_traffic(at: datetime) -> Traffic:
         in_flight=Count("pk", filter=Q(hold_expires_at__gt=at)),
         held_too_long=Count("pk", filter=Q(hold_expires_at__lte=at - timedelta(minutes=5))),
     )
-    return Traffic(**{name: value or 0 for name, value in {**counts, **held}.items()})
+    traffic = Traffic(**{name: value or 0 for name, value in {**counts, **held}.items()})
+    with contextlib.suppress(redis.RedisError):  # most refusals have no row of their own
+        unrecorded = refusals.unrecorded((at - RECENT).timestamp(), at.timestamp())
+        traffic.calls += unrecorded.total()
+        traffic.overloaded += unrecorded[errors.OVERLOADED]
+    return traffic

@@ -62,8 +62,10 @@ def calls(span: Span) -> Iterator[Family]:
         "units": CounterMetricFamily("facecloud_units", "Units that were charged", labels=LABELS),
     }
     for (api, region, code), figures in operator_reports.by_service(span).items():
-        for name, family in found.items():
-            family.add_metric((api, regions[region], str(code)), getattr(figures, name))
+        labels = (api, regions[region], str(code))
+        found["calls"].add_metric(labels, figures.calls)
+        found["images"].add_metric(labels, figures.images)
+        found["units"].add_metric(labels, figures.units_by_api[api])
     yield from found.values()
 
 
@@ -121,6 +123,9 @@ def gauges(state: health.State) -> Iterator[Family]:
     yield gauge("tasks_waiting", "Scheduled tasks that wait", broker.queued_tasks)
     yield gauge("mails_waiting", "Mail tasks that wait", broker.queued_mails)
     yield gauge("workers", "Warm inference workers", len(broker.workers))
+    died = CounterMetricFamily("facecloud_worker_deaths", "Workers that ended without signing off")
+    died.add_metric((), broker.death_count)
+    yield died
     yield gauge("worker_slots", "Chunks that they work on at once", broker.slots)
     if broker.schedule_seen_at is not None:
         age = (state.at - broker.schedule_seen_at).total_seconds()

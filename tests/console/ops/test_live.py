@@ -5,11 +5,13 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from django.utils import timezone
 
 from billing import quota
 from console.ops import health
 from console.ops.findings import RULES, findings
 from console.ops.health import PostgresState, State, Traffic, ValkeyState, WorkerState
+from faceapi import refusals
 from facecloud import schedule, valkey
 from inference import exchange
 from tests.console.ops.conftest import Login, World, call
@@ -53,6 +55,7 @@ MIXED = replace(WELL.valkey, workers=[WELL.valkey.workers[0], OTHER])
 FULL = replace(WELL.valkey, queued_chunks=200)
 
 
+DEAD = exchange.Death("two", NOW.timestamp() - 60)
 TROUBLES = [
     ("bad", "Valkey 没有响应", replace(WELL, valkey=ValkeyState(error="ConnectionError"))),
     ("bad", "没有可用的推理 worker", replace(WELL, valkey=replace(WELL.valkey, workers=[]))),
@@ -64,6 +67,7 @@ TROUBLES = [
         "定时任务没有运行",
         replace(WELL, valkey=replace(WELL.valkey, schedule_seen_at=NOW - timedelta(minutes=4))),
     ),
+    ("bad", "意外退出或失联：two", replace(WELL, valkey=replace(WELL.valkey, deaths=[DEAD]))),
     ("warn", "内存", replace(WELL, valkey=replace(WELL.valkey, memory_bytes=81))),
     (
         "warn",
@@ -93,6 +97,26 @@ def test_each_trouble_is_told_with_a_remedy(level: str, word: str, state: State)
     assert len(found.remedy) > 8
 
 
+AFTER_DEATH = replace(WELL, valkey=replace(WELL.valkey, deaths=[DEAD]))
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        replace(WELL, valkey=replace(FULL, deaths=[DEAD])),
+        replace(AFTER_DEATH, traffic=replace(WELL.traffic, overloaded=20)),
+        replace(AFTER_DEATH, traffic=replace(WELL.traffic, timed_out=1)),
+    ],
+)
+def test_after_a_death_nobody_is_advised_to_buy_capacity(trouble: State) -> None:
+    cause, *others = findings(trouble)
+    assert "意外退出" in cause.what
+    assert others
+    assert [one.remedy for one in others if "增加" in one.remedy or "提高" in one.remedy] == []
+    long_ago = replace(trouble, at=NOW + timedelta(minutes=20))
+    assert [one for one in findings(long_ago) if "意外退出" in one.what] == []
+
+
 def test_each_rule_has_its_trouble() -> None:
     assert [rule for rule in RULES if not any(rule.holds(state) for *_words, state in TROUBLES)] == []
 
@@ -101,12 +125,14 @@ def test_each_rule_has_its_trouble() -> None:
 def test_what_is_measured_is_what_happened(world: World, now: datetime, log_in: Login) -> None:
     before = health.measure_traffic(now)
     call(world.app, "face_detect", now - timedelta(seconds=5), images=4)
-    call(world.app, "face_detect", now - timedelta(seconds=50), code=5003)
+    for _ in range(3):
+        call(world.app, "face_detect", now - timedelta(seconds=20), code=5003)
+    refusals.flush()  # one row as a sample, the others counted
     call(world.app, "face_detect", now - timedelta(seconds=61), images=4)
     quota.reserve(call_id=uuid4(), app=world.app, api="face_detect", images=1, at=now)
-    after = health.measure_traffic(now)
-    assert (after.calls - before.calls, after.ok - before.ok) == (2, 1)
-    assert (after.images - before.images, after.overloaded - before.overloaded) == (4, 1)
+    after = health.measure_traffic(max(now, timezone.now()))
+    assert (after.calls - before.calls, after.ok - before.ok) == (4, 1)
+    assert (after.images - before.images, after.overloaded - before.overloaded) == (4, 3)
     assert after.in_flight - before.in_flight == 1
 
 
@@ -115,6 +141,8 @@ def test_the_usage_page_begins_with_how_the_product_is(now: datetime, log_in: Lo
     viewer = log_in("viewer")
     client = valkey.client()
     worker = exchange.Worker(f"test:{uuid4().hex[:6]}", 3, now.timestamp())
+    # What other tests left in Valkey: workers that they killed, calls that they saw refused.
+    client.delete(exchange.DEATHS_KEY, *client.keys(f"{refusals.RECENT_KEY}:*"))
     exchange.beat(client, worker, ABOUT)
     schedule.note()
     try:
