@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.models.signals import pre_migrate
 from django.utils.translation import gettext_lazy as _
 
 
@@ -8,6 +9,9 @@ class ConsoleConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """The checks of `check --deploy` and the receiver of logins register themselves."""
+        """Register checks and the receiver of logins; give migrations their limits."""
         from console import sessions  # noqa: F401 - needs the models, which are ready now
         from facecloud import checks  # noqa: F401
+        from facecloud.postgresql import processes
+
+        pre_migrate.connect(processes.migration, sender=self)

@@ -49,6 +49,7 @@ from faceapi.errors import ApiError
 from faceapi.spool import Span, Spool
 from facecloud import valkey
 from facecloud.logs import request_id_in_logs
+from facecloud.postgresql.base import release
 from inference.errors import InferenceError
 
 logger = logging.getLogger(__name__)
@@ -115,6 +116,7 @@ class FaceApiView(APIView):
             self._fetch(pictures, spool)
             self.deadline = time.monotonic() + self._time_s()
             self._reserve(pictures)
+            release()  # a call that waits for inference needs no database connection
             answer = self._infer(pictures, spool)
         if self.call.hold is not None:
             idempotency.remember_answer(client, self.call.hold, answer)

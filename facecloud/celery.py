@@ -23,6 +23,14 @@ def keep_our_logging(**_: object) -> None:
     logging.config.dictConfig(settings.LOGGING)
 
 
+@signals.worker_init.connect
+def limit_waits(**_: object) -> None:
+    """Bound the waits for PostgreSQL."""
+    from facecloud.postgresql import processes  # needs the settings, which are ready now
+
+    processes.background()
+
+
 @signals.beat_init.connect
 def run_schedule_at_once(**_: object) -> None:
     """Send the schedule's heartbeat at start; it also sends what was missed while nothing ran."""

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from facecloud import valkey_address
+
 FALSE = ("", "0", "false", "no", "n", "off")
 DOTENV = Path(__file__).resolve().parent.parent / ".env"
 POSTGRESQL = "django.db.backends.postgresql"
@@ -56,6 +58,15 @@ class Env(environ.Env):
             self.EMAIL_SCHEMES["smtp"]: SMTP_BACKEND,
         }
         return config | {"EMAIL_BACKEND": replaced.get(config["EMAIL_BACKEND"], config["EMAIL_BACKEND"])}
+
+    def valkey_url(self, var: str, default: str) -> str:
+        """An address that facecloud/valkey_address.py can read."""
+        url = str(self.str(var, default=default))
+        try:
+            valkey_address.parse(url)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{var} {error}") from None
+        return url
 
     def hosts(self, var: str, default: list[str]) -> list[str]:
         """Host names; never `*`, with which the Host header of a request could be anything."""

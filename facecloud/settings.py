@@ -124,8 +124,33 @@ FORM_RENDERER = "django.forms.renderers.TemplatesSetting"  # widgets may have te
 
 # --- Data --------------------------------------------------------------------
 DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres:///facecloud")}
-DATABASES["default"]["CONN_MAX_AGE"] = env.int("DB_CONN_MAX_AGE_S", default=60)
-DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+# Behind PgBouncer in transaction mode: no startup options, which it refuses, and no cursor across
+# transactions.
+DB_PGBOUNCER = env.bool("DB_PGBOUNCER", default=False)
+# Database connections of one web process, shared by its threads; and how long an idle one stays open.
+DB_CONNECTIONS = env.count("DB_CONNECTIONS", default=16)
+DB_CONN_MAX_AGE_S = env.int("DB_CONN_MAX_AGE_S", default=30)
+# How long to wait for PostgreSQL: to connect; in a web process for a statement, and for a lock that another
+# holds; for a statement of the scheduled work; for a lock that a migration needs.
+DB_CONNECT_TIMEOUT_S = env.count("DB_CONNECT_TIMEOUT_S", default=5)
+DB_STATEMENT_TIMEOUT_S = env.float("DB_STATEMENT_TIMEOUT_S", default=10.0)
+DB_LOCK_TIMEOUT_S = env.float("DB_LOCK_TIMEOUT_S", default=5.0)
+DB_TASK_TIMEOUT_S = env.float("DB_TASK_TIMEOUT_S", default=900.0)
+DB_MIGRATION_LOCK_TIMEOUT_S = env.float("DB_MIGRATION_LOCK_TIMEOUT_S", default=5.0)
+DATABASES["default"] |= {
+    "ENGINE": "facecloud.postgresql",  # Django's own, with limits and a pool
+    "CONN_MAX_AGE": DB_CONN_MAX_AGE_S,
+    "CONN_HEALTH_CHECKS": True,
+    "DISABLE_SERVER_SIDE_CURSORS": DB_PGBOUNCER,
+    "OPTIONS": {
+        "connect_timeout": DB_CONNECT_TIMEOUT_S,
+        "keepalives_idle": 10,  # a host that is gone is noticed in 25 s, though nothing is sent
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 15_000,  # and in 15 s if something is
+        **DATABASES["default"].get("OPTIONS", {}),
+    },
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Customers ---------------------------------------------------------------

@@ -7,7 +7,7 @@ so a fault in a decoder must not reach a key or a password: this module reads no
 import os
 from pathlib import Path
 
-from facecloud import logs, queues
+from facecloud import logs, queues, valkey_address
 from facecloud.env import Env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -18,18 +18,37 @@ MODELS_DIR = Path(env.str("MODELS_DIR", default=str(VAR_DIR / "models")))
 TIME_ZONE = "Asia/Shanghai"
 USE_TZ = True
 
-REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
+REDIS_URL = env.valkey_url("REDIS_URL", default="redis://127.0.0.1:6379/0")
+# How long a process waits for Valkey to connect or to answer. More than the longest blocking pop takes.
+VALKEY_TIMEOUT_S = env.float("VALKEY_TIMEOUT_S", default=5.0)
 
 # --- Celery: the inference pool ------------------------------------------------
-# Celery spells a unix socket differently from redis-py.
-CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
+_address = valkey_address.parse(REDIS_URL)
+CELERY_BROKER_URL = _address.broker_url()
+CELERY_BROKER_USE_SSL = _address.tls() or None  # verified, as by our own client
+CELERY_BROKER_CONNECTION_TIMEOUT = VALKEY_TIMEOUT_S
 CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_timeout": VALKEY_TIMEOUT_S,
+    "socket_connect_timeout": VALKEY_TIMEOUT_S,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+    "retry_on_timeout": False,
     "priority_steps": [0],  # one list a queue instead of four
     # Nothing waits in Valkey for an acknowledgement: a chunk that a dying worker took is sent again by its
     # call (faceapi/dispatch.py), and what is scheduled comes again with the next tick, or is
     # caught up (facecloud/schedule.py).
     "ack_emulation": False,
 }
+if _address.is_sentinel:
+    CELERY_BROKER_TRANSPORT_OPTIONS |= {
+        "master_name": _address.service,
+        "sentinel_kwargs": {
+            "socket_timeout": VALKEY_TIMEOUT_S,
+            "socket_connect_timeout": VALKEY_TIMEOUT_S,
+            **_address.sentinel_login(),
+            **({"ssl": True, **_address.tls()} if _address.has_tls else {}),
+        },
+    }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True  # replies go over a Valkey list of the request (docs/decisions)
 CELERY_TASK_SERIALIZER = "json"

@@ -41,7 +41,7 @@ def prepare(places: Places) -> None:
             r"^The database of DATABASE_URL can't be reached",
         ),
         ("REDIS_URL", "redis://127.0.0.1:1", r"^The Valkey or Redis of REDIS_URL can't be reached"),
-        ("REDIS_URL", "nonsense", r"^The Valkey or Redis of REDIS_URL can't be reached"),
+        ("REDIS_URL", "nonsense", r"is wrong: REDIS_URL should begin with redis://"),
     ],
 )
 def test_what_is_wrong_is_told(
