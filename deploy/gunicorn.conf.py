@@ -10,10 +10,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
 try:
     workers = settings.WEB_WORKERS
     threads = settings.WEB_THREADS
+    worker_connections = settings.WEB_CONNECTIONS
 except ImproperlyConfigured as error:
     sys.exit(f"A setting in the environment or in .env is wrong: {error}")
 
-worker_class = "facecloud.web_worker.WebWorker"  # gthread, with a limit to how long headers may take
+worker_class = "facecloud.web_worker.WebWorker"  # gthread, safe against slow clients
 preload_app = True  # loaded once, shared by all workers; clients and threads are made after the fork
 timeout = 120
 graceful_timeout = 15

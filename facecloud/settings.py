@@ -29,7 +29,12 @@ CSRF_TRUSTED_ORIGINS = env.list("DJANGO_CSRF_TRUSTED_ORIGINS", default=[])
 SITE_URL = env.origin("SITE_URL", default="")
 # Taken by deploy/gunicorn.conf.py. Of no workers gunicorn makes no error: the site would never answer.
 WEB_WORKERS = env.count("WEB_WORKERS", default=2)
-# Each serves one call. More than CALLS_AT_ONCE, so that pages are served beside a full load of calls.
+# Connections of one web process; the one that has waited longest gives way. From one address, proxies of
+# TRUSTED_PROXIES excepted, there may be only so many.
+WEB_CONNECTIONS = env.count("WEB_CONNECTIONS", default=1000)
+WEB_CONNECTIONS_PER_ADDRESS = env.count("WEB_CONNECTIONS_PER_ADDRESS", default=100)
+# Each serves one call or page. A fifth of them is for pages; the rest, for the API, is more than
+# CALLS_AT_ONCE, so that a call too many is refused at once.
 WEB_THREADS = env.count("WEB_THREADS", default=32)
 # Where the debugger reaches the API; empty: the port that it was asked on.
 SELF_URL = env.str("SELF_URL", default="")

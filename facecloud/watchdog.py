@@ -1,7 +1,7 @@
 """Ends a read that takes too long in sum: a socket timeout bounds one recv(), this bounds all of them.
 
 One thread a process looks at the guarded sockets twice a second and shuts down the reading side of those past
-their deadline; whoever reads then sees the end of the stream.
+their deadline (both sides while a reply is sent): a read then returns the end of the stream, a write fails.
 """
 
 import contextlib
@@ -21,11 +21,15 @@ class Shutdown(Protocol):
 
 
 class Guard:
-    """A socket and the time (monotonic seconds) at which its reading ends. `expired` says that it did."""
+    """A socket and the time (monotonic seconds) at which it is shut down. `expired` says that it was.
+
+    `how` is what ends: socket.SHUT_RD or SHUT_RDWR.
+    """
 
     def __init__(self, sock: Shutdown, deadline: float) -> None:
         self.sock = sock
         self.deadline = deadline
+        self.how = socket.SHUT_RD
         self.expired = False
 
 
@@ -66,5 +70,5 @@ def _watch() -> None:
             for watched in late:
                 watched.expired = True
                 with contextlib.suppress(OSError):  # it is closed already
-                    watched.sock.shutdown(socket.SHUT_RD)
+                    watched.sock.shutdown(watched.how)
         time.sleep(TICK_S)

@@ -47,6 +47,8 @@ LIMITS = {
     "DEADLINE_S": "6",
     "TRUSTED_PROXIES": "127.0.0.1/32",
     "WEB_WORKERS": "1",
+    "WEB_CONNECTIONS": "300",
+    "WEB_CONNECTIONS_PER_ADDRESS": "60",
 }
 
 

@@ -1,0 +1,46 @@
+"""Whole replies that the web worker writes by itself: no thread and no application is behind them."""
+
+import json
+
+from faceapi import errors
+from faceapi.errors import ApiError
+
+
+def refusal(detail: str, request_id: str) -> bytes:
+    """The whole reply to a request that could not be parsed; `detail` goes to its sender alone."""
+    return _envelope(ApiError(errors.HTTP, detail[:200]), "Bad Request", request_id)
+
+
+def overloaded(request_id: str) -> bytes:
+    """The whole reply to a call of the API for which there is no thread."""
+    error = ApiError(errors.OVERLOADED, "too many requests at once", retry_after_s=1)
+    return _envelope(error, "Service Unavailable", request_id)
+
+
+def _envelope(error: ApiError, reason: str, request_id: str) -> bytes:
+    content = json.dumps(errors.envelope(error, request_id), ensure_ascii=False).encode()
+    lines = [
+        f"HTTP/1.1 {error.row.http} {reason}",
+        "Connection: close",
+        "Content-Type: application/json",
+        f"Content-Length: {len(content)}",
+        f"X-Request-Id: {request_id}",
+    ]
+    if error.retry_after_s is not None:
+        lines.append(f"Retry-After: {error.retry_after_s}")
+    return "\r\n".join([*lines, "", ""]).encode() + content
+
+
+def plain(status: str, text: str) -> bytes:
+    lines = [
+        f"HTTP/1.1 {status}",
+        "Connection: close",
+        "Retry-After: 1",
+        "Content-Type: text/plain; charset=utf-8",
+        f"Content-Length: {len(text.encode())}",
+    ]
+    return "\r\n".join([*lines, "", text]).encode()
+
+
+BUSY = plain("503 Service Unavailable", "服务繁忙，请稍后重试。 The service is busy; try again shortly.\n")
+TOO_MANY = plain("429 Too Many Requests", "Too many connections from one address.\n")
