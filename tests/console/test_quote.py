@@ -4,7 +4,9 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.test import Client
 
+from accounts.models import Region
 from billing.models import Sku
 from console.forms_order import OrderForm, Quote
 from console.shell import RegionChoice
@@ -63,3 +65,45 @@ def test_the_specs_are_the_manuals(region: RegionChoice, api: str, specs: list[s
         OrderForm(app=None, region=region, initial={"api": api}),
     ):
         assert [option.choice_label for option in form["tier"]] == specs
+
+
+def test_switching_the_region_orders_in_the_new_one(as_alice: Client) -> None:
+    """Also on a page that was opened for another region, whose address names it."""
+    first = Region.objects.filter(is_active=True).first()
+    assert first is not None
+    other = Region.objects.create(code="cn-bj1", name="北京1", is_active=True)
+    page = f"/console/orders/confirm/?name=门禁&description=x&api=face_detect&region={first.code}"
+    reply = as_alice.post("/console/region/", {"region": other.code, "next": page})
+    assert f"region={other.code}" in reply["Location"]
+    assert "name=%E9%97%A8%E7%A6%81" in reply["Location"]
+    assert "北京1" in as_alice.get(reply["Location"]).content.decode()
+
+
+def test_only_tiers_on_sale_are_offered(region: RegionChoice) -> None:
+    Sku.objects.filter(api="face_compare", tier="thousand").update(on_sale=False)
+    for api, tiers in (
+        ("face_detect", ["thousand", "ten_thousand", "hundred_thousand"]),
+        ("face_compare", ["ten_thousand", "hundred_thousand"]),
+    ):
+        form = OrderForm(app=None, region=region, initial={"api": api})
+        assert [tier for tier, _label in form.fields["tier"].choices] == tiers  # type: ignore[attr-defined]
+        assert form["tier"].value() == tiers[0]
+
+
+def test_a_tier_of_the_api_before_gives_way(as_alice: Client) -> None:
+    """The quote for an API that doesn't have the tier on sale selects one that it has."""
+    Sku.objects.filter(api="face_compare", tier="thousand").update(on_sale=False)
+    sent = {
+        "api": "face_compare",
+        "tier": "thousand",
+        "quantity": "1",
+        "months": "1",
+        "shown_api": "face_detect",
+    }
+    page = as_alice.get("/console/orders/quote/", sent).content.decode()
+    assert "10,000" in page
+    assert 'value="thousand"' not in page
+    assert (
+        'id="tiers"'
+        not in as_alice.get("/console/orders/quote/", sent | {"shown_api": "face_compare"}).content.decode()
+    )
