@@ -143,7 +143,11 @@ def chosen_theme(request: HttpRequest) -> str:
 
 def shell(request: HttpRequest) -> dict[str, Any]:
     """Context processor; each value is computed only by a page that shows it."""
-    context: dict[str, Any] = {"theme": chosen_theme(request), "registration": settings.REGISTRATION}
+    context: dict[str, Any] = {
+        "theme": chosen_theme(request),
+        "registration": settings.REGISTRATION,
+        "support_contact": settings.SUPPORT_CONTACT,
+    }
     user = getattr(request, "user", None)
     if user is not None and user.is_authenticated:
         context["regions"] = SimpleLazyObject(lambda: regions(request))

@@ -127,6 +127,9 @@ TEMPLATES = [
 
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"  # widgets may have templates of ours
 
+# Shown to customers who have to top up: a telephone number, an address. Empty: nothing is shown.
+SUPPORT_CONTACT = env.str("SUPPORT_CONTACT", default="")
+
 # --- Data --------------------------------------------------------------------
 DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres:///facecloud")}
 # Behind PgBouncer in transaction mode: no startup options, which it refuses, and no cursor across

@@ -237,13 +237,19 @@ def test_a_price_that_changed_meanwhile_is_told(as_alice: Client, place: Place, 
     assert "价格已变更为 10.00 元" in reply.content.decode()
 
 
-def test_too_little_money_is_told_and_the_order_stays(as_alice: Client, alice: User, place: Place) -> None:
+def test_too_little_money_is_told_and_the_order_stays(
+    as_alice: Client, alice: User, place: Place, settings: Settings
+) -> None:
+    settings.SUPPORT_CONTACT = "400-000-0000"
     sku = place(alice).sku
     sku.price = 5
     sku.save()
     order = place(alice)
     reply = as_alice.post(f"/console/orders/{order.number}/pay/", follow=True)
     assert reply.content.decode().count("余额不足") == 1
+    page = as_alice.get(f"/console/orders/{order.number}/pay/").content.decode()
+    assert '<button class="btn btn-primary btn-l btn-wide" id="pay-now" disabled>' in page
+    assert "联系方式：400-000-0000" in page
     order.refresh_from_db()
     assert order.state == OrderState.PENDING
 
