@@ -90,6 +90,10 @@ class Gate:
                 if not self._inside[customer_pk]:
                     del self._inside[customer_pk]
 
+    def is_overloaded(self) -> bool:
+        """Whether a call was refused here within CALM_AFTER_S."""
+        return time.monotonic() < self._overloaded_until
+
     def check(self, customer_pk: int) -> None:
         """Raise what `pass_through` would raise now."""
         with self._lock:

@@ -41,6 +41,7 @@ from faceapi import (
     refusals,
     replies,
     schema,
+    shedding,
     uploads,
 )
 from faceapi.calls import LiveCall
@@ -55,9 +56,6 @@ from inference.errors import InferenceError
 logger = logging.getLogger(__name__)
 
 HOLD_MARGIN_S = 10.0
-LARGE_BODY_BYTES = (
-    256 * 1024
-)  # smaller ones are read and verified before they are refused: their App counts them
 SEND_TIMEOUT_S = 30.0  # a client that does not read its answer
 
 
@@ -129,7 +127,7 @@ class FaceApiView(APIView):
     def _receive(self, request: Request, spool: Spool, client: redis.Redis) -> body.Body:
         """The body; a large one only if there is room for its call."""
         size = body.content_length(request.META)
-        if size is None or size > LARGE_BODY_BYTES:
+        if size is None or size > shedding.LARGE_BODY_BYTES:
             admission.check_room(client, self.call.caller.app)
         uploading = uploads.of_this_process(settings.UPLOADS_AT_ONCE)
         with uploading.receive(request.META.get("gunicorn.socket"), self.call.address):
@@ -156,6 +154,7 @@ class FaceApiView(APIView):
                 raise
             self.replay = replay
         call.is_authentic = True
+        shedding.remember(call.caller)
         keys.touch(call.caller, call.at)
 
     def _fetch(self, pictures: Sequence[Picture], spool: Spool) -> None:

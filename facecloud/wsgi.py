@@ -7,5 +7,9 @@ from django.core.wsgi import get_wsgi_application
 from facecloud.postgresql import processes
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
-application = get_wsgi_application()
+_site = get_wsgi_application()
+
+from faceapi.shedding import Shedding  # noqa: E402 - its models need the applications that are set up above
+
+application = Shedding(_site)
 processes.web()

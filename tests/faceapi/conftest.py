@@ -263,6 +263,16 @@ def other_caller(caller: Caller, alice: User, now: datetime) -> Iterator[Caller]
     other.close()
 
 
+@pytest.fixture
+def stranger(caller: Caller, now: datetime) -> Iterator[Caller]:
+    """Another customer with a month of face_detect."""
+    bob = User.objects.create(username=uuid4().hex, email=f"{uuid4().hex}@example.org")
+    key = buy(bob, Api.FACE_DETECT, now).keys.get()
+    other = Caller(caller.address, key, keys.secret_of(key))
+    yield other
+    other.close()
+
+
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
     """Hostile image servers on 127.0.0.1."""
