@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import models, transaction
+from django.db import IntegrityError, models, transaction
 
 from accounts.models import Region, User
 from billing.errors import ChangeRefused
@@ -54,7 +55,7 @@ def change(
     _check(current)
     after = {field: getattr(current, field) for field in fields}
     changes = [(field, before[field], after[field]) for field in fields if before[field] != after[field]]
-    current.save(update_fields=[field for field, _before, _after in changes])
+    _save(current, update_fields=[field for field, _before, _after in changes])
     _write(subject, current.pk, changes, by=by, reason=reason, at=at)
     row.refresh_from_db()
 
@@ -67,12 +68,21 @@ def _check(row: Sku | Duration | Region) -> None:
         raise ChangeRefused(field=", ".join(error.message_dict), value="; ".join(error.messages)) from error
 
 
+def _save(row: Sku | Duration | Region, **options: Any) -> None:
+    """Save the row. Raises ChangeRefused if an edit at the same time took what must be unique."""
+    try:
+        with transaction.atomic():
+            row.save(**options)
+    except IntegrityError as error:
+        raise ChangeRefused(field="unique", value=str(row)) from error
+
+
 @transaction.atomic
 def add(row: Sku | Duration | Region, *, by: User, reason: str, at: datetime) -> None:
     """Puts a new row on offer, with its history. Raises ReasonMissing, ChangeRefused."""
     reason = reason_of(reason)
     _check(row)
-    row.save(force_insert=True)
+    _save(row, force_insert=True)
     _write(_subject(row), row.pk, [("", "", row)], by=by, reason=reason, at=at)
 
 

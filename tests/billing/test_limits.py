@@ -7,10 +7,10 @@ from functools import partial
 import pytest
 from pytest_django import Settings
 
-from accounts.models import User
-from billing import orders, refunds
-from billing.errors import TooManyFree, TooManyUnpaid
-from billing.models import Order, OrderState, Package
+from accounts.models import Region, User
+from billing import catalogue, notices, orders, refunds, wallet
+from billing.errors import ChangeRefused, TooManyFree, TooManyUnpaid
+from billing.models import Duration, Notice, Order, OrderState, Package
 from tests.billing.conftest import NOON, Shop
 from tests.together import at_once
 
@@ -70,3 +70,47 @@ def test_orders_at_once_are_counted_one_after_the_other(alice: User, shop: Shop,
     paid = at_once(*(partial(orders.pay, order, LATER) for order in pending[:8]))
     assert sum(isinstance(one, TooManyFree) for one in paid) == 5
     assert Package.objects.count() == 3
+
+
+@pytest.mark.race
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_one_row_added_many_times_at_once_is_one_row_and_refusals(olga: User) -> None:
+    """What must be unique is refused by a rule, not by an error of the database."""
+
+    def add_region() -> Region:
+        region = Region(code="cn-bj1", name="北京1", name_en="Beijing 1")
+        catalogue.add(region, by=olga, reason="test", at=NOON)
+        return region
+
+    def add_months() -> Duration:
+        duration = Duration(months=12)
+        catalogue.add(duration, by=olga, reason="test", at=NOON)
+        return duration
+
+    for add, kind in ((add_region, Region), (add_months, Duration)):
+        made = at_once(*[add] * 6)
+        assert sum(isinstance(one, kind) for one in made) == 1
+        assert sum(isinstance(one, ChangeRefused) for one in made) == 5
+
+
+@pytest.mark.race
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_one_form_sent_many_times_at_once(alice: User, olga: User, shop: Shop) -> None:
+    """The unique keys of top-ups, orders, notice settings and notices: one row each, and no error."""
+    top_up = partial(wallet.top_up, alice, Decimal(5), by=olga, reason="test", at=NOON, token="form")
+    entries = at_once(*[top_up] * 6)
+    assert len({getattr(entry, "pk", entry) for entry in entries}) == 1
+    assert wallet.balance(alice) == 5
+    sku = shop.sku()
+    order = partial(
+        orders.create, customer=alice, region=Region.objects.earliest("pk"), name="门禁",
+        description="大楼门禁", sku=sku, quantity=1, months=1, at=NOON, token="form",
+    )  # fmt: skip
+    assert len({getattr(one, "pk", one) for one in at_once(*[order] * 6)}) == 1
+    choose = partial(
+        notices.choose, alice, quota_percents=[50], quota_on=True, ending_on=True, unpaid_on=True
+    )
+    assert [one.quota_percents for one in at_once(*[choose] * 6)] == [[50]] * 6
+    scan = partial(notices.scan, NOON + timedelta(hours=24))
+    assert all(isinstance(one, int) for one in at_once(*[scan] * 4))
+    assert Notice.objects.filter(customer=alice).count() == 1
