@@ -62,3 +62,17 @@ def test_everywhere_is_the_names_and_addresses_of_this_machine(host: str) -> Non
     link = urlsplit(start.site_url(host, 8000))
     assert link.port == 8000
     assert link.hostname in start.own_addresses()
+
+
+@pytest.mark.parametrize(
+    ("host", "limit"), [("127.0.0.1", "1000"), ("0.0.0.0", None), ("face.example.org", None)]
+)
+def test_everybody_may_register_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, host: str, limit: str | None
+) -> None:
+    for name in ("REGISTRATION", "REGISTRATIONS_PER_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    chosen = start.registrations(host)
+    assert (chosen["REGISTRATION"], chosen.get("REGISTRATIONS_PER_ADDRESS")) == ("open", limit)
+    monkeypatch.setenv("REGISTRATION", "closed")
+    assert start.registrations(host)["REGISTRATION"] == "closed"

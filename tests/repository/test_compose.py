@@ -27,3 +27,18 @@ def test_the_health_check_asks_the_web_itself(status: str, healthy: bool) -> Non
         assert [request.path for request in web.requests] == ["/healthz"]
     assert (done.returncode == 0) == healthy
     assert proxy.requests == []
+
+
+def test_strangers_need_an_invitation_and_only_the_proxy_is_believed() -> None:
+    """Free packages are not for everybody, and other private networks are not our proxy."""
+    compose = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())
+    web = compose["services"]["web"]["environment"]
+    assert web["REGISTRATION"] == "${REGISTRATION:-invited}"
+    (network,) = compose["networks"]["proxy"]["ipam"]["config"]
+    assert {web["TRUSTED_PROXIES"], web["FORWARDED_ALLOW_IPS"], network["subnet"]} == {network["subnet"]}
+    assert sorted(
+        name for name, one in compose["services"].items() if "proxy" in one.get("networks", [])
+    ) == [
+        "proxy",
+        "web",
+    ]
