@@ -6,6 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from billing import forecast, notices, orders, quota, reconcile
+from facecloud.postgresql import clock
 
 log = logging.getLogger(__name__)
 
@@ -13,14 +14,14 @@ log = logging.getLogger(__name__)
 @shared_task(name="billing.sweep_holds")
 def sweep_holds() -> None:
     """Gives back the holds of calls that died."""
-    if swept := quota.sweep(timezone.now()):
+    if swept := quota.sweep(clock.now()):
         log.warning("%s holds of dead calls given back", swept)
 
 
 @shared_task(name="billing.expire_orders")
 def expire_orders() -> None:
     """Cancels orders unpaid for 48 hours."""
-    if expired := orders.expire_due(timezone.now()):
+    if expired := orders.expire_due(clock.now()):
         log.info("%s unpaid orders cancelled", expired)
 
 

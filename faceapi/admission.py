@@ -20,6 +20,7 @@ from django.conf import settings
 from accounts.models import App
 from faceapi import errors
 from faceapi.errors import ApiError
+from facecloud import clock
 from inference import exchange
 
 LEASE_S = 60  # an App's place is free again so long after its process died
@@ -234,7 +235,7 @@ def _look(valkey: redis.Redis) -> _Look:
     global _seen
     now = time.monotonic()
     if now - _seen.at > LOOK_EVERY_S:
-        alive = exchange.workers(valkey, now_s=time.time())
+        alive = exchange.workers(valkey, now_s=clock.now_s(valkey))
         waiting = int(valkey.llen(exchange.QUEUE))
         _seen = _Look(now, waiting, sum(worker.slots for worker in alive))
     if not _seen.slots:

@@ -27,7 +27,7 @@ from kombu.exceptions import OperationalError
 from faceapi import admission, errors
 from faceapi.errors import ApiError
 from faceapi.spool import Span, Spool
-from facecloud import broker, valkey
+from facecloud import broker, clock, valkey
 from inference import exchange
 from inference.exchange import Chunk, Failure, Reply
 
@@ -173,7 +173,15 @@ def _send(client: redis.Redis, run: _Run, chunk: Chunk) -> None:
         ]
         exchange.put(client, chunk, views, ttl_s=ttl_s)
     run.sent[chunk.id] = Sent(chunk, time.monotonic())
-    args = (chunk.request_id, chunk.id, run.operation, chunk.count, time.time(), ttl_s, chunk.is_suspect)
+    args = (
+        chunk.request_id,
+        chunk.id,
+        run.operation,
+        chunk.count,
+        clock.estimate_s(),
+        ttl_s,
+        chunk.is_suspect,
+    )
     broker.publish(TASK, chunk.id, args, queue=exchange.QUEUE)
 
 
@@ -187,7 +195,9 @@ def _look_after_lost(client: redis.Redis, run: _Run) -> Reply | None:
     if not candidates:
         return None
     claims = exchange.claimed_by(client, [sent.chunk.id for sent in candidates])
-    alive = {worker.id for worker in exchange.beating(client, now_s=time.time())}  # they beat, then claim
+    alive = {
+        worker.id for worker in exchange.beating(client, now_s=clock.now_s(client))
+    }  # they beat, then claim
     queue_is_empty = client.llen(exchange.QUEUE) == 0
     for sent, claim in zip(candidates, claims, strict=True):
         if claim in alive or (claim is None and not (queue_is_empty and now - sent.at >= UNTAKEN_S)):

@@ -1,15 +1,15 @@
 """/healthz: this process answers. /readyz: a call could be served now (database, broker, a warm worker)."""
 
 import contextlib
-import time
 
 import redis
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from facecloud import valkey
+from facecloud import clock, valkey
 from inference import exchange
 
 
@@ -23,10 +23,16 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when every part answers, otherwise 503; the body says which part does not."""
+    """200 when every part answers, otherwise 503; the body says which part does not.
+
+    A worker whose slots have all held the same chunks for longer than a call may take is not ready.
+    """
     parts = {"database": _database(), "broker": False, "worker": False}
     with contextlib.suppress(redis.RedisError):
-        parts["worker"] = bool(exchange.workers(valkey.client(), now_s=time.time()))
+        client = valkey.client()
+        alive = exchange.workers(client, now_s=clock.now_s(client))
+        told = exchange.about(client, [worker.id for worker in alive])
+        parts["worker"] = any(about.get("stuck_s", 0.0) < settings.DEADLINE_S for about in told)
         parts["broker"] = True
     is_ready = all(parts.values())
     return JsonResponse(

@@ -20,7 +20,6 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -51,6 +50,7 @@ from faceapi.spool import Span, Spool
 from facecloud import valkey
 from facecloud.logs import request_id_in_logs
 from facecloud.postgresql.base import release
+from facecloud.postgresql.clock import now
 from inference.errors import InferenceError
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class FaceApiView(APIView):
     deadline: float
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        at = timezone.now()
+        at = now()
         address = authentication.client_address(request.META)
         self.call = LiveCall(calls.new_id(at), self.api.value, at, address)
         with request_id_in_logs(str(self.call.id)):
@@ -110,7 +110,7 @@ class FaceApiView(APIView):
             self.with_quality = entries.wants_quality(received.data)
             self.call.images = len(pictures)
             if answer := self._answered_before(request, received.sha1, client):
-                return self._reply(answer, units=calls.succeed(self.call, timezone.now()), is_replay=True)
+                return self._reply(answer, units=calls.succeed(self.call, now()), is_replay=True)
             self._fetch(pictures, spool)
             self.deadline = time.monotonic() + self._time_s()
             self._reserve(pictures)
@@ -119,7 +119,7 @@ class FaceApiView(APIView):
         if self.call.hold is not None:
             idempotency.remember_answer(client, self.call.hold, answer)
         _check_client_waits(request.META.get("gunicorn.socket"))
-        units = calls.succeed(self.call, timezone.now())
+        units = calls.succeed(self.call, now())
         return self._reply(answer, units=units)
 
     # --- the steps -----------------------------------------------------------------
@@ -184,7 +184,7 @@ class FaceApiView(APIView):
                 api=call.api,
                 body_sha1=body_sha1,
                 call_id=call.id,
-                at=timezone.now(),
+                at=now(),
             )
             if call.hold is None:
                 raise self.replay
@@ -196,7 +196,7 @@ class FaceApiView(APIView):
                 api=call.api,
                 body_sha1=body_sha1,
                 call_id=call.id,
-                at=timezone.now(),
+                at=now(),
             )
         return idempotency.answer_of(client, call.hold)
 
@@ -210,7 +210,7 @@ class FaceApiView(APIView):
                 api=call.api,
                 images=len(pictures),
                 pairs=len(pictures) // 2 if is_compare else 0,
-                at=timezone.now(),
+                at=now(),
                 hold_s=min(quota.MAX_HOLD_S, self._left_s() + HOLD_MARGIN_S),
             )
         except NotOrdered:
@@ -275,7 +275,7 @@ class FaceApiView(APIView):
         if call.debit is not None:
             return call.debit.remaining_after
         try:
-            return quota.remaining(call.caller.app, call.api, timezone.now())
+            return quota.remaining(call.caller.app, call.api, now())
         except DatabaseError:
             return None
 
@@ -283,7 +283,7 @@ class FaceApiView(APIView):
         """The one exception handler: give back, record, and the envelope."""
         error = _as_api_error(exc)
         try:
-            calls.fail(self.call, error, timezone.now())
+            calls.fail(self.call, error, now())
         except DatabaseError as failure:
             # The debit stays held: the sweep gives it back. The connection may be broken: not for the next
             # call.

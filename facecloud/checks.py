@@ -4,7 +4,6 @@ The checks of a running installation (Valkey, PostgreSQL, workers, beat) belong 
 that `manage.py check` needs no service.
 """
 
-import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -14,7 +13,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError, connection
 
-from facecloud import schedule, valkey
+from facecloud import clock, schedule, valkey
 from inference import exchange, registry
 
 Check = Callable[..., list[CheckMessage]]
@@ -104,7 +103,7 @@ def workers_and_schedule() -> Iterable[CheckMessage]:
     """Valkey answers, a worker is warm, and the scheduled work runs."""
     try:
         client = valkey.client()
-        alive = exchange.workers(client, now_s=time.time())
+        alive = exchange.workers(client, now_s=clock.now_s(client))
         age_s = schedule.age_s()
         policy = str(client.info("memory").get("maxmemory_policy", ""))
     except (redis.RedisError, ValueError):  # ValueError: REDIS_URL is no address at all

@@ -16,7 +16,7 @@ from typing import Any
 
 from django.conf import settings
 
-from facecloud import valkey
+from facecloud import clock, valkey
 
 KEY = "schedule:seen"
 STARTED_KEY, SUCCEEDED_KEY = "schedule:started", "schedule:succeeded"
@@ -36,32 +36,32 @@ CAUGHT_UP = frozenset(
 def note(age_s: float = 0.0) -> None:
     """Note that the schedule ran `age_s` seconds ago."""
     client = valkey.client()
-    client.set(KEY, valkey.now_s(client) - age_s)
+    client.set(KEY, clock.now_s(client) - age_s)
 
 
 def age_s() -> float | None:
     """Return the seconds since the schedule last ran; None if it never did since Valkey started."""
     client = valkey.client()
     noted = client.get(KEY)
-    return max(0.0, valkey.now_s(client) - float(noted)) if noted else None
+    return max(0.0, clock.now_s(client) - float(noted)) if noted else None
 
 
 def note_start(task: str) -> None:
     """Note that the task starts now."""
     client = valkey.client()
-    client.hset(STARTED_KEY, task, valkey.now_s(client))
+    client.hset(STARTED_KEY, task, clock.now_s(client))
 
 
 def note_success(task: str) -> None:
     """Note that the task succeeded now."""
     client = valkey.client()
-    client.hset(SUCCEEDED_KEY, task, valkey.now_s(client))
+    client.hset(SUCCEEDED_KEY, task, clock.now_s(client))
 
 
 def send_overdue(send: Callable[[str], Any]) -> list[str]:
     """Send the tasks that missed their time, or started and did not succeed; return their names."""
     client = valkey.client()
-    now = datetime.fromtimestamp(valkey.now_s(client), UTC)
+    now = datetime.fromtimestamp(clock.now_s(client), UTC)
     started, succeeded = _times(client.hgetall(STARTED_KEY)), _times(client.hgetall(SUCCEEDED_KEY))
     overdue = [
         task

@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 import redis
 from celery import shared_task, signals
 from celery.exceptions import WorkerLostError
+from celery.worker import state
 from django.conf import settings
 
 import facecloud
-from facecloud import valkey
+from facecloud import clock, valkey
 from facecloud.logs import request_id_in_logs
 from inference import errors, exchange, registry, runtime
 from inference.engine import Engine, engine
@@ -76,7 +77,7 @@ def infer(
     A suspect is claimed when nothing else is worked on in this process: if it dies now, that was the one.
     """
     with request_id_in_logs(request_id), _room.enter(alone=is_suspect):
-        queue_ms = max(0.0, time.time() - sent_at_s) * 1000
+        queue_ms = max(0.0, clock.estimate_s() - sent_at_s) * 1000
         started = time.perf_counter()
         client = valkey.client()
         pictures = exchange.take(client, chunk_id, count, worker_id=worker_id(), ttl_s=ttl_s)
@@ -154,13 +155,30 @@ def about(started_at_s: float) -> dict[str, Any]:
     }
 
 
+class Pool:
+    """Notices that all slots have held the same chunks for long, whatever it is that they wait for."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._busy: frozenset[str] = frozenset()
+        self._since = time.monotonic()
+
+    def stuck_s(self) -> float:
+        """Return the seconds for which no slot has been free and none has changed; call it each second."""
+        busy = frozenset(request.id for request in list(state.active_requests))
+        if busy != self._busy or len(busy) < self._slots:
+            self._busy, self._since = busy, time.monotonic()
+        return time.monotonic() - self._since
+
+
 class Heartbeat(threading.Thread):
     """Says each second that this worker is warm and alive."""
 
     def __init__(self, slots: int) -> None:
         super().__init__(name="heartbeat", daemon=True)
         self._slots = slots
-        self._about = about(time.time())
+        self._about = about(clock.estimate_s())
+        self._pool = Pool(slots)
 
     def run(self) -> None:
         while True:
@@ -169,21 +187,23 @@ class Heartbeat(threading.Thread):
 
     def beat(self) -> None:
         try:
-            exchange.beat(valkey.client(), self._state(), self._about)
+            about = {**self._about, "stuck_s": round(self._pool.stuck_s(), 1)}
+            exchange.beat(valkey.client(), self._state(), about)
         except redis.RedisError as error:
             logger.warning("no heartbeat: %s", type(error).__name__)
 
     def retire(self) -> None:
         """Take no more work. What is in hand is finished: until then the worker is alive."""
-        last, self._slots = self._state(), 0
+        last_slots, self._slots = self._slots, 0
         self.beat()  # first: at no moment is it taken for dead
         try:
+            last = exchange.Worker(worker_id(), last_slots, 0.0)
             exchange.leave(valkey.client(), last)
         except redis.RedisError as error:
             logger.warning("could not sign off: %s", type(error).__name__)
 
     def _state(self) -> exchange.Worker:
-        return exchange.Worker(worker_id(), self._slots, time.time())
+        return exchange.Worker(worker_id(), self._slots, clock.now_s(valkey.client()))
 
 
 class _Life:
@@ -236,4 +256,6 @@ def retire(**_: object) -> None:
 def disown_chunk(task_id: str, exception: BaseException, **_: object) -> None:
     """A prefork worker outlives its children, so it has to say that one died with a chunk."""
     if isinstance(exception, WorkerLostError):
-        exchange.disown(valkey.client(), task_id, exchange.Worker(worker_id(), 0, time.time()))
+        exchange.disown(
+            valkey.client(), task_id, exchange.Worker(worker_id(), 0, valkey.now_s(valkey.client()))
+        )

@@ -50,6 +50,8 @@ def facts(state: State) -> dict[str, object]:
     """The numbers that the sentences tell."""
     return {
         "error": state.valkey.error,
+        "wrong_clocks": ", ".join(f"{host} {off:+.1f} s" for host, off in state.valkey.wrong_clocks.items()),
+        "stuck": ", ".join(worker.id for worker in state.valkey.stuck_workers),
         "depth": state.valkey.queued_chunks,
         "limit": state.queue_limit,
         "connections": state.postgres.connections,
@@ -128,6 +130,16 @@ RULES = (
         "warn", lambda state: state.valkey.memory_share > 0.8,
         _("Valkey 内存使用超过 80%%。"),
         _("提高 maxmemory，或减少同时处理的大批量请求。"),
+    ),
+    Rule(
+        "warn", lambda state: bool(state.valkey.wrong_clocks),
+        _("有主机的时钟与 Valkey 的时钟不一致（%(wrong_clocks)s）。"),
+        _("在该主机上检查 NTP。期间以数据库和 Valkey 的时钟为准，调用不受影响。"),
+    ),
+    Rule(
+        "bad", lambda state: bool(state.valkey.stuck_workers),
+        _("worker 的所有并发槽长时间没有进展（%(stuck)s）。"),
+        _("查看该 worker 的日志，然后重新启动它；调用会由其他 worker 重新处理。"),
     ),
     Rule(
         "warn", lambda state: len(state.valkey.versions) > 1,

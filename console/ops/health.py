@@ -15,7 +15,7 @@ from accounts.models import App
 from billing.models import Debit, DebitState
 from faceapi import errors, refusals
 from faceapi.models import Call
-from facecloud import queues, schedule, valkey
+from facecloud import clock, queues, schedule, valkey
 from inference import exchange
 
 RECENT = timedelta(minutes=1)
@@ -55,6 +55,7 @@ class ValkeyState:
     queued_tasks: int = 0
     queued_mails: int = 0
     started_at: datetime | None = None
+    clock_offsets: dict[str, float] = field(default_factory=dict)
     workers: list[WorkerState] = field(default_factory=list)
     schedule_seen_at: datetime | None = None
     deaths: list[exchange.Death] = field(default_factory=list)  # of the last day, oldest first
@@ -63,6 +64,16 @@ class ValkeyState:
     @property
     def is_up(self) -> bool:
         return not self.error
+
+    @property
+    def wrong_clocks(self) -> dict[str, float]:
+        """The hosts whose clock is far from Valkey's, and how far in seconds."""
+        return {host: off for host, off in self.clock_offsets.items() if abs(off) > clock.OFF_BY_S}
+
+    @property
+    def stuck_workers(self) -> list[WorkerState]:
+        """Those whose slots have all held the same chunks for longer than a call may take."""
+        return [one for one in self.workers if one.about.get("stuck_s", 0.0) >= settings.DEADLINE_S]
 
     @property
     def slots(self) -> int:
@@ -174,12 +185,14 @@ def measure_valkey(at: datetime) -> ValkeyState:
         state.queued_chunks = client.llen(exchange.QUEUE)
         state.queued_tasks = client.llen(queues.SCHEDULED)
         state.queued_mails = client.llen(queues.MAIL)
-        state.deaths = exchange.deaths(client, now_s=at.timestamp())
+        now_s = clock.now_s(client)
+        state.clock_offsets = clock.offsets(client)
+        state.deaths = exchange.deaths(client, now_s=now_s)
         state.death_count = exchange.death_count(client)
-        alive = exchange.workers(client, now_s=at.timestamp())
+        alive = exchange.workers(client, now_s=now_s)
         told = exchange.about(client, [worker.id for worker in alive])
         state.workers = [
-            WorkerState(worker.id, worker.slots, max(0.0, at.timestamp() - worker.seen_at_s), about)
+            WorkerState(worker.id, worker.slots, max(0.0, now_s - worker.seen_at_s), about)
             for worker, about in zip(alive, told, strict=True)
         ]
         state.started_at = at - timedelta(seconds=int(info["uptime_in_seconds"]))

@@ -127,6 +127,13 @@ def gauges(state: health.State) -> Iterator[Family]:
     died.add_metric((), broker.death_count)
     yield died
     yield gauge("worker_slots", "Chunks that they work on at once", broker.slots)
+    yield gauge("workers_stuck", "Workers whose slots make no progress", len(broker.stuck_workers))
+    offsets = GaugeMetricFamily(
+        "facecloud_clock_offset_seconds", "A host's clock minus Valkey's", labels=("host",)
+    )
+    for host, offset in broker.clock_offsets.items():
+        offsets.add_metric((host,), offset)
+    yield offsets
     if broker.schedule_seen_at is not None:
         age = (state.at - broker.schedule_seen_at).total_seconds()
         yield gauge("schedule_age_seconds", "Since the scheduled work ran last", age)

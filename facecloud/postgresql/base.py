@@ -6,6 +6,7 @@ from django.db import connection
 from django.db.backends.postgresql import base
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 
+from facecloud.postgresql import clock
 from facecloud.postgresql.pool import Pool
 
 _pool: Pool | None = None
@@ -30,11 +31,16 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         if _pool is None:
-            return super().get_new_connection(conn_params)
+            return self._open(conn_params)
         self.isolation_level = IsolationLevel.READ_COMMITTED
-        taken = _pool.take(lambda: super(DatabaseWrapper, self).get_new_connection(conn_params))
+        taken = _pool.take(lambda: self._open(conn_params))
         self._from = _pool
         return taken
+
+    def _open(self, conn_params: dict[str, Any]) -> Any:
+        opened = super().get_new_connection(conn_params)
+        clock.measure(opened)
+        return opened
 
     def _close(self) -> None:
         if self._from is None:

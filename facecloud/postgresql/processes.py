@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connections
 
-from facecloud.postgresql import base, waits
+from facecloud.postgresql import base, clock, waits
 from facecloud.postgresql.waits import Limits
 
 IDLE_IN_TRANSACTION_S = 30.0
@@ -14,6 +14,7 @@ IDLE_IN_TRANSACTION_S = 30.0
 def web() -> None:
     """A client waits: short limits, and a bounded pool."""
     waits.limit(Limits(settings.DB_STATEMENT_TIMEOUT_S, settings.DB_LOCK_TIMEOUT_S, IDLE_IN_TRANSACTION_S))
+    clock.follow()
     database = connections.settings["default"]
     database["CONN_MAX_AGE"] = 0  # back into the pool when the request ends
     database["CONN_HEALTH_CHECKS"] = False  # the pool looks at the socket, which costs no round trip
@@ -22,6 +23,7 @@ def web() -> None:
 
 def background() -> None:
     """Scheduled work may prove a million calls, but must not hang for ever."""
+    clock.follow()
     task_s = settings.DB_TASK_TIMEOUT_S
     waits.limit(Limits(task_s, settings.DB_LOCK_TIMEOUT_S * 6, task_s))
 
