@@ -6,6 +6,8 @@ import sys
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from facecloud import machine
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
 try:
     workers = settings.WEB_WORKERS
@@ -14,6 +16,7 @@ try:
 except ImproperlyConfigured as error:
     sys.exit(f"A setting in the environment or in .env is wrong: {error}")
 
+machine.raise_open_files()  # every open connection takes one, and so does every picture in a file
 worker_class = "facecloud.web_worker.WebWorker"  # gthread, safe against slow clients
 preload_app = True  # loaded once, shared by all workers; clients and threads are made after the fork
 timeout = 120

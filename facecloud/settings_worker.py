@@ -4,10 +4,9 @@ facecloud/settings.py adds the rest for the web and the scheduled work. A worker
 so a fault in a decoder must not reach a key or a password: this module reads none, and no .env file either.
 """
 
-import os
 from pathlib import Path
 
-from facecloud import logs, queues, valkey_address
+from facecloud import logs, machine, queues, valkey_address
 from facecloud.env import Env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -56,8 +55,9 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_DEFAULT_QUEUE = queues.INFERENCE
 CELERY_TASK_QUEUES = {queues.INFERENCE: {"exchange": queues.INFERENCE}}
 CELERY_WORKER_POOL = env.choice("WORKER_POOL", default="threads", choices=["threads", "prefork"])
-# One slot more than cores: the slot that a large batch leaves free for single calls (docs/decisions).
-CELERY_WORKER_CONCURRENCY = env.count("WORKER_CONCURRENCY", default=(os.cpu_count() or 1) + 1)
+# One slot more than CPUs: the slot that a large batch leaves free for single calls (docs/decisions). Fewer
+# if the container's memory is short (facecloud/machine.py).
+CELERY_WORKER_CONCURRENCY = env.count("WORKER_CONCURRENCY", default=machine.worker_slots())
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_PROC_ALIVE_TIMEOUT = 60.0
 CELERY_WORKER_LOST_WAIT = 1.0  # a child that died has no result to wait for

@@ -12,6 +12,9 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "facecloud.settings_worker"  # before any
 from celery import Celery, signals
 from django.conf import settings
 
+from facecloud import machine
+
+machine.raise_open_files()
 app = Celery("inference", fixups=[], include=["inference.tasks"])
 app.config_from_object("facecloud.settings_worker", namespace="CELERY")
 # No orders from other processes (celery inspect, celery control): they would need more rights in Valkey.
