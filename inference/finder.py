@@ -49,7 +49,7 @@ BATCH = 4
 PRECISE_WINDOW, PRECISE_WINDOW_PX = 2.5, 160
 SAME_PLACE = 0.3
 # Landmarks turned by more are looked at closely in a window that is turned as well.
-PRECISE_ROLL = 8.0
+PRECISE_ROLL = 15.0
 # Smaller faces are taken for upright.
 MIN_TURNED_PX = 32
 TURNS = (1, 3, 28)

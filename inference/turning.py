@@ -26,7 +26,7 @@ WINDOW = 2.0
 YUNET_WINDOW_PX = 128
 CENTERFACE_WINDOW_PX = 96
 CANDIDATE = 0.2
-SAME_PLACE = 0.3
+SAME_PLACE = 0.4
 # A face that scores less may be turned by any angle; one whose landmarks are turned by more, by a little.
 UPRIGHT_SCORE = 0.91
 UPRIGHT_ROLL = 4.0
@@ -36,9 +36,10 @@ COARSE = (0.0, 60.0, 120.0, 180.0, 240.0, 300.0)
 NEARBY = (0.0, -30.0, 30.0)
 # A turned look must score GOOD and hardly less than the first one, and at the end fall short of 1 by no more
 # than this share of what that does.
-GOOD, RIVAL, SHORTFALL = 0.7, 0.1, 0.8
+GOOD, RIVAL, SHORTFALL = 0.7, 0.1, 0.9
 # The box of an upright look that scored this much fits better than one from a turned look.
 GOOD_BOX = 0.8
+LARGER = 1.6
 # A closer look may score this much less: its landmarks are the better ones.
 TOLERANCE = 0.02
 ROLL_FACTOR, STEPS, STILL = 3.0, 2, 1.5
@@ -140,22 +141,24 @@ class Turner:
     def turn(self, pixels: Pixels, face: Detections, degrees: float = 0.0) -> Detections:
         """Return one face (N = 1), found at `degrees`, with landmarks, box and score of the best look at it.
 
-        If no look at another angle is clearly better than the one at `degrees`, only a slight turn is
-        followed up, and box and score stay.
+        If that is not clearly better than the look that found it, the face stays as it is. After a slight
+        turn, box and score stay.
         """
         around = Surroundings(pixels, face.boxes[0], WINDOW, YUNET_WINDOW_PX)
         lean = ROLL_FACTOR * off(roll(face.points[0]), degrees)
         steps = COARSE if face.scores[0] < UPRIGHT_SCORE else (0.0, lean)
-        first, best = self._best_look(around, [degrees + step for step in steps])
-        if best is first or not len(best.found):
+        best = self._best_look(around, [degrees + step for step in steps])
+        known = float(face.scores[0])
+        if best.score < GOOD or 1 - best.score > SHORTFALL * (1 - known):
             return face
         seen = best.view.outside(best.found)
+        if seen.sides.prod() > LARGER * face.sides.prod():  # another face beside this one
+            return face
         if abs(off(best.view.degrees, degrees)) <= TURNED:
             return Detections(face.boxes, seen.points, face.scores)
         score = best.score
         if score < CERTAIN:
             score = (2 * score + self._agreement(pixels, face, best)) / 3
-        known = float(face.scores[0])
         boxes = face.boxes if known >= GOOD_BOX else seen.boxes
         return Detections(boxes, seen.points, np.array([max(score, known)], np.float32))
 
@@ -165,7 +168,7 @@ class Turner:
         Its score is the mean of three: the view's, the window's, CenterFace's.
         """
         around = Surroundings(pixels, face.boxes[0], WINDOW, YUNET_WINDOW_PX)
-        _, best = self._best_look(around, [degrees + step for step in NEARBY])
+        best = self._best_look(around, [degrees + step for step in NEARBY])
         if not len(best.found):
             return Detections.none()
         seen = best.view.outside(best.found)
@@ -184,8 +187,8 @@ class Turner:
         upright, upside_down = self._look(around, [degrees, degrees + 180])
         return min(1.0, max(0.0, 0.5 + UPRIGHTNESS * (upright.score - upside_down.score)))
 
-    def _best_look(self, around: Surroundings, angles: Sequence[float]) -> tuple[Look, Look]:
-        """Return the look at the first angle, and the best of all, after closer ones around it."""
+    def _best_look(self, around: Surroundings, angles: Sequence[float]) -> Look:
+        """Return the best look: at the first angle unless another one is clearly better, then closer by."""
         first, *others = self._look(around, angles)
         best = self._closer(around, first)
         rival = max(others, key=lambda look: look.score, default=first)
@@ -193,7 +196,7 @@ class Turner:
             rival = self._closer(around, rival)
             if 1 - rival.score <= SHORTFALL * (1 - best.score):
                 best = rival
-        return first, best
+        return best
 
     def _closer(self, around: Surroundings, look: Look) -> Look:
         """Return the look after following its landmarks for STEPS, as long as it does not get worse."""
