@@ -18,6 +18,8 @@ from faceapi.errors import ApiError
 
 REPLAY_MARGIN_S = 10  # for what lies between the judgement of the clock and that of the signature
 
+MAX_HOPS = 32  # of X-Forwarded-For, from the nearest
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -144,7 +146,12 @@ def target_as_received(environ: Mapping[str, Any]) -> str:
 def client_address(meta: Mapping[str, Any]) -> str | None:
     """Who calls: the peer, or what our own proxies say of it (the last address that is none of theirs)."""
     peer = meta.get("REMOTE_ADDR", "")
-    hops = [peer, *reversed([hop.strip() for hop in meta.get("HTTP_X_FORWARDED_FOR", "").split(",")])]
+    hops = [
+        peer,
+        *reversed(
+            [hop.strip() for hop in meta.get("HTTP_X_FORWARDED_FOR", "").rsplit(",", MAX_HOPS)[-MAX_HOPS:]]
+        ),
+    ]
     trusted = _networks(tuple(settings.TRUSTED_PROXIES))
     last = None
     for hop in hops:

@@ -22,6 +22,7 @@ NO_PREFIX = f"neither an http(s) URL nor a string that starts with {PREFIXES[0]}
 MAX_PREFIX = 256  # bytes of the raw string in which the prefix must end
 
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_ESCAPE = re.compile(rb'\\["/bfnrtu]')
 _WHITE = b" \t\r\n\f\v"
 _ODD = re.compile(r"[^0-9A-Za-z+/_=-]")
 
@@ -67,9 +68,13 @@ def unescaped(part: bytes) -> bytes:
     """The bytes that a part of a JSON string stands for; the part itself where its escapes are wrong."""
     if b"\\" not in part:
         return part
-    if b"\\\\" not in part:
-        part = part.replace(b"\\/", b"/")
-        if b"\\" not in part:
+    escapes = _ESCAPE.findall(part)
+    if len(escapes) == part.count(b"\\") and part.isascii():  # an escaped backslash would count twice
+        if b"\\/" in escapes:
+            part = part.replace(b"\\/", b"/")
+        try:  # in a fifth of the time of the JSON parser
+            return part.decode("unicode_escape").encode("utf-8", "surrogatepass") if b"\\" in part else part
+        except ValueError:  # four hex digits are missing
             return part
     try:
         text: str = json.loads(b'"' + part + b'"', strict=False)
@@ -90,7 +95,7 @@ class Decoder:
     def feed(self, part: bytes) -> bytes:
         """The next decoded bytes. Raises NotBase64."""
         text = part.rstrip(b"=")  # padding where it belongs: at the end of the last part
-        decoded = None if self._ended else self._decode(text)
+        decoded = None if self._ended or b"\\" in text else self._decode(text)
         self.was_irregular = decoded is None
         if decoded is not None:
             self._close(len(part) - len(text))

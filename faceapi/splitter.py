@@ -23,7 +23,19 @@ SHORT = 4096  # a string up to this many bytes stays in the text, whatever it is
 LONG = 64 * 1024  # a longer one is lifted, whatever it is: no URL is as long, however it is escaped
 MAX_TEXT_BYTES = 1024 * 1024
 
-_STRING_PART = re.compile(rb'(?:[^\\"\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+')
+BLOCK = SHORT // 2  # a string longer than SHORT fills one, wherever it starts
+MAX_VALUES = 20_000  # commas, colons, brackets and quotes of the text: what json.loads takes its time for
+MAX_ESCAPES = 100_000
+MAX_DIGITS = 1000
+FREE_ESCAPES = (
+    16 * 1024
+)  # of one piece, and one in 20 bytes: base64 in lines, as .NET writes it, has one in 24
+
+_BAD_STRING = "a string with a control character, a wrong escape, or not in UTF-8"
+_RAW_WHITE = (b"\t", b"\n", b"\r", b"\v", b"\f")
+_CONTROL = bytes(range(0x20))
+_ESCAPE = re.compile(rb'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
+_DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +75,26 @@ class Splitter:
         data = self._held + piece if self._held else piece
         self._held = b""
         self._size += len(piece)
+        if data.count(b"\\") > FREE_ESCAPES + len(data) // 20:
+            raise invalid_json("more escapes than text or base64 need")
+        masked = _masked(data)
         at, end = 0, len(data)
         while at < end:
             if self._in_string:
-                at = self._inside(data, at, end)
+                at = self._inside(data, masked, at, end)
             else:
-                quote = data.find(b'"', at)
-                if quote < 0:
-                    self._keep(data[at:])
-                    return
-                self._keep(data[at : quote + 1])
-                self._in_string, self._decided, self._string_at = True, False, len(self._text)
-                at = quote + 1
+                at = self._between(data, masked, at, end)
 
     def close(self) -> Any:
         """The parsed body, in which each lifted string is a Blob. Raises ApiError 4007."""
         if self._in_string or self._held:
             raise invalid_json("the body ends inside a string")
+        if sum(map(self._text.count, (b",", b":", b"[", b"{", b'"'))) > MAX_VALUES:
+            raise invalid_json(f"more than {MAX_VALUES} commas, colons, brackets and quotes")
+        if self._text.count(b"\\") > MAX_ESCAPES:
+            raise invalid_json(f"more than {MAX_ESCAPES} backslashes besides the images")
+        if b"0" * MAX_DIGITS in self._text.translate(_DIGITS_AS_ZERO):
+            raise invalid_json("a number with too many digits")
         try:
             text = self._text.decode()
         except UnicodeDecodeError as error:
@@ -108,10 +123,39 @@ class Splitter:
 
     # --- inside a string ---------------------------------------------------------
 
-    def _inside(self, data: bytes, at: int, end: int) -> int:
-        quote = _closing_quote(data, at)
+    def _between(self, data: bytes, masked: bytes, at: int, end: int) -> int:
+        """Keep text up to the next string that may be long, and return where its content starts.
+
+        A long string has a whole block without a quote in it: short strings are skipped without a look at
+        each. `at` is outside a string.
+        """
+        block = -(-at // BLOCK) * BLOCK
+        counted, is_inside = at, False  # whether `counted` is inside a string
+        while block + BLOCK <= end:
+            if masked.find(b'"', block, block + BLOCK) >= 0:
+                block += BLOCK
+                continue
+            is_inside ^= masked.count(b'"', counted, block) % 2 == 1
+            counted = block
+            if is_inside:
+                return self._enter(data, at, masked.rfind(b'"', at, block) + 1)
+            block += BLOCK
+        is_inside ^= masked.count(b'"', counted, end) % 2 == 1
+        if not is_inside:
+            self._keep(data[at:end])
+            return end
+        return self._enter(data, at, masked.rfind(b'"', at, end) + 1)
+
+    def _enter(self, data: bytes, at: int, start: int) -> int:
+        """Keep the text before a string whose content begins at `start`."""
+        self._keep(data[at:start])
+        self._in_string, self._decided, self._string_at = True, False, len(self._text)
+        return start
+
+    def _inside(self, data: bytes, masked: bytes, at: int, end: int) -> int:
+        quote = masked.find(b'"', at)
         if quote < 0:
-            safe = _before_cut_escape(data, at, end)
+            safe = _before_cut_escape(masked, at, end)
             self._held = data[safe:]
             self._take(data[at:safe])
             return end
@@ -195,8 +239,10 @@ class _Lift:
                 self._store(self._decoder.feed(part))
             except base64text.NotBase64 as error:
                 self.fail(errors.BASE64, str(error))
-        if self._code or self._decoder.was_irregular:
+        if self._code:
             self._check(part)
+        elif self._decoder.was_irregular and any(white in part for white in _RAW_WHITE):
+            raise invalid_json(_BAD_STRING)  # base64 that decodes has no other fault
 
     def fail(self, code: int, detail: str) -> None:
         """Note what is wrong; nothing more is stored."""
@@ -220,36 +266,39 @@ class _Lift:
             self._spool.write(decoded)
 
     def _check(self, part: bytes) -> None:
-        """Text that is no base64 must still be a JSON string. Base64 that decodes always is one."""
-        if not _STRING_PART.fullmatch(part) or not self._utf8(part, False):
-            raise invalid_json("a string with a control character, a wrong escape, or not in UTF-8")
+        """Text that is not base64 must still be a JSON string."""
+        if not _is_string_content(part) or not self._utf8(part, False):
+            raise invalid_json(_BAD_STRING)
 
 
-def _closing_quote(data: bytes, at: int) -> int:
-    """The first quote from `at` that no backslash escapes, or -1. `at` is not in the middle of an escape."""
-    quote = data.find(b'"', at)
-    while quote > at and data[quote - 1] == 0x5C:
-        run = quote - 1
-        while run > at and data[run - 1] == 0x5C:
-            run -= 1
-        if (quote - run) % 2 == 0:
-            break
-        quote = data.find(b'"', quote + 1)
-    return quote
+def _masked(data: bytes) -> bytes:
+    """`data` with escaped backslashes and quotes made blank: each quote in it begins or ends a string.
+
+    `data` does not start in the middle of an escape. A backslash outside a string, after which this may be
+    wrong, is an error that the parser finds in the text.
+    """
+    if b'\\"' not in data and b"\\\\" not in data[-6:]:
+        return data  # no quote is escaped, and no escape that the end may cut is ambiguous
+    return data.replace(b"\\\\", b"  ").replace(b'\\"', b"  ")
 
 
-def _before_cut_escape(data: bytes, at: int, end: int) -> int:
+def _before_cut_escape(masked: bytes, at: int, end: int) -> int:
     """`end`, or where the escape starts that `end` cuts."""
-    last = data.rfind(b"\\", max(at, end - 5), end)
+    last = masked.rfind(b"\\", max(at, end - 5), end)
     if last < 0:
         return end
-    run = last
-    while run > at and data[run - 1] == 0x5C:
-        run -= 1
-    if (last - run) % 2 == 1:
-        return end  # the last backslash is itself escaped
-    length = 6 if data[last + 1 : last + 2] == b"u" else 2
+    length = 6 if masked[last + 1 : last + 2] == b"u" else 2
     return last if last + length > end else end
+
+
+def _is_string_content(part: bytes) -> bool:
+    """Whether `part` may stand in a JSON string: no control character, and no unknown escape."""
+    if part.translate(None, _CONTROL) != part:
+        return False
+    if b"\\" not in part:
+        return True
+    escapes = _ESCAPE.findall(part)
+    return len(escapes) + escapes.count(b"\\\\") == part.count(b"\\")
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -20,6 +20,7 @@ START = b"\xff\xd8\xff"
 END_MARKER = b"\xff\xd9"
 MAX_SEGMENTS = 1_000
 MAX_STRAY_BYTES = 65_536
+MAX_EXIF_SEGMENTS = 16  # of APP1; XMP takes some as well
 
 SOS, EOI, APP1 = 0xDA, 0xD9, 0xE1
 # Frames that libjpeg decodes: baseline, extended, progressive; Huffman and arithmetic coding.
@@ -52,6 +53,7 @@ def read(data: Buffer) -> Header:
     """Return the header of a file that starts with START. Raises ImageError 4002, 4003, 4008."""
     frame: Segment | None = None
     orientation: int | None = None
+    looked_at = 0
     for segment in segments(data):
         if segment.fault:
             raise segment.fault
@@ -59,8 +61,9 @@ def read(data: Buffer) -> Header:
             if frame is not None:
                 raise broken("a JPEG with two frame headers")
             frame = segment
-        elif segment.marker == APP1 and orientation is None:
+        elif segment.marker == APP1 and orientation is None and looked_at < MAX_EXIF_SEGMENTS:
             orientation = _exif_orientation(data, segment)
+            looked_at += 1
         elif segment.marker == SOS:
             break
         elif segment.marker == EOI:

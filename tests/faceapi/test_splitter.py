@@ -210,7 +210,9 @@ def test_what_is_no_json_has_code_4007(body: bytes) -> None:
         (b'{"a": "\xc3("}', "not UTF-8 at byte 7 of 11"),
         ('{"data": []}'.encode("utf-16"), "looks like UTF-16"),
         ('{"data": []}'.encode("utf-16-le"), "looks like UTF-16"),
-        (b"[" * 100_000, "nested too deeply"),
+        (b"[" * 19_000, "nested too deeply"),
+        (b"[" * 100_000, "commas, colons, brackets and quotes"),
+        (b'{"a": "' + b'\\"' * 50_000 + b'"}', "more escapes than"),
         (b" " * (MAX_TEXT_BYTES + 1), f"more than {MAX_TEXT_BYTES} bytes of JSON"),
     ],
 )
