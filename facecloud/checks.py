@@ -14,6 +14,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError, connection
 
 from facecloud import clock, schedule, valkey
+from facecloud.database_role import can_rewrite_history
 from inference import exchange, registry
 
 Check = Callable[..., list[CheckMessage]]
@@ -99,6 +100,20 @@ def database() -> Iterable[CheckMessage]:
 
 
 @of_deployment
+def database_role() -> Iterable[CheckMessage]:
+    """The application is not the owner of its tables."""
+    try:
+        if can_rewrite_history():
+            yield Warning(
+                "The role of DATABASE_URL owns the tables: it can empty the ledgers and drop their triggers.",
+                hint="Give the application a role of its own: DATABASE_OWNER_URL in docs/operations.md.",
+                id="facecloud.W003",
+            )
+    except DatabaseError:
+        return  # no database, or no tables yet: facecloud.E005 and migrate have a word for it
+
+
+@of_deployment
 def workers_and_schedule() -> Iterable[CheckMessage]:
     """Valkey answers, a worker is warm, and the scheduled work runs."""
     try:
@@ -118,7 +133,7 @@ def workers_and_schedule() -> Iterable[CheckMessage]:
     if not alive:
         yield Error(
             "No inference worker is ready: every call is refused with 5003.",
-            hint="Start one: celery -A facecloud worker",
+            hint="Start one: celery --app inference worker",
             id="facecloud.E007",
         )
     if age_s is None or age_s > schedule.LATE_AFTER_S:

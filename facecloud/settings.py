@@ -132,6 +132,12 @@ SUPPORT_CONTACT = env.str("SUPPORT_CONTACT", default="")
 
 # --- Data --------------------------------------------------------------------
 DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres:///facecloud")}
+# Set for `migrate` alone, which then connects as this owner of the tables and grants the role of DATABASE_URL
+# what the application needs (facecloud/database_role.py). Empty: the role of DATABASE_URL is the owner too.
+DATABASE_OWNER_URL = env.str("DATABASE_OWNER_URL", default="")
+APPLICATION_DATABASE = DATABASES["default"] if DATABASE_OWNER_URL else None
+if DATABASE_OWNER_URL:
+    DATABASES = {"default": env.db_url("DATABASE_OWNER_URL")}
 # Behind PgBouncer in transaction mode: no startup options, which it refuses, and no cursor across
 # transactions.
 DB_PGBOUNCER = env.bool("DB_PGBOUNCER", default=False)

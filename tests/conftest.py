@@ -12,12 +12,16 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from django.conf import settings
+from django.db import connection
 
-from facecloud import valkey
+from facecloud import database_role, valkey
 from facecloud.local.pip_settings import uv_environment
+from facecloud.local.postgres import APPLICATION
 from facecloud.local.process import Process
 from facecloud.local.site import web_process, worker_process
 from inference import exchange
@@ -61,12 +65,32 @@ def astronaut(models: Path) -> bytes:
 
 
 @pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """The test database, with a role for the product's processes that has no more rights than in production.
+
+    The tests themselves connect as the owner, and empty all tables after a test, which triggers would refuse.
+    """
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        database_role.grant(APPLICATION, APPLICATION)
+        cursor.execute("SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'no_truncate'")
+        for (table,) in cursor.fetchall():
+            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER no_truncate")
+
+
+def as_application(url: str) -> str:
+    """Return the address of the same database for the application's role."""
+    parts = urlsplit(url)
+    server = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{APPLICATION}:{APPLICATION}@{server}"))
+
+
+@pytest.fixture(scope="session")
 def product_environment(django_db_setup: None, models: Path) -> dict[str, str]:
     """The environment in which a process of the product sees this run's test database and Valkey."""
     database = settings.DATABASES["default"]
     return {
         **os.environ,
-        "DATABASE_URL": os.environ["DATABASE_URL"].rsplit("/", 1)[0] + f"/{database['NAME']}",
+        "DATABASE_URL": as_application(os.environ["DATABASE_URL"].rsplit("/", 1)[0] + f"/{database['NAME']}"),
         "MODELS_DIR": str(models),
     }
 

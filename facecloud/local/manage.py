@@ -24,7 +24,8 @@ def main(arguments: list[str]) -> int:
         preflight.make_folders(places)
         wait_for_another(places.lock)
         services = Services.of(places)
-        environment = {**os.environ, **services.environment, **secret_values(places.secrets, KEYS)}
+        environment = {**os.environ, **services.application, **secret_values(places.secrets, KEYS)}
+        environment |= services.owner if arguments[:1] == ["migrate"] else {"DATABASE_OWNER_URL": ""}
         command = [sys.executable, str(REPOSITORY / "manage.py"), *arguments]
         if preflight.is_held(places.lock):
             return subprocess.call(command, env=environment)

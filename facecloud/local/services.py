@@ -31,7 +31,22 @@ class Services:
 
     @property
     def environment(self) -> dict[str, str]:
+        """The addresses for a process that creates tables: it connects as their owner."""
         return {name: service.url for name, service in self.embedded.items()}
+
+    @property
+    def application(self) -> dict[str, str]:
+        """The addresses for a process that works with the tables, with no more rights than that needs."""
+        return {
+            name: service.application_url if isinstance(service, Postgres) else service.url
+            for name, service in self.embedded.items()
+        }
+
+    @property
+    def owner(self) -> dict[str, str]:
+        """What a process that migrates has besides `application`: the address of the tables' owner."""
+        url = self.environment.get("DATABASE_URL") or os.environ.get("DATABASE_OWNER_URL")
+        return {"DATABASE_OWNER_URL": url} if url else {}
 
     def start(self) -> None:
         for service in self.embedded.values():

@@ -95,7 +95,8 @@ class Start:
             "SITE_URL": os.environ.get("SITE_URL") or site_url(host, port),
             **registrations(host),
             "DJANGO_ALLOWED_HOSTS": allowed_hosts(host, os.environ.get("DJANGO_ALLOWED_HOSTS", "")),
-            **self._services.environment,
+            **self._services.application,
+            "DATABASE_OWNER_URL": "",  # but for the step that prepares the tables
             **secret_values(places.secrets, KEYS),
             "FACECLOUD_VAR_DIR": str(places.var),
             "MODELS_DIR": str(places.models),
@@ -119,7 +120,7 @@ class Start:
         """Each part as soon as those that it needs are there. The models come over the network meanwhile."""
         logs, environment = self._places.logs, self._environment
         models = self._models_step()
-        prepare = self._step("prepare", "facecloud.local.prepare", self._url)
+        prepare = self._step("prepare", "facecloud.local.prepare", self._url, **self._services.owner)
         worker = worker_process(environment, logs=logs)
         web = web_process(environment, host=self._host, port=self._port, logs=logs)
         try:

@@ -8,10 +8,12 @@ import pytest
 from cryptography.fernet import Fernet
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
+from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
 from facecloud import schedule, valkey
+from facecloud.local.postgres import APPLICATION
 from inference import exchange
 
 pytestmark = pytest.mark.django_db
@@ -19,7 +21,14 @@ STRONG = "kq3-Z9vXr7Lw_2TgB8mYpNc5JdHs4FuAe6RtVy1QxWzKoPiMbGhC0nS"
 
 
 @pytest.fixture
-def well(settings: Settings, models: Path) -> Iterator[Settings]:
+def as_application(db: None) -> None:
+    """The test's transaction goes on as the application's role."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL ROLE {APPLICATION}")
+
+
+@pytest.fixture
+def well(as_application: None, settings: Settings, models: Path) -> Iterator[Settings]:
     """An installation behind TLS with a worker and a schedule."""
     settings.SECRET_KEY = STRONG
     settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
@@ -47,6 +56,12 @@ def faults() -> list[str]:
 
 def test_clean(well: Settings) -> None:
     assert faults() == []
+
+
+def test_the_owner_of_the_tables(well: Settings) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("RESET ROLE")
+    assert faults() == ["facecloud.W003"]
 
 
 @pytest.mark.parametrize("key", ["short", "x" * 60, "django-insecure-" + STRONG])

@@ -1,0 +1,172 @@
+"""The application's role adds to the ledgers and the audit log; it neither rewrites nor removes anything."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.db import IntegrityError, connection, transaction
+
+from accounts import audit
+from accounts.models import User
+from billing import wallet
+from facecloud import database_role
+from facecloud.local.places import Places, memory_folder
+from facecloud.local.postgres import APPLICATION, Postgres
+from tests.conftest import REPOSITORY
+
+APPEND_ONLY = (
+    "accounts_auditentry", "billing_cataloguechange", "billing_voucherentry", "billing_walletentry",
+)  # fmt: skip
+
+
+@pytest.fixture
+def application(transactional_db: None) -> Iterator[Any]:
+    """A connection to the test database as the application's role."""
+    parameters = {name: connection.get_connection_params().get(name) for name in ("host", "port", "dbname")}
+    opened = psycopg2.connect(**parameters, user=APPLICATION, password=APPLICATION)
+    opened.autocommit = True
+    yield opened
+    opened.close()
+
+
+def refused(application: Any, statement: str) -> bool:
+    with application.cursor() as cursor:
+        try:
+            cursor.execute(statement)
+        except psycopg2.errors.InsufficientPrivilege:
+            return True
+    return False
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("table", APPEND_ONLY)
+def test_history_is_out_of_its_reach(application: Any, table: str) -> None:
+    for statement in (
+        f"TRUNCATE {table}",
+        f"TRUNCATE {table} CASCADE",
+        f"UPDATE {table} SET id = id",
+        f"DELETE FROM {table}",
+        f"ALTER TABLE {table} DISABLE TRIGGER append_only",
+        f"ALTER TABLE {table} DISABLE TRIGGER ALL",
+        f"DROP TRIGGER append_only ON {table}",
+        f"ALTER TABLE {table} ADD COLUMN note text",
+        f"DROP TABLE {table}",
+        f"CREATE TRIGGER mine BEFORE INSERT ON {table} EXECUTE FUNCTION billing_append_only()",
+    ):
+        assert refused(application, statement), statement
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_cannot_become_more_than_it_is(application: Any) -> None:
+    for statement in (
+        "SET ROLE postgres",
+        "SET session_replication_role = replica",
+        "CREATE TABLE mine (x integer)",
+        "CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+        "CREATE OR REPLACE FUNCTION accounts_append_only() RETURNS trigger LANGUAGE plpgsql"
+        " AS 'BEGIN RETURN NEW; END'",
+        f"ALTER ROLE {APPLICATION} SUPERUSER",
+        "CREATE ROLE another LOGIN",
+        "INSERT INTO django_migrations (app, name, applied) VALUES ('x', 'x', now())",
+        "COPY accounts_user TO PROGRAM 'cat'",
+        "SELECT pg_read_file('/etc/passwd')",
+    ):
+        assert refused(application, statement), statement
+    with application.cursor() as cursor:
+        cursor.execute("SELECT rolsuper OR rolcreatedb OR rolcreaterole OR rolbypassrls FROM pg_roles"
+                       " WHERE rolname = current_user")  # fmt: skip
+        assert cursor.fetchone() == (False,)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_does_its_work(transactional_db: None) -> None:
+    """Every table is readable and, but for history and migrations, writable."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT tablename, has_table_privilege(%s, format('public.%%I', tablename), 'SELECT'),"
+            " has_table_privilege(%s, format('public.%%I', tablename), 'INSERT'),"
+            " has_table_privilege(%s, format('public.%%I', tablename), 'UPDATE')"
+            " FROM pg_tables WHERE schemaname = 'public'",
+            [APPLICATION] * 3,
+        )
+        rights = {table: flags for table, *flags in cursor.fetchall()}
+    assert len(rights) > 25
+    assert [table for table, (read, _, _) in rights.items() if not read] == []
+    assert [table for table, (_, add, _) in rights.items() if not add] == ["django_migrations"]
+    fixed = {table for table, (_, _, change) in rights.items() if not change}
+    assert fixed == {*APPEND_ONLY, "django_migrations"}
+
+
+@pytest.mark.django_db
+def test_a_rule_of_money_runs_as_the_application(alice: User, bob: User, now: datetime) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL ROLE {APPLICATION}")
+    wallet.top_up(alice, Decimal("5"), by=bob, reason="why", at=now)
+    audit.record("top-up", alice, by=bob, reason="why", at=now)
+    assert wallet.balance(alice) == Decimal("5.00")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("table", APPEND_ONLY)
+def test_not_even_the_owner_truncates_by_mistake(table: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER no_truncate")  # off for the tests' own cleaning
+        with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
+            cursor.execute(f"TRUNCATE {table} CASCADE")
+
+
+@pytest.mark.django_db
+def test_a_role_that_could_do_more_is_refused() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE facecloud_too_much SUPERUSER")
+        cursor.execute("SELECT current_user")
+        (owner,) = cursor.fetchone()
+    for role in (owner, "facecloud_too_much"):
+        with pytest.raises(ImproperlyConfigured, match=role):
+            database_role.grant(role)
+
+
+def manage(owner: str, application: str, *command: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "manage.py", *command],
+        cwd=REPOSITORY,
+        env={**os.environ, "DATABASE_URL": application, "DATABASE_OWNER_URL": owner},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def test_migrate_creates_the_role_and_grants(postgres: Postgres) -> None:
+    """From an empty database, as compose does it: migrate as the owner, all else as the application."""
+    application = postgres.url_of("somebody")
+    assert manage(postgres.url, application, "migrate", "--verbosity=0").returncode == 0
+    assert manage("", application, "reconcile").returncode == 0
+    backwards = manage("", application, "migrate", "billing", "0011")
+    assert backwards.returncode != 0
+    assert "permission denied" in backwards.stderr or "must be owner" in backwards.stderr
+
+
+@pytest.fixture
+def postgres() -> Iterator[Postgres]:
+    with tempfile.TemporaryDirectory(prefix="facecloud-", dir=memory_folder()) as folder:
+        places = Places(Path(folder))
+        places.make()
+        server = Postgres(
+            data=places.data, sockets=places.sockets, log=places.logs / "postgres.log", durable=False
+        )
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
