@@ -17,9 +17,9 @@ RUN bin/messages && DJANGO_SECRET_KEY=build ENCRYPTION_KEY=MDAwMDAwMDAwMDAwMDAwM
 FROM python:3.13-slim
 WORKDIR /app
 COPY --from=build /app /app
-RUN useradd --system --no-create-home facecloud && install -d -o facecloud var
+RUN useradd --system --uid 10001 --no-create-home facecloud && install -d -o facecloud var spool
 ENV STATIC_MANIFEST=true STATIC_ROOT=/app/staticfiles
 ENV PATH=/app/.venv/bin:$PATH MODELS_DIR=/app/models PYTHONUNBUFFERED=1 OMP_NUM_THREADS=1 ORT_DISABLE_TELEMETRY=1
-USER facecloud
+USER 10001
 EXPOSE 8000
 CMD ["gunicorn", "--config", "deploy/gunicorn.conf.py", "--bind", "0.0.0.0:8000", "facecloud.wsgi"]

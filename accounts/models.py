@@ -14,7 +14,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts import names, usernames
-from accounts.audit import AuditEntry as AuditEntry  # a table of this room
+from accounts.approvals import PendingAct as PendingAct  # tables of this room
+from accounts.audit import AuditEntry as AuditEntry
 
 
 class UserManager(DjangoUserManager["User"]):

@@ -126,7 +126,7 @@ class InsufficientBalance(BillingError):
 
 
 class VoucherRefused(BillingError):
-    """details: why (unknown, taken, expired)."""
+    """details: why (unknown, taken, expired, operator)."""
 
     code = "voucher_refused"
 

@@ -65,11 +65,15 @@ def issue(
 def redeem(customer: User, code: str, at: datetime) -> Voucher:
     """Makes the code the customer's, once; whose it is already, gets it again: an answer may be lost.
 
-    Raises VoucherRefused (unknown, taken, expired).
+    Operators redeem none: they may have seen it. Raises VoucherRefused (operator, unknown, taken, expired).
     """
+    if customer.is_staff:
+        raise VoucherRefused(why="operator")
     code = in_groups(code)
-    if Voucher.objects.filter(code=code, customer=None, valid_until__gt=at).update(
-        customer=customer, redeemed_at=at
+    if (
+        Voucher.objects.filter(code=code, customer=None, valid_until__gt=at)
+        .exclude(created_by=customer)
+        .update(customer=customer, redeemed_at=at)
     ):
         return Voucher.objects.get(code=code)
     voucher = Voucher.objects.filter(code=code).first()
@@ -77,6 +81,8 @@ def redeem(customer: User, code: str, at: datetime) -> Voucher:
         raise VoucherRefused(why="unknown")
     if voucher.customer_id == customer.pk:
         return voucher
+    if voucher.created_by_id == customer.pk:
+        raise VoucherRefused(why="operator")
     raise VoucherRefused(why="taken" if voucher.customer_id else "expired")
 
 

@@ -52,6 +52,7 @@ def _voucher_texts() -> dict[str, str]:
         "unknown": _("券码不存在，请检查输入是否正确。"),
         "taken": _("该代金券已被领取。"),
         "expired": _("该代金券已过有效期。"),
+        "operator": _("操作员账号不能领取代金券。"),
     }
 
 

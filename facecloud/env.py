@@ -4,6 +4,7 @@ import logging
 import os
 import warnings
 from collections.abc import Collection
+from decimal import Decimal, InvalidOperation
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,16 @@ class Env(environ.Env):
         if number < 1:
             raise ImproperlyConfigured(f"{var} should be at least 1")
         return number
+
+    def money(self, var: str, default: str) -> Decimal:
+        """An amount in yuan, zero or more."""
+        try:
+            amount = Decimal(self.str(var, default=default))
+        except InvalidOperation as error:
+            raise ImproperlyConfigured(f"{var} should be an amount in yuan") from error
+        if not amount.is_finite() or amount < 0:
+            raise ImproperlyConfigured(f"{var} should be an amount in yuan")
+        return amount
 
     def choice(self, var: str, default: str, choices: Collection[str]) -> str:
         value = str(self.str(var, default=default))

@@ -216,6 +216,11 @@ LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/console/"
 LOGOUT_REDIRECT_URL = "/"
 
+# Money that one operator may give one customer within 24 hours (top-ups, vouchers, refunds, added months);
+# more waits for a second operator, so many hours at most.
+APPROVAL_ABOVE_YUAN = env.money("APPROVAL_ABOVE_YUAN", default="10000")
+APPROVAL_TIME = timedelta(hours=env.count("APPROVAL_HOURS", default=72))
+
 # --- Language, time, static files ---------------------------------------------
 LANGUAGE_CODE = "zh-hans"
 LANGUAGES = [("zh-hans", _("简体中文")), ("en", _("英语"))]

@@ -16,7 +16,7 @@ from facecloud import machine
 
 machine.raise_open_files()
 app = Celery("inference", fixups=[], include=["inference.tasks"])
-app.config_from_object("facecloud.settings_worker", namespace="CELERY")
+app.config_from_object("django.conf:settings", namespace="CELERY")
 # No orders from other processes (celery inspect, celery control): they would need more rights in Valkey.
 app.conf.worker_enable_remote_control = False
 

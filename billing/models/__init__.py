@@ -4,7 +4,7 @@ from billing.models.catalogue import Api, CatalogueChange, Duration, Meter, Sku,
 from billing.models.notices import Notice, NoticeKind, NoticeSettings
 from billing.models.orders import CancelReason, Order, OrderState
 from billing.models.quota import Debit, DebitLine, DebitState, Package, Period, PeriodSample
-from billing.models.wallet import EntryKind, Voucher, VoucherEntry, Wallet, WalletEntry
+from billing.models.wallet import EntryKind, Voucher, VoucherEntry, Wallet, WalletEntry, masked
 
 __all__ = [
     "Api",
@@ -30,4 +30,5 @@ __all__ = [
     "VoucherEntry",
     "Wallet",
     "WalletEntry",
+    "masked",
 ]

@@ -158,7 +158,17 @@ class Voucher(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.code
+        return self.masked_code
+
+    @property
+    def masked_code(self) -> str:
+        """The code as operators see it: its last four characters."""
+        return masked(self.code)
+
+
+def masked(code: str) -> str:
+    """Return a voucher's code without what is needed to redeem it."""
+    return f"····-{code[-4:]}"
 
 
 class VoucherEntry(models.Model):

@@ -8,11 +8,12 @@ from typing import Concatenate, ParamSpec, cast
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 from django.utils.text import capfirst
 from django_htmx.middleware import HtmxDetails
 
-from accounts import roles
+from accounts import approvals, roles
 from accounts.models import App, AppKey, AuditEntry, User
 from billing.models import Order, Package, Sku, Voucher, WalletEntry
 from console.ops.records.base import records_of
@@ -58,7 +59,11 @@ def granted(request: HttpRequest) -> dict[str, object]:
     if not getattr(getattr(request, "user", None), "is_staff", False):
         return {}
     may = SimpleLazyObject(lambda: {name: roles.may(request.user, name) for name in roles.PERMISSIONS})
-    return {"may": may, "record_links": SimpleLazyObject(lambda: record_links(request))}
+    return {
+        "may": may,
+        "record_links": SimpleLazyObject(lambda: record_links(request)),
+        "approvals_waiting": SimpleLazyObject(lambda: approvals.pending(timezone.now()).count()),
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from accounts import roles
-from console.ops import acts
+from billing.models import Voucher
+from console.ops import acts, approvals
 from console.ops.access import OperatorRequest, operator
 from console.ops.tables import desk
 from console.shell import safe_next
@@ -22,6 +23,12 @@ def next_of(request: OperatorRequest, subject: models.Model | None) -> str:
     """Where to go afterwards: where the operator came from, or the customer's story, or the records."""
     customer = acts.customer_of(subject)
     return safe_next(request) or (desk(customer.username) if customer else reverse("admin:index"))
+
+
+def show_code_once(request: OperatorRequest, made: models.Model) -> None:
+    """Show a voucher code to whoever issued it: every other page masks it."""
+    if isinstance(made, Voucher) and made.customer_id is None:
+        messages.warning(request, _("券码 %(code)s 只显示这一次，请现在抄录。") % {"code": made.code})
 
 
 @require_http_methods(["GET", "POST"])
@@ -37,13 +44,14 @@ def act(request: OperatorRequest, name: str, pk: int | None = None) -> HttpRespo
     back = next_of(request, subject)
     form = chosen.form(request.POST if request.method == "POST" else None, subject=subject)
     if request.method == "POST" and form.is_valid():
+        at = timezone.now()
         try:
-            acts.perform(
+            done = acts.perform(
                 chosen,
                 subject,
                 form.cleaned_data,
                 by=request.user,
-                at=timezone.now(),
+                at=at,
                 address=client_address(request.META),
             )
         except acts.Refused as refusal:
@@ -51,8 +59,13 @@ def act(request: OperatorRequest, name: str, pk: int | None = None) -> HttpRespo
         except acts.DoneBefore:
             messages.info(request, _("这张表单已提交过，没有重复执行。"))
             return redirect(back)
+        except acts.NeedsApproval as needed:
+            approvals.ask(chosen, subject, form, needed.worth, by=request.user, at=at, data=request.POST)
+            messages.info(request, _("金额超过单人限额，已提交，等待另一位操作员批准。"))
+            return redirect("ops_approvals")
         else:
             messages.success(request, _("已完成：%(act)s。") % {"act": chosen.label})
+            show_code_once(request, done)
             return redirect(back)
     context = {
         "act": chosen,

@@ -6,6 +6,7 @@ The rule and its entry stand in one transaction; a form counts once, however oft
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.db import IntegrityError, models, transaction
@@ -16,12 +17,12 @@ from django.utils.translation import pgettext_lazy
 
 from accounts import audit, invitations, keys, limits, roles
 from accounts.errors import RuleError
-from accounts.models import App, AppKey, Invitation, Region, User
+from accounts.models import App, AppKey, Invitation, PendingAct, Region, User
 from billing import catalogue, extension, orders, refunds, vouchers, wallet
 from billing.errors import BillingError
 from billing.models import CancelReason, Duration, Order, OrderState, Package, Sku, Voucher
 from console import mails, tasks
-from console.ops import act_forms
+from console.ops import act_forms, reach
 from console.ops.words import sentence
 from console.templatetags.show import months
 
@@ -67,6 +68,14 @@ class DoneBefore(Exception):
     """This very form was sent and done before."""
 
 
+class NeedsApproval(Exception):
+    """The amount is above what one operator may give: `worth` in yuan."""
+
+    def __init__(self, worth: Decimal) -> None:
+        super().__init__(str(worth))
+        self.worth = worth
+
+
 def perform(
     act: Act,
     subject: models.Model | None,
@@ -75,13 +84,32 @@ def perform(
     by: User,
     at: datetime,
     address: str | None,
-) -> None:
-    """Does it and writes it down, or neither. Raises Refused, DoneBefore."""
+    approves: PendingAct | None = None,
+) -> models.Model:
+    """Do it and write it down, or neither; return the subject. Raises Refused, DoneBefore, NeedsApproval.
+
+    `approves` is the request of another operator, who stays the one who gave; `by` approves it.
+    """
+    worth = reach.worth(act.name, subject, cleaned)
     try:
         with transaction.atomic():
-            done = act.run(subject, cleaned, by, at)
+            customer = customer_of(subject)
+            for operator in (by, approves.by) if approves else (by,):
+                reach.check(customer, operator)
+            if (
+                worth is not None
+                and approves is None
+                and reach.needs_a_second_operator(worth, customer, by, at)
+            ):
+                raise NeedsApproval(worth)
+            done = act.run(subject, cleaned, approves.by if approves else by, at)
             if subject is None:
                 subject, done = done
+            details = dict(done)
+            if worth is not None:
+                details["worth"] = worth
+            if approves is not None:
+                details |= {"request": approves.pk, "requested_by": approves.by.username}
             audit.record(
                 act.name,
                 subject,
@@ -91,7 +119,7 @@ def perform(
                 customer=customer_of(subject),
                 address=address,
                 token=cleaned["token"],
-                details=done,
+                details=details,
             )
     except (BillingError, RuleError) as error:
         raise Refused(sentence(error)) from error
@@ -99,13 +127,14 @@ def perform(
         if audit.AuditEntry.objects.filter(token=cleaned["token"]).exists():
             raise DoneBefore from error
         raise
+    return subject
 
 
 def customer_of(subject: models.Model | None) -> User | None:
     """Whose account an act on the subject concerns."""
     if isinstance(subject, User):
         return subject
-    if isinstance(subject, App | Order):
+    if isinstance(subject, App | Order | Voucher):
         return subject.customer
     if isinstance(subject, AppKey | Package):
         return subject.app.customer
@@ -124,6 +153,7 @@ KINDS: dict[type[models.Model], Promise] = {
     Duration: pgettext_lazy("one", "购买时长"),
     Region: pgettext_lazy("one", "地域"),
     Invitation: pgettext_lazy("one", "邀请"),
+    PendingAct: pgettext_lazy("one", "待批准的操作"),
 }
 
 
@@ -171,7 +201,7 @@ def _issue_voucher(
         at=at,
     )
     return voucher, {
-        "voucher": voucher.code,
+        "voucher": voucher.masked_code,
         "face_value": voucher.face_value,
         "valid_until": voucher.valid_until,
     }
@@ -344,6 +374,7 @@ def offers(user: User, subject: models.Model) -> list[Offer]:
         and not act.makes
         and act.fits(subject)
         and roles.may(user, act.permission)
+        and reach.is_in_reach(customer_of(subject), user)
     ]
 
 

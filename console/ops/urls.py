@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from console.ops import act_views, business, desk, live, usage
+from console.ops import act_views, approval_views, business, desk, live, usage
 
 urlpatterns = [
     path("", usage.page, name="ops"),
@@ -11,6 +11,8 @@ urlpatterns = [
     path("business/<slug:key>.csv", business.export, name="ops_business_csv"),
     path("live/", live.page, name="ops_live"),
     path("desk/", desk.page, name="ops_desk"),
+    path("approvals/", approval_views.page, name="ops_approvals"),
+    path("approvals/<int:pk>/", approval_views.decide, name="ops_decide"),
     path("acts/<slug:name>/", act_views.act, name="ops_make"),
     path("acts/<slug:name>/<int:pk>/", act_views.act, name="ops_act"),
 ]

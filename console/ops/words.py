@@ -13,6 +13,10 @@ def sentence(error: BillingError | RuleError) -> str:
         "amount_refused": _("数值超出允许范围，请检查后重新填写。"),
         "reason_missing": _("请填写原因，它会写入审计日志。"),
         "last_admin": _("这是最后一位管理员，至少要保留一位能管理操作员的账号。"),
+        "own_account": _("不能对自己的账号执行操作，请由另一位操作员完成。"),
+        "superuser": _("超级用户的账号只能由超级用户操作。"),
+        "own_request": _("自己提交的操作须由另一位操作员批准。"),
+        "not_pending": _("该操作已有决定或已过期。"),
         "role_unknown": _("没有这个角色。"),
         "address_invalid": _("“%(text)s”不是有效的 IP 地址或网段。")
         % {"text": error.details.get("text", "")},

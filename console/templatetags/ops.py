@@ -12,6 +12,7 @@ from django.utils.text import capfirst
 
 from accounts.audit import AuditEntry
 from console.ops.acts import ACTS, offers
+from console.ops.approvals import LABELS
 
 register = template.Library()
 
@@ -37,4 +38,4 @@ def labelled(cells: Sequence[SafeString], headers: Sequence[Mapping[str, Any]]) 
 def act_label(entry: AuditEntry) -> str:
     """The act's name in the reader's language; one that is no longer known keeps its code."""
     act = ACTS.get(entry.act)
-    return str(act.label) if act else entry.act
+    return str(act.label if act else LABELS.get(entry.act, entry.act))

@@ -4,6 +4,7 @@ import json
 import logging
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -12,24 +13,23 @@ from pythonjsonlogger.json import JsonFormatter
 from accounts import audit
 from accounts.models import User
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def test_a_committed_entry_is_one_structured_line(
-    alice: User, bob: User, now: datetime, caplog: pytest.LogCaptureFixture
+    alice: User,
+    bob: User,
+    now: datetime,
+    caplog: pytest.LogCaptureFixture,
+    django_capture_on_commit_callbacks: Any,
 ) -> None:
     caplog.set_level(logging.INFO, logger="facecloud.audit")
     details = {"amount": Decimal("5.00"), "until": now}
-    entry = audit.record(
-        "top-up",
-        alice,
-        by=bob,
-        reason="by phone",
-        at=now,
-        customer=alice,
-        address="203.0.113.5",
-        details=details,
-    )
+    with django_capture_on_commit_callbacks(execute=True):
+        entry = audit.record(
+            "top-up", alice, by=bob, reason="by phone", at=now, customer=alice, address="203.0.113.5",
+            details=details,
+        )  # fmt: skip
     (record,) = caplog.records
     line = json.loads(JsonFormatter().format(record))
     assert line.items() >= {
@@ -40,10 +40,19 @@ def test_a_committed_entry_is_one_structured_line(
 
 
 def test_what_was_rolled_back_is_no_line(
-    alice: User, bob: User, now: datetime, caplog: pytest.LogCaptureFixture
+    alice: User,
+    bob: User,
+    now: datetime,
+    caplog: pytest.LogCaptureFixture,
+    django_capture_on_commit_callbacks: Any,
 ) -> None:
     caplog.set_level(logging.INFO, logger="facecloud.audit")
-    with transaction.atomic():
-        audit.record("top-up", alice, by=bob, reason="by phone", at=now)
-        transaction.set_rollback(True)
+    with django_capture_on_commit_callbacks() as callbacks:
+        try:
+            with transaction.atomic():
+                audit.record("top-up", alice, by=bob, reason="by phone", at=now)
+                raise ZeroDivisionError
+        except ZeroDivisionError:
+            pass
+    assert callbacks == []
     assert caplog.records == []

@@ -29,7 +29,7 @@ APPEND_ONLY = (
 
 
 @pytest.fixture
-def application(transactional_db: None) -> Iterator[Any]:
+def application(django_db_setup: None) -> Iterator[Any]:
     """A connection to the test database as the application's role."""
     parameters = {name: connection.get_connection_params().get(name) for name in ("host", "port", "dbname")}
     opened = psycopg2.connect(**parameters, user=APPLICATION, password=APPLICATION)
@@ -47,7 +47,6 @@ def refused(application: Any, statement: str) -> bool:
     return False
 
 
-@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("table", APPEND_ONLY)
 def test_history_is_out_of_its_reach(application: Any, table: str) -> None:
     for statement in (
@@ -65,7 +64,6 @@ def test_history_is_out_of_its_reach(application: Any, table: str) -> None:
         assert refused(application, statement), statement
 
 
-@pytest.mark.django_db(transaction=True)
 def test_it_cannot_become_more_than_it_is(application: Any) -> None:
     for statement in (
         "SET ROLE postgres",
@@ -87,8 +85,8 @@ def test_it_cannot_become_more_than_it_is(application: Any) -> None:
         assert cursor.fetchone() == (False,)
 
 
-@pytest.mark.django_db(transaction=True)
-def test_it_does_its_work(transactional_db: None) -> None:
+@pytest.mark.django_db
+def test_it_does_its_work() -> None:
     """Every table is readable and, but for history and migrations, writable."""
     with connection.cursor() as cursor:
         cursor.execute(

@@ -4,8 +4,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from facecloud.local.process import Process
 from facecloud.local.site import worker_environment
 from tests.conftest import REPOSITORY
@@ -41,7 +39,6 @@ print(hasattr(settings, "ENCRYPTION_KEYS"))
 """
 
 
-@pytest.mark.django_db(transaction=True)
 def test_the_running_worker_has_no_secret_in_its_environment(
     worker: Process, product_environment: dict[str, str]
 ) -> None:

@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 
 from accounts import roles
-from accounts.models import App, AppKey, AuditEntry, Invitation, Region, User
+from accounts.models import App, AppKey, AuditEntry, Invitation, PendingAct, Region, User
+from billing.models import masked
 from console.ops import acts
 from console.ops.records.base import RecordAdmin, shown_json
 from console.ops.tables import Column, Table, at_desk
@@ -154,7 +155,36 @@ class AuditRecords(RecordAdmin):
 
     @admin.display(description=gettext_lazy("详情"))
     def details_shown(self, entry: AuditEntry) -> str:
-        return shown_json(entry.details)
+        details = dict(entry.details)
+        if "voucher" in details:  # entries of earlier versions hold whole codes
+            details["voucher"] = masked(str(details["voucher"]))
+        return shown_json(details)
+
+
+@admin.register(PendingAct)
+class PendingActRecords(RecordAdmin):
+    permission = "ops_audit"
+    icon = "check-badge"
+    list_display = (
+        "requested_at",
+        "by",
+        "act_name",
+        "customer",
+        "worth",
+        "state",
+        "decided_by",
+        "decided_at",
+    )
+    list_filter = ("state", "requested_at")
+    list_select_related = ("by", "customer", "decided_by")
+    search_fields = ("by__username", "customer__username", "reason")
+    ordering = ("-pk",)
+    fields = (*list_display, "expires_at", "reason")
+    readonly_fields = ("act_name",)
+
+    @admin.display(description=pgettext_lazy("one", "操作"), ordering="act")
+    def act_name(self, asked: PendingAct) -> str:
+        return str(acts.ACTS[asked.act].label) if asked.act in acts.ACTS else asked.act
 
 
 class _SignIns(RecordAdmin):

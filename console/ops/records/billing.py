@@ -46,7 +46,7 @@ class OrderRecords(RecordAdmin):
         money = [Column(_("时间"), "when"), Column(_("类型")), Column(_("金额（元）"), "yuan")]
         cash = [[entry.at, entry.get_kind_display(), entry.amount] for entry in row.wallet_entries.all()]
         vouchers = [
-            [entry.at, entry.voucher.code, entry.amount]
+            [entry.at, entry.voucher.masked_code, entry.amount]
             for entry in row.voucher_entries.select_related("voucher")
         ]
         return [Table("payments", _("现金与代金券"), money, cash + vouchers, empty=_("没有收支。"))]
@@ -76,7 +76,7 @@ class PackageRecords(RecordAdmin):
     icon = "archive-box"
     list_display = ("id", "app", "api", "units_per_period", "order", "starts_at", "ends_at", "refunded_at")
     list_filter = ("api", "starts_at", "ends_at", ("refunded_at", admin.EmptyFieldListFilter))
-    list_select_related = ("app", "order")
+    list_select_related = ("app__customer", "order")
     search_fields = ("app__app_id", "app__name", "order__number", "app__customer__username")
     ordering = ("-pk",)
 
@@ -166,11 +166,22 @@ class WalletEntryRecords(RecordAdmin):
 @admin.register(Voucher)
 class VoucherRecords(RecordAdmin):
     icon = "ticket"
-    list_display = ("code", "customer", "face_value", "remaining", "valid_from", "valid_until", "reason")
+    list_display = (
+        "masked_code", "customer", "face_value", "remaining", "valid_from", "valid_until", "reason",
+    )  # fmt: skip
+    fields = (
+        "masked_code", "customer", "face_value", "remaining", "valid_from", "valid_until", "apis",
+        "created_by", "created_at", "redeemed_at", "reason",
+    )  # fmt: skip
+    readonly_fields = ("masked_code",)
     list_filter = ("valid_until", ("customer", admin.EmptyFieldListFilter))
     list_select_related = ("customer",)
-    search_fields = ("code", "customer__username", "reason")
+    search_fields = ("=code", "customer__username", "reason")  # a whole code: parts would spell it out
     ordering = ("-pk",)
+
+    @admin.display(description=gettext_lazy("券码"))
+    def masked_code(self, voucher: Voucher) -> str:
+        return voucher.masked_code
 
     def tables(self, row: Voucher) -> list[Table]:
         columns = [Column(_("时间"), "when"), Column(_("订单编号")), Column(_("金额（元）"), "yuan")]
@@ -187,7 +198,7 @@ class VoucherEntryRecords(RecordAdmin):
     list_display = ("id", "voucher", "order", "amount", "at")
     list_filter = ("at",)
     list_select_related = ("voucher", "order")
-    search_fields = ("voucher__code", "order__number")
+    search_fields = ("=voucher__code", "order__number")
     ordering = ("-pk",)
 
 

@@ -1,7 +1,9 @@
 """Every table of the admin opens, is read-only, and costs the same however many rows it has."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
@@ -13,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import audit, invitations
+from accounts import approvals, audit, invitations
 from accounts.models import User
 from billing import catalogue, notices, orders
 from billing.models import Api, Duration
@@ -51,6 +53,10 @@ def everything(world: World, operators: dict[str, User], place: Place, now: date
         AccessAttempt.objects.create(failures_since_start=1, get_data="", post_data="", **seen)
         AccessFailureLog.objects.create(**seen)
         AccessLog.objects.create(**seen)
+        approvals.request(
+            "top-up", subject_id=1, customer=world.app.customer, worth=Decimal(1), form={}, reason="why",
+            token=uuid4(), by=operators["finance"], at=now,
+        )  # fmt: skip
     notices.scan(now)
     return world
 
