@@ -7,7 +7,8 @@
 | an AppKey without its secret is worth nothing | `tests/faceapi/test_unsigned.py` |
 | logins and forms are throttled | `tests/console/test_throttles.py` |
 | passwords are hashed within bounds | `tests/accounts/test_passwords.py` |
-| parsers stay linear; hostile files are answered | `tests/faceapi/test_splitter.py`, `tests/faceapi/test_hostile.py` |
+| parsers stay linear | `tests/faceapi/test_splitter.py` |
+| hostile files are answered | `tests/faceapi/test_hostile.py` |
 | picture URLs reach no internal address | `tests/faceapi/test_fetching.py` |
 | verified addresses, limited free use, invitations | `tests/console/test_registration.py` |
 | an Idempotency-Key is charged once, for one content | `tests/faceapi/test_idempotency.py` |
