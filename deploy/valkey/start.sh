@@ -10,6 +10,6 @@ acl=$(mktemp)
 cat >"$acl" <<EOF
 user default off
 user facecloud on >$VALKEY_PASSWORD ~* &* +@all -@admin -@dangerous +info +keys +flushdb
-user worker on >$VALKEY_WORKER_PASSWORD ~inference* ~_kombu.binding.inference* ~_kombu.binding_permanent.inference* resetchannels +@connection +@read +@write +@transaction +@blocking +time -@admin -@dangerous -@scripting
+user worker on >$VALKEY_WORKER_PASSWORD ~inference* ~_kombu.binding.inference* ~_kombu.binding_permanent.inference* resetchannels +@connection +@read +@write +@transaction +@blocking +time -@admin -@dangerous -@scripting +eval +evalsha
 EOF
 exec valkey-server --aclfile "$acl" --save "" --appendonly no --maxmemory-policy noeviction "$@"

@@ -126,7 +126,7 @@ def test_nobody_comes_in_without_a_password(port: int) -> None:
     [
         ("GET", "session:1"), ("SET", "faceapi:rate", "1"), ("LRANGE", "scheduled", "0", "1"),
         ("LPUSH", "scheduled", "{}"), ("KEYS", "*"), ("FLUSHALL",), ("FLUSHDB",), ("CONFIG", "GET", "*"),
-        ("ACL", "LIST"), ("EVAL", "return 1", "0"), ("SHUTDOWN",), ("MONITOR",),
+        ("ACL", "LIST"), ("SCRIPT", "FLUSH"), ("SHUTDOWN",), ("MONITOR",),
         ("REPLICAOF", "127.0.0.1", "1"), ("PUBLISH", "0.celery.pidbox", "{}"), ("SAVE",), ("CLIENT", "LIST"),
     ],
 )  # fmt: skip
