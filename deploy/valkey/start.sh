@@ -2,7 +2,7 @@
 # Valkey with a user for each kind of process; $VALKEY_PASSWORD and $VALKEY_WORKER_PASSWORD come from the
 # environment. Arguments are added to valkey-server's.
 #
-# The inference worker reaches its queue, pictures, claims, replies and heartbeats, and nothing else: no sessions,
+# The inference worker reaches its queue, pictures, claims, replies, heartbeats and its clock report, and nothing else: no sessions,
 # no rate limits, no idempotency keys, no other queue, no administration.
 set -eu
 umask 077
@@ -10,6 +10,6 @@ acl=$(mktemp)
 cat >"$acl" <<EOF
 user default off
 user facecloud on >$VALKEY_PASSWORD ~* &* +@all -@admin -@dangerous +info +keys +flushdb
-user worker on >$VALKEY_WORKER_PASSWORD ~inference* ~_kombu.binding.inference* ~_kombu.binding_permanent.inference* resetchannels +@connection +@read +@write +@transaction +@blocking +time -@admin -@dangerous -@scripting +eval +evalsha
+user worker on >$VALKEY_WORKER_PASSWORD ~inference* ~clock:* ~_kombu.binding.inference* ~_kombu.binding_permanent.inference* resetchannels +@connection +@read +@write +@transaction +@blocking +time -@admin -@dangerous -@scripting +eval +evalsha
 EOF
 exec valkey-server --aclfile "$acl" --save "" --appendonly no --maxmemory-policy noeviction "$@"
