@@ -4,6 +4,7 @@ Where promtool is not installed these are skipped; .ci/run brings it and forbids
 """
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -45,3 +46,12 @@ def test_every_alert_is_seen_to_ring_and_says_what_to_do() -> None:
         assert rule["labels"]["severity"] in {"page", "ticket"}
         assert rule["annotations"]["summary"]
         assert rule["annotations"]["description"]
+
+
+@pytest.mark.parametrize("document", ["runbook.md", "runbook.en.md"])
+def test_every_alert_has_its_entry_in_the_runbook_and_nothing_else_has(document: str) -> None:
+    rules = yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"][0]["rules"]
+    entries = re.findall(r"^## (\w+)$", (REPOSITORY / "docs" / document).read_text(), re.MULTILINE)
+    assert sorted(entries) == sorted(rule["alert"] for rule in rules)
+    for rule in rules:
+        assert rule["annotations"]["runbook"] == f"docs/runbook.en.md#{rule['alert'].lower()}"
