@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.test import override_settings
 from django.utils import timezone
 from PIL import Image
 from pytest_django import DjangoDbBlocker
@@ -210,6 +211,13 @@ def transactional_db(
         with connection.cursor() as cursor:
             cursor.execute("TRUNCATE accounts_user CASCADE")
         connection.close()
+
+
+@pytest.fixture(scope="package", autouse=True)
+def many_free_packages() -> Iterator[None]:
+    """Each test orders for Alice: more packages than a customer may have for nothing."""
+    with override_settings(FREE_PACKAGES_PER_CUSTOMER=10_000):
+        yield
 
 
 @pytest.fixture(scope="module")
