@@ -75,6 +75,7 @@ class Site:
     web: Process
     worker: Process
     services: Path
+    environment: dict[str, str]
 
     def connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(self.address, timeout=300)
@@ -117,7 +118,7 @@ def running_site() -> Iterator[Site]:
             process.start()
             stack.callback(process.stop)
         keys = (demo["FACECLOUD_APP_KEY"].strip("'\""), demo["FACECLOUD_SECRET_KEY"].strip("'\""))
-        site = Site(f"127.0.0.1:{port}", *keys, web, worker, folder)
+        site = Site(f"127.0.0.1:{port}", *keys, web, worker, folder, environment)
         wait_until_ready(site)
         yield site
 

@@ -18,7 +18,7 @@ import redis
 from django.conf import settings
 
 from accounts.models import App
-from faceapi import errors
+from faceapi import errors, unpaid
 from faceapi.errors import ApiError
 from facecloud import clock
 from inference import exchange
@@ -212,6 +212,7 @@ def admit(valkey: redis.Redis, app: App, call_id: str) -> Iterator[None]:
     """Hold the place of a verified call while it runs. Raises ApiError 4291, 5003."""
     with gate().pass_through(app.customer_id), contextlib.ExitStack() as stack:
         check_queue(valkey)
+        unpaid.check(valkey, app.customer_id)
         if app.rate_per_s:
             _check_rate(valkey, app.pk, app.rate_per_s)
         if app.concurrency:

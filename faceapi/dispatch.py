@@ -15,8 +15,8 @@ import math
 import time
 import uuid
 from collections import deque
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
@@ -24,9 +24,10 @@ from typing import Any
 import redis
 from kombu.exceptions import OperationalError
 
-from faceapi import admission, errors
+from faceapi import admission, errors, turns, unpaid
 from faceapi.errors import ApiError
 from faceapi.spool import Span, Spool
+from faceapi.turns import Lane
 from facecloud import broker, clock, valkey
 from inference import exchange
 from inference.exchange import Chunk, Failure, Reply
@@ -64,9 +65,16 @@ class _Run:
     spans: Sequence[Span]
     spool: Spool
     deadline: float
+    lane: Lane
     waiting: deque[Chunk] = field(default_factory=deque)  # by position, so suspects come first
     sent: dict[str, Sent] = field(default_factory=dict)
     all_chunks: list[Chunk] = field(default_factory=list)
+    slots: int = 1
+    infer_ms: float = 0.0
+    waits_for_turn: bool = False
+    first_sent_after_ms: float | None = None
+    started: float = field(default_factory=time.monotonic)
+    looked_at: float = field(default_factory=time.monotonic)  # at the client, and at the leases of the turns
     has_lost: bool = False
     is_clean: bool = False  # all was answered, and a worker removes what it answers
 
@@ -95,21 +103,33 @@ def _chunk(request_id: str, first: int, count: int, *, is_suspect: bool = False)
 
 
 def infer(
-    *, request_id: str, operation: str, spans: Sequence[Span], spool: Spool, deadline: float
+    *,
+    request_id: str,
+    operation: str,
+    spans: Sequence[Span],
+    spool: Spool,
+    deadline: float,
+    customer_pk: int,
+    check_client: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """The result of each picture. `deadline` in monotonic seconds.
 
-    Raises ApiError with the code of a worker's failure and `index` set to the picture's position; 5003, 5004.
+    Raises ApiError with the code of a worker's failure and `index` set to the picture's position; 5003, 5004;
+    and what `check_client` raises, which is called each second: the work of a client that has gone ends.
     """
     client = valkey.client()
-    run = _Run(request_id, operation, spans, spool, deadline)
+    is_batch = len(spans) > BATCH_IMAGES or sum(span.length for span in spans) > BATCH_BYTES
+    run = _Run(request_id, operation, spans, spool, deadline, Lane(customer_pk, is_batch))
     try:
-        available = admission.slots(client)
-        is_batch = len(spans) > BATCH_IMAGES or sum(span.length for span in spans) > BATCH_BYTES
+        available = run.slots = admission.slots(client)
         cores = max(1, available - 1)
         window = cores if is_batch else available
         run.waiting.extend(cut(request_id, spans, cores))
-        return _exchange(client, run, window)
+        return _exchange(client, run, window, check_client)
+    except ApiError as error:
+        if error.code != errors.OVERLOADED:
+            _note_unpaid(client, run, with_those_in_hand=error.code < 5000)
+        raise
     except (redis.RedisError, OperationalError) as error:
         raise ApiError(errors.OVERLOADED, "the broker is not available", retry_after_s=5) from error
     finally:
@@ -117,7 +137,9 @@ def infer(
             _clean(client, run)
 
 
-def _exchange(client: redis.Redis, run: _Run, window: int) -> Outcome:
+def _exchange(
+    client: redis.Redis, run: _Run, window: int, check_client: Callable[[], None] = lambda: None
+) -> Outcome:
     found: dict[int, dict[str, Any]] = {}
     outcome = Outcome([])
     failure: Failure | None = None  # of the first picture of the call that is at fault
@@ -125,41 +147,61 @@ def _exchange(client: redis.Redis, run: _Run, window: int) -> Outcome:
         left_s = run.deadline - time.monotonic()
         if left_s <= 0:
             break
-        reply = exchange.wait(client, run.request_id, timeout_s=max(0.01, min(TICK_S, left_s)))
+        if time.monotonic() - run.looked_at >= turns.RENEW_EVERY_S:
+            run.looked_at = time.monotonic()
+            check_client()
+            run.lane.renew(client, list(run.sent))
+        reply = exchange.wait(
+            client,
+            run.request_id,
+            timeout_s=max(0.01, min(TICK_S, left_s)),
+            tokens=run.lane.tokens if run.waits_for_turn else None,
+        )
         reply = reply or _look_after_lost(client, run)
         if reply is None or reply.chunk_id not in run.sent:
             continue
         chunk = run.sent.pop(reply.chunk_id).chunk
-        outcome.queue_ms = max(outcome.queue_ms, reply.queue_ms)
-        outcome.infer_ms += reply.infer_ms
+        run.lane.give_back(client, [chunk.id], wants_more=bool(run.waiting))
+        outcome.queue_ms = max(outcome.queue_ms, reply.queue_ms, run.first_sent_after_ms or 0.0)
+        run.infer_ms += reply.infer_ms
         found.update(zip(range(chunk.first, chunk.first + chunk.count), reply.results, strict=False))
         if reply.failure is not None:
             position = chunk.first + reply.failure.position
             if failure is None or position < failure.position:
                 failure = Failure(position, reply.failure.code, reply.failure.detail)
-    run.is_clean = not (run.sent or run.has_lost or failure)
+    run.is_clean = not (run.sent or run.waiting or run.has_lost or failure)
     if failure is not None:  # though time may be up for those before it
         detail = failure.detail if failure.code < 5000 else ""
         raise ApiError(failure.code, detail, index=failure.position)
-    if run.sent:
+    if run.sent or run.waiting:
         raise ApiError(errors.NO_ANSWER)
     if len(found) != len(run.spans):
         raise ApiError(errors.INCOMPLETE_RESULT, f"{len(found)} results for {len(run.spans)} images")
+    outcome.infer_ms = run.infer_ms
     outcome.results = [found[position] for position in range(len(run.spans))]
     return outcome
 
 
 def _send_what_may(client: redis.Redis, run: _Run, window: int, failure: Failure | None) -> bool:
-    """Fill the window, where there are suspects with one of them. Whether anything is under way then."""
+    """Fill the window, with one suspect if there are any, while the customer may have turns.
+
+    Returns whether there is anything to wait for.
+    """
+    run.waits_for_turn = False
     while run.waiting:
         chunk = run.waiting[0]
         has_suspects = chunk.is_suspect or any(sent.chunk.is_suspect for sent in run.sent.values())
         if len(run.sent) >= (1 if has_suspects else window):
             break
+        if failure is not None and chunk.first >= failure.position:  # what comes earlier may fail too
+            run.waiting.popleft()
+            continue
+        if not chunk.is_suspect and not run.lane.take(client, chunk.id, run.slots):
+            run.waits_for_turn = True
+            break
         run.waiting.popleft()
-        if failure is None or chunk.first < failure.position:  # what comes earlier may fail too
-            _send(client, run, chunk)
-    return bool(run.sent)
+        _send(client, run, chunk)
+    return bool(run.sent or run.waiting)
 
 
 def _send(client: redis.Redis, run: _Run, chunk: Chunk) -> None:
@@ -173,6 +215,8 @@ def _send(client: redis.Redis, run: _Run, chunk: Chunk) -> None:
         ]
         exchange.put(client, chunk, views, ttl_s=ttl_s)
     run.sent[chunk.id] = Sent(chunk, time.monotonic())
+    if run.first_sent_after_ms is None:
+        run.first_sent_after_ms = (time.monotonic() - run.started) * 1000
     args = (
         chunk.request_id,
         chunk.id,
@@ -209,13 +253,30 @@ def _look_after_lost(client: redis.Redis, run: _Run) -> Reply | None:
         if claim is not None and chunk.is_suspect:
             return Reply(chunk.id, [], Failure(0, errors.INTERNAL, "its worker died"), 0.0, 0.0)
         del run.sent[chunk.id]
+        run.lane.give_back(client, [chunk.id], wants_more=True)
         positions = range(chunk.first, chunk.first + chunk.count)
         suspects = [_chunk(run.request_id, position, 1, is_suspect=True) for position in positions]
         run.waiting = deque(sorted([*suspects, *run.waiting], key=attrgetter("first")))
     return None
 
 
+def _note_unpaid(client: redis.Redis, run: _Run, *, with_those_in_hand: bool) -> None:
+    """The call fails: what was worked on for it is unpaid, and what is in a worker's hands will be.
+
+    The latter only if the failure is the caller's: a worker that stands still works on nothing.
+    """
+    with suppress(redis.RedisError):
+        claims = exchange.claimed_by(client, list(run.sent)) if run.sent and with_those_in_hand else []
+        now = time.monotonic()
+        in_hand_s = sum(
+            now - sent.at for sent, claim in zip(run.sent.values(), claims, strict=False) if claim
+        )
+        unpaid.add(client, run.lane.customer, run.infer_ms + in_hand_s * 1000)
+
+
 def _clean(client: redis.Redis, run: _Run) -> None:
+    with suppress(redis.RedisError):  # every turn is a lease
+        run.lane.give_back(client, list(run.sent), wants_more=False)
     if run.all_chunks:
         try:
             exchange.remove(client, run.request_id, run.all_chunks)

@@ -4,21 +4,23 @@ fetching).
 The host is resolved once, every address of it is checked, and the connection goes to an address that was
 checked: DNS can't change in between. Each redirect (at most three) starts over. One deadline covers all of
 it; a watchdog ends the read of a server that sends a byte now and then. One call fetches a few URLs at once
-out of a pool of the process, and only so many calls of one App may wait for URLs, so slow servers of one
-customer hold up no other.
+out of a pool of the process that customers share, and only so many calls of one customer may wait for URLs,
+so slow servers of one customer hold up no other.
 """
 
 import contextlib
 import http.client
 import ipaddress
+import os
 import socket
 import ssl
 import threading
 import time
-from collections import deque
-from collections.abc import Iterator
+import zlib
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from django.conf import settings
@@ -30,10 +32,14 @@ from inference.headers import MAX_BYTES
 
 MAX_URL_LENGTH = 8192
 MAX_REDIRECTS = 3
+MAX_INTERIM = 5  # interim responses before the final one
 AT_ONCE = 6  # URLs of one call
 PHASE_TIMEOUTS = 3  # all URLs of one call together may take so many times settings.URL_TIMEOUT_S
 PIECE_BYTES = 64 * 1024
 USER_AGENT = "facecloud-fetch/1"
+
+# How long the resolver of the C library waits for each name server; read when a thread first uses it.
+os.environ.setdefault("RES_OPTIONS", "timeout:2 attempts:2")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -89,10 +95,28 @@ def is_allowed(address: Address, extra: tuple[Network, ...] = ()) -> bool:
             return is_allowed(inner, extra)
         if address.teredo is not None or address.scope_id is not None or address.is_site_local:
             return False
-    if any(address in network for network in extra if network.version == address.version):
+    if _is_in(address, extra):
         return True
     special = address.is_multicast or address.is_reserved or address in _METADATA
     return address.is_global and not special
+
+
+def _is_in(address: Address, networks: tuple[Network, ...]) -> bool:
+    return any(address in network for network in networks if network.version == address.version)
+
+
+def is_our_own(address: Address) -> bool:
+    """Whether the address is one of this machine's interfaces: a connection from here would look local.
+
+    A datagram socket that is connected to an own address has that address itself. Nothing is sent.
+    """
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    try:
+        with contextlib.closing(socket.socket(family, socket.SOCK_DGRAM)) as probe:
+            probe.connect((str(address), 9))
+            return ipaddress.ip_address(probe.getsockname()[0]) == address
+    except OSError:  # no route there
+        return False
 
 
 @lru_cache(maxsize=8)
@@ -100,17 +124,29 @@ def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(text) for text in texts)
 
 
-def resolve(host: str, port: int) -> list[tuple[str, int]]:
-    """The addresses to connect to. Raises ApiError 4004 where there is none, or one is forbidden."""
+def resolve(host: str, port: int, deadline: float) -> list[tuple[str, int]]:
+    """The addresses to connect to. Raises ApiError 4004 if there is none, or one is forbidden; 4005."""
+    looked_up = _resolver().submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = looked_up.result(timeout=max(0.0, deadline - time.monotonic()))
+    except TimeoutError:  # before OSError, of which it is a kind
+        looked_up.cancel()
+        raise late() from None
     except (OSError, UnicodeError):
         raise ApiError(errors.URL_UNREACHABLE, "the host name does not resolve") from None
     extra = _networks(tuple(settings.URL_ALLOWED_NETWORKS))
     addresses = [str(info[4][0]) for info in found]
-    if not all(is_allowed(ipaddress.ip_address(address), extra) for address in addresses):
-        raise ApiError(errors.URL_UNREACHABLE, "the host resolves to an address that is not public")
+    for text in addresses:
+        address = ipaddress.ip_address(text)
+        if not is_allowed(address, extra) or (is_our_own(address) and not _is_in(address, extra)):
+            raise ApiError(errors.URL_UNREACHABLE, "the host resolves to an address that is not public")
     return [(address, port) for address in dict.fromkeys(addresses)]
+
+
+@lru_cache(maxsize=1)
+def _resolver() -> ThreadPoolExecutor:
+    """Threads that wait for the resolver of the system, which knows no deadline (RES_OPTIONS bounds it)."""
+    return ThreadPoolExecutor(settings.URL_FETCHERS, thread_name_prefix="resolve")
 
 
 # --- one URL ---------------------------------------------------------------------
@@ -137,7 +173,7 @@ def _fetch_once(parts: SplitResult, deadline: float, cancelled: threading.Event)
     """The content, or where it redirects to."""
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    addresses = resolve(host, port)
+    addresses = resolve(host, port, deadline)
     with contextlib.ExitStack() as stack:
         guard = None
         try:
@@ -198,6 +234,7 @@ def _exchange(
 ) -> bytes | str:
     sock.settimeout(_left(deadline))
     connection = http.client.HTTPConnection(host, parts.port)
+    connection.response_class = _Response
     connection.sock = sock
     target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._[]")
     if parts.query:
@@ -216,12 +253,24 @@ def _exchange(
         return _read(response, cancelled)
 
 
+class _Response(http.client.HTTPResponse):
+    """A response whose interim ones (103 Early Hints) are skipped; http.client knows 100 alone."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        for _ in range(MAX_INTERIM):
+            version, status, reason = super()._read_status()  # type: ignore[misc]  # typeshed has it not
+            if not 101 < status < 200:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
+        raise http.client.HTTPException("too many interim responses")
+
+
 def _read(response: http.client.HTTPResponse, cancelled: threading.Event) -> bytes | str:
     if response.status in (301, 302, 303, 307, 308):
         location = response.getheader("Location")
         if not location:
             raise ApiError(errors.URL_UNREACHABLE, "a redirect without Location")
-        return location
+        return _encoded(location)
     if 400 <= response.status < 500:
         raise ApiError(errors.URL_WRONG, f"the server answered {response.status}")
     if response.status != 200:
@@ -229,13 +278,19 @@ def _read(response: http.client.HTTPResponse, cancelled: threading.Event) -> byt
     return _content(response, cancelled)
 
 
+def _encoded(location: str) -> str:
+    """A Location as browsers take it: bytes of UTF-8, and spaces, are percent-encoded."""
+    return quote(location.strip().encode("latin-1", "replace"), safe="%:/?#[]@!$&'()*+,;=~|")
+
+
 def _content(response: http.client.HTTPResponse, cancelled: threading.Event) -> bytes:
     too_large = ApiError(errors.IMAGE_TOO_LARGE, f"more than {MAX_BYTES} bytes at the URL")
     if response.length is not None and response.length > MAX_BYTES:
         raise too_large
+    unpack = _unpacker((response.getheader("Content-Encoding") or "identity").strip().lower())
     content = bytearray()
     while piece := response.read1(PIECE_BYTES):
-        content += piece
+        content += unpack(piece, MAX_BYTES + 1 - len(content)) if unpack else piece
         if len(content) > MAX_BYTES:
             raise too_large
         if cancelled.is_set():
@@ -245,40 +300,110 @@ def _content(response: http.client.HTTPResponse, cancelled: threading.Event) -> 
     return bytes(content)
 
 
+def _unpacker(encoding: str) -> Callable[[bytes, int], bytes] | None:
+    """What unpacks pieces of a compressed content to at most so many bytes; None if there is nothing to do.
+
+    Some servers compress though identity alone was asked for.
+    """
+    if encoding == "identity":
+        return None
+    if encoding not in ("gzip", "x-gzip"):
+        raise ApiError(errors.URL_UNREACHABLE, "the content is compressed in another way than gzip")
+    unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+
+    def unpack(piece: bytes, most: int) -> bytes:
+        try:
+            return unpacker.decompress(piece, most)
+        except zlib.error:
+            raise ApiError(errors.URL_UNREACHABLE, "the content is not valid gzip") from None
+
+    return unpack
+
+
 # --- the URLs of one call --------------------------------------------------------
 
-_pool_lock = threading.Lock()
-_pool: ThreadPoolExecutor | None = None
+_lock = threading.Lock()
+_pool: "Pool | None" = None
 _waiting: dict[int, int] = {}
 
 
-def _executor() -> ThreadPoolExecutor:
+class Pool:
+    """Threads that fetch, shared among customers.
+
+    A customer may hold at most half of the threads that others leave free. So however slow the servers of
+    some are, the next customer finds a thread; the other URLs of a customer wait in a line of their own.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="fetch")
+        self._lines: dict[int, deque[tuple[Future[bytes], Callable[[], bytes]]]] = {}
+        self._running: Counter[int] = Counter()
+        self._lock = threading.Lock()
+
+    def submit(self, customer: int, work: Callable[[], bytes]) -> Future[bytes]:
+        """Start `work` when the customer may have a thread."""
+        future: Future[bytes] = Future()
+        with self._lock:
+            self._lines.setdefault(customer, deque()).append((future, work))
+            self._start_what_may()
+        return future
+
+    def _start_what_may(self) -> None:
+        for customer in sorted(self._lines, key=lambda customer: self._running[customer]):
+            line = self._lines[customer]
+            while line:
+                free = self._threads - self._running.total()
+                share = max(1, (free + self._running[customer]) // 2)
+                if free <= 0 or self._running[customer] >= share:
+                    break
+                future, work = line.popleft()
+                if future.set_running_or_notify_cancel():
+                    self._running[customer] += 1
+                    self._executor.submit(self._run, customer, future, work)
+            if not line:
+                del self._lines[customer]
+
+    def _run(self, customer: int, future: Future[bytes], work: Callable[[], bytes]) -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # whatever it is, it belongs to the caller of result()
+            future.set_exception(error)
+        finally:
+            with self._lock:
+                self._running[customer] -= 1
+                if not self._running[customer]:
+                    del self._running[customer]
+                self._start_what_may()
+
+
+def _fetchers() -> Pool:
     global _pool
-    with _pool_lock:
+    with _lock:
         if _pool is None:
-            _pool = ThreadPoolExecutor(settings.URL_FETCHERS, thread_name_prefix="fetch")
+            _pool = Pool(settings.URL_FETCHERS)
         return _pool
 
 
 @contextlib.contextmanager
-def _turn(app_pk: int) -> Iterator[None]:
-    """Raises ApiError 4291 where too many calls of the App wait for URLs already."""
-    with _pool_lock:
-        if _waiting.get(app_pk, 0) >= settings.URL_CALLS_PER_APP:
+def _turn(customer: int) -> Iterator[None]:
+    """Raises ApiError 4291 if too many calls of the customer wait for URLs already."""
+    with _lock:
+        if _waiting.get(customer, 0) >= settings.URL_CALLS_PER_CUSTOMER:
             raise ApiError(
                 errors.RATE,
-                "too many calls of this App are waiting for URLs",
-                "该应用等待下载图片的调用过多",
+                "too many calls of this customer are waiting for URLs",
+                "同一客户等待下载图片的调用过多",
                 retry_after_s=2,
             )
-        _waiting[app_pk] = _waiting.get(app_pk, 0) + 1
+        _waiting[customer] = _waiting.get(customer, 0) + 1
     try:
         yield
     finally:
-        with _pool_lock:
-            _waiting[app_pk] -= 1
-            if not _waiting[app_pk]:
-                del _waiting[app_pk]
+        with _lock:
+            _waiting[customer] -= 1
+            if not _waiting[customer]:
+                del _waiting[customer]
 
 
 def longest_s() -> float:
@@ -286,7 +411,7 @@ def longest_s() -> float:
     return PHASE_TIMEOUTS * float(settings.URL_TIMEOUT_S)
 
 
-def fetch_all(urls: list[tuple[int, str]], *, app_pk: int) -> Iterator[bytes]:
+def fetch_all(urls: list[tuple[int, str]], *, customer: int) -> Iterator[bytes]:
     """The content of each (index of its entry, url), in order, a few at a time.
 
     Raises ApiError 4004, 4005, 4009, 4011 with `index`, and 4291.
@@ -297,12 +422,13 @@ def fetch_all(urls: list[tuple[int, str]], *, app_pk: int) -> Iterator[bytes]:
     cancelled = threading.Event()
     waiting = deque(urls)
     running: deque[tuple[int, Future[bytes]]] = deque()
-    with _turn(app_pk):
+    with _turn(customer):
         try:
             while waiting or running:
                 while waiting and len(running) < AT_ONCE:
                     index, url = waiting.popleft()
-                    running.append((index, _executor().submit(_fetch_in_pool, url, give_up_at, cancelled)))
+                    work = partial(_fetch_in_pool, url, give_up_at, cancelled)
+                    running.append((index, _fetchers().submit(customer, work)))
                 index, future = running.popleft()
                 try:
                     # The pool may be busy with other calls: this one waits no longer than its own time.

@@ -41,6 +41,7 @@ from faceapi import (
     replies,
     schema,
     shedding,
+    unpaid,
     uploads,
 )
 from faceapi.calls import LiveCall
@@ -161,8 +162,8 @@ class FaceApiView(APIView):
         """The pictures that were given by URL into the spool, checked too; before anything is charged."""
         wanted = [picture for picture in pictures if picture.span is None]
         urls = [(picture.index, picture.url) for picture in wanted]
-        app_pk = self.call.caller.app_id
-        for picture, content in zip(wanted, fetching.fetch_all(urls, app_pk=app_pk), strict=True):
+        customer = self.call.caller.app.customer_id
+        for picture, content in zip(wanted, fetching.fetch_all(urls, customer=customer), strict=True):
             picture.span = Span(spool.size, len(content))
             spool.write(content)
             entries.check_header(spool, picture.span, picture.index)
@@ -232,6 +233,8 @@ class FaceApiView(APIView):
                 spans=[spans[position] for position in distinct],
                 spool=spool,
                 deadline=self.deadline,
+                customer_pk=self.call.caller.app.customer_id,
+                check_client=partial(_check_client_waits, self.request.META.get("gunicorn.socket")),
             )
             self.call.queue_ms, self.call.infer_ms = outcome.queue_ms, outcome.infer_ms
             admission.gate().learn(queue_ms=outcome.queue_ms, infer_ms=outcome.infer_ms)
@@ -282,6 +285,11 @@ class FaceApiView(APIView):
     def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]  # never a DRF Response
         """The one exception handler: give back, record, and the envelope."""
         error = _as_api_error(exc)
+        if (
+            self.call.infer_ms and error.code == errors.BODY_INCOMPLETE
+        ):  # the client is gone, the work was done
+            with contextlib.suppress(redis.RedisError):
+                unpaid.add(valkey.client(), self.call.caller.app.customer_id, self.call.infer_ms)
         try:
             calls.fail(self.call, error, now())
         except DatabaseError as failure:

@@ -265,11 +265,13 @@ COMPARE_SAME_FROM = env.float("COMPARE_SAME_FROM", default=70.0)
 CALLS_AT_ONCE = env.count("CALLS_AT_ONCE", default=24)
 # Bodies that one web process reads at once and that arrive slowly: of more, the slowest are given up.
 UPLOADS_AT_ONCE = env.count("UPLOADS_AT_ONCE", default=12)
+# Workers' seconds a minute for calls of one customer that fail or whose client hangs up; over that: 4291.
+UNPAID_S_PER_MINUTE = env.float("UNPAID_S_PER_MINUTE", default=30.0)
 QUEUE_MAX_CHUNKS = env.count("QUEUE_MAX_CHUNKS", default=200)
 # Images by URL. Private networks are refused unless listed here (CIDR).
 URL_TIMEOUT_S = env.float("URL_TIMEOUT_S", default=10.0)
 URL_FETCHERS = env.count("URL_FETCHERS", default=32)  # downloads at once, for one web process
-URL_CALLS_PER_APP = env.count("URL_CALLS_PER_APP", default=4)  # calls of one App that wait for URLs at once
+URL_CALLS_PER_CUSTOMER = env.count("URL_CALLS_PER_CUSTOMER", default=4)  # that wait for URLs at once
 URL_ALLOWED_NETWORKS: list[str] = env.networks("URL_ALLOWED_NETWORKS")
 IDEMPOTENCY_HOURS = env.int("IDEMPOTENCY_HOURS", default=24)
 IDEMPOTENCY_ANSWER_S = env.int("IDEMPOTENCY_ANSWER_S", default=300)  # an answer stays in Valkey's memory

@@ -108,10 +108,13 @@ def put(valkey: redis.Redis, chunk: Chunk, pictures: Sequence[Picture], *, ttl_s
     pipe.execute()
 
 
-def wait(valkey: redis.Redis, request_id: str, *, timeout_s: float) -> Reply | None:
-    """The next reply to the request, or None after `timeout_s`."""
-    popped = valkey.blpop([_replies(request_id)], timeout=timeout_s)
-    return Reply.from_json(popped[1]) if popped is not None else None
+def wait(
+    valkey: redis.Redis, request_id: str, *, timeout_s: float, tokens: str | None = None
+) -> Reply | None:
+    """The next reply to the request, or None after `timeout_s` or with an entry of the list `tokens`."""
+    replies = _replies(request_id)
+    popped = valkey.blpop([replies, tokens] if tokens else [replies], timeout=timeout_s)
+    return Reply.from_json(popped[1]) if popped is not None and popped[0] == replies.encode() else None
 
 
 def claimed_by(valkey: redis.Redis, chunk_ids: Sequence[str]) -> list[str | None]:

@@ -107,6 +107,19 @@ class Servers:
                 + self.image
                 + b"junk" * 100
             )
+        elif name == "gzip":
+            packed = gzip.compress(self.image)
+            yield b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
+            yield packed
+        elif name == "brotli":
+            yield b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 5\r\n\r\nhello"
+        elif name == "hints":
+            yield b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + reply(self.image)
+        elif name == "endless-hints":
+            while True:
+                yield b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+        elif name == "utf8-location":
+            yield "HTTP/1.1 302 Found\r\nLocation: /image/图 片.jpg?a=1\r\nContent-Length: 0\r\n\r\n".encode()
         elif name == "bomb":
             bomb = gzip.compress(bytes(50 * 1024 * 1024))
             yield (

@@ -75,6 +75,7 @@ def test_5004_when_nobody_answers_and_nothing_stays_behind(worker: Process) -> N
             dispatch.infer(
                 request_id="nobody",
                 operation="detect",
+                customer_pk=1,
                 spans=[Span(0, len(picture))],
                 spool=spool,
                 deadline=started + 2,
@@ -92,6 +93,7 @@ def test_a_fault_that_is_known_is_told_when_time_is_up(worker: Process) -> None:
             dispatch.infer,
             request_id="late",
             operation="detect",
+            customer_pk=1,
             spans=[Span(0, len(picture))] * 2,
             spool=spool,
             deadline=time.monotonic() + 2,
@@ -117,6 +119,7 @@ def test_5003_when_valkey_has_no_room_and_nothing_stays_behind(worker: Process) 
                 dispatch.infer(
                     request_id="full",
                     operation="detect",
+                    customer_pk=1,
                     spans=[Span(0, size)] * 8,
                     spool=spool,
                     deadline=time.monotonic() + 5,
