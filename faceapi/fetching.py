@@ -330,7 +330,7 @@ _waiting: dict[int, int] = {}
 class Pool:
     """Threads that fetch, shared among customers.
 
-    A customer may hold at most half of the threads that others leave free. So however slow the servers of
+    A customer may hold at most a third of the threads that others leave free. So however slow the servers of
     some are, the next customer finds a thread; the other URLs of a customer wait in a line of their own.
     """
 
@@ -354,7 +354,7 @@ class Pool:
             line = self._lines[customer]
             while line:
                 free = self._threads - self._running.total()
-                share = max(1, (free + self._running[customer]) // 2)
+                share = max(1, (free + self._running[customer]) // 3)
                 if free <= 0 or self._running[customer] >= share:
                     break
                 future, work = line.popleft()

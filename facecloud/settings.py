@@ -266,7 +266,7 @@ CALLS_AT_ONCE = env.count("CALLS_AT_ONCE", default=24)
 # Bodies that one web process reads at once and that arrive slowly: of more, the slowest are given up.
 UPLOADS_AT_ONCE = env.count("UPLOADS_AT_ONCE", default=12)
 # Workers' seconds a minute for calls of one customer that fail or whose client hangs up; over that: 4291.
-UNPAID_S_PER_MINUTE = env.float("UNPAID_S_PER_MINUTE", default=30.0)
+UNPAID_S_PER_MINUTE = env.count("UNPAID_S_PER_MINUTE", default=30)
 QUEUE_MAX_CHUNKS = env.count("QUEUE_MAX_CHUNKS", default=200)
 # Images by URL. Private networks are refused unless listed here (CIDR).
 URL_TIMEOUT_S = env.float("URL_TIMEOUT_S", default=10.0)
