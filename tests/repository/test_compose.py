@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import yaml
+from django.conf import settings
 
 from tests.client.scripted import reply, scripted
 from tests.conftest import REPOSITORY
@@ -42,3 +43,13 @@ def test_strangers_need_an_invitation_and_only_the_proxy_is_believed() -> None:
         "proxy",
         "web",
     ]
+
+
+def test_every_queue_has_a_process_of_its_own() -> None:
+    """What runs by the clock must not wait for pictures, nor for a mail server."""
+    services = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]
+    commands = {name: str(service.get("command", "")) for name, service in services.items()}
+    assert commands["worker"].startswith("celery --app inference worker")
+    for queue in settings.CELERY_TASK_QUEUES:
+        serving = [name for name, command in commands.items() if f"--queues {queue} " in command]
+        assert serving == [queue]
