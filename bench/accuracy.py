@@ -5,36 +5,45 @@ only.
 from __future__ import annotations
 
 import argparse
+import csv
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from bench import datasets, metrics
+from bench.fit_attributes import errors_by_group
+from bench.fit_confidence import PUBLISHED, data_digest
 from bench.output import Report, Section, progress
 from bench.rotation import rotation
 from bench.small_faces import small_faces
-from inference import scoring
+from bench.strangers import Pairs, groups_of, look_alikes, rates_by_group, same_person
+from inference import scoring, tables
 from inference.engine import Engine
 from inference.errors import InferenceError
 from inference.results import Template
 
 FARS = (1e-3, 1e-4, 1e-5)
-PUBLISHED = (60.0, 70.0, 80.0)
+SUSPECTS = 100
 FACELESS = -99.0  # below every similarity that two faces have
 HEIGHTS = ((80, np.inf), (32, 80), (16, 32))
-PARTS = ("verification", "detection", "small-faces", "rotation", "attributes", "hostile")
+PARTS = ("verification", "groups", "detection", "small-faces", "rotation", "attributes", "hostile")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="the evaluation folder")
     parser.add_argument("--only", choices=PARTS, action="append", help="only this part (may be repeated)")
+    parser.add_argument(
+        "--suspects", type=Path, help="write the most similar pairs of strangers to this CSV file"
+    )
 
 
 def run(arguments: argparse.Namespace, engine: Engine, report: Report) -> None:
     parts: dict[str, Callable[[Path, Engine], Section]] = {
         "verification": verification,
+        "groups": partial(groups, suspects=arguments.suspects),
         "detection": detection,
         "small-faces": small_faces,
         "rotation": rotation,
@@ -61,12 +70,24 @@ def impostor_similarities(found: dict[Path, Template]) -> metrics.Floats:
     """`similarity` of all pairs of pictures of different people, in bulk."""
     paths = [path for path, template in found.items() if template.has_face]
     person = datasets.persons(paths)
-    primary, secondary = scoring.parts()
-    fused = primary.score(
-        metrics.stranger_cosines(np.array([found[path].primary for path in paths]), person)
-    ) + secondary.score(metrics.stranger_cosines(np.array([found[path].secondary for path in paths]), person))
+    vectors = np.array([scoring.gallery_vector(found[path]) for path in paths])
+    constants = vectors[:, -1]
+    fused = np.concatenate(
+        [
+            (vectors[i + 1 :, :-1] @ vectors[i, :-1] - (constants[i + 1 :] + constants[i]) / 2)[
+                person[i + 1 :] != person[i]
+            ].astype(np.float32)
+            for i in range(len(paths))
+        ]
+    )
     faceless = metrics.stranger_pairs(datasets.persons(found)) - len(fused)
-    return np.append(fused, np.full(faceless, FACELESS))
+    return np.append(fused + scoring.zero(), np.full(faceless, FACELESS))
+
+
+def to_confidence(similarities: metrics.Floats) -> metrics.Floats:
+    """The published map, in bulk."""
+    confidence_map = scoring.confidence_map()
+    return np.interp(similarities, confidence_map.xs, confidence_map.ys)
 
 
 def verification(data: Path, engine: Engine) -> Section:
@@ -75,8 +96,6 @@ def verification(data: Path, engine: Engine) -> Section:
     same = np.array([pair.same for pair in pairs])
     scores = np.array([similarity(found[pair.first], found[pair.second]) for pair in pairs])
     impostors = impostor_similarities(found)
-    confidence_map = scoring.confidence_map()
-    impostor_confidence = np.interp(impostors, confidence_map.xs, confidence_map.ys)
     folds = metrics.fold_accuracies(scores, same)
     section = Section("verification")
     section.value("pictures", len(found))
@@ -89,12 +108,16 @@ def verification(data: Path, engine: Engine) -> Section:
     for far in FARS:
         threshold = metrics.threshold_at(impostors, far)
         section.value(f"TAR at FAR {far:g}", metrics.accepted(scores[same], threshold))
+    confidences = to_confidence(scores)
     for confidence in PUBLISHED:
-        far = scoring.false_accept_rate(confidence)
-        realised = metrics.accepted(impostor_confidence, confidence)
         section.value(
-            f"FAR realised at confidence {confidence:.0f}, as a multiple of {far:g}", realised / far
+            f"same person accepted at confidence {confidence:.0f}",
+            metrics.accepted(confidences[same], confidence),
         )
+    impostor_confidences = to_confidence(impostors)
+    for confidence in PUBLISHED:
+        realised = metrics.accepted(impostor_confidences, confidence)
+        section.value(f"strangers of any kind accepted at confidence {confidence:.0f}", realised)
     section.histogram("impostors", "fused similarity", np.histogram(impostors, bins=80, density=True))
     section.histogram("genuine", "fused similarity", np.histogram(scores[same], bins=80, density=True))
     return section
@@ -143,36 +166,106 @@ def detection(data: Path, engine: Engine) -> Section:
 
 
 def attributes(data: Path, engine: Engine) -> Section:
-    """Age by decade, each decade weighing the same; gender from 16 up and below. Chips are padded by half."""
+    """Age by decade, each decade weighing the same; gender; both by group. Chips are padded by half."""
     section = Section("attributes")
     labelled = datasets.labelled(data)
-    ages, guesses, right = [], [], []
-    missing = 0
-    for row in progress(labelled, "attributes"):
-        faces = engine.analyse(datasets.padded_png(row.path)).faces
-        if not faces or faces[0].attributes is None:
-            missing += 1
-            continue
-        ages.append(row.age)
-        guesses.append(faces[0].attributes.age)
-        right.append(faces[0].attributes.gender == row.gender)
-    age, guess, gender = np.array(ages), np.array(guesses), np.array(right)
+    seen, guesses, genders = [], [], []
+    for member in progress(labelled, "attributes"):
+        faces = engine.analyse(datasets.padded_png(member.path)).faces
+        if faces and faces[0].attributes is not None:
+            seen.append(member)
+            guesses.append(faces[0].attributes.age)
+            genders.append(faces[0].attributes.gender == member.gender)
+    age, right = np.array([member.age for member in seen]), np.array(genders)
+    errors = np.array(guesses) - age
     decade = np.minimum(age // 10, 9)
     rows = []
     for k in sorted(set(decade.tolist())):
         members = decade == k
-        errors = (guess - age)[members]
         name = f"{k * 10}-{k * 10 + 9}"
-        rows.append((name, np.abs(errors).mean(), errors.mean(), gender[members].mean(), int(members.sum())))
+        mae, bias = np.abs(errors[members]).mean(), errors[members].mean()
+        rows.append((name, mae, bias, right[members].mean(), int(members.sum())))
     section.value("pictures", len(labelled))
-    section.value("pictures without a face", missing)
+    section.value("pictures without a face", len(labelled) - len(seen))
     section.value("age MAE, years, flat over the decades", float(np.mean([row[1] for row in rows])))
-    section.value("age MAE, years, over the pictures", np.abs(guess - age).mean())
-    section.value("gender accuracy from 16 up", gender[age >= 16].mean())
-    section.value("gender accuracy below 16", gender[age < 16].mean())
-    section.value("gender accuracy", gender.mean())
-    section.table("by decade", ("age", "MAE, years", "bias, years", "gender right", "pictures"), rows)
+    section.value("age MAE, years, over the pictures", np.abs(errors).mean())
+    section.value("gender accuracy from 16 up", right[age >= 16].mean())
+    section.value("gender accuracy below 16", right[age < 16].mean())
+    section.value("gender accuracy", right.mean())
+    columns = ("MAE, years", "bias, years", "gender right", "pictures")
+    section.table("by decade", ("age", *columns), rows)
+    groups = errors_by_group(seen, errors.astype(float), right)
+    section.table(
+        "by group",
+        ("group", *columns),
+        [(row["name"], row["age_mae"], row["age_bias"], row["gender_right"], row["faces"]) for row in groups],
+    )
     return section
+
+
+def groups(data: Path, engine: Engine, suspects: Path | None = None) -> Section:
+    """Look-alike strangers that are accepted, by group, with 95 % confidence intervals (cohort/).
+
+    Writes the pairs with the highest confidence as CSV to `suspects`, to be looked through for one person
+    under two names.
+    """
+    section = Section("groups")
+    if not (data / "cohort").is_dir():
+        section.value("cohort/", "missing: docs/model-card.en.md says how to make it")
+        return section
+    members, vectors = [], []
+    for member in progress(datasets.cohort(data), "groups"):
+        template = engine.embed(datasets.padded_png(member.path))
+        if template.has_face:
+            members.append(member)
+            vectors.append(scoring.gallery_vector(template))
+    rows = np.array(vectors)
+
+    def confidences(first: metrics.Numbers, second: metrics.Numbers) -> metrics.Floats:
+        products = (rows[first, :-1] * rows[second, :-1]).sum(axis=1) + scoring.zero()
+        return to_confidence(products - (rows[first, -1] + rows[second, -1]) / 2)
+
+    pairs = look_alikes(members)
+    section.value("faces", len(members))
+    section.value("pairs of look-alike strangers", len(pairs))
+    if data_digest(data) == tables.load("cohort").get("data"):
+        section.value("note", "the cohort was fitted on these faces: the model card has held-out rates")
+    columns = ("group", *(f"FAR at {at:.0f}, % (95 %)" for at in PUBLISHED), "faces", "pairs")
+    reached = confidences(pairs.first, pairs.second)
+    if suspects:
+        write_suspects(suspects, pairs, reached)
+    found = rates_by_group(pairs, np.array([reached >= at for at in PUBLISHED], float))
+    section.table(
+        "strangers accepted",
+        columns,
+        [(row["name"], *map(_percent, row["rates"]), row["faces"], row["pairs"]) for row in found],
+    )
+    same = same_person(members)
+    accepted = confidences(same.first, same.second)
+    section.table(
+        "same person accepted",
+        ("group", *(f"at {at:.0f}" for at in PUBLISHED), "pairs"),
+        [
+            (name, *((accepted[chosen] >= at).mean() for at in PUBLISHED), int(chosen.sum()))
+            for _, name, chosen in groups_of(same)
+        ],
+    )
+    return section
+
+
+def write_suspects(path: Path, pairs: Pairs, confidences: metrics.Floats) -> None:
+    """Write the most similar pairs of strangers, in the format of same_person.csv."""
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("path1", "path2", "confidence"))
+        for number in np.argsort(-confidences)[:SUSPECTS]:
+            members = (pairs.members[pairs.first[number]], pairs.members[pairs.second[number]])
+            names = (str(Path(*member.path.parts[-2:])) for member in members)
+            rows.writerow((*names, f"{confidences[number]:.3f}"))
+
+
+def _percent(rate: tuple[float, float, float]) -> str:
+    return f"{rate[0] * 100:.2f} ({rate[1] * 100:.2f}-{rate[2] * 100:.2f})"
 
 
 def hostile(data: Path, engine: Engine) -> Section:

@@ -1,5 +1,5 @@
-"""The evaluation folder, read: verification/pairs.csv, attributes/labels.csv, detection/boxes.jsonl,
-hostile/index.csv.
+"""The evaluation folder, read: verification/pairs.csv, attributes/labels.csv, cohort/labels.csv,
+detection/boxes.jsonl, hostile/index.csv. docs/model-card.en.md describes the files.
 
 Research data for measuring. Nothing of it is copied, kept or shown.
 """
@@ -31,12 +31,16 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
-    """A picture of one face with its age in years and its gender, M or F."""
+class Member:
+    """A picture of one face: age in years, gender M or F, ethnic group ("" if not labelled); `person` is the
+    same for pictures of one person.
+    """
 
     path: Path
     age: int
     gender: str
+    group: str
+    person: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +85,36 @@ def persons(paths: Iterable[Path]) -> npt.NDArray[np.intp]:
     return np.unique([person(path) for path in paths], return_inverse=True)[1]
 
 
-def labelled(data: Path) -> list[Labelled]:
+def labelled(data: Path) -> list[Member]:
+    """The faces with an age and a gender: of attributes/labels.csv, and of the cohort if there is one.
+
+    A file that is in both counts once.
+    """
     folder = data / "attributes"
+    members = cohort(data) if (data / "cohort").is_dir() else []
+    known = {member.path.name for member in members}
+    return members + [
+        Member(folder / row["path"], int(row["age"]), row["gender"], row.get("group", ""), row["path"])
+        for row in _rows(folder / "labels.csv")
+        if Path(row["path"]).name not in known
+    ]
+
+
+def cohort(data: Path) -> list[Member]:
+    """The faces of cohort/labels.csv. Rows with the same `person` (an optional column), and the pairs of
+    cohort/same_person.csv (an optional file), show one person.
+    """
+    folder = data / "cohort"
+    rows = _rows(folder / "labels.csv")
+    person = {row["path"]: row.get("person") or row["path"] for row in rows}
+    if (folder / "same_person.csv").exists():
+        for pair in _rows(folder / "same_person.csv"):
+            one, other = person.get(pair["path1"]), person.get(pair["path2"])
+            if one and other:
+                person = {path: other if owner == one else owner for path, owner in person.items()}
     return [
-        Labelled(folder / row["path"], int(row["age"]), row["gender"]) for row in _rows(folder / "labels.csv")
+        Member(folder / row["path"], int(row["age"]), row["gender"], row["group"], person[row["path"]])
+        for row in rows
     ]
 
 
@@ -110,7 +140,7 @@ def hostile(data: Path) -> list[Hostile]:
 
 
 def padded_png(path: Path) -> bytes:
-    """A face chip with half its size of black on each side, as a PNG: detectors want some room."""
+    """A face chip with half its size of black on each side, as a PNG: a detector needs some room."""
     pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
     height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
     padded = cv2.copyMakeBorder(pixels, height, height, width, width, cv2.BORDER_CONSTANT)

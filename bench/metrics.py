@@ -11,6 +11,7 @@ from inference.results import Face
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.intp]
 
 
 def stranger_cosines(vectors: Floats, person: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:

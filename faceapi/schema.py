@@ -77,8 +77,12 @@ CONFIDENCE = {
     "type": "number",
     "minimum": 0,
     "maximum": 100,
-    "description": "Three decimals. One pair of different people in 1 000 reaches 60, one in 10 000 reaches "
-    f"70, one in 100 000 reaches 80. Map of {scoring.table_version()}.",
+    "description": "Three decimals. Of pairs of different adults of one gender, age group and ethnic group, "
+    + ", ".join(
+        f"one in {round(1 / scoring.false_accept_rate(at)):,} reaches {at}".replace(",", " ")
+        for at in (60, 70, 80)
+    )
+    + f". Above {scoring.measured_to():g} no rate was measured. Map of {scoring.table_version()}.",
 }
 SAME = {
     "type": "string",

@@ -259,7 +259,8 @@ TRUSTED_PROXIES: list[str] = env.networks("TRUSTED_PROXIES")
 # How a call ends in time: seconds from when its images are here to code 5004, and so many more for each.
 DEADLINE_S = env.float("DEADLINE_S", default=30.0)
 DEADLINE_PER_IMAGE_S = env.float("DEADLINE_PER_IMAGE_S", default=2.0)
-# face_compare says "true" from this confidence up: 70 accepts one pair of strangers in 10 000.
+# face_compare says "true" from this confidence up: 70 accepts one pair in 10 000 of strangers of one gender,
+# age group and ethnic group.
 COMPARE_SAME_FROM = env.float("COMPARE_SAME_FROM", default=70.0)
 # Admission: calls that one web process works on at once, and chunks that may wait for a worker.
 CALLS_AT_ONCE = env.count("CALLS_AT_ONCE", default=24)

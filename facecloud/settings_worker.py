@@ -14,6 +14,8 @@ env = Env()
 
 VAR_DIR = Path(env.str("FACECLOUD_VAR_DIR", default=str(BASE_DIR / "var")))  # everything that a run writes
 MODELS_DIR = Path(env.str("MODELS_DIR", default=str(VAR_DIR / "models")))
+# The calibration set: ours, or one that `bin/bench fit` made from pictures of your own.
+CALIBRATION_DIR = Path(env.str("CALIBRATION_DIR", default=str(BASE_DIR / "inference" / "calibration")))
 TIME_ZONE = "Asia/Shanghai"
 USE_TZ = True
 

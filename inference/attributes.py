@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import islice
 from typing import Self
 
@@ -34,6 +33,10 @@ BATCH_FACES = 4
 OLDEST = 100
 
 
+# A year is more of a difference at 3 than at 60, so the layer for age answers a root of the years.
+ROOT_SHIFT = 10.0
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """A linear layer: features (N, weights) → (N,)."""
@@ -45,17 +48,30 @@ class Head:
         return features @ self.weights + self.bias
 
 
-@cache
+@tables.reader
 def head(name: str) -> Head:
-    """`age` answers years, `gender` a number above 0 for male."""
+    """`age` answers a root of the years, `gender` a number above 0 for male."""
     table = tables.load("attributes")[name]
     return Head(np.array(table["weights"]), float(table["bias"]))
+
+
+def root(age: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return what the layer for age answers for years (N,)."""
+    return np.asarray(np.sqrt(age + ROOT_SHIFT))
+
+
+def years(answers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the years (N,), from 0 to OLDEST, for answers of the layer for age."""
+    return np.asarray(np.clip(np.maximum(answers, 0) ** 2 - ROOT_SHIFT, 0, OLDEST))
 
 
 def average_embeddings(count: int) -> Embeddings:
     """Those of an average face, `count` times."""
     table = tables.load("attributes")["average"]
-    return Embeddings(*(np.tile(np.array(table[name]), (count, 1)) for name in Embeddings._fields))
+    primary, secondary, planes = (
+        np.tile(np.array(table[name]), (count, 1)) for name in ("primary", "secondary", "planes")
+    )
+    return Embeddings(primary, secondary, planes, lengths=np.ones(count))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,31 +114,31 @@ class AttributeEstimator:
         rest = iter(faces)
         while batch := list(islice(rest, BATCH_FACES)):
             age_features, gender_features = self.features(batch)
-            years, male = head("age")(age_features), head("gender")(gender_features)
-            for year, score in zip(years, male, strict=True):
+            ages, male = years(head("age")(age_features)), head("gender")(gender_features)
+            for year, score in zip(ages, male, strict=True):
                 if not np.isfinite([year, score]).all():
                     raise IncompleteResultError("age or gender is not a number")
-                yield Attributes(age=round(float(np.clip(year, 0, OLDEST))), gender="M" if score > 0 else "F")
+                yield Attributes(age=round(float(year)), gender="M" if score > 0 else "F")
 
     def features(
         self, faces: Sequence[AttributeChips]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """What the heads see: (N, 1411) for age, (N, 257) for gender."""
+        """What the heads see: (N, 1411) for age, (N, 1281) for gender."""
         seen = self._embeddings(faces)
         classes, deep = (
             values.reshape(len(faces), -1, values.shape[1]).mean(axis=1).astype(np.float64)
             for values in self._age.run([chip for face in faces for chip in face.age])
         )
-        years = np.arange(classes.shape[1], dtype=np.float64)
-        years[0] = 0.25  # the first months
-        expected = classes @ years
-        spread = np.sqrt(np.maximum(classes @ years**2 - expected**2, 0))
+        middles = np.arange(classes.shape[1], dtype=np.float64)
+        middles[0] = 0.25  # the first months
+        expected = classes @ middles
+        spread = np.sqrt(np.maximum(classes @ middles**2 - expected**2, 0))
         genders = self._gender.run([chip for face in faces for chip in face.gender])[0]
         male = np.clip(genders[:, 1].astype(np.float64), 1e-3, 1 - 1e-3)
         male = np.log(male / (1 - male)).reshape(len(faces), -1).mean(axis=1)
         return (
             np.column_stack([expected, expected**2 / 50, spread, deep, seen.secondary, seen.planes]),
-            np.column_stack([male, seen.primary, seen.secondary]),
+            np.column_stack([male, seen.primary, seen.secondary, seen.planes]),
         )
 
     def _embeddings(self, faces: Sequence[AttributeChips]) -> Embeddings:

@@ -33,11 +33,14 @@ class EmbedderChips:
 class Embeddings(NamedTuple):
     """Of N faces. `primary` and `secondary` (N, 128) have rows of length 1, or not a number where a network's
     answer has no length. `planes` (N, 1024) are the means of SFace's last planes, which tell of the age.
+    `lengths` (N,) are those of SFace's answers before they were divided by them: the better the picture, the
+    longer.
     """
 
     primary: Vectors
     secondary: Vectors
     planes: Vectors
+    lengths: Vectors
 
 
 class Embedder:
@@ -55,7 +58,8 @@ class Embedder:
         """
         primary, planes = self._sface.run([face.sface for face in faces])
         (secondary,) = self._dlib.run([face.dlib for face in faces])
-        return Embeddings(_unit(primary), _unit(secondary), planes.astype(np.float64))
+        lengths = np.linalg.norm(primary.astype(np.float64), axis=1)
+        return Embeddings(_unit(primary), _unit(secondary), planes.astype(np.float64), lengths)
 
 
 def _unit(vectors: Floats) -> Vectors:

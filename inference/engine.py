@@ -21,6 +21,7 @@ from inference import registry
 from inference.alignment import Aligned
 from inference.arrays import Floats
 from inference.attributes import AttributeChips, AttributeEstimator
+from inference.cohort import cohort, fused
 from inference.decoding import Picture, configure_opencv
 from inference.detector import CenterFace, YuNet
 from inference.embedder import Embedder, EmbedderChips
@@ -44,6 +45,7 @@ from inference.runtime import CPU, Session
 ALIGN_SIDE_PX = 128
 # In a crowd only the largest faces are embedded for their age and gender: embedding takes the time.
 MAX_EMBEDDED = 32
+Vector = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +126,23 @@ class Engine:
     def embed_shown(self, pictures: Sequence[ShownFace]) -> Iterator[Template]:
         """The second step: a Template each, in order. Raises IncompleteResultError (5002) in its place."""
         chips = [picture.chips for picture in pictures if picture.chips is not None]
-        rows = zip(*self.embedder.embed(chips)[:2], strict=True) if chips else iter(())
+        rows = self._templates(chips) if chips else iter(())
         for picture in pictures:
             if picture.chips is None:
-                yield Template((), (), picture.quality)
+                yield Template((), (), 0.0, picture.quality)
                 continue
-            primary, secondary = next(rows)
-            if not (np.isfinite(primary).all() and np.isfinite(secondary).all()):
+            primary, secondary, constant = next(rows)
+            if not np.isfinite([*primary, *secondary, constant]).all():
                 raise IncompleteResultError("an embedding without length")
-            yield Template(_plain(primary), _plain(secondary), picture.quality)
+            yield Template(primary, secondary, constant, picture.quality)
+
+    def _templates(self, faces: Sequence[EmbedderChips]) -> Iterator[tuple[Vector, Vector, float]]:
+        """Embed faces, and yield both embeddings and the constant of each."""
+        found = self.embedder.embed(faces)
+        primary, secondary = np.round(found.primary, 7), np.round(found.secondary, 7)
+        constants = cohort().constants(fused(primary, secondary), found.lengths)
+        for first, second, constant in zip(primary, secondary, constants, strict=True):
+            yield tuple(first.tolist()), tuple(second.tolist()), round(float(constant), 6)
 
     def align(self, picture: Picture, found: Found, index: int) -> Aligned:
         """One face with precise landmarks, in the coarsest level of the picture that shows it well."""
@@ -180,10 +190,6 @@ def _face(corners: npt.NDArray[np.int64], points: Floats, probability: float) ->
     inside = np.clip(np.rint(points), [left, top], [right - 1, bottom - 1]).astype(int).tolist()
     marks = Landmarks(*(Point(x, y) for x, y in inside))
     return Face(Box(left, top, right - left, bottom - top), marks, round(probability, 3))
-
-
-def _plain(vector: npt.NDArray[np.float64]) -> tuple[float, ...]:
-    return tuple(np.round(vector, 7).tolist())
 
 
 _engines: dict[tuple[Path, tuple[str, ...]], Engine] = {}

@@ -154,11 +154,13 @@ class Template:
 
     Biometric: lives for the time of one call, in memory only, and is never stored or logged (hence no
     repr).
-    `primary` and `secondary` are unit vectors of 128 floats each, empty where there is no face.
+    `primary` and `secondary` are unit vectors of 128 floats each, empty if there is no face; `constant` says
+    how alike the face is to people in general (cohort.py).
     """
 
     primary: tuple[float, ...]
     secondary: tuple[float, ...]
+    constant: float
     quality: Quality
 
     def __repr__(self) -> str:
@@ -176,5 +178,6 @@ class Template:
         return cls(
             primary=tuple(plain["primary"]),
             secondary=tuple(plain["secondary"]),
+            constant=plain["constant"],
             quality=Quality.from_dict(plain["quality"]),
         )

@@ -1,14 +1,14 @@
 """How alike two faces are, on the scale that face_compare publishes. Pure Python: the web process scores.
 
-`confidence` 60 / 70 / 80 mean that one pair of different people in 1 000 / 10 000 / 100 000 reaches it
-(calibration/confidence.json, fitted on impostor pairs; docs/decisions/0302-confidence.md).
+`confidence` 60 / 70 / 80 mean that one pair in 1 000 / 10 000 / 100 000 reaches it of different people of one
+gender, age group and ethnic group (calibration/confidence.json; docs/decisions/0306-cohort.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from math import log10, sqrt
 from operator import mul
 
 from inference import tables
@@ -16,30 +16,65 @@ from inference.errors import IncompleteResultError
 from inference.results import Quality, Template
 
 SAME_FROM = 70.0
+# Two pictures whose embeddings agree to this are one picture.
+IDENTICAL = 1 - 1e-5
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """`confidence` 0..100 with three decimals; `same` where it reaches the threshold."""
+    """`confidence` 0..100 with three decimals; `same` if it reaches the threshold."""
 
     confidence: float
     same: bool
 
 
 def compare(first: Template, second: Template, *, same_from: float = SAME_FROM) -> Score:
-    """Score two templates (manual 4.2.2 model 3). Where one has no face: 0.0 and not the same."""
+    """Score two templates (manual 4.2.2 model 3). If one has no face: 0.0 and not the same."""
     if not (first.has_face and second.has_face):
         return Score(0.0, False)
-    confidence = round(float(confidence_map()(similarity(first, second))), 3)
+    cosines = _cosines(first, second)
+    if min(cosines) >= IDENTICAL:
+        return Score(100.0, same_from <= 100.0)
+    confidence = round(float(confidence_map()(_similarity(cosines, first, second))), 3)
     return Score(confidence, confidence >= same_from)
 
 
 def similarity(first: Template, second: Template) -> float:
-    """The fused similarity: a weighted sum of the two cosines, each as a z-score over pairs of strangers."""
+    """Return the normalised similarity of two faces.
+
+    That is a weighted sum of the two cosines, each as a z-score over pairs of strangers, less half of both
+    faces' constants (cohort.py).
+    """
+    return _similarity(_cosines(first, second), first, second)
+
+
+def _similarity(cosines: tuple[float, float], first: Template, second: Template) -> float:
     primary, secondary = parts()
-    return primary.score(_cosine(first.primary, second.primary)) + secondary.score(
-        _cosine(first.secondary, second.secondary)
-    )
+    return primary.score(cosines[0]) + secondary.score(cosines[1]) - (first.constant + second.constant) / 2
+
+
+def gallery_vector(template: Template) -> tuple[float, ...]:
+    """Return what a search index stores of a face: the fused embeddings, and the constant as one more number.
+
+    The inner product with a `probe_vector` orders the index exactly as `similarity` does.
+    """
+    return (*_fused(template), template.constant)
+
+
+def probe_vector(template: Template) -> tuple[float, ...]:
+    """Return what a search index is searched with."""
+    return (*_fused(template), -0.5)
+
+
+def similarity_of(inner_product: float, probe: Template) -> float:
+    """Return the `similarity` that belongs to an inner product of a gallery vector and this probe's."""
+    return inner_product + zero() - probe.constant / 2
+
+
+def _fused(template: Template) -> Iterator[float]:
+    primary, secondary = parts()
+    yield from (number * primary.scale for number in template.primary)
+    yield from (number * secondary.scale for number in template.secondary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,40 +88,68 @@ class Part:
     def score(self, cosine: float) -> float:
         return self.weight * (cosine - self.mean) / self.deviation
 
+    @property
+    def scale(self) -> float:
+        """The factor of unit vectors that makes `score` an inner product and a constant."""
+        return sqrt(self.weight / self.deviation)
 
-@cache
+
+@tables.reader
 def parts() -> tuple[Part, Part]:
-    """(primary, secondary)."""
+    """Return (primary, secondary)."""
     table = tables.load("confidence")["embeddings"]
     return Part(**table["primary"]), Part(**table["secondary"])
 
 
-@cache
+def zero() -> float:
+    """Return the fused similarity, before any constant, of two faces with both cosines 0."""
+    return sum(part.score(0.0) for part in parts())
+
+
+@tables.reader
 def confidence_map() -> tables.MonotoneMap:
-    """Fused similarity → confidence 0..100."""
-    return tables.MonotoneMap.from_points(tables.load("confidence")["points"])
+    """Return the map from similarity to confidence 0..100."""
+    return tables.MonotoneMap.from_points([row[:2] for row in tables.load("confidence")["points"]])
+
+
+@tables.reader
+def _log_rates() -> tables.MonotoneMap:
+    """Return the map from confidence to -log10 of the false-accept rate, as far as it was measured."""
+    rows = tables.load("confidence")["points"]
+    return tables.MonotoneMap.from_points([(row[1], -log10(row[2])) for row in rows if row[2] is not None])
+
+
+def false_accept_rate(confidence: float) -> float:
+    """Return the share of look-alike strangers that reach `confidence`: what the published map means.
+
+    Look-alike strangers are two people of one gender, age group and ethnic group; each group weighs the same.
+    From `measured_to()` up the rate is only known to be no higher than the one returned.
+    """
+    return float(10 ** -_log_rates()(confidence))
+
+
+def measured_to() -> float:
+    """Return the highest confidence whose false-accept rate was measured: above it there is no number."""
+    return _log_rates().xs[-1]
 
 
 def pair_quality(first: Quality, second: Quality) -> Quality:
-    """The quality of a pair: the worse score, and the reasons of both."""
+    """Return the quality of a pair: the worse score, and the reasons of both."""
     reasons = dict.fromkeys(first.reasons + second.reasons)
     return Quality(min(first.score, second.score), tuple(reasons))
 
 
-def false_accept_rate(confidence: float) -> float:
-    """The share of pairs of strangers that reach `confidence`: what the published map means from 50 up. It is
-    measured up to 80, and above it the same line goes on.
-    """
-    return float(10 ** (3 - confidence / 10))
-
-
 def table_version() -> str:
-    """The version of the published map: another one, another fit, the same meaning."""
+    """Return the version of the published map: another one, another fit, the same meaning."""
     return str(tables.load("confidence")["version"])
 
 
+def _cosines(first: Template, second: Template) -> tuple[float, float]:
+    return _cosine(first.primary, second.primary), _cosine(first.secondary, second.secondary)
+
+
 def _cosine(a: Sequence[float], b: Sequence[float]) -> float:
-    """Of unit vectors. Raises IncompleteResultError (5002) where they don't match."""
+    """Return that of unit vectors. Raises IncompleteResultError (5002) if they don't match."""
     if len(a) != len(b):
         raise IncompleteResultError(f"embeddings of {len(a)} and {len(b)} numbers")
     return sum(map(mul, a, b))

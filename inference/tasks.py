@@ -23,7 +23,7 @@ from django.conf import settings
 import facecloud
 from facecloud import clock, valkey
 from facecloud.logs import request_id_in_logs
-from inference import errors, exchange, registry, runtime
+from inference import errors, exchange, registry, runtime, tables
 from inference.engine import Engine, engine
 from inference.errors import InferenceError
 from inference.exchange import Failure, Reply
@@ -53,7 +53,9 @@ OPERATIONS = {
 
 
 def shared_engine() -> Engine:
-    """The engine of this process."""
+    """The engine of this process, with the calibration set of the settings."""
+    if tables.directory() != settings.CALIBRATION_DIR:
+        tables.use(settings.CALIBRATION_DIR)
     return engine(settings.MODELS_DIR, settings.INFERENCE_PROVIDERS)
 
 

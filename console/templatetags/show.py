@@ -69,14 +69,15 @@ def reasons(quality: Mapping[str, Any]) -> str:
 
 @register.filter
 def by_chance(confidence: float) -> str:
-    """How rare it is that two different people are as alike as this; "" where that is nothing special."""
+    """How rarely two look-alike strangers reach this confidence; "" if that is nothing special."""
     if confidence < 50:
         return ""
-    if confidence >= 90:
-        return _("一百万对不同的人中不到 1 对会达到")
     strangers = 1 / scoring.false_accept_rate(confidence)
     two_digits = round(strangers, 1 - math.floor(math.log10(strangers)))
-    return _("约每 %(n)s 对不同的人中有 1 对会达到") % {"n": count(int(two_digits))}
+    words = {"n": count(int(two_digits))}
+    if confidence > scoring.measured_to():
+        return _("同性别、同年龄段、同族群的不同的人中，每 %(n)s 对不到 1 对会达到") % words
+    return _("同性别、同年龄段、同族群的不同的人中，约每 %(n)s 对有 1 对会达到") % words
 
 
 @register.filter

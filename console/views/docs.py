@@ -9,9 +9,10 @@ from django.shortcuts import render
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from console import model_card
 from console.examples import EXAMPLES, REQUEST_STR
 from faceapi import errors
-from inference import scoring
+from inference import scoring, tables
 
 PAGES = {
     "": _("接入指南"),
@@ -19,12 +20,13 @@ PAGES = {
     "face_detect": _("人脸检测定位"),
     "face_analyse": _("人脸属性识别"),
     "face_compare": _("人脸比对"),
+    "model-card": _("模型卡"),
     "errors": _("错误代码"),
     "samples": _("示例代码"),
     "faq": _("常见问题"),
 }
 # The confidences whose meaning is shown.
-SCALE = (50, 60, 70, 80, 90)
+SCALE = (50, 60, 70, 80)
 # Language, file under docs/samples.
 SAMPLES = [
     ("curl + openssl", "facecloud.sh"),
@@ -52,7 +54,13 @@ def show(request: HttpRequest, page: str) -> HttpResponse:
         context |= {
             "same_from": settings.COMPARE_SAME_FROM,
             "map_version": scoring.table_version(),
+            "measured_to": scoring.measured_to(),
             "scale": [(at, round(1 / scoring.false_accept_rate(at))) for at in SCALE],
+        }
+    if page == "model-card":
+        context |= {
+            "card": model_card.html("en" if get_language() == "en" else "zh"),
+            "set_version": tables.version(),
         }
     if page == "errors":
         context["codes"] = [code_row(code) for code in errors.TABLE.values()]
@@ -64,7 +72,7 @@ def show(request: HttpRequest, page: str) -> HttpResponse:
             "export FACECLOUD_SECRET_KEY=..."
         )
         context["samples"] = [(name, file, (folder / file).read_text()) for name, file in SAMPLES]
-    return render(request, f"docs/{page or 'index'}.html", context)
+    return render(request, f"docs/{page.replace('-', '_') or 'index'}.html", context)
 
 
 def code_row(code: errors.Code) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def test_the_comparison_is_drawn(visitor: Visitor, alice: User, app: App) -> Non
     visitor.open(f"/console/debug/?app={app.app_id}&api=face_compare")
     visitor.press("发送请求")
     expect(visitor.page.locator("#result")).to_contain_text("是同一个人")
-    expect(visitor.page.locator("#result")).to_contain_text("一百万对不同的人中不到 1 对会达到")
+    expect(visitor.page.locator("#result")).to_contain_text("每 100,000 对不到 1 对会达到")
     expect(visitor.page.locator("#result .canvas img")).to_have_count(2)
 
 
@@ -133,10 +133,11 @@ def test_the_comparison_is_drawn(visitor: Visitor, alice: User, app: App) -> Non
     ("confidence", "said"),
     [
         (49.999, ""),
-        (60.0, "约每 1,000 对不同的人中有 1 对会达到"),
-        (87.125, "约每 520,000 对不同的人中有 1 对会达到"),
-        (90.0, "一百万对不同的人中不到 1 对会达到"),
-        (100.0, "一百万对不同的人中不到 1 对会达到"),
+        (60.0, "同性别、同年龄段、同族群的不同的人中，约每 1,000 对有 1 对会达到"),
+        (77.125, "同性别、同年龄段、同族群的不同的人中，约每 52,000 对有 1 对会达到"),
+        (80.0, "同性别、同年龄段、同族群的不同的人中，约每 100,000 对有 1 对会达到"),
+        (80.001, "同性别、同年龄段、同族群的不同的人中，每 100,000 对不到 1 对会达到"),
+        (100.0, "同性别、同年龄段、同族群的不同的人中，每 100,000 对不到 1 对会达到"),
     ],
 )
 def test_a_confidence_says_how_rare_it_is_by_chance(confidence: float, said: str) -> None:

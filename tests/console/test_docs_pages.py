@@ -6,7 +6,8 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from inference import scoring
+from console import model_card
+from inference import scoring, tables
 
 
 @pytest.mark.django_db
@@ -22,10 +23,36 @@ def test_what_a_confidence_means_is_published_with_its_version(client: Client, s
     settings.COMPARE_SAME_FROM = 72.5
     client.cookies["django_language"] = "en"
     page = client.get("/docs/face_compare/").content.decode()
-    for confidence, strangers in ((60, "1,000"), (70, "10,000"), (80, "100,000"), (90, "1,000,000")):
+    for confidence, strangers in ((60, "1,000"), (70, "10,000"), (80, "100,000")):
         assert re.search(rf"<td>{confidence}</td><td [^>]*>1 pair in {strangers}</td>", page)
+    assert re.search(r"<td>Above 80</td><td [^>]*>Rarer, but the data carry no number", page)
+    assert "<td>90</td>" not in page
     assert 'face_compare is "true" from 72.5 up' in page
     assert scoring.table_version() in page
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_the_model_card_shows_the_numbers_of_the_calibration_set(client: Client, language: str) -> None:
+    client.cookies["django_language"] = "en" if language == "en" else "zh-hans"
+    page = client.get("/docs/model-card/").content.decode()
+    for row in tables.load("card")["strangers"]:
+        assert f"<td>{row['rates'][0][0] * 100:.2f} %" in page
+        assert f"<td>{row['pairs']:,}</td>" in page
+    for row in tables.load("card")["attributes"]:
+        assert f"<td>{row['gender_right'] * 100:.1f} %</td>" in page
+    assert tables.version() in page
+    assert "<!--" not in page
+    assert 'href="model-card' not in page
+    assert ("Not for" if language == "en" else "不适用") in page
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_the_published_model_card_equals_the_calibration_file(language: str) -> None:
+    """`bin/bench card` writes it."""
+    published = (model_card.DOCS / model_card.FILES[language]).read_text()
+    assert published == model_card.text(language)
+    assert published.count("<!-- table: ") == published.count("<!-- end -->") == 5
 
 
 @pytest.mark.django_db

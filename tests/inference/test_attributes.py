@@ -33,6 +33,8 @@ def test_the_heads_fit_the_features(engine: Engine, astronaut: bytes) -> None:
     assert gender.shape == (3, len(attributes.head("gender").weights))
     assert np.allclose(age[0], age[2], atol=1e-3)
     average = attributes.average_embeddings(1)
-    assert np.array_equal(gender[1, 1:], np.concatenate([average.primary[0], average.secondary[0]]))
+    assert np.array_equal(
+        gender[1, 1:], np.concatenate([average.primary[0], average.secondary[0], average.planes[0]])
+    )
     assert np.array_equal(age[1, -len(average.planes[0]) :], average.planes[0])
     assert not np.allclose(gender[0, 1:], gender[1, 1:], atol=1e-2)

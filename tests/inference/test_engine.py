@@ -130,6 +130,44 @@ def test_compare_tells_the_same_face_from_none_and_itself_is_100(
         assert score.same
 
 
+def test_of_fixed_pairs_the_more_alike_ranks_higher(
+    engine: Engine, portrait: np.ndarray, astronaut: bytes, encode: Encode
+) -> None:
+    """The sample portrait against worse and worse pictures of itself, and against what is no longer her."""
+    height, width = portrait.shape[:2]
+    tiny = cv2.resize(portrait, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    turned = cv2.warpAffine(
+        portrait, cv2.getRotationMatrix2D((width / 2, height / 2), 20, 1), (width, height)
+    )
+    hidden = portrait.copy()
+    hidden[63:110, 170:275] = 127  # eyes and forehead
+    recompressed = cv2.imdecode(np.frombuffer(encode(portrait, ".jpg", 60), np.uint8), cv2.IMREAD_COLOR)
+    variants = {
+        "itself": portrait,
+        "recompressed": recompressed,
+        "turned": turned,
+        "tiny": tiny,
+        "hidden": hidden,
+    }
+    original = engine.embed(astronaut)
+    confidences = {
+        name: compare(original, engine.embed(encode(np.ascontiguousarray(pixels), ".png"))).confidence
+        for name, pixels in variants.items()
+    }
+    assert list(confidences.values()) == sorted(confidences.values(), reverse=True)
+    assert confidences["itself"] == 100.0
+    assert confidences["tiny"] > 70 > confidences["hidden"]
+
+
+def test_the_constant_of_a_face_is_the_same_whatever_the_batch(
+    engine: Engine, portrait: np.ndarray, astronaut: bytes, encode: Encode
+) -> None:
+    files = [astronaut, encode(portrait[20:300, 100:380]), encode(portrait[:, ::-1].copy())]
+    together = list(engine.embed_shown([engine.show_face(data) for data in files]))
+    assert together == [engine.embed(data) for data in files]
+    assert len({template.constant for template in together}) == 3
+
+
 def test_compare_uses_the_largest_face(engine: Engine, portrait: np.ndarray, encode: Encode) -> None:
     frame = np.full((600, 900, 3), 90, np.uint8)
     frame[:512, :512] = portrait

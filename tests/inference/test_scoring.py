@@ -1,13 +1,16 @@
 """The published scale of face_compare."""
 
+import json
 import math
 from itertools import pairwise
+from operator import mul
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference import scoring
+from inference import scoring, tables
 from inference.errors import IncompleteResultError
 from inference.results import Quality, Template
 from inference.tables import MonotoneMap
@@ -15,10 +18,10 @@ from inference.tables import MonotoneMap
 GOOD = Quality(1.0, ())
 
 
-def template(angle: float, size: int = 128) -> Template:
+def template(angle: float, size: int = 128, constant: float = 2.0) -> Template:
     """Both embeddings turned by `angle` in their first plane."""
     vector = (math.cos(angle), math.sin(angle), *([0.0] * (size - 2)))
-    return Template(vector, vector, GOOD)
+    return Template(vector, vector, constant, GOOD)
 
 
 def test_a_face_with_itself_is_exactly_100() -> None:
@@ -26,7 +29,7 @@ def test_a_face_with_itself_is_exactly_100() -> None:
 
 
 def test_without_a_face_it_is_0_and_not_the_same() -> None:
-    nobody = Template((), (), Quality(0.0, ("no_face",)))
+    nobody = Template((), (), 0.0, Quality(0.0, ("no_face",)))
     assert scoring.compare(nobody, template(0)) == scoring.Score(0.0, False)
     assert scoring.compare(template(0), nobody) == scoring.Score(0.0, False)
 
@@ -58,9 +61,41 @@ def test_the_published_map_rises_to_100_through_60_70_and_80() -> None:
     assert scoring.table_version()
 
 
-def test_each_ten_points_are_ten_times_rarer_among_strangers() -> None:
-    rates = [scoring.false_accept_rate(confidence) for confidence in (50, 60, 70, 80, 90)]
-    assert rates == pytest.approx([1e-2, 1e-3, 1e-4, 1e-5, 1e-6])
+def test_the_map_and_the_function_agree_at_every_tenth() -> None:
+    """Both are read off the calibration file: here it is read a third time, by other means."""
+    rows = json.loads((tables.DIRECTORY / "confidence.json").read_text())["points"]
+    similarities, confidences = ([row[column] for row in rows] for column in (0, 1))
+    rated = [(row[0], math.log10(row[2])) for row in rows if row[2] is not None]
+    for tenth in range(1001):
+        confidence = tenth / 10
+        similarity = float(np.interp(confidence, confidences, similarities))
+        assert scoring.confidence_map()(similarity) == pytest.approx(confidence, abs=1e-9)
+        rate = 10 ** np.interp(similarity, *zip(*rated, strict=True))
+        assert scoring.false_accept_rate(confidence) == pytest.approx(rate, rel=1e-6)
+
+
+def test_each_ten_points_are_ten_times_rarer_as_far_as_was_measured() -> None:
+    rates = [scoring.false_accept_rate(confidence) for confidence in (50, 60, 70, 80)]
+    assert rates == pytest.approx([1e-2, 1e-3, 1e-4, 1e-5])
+    assert scoring.measured_to() == 80
+    for confidence in (80.1, 90, 100):
+        assert scoring.false_accept_rate(confidence) == pytest.approx(1e-5)
+
+
+def test_a_face_that_is_like_everybody_scores_lower() -> None:
+    common = scoring.compare(template(0, constant=4.0), template(0.8, constant=4.0))
+    rare = scoring.compare(template(0, constant=1.0), template(0.8, constant=1.0))
+    assert common.confidence < rare.confidence
+    assert scoring.compare(template(0, constant=4.0), template(0, constant=4.0)).confidence == 100.0
+
+
+@given(st.lists(st.tuples(st.floats(0, math.pi), st.floats(-2, 5)), min_size=2, max_size=8))
+def test_inner_products_order_a_gallery_as_the_similarity_does(faces: list[tuple[float, float]]) -> None:
+    probe, *gallery = [template(angle, constant=constant) for angle, constant in faces]
+    searched = scoring.probe_vector(probe)
+    for entry in gallery:
+        product = sum(map(mul, scoring.gallery_vector(entry), searched))
+        assert scoring.similarity_of(product, probe) == pytest.approx(scoring.similarity(probe, entry))
 
 
 def test_embeddings_that_do_not_match_are_5002() -> None:

@@ -1,0 +1,157 @@
+"""Fit the layers for age and gender: a part of `bin/bench fit`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench import datasets
+from bench.datasets import Member
+from bench.output import progress
+from bench.regression import apply, least_squares, logistic, on_raw_features
+from bench.strangers import ADULT, age_group
+from inference.alignment import Aligned
+from inference.attributes import AttributeChips, root, years
+from inference.decoding import Picture
+from inference.engine import Engine
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+AGE_RIDGE = 1500.0
+GENDER_RIDGE, GENDER_PLANES_RIDGE = 100.0, 300.0
+OWN_RIDGE = 1.0
+# Children are hard to tell apart, and should not pull the layer away from adults.
+CHILD_WEIGHT = 0.3
+# A ridge pulls towards the middle: the young were guessed too old, the old too young.
+STRETCH = 1.05
+FOLDS = 5
+PLANES = 1024
+SHAKES, SHAKE = 1, 0.04
+
+
+def fit(data: Path, engine: Engine) -> dict[str, dict[str, Any]]:
+    """Fit the table `attributes`, and the errors by group for the model card."""
+    members = datasets.labelled(data)
+    kept, ages, genders = [], [], []
+    for member in progress(members, "attributes"):
+        picture = Picture(datasets.padded_png(member.path))
+        found = engine.finder.find(picture)
+        if len(found.detections):
+            looks = _looks(engine.align(picture, found, 0), len(kept))
+            age, gender = engine.attributes.features([AttributeChips.cut(look) for look in looks])
+            kept.append(member)
+            ages.append(age.astype(np.float32))
+            genders.append(gender.astype(np.float32))
+    return tables_of(kept, np.array(ages), np.array(genders))
+
+
+def tables_of(members: Sequence[Member], ages: Floats, genders: Floats) -> dict[str, dict[str, Any]]:
+    """Fit two ridge regressions on features (faces, looks, n); every decade of age weighs the same.
+
+    Each face is learnt from with its landmarks moved a little and in the mirror, and judged as it is, by
+    layers that no picture of the same person was part of.
+    """
+    age = np.array([member.age for member in members], float)
+    male = np.array([member.gender == "M" for member in members])
+    decade = np.minimum(age // 10, 9).astype(int)
+    weights = 1 / np.bincount(decade)[decade]
+    weights /= weights.mean()
+    looks = ages.shape[1]
+
+    def age_layer(chosen: Flags) -> Floats:
+        features = _stacked(ages[chosen])
+        own = np.append(np.full(3, OWN_RIDGE), np.full(features.shape[1] - 3, AGE_RIDGE)) * looks
+        targets, weight = np.repeat(root(age[chosen]), looks), np.repeat(weights[chosen], looks)
+        layer = on_raw_features(features, lambda scaled: least_squares(scaled, targets, weight, own))
+        centre = np.average(targets, weights=weight)
+        return np.append(layer[:-1] * STRETCH, centre + (layer[-1] - centre) * STRETCH)
+
+    def gender_layer(chosen: Flags) -> Floats:
+        features = _stacked(genders[chosen])
+        ridges = np.full(features.shape[1], GENDER_RIDGE)
+        ridges[0], ridges[-PLANES:] = OWN_RIDGE, GENDER_PLANES_RIDGE
+        targets = np.repeat(male[chosen], looks)
+        sample = np.repeat(np.where(age[chosen] < ADULT, CHILD_WEIGHT, 1.0), looks)
+        return on_raw_features(features, lambda scaled: logistic(scaled, targets, ridges * looks, sample))
+
+    people, owner = np.unique([member.person for member in members], return_inverse=True)
+    fold = (np.random.default_rng(0).permutation(len(people)) % FOLDS)[owner]
+    guessed, sign = np.zeros(len(age)), np.zeros(len(age))
+    for k in range(FOLDS):
+        outside = fold == k
+        guessed[outside] = years(apply(ages[outside, 0].astype(float), age_layer(~outside)))
+        sign[outside] = apply(genders[outside, 0].astype(float), gender_layer(~outside))
+    errors = guessed - age
+    right = (sign > 0) == male
+    flat = np.mean([np.abs(errors[decade == k]).mean() for k in np.unique(decade)])
+    print(f"attributes: {len(age)} faces of {len(people)} people, {FOLDS} folds")
+    print(f"    age MAE flat over the decades {flat:.2f}, over the faces {np.abs(errors).mean():.2f}")
+    print(f"    gender {right.mean():.3f}, from {ADULT} up {right[age >= ADULT].mean():.3f}")
+    everyone = np.ones(len(age), bool)
+    vectors = genders[:, 0, 1:].mean(axis=0, dtype=float).round(5).tolist()
+    average = {"primary": vectors[:128], "secondary": vectors[128:256], "planes": vectors[256:]}
+    layers = {"age": age_layer(everyone), "gender": gender_layer(everyone)}
+    card = {
+        "attributes": errors_by_group(members, errors, right),
+        "age_flat": round(float(flat), 2),
+        "gender_adults": round(float(right[age >= ADULT].mean()), 4),
+    }
+    return {
+        "attributes": {"faces": len(age), "average": average}
+        | {
+            name: {"weights": [round(float(w), 6) for w in fitted[:-1]], "bias": round(float(fitted[-1]), 6)}
+            for name, fitted in layers.items()
+        },
+        "card": card,
+    }
+
+
+def errors_by_group(members: Sequence[Member], errors: Floats, right: Flags) -> list[dict[str, Any]]:
+    """Return a row for each group: faces, mean absolute error and bias of the age, share of right genders.
+
+    All but the age groups are of adults; faces without an ethnic group count in the others.
+    """
+    adult = np.array([member.age >= ADULT for member in members])
+    labels = {
+        "age": [age_group(member.age) for member in members],
+        "gender": [member.gender if member.age >= ADULT else "" for member in members],
+        "group": [member.group if member.age >= ADULT else "" for member in members],
+    }
+    chosen = [("age", name, np.array(labels["age"]) == name) for name in map(age_group, (0, 6, 16, 30, 60))]
+    chosen.append(("adults", "adults", adult))
+    for kind in ("gender", "group"):
+        chosen += [(kind, name, np.array(labels[kind]) == name) for name in sorted(set(labels[kind]) - {""})]
+    return [
+        {
+            "kind": kind,
+            "name": name,
+            "faces": int(members_of.sum()),
+            "age_mae": round(float(np.abs(errors[members_of]).mean()), 2),
+            "age_bias": round(float(errors[members_of].mean()), 2),
+            "gender_right": round(float(right[members_of].mean()), 4),
+        }
+        for kind, name, members_of in chosen
+        if members_of.any()
+    ]
+
+
+def _looks(face: Aligned, seed: int) -> list[Aligned]:
+    """The face; with its landmarks off by about as much as a detector's are; and all these in the mirror."""
+    random = np.random.default_rng(seed)
+    eyes_px = float(np.linalg.norm(face.points[1] - face.points[0]))
+    moves = [np.zeros((5, 2)), *(random.normal(0, SHAKE * eyes_px, (5, 2)) for _ in range(SHAKES))]
+    looks = [Aligned(face.pixels, face.points + move) for move in moves]
+    mirror, right_px = np.ascontiguousarray(face.pixels[:, ::-1]), face.pixels.shape[1] - 1
+    return looks + [
+        Aligned(mirror, ([right_px, 0] + look.points * [-1, 1])[[1, 0, 2, 4, 3]]) for look in looks
+    ]
+
+
+def _stacked(features: Floats) -> Floats:
+    """Lay (faces, looks, n) flat as (faces * looks, n), in double precision."""
+    return np.asarray(features.reshape(-1, features.shape[-1]), np.float64)
