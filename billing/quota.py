@@ -1,15 +1,19 @@
-"""抵扣: reserve before the call is dispatched, then settle or give back; the only writer of Debits.
+"""抵扣: reserve units before a call is dispatched, then settle or give back; the only writer of Debits.
 
-A Debit is `held` until one conditional UPDATE makes it `settled` (the call answers with code 0) or `returned`
-(any other code, or the sweep after its hold ran out). The first of the two wins, whoever asks: a settle that
-comes after the sweep raises HoldLost; that call must not be served (faceapi: 5004), so it costs nothing.
+A Debit is `held` until `settle` makes it `settling`: the answer with code 0 may be sent now. Once it was
+sent, `confirm` makes the Debit `settled`, and only then is the customer charged for good. `withdraw` returns
+the units of a call that ended otherwise, whether held or settling, and the sweeps return what nobody ended in
+time: `sweep` the holds, faceapi the settling ones, since it corrects their Calls too. Every transition is a
+conditional UPDATE, so the first one wins: a settle after a sweep raises HoldLost, and that call must not be
+served.
 
-Each function is one round trip (two for a reserve that its first Period can't pay alone), by itself or inside
-a caller's `transaction.atomic()`. By itself, reserve and give_back do not wait for the disk and settle does
-(docs/decisions/0020-quota.md). Lock order everywhere: the call's Debit, then Periods by (ends_at, package),
-then what the caller locks: settle and give_back come first.
+Each function is one round trip (two for a reserve that its first Period can't pay alone), by itself or
+inside a caller's `transaction.atomic()`. By itself, reserve and give_back do not wait for the disk, settle
+and confirm do (docs/decisions/0020-quota.md). Lock order everywhere: the call's Debit, then Periods by
+(ends_at, package), then what the caller locks: settle and give_back come first.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -21,7 +25,9 @@ from billing.errors import BillingError, Expired, HoldLost, NotOrdered, UsedUp
 from billing.models import Debit, DebitState, Period
 
 MAX_HOLD_S = 240  # with a sweep each minute, a dead call's units are back within 5 minutes
+CONFIRM_WITHIN_S = 240  # from the settle to the confirmation; an answer is sent within 60 s
 SWEEP_BATCH = 1000
+CHARGED = (DebitState.SETTLING, DebitState.SETTLED)
 
 _DEBIT_FIELDS = [
     "call_id", "app_id", "api", "units", "state",
@@ -76,28 +82,70 @@ def _refusal(outcome: str, remaining: int, moment: datetime | None) -> BillingEr
 
 
 def settle(call_id: UUID, at: datetime) -> None:
-    """Answered with code 0: the call's units are spent. Idempotent; raises HoldLost after a give-back."""
+    """Mark the call's units as settling: its answer with code 0 may be sent, and `confirm` must follow.
+
+    Idempotent; raises HoldLost after a give-back.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE billing_debit SET state = 'settled', closed_at = %s"
+            "UPDATE billing_debit SET state = 'settling', closed_at = %s, hold_expires_at = %s"
             " WHERE call_id = %s AND state = 'held'",
-            [at, call_id],
+            [at, at + timedelta(seconds=CONFIRM_WITHIN_S), call_id],
         )
         settled = cursor.rowcount
-    if not settled and not Debit.objects.filter(call_id=call_id, state=DebitState.SETTLED).exists():
+    if not settled and not Debit.objects.filter(call_id=call_id, state__in=CHARGED).exists():
         raise HoldLost(call_id=call_id)
 
 
-def give_back(call_id: UUID, at: datetime) -> int:
-    """The call is not answered with code 0: its units return. How many; 0 if none were held (any more)."""
+_CONFIRM = """
+WITH told AS (
+    SELECT * FROM unnest(%s::uuid[], %s::integer[]) AS told (call_id, units)
+), ready AS MATERIALIZED (
+    SELECT debit.call_id FROM billing_debit AS debit JOIN told USING (call_id)
+     WHERE debit.state = 'settling' AND debit.units = told.units
+       FOR NO KEY UPDATE OF debit SKIP LOCKED
+)
+UPDATE billing_debit AS debit SET state = 'settled' FROM ready WHERE debit.call_id = ready.call_id
+RETURNING debit.call_id
+"""
+
+
+def confirm(told: Mapping[UUID, int]) -> dict[UUID, str]:
+    """Settle for good the calls whose answers were sent, by the units that each answer stated.
+
+    Returns what each Debit is now: `settled`; `settling` if it is locked at the moment, so that confirming it
+    must be tried again; `returned` if the sweep was first; `wrong` if it doesn't exist or has other units.
+    """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT billing_give_back(%s, %s, %s)", [call_id, at, not connection.in_atomic_block])
+        cursor.execute(_CONFIRM, [list(told), list(told.values())])
+        now = {call_id: DebitState.SETTLED.value for (call_id,) in cursor.fetchall()}
+    if left := told.keys() - now.keys():
+        debits = Debit.objects.filter(call_id__in=left).values_list("call_id", "state", "units")
+        now |= dict.fromkeys(left, "wrong")
+        now |= {call_id: state for call_id, state, units in debits if units == told[call_id]}
+    return now
+
+
+def give_back(call_id: UUID, at: datetime) -> int:
+    """Return the units of a held call to their Periods. How many; 0 if none were held."""
+    return _return(call_id, at, "held")
+
+
+def withdraw(call_id: UUID, at: datetime) -> int:
+    """Return the units of a held or settling call: its answer with code 0 was not sent. How many."""
+    return _return(call_id, at, "settling")
+
+
+def _return(call_id: UUID, at: datetime, up_to: str) -> int:
+    with connection.cursor() as cursor:
+        relaxed = not connection.in_atomic_block
+        cursor.execute("SELECT billing_give_back(%s, %s, %s, %s)", [call_id, at, relaxed, up_to])
         (units,) = cursor.fetchone()
     return units
 
 
 def sweep(at: datetime) -> int:
-    """Gives back every hold that ran out by `at`; how many. One transaction each: no deadlock."""
+    """Give back every hold that ran out by `at`; how many. One transaction each: no deadlock."""
     swept = 0
     while True:
         lost = list(
@@ -108,6 +156,12 @@ def sweep(at: datetime) -> int:
         swept += sum(give_back(call_id, at) > 0 for call_id in lost)
         if len(lost) < SWEEP_BATCH:
             return swept
+
+
+def unconfirmed(at: datetime) -> list[UUID]:
+    """Calls that were settled and whose answers nobody confirmed in time, up to SWEEP_BATCH of them."""
+    late = Debit.objects.filter(state=DebitState.SETTLING, hold_expires_at__lte=at)
+    return list(late.order_by("hold_expires_at").values_list("call_id", flat=True)[:SWEEP_BATCH])
 
 
 def remaining(app: App, api: str, at: datetime) -> int:

@@ -79,7 +79,7 @@ def used_within_granted(at: datetime) -> Iterable[Break]:
 
 
 def used_is_debited(at: datetime) -> Iterable[Break]:
-    """What a Period has used is the sum of its held and settled Debits."""
+    """What a Period has used is the sum of its Debits that are not returned."""
     return rows("""
         SELECT 'period ' || p.id, 'used ' || p.used || ', debited ' || coalesce(s.units, 0)
           FROM billing_period p
@@ -106,11 +106,11 @@ def debits_have_their_lines(at: datetime) -> Iterable[Break]:
 
 
 def no_hold_is_forgotten(at: datetime) -> Iterable[Break]:
-    """No hold is older than its expiry and the 5 minutes of the sweep."""
+    """No held or settling Debit is older than its expiry and the 5 minutes of the sweep."""
     return rows(
         """
-        SELECT 'debit ' || call_id, 'held, expired at ' || hold_expires_at FROM billing_debit
-         WHERE state = 'held' AND hold_expires_at < %(at)s - interval '5 minutes'""",
+        SELECT 'debit ' || call_id, state || ', expired at ' || hold_expires_at FROM billing_debit
+         WHERE state IN ('held', 'settling') AND hold_expires_at < %(at)s - interval '5 minutes'""",
         at=at,
     )
 

@@ -4,19 +4,16 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-import redis
 from django.conf import settings
 
 from accounts import keys
 from accounts.models import AppKey
 from faceapi import errors, signing
 from faceapi.errors import ApiError
-
-REPLAY_MARGIN_S = 10  # for what lies between the judgement of the clock and that of the signature
 
 MAX_HOPS = 32  # of X-Forwarded-For, from the nearest
 
@@ -117,17 +114,6 @@ def verify(
                 "clock_difference_ms": clock_difference_ms(claim, at),
             },
         )
-
-
-def refuse_replay(valkey: redis.Redis, claim: Claim, *, body_s: float) -> None:
-    """A signature is good once. Raises ApiError 4105. Call only after `verify`: a forger must not burn it.
-
-    `body_s`: how long a replay may take to bring the same body, which is longer than its clock is good for.
-    """
-    window = timedelta(seconds=2 * settings.CLOCK_SKEW_S + body_s + REPLAY_MARGIN_S)
-    name = f"faceapi:seen:{claim.authorization.app_key}:{claim.authorization.signature.lower()}"
-    if not valkey.set(name, b"", nx=True, ex=window):
-        raise ApiError(errors.REPLAY)
 
 
 # --- addresses -------------------------------------------------------------------

@@ -1,11 +1,13 @@
 """The life of one call as the database sees it: its id, its end, its record. The only writer of Call and
 UsageHour.
 
-A call ends in one place, `_end`: success settles the debit, failure gives it back, and either writes the
-Call and adds it to its UsageHour in the same transaction, so a roll-up is the sum of its calls at any moment.
+A call ends in one place, `_end`: success settles the debit, failure withdraws it, and either writes the Call
+and adds it to its UsageHour in the same transaction, so a roll-up is the sum of its calls at any moment.
+
+A settled call is not charged yet: its answer is sent first and then confirmed (faceapi/answers.py). If it
+ends otherwise after all, `fail` replaces its record; if nobody confirms it, `withdraw_unconfirmed` does.
 """
 
-import contextlib
 import logging
 import secrets
 import time
@@ -29,6 +31,7 @@ logger = logging.getLogger("faceapi.call")
 
 CONNECTION_LOST = (OperationalError, InterfaceError)
 RECONNECT_AFTER_S = (0.0, 0.5, 1.5, 4.0)  # a restart of PostgreSQL takes some seconds
+RECONNECT_WITHIN_S = 8.0  # no attempt begins later, however long those before it waited
 
 
 def new_id(at: datetime) -> UUID:
@@ -49,6 +52,7 @@ class LiveCall:
     at: datetime
     address: str | None
     started: float = field(default_factory=time.perf_counter)
+    ended: float | None = None
     key: AppKey | None = None
     is_authentic: bool = False
     images: int = 0
@@ -56,6 +60,7 @@ class LiveCall:
     queue_ms: float = 0.0
     infer_ms: float = 0.0
     debit: Debit | None = None
+    is_settled: bool = False  # or may be: a settle was begun
     hold: idempotency.Hold | None = None
 
     @property
@@ -67,23 +72,39 @@ class LiveCall:
 
     @property
     def elapsed_ms(self) -> float:
-        return (time.perf_counter() - self.started) * 1000
+        return ((self.ended or time.perf_counter()) - self.started) * 1000
 
 
 def succeed(call: LiveCall, at: datetime) -> int:
-    """The call is answered with code 0: its units are spent. How many.
+    """Settle the call's units, which lets its answer with code 0 be sent. Return how many there are.
 
-    Raises ApiError 5004 where the units went back already (the call took longer than its hold).
+    Raises ApiError 5004 if the units went back already (the call took longer than its hold).
     """
     units = call.debit.units if call.debit is not None else 0
+    call.is_settled = True
     try:
-        try:
-            _settle(call, units, at)
-        except CONNECTION_LOST:
-            _settle_anew(call, units, at)
+        _settle_in_any_case(call, units, at)
     except HoldLost:
         raise ApiError(errors.NO_ANSWER, "the call took longer than its hold") from None
     return units
+
+
+def _settle_in_any_case(call: LiveCall, units: int, at: datetime) -> None:
+    """Settle, and again on a new connection while the database is restarted.
+
+    Repeating is harmless: each step of `_settle` does nothing the second time. If the last attempt fails too,
+    nobody can say whether the call is settled; it is not charged, because nothing confirms it.
+    """
+    give_up = time.monotonic() + RECONNECT_WITHIN_S
+    for pause_s in (*RECONNECT_AFTER_S, None):
+        try:
+            _settle(call, units, at)
+            return
+        except CONNECTION_LOST:
+            if pause_s is None or time.monotonic() + pause_s > give_up:
+                raise
+        time.sleep(pause_s)
+        connection.close()
 
 
 def _settle(call: LiveCall, units: int, at: datetime) -> None:
@@ -95,28 +116,13 @@ def _settle(call: LiveCall, units: int, at: datetime) -> None:
         _end(call, errors.OK, 200, units=units)
 
 
-def _settle_anew(call: LiveCall, units: int, at: datetime) -> None:
-    """The connection broke: on a new one, see whether it was committed all the same, or do it again.
-
-    Without that a caller could be told 5003 and be charged. The hold outlives these attempts.
-    """
-    for pause_s in RECONNECT_AFTER_S:
-        time.sleep(pause_s)
-        connection.close()
-        with contextlib.suppress(*CONNECTION_LOST):
-            if not Call.objects.filter(pk=call.id).exists():
-                _settle(call, units, at)
-            return
-    raise OperationalError("no new connection to the database")
-
-
 def fail(call: LiveCall, error: ApiError, at: datetime) -> None:
-    """The call is answered with another code: what it took is given back, before the reply is sent.
+    """The call is answered with another code: give back what it took, and replace a record of success.
 
     A request that was never authentic is only counted; so is a refusal before any work (faceapi/refusals).
     """
     is_idle = call.debit is None and call.hold is None
-    if not call.is_authentic or (is_idle and error.code in refusals.CHEAP):
+    if is_idle and (not call.is_authentic or error.code in refusals.CHEAP):
         refusals.log(call, error)
         if call.is_authentic:
             refusals.count(call, error)
@@ -125,10 +131,46 @@ def fail(call: LiveCall, error: ApiError, at: datetime) -> None:
         return
     with transaction.atomic():
         if call.debit is not None:
-            quota.give_back(call.id, at)
+            quota.withdraw(call.id, at)
         if call.hold is not None:
             idempotency.release(call.hold)
+        if call.is_settled:
+            _unrecord(call.id)
         _end(call, error.code, error.row.http, fault_index=error.index)
+
+
+def withdraw_unconfirmed(at: datetime) -> int:
+    """Give back what was settled and never confirmed as answered; how many calls.
+
+    Their web processes died, or could not reach the database in time. They are recorded with code 5003, which
+    is what a caller was told who was told anything but success.
+    """
+    withdrawn = 0
+    error = ApiError(errors.OVERLOADED)
+    while late := quota.unconfirmed(at):
+        for call_id in late:
+            with transaction.atomic():
+                if not quota.withdraw(call_id, at):
+                    continue
+                recorded = _unrecord(call_id)
+                if recorded is not None:
+                    idempotency.release_unconfirmed(recorded.app_id, call_id)
+                    recorded.code, recorded.http_status, recorded.units = error.code, error.row.http, 0
+                    _record(recorded)
+            withdrawn += 1
+    return withdrawn
+
+
+def _unrecord(call_id: UUID) -> Call | None:
+    """Take a call that was recorded with code 0 out of the records and out of its hour; return it."""
+    call = Call.objects.filter(pk=call_id, code=errors.OK).first()
+    if call is None:
+        return None
+    slots = [slot(call.latency_ms), slot(call.queue_ms), slot(call.infer_ms)]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT faceapi_unrecord_call(%s, %s, %s, %s)", [call_id, *slots])
+        (was_there,) = cursor.fetchone()
+    return call if was_there else None
 
 
 _RECORD = """
@@ -139,37 +181,57 @@ SELECT faceapi_record_call(
 """
 
 
+def _record(call: Call) -> None:
+    """Write the Call and add it to its UsageHour, unless it is recorded already."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _RECORD,
+            {
+                "id": call.pk,
+                "app": call.app_id,
+                "app_key": call.app_key_id,
+                "region": call.region_id,
+                "api": call.api,
+                "at": call.at,
+                "code": call.code,
+                "http_status": call.http_status,
+                "images": call.images,
+                "units": call.units,
+                "body_bytes": call.body_bytes,
+                "latency_ms": call.latency_ms,
+                "queue_ms": call.queue_ms,
+                "infer_ms": call.infer_ms,
+                "address": call.address,
+                "fault_index": call.fault_index,
+                "slots": SLOTS,
+                "latency_slot": slot(call.latency_ms),
+                "queue_slot": slot(call.queue_ms),
+                "infer_slot": slot(call.infer_ms),
+            },
+        )
+
+
 def _end(call: LiveCall, code: int, http: int, *, units: int = 0, fault_index: int | None = None) -> None:
     """The one place where a call ends: its record, its share of the roll-up, and its line in the log."""
-    latency_ms, queue_ms, infer_ms = round(call.elapsed_ms), round(call.queue_ms), round(call.infer_ms)
+    ended = Call(
+        pk=call.id,
+        api=call.api,
+        at=call.at,
+        code=code,
+        http_status=http,
+        images=call.images,
+        units=units,
+        body_bytes=call.body_bytes,
+        latency_ms=round(call.elapsed_ms),
+        queue_ms=round(call.queue_ms),
+        infer_ms=round(call.infer_ms),
+        address=str(ip_address(call.address)) if call.address else None,
+        fault_index=fault_index,
+    )
     if call.key is not None:
-        app = call.key.app
-        with connection.cursor() as cursor:
-            cursor.execute(
-                _RECORD,
-                {
-                    "id": call.id,
-                    "app": app.pk,
-                    "app_key": call.key.pk,
-                    "region": app.region_id,
-                    "api": call.api,
-                    "at": call.at,
-                    "code": code,
-                    "http_status": http,
-                    "images": call.images,
-                    "units": units,
-                    "body_bytes": call.body_bytes,
-                    "latency_ms": latency_ms,
-                    "queue_ms": queue_ms,
-                    "infer_ms": infer_ms,
-                    "address": str(ip_address(call.address)) if call.address else None,
-                    "fault_index": fault_index,
-                    "slots": SLOTS,
-                    "latency_slot": slot(latency_ms),
-                    "queue_slot": slot(queue_ms),
-                    "infer_slot": slot(infer_ms),
-                },
-            )
+        ended.app_id, ended.app_key_id = call.key.app_id, call.key.pk
+        ended.region_id = call.key.app.region_id
+        _record(ended)
     transaction.on_commit(
         lambda: logger.info(
             "call",
@@ -182,9 +244,9 @@ def _end(call: LiveCall, code: int, http: int, *, units: int = 0, fault_index: i
                 "images": call.images,
                 "units": units,
                 "body_bytes": call.body_bytes,
-                "latency_ms": latency_ms,
-                "queue_ms": queue_ms,
-                "infer_ms": infer_ms,
+                "latency_ms": ended.latency_ms,
+                "queue_ms": ended.queue_ms,
+                "infer_ms": ended.infer_ms,
             },
         )
     )

@@ -159,7 +159,12 @@ def keep(hold: Hold, at: datetime) -> None:
 def release(hold: Hold) -> None:
     """Free the key: its call failed and cost nothing, so a retry is a first attempt again."""
     if hold.charged_call is None:
-        IdempotencyKey.objects.filter(pk=hold.row, call_id=hold.call_id, charged_at=None).delete()
+        IdempotencyKey.objects.filter(pk=hold.row, call_id=hold.call_id).delete()
+
+
+def release_unconfirmed(app_pk: int, call_id: UUID) -> None:
+    """Free the key that this call was to charge: its answer was not confirmed, so it costs nothing."""
+    IdempotencyKey.objects.filter(app_id=app_pk, call_id=call_id).delete()
 
 
 def let_go(valkey: redis.Redis, hold: Hold) -> None:

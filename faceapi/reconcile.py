@@ -39,11 +39,11 @@ def usage_is_the_sum_of_calls(at: datetime) -> Iterable[Break]:
 
 
 def charged_calls_are_the_settled_debits(at: datetime) -> Iterable[Break]:
-    """Every settled debit is a call answered with code 0 for the same units, and the other way round."""
+    """Every settling or settled debit is a call recorded with code 0 for the same units, and vice versa."""
     with connection.cursor() as cursor:
         cursor.execute("""
             SELECT coalesce(debit.call_id, call.id), debit.units, call.units, call.code
-              FROM (SELECT * FROM billing_debit WHERE state = 'settled') AS debit
+              FROM (SELECT * FROM billing_debit WHERE state IN ('settling', 'settled')) AS debit
               FULL JOIN (SELECT * FROM faceapi_call WHERE units > 0) AS call ON call.id = debit.call_id
              WHERE debit.units IS DISTINCT FROM call.units OR call.code <> 0
         """)

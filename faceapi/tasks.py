@@ -5,9 +5,17 @@ import logging
 from celery import shared_task
 from django.utils import timezone
 
-from faceapi import idempotency, rollups
+from faceapi import calls, idempotency, rollups
+from facecloud.postgresql.clock import now
 
 logger = logging.getLogger(__name__)
+
+
+@shared_task(name="faceapi.sweep_answers")
+def sweep_answers() -> None:
+    """Give back what was settled but never confirmed as answered."""
+    if withdrawn := calls.withdraw_unconfirmed(now()):
+        logger.warning("%s calls given back whose answers were not confirmed", withdrawn)
 
 
 @shared_task(name="faceapi.close_usage")

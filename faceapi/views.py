@@ -29,6 +29,7 @@ from billing.errors import Expired, NotOrdered, UsedUp
 from billing.models import Api
 from faceapi import (
     admission,
+    answers,
     authentication,
     body,
     calls,
@@ -38,12 +39,14 @@ from faceapi import (
     fetching,
     idempotency,
     refusals,
+    replay,
     replies,
     schema,
     shedding,
     unpaid,
     uploads,
 )
+from faceapi.answers import AnswerResponse
 from faceapi.calls import LiveCall
 from faceapi.entries import Picture
 from faceapi.errors import ApiError
@@ -119,9 +122,13 @@ class FaceApiView(APIView):
             answer = self._infer(pictures, spool)
         if self.call.hold is not None:
             idempotency.remember_answer(client, self.call.hold, answer)
-        _check_client_waits(request.META.get("gunicorn.socket"))
+        sock = request.META.get("gunicorn.socket")
+        _check_client_waits(sock)
         units = calls.succeed(self.call, now())
-        return self._reply(answer, units=units)
+        _check_client_waits(sock)  # again: the settle may have waited
+        response = self._reply(answer, units=units)
+        response.call, response.sock = self.call, sock  # what the call took is charged once this is sent
+        return response
 
     # --- the steps -----------------------------------------------------------------
 
@@ -148,12 +155,12 @@ class FaceApiView(APIView):
             at=call.at,
         )
         try:
-            authentication.refuse_replay(client, self.claim, body_s=body.longest_s(received.size))
-        except ApiError as replay:
+            replay.refuse(client, self.claim, body_s=body.longest_s(received.size))
+        except ApiError as refused:
             # Some HTTP clients repeat a request that has an Idempotency-Key by themselves, byte for byte.
             if idempotency.HEADER not in request.META:
                 raise
-            self.replay = replay
+            self.replay = refused
         call.is_authentic = True
         shedding.remember(call.caller)
         keys.touch(call.caller, call.at)
@@ -259,8 +266,8 @@ class FaceApiView(APIView):
 
     def _reply(
         self, answer: bytes, *, units: int, is_replay: bool = False, is_cheap: bool = False
-    ) -> HttpResponse:
-        response = HttpResponse(answer, content_type="application/json")
+    ) -> AnswerResponse:
+        response = AnswerResponse(answer, content_type="application/json")
         response["X-Request-Id"] = str(self.call.id)
         if is_replay:
             response["Idempotent-Replayed"] = "true"
@@ -293,10 +300,12 @@ class FaceApiView(APIView):
         try:
             calls.fail(self.call, error, now())
         except DatabaseError as failure:
-            # The debit stays held: the sweep gives it back. The connection may be broken: not for the next
-            # call.
+            # What it took is given back when the database is there again: by this process, or by the sweep.
+            # The connection may be broken: not for the next call.
             logger.error("a call could not be recorded: %s", type(failure).__name__)
             close_old_connections()
+            if self.call.debit is not None or self.call.hold is not None:
+                answers.journal.withdraw(self.call, error)
         self.call.debit = None
         content = _json(errors.envelope(error, str(self.call.id)))
         response = self._reply(content, units=0, is_cheap=error.code in refusals.CHEAP)

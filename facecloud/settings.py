@@ -302,6 +302,7 @@ CELERY_WORKER_POOL = "threads"
 CELERY_WORKER_CONCURRENCY = queues.SLOTS
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "sweep-holds": {"task": "billing.sweep_holds", "schedule": 60.0, "options": {"expires": 55}},
+    "sweep-answers": {"task": "faceapi.sweep_answers", "schedule": 60.0, "options": {"expires": 55}},
     "expire-orders": {"task": "billing.expire_orders", "schedule": 60.0, "options": {"expires": 55}},
     "send-notices": {"task": "billing.send_notices", "schedule": 300.0, "options": {"expires": 290}},
     "sample-usage": {"task": "billing.sample_usage", "schedule": crontab(minute=0, hour=0)},

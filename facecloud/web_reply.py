@@ -49,6 +49,8 @@ class Outbox:
         self.sock = sock
         self._budget = budget
         self._waiting = bytearray()
+        self._sent: Callable[[], None] | None = None
+        self._lost: Callable[[], None] | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.sock, name)
@@ -73,17 +75,32 @@ class Outbox:
     def waiting_bytes(self) -> int:
         return len(self._waiting)
 
+    def when_sent(self, sent: Callable[[], None], lost: Callable[[], None]) -> None:
+        """Call `sent` once nothing waits, or `lost` if what waits is dropped."""
+        if self._waiting:
+            self._sent, self._lost = sent, lost
+        else:
+            sent()
+
     def flush(self) -> bool:
         """Send what the socket takes now; True once nothing waits. Raises OSError if the client is gone."""
         sent = _send_now(self.sock, self._waiting)
         del self._waiting[:sent]
         self._budget.give(sent)
+        if not self._waiting:
+            self._end(self._sent)
         return not self._waiting
 
     def close(self) -> None:
         """Drop what waits."""
         self._budget.give(len(self._waiting))
         self._waiting.clear()
+        self._end(self._lost)
+
+    def _end(self, call: Callable[[], None] | None) -> None:
+        self._sent = self._lost = None
+        if call is not None:
+            call()
 
 
 def _send_now(sock: socket.socket, data: bytes | bytearray) -> int:

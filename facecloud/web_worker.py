@@ -85,7 +85,19 @@ class Pool:
 
 
 class WebWorker(ThreadWorker):
-    """ThreadWorker that hands a request to a thread when it is complete enough to be served."""
+    """ThreadWorker that hands a request to a thread when it is complete enough to be served.
+
+    It confirms the answers that it sent, and before that those of a worker that died.
+    """
+
+    def run(self) -> None:
+        from faceapi import replay  # not before Django is set up
+        from faceapi.answers import journal
+
+        replay.prepare()
+        journal.start()
+        super().run()
+        journal.stop()
 
     def init_process(self) -> None:
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -118,9 +118,13 @@ class PeriodSample(models.Model):
 
 
 class DebitState(models.TextChoices):
-    """held → settled (the call was answered with code 0) or held → returned (it was not, or was swept)."""
+    """held → settling (an answer with code 0 is about to be sent) → settled (it was sent).
+
+    Either of the first two becomes `returned` when the call ends otherwise, or by the sweep after its expiry.
+    """
 
     HELD = "held", _("预扣")
+    SETTLING = "settling", _("待确认")
     SETTLED = "settled", _("已抵扣")
     RETURNED = "returned", _("已退回")
 
@@ -128,7 +132,8 @@ class DebitState(models.TextChoices):
 class Debit(models.Model):
     """抵扣: the units that one call took, from one or more Periods. The key is the call's id.
 
-    Once settled or returned it is final: a trigger refuses any UPDATE.
+    Once settled or returned it is final: a trigger refuses any UPDATE. `hold_expires_at` is when the sweep
+    may give back what is still held or, after the settle, still waits for its confirmation.
     """
 
     call_id = models.UUIDField(_("请求 ID"), primary_key=True)
@@ -146,13 +151,17 @@ class Debit(models.Model):
     class Meta:
         verbose_name = verbose_name_plural = _("抵扣")
         indexes = [
-            models.Index(fields=["hold_expires_at"], condition=Q(state="held"), name="debit_held_until"),
+            models.Index(
+                fields=["hold_expires_at"],
+                condition=Q(state__in=["held", "settling"]),
+                name="debit_open_until",
+            ),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(units__gte=1), name="debit_units_positive"),
             models.CheckConstraint(
                 condition=Q(state="held", closed_at=None)
-                | Q(state__in=["settled", "returned"], closed_at__isnull=False),
+                | Q(state__in=["settling", "settled", "returned"], closed_at__isnull=False),
                 name="debit_state_agrees",
             ),
         ]

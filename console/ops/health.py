@@ -228,8 +228,8 @@ def measure_traffic(at: datetime) -> Traffic:
         timed_out=Count("pk", filter=Q(code=errors.NO_ANSWER)),
         broken=Count("pk", filter=Q(code__in=[errors.INTERNAL, errors.INCOMPLETE_RESULT])),
     )
-    held = Debit.objects.filter(state=DebitState.HELD).aggregate(
-        in_flight=Count("pk", filter=Q(hold_expires_at__gt=at)),
+    held = Debit.objects.filter(state__in=[DebitState.HELD, DebitState.SETTLING]).aggregate(
+        in_flight=Count("pk", filter=Q(state=DebitState.HELD, hold_expires_at__gt=at)),
         held_too_long=Count("pk", filter=Q(hold_expires_at__lte=at - timedelta(minutes=5))),
     )
     traffic = Traffic(**{name: value or 0 for name, value in {**counts, **held}.items()})

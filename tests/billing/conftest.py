@@ -97,12 +97,13 @@ def shop(db: None) -> Shop:
 
 @pytest.fixture
 def call() -> Callable[..., UUID]:
-    """A call that is answered with code 0; its id."""
+    """A call that is answered with code 0, confirmed; its id."""
 
     def answered(app: App, at: datetime, images: int = 1, *, pairs: int = 0, api: str = DETECT) -> UUID:
         call_id = uuid4()
-        quota.reserve(call_id=call_id, app=app, api=api, images=images, pairs=pairs, at=at)
+        units = quota.reserve(call_id=call_id, app=app, api=api, images=images, pairs=pairs, at=at).units
         quota.settle(call_id, at)
+        assert quota.confirm({call_id: units}) == {call_id: "settled"}
         return call_id
 
     return answered

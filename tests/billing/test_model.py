@@ -78,7 +78,7 @@ class Billing(RuleBasedStateMachine):
             return
         try:
             # A hold may be old here: only the rule `sweep` sweeps.
-            assert not [broken for broken in breaks(self.now) if "held, expired" not in broken.detail]
+            assert not [broken for broken in breaks(self.now) if ", expired at" not in broken.detail]
         finally:
             transaction.set_rollback(True)
             self.block.__exit__(None, None, None)
@@ -297,7 +297,17 @@ class Billing(RuleBasedStateMachine):
                 quota.settle(held.call_id, self.now)
         else:
             quota.settle(held.call_id, self.now)
+            if held.state == "held":
+                held.state, held.until = "settling", self.now + timedelta(seconds=quota.CONFIRM_WITHIN_S)
+
+    @rule(held=calls, is_exact=st.booleans())
+    def confirm(self, held: Held, is_exact: bool) -> None:
+        """Only what is settling becomes settled, and only for the units that the answer stated."""
+        units = sum(units for _month, units in held.parts)
+        if is_exact and held.state == "settling":
             held.state = "settled"
+        stated = units if is_exact else units + 1
+        assert quota.confirm({held.call_id: stated}) == {held.call_id: held.state if is_exact else "wrong"}
 
     def _return(self, held: Held) -> int:
         held.state = "returned"
@@ -310,11 +320,21 @@ class Billing(RuleBasedStateMachine):
         expected = self._return(held) if held.state == "held" else 0
         assert quota.give_back(held.call_id, self.now) == expected
 
+    @rule(held=consumes(calls))
+    def withdraw(self, held: Held) -> None:
+        expected = self._return(held) if held.state in ("held", "settling") else 0
+        assert quota.withdraw(held.call_id, self.now) == expected
+
     @rule()
     def sweep(self) -> None:
         lost = [held for held in self.all_calls if held.state == "held" and held.until <= self.now]
         assert quota.sweep(self.now) == len(lost)
         for held in lost:
+            self._return(held)
+        late = [held for held in self.all_calls if held.state == "settling" and held.until <= self.now]
+        assert set(quota.unconfirmed(self.now)) == {held.call_id for held in late}
+        for held in late:
+            quota.withdraw(held.call_id, self.now)
             self._return(held)
 
     @invariant()

@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from accounts.models import App
+from billing import quota
 from faceapi.direct import ADDRESSES
 from facecloud.local.process import Process
 from tests.faceapi.conftest import DETECT, Answer, Caller, encode, inline, read_answer
@@ -148,4 +149,4 @@ def test_requests_one_after_the_other_on_one_connection(caller: Caller, app: App
                 length = int(value) if name.lower() == b"content-length" else length
             stream.read(length)
     assert statuses == [200, 401, 200]
-    assert app.debits.filter(state="settled").count() == 2
+    assert app.debits.filter(state__in=quota.CHARGED).count() == 2

@@ -67,7 +67,7 @@ def test_a_connection_lost_while_a_call_is_settled_charges_it_once(
         call, line = held(app, now), Line(cut_at)
         with line.drawn(monkeypatch):
             assert calls.succeed(call, now) == 2
-        assert Debit.objects.get(pk=call.id).state == "settled"
+        assert Debit.objects.get(pk=call.id).state == "settling"
         assert app.usage.get().calls == ended
         assert breaks() == []
         if not line.is_cut:

@@ -1,0 +1,278 @@
+"""Confirm the answers that were sent as charged, and withdraw the calls of those that were not.
+
+Settling a call only allows its answer. The web process notes each answer that it handed to the client's
+connection, and a thread confirms all of them with one UPDATE every FLUSH_EVERY_S; until that, or for good if
+it never happens, the customer is not charged. So whatever breaks between the settle and the client breaks in
+the customer's favour, and a code other than 0 can't cost anything.
+
+A process that is killed would take its last notes with it. Therefore each note is also written to a file,
+VAR_DIR/answers/*, which the page cache keeps when the process ends. Its owner holds a lock on the file;
+another web process that can lock it confirms what it says and deletes it.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import close_old_connections, connections
+from django.http import HttpResponse
+
+from billing import quota
+from billing.models import DebitState
+from faceapi import calls, errors
+from faceapi.calls import LiveCall
+from faceapi.errors import ApiError
+from facecloud.postgresql.clock import now
+from facecloud.web_reply import Outbox
+
+logger = logging.getLogger(__name__)
+
+FLUSH_EVERY_S = 0.25
+RETRY_AFTER_S = 1.0  # the database is away
+ADOPT_EVERY_S = 15.0  # the files of processes that died are looked for
+FLUSH_AT_EXIT_S = 5.0
+BATCH = 1000
+MAX_PENDING = 100_000  # what is noted while the database is away; the sweep gives back what is over
+_NOTE = struct.Struct(">16sI")  # call id, units
+
+
+class AnswerResponse(HttpResponse):
+    """An answer with code 0 that notes whether it was handed to the client's connection in full.
+
+    The server takes the content from the iterator and continues it when that is written, or waits in memory
+    for a client that reads slowly (facecloud/web_reply.py).
+    """
+
+    call: LiveCall | None = None  # the call to confirm; None if there is nothing to charge
+    sock: Any = None  # the client's
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from super().__iter__()
+        call, self.call = self.call, None
+        if call is None or call.debit is None:
+            return
+        sent, lost = partial(journal.sent, call.id, call.debit.units), partial(_withdraw, call)
+        if isinstance(self.sock, Outbox):
+            self.sock.when_sent(sent, lost)
+        else:
+            sent()
+
+    def close(self) -> None:
+        """By the server, when the answer was written or writing it failed."""
+        super().close()
+        call, self.call = self.call, None
+        if call is not None:
+            _withdraw(call)
+
+
+def _withdraw(call: LiveCall) -> None:
+    error = ApiError(errors.BODY_INCOMPLETE, "the client closed the connection before the answer")
+    journal.withdraw(call, error)
+
+
+class Journal:
+    """The notes of this process. Its thread starts with the first note, or with `start`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sent: dict[UUID, int] = {}
+        self._withdrawn: dict[UUID, tuple[LiveCall, ApiError]] = {}
+        self._something = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._is_ending = False
+        self._file: NoteFile | None = None
+
+    def sent(self, call_id: UUID, units: int) -> None:
+        """The answer of this settled call was handed to the client, and stated that it costs `units`."""
+        with self._lock:
+            if len(self._sent) >= MAX_PENDING:
+                return
+            self._sent[call_id] = units
+            if self._file is None:
+                self._file = NoteFile.new()
+            self._file.append(call_id, units)
+        self._wake()
+
+    def withdraw(self, call: LiveCall, error: ApiError) -> None:
+        """The call was not answered with code 0, and what it took may still be held or settling."""
+        call = replace(call, ended=time.perf_counter())
+        with self._lock:
+            if len(self._withdrawn) < MAX_PENDING:
+                self._withdrawn[call.id] = (call, error)
+        self._wake()
+
+    def start(self) -> None:
+        """Start the thread, if it doesn't run in this process."""
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._is_ending = False
+                self._thread = threading.Thread(target=self._run, name="answers", daemon=True)
+                self._thread.start()
+
+    def stop(self) -> None:
+        """Flush what is noted, before the process ends. What the database doesn't take stays in the file."""
+        thread = self._thread
+        if thread is not None:
+            self._is_ending = True
+            self._something.set()
+            thread.join(FLUSH_AT_EXIT_S)
+
+    def flush(self) -> None:
+        """Confirm and withdraw what is noted. Raises DatabaseError; what was not done stays noted."""
+        with self._lock:
+            sent, withdrawn = list(self._sent.items()), list(self._withdrawn.values())
+        for first in range(0, len(sent), BATCH):
+            self._confirm(dict(sent[first : first + BATCH]))
+        for call, error in withdrawn:
+            with self._lock:
+                del self._withdrawn[call.id]
+            try:
+                calls.fail(call, error, now())
+            except DatabaseError:
+                if time.perf_counter() - (call.ended or 0) < quota.CONFIRM_WITHIN_S:  # then the sweep does it
+                    with self._lock:
+                        self._withdrawn[call.id] = (call, error)  # behind the others
+                raise
+
+    def _confirm(self, told: dict[UUID, int]) -> None:
+        done = confirmed(told)
+        with self._lock:
+            for call_id in done:
+                del self._sent[call_id]
+            if self._file is not None:
+                self._file.replace(self._sent)
+
+    def _wake(self) -> None:
+        self.start()
+        self._something.set()
+
+    def _run(self) -> None:
+        adopt_at = 0.0
+        while True:
+            if not self._is_ending and time.monotonic() >= adopt_at:
+                adopt_at = time.monotonic() + ADOPT_EVERY_S
+                _undisturbed(adopt)
+            if self._something.wait(ADOPT_EVERY_S) and not self._is_ending:
+                time.sleep(FLUSH_EVERY_S)  # for more to confirm with the same UPDATE
+            self._something.clear()
+            flushed = _undisturbed(self.flush)
+            if self._sent or self._withdrawn:
+                self._something.set()
+                time.sleep(FLUSH_EVERY_S if flushed else RETRY_AFTER_S)
+            elif self._is_ending:
+                break
+        if self._file is not None:
+            self._file.delete()
+            self._file = None
+        connections.close_all()
+
+
+def _undisturbed(work: Callable[[], None]) -> bool:
+    """Do this unless the database is away, on a connection that is good. Whether it was done."""
+    try:
+        close_old_connections()
+        work()
+    except DatabaseError as error:
+        logger.warning("answers wait to be confirmed: %s", type(error).__name__)
+        connections.close_all()
+        return False
+    except Exception:
+        logger.exception("the journal of answers failed")
+        return False
+    return True
+
+
+def confirmed(told: dict[UUID, int]) -> list[UUID]:
+    """Confirm these answers; return those that need no further attempt."""
+    states = quota.confirm(told)
+    lost = [call_id for call_id, state in states.items() if state in (DebitState.RETURNED, "wrong")]
+    if lost:
+        extra = {"calls": [str(call_id) for call_id in lost[:20]]}
+        logger.error("%s answers that could not be charged", len(lost), extra=extra)
+    return [call_id for call_id, state in states.items() if state != DebitState.SETTLING]
+
+
+# --- the notes that outlive their process -------------------------------------------
+
+
+class NoteFile:
+    """A file of notes, locked by the process that writes it. An OSError costs durability, never an answer."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+
+    @classmethod
+    def new(cls) -> "NoteFile":
+        """A new file in VAR_DIR/answers; one that writes nothing if there can't be one."""
+        folder = settings.VAR_DIR / "answers"
+        path = folder / f"{os.getpid()}-{uuid4().hex}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # Under another name until it is locked, so that nobody adopts it.
+            hidden = path.with_name(f".{path.name}")
+            descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            hidden.rename(path)
+        except OSError as error:
+            logger.warning("answers are noted in memory only: %s", error.strerror)
+            descriptor = -1
+        return cls(path, descriptor)
+
+    def append(self, call_id: UUID, units: int) -> None:
+        self._write(_NOTE.pack(call_id.bytes, units))
+
+    def replace(self, notes: dict[UUID, int]) -> None:
+        """These notes instead of all that are there."""
+        if self._descriptor >= 0:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, 0)
+        if notes:
+            self._write(b"".join(_NOTE.pack(call_id.bytes, units) for call_id, units in notes.items()))
+
+    def delete(self) -> None:
+        if self._descriptor >= 0:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _write(self, content: bytes) -> None:
+        if self._descriptor >= 0:
+            with contextlib.suppress(OSError):
+                os.write(self._descriptor, content)
+
+
+def adopt() -> None:
+    """Confirm what processes that died had noted, and delete their files. Raises DatabaseError."""
+    for path in (settings.VAR_DIR / "answers").glob("[!.]*"):
+        try:
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: its owner lives
+                content = file.read()
+                whole = len(content) // _NOTE.size * _NOTE.size
+                told = {UUID(bytes=raw): units for raw, units in _NOTE.iter_unpack(content[:whole])}
+                while told:
+                    done = confirmed(dict(list(told.items())[:BATCH]))
+                    if not done:
+                        return  # locked at the moment; next time
+                    for call_id in done:
+                        del told[call_id]
+                path.unlink(missing_ok=True)
+        except OSError:
+            continue
+
+
+journal = Journal()

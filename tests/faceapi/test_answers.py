@@ -1,0 +1,208 @@
+"""A call is charged once its answer was sent, whatever fails between the settle and the client."""
+
+import os
+import socket
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.db import DatabaseError, OperationalError
+
+from accounts.models import App
+from billing import quota
+from billing.models import Debit
+from faceapi import answers, calls, errors
+from faceapi.answers import AnswerResponse, Journal, NoteFile
+from faceapi.calls import LiveCall
+from faceapi.errors import ApiError
+from faceapi.models import Call
+from facecloud.web_reply import Budget, Outbox
+from tests.conftest import REPOSITORY
+from tests.faceapi.test_reconcile import breaks, held
+
+LATE = timedelta(seconds=quota.CONFIRM_WITHIN_S)
+
+
+# --- the rules, in this process ---------------------------------------------------
+
+
+@pytest.fixture
+def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Journal:
+    """A journal that flushes when the test says so, in a folder of its own."""
+    monkeypatch.setattr(settings, "VAR_DIR", tmp_path)
+    monkeypatch.setattr(Journal, "start", lambda self: None)
+    made = Journal()
+    monkeypatch.setattr(answers, "journal", made)
+    return made
+
+
+def settled(app: App, at: datetime) -> LiveCall:
+    call = held(app, at)
+    assert calls.succeed(call, at) == 2
+    return call
+
+
+def response_to(call: LiveCall) -> AnswerResponse:
+    response = AnswerResponse(b"{}")
+    response.call = call
+    return response
+
+
+def state_of(call: LiveCall) -> tuple[str, int, int]:
+    """Of the debit; the code and the units of the record."""
+    recorded = Call.objects.get(pk=call.id)
+    return Debit.objects.get(pk=call.id).state, recorded.code, recorded.units
+
+
+def test_an_answer_that_was_sent_is_charged(app: App, now: datetime, journal: Journal) -> None:
+    call = settled(app, now)
+    assert state_of(call) == ("settling", 0, 2)
+    response = response_to(call)
+    assert b"".join(response) == b"{}"
+    response.close()
+    journal.flush()
+    assert state_of(call) == ("settled", 0, 2)
+    assert calls.withdraw_unconfirmed(now + LATE) == 0
+    assert breaks() == []
+
+
+def test_an_answer_that_could_not_be_sent_costs_nothing(app: App, now: datetime, journal: Journal) -> None:
+    call = settled(app, now)
+    response = response_to(call)
+    next(iter(response))  # and the server fails to write it
+    response.close()
+    journal.flush()
+    assert state_of(call) == ("returned", errors.BODY_INCOMPLETE, 0)
+    assert app.usage.get().code == errors.BODY_INCOMPLETE
+    assert breaks() == []
+
+
+def test_an_answer_that_a_slow_client_never_read_costs_nothing(
+    app: App, now: datetime, journal: Journal
+) -> None:
+    for gone, expected in ((True, ("returned", 4019, 0)), (False, ("settled", 0, 2))):
+        call = settled(app, now)
+        response = AnswerResponse(b"x" * 4_000_000)
+        ours, client = socket.socketpair()
+        with ours, client:
+            ours.settimeout(5)
+            response.call, response.sock = call, Outbox(ours, Budget(8_000_000))
+            for piece in response:
+                response.sock.sendall(piece)
+            response.close()
+            journal.flush()
+            assert state_of(call)[0] == "settling"
+            if gone:
+                response.sock.close()
+            else:
+                client.setblocking(False)
+                while not response.sock.flush():
+                    client.recv(1_000_000)
+        journal.flush()
+        assert state_of(call) == expected
+    assert breaks() == []
+
+
+def test_what_nobody_confirms_is_given_back(app: App, now: datetime, journal: Journal) -> None:
+    kept, lost = settled(app, now), settled(app, now)
+    quota.confirm({kept.id: 2})
+    assert calls.withdraw_unconfirmed(now + LATE - timedelta(seconds=1)) == 0
+    assert calls.withdraw_unconfirmed(now + LATE) == 1
+    assert state_of(lost) == ("returned", errors.OVERLOADED, 0)
+    assert quota.remaining(app, "face_detect", now) == 998
+    assert sorted(app.usage.values_list("code", "calls", "units")) == [(0, 1, 2), (5003, 1, 0)]
+    assert quota.confirm({lost.id: 2}) == {lost.id: "returned"}  # too late
+    assert breaks() == []
+
+
+def test_a_call_that_ends_otherwise_after_its_settle_is_recorded_as_it_ended(app: App, now: datetime) -> None:
+    call = settled(app, now)
+    for _again in range(2):  # as after a commit that was not heard of
+        calls.fail(call, ApiError(errors.BODY_INCOMPLETE), now)
+        assert state_of(call) == ("returned", errors.BODY_INCOMPLETE, 0)
+        assert list(app.usage.values_list("code", "calls", "units")) == [(errors.BODY_INCOMPLETE, 1, 0)]
+    assert breaks() == []
+
+
+def test_an_answer_that_states_other_units_is_not_charged(app: App, now: datetime, journal: Journal) -> None:
+    call = settled(app, now)
+    journal.sent(call.id, 1)
+    journal.flush()
+    assert state_of(call)[0] == "settling"
+
+
+def test_notes_wait_while_the_database_is_away(
+    app: App, now: datetime, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, failed = settled(app, now), settled(app, now)
+    with monkeypatch.context() as away:
+
+        def refuse(*_arguments: object) -> None:
+            raise OperationalError
+
+        away.setattr("django.db.backends.utils.CursorWrapper.execute", refuse)
+        journal.sent(sent.id, 2)
+        journal.withdraw(failed, ApiError(errors.OVERLOADED))
+        for _again in range(2):
+            with pytest.raises(DatabaseError):
+                journal.flush()
+    journal.flush()
+    assert state_of(sent) == ("settled", 0, 2)
+    assert state_of(failed) == ("returned", errors.OVERLOADED, 0)
+    assert breaks() == []
+
+
+def test_the_notes_of_a_process_that_died_are_adopted(app: App, now: datetime, journal: Journal) -> None:
+    call = settled(app, now)
+    script = (
+        "import os, sys; from uuid import UUID; import django; django.setup()\n"
+        "from faceapi.answers import NoteFile\n"
+        "notes = NoteFile.new(); notes.append(UUID(sys.argv[1]), 2)\n"
+        "print('noted', flush=True); sys.stdin.read()"
+    )
+    environment = {
+        **os.environ,
+        "FACECLOUD_VAR_DIR": str(settings.VAR_DIR),
+        "DJANGO_SETTINGS_MODULE": "facecloud.settings",
+    }
+    owner = subprocess.Popen(
+        [sys.executable, "-c", script, str(call.id)],
+        cwd=REPOSITORY, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == b"noted\n"
+        answers.adopt()
+        assert state_of(call)[0] == "settling"  # its owner lives
+    finally:
+        owner.kill()
+        owner.communicate()
+    (left,) = (settings.VAR_DIR / "answers").iterdir()
+    left.write_bytes(left.read_bytes() + b"half a note")
+    answers.adopt()
+    assert state_of(call)[0] == "settled"
+    assert list((settings.VAR_DIR / "answers").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_costs_no_answer(
+    app: App, now: datetime, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "answers").write_text("not a folder")
+    call = settled(app, now)
+    journal.sent(call.id, 2)
+    journal.flush()
+    assert state_of(call)[0] == "settled"
+
+
+def test_a_note_file_keeps_what_is_not_confirmed_yet(journal: Journal, now: datetime) -> None:
+    ids = [calls.new_id(now) for _ in range(3)]
+    notes = NoteFile.new()
+    for call_id in ids:
+        notes.append(call_id, 1)
+    notes.replace({ids[2]: 1})
+    assert notes.path.read_bytes() == ids[2].bytes + b"\0\0\0\1"
+    notes.delete()
+    assert not notes.path.exists()
