@@ -30,7 +30,11 @@ from inference.setup import ensure_models
 Floats = npt.NDArray[np.float64]
 PARTS = ("face_probability", "confidence", "attributes")
 # What each part needs of the evaluation folder.
-FOLDERS = {"face_probability": "detection", "confidence": "cohort", "attributes": "attributes"}
+FOLDERS = {
+    "face_probability": ("detection",),
+    "confidence": ("verification", "cohort"),
+    "attributes": ("attributes",),
+}
 
 
 def main() -> int:
@@ -50,8 +54,9 @@ def main() -> int:
     }
     fitted: dict[str, Any] = {}
     for name in arguments.only or PARTS:
-        if not (arguments.data / FOLDERS[name]).is_dir():
-            print(f"{name}: {arguments.data / FOLDERS[name]} is missing, so this part stays as it is")
+        missing = [folder for folder in FOLDERS[name] if not (arguments.data / folder).is_dir()]
+        if missing:
+            print(f"{name}: {' and '.join(missing)} missing, so this part stays as it is")
             continue
         found = fits[name](arguments.data, engine)
         fitted["card"] = fitted.get("card", {}) | found.pop("card", {})

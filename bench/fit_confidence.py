@@ -35,6 +35,7 @@ QUALITY_WEIGHT, QUALITY_LIMIT = 0.1, 2.0
 # of the rate is worth in similarity, times the gain.
 OFFSET_RATE, OFFSET_STEP, OFFSET_ROUNDS, OFFSET_PRIOR_PAIRS = 0.03, 0.3, 3, 30
 FOLDS, DEALS = 5, 4
+LEAST_ADULT_PAIRS = 4000
 # The rates between which the tail of the map is fitted.
 TAIL = (1e-3, 1e-2)
 BEST_MARGIN = 0.1
@@ -137,7 +138,7 @@ def cohort_of(space: Space, faces: Faces, pairs: Pairs) -> tuple[Cohort, Numbers
     raw = (rows[pairs.first] * rows[pairs.second]).sum(axis=1)
     weights = pairs.weights()
     offsets = np.zeros(len(centres))
-    for _ in range(OFFSET_ROUNDS):
+    for _ in range(OFFSET_ROUNDS if len(pairs) else 0):
         constants = np.sort(alike + offsets, axis=1)[:, -TOP:].mean(axis=1) + quality(faces.lengths)
         scores = raw - (constants[pairs.first] + constants[pairs.second]) / 2
         passed = scores >= threshold_at(scores, weights, OFFSET_RATE)
@@ -247,6 +248,11 @@ def tables_of(strangers: Faces, faces: Faces, members: Sequence[Member]) -> dict
     """Fit on embeddings: `strangers` for the scale, `faces` of the cohort for the rest."""
     space = space_of(strangers)
     pairs = look_alikes(members)
+    if pairs.adult.sum() < LEAST_ADULT_PAIRS:
+        raise SystemExit(
+            f"cohort: {pairs.adult.sum()} look-alike pairs of adults are too few for a "
+            f"rate of 1 in 1 000; {LEAST_ADULT_PAIRS} are needed (25 faces in each of 15 such cells)."
+        )
     cohort, sizes = cohort_of(space, faces, pairs)
     # (DEALS, pairs): which faces a cohort is fitted on moves the tail, so several deals are taken together.
     scores = np.array([held_out_scores(space, faces, members, pairs, deal) for deal in range(DEALS)])
