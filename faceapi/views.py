@@ -137,6 +137,7 @@ class FaceApiView(APIView):
         size = body.content_length(request.META)
         if size is None or size > shedding.LARGE_BODY_BYTES:
             admission.check_room(client, self.call.caller.app)
+        release()  # the sender is not verified: slow bodies must not hold the connections of the process
         uploading = uploads.of_this_process(settings.UPLOADS_AT_ONCE)
         with uploading.receive(request.META.get("gunicorn.socket"), self.call.address):
             return body.read(request.META, spool)
@@ -170,6 +171,8 @@ class FaceApiView(APIView):
         wanted = [picture for picture in pictures if picture.span is None]
         urls = [(picture.index, picture.url) for picture in wanted]
         customer = self.call.caller.app.customer_id
+        if urls:
+            release()  # foreign servers may be slow
         for picture, content in zip(wanted, fetching.fetch_all(urls, customer=customer), strict=True):
             picture.span = Span(spool.size, len(content))
             spool.write(content)

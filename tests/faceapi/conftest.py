@@ -1,6 +1,7 @@
 """The cast of the signed API: a site with tight limits, Alice's App, a caller that signs by hand."""
 
 import base64
+import contextlib
 import hashlib
 import http.client
 import json
@@ -170,13 +171,19 @@ def read_answer(sock: socket.socket) -> Answer:
 @pytest.fixture(scope="session")
 def tight_site(worker: Process, product_environment: dict[str, str]) -> Iterator[Process]:
     """gunicorn with LIMITS, in front of the session's worker. `address` is host:port."""
+    with running_site(product_environment | LIMITS, "tight") as site:
+        yield site
+
+
+@contextlib.contextmanager
+def running_site(environment: dict[str, str], name: str) -> Iterator[Process]:
+    """gunicorn with this environment; its logs are in a folder `name`. `address` is host:port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = web_process(
-        product_environment | LIMITS, host="127.0.0.1", port=port, logs=settings.VAR_DIR / "log" / "tight"
-    )
-    (settings.VAR_DIR / "log" / "tight").mkdir(parents=True, exist_ok=True)
+    logs = settings.VAR_DIR / "log" / name
+    logs.mkdir(parents=True, exist_ok=True)
+    process = web_process(environment, host="127.0.0.1", port=port, logs=logs)
     process.start()
     try:
         url = f"http://127.0.0.1:{port}/readyz"

@@ -17,7 +17,7 @@ from faceapi.calls import LiveCall
 from faceapi.errors import ApiError
 from faceapi.uploads import Uploads
 from tests.conftest import wait_until
-from tests.faceapi.conftest import DETECT, Caller, encode, inline
+from tests.faceapi.conftest import DETECT, LIMITS, Caller, encode, inline, running_site
 
 FORGED = "0" * 64
 
@@ -58,6 +58,18 @@ def test_slow_forged_bodies_do_not_refuse_the_owner(caller: Caller) -> None:
             time.sleep(0.3)
             codes.append(caller.call([inline(encode((300, 300)))]).code)
     assert codes == [0] * 8
+
+
+def test_slow_forged_bodies_hold_no_database_connection(
+    caller: Caller, product_environment: dict[str, str]
+) -> None:
+    few = LIMITS | {"DB_CONNECTIONS": "2", "BODY_GRACE_S": "60"}
+    with running_site(product_environment | few, "few") as site, ExitStack() as stack:
+        caller.address = site.address
+        for _ in range(6):
+            sock = stack.enter_context(caller.raw())
+            sock.sendall(forged_head(caller, 1_000_000) + b"{")
+        assert caller.call([inline(encode((300, 300)))]).code == 0
 
 
 def test_forged_calls_use_up_no_rate_and_stand_in_no_record(caller: Caller, app: App) -> None:
