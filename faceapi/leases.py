@@ -55,5 +55,13 @@ class Leases:
             with self._lock:
                 held = list(self._held.items())
             for name, holder in held:
-                with contextlib.suppress(redis.RedisError):  # the lease lasts for two more attempts
-                    valkey.eval(_RENEW, 1, name, holder, self._lease_ms)
+                self.renew(valkey, name, holder)
+
+    def renew(self, valkey: redis.Redis, name: str, holder: str) -> None:
+        """Extend the lease, unless it was released meanwhile."""
+        with contextlib.suppress(redis.RedisError):  # the lease lasts for two more attempts
+            valkey.eval(_RENEW, 1, name, holder, self._lease_ms)
+        with self._lock:
+            is_held = self._held.get(name) == holder
+        if not is_held:  # then the renewal may have taken it again
+            self.release(valkey, name, holder)

@@ -229,6 +229,17 @@ def lose_lease(hold: idempotency.Hold) -> None:
     idempotency.let_go(valkey.client(), hold)
 
 
+def test_a_renewal_under_way_does_not_take_back_a_released_lease() -> None:
+    client, leases = valkey.client(), Leases(10)
+    assert leases.acquire(client, "faceapi:test-released", "first")
+    leases.release(client, "faceapi:test-released", "first")
+    leases.renew(client, "faceapi:test-released", "first")  # was read from the list before
+    assert leases.acquire(client, "faceapi:test-released", "second")
+    leases.renew(client, "faceapi:test-released", "first")
+    assert client.get("faceapi:test-released") == b"second"
+    leases.release(client, "faceapi:test-released", "second")
+
+
 def test_a_key_whose_call_died_can_be_used_again_after_its_lease(app: App) -> None:
     at = timezone.now()
     dead = taken(app, at)
