@@ -28,6 +28,7 @@ from faceapi import errors
 from faceapi.errors import ApiError
 from faceapi.histogram import SLOTS
 from facecloud import valkey
+from facecloud.postgresql.clock import now
 
 if TYPE_CHECKING:
     from faceapi.calls import LiveCall
@@ -223,7 +224,7 @@ def _note_unrecorded(taken: dict[Group, Pending]) -> None:
     by_code: Counter[int] = Counter()
     for group, pending in taken.items():
         by_code[group.code] += pending.calls - 1
-    key = f"{RECENT_KEY}:{int(time.time() // RECENT_STEP_S)}"
+    key = f"{RECENT_KEY}:{int(now().timestamp() // RECENT_STEP_S)}"
     with contextlib.suppress(redis.RedisError):
         pipe = valkey.client().pipeline(transaction=False)
         for code, number in by_code.items():

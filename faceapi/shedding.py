@@ -14,7 +14,6 @@ import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -25,6 +24,8 @@ from billing.models import Api
 from faceapi import admission, authentication, calls, errors, signing
 from faceapi.errors import ApiError
 from facecloud import watchdog
+from facecloud.logs import request_id_in_logs
+from facecloud.postgresql.clock import now
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -92,14 +93,15 @@ def _refuse(environ: dict[str, Any]) -> tuple[ApiError, bytes, str] | None:
     try:
         admission.gate().check(known.key.app.customer_id)
     except ApiError as error:
-        at = datetime.now(UTC)
+        at = now()
         call = calls.LiveCall(
             calls.new_id(at), _APIS[environ["PATH_INFO"]], at, authentication.client_address(environ)
         )
         call.key = known.key
         _verify(environ, call, known.secret, authorization.signature)
-        calls.fail(call, error, at)
         request_id = str(call.id)
+        with request_id_in_logs(request_id):
+            calls.fail(call, error, at)
         content = json.dumps(
             errors.envelope(error, request_id), ensure_ascii=False, separators=(",", ":")
         ).encode()

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 import redis
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -27,6 +26,7 @@ from console.ops import health
 from faceapi import operator_reports, refusals, rollups
 from faceapi.histogram import BOUNDS_MS
 from faceapi.operator_reports import Span
+from facecloud.postgresql.clock import now
 
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 LABELS = ("api", "region", "code")
@@ -170,5 +170,5 @@ def metrics(request: HttpRequest) -> HttpResponse:
     if not is_allowed(request):
         return HttpResponse("forbidden\n", status=403, content_type="text/plain")
     registry = CollectorRegistry()
-    registry.register(Product(timezone.now()))
+    registry.register(Product(now()))
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
