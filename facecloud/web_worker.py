@@ -31,6 +31,7 @@ from gunicorn import util
 from gunicorn.http.errors import InvalidResponseHeader, InvalidResponseHeaderName, ParseException
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
+from faceapi import errors, refusals
 from facecloud import watchdog, web_head, web_refusals, web_reply
 from facecloud.web_head import Kind
 
@@ -251,8 +252,11 @@ class WebWorker(ThreadWorker):
     def _hand_over(self, conn: Connection, kind: Kind) -> None:
         pool = self._pools[kind]
         if pool.is_full:
-            is_call = kind is Kind.API
-            self._refuse(conn, web_refusals.overloaded(str(uuid4())) if is_call else web_refusals.BUSY)
+            if kind is Kind.API:
+                refusals.note(errors.OVERLOADED)
+                self._refuse(conn, web_refusals.overloaded(str(uuid4())))
+            else:
+                self._refuse(conn, web_refusals.BUSY)
             return
         pool.inside += 1
         future = pool.executor.submit(self.handle, conn)
