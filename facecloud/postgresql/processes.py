@@ -11,8 +11,18 @@ from facecloud.postgresql.waits import Limits
 IDLE_IN_TRANSACTION_S = 30.0
 
 
+def _as_application() -> None:
+    """Connect as the role of DATABASE_URL, even if DATABASE_OWNER_URL, which is for `migrate`, is set here."""
+    application = settings.APPLICATION_DATABASE
+    if application is not None:
+        database = connections.settings["default"]
+        database.update({name: application[name] for name in ("NAME", "USER", "PASSWORD", "HOST", "PORT")})
+        database["OPTIONS"].update(application.get("OPTIONS", {}))
+
+
 def web() -> None:
     """A client waits: short limits, and a bounded pool."""
+    _as_application()
     waits.limit(Limits(settings.DB_STATEMENT_TIMEOUT_S, settings.DB_LOCK_TIMEOUT_S, IDLE_IN_TRANSACTION_S))
     clock.follow()
     database = connections.settings["default"]
@@ -23,6 +33,7 @@ def web() -> None:
 
 def background() -> None:
     """Scheduled work may prove a million calls, but must not hang for ever."""
+    _as_application()
     clock.follow()
     task_s = settings.DB_TASK_TIMEOUT_S
     waits.limit(Limits(task_s, settings.DB_LOCK_TIMEOUT_S * 6, task_s))

@@ -145,6 +145,32 @@ def manage(owner: str, application: str, *command: str) -> "subprocess.Completed
     )
 
 
+@pytest.mark.parametrize("process", ["web", "background"])
+def test_only_migrate_connects_as_the_owner(process: str) -> None:
+    """A .env of all processes may name both roles."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import django; django.setup(); from django.db import connection;"
+            f" from facecloud.postgresql import processes; processes.{process}();"
+            " print(connection.get_connection_params()['user'])",
+        ],
+        cwd=REPOSITORY,
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "facecloud.settings",
+            "DATABASE_URL": "postgres://somebody:a-password@db/facecloud",
+            "DATABASE_OWNER_URL": "postgres://owner:a-password@db/facecloud",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.strip() == "somebody"
+
+
 def test_migrate_creates_the_role_and_grants(postgres: Postgres) -> None:
     """From an empty database, as compose does it: migrate as the owner, all else as the application."""
     application = postgres.url_of("somebody")
