@@ -1,5 +1,6 @@
 """compose.yaml against the product that it runs."""
 
+import re
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import pytest
 import yaml
 from django.conf import settings
 
+from facecloud.local.site import WORKER_VARIABLES
 from tests.client.scripted import reply, scripted
 from tests.conftest import REPOSITORY
 
@@ -43,6 +45,17 @@ def test_strangers_need_an_invitation_and_only_the_proxy_is_believed() -> None:
         "proxy",
         "web",
     ]
+
+
+def test_every_setting_of_a_worker_reaches_it() -> None:
+    """It reads no .env file: what is in neither list cannot be set."""
+    source = (REPOSITORY / "facecloud" / "settings_worker.py").read_text()
+    names = set(re.findall(r'env\.\w+\("(\w+)"', source))
+    assert "WORKER_CONCURRENCY" in names
+    assert [name for name in sorted(names) if not WORKER_VARIABLES.fullmatch(name)] == []
+    services = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]
+    of_the_image = {"MODELS_DIR", "FACECLOUD_VAR_DIR"}
+    assert names - of_the_image - set(services["worker"]["environment"]) == set()
 
 
 def test_every_queue_has_a_process_of_its_own() -> None:
