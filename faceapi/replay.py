@@ -13,13 +13,13 @@ from datetime import timedelta
 import redis
 from django.conf import settings
 from django.db import DatabaseError, connections
-from django.utils import timezone
 
 from faceapi import errors
 from faceapi.authentication import Claim
 from faceapi.errors import ApiError
 from faceapi.models import Call
 from facecloud import valkey as shared
+from facecloud.postgresql.clock import now
 
 MARK = "faceapi:seen-since"
 WINDOW_MARGIN_S = 10  # for what lies between the judgement of the clock and that of the signature
@@ -54,7 +54,7 @@ def begin(valkey: redis.Redis) -> None:
     since_s = 0.0
     window = timedelta(seconds=2 * settings.CLOCK_SKEW_S + WINDOW_MARGIN_S)
     newest = Call.objects.order_by("-pk").values_list("at", flat=True).first()
-    if newest is not None and newest > timezone.now() - window:  # or no signature of before is good now
+    if newest is not None and newest > now() - window:  # or no signature of before is good now
         since_s = shared.now_s(valkey) + AHEAD_S
     valkey.set(MARK, math.ceil(since_s * 1000), nx=True)
 

@@ -58,6 +58,15 @@ def test_every_setting_of_a_worker_reaches_it() -> None:
     assert names - of_the_image - set(services["worker"]["environment"]) == set()
 
 
+@pytest.mark.parametrize("name", ["web", "mail"])
+def test_what_a_container_writes_is_outside_of_its_image(name: str) -> None:
+    """Notes of answers that were sent, and mails without a server, are files in VAR_DIR."""
+    compose = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())
+    assert compose["services"][name]["read_only"] is True
+    assert "var:/app/var" in compose["services"][name]["volumes"]
+    assert "var" in compose["volumes"]
+
+
 def test_every_queue_has_a_process_of_its_own() -> None:
     """What runs by the clock must not wait for pictures, nor for a mail server."""
     services = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]
