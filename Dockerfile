@@ -1,4 +1,4 @@
-# One image for web, worker, beat and migrate: the code, the pinned packages, the models.
+# One image for web, worker, scheduled, mail, beat and migrate: the code, the pinned packages, the models.
 FROM python:3.13-slim AS build
 WORKDIR /app
 COPY requirements.txt requirements-uv.txt ./
