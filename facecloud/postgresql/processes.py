@@ -12,7 +12,7 @@ IDLE_IN_TRANSACTION_S = 30.0
 
 
 def _as_application() -> None:
-    """Connect as the role of DATABASE_URL, even if DATABASE_OWNER_URL, which is for `migrate`, is set here."""
+    """Connect as the role of DATABASE_URL, even if DATABASE_OWNER_URL (for `migrate`) is set here."""
     application = settings.APPLICATION_DATABASE
     if application is not None:
         database = connections.settings["default"]
