@@ -13,6 +13,7 @@ from console.ops.health import State
 
 Level = Literal["bad", "warn"]
 LONG_TRANSACTION_S = 300
+MAILS_WAIT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ def facts(state: State) -> dict[str, object]:
         "wrong_clocks": ", ".join(f"{host} {off:+.1f} s" for host, off in state.valkey.wrong_clocks.items()),
         "stuck": ", ".join(worker.id for worker in state.valkey.stuck_workers),
         "depth": state.valkey.queued_chunks,
+        "mails": state.valkey.queued_mails,
         "limit": state.queue_limit,
         "connections": state.postgres.connections,
         "connection_limit": state.postgres.connection_limit,
@@ -95,6 +97,11 @@ RULES = (
         "bad", lambda state: state.is_schedule_late,
         _("定时任务没有运行：超时订单、失败调用的退还和通知会停下。"),
         _("启动 celery beat（只启动一个），以及处理 scheduled 队列的 worker（--queues scheduled）。"),
+    ),
+    Rule(
+        "warn", lambda state: state.valkey.queued_mails > MAILS_WAIT,
+        _("有 %(mails)s 个邮件任务在等待：通知和重设密码的链接没有发出。"),
+        _("确认处理 mail 队列的 worker 在运行（--queues mail），并检查 EMAIL_URL 的邮件服务器。"),
     ),
     Rule(
         "bad", lambda state: len(state.valkey.model_sets) > 1,

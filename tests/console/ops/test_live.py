@@ -77,6 +77,7 @@ TROUBLES = [
             valkey=replace(WELL.valkey, workers=[WorkerState("one", 3, 0.5, {**ABOUT, "stuck_s": 31.0})]),
         ),
     ),
+    ("warn", "邮件", replace(WELL, valkey=replace(WELL.valkey, queued_mails=21))),
     ("warn", "内存", replace(WELL, valkey=replace(WELL.valkey, memory_bytes=81))),
     (
         "warn",
