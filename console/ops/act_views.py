@@ -6,7 +6,6 @@ from django.db import models
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
@@ -17,6 +16,7 @@ from console.ops.access import OperatorRequest, operator
 from console.ops.tables import desk
 from console.shell import safe_next
 from faceapi.authentication import client_address
+from facecloud.postgresql.clock import now
 
 
 def next_of(request: OperatorRequest, subject: models.Model | None) -> str:
@@ -44,7 +44,7 @@ def act(request: OperatorRequest, name: str, pk: int | None = None) -> HttpRespo
     back = next_of(request, subject)
     form = chosen.form(request.POST if request.method == "POST" else None, subject=subject)
     if request.method == "POST" and form.is_valid():
-        at = timezone.now()
+        at = now()
         try:
             done = acts.perform(
                 chosen,

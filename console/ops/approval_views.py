@@ -3,7 +3,6 @@
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
@@ -13,12 +12,13 @@ from console.ops.access import OperatorRequest, operator
 from console.ops.act_views import show_code_once
 from console.ops.acts import Refused
 from faceapi.authentication import client_address
+from facecloud.postgresql.clock import now
 
 
 @require_GET
 @operator("ops_reports")
 def page(request: OperatorRequest) -> HttpResponse:
-    found = approvals.waiting(request.user, timezone.now())
+    found = approvals.waiting(request.user, now())
     return render(request, "ops/approvals.html", {"waiting": found, "nav": "approvals"})
 
 
@@ -31,9 +31,7 @@ def decide(request: OperatorRequest, pk: int) -> HttpResponse:
     except ValueError:
         return HttpResponseBadRequest()
     try:
-        made = approvals.answer(
-            pk, state, by=request.user, at=timezone.now(), address=client_address(request.META)
-        )
+        made = approvals.answer(pk, state, by=request.user, at=now(), address=client_address(request.META))
     except Refused as refusal:
         messages.error(request, str(refusal))
     else:

@@ -6,7 +6,6 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
@@ -17,6 +16,7 @@ from billing.models import Api, Package
 from billing.packages import Summary
 from console.forms import AppForm
 from console.shell import CustomerRequest, current_region, customer, own_app, own_apps
+from facecloud.postgresql.clock import now
 
 PAGE_ROWS = 20
 
@@ -36,7 +36,7 @@ class AppRows:
 def with_lines(apps: list[App]) -> list[AppRows]:
     """The Apps with what is left of each API; a fixed number of queries."""
     lines: dict[int, list[Summary]] = {app.pk: [] for app in apps}
-    for line in packages.summary(apps, timezone.now()):
+    for line in packages.summary(apps, now()):
         lines[line.app.pk].append(line)
     return [AppRows(app, lines[app.pk]) for app in apps]
 
@@ -65,7 +65,7 @@ def detail(request: CustomerRequest, app_id: str) -> HttpResponse:
         applications.rename(app, **form.cleaned_data)
         messages.success(request, _("应用名称和描述已保存。"))
         return redirect("app", app_id)
-    at = timezone.now()
+    at = now()
     bought = (
         Package.objects.filter(app=app)
         .select_related("order__sku")

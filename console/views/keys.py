@@ -7,7 +7,6 @@ from django.contrib import messages
 from django.contrib.auth import authenticate
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
@@ -18,6 +17,7 @@ from accounts.errors import RuleError
 from accounts.models import App, AppKey
 from console.shell import CustomerRequest, customer, own_app
 from console.words import sentence
+from facecloud.postgresql.clock import now
 
 OVERLAPS = {
     "86400": gettext_lazy("24 小时"),
@@ -62,7 +62,7 @@ def keys(request: CustomerRequest, app_id: str) -> HttpResponse:
 
 
 def page(request: CustomerRequest, app: App, status: int = 200, **more: object) -> HttpResponse:
-    at = timezone.now()
+    at = now()
     live = set(key_rules.live(at).filter(app=app).values_list("pk", flat=True))
     rows = [(key, key.pk in live) for key in app.keys.all()]
     rows.sort(key=lambda row: not row[1])
@@ -96,7 +96,7 @@ def rotate(request: CustomerRequest, app: App) -> HttpResponse:
     overlap = request.POST.get("overlap", "")
     if overlap not in OVERLAPS or not form.is_valid():
         return page(request, app, status=422, form=form, asked="rotate", overlap=overlap)
-    key = key_rules.rotate(app, timezone.now(), timedelta(seconds=int(overlap)))
+    key = key_rules.rotate(app, now(), timedelta(seconds=int(overlap)))
     messages.success(request, _("已生成新密钥 %(key)s，请尽快更新您的程序。") % {"key": key.key})
     return redirect("app_keys", app.app_id)
 
@@ -107,7 +107,7 @@ def disable(request: CustomerRequest, app: App) -> HttpResponse:
     if not form.is_valid():
         return page(request, app, status=422, form=form, asked=f"disable_{key.key}")
     try:
-        key_rules.disable(key, timezone.now())
+        key_rules.disable(key, now())
         messages.success(request, _("密钥 %(key)s 已停用，使用它的调用从现在起被拒绝。") % {"key": key.key})
     except RuleError as error:
         messages.error(request, sentence(error))

@@ -7,7 +7,6 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
@@ -19,6 +18,7 @@ from billing.paging import RowsPaginator
 from console.forms_order import OrderForm
 from console.shell import CustomerRequest, current_region, customer, own_app
 from console.words import sentence
+from facecloud.postgresql.clock import now
 
 PAGE_ROWS = 20
 
@@ -39,7 +39,7 @@ def new(request: CustomerRequest) -> HttpResponse:
 
 
 def form_page(request: CustomerRequest, form: OrderForm, status: int = 200) -> HttpResponse:
-    context = {"form": form, "quote": form.quote(timezone.now()), "nav": "orders"}
+    context = {"form": form, "quote": form.quote(now()), "nav": "orders"}
     return render(request, "console/order_new.html", context, status=status)
 
 
@@ -48,10 +48,10 @@ def form_page(request: CustomerRequest, form: OrderForm, status: int = 200) -> H
 def quote(request: CustomerRequest) -> HttpResponse:
     """The live total beside the form (htmx), and the tiers of the chosen API if the form shows another's."""
     form = order_form(request, request.GET)
-    context: dict[str, Any] = {"quote": form.quote(timezone.now())}
+    context: dict[str, Any] = {"quote": form.quote(now())}
     if request.GET.get("shown_api") != form.shown_api:
         form = order_form(request, form.with_tier_on_sale())
-        context = {"quote": form.quote(timezone.now()), "changed_form": form}
+        context = {"quote": form.quote(now()), "changed_form": form}
     return render(request, "console/order_total.html", context)
 
 
@@ -70,7 +70,7 @@ def confirm(request: CustomerRequest) -> HttpResponse:
         return redirect("order_pay", order.number)
     context = {
         "chosen": form.cleaned_data,
-        "quote": form.quote(timezone.now()),
+        "quote": form.quote(now()),
         "hidden": form.answers(),
         "token": secrets.token_urlsafe(24),
         "query": request.GET.urlencode(),
@@ -92,7 +92,7 @@ def create(request: CustomerRequest, form: OrderForm) -> Order:
         months=chosen["months"],
         token=request.POST.get("token", "")[:64] or secrets.token_urlsafe(24),
         seen_amount=seen_amount(request.POST.get("amount", "")),
-        at=timezone.now(),
+        at=now(),
     )
 
 
@@ -133,7 +133,7 @@ def detail(request: CustomerRequest, number: str) -> HttpResponse:
         "order": order,
         "lines": lines,
         "package": package,
-        "has_ended": package is not None and package.ends_at <= timezone.now(),
+        "has_ended": package is not None and package.ends_at <= now(),
         "nav": "orders",
     }
     return render(request, "console/order.html", context)
@@ -142,7 +142,7 @@ def detail(request: CustomerRequest, number: str) -> HttpResponse:
 @customer
 def pay(request: CustomerRequest, number: str) -> HttpResponse:
     """The payment page; POST is 立即付款. However often it comes, the order is paid once."""
-    order, at = own_order(request, number), timezone.now()
+    order, at = own_order(request, number), now()
     if request.method == "POST":
         try:
             orders.pay(order, at)
@@ -176,7 +176,7 @@ def pay(request: CustomerRequest, number: str) -> HttpResponse:
 def cancel(request: CustomerRequest, number: str) -> HttpResponse:
     order = own_order(request, number)
     try:
-        orders.cancel(order, timezone.now())
+        orders.cancel(order, now())
         messages.success(request, _("订单已取消。"))
     except BillingError as error:
         messages.error(request, sentence(error))

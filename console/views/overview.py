@@ -2,7 +2,6 @@
 
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from billing import notices, orders
@@ -11,6 +10,7 @@ from console.shell import CustomerRequest, customer, own_apps
 from console.usage import week_of
 from console.views.apps import with_lines
 from console.views.inbox import with_words
+from facecloud.postgresql.clock import now
 
 SHOWN = 5
 
@@ -18,7 +18,7 @@ SHOWN = 5
 @require_GET
 @customer
 def overview(request: CustomerRequest) -> HttpResponse:
-    at = timezone.now()
+    at = now()
     apps = own_apps(request)
     count = apps.count()
     today, chart = week_of(request.user, at)

@@ -6,7 +6,6 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET
@@ -20,6 +19,7 @@ from console.downloads import csv_file
 from console.shell import CustomerRequest, customer
 from console.templatetags.show import money
 from console.words import sentence
+from facecloud.postgresql.clock import now
 
 PAGE_ROWS = 20
 
@@ -38,7 +38,7 @@ class RedeemForm(forms.Form):
 
 @customer
 def wallet(request: CustomerRequest) -> HttpResponse:
-    at = timezone.now()
+    at = now()
     form = RedeemForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
