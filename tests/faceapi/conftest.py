@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from typing import Any
 from uuid import uuid4
 
@@ -160,12 +160,22 @@ def as_options(headers: dict[str, str]) -> dict[str, str]:
 
 
 def read_answer(sock: socket.socket) -> Answer:
-    """The reply on a bare connection."""
-    reply = http.client.HTTPResponse(sock)
-    reply.begin()
-    answer = Answer(reply.status, dict(reply.headers), json.loads(reply.read()))
-    reply.close()
-    return answer
+    """Read the reply on a bare connection."""
+    return read_answers(sock, 1)[0]
+
+
+def read_answers(sock: socket.socket, count: int) -> list[Answer]:
+    """Read so many replies through one buffer: a second reader would miss what the first has buffered."""
+    with sock.makefile("rb") as stream:
+        return [_read_answer(stream) for _ in range(count)]
+
+
+def _read_answer(stream: BufferedReader) -> Answer:
+    start = stream.readline()
+    assert start.startswith(b"HTTP/1.1 "), start
+    headers = http.client.parse_headers(stream)
+    content = stream.read(int(headers["Content-Length"]))
+    return Answer(int(start.split()[1]), dict(headers), json.loads(content))
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,18 @@ def test_a_chunked_body_without_a_length(caller: Caller, width: int) -> None:
         assert read_answer(sock).code == 0
 
 
+@pytest.mark.parametrize("width", [7, 10**8], ids=["small chunks", "one chunk"])
+@pytest.mark.parametrize("size", [(64, 64), (1000, 700)], ids=["small", "large"])
+def test_a_chunked_body_in_one_piece_with_its_head(caller: Caller, size: tuple[int, int], width: int) -> None:
+    """The server's first read takes the head with a part of the body, or with all of it."""
+    body = json.dumps({"data": [inline(encode(size))]}).encode()
+    chunks = (body[i : i + width] for i in range(0, len(body), width))
+    content = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+    with caller.raw() as sock:
+        sock.sendall(caller.head(body, "Transfer-Encoding: chunked") + content)
+        assert read_answer(sock).code == 0
+
+
 def test_a_body_byte_by_byte(caller: Caller) -> None:
     body = json.dumps({"data": ["data:application/octet-stream;base64,R0lGODlh"]}).encode()
     with caller.raw() as sock:
@@ -95,6 +107,7 @@ def test_4019_a_body_that_comes_too_slowly(caller: Caller, app: App) -> None:
             try:
                 sock.sendall(bytes([byte]))
                 if sock.recv(1, socket.MSG_PEEK):
+                    sock.settimeout(30)
                     answer = read_answer(sock)
                     break
             except TimeoutError:
