@@ -80,7 +80,7 @@ def call(app: App, api: str, at: datetime, *, images: int = 1, code: int = error
     one.started -= random.Random(str(one.id)).uniform(0.03, 0.8)
     if code == errors.OK:
         one.debit = quota.reserve(call_id=one.id, app=app, api=api, images=images, at=at)
-        calls.succeed(one, at)
+        quota.confirm({one.id: calls.succeed(one, at)})
     else:
         calls.fail(one, ApiError(code, index=0), at)
     return one.id
