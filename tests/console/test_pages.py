@@ -278,7 +278,7 @@ def test_a_voucher_code_is_redeemed_once(as_alice: Client, as_bob: Client, alice
         face_value=orders.catalogue.amount(order.unit_price + 8, 1, 1),
         valid_from=order.created_at,
         valid_until=order.created_at + timedelta(days=30),
-        by=alice,
+        by=User.objects.create_user("clerk", "clerk@example.com"),
         reason="test",
         at=order.created_at,
     )
