@@ -3,7 +3,7 @@
 A request is cut into chunks of a few pictures. Each picture lies under a key of its own with an expiry; the
 Celery task names only ids. The worker claims the chunk, takes the pictures, pushes one reply to the request's
 list and removes the pictures: a task that is delivered twice, or after the request gave up, finds nothing and
-does nothing.
+does nothing. A request that ends removes the claims too, so what a worker finds out after that is dropped.
 
     inference:image:<chunk>:<i>   bytes of picture i                      written by the web
     inference:claim:<chunk>       id of the worker that works on it       written by the worker
@@ -189,12 +189,21 @@ def death_count(valkey: redis.Redis) -> int:
 # --- the worker's side -----------------------------------------------------------
 
 
+_ANSWER = """
+if redis.call('UNLINK', KEYS[2]) == 1 then
+    redis.call('RPUSH', KEYS[1], ARGV[1])
+    redis.call('EXPIRE', KEYS[1], ARGV[2])
+end
+redis.call('UNLINK', unpack(KEYS, 3))
+"""
+
+
 def take(valkey: redis.Redis, chunk_id: str, count: int, *, worker_id: str, ttl_s: int) -> list[bytes] | None:
-    """Claim the chunk and fetch its pictures; None where they are gone (answered, given up, expired)."""
+    """Claim the chunk and fetch its pictures; None if they are gone (answered, given up, expired)."""
     pipe = valkey.pipeline(transaction=False)
+    pipe.set(_claim(chunk_id), worker_id, ex=ttl_s)  # first, so that `remove` finds the claim of what is read
     pipe.mget(_images(chunk_id, count))
-    pipe.set(_claim(chunk_id), worker_id, ex=ttl_s)
-    pictures, _ = pipe.execute()
+    _, pictures = pipe.execute()
     if any(picture is None for picture in pictures):
         valkey.unlink(_claim(chunk_id))
         return None
@@ -202,12 +211,9 @@ def take(valkey: redis.Redis, chunk_id: str, count: int, *, worker_id: str, ttl_
 
 
 def answer(valkey: redis.Redis, request_id: str, reply: Reply, *, count: int, ttl_s: int) -> None:
-    """Push the reply and remove the chunk's pictures."""
-    pipe = valkey.pipeline(transaction=False)
-    pipe.rpush(_replies(request_id), reply.to_json())
-    pipe.expire(_replies(request_id), ttl_s)
-    pipe.unlink(*_images(reply.chunk_id, count), _claim(reply.chunk_id))
-    pipe.execute()
+    """Push the reply and remove the chunk's pictures. Without a claim nobody waits: the reply is dropped."""
+    keys = [_replies(request_id), _claim(reply.chunk_id), *_images(reply.chunk_id, count)]
+    valkey.eval(_ANSWER, len(keys), *keys, reply.to_json(), ttl_s)
 
 
 def disown(valkey: redis.Redis, chunk_id: str, worker: Worker) -> None:
