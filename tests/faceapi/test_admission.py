@@ -45,14 +45,17 @@ def test_4291_over_the_rate(caller: Caller, app: App) -> None:
     assert caller.call(image).code == 0
 
 
-def test_4291_over_the_concurrency(caller: Caller, app: App) -> None:
+def test_4291_over_the_concurrency(caller: Caller, app: App, worker: Process) -> None:
     App.objects.filter(pk=app.pk).update(concurrency=1)
-    image = [inline(encode((2000, 2000)))] * 4
-    with ThreadPoolExecutor(4) as pool:
-        codes = sorted(answer.code for answer in pool.map(lambda _: caller.call(image), range(4)))
-    assert codes[0] == 0
-    assert codes[-1] == 4291
-    assert caller.call([inline(encode())]).code == 0  # the place is free again
+    image = [inline(encode())]
+    with ThreadPoolExecutor(1) as pool:
+        with frozen(worker):
+            inside = pool.submit(caller.call, image * 10)
+            wait_until(lambda: app.debits.filter(state="held").exists(), timeout_s=20, what="a call inside")
+            refused = [caller.call(image) for _ in range(3)]
+        assert [answer.code for answer in refused] == [4291] * 3
+        assert inside.result().code == 0
+    assert caller.call(image).code == 0  # the place is free again
 
 
 def test_a_call_that_takes_long_keeps_its_place() -> None:

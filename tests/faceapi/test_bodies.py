@@ -12,7 +12,7 @@ from accounts.models import App
 from facecloud.local.process import Process
 from tests.conftest import wait_until
 from tests.faceapi.conftest import Caller, encode, inline, read_answer
-from tests.faceapi.workers import left_behind
+from tests.faceapi.workers import frozen, left_behind
 
 
 def small() -> bytes:
@@ -134,13 +134,16 @@ def test_a_client_that_hangs_up_in_its_body_leaves_nothing(
     assert left_behind() == []
 
 
-def test_a_client_that_hangs_up_before_its_answer_is_not_charged(caller: Caller, app: App) -> None:
-    body = json.dumps({"data": [inline(encode((2500, 2500)))] * 4}).encode()
-    with caller.raw() as sock:
-        sock.sendall(caller.head(body, f"Content-Length: {len(body)}"))
-        sock.sendall(body)
-        wait_until(lambda: app.debits.filter(state="held").exists(), timeout_s=20, what="the debit")
-    wait_until(lambda: app.calls.exists(), timeout_s=30, what="the call's record")
+def test_a_client_that_hangs_up_before_its_answer_is_not_charged(
+    caller: Caller, app: App, worker: Process
+) -> None:
+    body = json.dumps({"data": [inline(encode())] * 10}).encode()  # time for 26 s
+    with frozen(worker):
+        with caller.raw() as sock:
+            sock.sendall(caller.head(body, f"Content-Length: {len(body)}"))
+            sock.sendall(body)
+            wait_until(lambda: app.debits.filter(state="held").exists(), timeout_s=20, what="the debit")
+        wait_until(lambda: app.calls.exists(), timeout_s=30, what="the call's record")
     assert app.calls.get().code == 4019
     assert is_given_back(app)
 
