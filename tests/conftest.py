@@ -69,8 +69,11 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     """The test database, with a role for the product's processes that has no more rights than in production.
 
     The tests themselves connect as the owner, and empty all tables after a test, which triggers would refuse.
+    If no selected test needs the database, pytest-django has made none.
     """
     with django_db_blocker.unblock(), connection.cursor() as cursor:
+        if "django_migrations" not in connection.introspection.table_names(cursor):
+            return
         database_role.grant(APPLICATION, APPLICATION)
         cursor.execute("SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'no_truncate'")
         for (table,) in cursor.fetchall():
