@@ -1,8 +1,9 @@
 """Valkey's clock, by which everything in Valkey lives, and how far this host's clock is from it.
 
 Hosts whose clocks differ must still agree on who is alive: so heartbeats and their age are never compared by
-a host's own clock. The difference is reported under `clock:<host>`, for the live page, /metrics and an
-alert.
+a host's own clock. The difference is reported for the live page, /metrics and an alert:
+
+    clock:offsets   hash: host → Valkey's time of the report, and the host's clock minus Valkey's
 """
 
 import socket
@@ -12,9 +13,9 @@ import redis
 
 from facecloud import valkey
 
-KEY = "clock:"
+KEY = "clock:offsets"
 REPORT_EVERY_S = 15.0
-REPORT_KEPT_S = 120
+REPORT_KEPT_S = 120.0
 OFF_BY_S = 2.0  # from which operators are told
 
 _offset_s = 0.0
@@ -30,7 +31,7 @@ def now_s(client: redis.Redis) -> float:
     _offset_s = (before + after) / 2 - found
     if time.monotonic() - _reported_at >= REPORT_EVERY_S:
         _reported_at = time.monotonic()
-        client.set(KEY + socket.gethostname(), f"{_offset_s:.3f}", ex=REPORT_KEPT_S)
+        client.hset(KEY, socket.gethostname(), f"{found:.3f} {_offset_s:.3f}")
     return found
 
 
@@ -41,10 +42,11 @@ def estimate_s() -> float:
 
 def offsets(client: redis.Redis) -> dict[str, float]:
     """Return each host's clock minus Valkey's in seconds, as reported in the last two minutes."""
-    names = list(client.scan_iter(f"{KEY}*", count=1000))
-    values = client.mget(names) if names else []
-    return {
-        name.decode().removeprefix(KEY): float(value)
-        for name, value in zip(names, values, strict=True)
-        if value is not None
-    }
+    now, found = valkey.now_s(client), {}
+    for host, report in client.hgetall(KEY).items():
+        at, offset = map(float, report.split())
+        if now - at <= REPORT_KEPT_S:
+            found[host.decode()] = offset
+        else:  # a container's name is not used again
+            client.hdel(KEY, host)
+    return found
