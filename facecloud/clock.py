@@ -8,6 +8,7 @@ a host's own clock. The difference is reported for the live page, /metrics and a
 
 import socket
 import time
+from typing import Any
 
 import redis
 
@@ -43,7 +44,8 @@ def estimate_s() -> float:
 def offsets(client: redis.Redis) -> dict[str, float]:
     """Return each host's clock minus Valkey's in seconds, as reported in the last two minutes."""
     now, found = valkey.now_s(client), {}
-    for host, report in client.hgetall(KEY).items():
+    reports: Any = client.hgetall(KEY)
+    for host, report in reports.items():
         at, offset = map(float, report.split())
         if now - at <= REPORT_KEPT_S:
             found[host.decode()] = offset
