@@ -10,6 +10,8 @@ this product's own. The API schema, the pages of the console and the tests are a
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from faceapi.details import in_chinese
+
 OK = 0
 SUCCESS = ("成功", "Success")
 
@@ -360,8 +362,8 @@ class ApiError(Exception):
     """A refusal of the call with a code of the table.
 
     `index` is the position of the image (for compare: of the pair) at fault, `detail` one English sentence on
-    this very request (never a secret, never image content), `detail_zh` the same where a caller's program is
-    to be mended or its quota is at stake (41xx, 42xx), `retry_after_s` becomes the Retry-After header,
+    this very request (never a secret, never image content), `detail_zh` the same in Chinese
+    (from faceapi/details.py if not given), `retry_after_s` becomes the Retry-After header,
     `signed` is what the server saw of a request whose signature is wrong.
     """
 
@@ -378,7 +380,7 @@ class ApiError(Exception):
         super().__init__(f"{code} {detail}".strip())
         self.row = TABLE[code]
         self.code = code
-        self.detail, self.detail_zh = detail, detail_zh
+        self.detail, self.detail_zh = detail, detail_zh or in_chinese(detail)
         self.index = index
         self.retry_after_s = retry_after_s
         self.signed = signed

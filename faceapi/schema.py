@@ -146,7 +146,7 @@ def _error_responses() -> dict[tuple[int, str], Json]:
         schema = _error(list(group))
         schema["properties"] |= {
             "detail": {"type": "string", "description": "one sentence about this very request"},
-            "detail_zh": {"type": "string", "description": "the same in Chinese (41xx and 42xx)"},
+            "detail_zh": {"type": "string", "description": "the same in Chinese"},
             "index": {"type": "integer", "minimum": 0, "description": "the image (or pair) at fault"},
             "signed": _ref("Signed"),
         }

@@ -356,7 +356,7 @@ def _too_few(error: UsedUp, images: int) -> tuple[str, str]:
     then = then_zh = ""
     if isinstance(next_at, datetime):
         then = f"; the next period starts at {next_at.isoformat()}"
-        then_zh = f"；下一个计费周期从 {next_at.isoformat()} 开始"
+        then_zh = f"；下一个计费周期从 {_local(next_at)} 开始"
     return (
         f"{remaining} units remain, the request has {images} images{then}",
         f"剩余调用量为 {remaining}，本次请求有 {images} 张图片{then_zh}",
@@ -367,7 +367,12 @@ def _since(ended_at: object) -> tuple[str, str]:
     if not isinstance(ended_at, datetime):
         return "", ""
     at = ended_at.isoformat()
-    return f"the last package ended at {at}", f"最后一个资源包已于 {at} 到期"
+    return f"the last package ended at {at}", f"最后一个资源包已于 {_local(ended_at)} 到期"
+
+
+def _local(moment: datetime) -> str:
+    """The time as the console shows it."""
+    return timezone.localtime(moment).strftime("北京时间 %Y-%m-%d %H:%M")
 
 
 def _check_client_waits(sock: Any) -> None:

@@ -1,0 +1,154 @@
+"""The Chinese of the `detail` of an error: one sentence on the very request, in the caller's other language.
+
+`detail` is English and is written where the fault is found, also in inference, which knows one language only.
+Here each sentence stands once more in Chinese. Braces stand for the values in their order. A detail that is
+not in the table has no Chinese; tests/faceapi/test_details.py finds it in the code.
+"""
+
+import re
+from functools import cache
+
+# English: Chinese. In the Chinese {0} is the first value of the English, {1} the second.
+CHINESE = {
+    # --- the request -----------------------------------------------------------------
+    "Content-Length is no number": "Content-Length 不是数字",
+    "{} bytes, the limit is {}": "共 {0} 字节，上限为 {1} 字节",
+    "{} bytes came; {}": "已收到 {0} 字节；{1}",
+    "Content-Length promises {}": "Content-Length 声明了 {0} 字节",
+    "the body broke off": "请求体中途断开",
+    "what follows is no valid chunk": "后续内容不是有效的分块",
+    "the body is {}, not an object {\"data\": [...]}": "请求体是{0}，应为对象 {\"data\": [...]}",
+    "the body has no \"data\"": "请求体没有 data",
+    "\"data\" is {}, not a list of at least one entry": "data 是{0}，应为至少有一项的列表",
+    "{} entries, the limit is {}": "共 {0} 项，上限为 {1} 项",
+    "{} where a pair of images must be": "应为一对图片的位置是{0}",
+    "{} where an image must be": "应为图片的位置是{0}",
+    '"options" is not {"quality": true} or {"quality": false}': (
+        'options 应为 {"quality": true} 或 {"quality": false}'
+    ),
+    "more than {} images": "图片多于 {0} 张",
+    "the client closed the connection before the answer": "客户端在应答之前关闭了连接",
+    "did you mean {}?": "是否应为 {0}？",
+    # --- JSON ------------------------------------------------------------------------
+    "{} is no JSON": "{0} 不是合法的 JSON",
+    "the body is empty": "请求体为空",
+    "the body ends inside a string": "请求体在字符串中间结束",
+    "nested too deeply": "嵌套层数过多",
+    "a number with too many digits": "数字的位数过多",
+    "more than {} bytes of JSON besides the images": "图片以外的 JSON 超过 {0} 字节",
+    "not UTF-8": "不是 UTF-8 编码",
+    "a string with a control character, a wrong escape, or not in UTF-8": (
+        "字符串含有控制字符、错误的转义，或不是 UTF-8 编码"
+    ),
+    "{} at byte {} of {}": "{0}，位置：第 {1} 字节，共 {2} 字节",
+    "{}: it looks like UTF-16 or UTF-32, send UTF-8": "{0}：看起来是 UTF-16 或 UTF-32，请以 UTF-8 发送",
+    "Expecting value": "此处应为一个值",
+    "Expecting ',' delimiter": "此处应为逗号",
+    "Expecting ':' delimiter": "此处应为冒号",
+    "Expecting property name enclosed in double quotes": "此处应为双引号括起的属性名",
+    "Illegal trailing comma before end of object": "对象末尾有多余的逗号",
+    "Illegal trailing comma before end of array": "列表末尾有多余的逗号",
+    "Extra data": "JSON 之后还有多余的内容",
+    "Unterminated string starting": "字符串没有结束",
+    "Invalid control character": "字符串含有控制字符",
+    "Invalid \\escape": "错误的转义",
+    "Invalid \\uXXXX escape": "错误的 \\uXXXX 转义",
+    "a string": "字符串",
+    "a list": "列表",
+    "an object": "对象",
+    "a boolean": "布尔值",
+    "a number": "数字",
+    "null": "null",
+    "Idempotency-Key must be 1-128 visible ASCII characters": "Idempotency-Key 应为 1-128 个可见 ASCII 字符",
+    # --- base64 ----------------------------------------------------------------------
+    "base64 that is cut off: a single character is left over": "base64 被截断：末尾多出一个字符",
+    "base64 with {} '=' at its end where {} belong": "base64 末尾有 {0} 个“=”，应为 {1} 个",
+    "base64 with '=' before its end": "base64 中间出现“=”",
+    "{} is no character of base64": "{0} 不是 base64 字符",
+    "not valid base64": "不是合法的 base64",
+    # --- a URL of a picture ----------------------------------------------------------
+    "a URL of {} characters, {} are the limit": "URL 有 {0} 个字符，上限为 {1} 个",
+    "a URL with {} in it, which must be percent-encoded": "URL 含有 {0}，应使用百分号编码",
+    "a URL whose host or port is malformed": "URL 的主机名或端口格式错误",
+    "a URL without a host": "URL 没有主机名",
+    "a URL with a user name or a password": "URL 含有用户名或密码",
+    "a URL with port {}: 80, 443 and 1024-65535 are served": "URL 的端口是 {0}，支持 80、443 和 1024-65535",
+    "the host name does not resolve": "主机名无法解析",
+    "the host resolves to an address that is not public": "主机名解析到的不是公网地址",
+    "it redirects to what is no http(s) URL": "重定向到的不是 http(s) URL",
+    "more than {} redirects": "重定向超过 {0} 次",
+    "TLS: {}": "TLS 证书校验失败：{0}",
+    "the connection failed: {}": "连接失败：{0}",
+    "not delivered within the time limit": "没有在时限内下载完成",
+    "a redirect without Location": "重定向没有 Location",
+    "the server answered {}": "图片服务器返回 {0}",
+    "more than {} bytes at the URL": "URL 的内容超过 {0} 字节",
+    "given up": "已放弃",
+    "the content is shorter than its Content-Length": "内容短于 Content-Length",
+    # --- a picture -------------------------------------------------------------------
+    "an image of no bytes": "图片为空",
+    "no known image signature": "文件开头不是任何已知的图片格式",
+    "{} is not served": "不支持 {0} 格式",
+    "{} px is outside {} to {}": "图片为 {0} 像素，应在 {1} 到 {2} 之间",
+    "a JPEG scan before its frame header": "JPEG 的扫描数据出现在帧头之前",
+    "a JPEG frame header of the wrong length": "JPEG 帧头的长度错误",
+    "a JPEG with {} channels": "JPEG 有 {0} 个通道",
+    "a JPEG with {} bits a sample": "JPEG 每个采样为 {0} 位",
+    "a JPEG of coding process {}": "不支持 JPEG 编码方式 {0}",
+    "JPEG marker {} where a segment should be": "JPEG 的数据段位置出现标记 {0}",
+    "a JPEG segment runs past the end of the file": "JPEG 的数据段超出文件末尾",
+    "a JPEG with two frame headers": "JPEG 有两个帧头",
+    "more than {} JPEG segments": "JPEG 的数据段超过 {0} 个",
+    "a JPEG that ends before its first scan": "JPEG 在第一段图像数据之前结束",
+    "a JPEG that ends, or holds no marker, before its end marker": "JPEG 在结束标记之前中断",
+    "a JPEG with {} scans": "JPEG 有 {0} 次扫描，过多",
+    "a JPEG that is cut in the middle": "JPEG 在中间被截断",
+    "too many PNG chunks for the size of the file": "相对文件大小，PNG 的数据块过多",
+    "a PNG does not start with IHDR": "PNG 不以 IHDR 开头",
+    "wrong checksum of IHDR": "IHDR 的校验和错误",
+    "IHDR holds an invalid combination": "IHDR 的取值组合无效",
+    "a PNG with an alpha channel": "PNG 含有 alpha 通道",
+    "a PNG with transparency (tRNS)": "PNG 含有透明信息（tRNS）",
+    "a PNG without image data": "PNG 没有图像数据",
+    "a palette PNG without its palette": "调色板 PNG 没有调色板",
+    "a PNG that ends before IEND": "PNG 在 IEND 之前结束",
+    "the decoder refused: {}": "解码器拒绝：{0}",
+    "the decoder gave up on a {}": "解码器无法解码这张 {0}",
+    "the decoder gave up": "解码器无法解码",
+    # --- the service -----------------------------------------------------------------
+    "the broker is not available": "消息队列不可用",
+    "{} results for {} images": "{1} 张图片只有 {0} 个结果",
+    "too many large requests at once": "同时进行的大请求过多",
+    "too many slow uploads, of which this is the slowest": "上传缓慢的请求过多，本次请求最慢",
+    "too many calls at once": "同时进行的调用过多",
+    "no room for the request": "没有空间存放这次请求",
+    "{} chunks are waiting": "有 {0} 块图片在排队",
+    "no worker is ready": "没有可用的推理 worker",
+    "a service behind this one is not available": "后端服务不可用",
+    "the call took longer than its hold": "调用时间超过了预扣的时限",
+}  # fmt: skip
+
+
+def in_chinese(detail: str) -> str:
+    """Return the Chinese of an English detail, or "" if the table does not have it."""
+    if detail in CHINESE:
+        return CHINESE[detail]
+    for pattern, chinese in _patterns():
+        if found := pattern.fullmatch(detail):
+            values = [in_chinese(value) or value for value in found.groups()]
+            return _filled(chinese, values)
+    return ""
+
+
+def _filled(chinese: str, values: list[str]) -> str:
+    return re.sub(r"\{(\d)\}", lambda slot: values[int(slot[1])], chinese)
+
+
+@cache
+def _patterns() -> list[tuple[re.Pattern[str], str]]:
+    """The sentences with values, those with the most fixed text first."""
+    with_values = sorted((one for one in CHINESE if "{}" in one), key=lambda one: -len(one))
+    return [
+        (re.compile("(.+)".join(re.escape(part) for part in one.split("{}")), re.DOTALL), CHINESE[one])
+        for one in with_values
+    ]

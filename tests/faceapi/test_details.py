@@ -1,0 +1,75 @@
+"""Every `detail` of an error has its Chinese. The sentences are read from the code, so a new one is found."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from faceapi.details import CHINESE, in_chinese
+from faceapi.errors import OVERLOADED, ApiError, envelope
+
+RAISED = {"ApiError", "ImageError", "NotBase64"}
+ROOMS = [Path(settings.BASE_DIR) / room for room in ("faceapi", "inference")]
+TREES = [ast.parse(path.read_text()) for room in ROOMS for path in room.rglob("*.py")]
+
+
+def called(node: ast.expr) -> str:
+    """The last name of what is called or returned: ApiError for errors.ApiError."""
+    return ast.unparse(node).rpartition(".")[2]
+
+
+def makers() -> set[str]:
+    """The errors themselves, and the functions that return one."""
+    functions = (node for tree in TREES for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+    return RAISED | {one.name for one in functions if one.returns and called(one.returns) in RAISED}
+
+
+def sentences(node: ast.expr) -> Iterator[str]:
+    """The texts that an expression can have, with {} for each value."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.JoinedStr):
+        yield "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+    elif isinstance(node, ast.IfExp):
+        yield from sentences(node.body)
+        yield from sentences(node.orelse)
+
+
+def details_in_the_code() -> set[str]:
+    """The details that are given without their Chinese beside them."""
+    found = set()
+    for tree in TREES:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and called(node.func) in makers():
+                texts = [text for argument in node.args for text in sentences(argument) if text]
+                if texts and not any("\u4e00" <= letter <= "\u9fff" for text in texts for letter in text):
+                    found |= {text for text in texts if text not in {"{}", "{}: {}", "{}{}"}}
+    return found
+
+
+def test_every_detail_of_the_code_has_its_chinese() -> None:
+    found = details_in_the_code()
+    assert len(found) > 60  # or nothing was looked at
+    parts = {"{}x{} px is {}", "not UTF-8{}"}  # completed by a variable; see the next test
+    assert {text for text in found if not in_chinese(text.replace("{}", "7"))} <= parts
+
+
+def test_the_values_go_along() -> None:
+    assert in_chinese("10485761 bytes, the limit is 10485760") == "共 10485761 字节，上限为 10485760 字节"
+    assert in_chinese("20x20 px is outside 32x32 to 5000x5000").startswith("图片为 20x20 像素")
+    assert in_chinese("not UTF-8 at byte 9 of 12") == "不是 UTF-8 编码，位置：第 9 字节，共 12 字节"
+    assert in_chinese("Expecting value at byte 9 of 12") == "此处应为一个值，位置：第 9 字节，共 12 字节"
+    assert in_chinese('"data" is a number, not a list of at least one entry').startswith("data 是数字")
+
+
+@pytest.mark.parametrize("english", CHINESE)
+def test_no_value_is_lost(english: str) -> None:
+    numbers = [f"{{{number}}}" for number in range(english.count("{}"))]
+    assert [number for number in numbers if number not in CHINESE[english]] == []
+
+
+def test_an_answer_carries_both() -> None:
+    body = envelope(ApiError(OVERLOADED, "no worker is ready"), "id")
+    assert (body["detail"], body["detail_zh"]) == ("no worker is ready", "没有可用的推理 worker")
