@@ -27,6 +27,9 @@ _WHITE = b" \t\r\n\f\v"
 _ODD = re.compile(r"[^0-9A-Za-z+/_=-]")
 
 
+LOST_PLUS = "base64 with spaces in it: its '+' were URL-decoded; send it as JSON, or in the URL-safe alphabet"
+
+
 class NotBase64(ValueError):
     """The text cannot be decoded; the message says why and quotes one character at most."""
 
@@ -90,6 +93,7 @@ class Decoder:
         self._rest = b""  # fewer than four characters of the alphabet
         self._padding = 0
         self._ended = False
+        self._spaces = _Spaces()
         self.was_irregular = False
 
     def feed(self, part: bytes) -> bytes:
@@ -99,12 +103,17 @@ class Decoder:
         self.was_irregular = decoded is None
         if decoded is not None:
             self._close(len(part) - len(text))
+            self._spaces.feed(text)
         else:
-            decoded = self._feed_irregular(unescaped(part).translate(None, _WHITE))
+            plain = unescaped(part)
+            self._spaces.feed(plain)
+            decoded = self._feed_irregular(plain.translate(None, _WHITE))
         return decoded
 
     def finish(self) -> bytes:
         """What the last, shorter group stands for. Raises NotBase64 where it or its padding is wrong."""
+        if self._spaces.finish():
+            raise NotBase64(LOST_PLUS)
         missing = -len(self._rest) % 4
         if missing == 3:
             raise NotBase64("base64 that is cut off: a single character is left over")
@@ -145,6 +154,42 @@ class Decoder:
         """After padding there may only be more of it."""
         self._padding += padding
         self._ended = self._ended or padding > 0
+
+
+class _Spaces:
+    """The spaces inside a base64 text fed in parts: those of wrapped lines, or what became of its "+".
+
+    Lines have one width, a multiple of 4. Between the pluses of a picture lies any number of characters.
+    """
+
+    def __init__(self) -> None:
+        self._run = 0  # characters since the last space
+        self._width = 0  # of the first run
+        self._has_ended = False  # by a run of another width: that can only be the last line
+        self.are_lost_pluses = False
+
+    def feed(self, text: bytes) -> None:
+        """Take the next part. A part without spaces costs one search."""
+        if b" " not in text:
+            self._run += len(text)
+            return
+        first, *others = text.split(b" ")
+        self._run += len(first.translate(None, _WHITE))
+        for run in others:
+            self._close()
+            self._run = len(run.translate(None, _WHITE))
+
+    def finish(self) -> bool:
+        """Return whether the spaces are lost pluses, after the last part."""
+        self._close()
+        return self.are_lost_pluses
+
+    def _close(self) -> None:
+        if self._run:
+            self.are_lost_pluses |= self._has_ended
+            self._width = self._width or self._run
+            self._has_ended = self._run != self._width or self._width % 4 > 0
+            self._run = 0
 
 
 def _fault(text: bytes) -> str:

@@ -60,12 +60,17 @@ CHINESE = {
     "a number": "数字",
     "null": "null",
     "Idempotency-Key must be 1-128 visible ASCII characters": "Idempotency-Key 应为 1-128 个可见 ASCII 字符",
+    "more escapes than text or base64 need": "转义过多，文本和 base64 都不需要这么多",
+    "more than {} commas, colons, brackets and quotes": "逗号、冒号、括号和引号多于 {0} 个",
     # --- base64 ----------------------------------------------------------------------
     "base64 that is cut off: a single character is left over": "base64 被截断：末尾多出一个字符",
     "base64 with {} '=' at its end where {} belong": "base64 末尾有 {0} 个“=”，应为 {1} 个",
     "base64 with '=' before its end": "base64 中间出现“=”",
     "{} is no character of base64": "{0} 不是 base64 字符",
     "not valid base64": "不是合法的 base64",
+    "base64 with spaces in it: its '+' were URL-decoded; send it as JSON, or in the URL-safe alphabet": (
+        "base64 中有空格：其中的“+”被 URL 解码成了空格；请以 JSON 发送，或使用 URL safe 字母表"
+    ),
     # --- a URL of a picture ----------------------------------------------------------
     "a URL of {} characters, {} are the limit": "URL 有 {0} 个字符，上限为 {1} 个",
     "a URL with {} in it, which must be percent-encoded": "URL 含有 {0}，应使用百分号编码",
@@ -80,6 +85,8 @@ CHINESE = {
     "TLS: {}": "TLS 证书校验失败：{0}",
     "the connection failed: {}": "连接失败：{0}",
     "not delivered within the time limit": "没有在时限内下载完成",
+    "the content is not valid gzip": "内容不是有效的 gzip",
+    "the content is compressed in another way than gzip": "内容以 gzip 以外的方式压缩",
     "a redirect without Location": "重定向没有 Location",
     "the server answered {}": "图片服务器返回 {0}",
     "more than {} bytes at the URL": "URL 的内容超过 {0} 字节",
