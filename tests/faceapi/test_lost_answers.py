@@ -108,7 +108,10 @@ class Fragile:
 
 @pytest.fixture(scope="module")
 def fragile(
-    worker: Process, product_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    transactional_db: None,
+    worker: Process,
+    product_environment: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Fragile]:
     folder = tmp_path_factory.mktemp("fragile")
     folder.chmod(0o711)
