@@ -33,7 +33,6 @@ import numpy as np
 import psutil
 
 from bench import peers
-from bench.peers import Peer
 from bench.speed import sample_pictures
 from faceapi.signing import sign
 from facecloud.local.environment import KEYS, secret_values
@@ -237,7 +236,7 @@ def against_peer(site: Site, pictures: dict[str, bytes], rounds: int, seconds: f
     rows = []
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        rivals = [stack.enter_context(Peer()) for _ in range(CORES)]
+        rivals = [stack.enter_context(peers.Peer()) for _ in range(CORES)]
         for size, picture in pictures.items():
             path = folder / f"{size}.jpg"
             path.write_bytes(picture)

@@ -6,7 +6,12 @@ not in the table has no Chinese; tests/faceapi/test_details.py finds it in the c
 """
 
 import re
+from datetime import datetime
 from functools import cache
+
+from django.utils import timezone
+
+from billing.errors import UsedUp
 
 # English: Chinese. In the Chinese {0} is the first value of the English, {1} the second.
 CHINESE = {
@@ -122,6 +127,9 @@ CHINESE = {
     "the decoder refused: {}": "解码器拒绝：{0}",
     "the decoder gave up on a {}": "解码器无法解码这张 {0}",
     "the decoder gave up": "解码器无法解码",
+    "the record of used signatures was lost; sign the request again with a new X-CTYUN-DT": (
+        "已用签名的记录丢失；请以新的 X-CTYUN-DT 重新签名后发送"
+    ),
     # --- the service -----------------------------------------------------------------
     "the broker is not available": "消息队列不可用",
     "{} results for {} images": "{1} 张图片只有 {0} 个结果",
@@ -159,3 +167,32 @@ def _patterns() -> list[tuple[re.Pattern[str], str]]:
         (re.compile("(.+)".join(re.escape(part) for part in one.split("{}")), re.DOTALL), CHINESE[one])
         for one in with_values
     ]
+
+
+# --- quota ---------------------------------------------------------------------
+
+
+def used_up(error: UsedUp, images: int) -> tuple[str, str]:
+    """Why the units of the month are not enough, in English and in Chinese."""
+    next_at, remaining = error.details.get("next_at"), error.details.get("remaining")
+    then = then_zh = ""
+    if isinstance(next_at, datetime):
+        then = f"; the next period starts at {next_at.isoformat()}"
+        then_zh = f"；下一个计费周期从 {_local(next_at)} 开始"
+    return (
+        f"{remaining} units remain, the request has {images} images{then}",
+        f"剩余调用量为 {remaining}，本次请求有 {images} 张图片{then_zh}",
+    )
+
+
+def ended(ended_at: object) -> tuple[str, str]:
+    """When the last package ended, in English and in Chinese."""
+    if not isinstance(ended_at, datetime):
+        return "", ""
+    at = ended_at.isoformat()
+    return f"the last package ended at {at}", f"最后一个资源包已于 {_local(ended_at)} 到期"
+
+
+def _local(moment: datetime) -> str:
+    """The time as the console shows it."""
+    return timezone.localtime(moment).strftime("北京时间 %Y-%m-%d %H:%M")

@@ -1,7 +1,6 @@
 """The one table of answer codes, and the one exception that carries a code up to the reply.
 
-Numbers and Chinese messages are the manual's (4.1.2) where the manual has them; 4015-4292, 5003 and 5004 are
-this product's own. The API schema, the pages of the console and the tests are all made from this table.
+Numbers and Chinese messages are the manual's (4.1.2); 4015-4292, 5003 and 5004 are this product's own.
 
     ApiError(code)      any refusal of a call; the exception handler of faceapi.views makes the reply of it,
                         and faceapi.direct and facecloud.web_worker do so of what never comes that far

@@ -10,8 +10,6 @@ so slow servers of one customer hold up no other.
 
 import contextlib
 import http.client
-import ipaddress
-import os
 import socket
 import ssl
 import threading
@@ -26,6 +24,7 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 from django.conf import settings
 
 from faceapi import base64text, errors
+from faceapi.addresses import late, resolve
 from faceapi.errors import ApiError
 from facecloud import watchdog
 from inference.headers import MAX_BYTES
@@ -37,15 +36,6 @@ AT_ONCE = 6  # URLs of one call
 PHASE_TIMEOUTS = 3  # all URLs of one call together may take so many times settings.URL_TIMEOUT_S
 PIECE_BYTES = 64 * 1024
 USER_AGENT = "facecloud-fetch/1"
-
-# How long the resolver of the C library waits for each name server; read when a thread first uses it.
-os.environ.setdefault("RES_OPTIONS", "timeout:2 attempts:2")
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_METADATA = (ipaddress.IPv4Address("168.63.129.16"),)  # a public address that is internal in one cloud
 
 
 def check_url(url: str, index: int) -> None:
@@ -80,73 +70,6 @@ def _parts(url: str) -> SplitResult:
     if port is not None and port < 1024 and port not in (80, 443):
         raise ApiError(errors.URL_WRONG, f"a URL with port {port}: 80, 443 and 1024-65535 are served")
     return parts
-
-
-# --- addresses -------------------------------------------------------------------
-
-
-def is_allowed(address: Address, extra: tuple[Network, ...] = ()) -> bool:
-    """Whether to connect there: a public unicast address; an IPv4 inside an IPv6 is judged as itself."""
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if inner is None and address in _NAT64:
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_allowed(inner, extra)
-        if address.teredo is not None or address.scope_id is not None or address.is_site_local:
-            return False
-    if _is_in(address, extra):
-        return True
-    special = address.is_multicast or address.is_reserved or address in _METADATA
-    return address.is_global and not special
-
-
-def _is_in(address: Address, networks: tuple[Network, ...]) -> bool:
-    return any(address in network for network in networks if network.version == address.version)
-
-
-def is_our_own(address: Address) -> bool:
-    """Whether the address is one of this machine's interfaces: a connection from here would look local.
-
-    A datagram socket that is connected to an own address has that address itself. Nothing is sent.
-    """
-    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
-    try:
-        with contextlib.closing(socket.socket(family, socket.SOCK_DGRAM)) as probe:
-            probe.connect((str(address), 9))
-            return ipaddress.ip_address(probe.getsockname()[0]) == address
-    except OSError:  # no route there
-        return False
-
-
-@lru_cache(maxsize=8)
-def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
-    return tuple(ipaddress.ip_network(text) for text in texts)
-
-
-def resolve(host: str, port: int, deadline: float) -> list[tuple[str, int]]:
-    """The addresses to connect to. Raises ApiError 4004 if there is none, or one is forbidden; 4005."""
-    looked_up = _resolver().submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-    try:
-        found = looked_up.result(timeout=max(0.0, deadline - time.monotonic()))
-    except TimeoutError:  # before OSError, of which it is a kind
-        looked_up.cancel()
-        raise late() from None
-    except (OSError, UnicodeError):
-        raise ApiError(errors.URL_UNREACHABLE, "the host name does not resolve") from None
-    extra = _networks(tuple(settings.URL_ALLOWED_NETWORKS))
-    addresses = [str(info[4][0]) for info in found]
-    for text in addresses:
-        address = ipaddress.ip_address(text)
-        if not is_allowed(address, extra) or (is_our_own(address) and not _is_in(address, extra)):
-            raise ApiError(errors.URL_UNREACHABLE, "the host resolves to an address that is not public")
-    return [(address, port) for address in dict.fromkeys(addresses)]
-
-
-@lru_cache(maxsize=1)
-def _resolver() -> ThreadPoolExecutor:
-    """Threads that wait for the resolver of the system, which knows no deadline (RES_OPTIONS bounds it)."""
-    return ThreadPoolExecutor(settings.URL_FETCHERS, thread_name_prefix="resolve")
 
 
 # --- one URL ---------------------------------------------------------------------
@@ -201,10 +124,6 @@ def _fetch_once(parts: SplitResult, deadline: float, cancelled: threading.Event)
                 raise late() from None
             detail = f"the connection failed: {type(error).__name__}"
             raise ApiError(errors.URL_UNREACHABLE, detail) from None
-
-
-def late(index: int | None = None) -> ApiError:
-    return ApiError(errors.URL_TIMEOUT, "not delivered within the time limit", index=index)
 
 
 def _left(deadline: float) -> float:

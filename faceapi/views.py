@@ -10,7 +10,6 @@ import ssl
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -33,6 +32,7 @@ from faceapi import (
     authentication,
     body,
     calls,
+    details,
     dispatch,
     entries,
     errors,
@@ -227,9 +227,9 @@ class FaceApiView(APIView):
         except NotOrdered:
             raise ApiError(errors.NOT_ORDERED) from None
         except Expired as error:
-            raise ApiError(errors.EXPIRED, *_since(error.details.get("ended_at"))) from None
+            raise ApiError(errors.EXPIRED, *details.ended(error.details.get("ended_at"))) from None
         except UsedUp as error:
-            raise ApiError(errors.USED_UP, *_too_few(error, len(pictures))) from None
+            raise ApiError(errors.USED_UP, *details.used_up(error, len(pictures))) from None
 
     def _infer(self, pictures: Sequence[Picture], spool: Spool) -> bytes:
         spans = [picture.span for picture in pictures if picture.span is not None]
@@ -349,30 +349,6 @@ class FaceCompareView(FaceApiView):
 
 def _json(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-
-
-def _too_few(error: UsedUp, images: int) -> tuple[str, str]:
-    next_at, remaining = error.details.get("next_at"), error.details.get("remaining")
-    then = then_zh = ""
-    if isinstance(next_at, datetime):
-        then = f"; the next period starts at {next_at.isoformat()}"
-        then_zh = f"；下一个计费周期从 {_local(next_at)} 开始"
-    return (
-        f"{remaining} units remain, the request has {images} images{then}",
-        f"剩余调用量为 {remaining}，本次请求有 {images} 张图片{then_zh}",
-    )
-
-
-def _since(ended_at: object) -> tuple[str, str]:
-    if not isinstance(ended_at, datetime):
-        return "", ""
-    at = ended_at.isoformat()
-    return f"the last package ended at {at}", f"最后一个资源包已于 {_local(ended_at)} 到期"
-
-
-def _local(moment: datetime) -> str:
-    """The time as the console shows it."""
-    return timezone.localtime(moment).strftime("北京时间 %Y-%m-%d %H:%M")
 
 
 def _check_client_waits(sock: Any) -> None:

@@ -18,9 +18,10 @@ from cryptography.x509.oid import NameOID
 from django.utils import timezone
 from pytest_django import Settings
 
-from faceapi import errors, fetching
+from faceapi import addresses, errors, fetching
+from faceapi.addresses import is_allowed
 from faceapi.errors import ApiError
-from faceapi.fetching import fetch, is_allowed
+from faceapi.fetching import fetch
 from tests.conftest import wait_until
 from tests.faceapi.conftest import Caller, encode, inline
 from tests.faceapi.servers import Servers, drip
@@ -293,12 +294,31 @@ def test_a_name_server_that_does_not_answer_is_no_longer_waited_for_than_the_dea
 
 def test_own_addresses_are_never_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     """127.0.0.1 stands for a public address of an interface: a machine of tests may have none."""
-    assert fetching.is_our_own(ipaddress.ip_address("127.0.0.1"))
-    assert not fetching.is_our_own(ipaddress.ip_address("203.0.113.9"))
-    monkeypatch.setattr(fetching, "is_allowed", lambda address, extra: True)
+    assert addresses.is_our_own(ipaddress.ip_address("127.0.0.1"))
+    assert not addresses.is_our_own(ipaddress.ip_address("203.0.113.9"))
+    monkeypatch.setattr(addresses, "is_allowed", lambda address, extra: True)
     with pytest.raises(ApiError) as caught:
-        fetching.resolve("127.0.0.1", 80, time.monotonic() + 30)
+        addresses.resolve("127.0.0.1", 80, time.monotonic() + 30)
     assert caught.value.code == errors.URL_UNREACHABLE
+
+
+def test_addresses_of_the_sites_own_names_are_never_fetched(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    """Behind NAT the public address of the site is on no interface. 127.0.0.2 stands for it."""
+    monkeypatch.setattr(addresses, "is_allowed", lambda address, extra: True)
+    monkeypatch.setattr(addresses, "is_our_own", lambda address: False)
+    settings.SITE_URL = "https://127.0.0.2:8443"
+    settings.ALLOWED_HOSTS = ["127.0.0.3", ".example.org", "no-such-name.invalid"]
+    addresses._addresses_of_own_names.cache_clear()
+    deadline = time.monotonic() + 30
+    for ours in ("127.0.0.2", "127.0.0.3"):
+        with pytest.raises(ApiError):
+            addresses.resolve(ours, 80, deadline)
+    assert addresses.resolve("127.0.0.4", 80, deadline) == [("127.0.0.4", 80)]
+    settings.URL_ALLOWED_NETWORKS = ["127.0.0.2/32"]
+    assert addresses.resolve("127.0.0.2", 80, deadline) == [("127.0.0.2", 80)]
+    addresses._addresses_of_own_names.cache_clear()
 
 
 def test_a_customer_leaves_threads_to_the_next() -> None:

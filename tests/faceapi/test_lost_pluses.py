@@ -4,9 +4,9 @@ import base64
 import random
 
 import pytest
-from faceapi.details import in_chinese
 
 from faceapi.base64text import LOST_PLUS, Decoder, NotBase64
+from faceapi.details import in_chinese
 
 DATA = random.Random(7).randbytes(3000)
 TEXT = base64.b64encode(DATA)
