@@ -3,19 +3,26 @@
 A check is a function of the moment that yields a Break for each row that contradicts the others; the first
 line of its docstring is the sentence that it proves. Other rooms add theirs by dotted path in
 settings.RECONCILE_CHECKS. All read one snapshot, so calls and payments that run meanwhile are no breaks.
+
+`run_and_record` keeps the result of each run for a year: /metrics, the live page and the alerts read it.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Max
 from django.utils.module_loading import import_string
 
-from billing.models import Package, Period
+from billing.models import Package, Period, ReconcileRun
 from billing.periods import windows
+
+KEEP_RUNS = timedelta(days=365)
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,33 @@ class Proof:
 
     sentence: str
     breaks: list[Break]
+
+
+def run_and_record(at: datetime) -> list[Proof]:
+    """Run every check and record the result, unless the database is a read-only copy."""
+    started = time.monotonic()
+    proofs = run(at)
+    duration_ms = round((time.monotonic() - started) * 1000)
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW transaction_read_only")
+        (read_only,) = cursor.fetchone()
+    if read_only == "off":
+        breaks = sum(len(proof.breaks) for proof in proofs)
+        ReconcileRun.objects.create(at=at, duration_ms=duration_ms, checks=len(proofs), breaks=breaks)
+        ReconcileRun.objects.filter(at__lt=at - KEEP_RUNS).delete()
+    return proofs
+
+
+def last_run() -> ReconcileRun | None:
+    """Return the result of the latest run; None before the first one."""
+    return ReconcileRun.objects.order_by("-at").first()
+
+
+def installed_at() -> datetime:
+    """Return when the tables of this room were last migrated: from then on a first run can be expected."""
+    applied = MigrationRecorder.Migration.objects.filter(app="billing").aggregate(at=Max("applied"))
+    moment: datetime = applied["at"]
+    return moment
 
 
 def run(at: datetime) -> list[Proof]:

@@ -41,7 +41,7 @@ def sample_usage() -> None:
 
 @shared_task(name="billing.reconcile_books")
 def reconcile_books() -> None:
-    """Proves the books; each break is an error in the log."""
-    for proof in reconcile.run(timezone.now()):
+    """Prove the books and record the result; each break is an error in the log."""
+    for proof in reconcile.run_and_record(clock.now()):
         for broken in proof.breaks:
             log.error("reconcile: %s %s: %s", proof.sentence, broken.row, broken.detail)

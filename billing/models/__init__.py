@@ -3,6 +3,7 @@
 from billing.models.catalogue import Api, CatalogueChange, Duration, Meter, Sku, Tier
 from billing.models.notices import Notice, NoticeKind, NoticeSettings
 from billing.models.orders import CancelReason, Order, OrderState
+from billing.models.proofs import ReconcileRun
 from billing.models.quota import Debit, DebitLine, DebitState, Package, Period, PeriodSample
 from billing.models.wallet import EntryKind, Voucher, VoucherEntry, Wallet, WalletEntry, masked
 
@@ -24,6 +25,7 @@ __all__ = [
     "Package",
     "Period",
     "PeriodSample",
+    "ReconcileRun",
     "Sku",
     "Tier",
     "Voucher",

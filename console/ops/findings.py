@@ -64,8 +64,15 @@ def facts(state: State) -> dict[str, object]:
         "overloaded": state.traffic.overloaded,
         "held_too_long": state.traffic.held_too_long,
         "dead": str(_("、")).join(death.worker_id for death in state.recent_deaths),
+        "breaks": state.books.breaks,
+        "proved_at": _minute(state.books.proved_at),
+        "unproved_h": int(state.books.age_s // 3600),
         "died_at": str(_("、")).join(_clock(death.seen_at_s) for death in state.recent_deaths),
     }
+
+
+def _minute(moment: datetime | None) -> str:
+    return timezone.localtime(moment).strftime("%Y-%m-%d %H:%M") if moment else ""
 
 
 def _clock(seconds: float) -> str:
@@ -167,6 +174,16 @@ RULES = (
         "warn", lambda state: state.traffic.held_too_long > 0,
         _("有 %(held_too_long)s 笔预扣超过 5 分钟没有退还。"),
         _("确认定时任务 billing.sweep_holds 在运行。"),
+    ),
+    Rule(
+        "bad", lambda state: state.books.breaks > 0,
+        _("对账发现 %(breaks)s 处矛盾（%(proved_at)s）。"),
+        _("执行 manage.py reconcile 列出每一处，按 docs/runbook.md 查明原因；不要直接修改账目。"),
+    ),
+    Rule(
+        "warn", lambda state: state.books.is_late,
+        _("对账已有 %(unproved_h)s 小时没有运行。"),
+        _("在处理 scheduled 队列的 worker 日志中查找 billing.reconcile_books，或执行 manage.py reconcile。"),
     ),
 )  # fmt: skip
 

@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.models import Count, Q, Sum
 
 from accounts.models import App
+from billing import reconcile
 from billing.models import Debit, DebitState
 from faceapi import errors, refusals
 from faceapi.models import Call
@@ -20,6 +21,7 @@ from inference import exchange
 
 RECENT = timedelta(minutes=1)
 DEATH_IS_RECENT = timedelta(minutes=10)
+PROOF_IS_LATE_S = 26 * 3600  # it runs once a day; FacecloudReconcileStopped has the same limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,21 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True)
+class Books:
+    """The last result of reconcile. `age_s` counts from the installation until there is one."""
+
+    proved_at: datetime | None = None
+    checks: int = 0
+    breaks: int = 0
+    duration_ms: int = 0
+    age_s: float = 0.0
+
+    @property
+    def is_late(self) -> bool:
+        return self.age_s > PROOF_IS_LATE_S
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     at: datetime
     valkey: ValkeyState
@@ -139,6 +156,7 @@ class State:
     traffic: Traffic
     queue_limit: int
     apps: int = 0
+    books: Books = field(default_factory=Books)
 
     @property
     def recent_deaths(self) -> list[exchange.Death]:
@@ -167,6 +185,7 @@ def measure(at: datetime) -> State:
         traffic=measure_traffic(at),
         queue_limit=settings.QUEUE_MAX_CHUNKS,
         apps=App.objects.count(),
+        books=measure_books(at),
     )
 
 
@@ -217,6 +236,13 @@ def measure_postgres() -> PostgresState:
         )
         version, size, connections, limit, longest = cursor.fetchone()
     return PostgresState(ping_ms, version.split()[0], size, connections, limit, float(longest))
+
+
+def measure_books(at: datetime) -> Books:
+    run = reconcile.last_run()
+    since = run.at if run else reconcile.installed_at()
+    age_s = max(0.0, (at - since).total_seconds())
+    return Books(run.at, run.checks, run.breaks, run.duration_ms, age_s) if run else Books(age_s=age_s)
 
 
 def measure_traffic(at: datetime) -> Traffic:

@@ -113,6 +113,7 @@ def gauges(state: health.State) -> Iterator[Family]:
     yield gauge("postgres_connections", "Open connections", database.connections)
     yield gauge("postgres_connection_limit", "max_connections", database.connection_limit)
     yield gauge("postgres_longest_transaction_seconds", "The oldest open one", database.longest_transaction_s)
+    yield from books(state.books)
     yield gauge("valkey_up", "Whether Valkey answers", 0 if broker.error else 1)
     if broker.error:
         return
@@ -137,6 +138,15 @@ def gauges(state: health.State) -> Iterator[Family]:
     if broker.schedule_seen_at is not None:
         age = (state.at - broker.schedule_seen_at).total_seconds()
         yield gauge("schedule_age_seconds", "Since the scheduled work ran last", age)
+
+
+def books(state: health.Books) -> Iterator[Family]:
+    """The last result of reconcile; before the first, only the age, which counts from the installation."""
+    yield gauge("reconcile_age_seconds", "Since the books were last reconciled", state.age_s)
+    if state.proved_at is not None:
+        yield gauge("reconcile_breaks", "Contradictions that it found", state.breaks)
+        yield gauge("reconcile_checks", "Checks that it made", state.checks)
+        yield gauge("reconcile_duration_seconds", "Time that it took", state.duration_ms / 1000)
 
 
 def refused() -> Iterator[Family]:

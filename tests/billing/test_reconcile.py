@@ -7,11 +7,11 @@ from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 
 from accounts.models import App, User
 from billing import quota, reconcile, tasks
-from billing.models import Package
+from billing.models import Package, ReconcileRun
 from tests.billing.conftest import DETECT, NOON, Shop, breaks
 
 
@@ -152,6 +152,47 @@ def test_the_nightly_run_logs_breaks(books: App, settings, caplog: pytest.LogCap
     Package.objects.update(ends_at=NOON + timedelta(days=1))
     tasks.reconcile_books()
     assert "does not agree with order" in caplog.text
+
+
+def test_each_run_is_recorded_for_a_year(books: App, settings) -> None:
+    settings.RECONCILE_CHECKS = ["tests.billing.test_reconcile.a_check_of_another_room"]
+    assert reconcile.last_run() is None
+    reconcile.run_and_record(NOON)
+    proofs = reconcile.run_and_record(NOON + timedelta(days=1))
+    last = reconcile.last_run()
+    assert last is not None
+    assert (last.at, last.checks) == (NOON + timedelta(days=1), len(reconcile.CHECKS) + 1)
+    assert last.breaks == sum(len(proof.breaks) for proof in proofs) > 0
+    reconcile.run_and_record(NOON + timedelta(days=365, seconds=1))
+    assert [run.at for run in ReconcileRun.objects.order_by("at")] == [
+        NOON + timedelta(days=1), NOON + timedelta(days=365, seconds=1),
+    ]  # fmt: skip
+
+
+def test_a_recorded_run_cannot_be_changed(books: App) -> None:
+    reconcile.run_and_record(NOON)
+    with pytest.raises(IntegrityError, match="stays so"), transaction.atomic():
+        ReconcileRun.objects.update(breaks=0)
+
+
+def test_a_run_that_fails_is_not_recorded(books: App, settings) -> None:
+    settings.RECONCILE_CHECKS = ["tests.billing.test_reconcile.a_check_that_fails"]
+    with pytest.raises(RuntimeError):
+        tasks.reconcile_books()
+    assert reconcile.last_run() is None
+
+
+def a_check_that_fails(at: object) -> list[reconcile.Break]:
+    """Nothing fails."""
+    raise RuntimeError
+
+
+def test_a_read_only_copy_is_proved_without_a_record(books: App) -> None:
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION READ ONLY")
+        assert reconcile.run_and_record(NOON)
+    assert reconcile.last_run() is None
 
 
 @pytest.mark.race

@@ -1,18 +1,18 @@
-"""`manage.py reconcile`: proves the books, prints what was checked and every break; exits 1 on a break."""
+"""`manage.py reconcile`: proves the books, prints and records the result; exits 1 on a break."""
 
 import sys
 
 from django.core.management.base import BaseCommand
-from django.utils import timezone
 
 from billing import reconcile
+from facecloud.postgresql import clock
 
 
 class Command(BaseCommand):
     help = "Prove that every unit and every fen has its cause. Prints each check; exits 1 on a break."
 
     def handle(self, *args: object, **options: object) -> None:
-        proofs = reconcile.run(timezone.now())
+        proofs = reconcile.run_and_record(clock.now())
         for proof in proofs:
             self.stdout.write(f"{'BREAK' if proof.breaks else 'ok   '} {proof.sentence}")
             for broken in proof.breaks:

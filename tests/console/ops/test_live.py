@@ -7,10 +7,11 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from billing import quota
+from billing import quota, reconcile
+from billing.models import ReconcileRun
 from console.ops import health
 from console.ops.findings import RULES, findings
-from console.ops.health import PostgresState, State, Traffic, ValkeyState, WorkerState
+from console.ops.health import Books, PostgresState, State, Traffic, ValkeyState, WorkerState
 from faceapi import refusals
 from facecloud import schedule, valkey
 from inference import exchange
@@ -18,6 +19,7 @@ from tests.console.ops.conftest import Login, World, call
 
 NOW = datetime.fromisoformat("2026-11-22T12:00:00+08:00")
 ABOUT = {"version": "0.1.0", "models": {"yunet": "95e0fed521ef"}, "started_at_s": 1.0}
+PROVED = Books(NOW - timedelta(hours=8.5), checks=13, duration_ms=1500, age_s=8.5 * 3600)
 WELL = State(
     at=NOW,
     valkey=ValkeyState(
@@ -30,6 +32,7 @@ WELL = State(
     postgres=PostgresState(connections=10, connection_limit=100),
     traffic=Traffic(calls=100, ok=99, images=240),
     queue_limit=200,
+    books=PROVED,
 )
 
 
@@ -95,6 +98,9 @@ TROUBLES = [
     ("bad", "超时", replace(WELL, traffic=replace(WELL.traffic, timed_out=1))),
     ("warn", "5003", replace(WELL, traffic=replace(WELL.traffic, overloaded=1))),
     ("bad", "5003", replace(WELL, traffic=replace(WELL.traffic, overloaded=20))),
+    ("bad", "对账发现 3 处矛盾（2026-11-22 03:30）", replace(WELL, books=replace(PROVED, breaks=3))),
+    ("warn", "对账已有 27 小时", replace(WELL, books=replace(PROVED, age_s=27.5 * 3600))),
+    ("warn", "对账已有 26 小时", replace(WELL, books=Books(age_s=26.5 * 3600))),
     ("warn", "预扣", replace(WELL, traffic=replace(WELL.traffic, held_too_long=1))),
 ]
 
@@ -144,6 +150,19 @@ def test_what_is_measured_is_what_happened(world: World, now: datetime, log_in: 
     assert (after.calls - before.calls, after.ok - before.ok) == (4, 1)
     assert (after.images - before.images, after.overloaded - before.overloaded) == (4, 3)
     assert after.in_flight - before.in_flight == 1
+
+
+@pytest.mark.django_db
+def test_the_last_reconcile_run_is_seen(now: datetime) -> None:
+    never = health.measure_books(reconcile.installed_at() + timedelta(hours=27))
+    assert never.proved_at is None
+    assert never.is_late
+    reconcile.run_and_record(now - timedelta(hours=25))
+    ReconcileRun.objects.create(at=now - timedelta(hours=27), duration_ms=1, checks=1, breaks=5)  # ends late
+    seen = health.measure_books(now)
+    assert (seen.proved_at, seen.age_s, seen.breaks) == (now - timedelta(hours=25), 25 * 3600, 0)
+    assert not seen.is_late
+    assert health.measure_books(now + timedelta(hours=2)).is_late
 
 
 @pytest.mark.django_db

@@ -8,9 +8,12 @@ from datetime import datetime, timedelta
 import pytest
 from django.conf import settings
 from django.test import Client
+from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
+from billing import reconcile, tasks
+from billing.models import ReconcileRun
 from faceapi import refusals, rollups
 from faceapi.models import Call
 from facecloud import schedule
@@ -94,7 +97,23 @@ def test_the_dashboard_and_the_alerts_ask_for_what_there_is(world: World, now: d
     schedule.note()
     refusals.note(4102)
     call(world.app, "face_detect", now)
+    reconcile.run_and_record(now)
     assert asked_for() - {name for name, _labels in samples()} == set()
+
+
+def test_the_last_reconcile_run_is_told(settings: Settings) -> None:
+    """The age counts from the installation until a first run; the numbers of a run appear with it."""
+    nothing = frozenset[tuple[str, str]]()
+    before = samples()
+    assert before["facecloud_reconcile_age_seconds", nothing] >= 0
+    assert ("facecloud_reconcile_breaks", nothing) not in before
+    settings.RECONCILE_CHECKS = ["tests.billing.test_reconcile.a_check_of_another_room"]
+    tasks.reconcile_books()
+    after = samples()
+    assert after["facecloud_reconcile_breaks", nothing] == 1
+    assert after["facecloud_reconcile_checks", nothing] == len(reconcile.CHECKS) + 1
+    ReconcileRun.objects.create(at=timezone.now() + timedelta(seconds=1), duration_ms=5, checks=1, breaks=0)
+    assert samples()["facecloud_reconcile_breaks", nothing] == 0
 
 
 def test_dashboard_panels_are_whole() -> None:
