@@ -213,14 +213,13 @@ class FaceApiView(APIView):
 
     def _reserve(self, pictures: Sequence[Picture]) -> None:
         call = self.call
-        is_compare = self.api is Api.FACE_COMPARE
         try:
             call.debit = quota.reserve(
                 call_id=call.id,
                 app=call.caller.app,
                 api=call.api,
                 images=len(pictures),
-                pairs=len(pictures) // 2 if is_compare else 0,
+                pairs=len(pictures) // 2 if self.api is Api.FACE_COMPARE else 0,
                 at=now(),
                 hold_s=min(quota.MAX_HOLD_S, self._left_s() + HOLD_MARGIN_S),
             )
