@@ -77,6 +77,21 @@ def answer_of(request_id: str) -> exchange.Reply | None:
     return exchange.wait(valkey.client(), request_id, timeout_s=0.01)
 
 
+@pytest.fixture
+def in_hand() -> Iterator[None]:
+    """The chunks of STUCK, each claimed by a worker."""
+    client = valkey.client()
+    counts = {"hung": 4, "hung-beside": 4, "hung-batch": 4, "hung-single": 1, "late": 4}
+    chunks = [exchange.Chunk(name, f"chunk-of-{name}", 0, count) for name, count in counts.items()]
+    for chunk in chunks:
+        exchange.put(client, chunk, [b"picture"] * chunk.count, ttl_s=60)
+        assert exchange.take(client, chunk.id, chunk.count, worker_id="test", ttl_s=60)
+    yield
+    for chunk in chunks:
+        exchange.remove(client, chunk.request_id, [chunk])
+
+
+@pytest.mark.usefixtures("in_hand")
 def test_what_hangs_is_named_and_the_process_ends() -> None:
     with running(STUCK) as process:
         _, said = process.communicate(timeout=10)
