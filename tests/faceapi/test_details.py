@@ -26,6 +26,9 @@ def makers() -> set[str]:
     return RAISED | {one.name for one in functions if one.returns and called(one.returns) in RAISED}
 
 
+MAKERS = makers()
+
+
 def sentences(node: ast.expr) -> Iterator[str]:
     """The texts that an expression can have, with {} for each value."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -42,7 +45,7 @@ def details_in_the_code() -> set[str]:
     found = set()
     for tree in TREES:
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and called(node.func) in makers():
+            if isinstance(node, ast.Call) and called(node.func) in MAKERS:
                 texts = [text for argument in node.args for text in sentences(argument) if text]
                 if texts and not any("\u4e00" <= letter <= "\u9fff" for text in texts for letter in text):
                     found |= {text for text in texts if text not in {"{}", "{}: {}", "{}{}"}}
