@@ -180,6 +180,10 @@ def _debits(each: int, now: datetime) -> None:
             {"n": each},
         )
         cursor.execute("UPDATE billing_period SET used = %s WHERE number = 0", [each])
+        cursor.execute("""
+            INSERT INTO billing_answeredhour (hour, app_id, api, answers, units)
+            SELECT date_trunc('hour', closed_at, 'UTC'), app_id, api, count(*), sum(units)
+              FROM billing_debit WHERE state = 'settled' GROUP BY 1, 2, 3""")
 
 
 def measure(target_ms: float) -> bool:

@@ -104,14 +104,24 @@ WITH told AS (
     SELECT debit.call_id FROM billing_debit AS debit JOIN told USING (call_id)
      WHERE debit.state = 'settling' AND debit.units = told.units
        FOR NO KEY UPDATE OF debit SKIP LOCKED
+), settled AS (
+    UPDATE billing_debit AS debit SET state = 'settled' FROM ready WHERE debit.call_id = ready.call_id
+    RETURNING debit.call_id, debit.app_id, debit.api, debit.closed_at
+), tallied AS (
+    INSERT INTO billing_answeredhour AS tally (hour, app_id, api, answers, units)
+    SELECT date_trunc('hour', closed_at, 'UTC'), app_id, api, count(*), sum(told.units)
+      FROM settled JOIN told USING (call_id) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+    ON CONFLICT (hour, app_id, api) DO UPDATE
+       SET answers = tally.answers + excluded.answers, units = tally.units + excluded.units
 )
-UPDATE billing_debit AS debit SET state = 'settled' FROM ready WHERE debit.call_id = ready.call_id
-RETURNING debit.call_id
+SELECT call_id FROM settled
 """
 
 
 def confirm(told: Mapping[UUID, int]) -> dict[UUID, str]:
     """Settle for good the calls whose answers were sent, by the units that each answer stated.
+
+    The stated units are added to the AnsweredHours, in one order, so that two of these can't deadlock.
 
     Returns what each Debit is now: `settled`; `settling` if it is locked at the moment, so that confirming it
     must be tried again; `returned` if the sweep was first; `wrong` if it doesn't exist or has other units.

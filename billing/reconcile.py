@@ -139,6 +139,31 @@ def debits_have_their_lines(at: datetime) -> Iterable[Break]:
             OR count(DISTINCT p.meter) > 1""")
 
 
+def settled_units_were_answered(at: datetime) -> Iterable[Break]:
+    """Each hour's settled Debits are the units that the answers sent in it stated, App by App and API by API.
+
+    From the hour after next since the table was created: until then, web processes of the version before may
+    still confirm without counting.
+    """
+    return rows("""
+        WITH since AS (
+            SELECT date_trunc('hour', applied, 'UTC') + interval '2 hours' AS hour FROM django_migrations
+             WHERE app = 'billing' AND name = '0015_answered_hour'
+        ), debited AS (
+            SELECT date_trunc('hour', closed_at, 'UTC') AS hour, app_id, api,
+                   count(*) AS answers, sum(units) AS units
+              FROM billing_debit WHERE state = 'settled' AND closed_at >= (SELECT hour FROM since)
+             GROUP BY 1, 2, 3
+        ), answered AS (
+            SELECT * FROM billing_answeredhour WHERE hour >= (SELECT hour FROM since)
+        )
+        SELECT 'hour ' || hour || ' of App ' || app_id || ' ' || api,
+               coalesce(debited.units, 0) || ' units in ' || coalesce(debited.answers, 0) || ' debits, '
+               || coalesce(answered.units, 0) || ' units in ' || coalesce(answered.answers, 0) || ' answers'
+          FROM debited FULL JOIN answered USING (hour, app_id, api)
+         WHERE (debited.units, debited.answers) IS DISTINCT FROM (answered.units, answered.answers)""")
+
+
 def no_hold_is_forgotten(at: datetime) -> Iterable[Break]:
     """No held or settling Debit is older than its expiry and the 5 minutes of the sweep."""
     return rows(
@@ -272,6 +297,7 @@ CHECKS: list[Check] = [
     used_within_granted,
     used_is_debited,
     debits_have_their_lines,
+    settled_units_were_answered,
     no_hold_is_forgotten,
     balance_is_the_sum,
     statements_run_on,

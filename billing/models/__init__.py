@@ -3,11 +3,12 @@
 from billing.models.catalogue import Api, CatalogueChange, Duration, Meter, Sku, Tier
 from billing.models.notices import Notice, NoticeKind, NoticeSettings
 from billing.models.orders import CancelReason, Order, OrderState
-from billing.models.proofs import ReconcileRun
+from billing.models.proofs import AnsweredHour, ReconcileRun
 from billing.models.quota import Debit, DebitLine, DebitState, Package, Period, PeriodSample
 from billing.models.wallet import EntryKind, Voucher, VoucherEntry, Wallet, WalletEntry, masked
 
 __all__ = [
+    "AnsweredHour",
     "Api",
     "CancelReason",
     "CatalogueChange",

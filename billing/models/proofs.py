@@ -1,10 +1,12 @@
-"""The results of reconcile. Written by billing/reconcile.py."""
+"""What reconcile found, and what it compares the settled Debits with."""
 
 from django.db import models
 
+from accounts.models import App
+
 
 class ReconcileRun(models.Model):
-    """One completed run: the moment whose books it read, how long it took and what it found.
+    """One completed run, written by billing/reconcile.py: its moment, how long it took and what it found.
 
     Rows are inserted and, after a year, deleted; a trigger refuses UPDATE.
     """
@@ -19,3 +21,22 @@ class ReconcileRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at} {self.breaks}"
+
+
+class AnsweredHour(models.Model):
+    """The units that answers stated to their customers, added up as they are confirmed by billing/quota.py.
+
+    `hour` is that of the settle (Debit.closed_at), in UTC.
+    """
+
+    app = models.ForeignKey(App, models.PROTECT, related_name="+", db_index=False)
+    api = models.CharField(max_length=16)
+    hour = models.DateTimeField()
+    answers = models.PositiveIntegerField()
+    units = models.PositiveBigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["hour", "app", "api"], name="answered_hour_once")]
+
+    def __str__(self) -> str:
+        return f"{self.app_id} {self.api} {self.hour} {self.units}"

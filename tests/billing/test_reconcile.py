@@ -1,18 +1,27 @@
 """Reconcile: silent on sound books, and each check finds the break that it is for."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from io import StringIO
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.core.management import call_command
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, connection, connections, transaction
+from django.db.migrations.recorder import MigrationRecorder
 
 from accounts.models import App, User
 from billing import quota, reconcile, tasks
-from billing.models import Package, ReconcileRun
+from billing.models import AnsweredHour, Package, ReconcileRun
 from tests.billing.conftest import DETECT, NOON, Shop, breaks
+
+
+@pytest.fixture(autouse=True)
+def answers_were_always_counted(db: None) -> None:
+    """The books of these tests lie before the migration."""
+    migration = MigrationRecorder.Migration.objects.filter(app="billing", name="0015_answered_hour")
+    assert migration.update(applied=NOON - timedelta(days=400)) == 1
 
 
 def found(at=NOON) -> set[str]:
@@ -47,11 +56,19 @@ def tamper(*statements: str) -> None:
         (["UPDATE billing_period SET used = used + 1 WHERE number = 0 AND granted > 0"], {"used_is_debited"}),
         (
             ["UPDATE billing_debit SET state = 'settled', closed_at = now() WHERE state = 'returned'"],
-            {"used_is_debited"},
+            {"used_is_debited", "settled_units_were_answered"},
         ),
         (["DELETE FROM billing_debitline"], {"used_is_debited", "debits_have_their_lines"}),
-        (["UPDATE billing_debit SET units = 9 WHERE state = 'settled'"], {"debits_have_their_lines"}),
-        (["UPDATE billing_debit SET api = 'face_compare'"], {"debits_have_their_lines"}),
+        (
+            ["UPDATE billing_debit SET units = 9 WHERE state = 'settled'"],
+            {"debits_have_their_lines", "settled_units_were_answered"},
+        ),
+        (
+            ["UPDATE billing_debit SET api = 'face_compare'"],
+            {"debits_have_their_lines", "settled_units_were_answered"},
+        ),
+        (["UPDATE billing_answeredhour SET units = units - 1"], {"settled_units_were_answered"}),
+        (["DELETE FROM billing_answeredhour"], {"settled_units_were_answered"}),
         (["UPDATE billing_debit SET created_at = '2020-01-01'"], {"debits_have_their_lines"}),
         (["UPDATE billing_debit SET hold_expires_at = '2020-01-01'"], {"no_hold_is_forgotten"}),
         (["UPDATE billing_wallet SET balance = balance + 0.01"], {"balance_is_the_sum"}),
@@ -169,6 +186,40 @@ def test_each_run_is_recorded_for_a_year(books: App, settings) -> None:
     ]  # fmt: skip
 
 
+def test_a_debit_that_became_settled_without_an_answer(books: App) -> None:
+    """The books of money agree, and so would the Call: only the count of the answers shows it."""
+    call_id = uuid4()
+    quota.reserve(call_id=call_id, app=books, api=DETECT, images=2, at=NOON)
+    quota.settle(call_id, NOON)
+    assert found() == set()
+    tamper(f"UPDATE billing_debit SET state = 'settled' WHERE call_id = '{call_id}'")
+    assert found() == {"settled_units_were_answered"}
+
+
+def test_what_was_settled_before_the_count_is_not_compared(books: App) -> None:
+    tamper("DELETE FROM billing_answeredhour")
+    assert found() == {"settled_units_were_answered"}
+    MigrationRecorder.Migration.objects.filter(app="billing").update(applied=NOON)
+    assert found() == set()
+
+
+def test_an_answer_is_counted_once(books: App) -> None:
+    """Confirmed again, too late or with other units, it adds nothing."""
+    before = {(row.hour, row.api): (row.answers, row.units) for row in AnsweredHour.objects.all()}
+    at = NOON + timedelta(hours=3)
+    kept, late = uuid4(), uuid4()
+    for call_id in (kept, late):
+        quota.reserve(call_id=call_id, app=books, api=DETECT, images=2, at=at)
+        quota.settle(call_id, at)
+    quota.withdraw(late, at)
+    assert quota.confirm({kept: 3}) == {kept: "wrong"}
+    for _again in range(2):
+        assert quota.confirm({kept: 2, late: 2}) == {kept: "settled", late: "returned"}
+    after = {(row.hour, row.api): (row.answers, row.units) for row in AnsweredHour.objects.all()}
+    assert after == {**before, (at.replace(minute=0), DETECT): (1, 2)}
+    assert found() == set()
+
+
 def test_a_recorded_run_cannot_be_changed(books: App) -> None:
     reconcile.run_and_record(NOON)
     with pytest.raises(IntegrityError, match="stays so"), transaction.atomic():
@@ -197,6 +248,33 @@ def test_a_read_only_copy_is_proved_without_a_record(books: App) -> None:
 
 @pytest.mark.race
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_web_processes_count_at_once(alice: User, shop: Shop) -> None:
+    """Each confirms many calls of the same two hours; nothing is lost, and nobody deadlocks."""
+    app = shop.buy(alice)
+    hours = (NOON, NOON + timedelta(hours=1))
+
+    def settled(at: datetime) -> UUID:
+        call_id = uuid4()
+        quota.reserve(call_id=call_id, app=app, api=DETECT, images=2, at=at)
+        quota.settle(call_id, at)
+        return call_id
+
+    def web_process(calls: list[UUID]) -> None:
+        try:
+            for first in range(0, len(calls), 4):
+                quota.confirm(dict.fromkeys(calls[first : first + 4], 2))
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as pool:
+        shares = [[settled(hours[(number + turn) % 2]) for number in range(40)] for turn in range(4)]
+        list(pool.map(web_process, shares))
+    counted = AnsweredHour.objects.order_by("hour").values_list("answers", "units")
+    assert list(counted) == [(80, 160), (80, 160)]
+
+
+@pytest.mark.race
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_traffic_during_a_run_is_no_break(alice: User, shop: Shop) -> None:
     """All checks read one snapshot: a call between two of them is not seen by half of them."""
     app = shop.buy(alice)
@@ -204,8 +282,6 @@ def test_traffic_during_a_run_is_no_break(alice: User, shop: Shop) -> None:
     def a_call_in_between(at: object) -> list[reconcile.Break]:
         """A call comes in, on a connection of its own."""
         from threading import Thread
-
-        from django.db import connections
 
         def work() -> None:
             quota.reserve(call_id=uuid4(), app=app, api=DETECT, images=1, at=NOON)
