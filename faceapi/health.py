@@ -25,14 +25,14 @@ def healthz(request: HttpRequest) -> JsonResponse:
 def readyz(request: HttpRequest) -> JsonResponse:
     """200 when every part answers, otherwise 503; the body says which part does not.
 
-    A worker whose slots have all held the same chunks for longer than a call may take is not ready.
+    A worker whose slots have all held the same chunks for WORKER_STUCK_S or longer is not ready.
     """
     parts = {"database": _database(), "broker": False, "worker": False}
-    with contextlib.suppress(redis.RedisError):
+    with contextlib.suppress(redis.RedisError, ValueError):
         client = valkey.client()
         alive = exchange.workers(client, now_s=clock.now_s(client))
         told = exchange.about(client, [worker.id for worker in alive])
-        parts["worker"] = any(about.get("stuck_s", 0.0) < settings.DEADLINE_S for about in told)
+        parts["worker"] = any(about.get("stuck_s", 0.0) < settings.WORKER_STUCK_S for about in told)
         parts["broker"] = True
     is_ready = all(parts.values())
     return JsonResponse(

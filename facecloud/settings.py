@@ -14,7 +14,7 @@ from facecloud.env import read_dotenv
 read_dotenv()  # before anything is read from the environment
 
 from facecloud.settings_worker import *  # noqa: E402, F403 - what every process of the product has
-from facecloud.settings_worker import BASE_DIR, VAR_DIR, env  # noqa: E402
+from facecloud.settings_worker import BASE_DIR, PICTURE_MAX_S, VAR_DIR, env  # noqa: E402
 
 # --- Secrets -----------------------------------------------------------------
 SECRET_KEY = env.str("DJANGO_SECRET_KEY")
@@ -259,6 +259,9 @@ TRUSTED_PROXIES: list[str] = env.networks("TRUSTED_PROXIES")
 # How a call ends in time: seconds from when its images are here to code 5004, and so many more for each.
 DEADLINE_S = env.float("DEADLINE_S", default=30.0)
 DEADLINE_PER_IMAGE_S = env.float("DEADLINE_PER_IMAGE_S", default=2.0)
+# /readyz and the live page call a worker stuck if all its slots have held the same chunks for this long: a
+# chunk has up to four pictures, each of which may take PICTURE_MAX_S.
+WORKER_STUCK_S = env.float("WORKER_STUCK_S", default=max(DEADLINE_S, 4 * PICTURE_MAX_S))
 # face_compare says "true" from this confidence up: 70 accepts one pair in 10 000 of strangers of one gender,
 # age group and ethnic group.
 COMPARE_SAME_FROM = env.float("COMPARE_SAME_FROM", default=70.0)

@@ -16,11 +16,16 @@ from facecloud import watchdog
 BUDGET_BYTES = 64 * 1024 * 1024  # of one web process
 GRACE_S = 30.0
 MIN_BYTES_PER_S = 16 * 1024
+LONGEST_S = 180.0
 
 
 def longest_s(size: int) -> float:
-    """No client may take longer to read `size` bytes."""
-    return GRACE_S + size / MIN_BYTES_PER_S
+    """No client may take longer to read `size` bytes.
+
+    Well below the time within which an answer must be confirmed (billing.quota.CONFIRM_WITHIN_S), or it would
+    be given back while it is still being read.
+    """
+    return min(GRACE_S + size / MIN_BYTES_PER_S, LONGEST_S)
 
 
 class Budget:

@@ -74,8 +74,8 @@ class ValkeyState:
 
     @property
     def stuck_workers(self) -> list[WorkerState]:
-        """Those whose slots have all held the same chunks for longer than a call may take."""
-        return [one for one in self.workers if one.about.get("stuck_s", 0.0) >= settings.DEADLINE_S]
+        """Those whose slots have all held the same chunks for WORKER_STUCK_S or longer."""
+        return [one for one in self.workers if one.about.get("stuck_s", 0.0) >= settings.WORKER_STUCK_S]
 
     @property
     def slots(self) -> int:
@@ -217,7 +217,7 @@ def measure_valkey(at: datetime) -> ValkeyState:
         state.started_at = at - timedelta(seconds=int(info["uptime_in_seconds"]))
         age_s = schedule.age_s()
         state.schedule_seen_at = None if age_s is None else at - timedelta(seconds=age_s)
-    except redis.RedisError as error:
+    except (redis.RedisError, ValueError) as error:  # ValueError: a worker wrote what is not JSON
         state.error = type(error).__name__
     return state
 

@@ -77,7 +77,7 @@ TROUBLES = [
         "没有进展",
         replace(
             WELL,
-            valkey=replace(WELL.valkey, workers=[WorkerState("one", 3, 0.5, {**ABOUT, "stuck_s": 31.0})]),
+            valkey=replace(WELL.valkey, workers=[WorkerState("one", 3, 0.5, {**ABOUT, "stuck_s": 101.0})]),
         ),
     ),
     ("warn", "邮件", replace(WELL, valkey=replace(WELL.valkey, queued_mails=21))),
