@@ -201,6 +201,8 @@ class WebWorker(ThreadWorker):
 
     def _ready(self, conn: Connection, _: Any) -> None:
         """The socket of a waiting connection can be read, or written when a reply waits."""
+        if conn not in self._waiting:  # closed for another one since the poller saw it
+            return
         try:
             if conn.outbox is not None:
                 if conn.outbox.flush():
@@ -354,8 +356,12 @@ class WebWorker(ThreadWorker):
             util.write_nonblock(client, web_refusals.refusal(str(exc), request_id))
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
+        """Whether the connection can be used again: the rest of the body was well-formed and is discarded."""
         deadline = time.monotonic() + DISCARD_S
-        return keepalive and conn.parser.finish_body(deadline=deadline, max_bytes=DISCARD_BYTES)
+        try:
+            return keepalive and conn.parser.finish_body(deadline=deadline, max_bytes=DISCARD_BYTES)
+        except ParseException:  # the reply is on its way; a second one would follow it
+            return False
 
 
 def _peer(client: Any) -> Address | None:

@@ -142,3 +142,14 @@ def test_requests_one_after_the_other_on_one_connection(caller: Caller, app: App
         statuses = [answer.status for answer in read_answers(sock, 3)]
     assert statuses == [200, 401, 200]
     assert app.debits.filter(state__in=quota.CHARGED).count() == 2
+
+
+def test_a_call_refused_before_its_malformed_body_is_answered_once(caller: Caller) -> None:
+    """The call has no Authorization; that its chunks are malformed is seen after the reply, and not told."""
+    with caller.raw() as sock:
+        sock.sendall(START + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nnot a chunk\r\n0\r\n\r\n")
+        replies = b""
+        while piece := sock.recv(65536):
+            replies += piece
+    assert replies.count(b"HTTP/1.1 ") == 1
+    assert b'"code": 4101' in replies or b'"code":4101' in replies
