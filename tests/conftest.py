@@ -46,6 +46,15 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+@pytest.fixture(autouse=True)
+def _umask_of_one_test() -> Iterator[None]:
+    """The commands set a umask of their own, and some tests run them in this process."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture(scope="session")
 def models() -> Path:
     """The folder of the real models, fetched and checked on the first run, shared by all runs."""

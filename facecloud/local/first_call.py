@@ -13,6 +13,22 @@ PATH = "/api/v1/face_detect.json"
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy stands before ourselves
 
 
+RETRIES = 5
+
+
+def detect_when_ready(url: str, app_key: str, secret: str, picture: bytes) -> dict[str, Any]:
+    """Call `detect`; if the service asks for patience (5003 with Retry-After), sign and send again.
+
+    After a restart the replay guard refuses signatures for some seconds (faceapi/replay.py).
+    """
+    for _ in range(RETRIES):
+        answer = detect(url, app_key, secret, picture)
+        if answer.get("code") != 5003:
+            break
+        time.sleep(2)
+    return answer
+
+
 def detect(url: str, app_key: str, secret: str, picture: bytes, timeout_s: float = 60) -> dict[str, Any]:
     """The reply's JSON, whatever its code."""
     picture_text = base64.b64encode(picture).decode()

@@ -156,7 +156,7 @@ class Start:
         picture = (self._places.models / "astronaut.png").read_bytes()
         self._say("ready; a first signed call, face_detect on a photograph:")
         try:
-            answer = first_call.detect(
+            answer = first_call.detect_when_ready(
                 self._url, demo["FACECLOUD_APP_KEY"], demo["FACECLOUD_SECRET_KEY"], picture
             )
         except OSError as error:

@@ -175,14 +175,13 @@ def speak(visitor: Visitor, language: str) -> None:
     visitor.page.context.add_cookies([{"name": "django_language", "value": language, "url": visitor.url}])
 
 
-# The service tells what is wrong with a picture in English alone.
 @pytest.mark.parametrize(
     ("language", "send", "told"),
     [
         (
             "zh-hans",
             "发送请求",
-            ["请求文件格式不支持", "gif is not served", "出错的图片（比对时为组）序号：1", "PNG"],
+            ["请求文件格式不支持", "不支持 gif 格式", "出错的图片（比对时为组）序号：1", "PNG"],
         ),
         (
             "en",

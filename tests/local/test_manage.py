@@ -83,9 +83,17 @@ def test_a_wrong_setting_is_one_sentence(command: str, name: str, value: str, to
     assert line.startswith(told)
 
 
-def test_an_address_of_valkey_that_is_none_is_a_finding_of_check_deploy() -> None:
+def test_a_valkey_that_does_not_answer_is_a_finding_of_check_deploy() -> None:
     with tempfile.TemporaryDirectory(prefix="facecloud-") as folder:
-        done = manage(folder, "check", "--deploy", REDIS_URL="nonsense")
+        done = manage(folder, "check", "--deploy", REDIS_URL="redis://127.0.0.1:1")
     assert done.returncode == 1
     assert "facecloud.E006" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_is_no_address_of_valkey_is_one_sentence() -> None:
+    with tempfile.TemporaryDirectory(prefix="facecloud-") as folder:
+        done = manage(folder, "check", "--deploy", REDIS_URL="nonsense")
+    assert done.returncode == 2
+    assert "REDIS_URL should begin with redis://" in done.stderr
     assert "Traceback" not in done.stderr

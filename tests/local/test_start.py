@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from functools import partial
@@ -49,6 +50,18 @@ def call_by_the_manual(demo: dict[str, str], picture: bytes) -> dict[str, Any]:
     with urllib.request.urlopen(request, timeout=60) as reply:
         answer: dict[str, Any] = json.load(reply)
     return answer
+
+
+def answered(demo: dict[str, str], picture: bytes) -> dict[str, Any]:
+    """A call, signed anew while the service says 503, as a replay guard that lost its record does."""
+    for _ in range(10):
+        try:
+            return call_by_the_manual(demo, picture)
+        except urllib.error.HTTPError as error:
+            if error.code != 503:
+                raise
+            time.sleep(float(error.headers["Retry-After"]))
+    raise AssertionError("never served")
 
 
 def busyness() -> float:
@@ -133,7 +146,7 @@ def test_what_crashes_comes_back(checkout: Checkout, port: str, astronaut: bytes
             wait_until(
                 partial(comes_back, command, killed), timeout_s=90, what=f"a site with a new {command}"
             )
-            assert call_by_the_manual(site.demo, astronaut)["code"] == 0, command
+            assert answered(site.demo, astronaut)["code"] == 0, command
 
 
 def test_a_second_instance_is_refused(checkout: Checkout, port: str) -> None:

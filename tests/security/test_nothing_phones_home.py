@@ -50,6 +50,10 @@ LOOKUP = "import socket\ntry: socket.getaddrinfo('asked.example', 80)\nexcept OS
 BARE_IMPORT = "import onnxruntime"
 
 
+# Switches the telemetry of onnxruntime off; also a machine that calls itself a CI.
+QUIETENING = ("ORT_", "CI", "GITHUB_", "TF_BUILD", "BUILD_", "JENKINS_", "TEAMCITY_", "TRAVIS")
+
+
 def isolated(folder: Path, program: str) -> str:
     """Run the program without a network; return the names that it looked up."""
     (folder / "home").mkdir()
@@ -58,7 +62,7 @@ def isolated(folder: Path, program: str) -> str:
     done = subprocess.run(
         ["unshare", "-rnm", sys.executable, "-c", ISOLATED, str(folder), program],
         cwd=REPOSITORY,
-        env={name: value for name, value in os.environ.items() if not name.startswith("ORT_")},
+        env={name: value for name, value in os.environ.items() if not name.startswith(QUIETENING)},
         capture_output=True,
         text=True,
         timeout=240,
