@@ -25,7 +25,7 @@ Flags = npt.NDArray[np.bool_]
 AGE_RIDGE = 1500.0
 GENDER_RIDGE, GENDER_PLANES_RIDGE = 100.0, 300.0
 OWN_RIDGE = 1.0
-# Children are hard to tell apart, and should not pull the layer away from adults.
+# The gender of a child is hard to see, so children weigh less and do not pull the layer away from adults.
 CHILD_WEIGHT = 0.3
 # A ridge pulls towards the middle: the young were guessed too old, the old too young.
 STRETCH = 1.05

@@ -240,7 +240,7 @@ def accepted_pairs(space: Space, cohort: Cohort, faces: Faces, points: list[Any]
 
 
 def data_digest(data: Path) -> str:
-    """Return what tells the faces that a cohort was fitted on from others: the SHA-256 of their list."""
+    """Return the SHA-256 of the list of faces that a cohort was fitted on."""
     return hashlib.sha256((data / "cohort" / "labels.csv").read_bytes()).hexdigest()
 
 
