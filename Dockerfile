@@ -3,11 +3,11 @@ FROM python:3.13-slim AS build
 WORKDIR /app
 COPY requirements.txt requirements-uv.txt ./
 COPY bin/install bin/python bin/
-COPY facecloud/local/pip_settings.py facecloud/local/
+COPY embedded/pip_settings.py embedded/
 ENV UV_CACHE_DIR=/cache/uv PIP_CACHE_DIR=/cache/pip
 RUN --mount=type=cache,target=/cache bin/install
 COPY inference inference
-RUN --mount=type=cache,target=/cache .venv/bin/python -m inference.setup --models models
+RUN --mount=type=cache,target=/cache .venv/bin/python -m inference.models.setup --models models
 COPY . .
 ENV STATIC_MANIFEST=true STATIC_ROOT=/app/staticfiles
 # The settings need secrets; these protect nothing and stay in the build stage.

@@ -13,9 +13,10 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts import names, usernames
+from accounts import names
 from accounts.approvals import PendingAct as PendingAct  # tables of this room
 from accounts.audit import AuditEntry as AuditEntry
+from accounts.users import usernames
 
 
 class UserManager(DjangoUserManager["User"]):

@@ -25,8 +25,8 @@ def main() -> int:
 
 def _engine_benchmark() -> int:
     from bench.output import Report
-    from inference.engine import Engine
-    from inference.setup import ensure_models
+    from inference.models.setup import ensure_models
+    from inference.pipeline.engine import Engine
 
     parser = argparse.ArgumentParser(prog="bin/bench", description="Measure what the product does.")
     commands = parser.add_subparsers(dest="what", required=True)

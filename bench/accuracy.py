@@ -20,9 +20,9 @@ from bench.output import Report, Section, progress
 from bench.rotation import rotation
 from bench.small_faces import small_faces
 from bench.strangers import Pairs, groups_of, look_alikes, rates_by_group, same_person
-from inference import scoring, tables
-from inference.engine import Engine
+from inference.calibration import scoring, tables
 from inference.errors import InferenceError
+from inference.pipeline.engine import Engine
 from inference.results import Template
 
 FARS = (1e-3, 1e-4, 1e-5)

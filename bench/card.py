@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from console import model_card
+from console.documentation import model_card
 
 
 def main() -> int:

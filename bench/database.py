@@ -15,7 +15,7 @@ def on_a_throwaway(module: str, about: str | None, measure: Callable[[int], bool
     parser.add_argument("--calls", type=int, default=10_000_000)
     options = parser.parse_args()
     if "DATABASE_URL" not in os.environ:
-        command = [sys.executable, "-m", "facecloud.local.throwaway", sys.executable, "-m", module]
+        command = [sys.executable, "-m", "embedded.ephemeral", sys.executable, "-m", module]
         return subprocess.run([*command, *sys.argv[1:]]).returncode
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
     import django

@@ -21,7 +21,7 @@ from typing import Any
 from bench.overload import percentile
 from bench.service import Caller, Site, running_site, show
 from bench.speed import sample_pictures
-from facecloud.local.places import REPOSITORY
+from embedded.paths import REPOSITORY
 
 _SECOND = """
 import json, uuid

@@ -15,9 +15,9 @@ import numpy as np
 from bench import datasets, metrics
 from bench.output import progress
 from inference.arrays import Pixels
-from inference.engine import Engine
+from inference.models.setup import ensure_models
+from inference.pipeline.engine import Engine
 from inference.results import Face
-from inference.setup import ensure_models
 
 MODELS_DIR = Path(__file__).resolve().parent.parent / "var" / "models"
 TILE_PX, COLUMNS, ROWS = 160, 8, 6

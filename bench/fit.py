@@ -22,10 +22,11 @@ import numpy.typing as npt
 from bench import datasets, fit_attributes, fit_confidence, metrics
 from bench.output import progress
 from bench.regression import logistic
-from inference import finder, tables
-from inference.decoding import Picture
-from inference.engine import Engine
-from inference.setup import ensure_models
+from inference.calibration import tables
+from inference.images.decoding import Picture
+from inference.models.setup import ensure_models
+from inference.pipeline import face_detector
+from inference.pipeline.engine import Engine
 
 Floats = npt.NDArray[np.float64]
 PARTS = ("face_probability", "confidence", "attributes")
@@ -88,7 +89,7 @@ def fit_face_probability(data: Path, engine: Engine) -> dict[str, Any]:
     """A logistic curve over the finder's score, on every candidate down to half of what is accepted."""
     scores, faces, folds = [], [], []
     for number, picture in enumerate(progress(datasets.boxed(data), "face_probability")):
-        with mock.patch.object(finder, "ACCEPTED", finder.ACCEPTED / 2):
+        with mock.patch.object(face_detector, "ACCEPTED", face_detector.ACCEPTED / 2):
             found = engine.finder.find(Picture(picture.path.read_bytes()))
         order = np.argsort(-found.detections.scores)
         boxes = found.detections.boxes[order].astype(float) * found.reduction
@@ -105,7 +106,7 @@ def fit_face_probability(data: Path, engine: Engine) -> dict[str, Any]:
     for k in range(5):
         weights = logistic(score[fold != k, None], face[fold != k], np.array([1e-3]))
         promised[fold == k] = _curve(score[fold == k], weights)
-    served = score >= finder.ACCEPTED
+    served = score >= face_detector.ACCEPTED
     error = metrics.calibration_error(promised[served], face[served])
     print(f"face_probability: {len(score)} candidates, {face[served].mean():.3f} of those served are faces")
     print(f"    expected calibration error {error:.4f}, 5 folds by picture")

@@ -14,10 +14,10 @@ from bench.datasets import Member
 from bench.output import progress
 from bench.regression import apply, least_squares, logistic, on_raw_features
 from bench.strangers import ADULT, age_group
-from inference.alignment import Aligned
-from inference.attributes import AttributeChips, root, years
-from inference.decoding import Picture
-from inference.engine import Engine
+from inference.images.decoding import Picture
+from inference.pipeline.alignment import Aligned
+from inference.pipeline.attributes import AttributeChips, root, years
+from inference.pipeline.engine import Engine
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

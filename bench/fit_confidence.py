@@ -20,8 +20,8 @@ from bench import datasets, metrics
 from bench.datasets import Member
 from bench.output import progress
 from bench.strangers import Pairs, look_alikes, rates_by_group, threshold_at
-from inference.cohort import Cohort, Quality
-from inference.engine import Engine
+from inference.calibration.cohort import Cohort, Quality
+from inference.pipeline.engine import Engine
 
 Floats = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.intp]

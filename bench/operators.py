@@ -64,9 +64,9 @@ def generate(calls: int) -> None:
 
     from accounts.models import App, Region, User
     from bench.populate import populate
-    from faceapi import rollups
-    from faceapi.histogram import SLOTS
     from faceapi.models import ServiceHour, UsageDay, UsageHour
+    from faceapi.usage import rollups
+    from faceapi.usage.histogram import SLOTS
 
     populate(**SHOP)
     now = timezone.now()

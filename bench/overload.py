@@ -31,8 +31,8 @@ import psutil
 
 from bench.service import DETECT, Site, cpu_s, inline, running_site, show
 from bench.speed import sample_pictures
-from faceapi.signing import sign
-from facecloud.local.places import REPOSITORY
+from embedded.paths import REPOSITORY
+from faceapi.authentication.signing import sign
 
 _number = itertools.count(time.time_ns())
 

@@ -14,6 +14,8 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
+from common.client_address import client_address
+
 MB = 1024 * 1024
 # .NET writes base64 in lines like this, so it cannot be refused, and each of 42 000 escapes is looked at.
 ALLOWED = {"picture: base64, some of each escape": 1.5}
@@ -93,11 +95,11 @@ def pictures() -> dict[str, bytes]:
 
 
 def split(body: bytes) -> None:
-    from faceapi.body import MAX_IMAGES, PIECE_BYTES
     from faceapi.errors import ApiError
-    from faceapi.splitter import Splitter
-    from faceapi.spool import Budget, Spool
-    from inference import headers
+    from faceapi.request.body import MAX_IMAGES, PIECE_BYTES
+    from faceapi.request.splitter import Splitter
+    from faceapi.request.spool import Budget, Spool
+    from inference.images import headers
 
     with Spool(Budget(10**9, 10**9)) as spool:
         splitter = Splitter(spool, max_blobs=MAX_IMAGES, max_blob_bytes=headers.MAX_BYTES)
@@ -106,12 +108,12 @@ def split(body: bytes) -> None:
                 splitter.feed(body[at : at + PIECE_BYTES])
             splitter.close()
         except ApiError:
-            pass  # faceapi.body goes on without the splitter
+            pass  # faceapi.request.body goes on without the splitter
 
 
 def read_header(picture: bytes) -> None:
-    from inference import headers
     from inference.errors import ImageError
+    from inference.images import headers
 
     with contextlib.suppress(ImageError):
         headers.read_header(memoryview(picture))
@@ -119,7 +121,7 @@ def read_header(picture: bytes) -> None:
 
 def heads(_: bytes) -> None:
     """The headers of 128 requests, 8 KB each: as long as gunicorn takes them."""
-    from faceapi import authentication, signing
+    from faceapi.authentication import signing
 
     for part in (",", "1", "a:", "\t", "10.0.0.1,", "%2f", "&="):
         header = (part * 8190)[:8190]
@@ -128,7 +130,7 @@ def heads(_: bytes) -> None:
             signing.authorization_fault(header)
             signing.parse_timestamp(header)
             signing.split_target(header)
-            authentication.client_address({"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": header})
+            client_address({"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": header})
 
 
 def cpu_ms_per_mb(work: Callable[[bytes], Any], content: bytes, *, rounds: int) -> float:

@@ -22,8 +22,8 @@ import numpy as np
 from bench import datasets, metrics
 from bench.output import Report, Section, progress
 from bench.speed import sample_pictures
-from inference.engine import Engine
-from inference.scoring import similarity
+from inference.calibration.scoring import similarity
+from inference.pipeline.engine import Engine
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / "var" / "bench" / "peers"

@@ -16,10 +16,11 @@ from django.db import connection, models, transaction
 from django.utils import timezone
 
 from accounts.models import App, Region, User
-from billing import forecast, notices, orders, packages, quota, vouchers, wallet
+from billing import forecast, notices, orders, packages, quota
 from billing.models import Order, Package, Period, Sku, Wallet, WalletEntry
-from billing.paging import RowsPaginator
+from billing.payments import vouchers, wallet
 from billing.periods import SHANGHAI, windows
+from common.paging import RowsPaginator
 
 OTHERS = 500
 PRICE = Decimal("0.10")

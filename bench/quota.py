@@ -50,9 +50,9 @@ def main() -> int:
 
 def _again_with_services() -> int:
     """This same command, with a durable PostgreSQL that lives as long as it does."""
-    from facecloud.local.environment import KEYS, secret_values
-    from facecloud.local.places import Places
-    from facecloud.local.services import Services
+    from embedded.environment import KEYS, secret_values
+    from embedded.paths import Places
+    from embedded.services.pair import Services
 
     with tempfile.TemporaryDirectory(prefix="facecloud-bench-") as var:
         places = Places(Path(var))
@@ -186,7 +186,7 @@ def pages(apps: int) -> bool:
 def _breaks() -> int:
     from django.utils import timezone
 
-    from billing import reconcile
+    from billing.books import reconcile
 
     started = time.monotonic()
     proofs = reconcile.prove(reconcile.CHECKS, timezone.now())

@@ -33,8 +33,8 @@ def generate(calls: int) -> str:
 
     from accounts.applications import create_app
     from accounts.models import Region, User
-    from faceapi import rollups
-    from faceapi.histogram import BOUNDS_MS, SLOTS
+    from faceapi.usage import rollups
+    from faceapi.usage.histogram import BOUNDS_MS, SLOTS
 
     now = timezone.now()
     customer = User.objects.create_user("bench", "bench@example.org")
@@ -102,7 +102,7 @@ def measure(app_id: str) -> bool:
 
     from accounts.models import App
     from faceapi.models import Call, UsageHour
-    from faceapi.operator_reports import Span, usage
+    from faceapi.usage.operator_reports import Span, usage
 
     app = App.objects.get(app_id=app_id)
     client = Client(headers={"host": "127.0.0.1"})

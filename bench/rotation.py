@@ -13,8 +13,8 @@ import numpy as np
 from bench import datasets
 from bench.output import Section, progress
 from inference.arrays import Pixels
-from inference.engine import Engine
-from inference.scoring import compare
+from inference.calibration.scoring import compare
+from inference.pipeline.engine import Engine
 
 PEOPLE = 100
 STEP_DEGREES = 15

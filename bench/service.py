@@ -34,13 +34,13 @@ import psutil
 
 from bench import peers
 from bench.speed import sample_pictures
-from faceapi.signing import sign
-from facecloud.local.environment import KEYS, secret_values
-from facecloud.local.places import REPOSITORY, Places
-from facecloud.local.process import Process
-from facecloud.local.services import Services
-from facecloud.local.site import web_process, worker_process
-from inference.engine import Engine
+from embedded.environment import KEYS, secret_values
+from embedded.paths import REPOSITORY, Places
+from embedded.services.managed_process import Process
+from embedded.services.pair import Services
+from embedded.site import web_process, worker_process
+from faceapi.authentication.signing import sign
+from inference.pipeline.engine import Engine
 
 CORES = os.cpu_count() or 1
 DETECT = "/api/v1/face_detect.json"
@@ -108,7 +108,7 @@ def running_site() -> Iterator[Site]:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        prepare = [sys.executable, "-m", "facecloud.local.prepare", f"http://127.0.0.1:{port}"]
+        prepare = [sys.executable, "-m", "embedded.prepare", f"http://127.0.0.1:{port}"]
         subprocess.run(prepare, env=environment, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
         demo = dict(line.split("=", 1) for line in places.demo.read_text().splitlines() if "=" in line)
         worker = worker_process(environment, logs=places.logs)
@@ -350,7 +350,7 @@ def singles(site: Site, picture: bytes, ended: Callable[[], bool], most: int) ->
 
 
 def send_large(site: Site, pieces: Sequence[bytes], sha1: str) -> None:
-    from faceapi.signing import canonical, signature
+    from faceapi.authentication.signing import canonical, signature
 
     now = str(int(time.time() * 1000))
     given = signature(site.secret, canonical("POST", DETECT, "", now, sha1))

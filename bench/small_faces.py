@@ -16,8 +16,8 @@ import numpy.typing as npt
 from bench import datasets, metrics
 from bench.output import Section, progress
 from inference.arrays import Pixels
-from inference.engine import Engine
-from inference.headers import MAX_BYTES
+from inference.images.headers import MAX_BYTES
+from inference.pipeline.engine import Engine
 
 FRAME_PX = (4000, 3000)
 FACE_PX = 40

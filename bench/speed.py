@@ -16,13 +16,13 @@ import cv2
 import numpy as np
 
 from bench.output import Report, Section, progress
-from inference.attributes import AttributeChips
-from inference.decoding import Picture
-from inference.embedder import EmbedderChips
-from inference.engine import Engine
-from inference.headers import read_header
-from inference.registry import ASTRONAUT
-from inference.scoring import compare
+from inference.calibration.scoring import compare
+from inference.images.decoding import Picture
+from inference.images.headers import read_header
+from inference.models.registry import ASTRONAUT
+from inference.pipeline.attributes import AttributeChips
+from inference.pipeline.embedder import EmbedderChips
+from inference.pipeline.engine import Engine
 
 # What is measured: the sample portrait at these sizes, as JPEG of quality 90.
 SIZES = {"250x250": (250, 250), "1 MP": (1000, 1000), "12 MP": (4000, 3000)}

@@ -25,7 +25,7 @@ from accounts.models import User
 from billing.errors import ChangeRefused
 from billing.models import Api, Notice, NoticeKind, NoticeSettings, Order, OrderState, Package, Period
 from billing.quota import live
-from facecloud.links import absolute
+from common.links import absolute
 
 DAYS_BEFORE_END = (1, 7)
 UNPAID_AFTER = timedelta(hours=24)

@@ -16,7 +16,7 @@ from django.db.models import Q, QuerySet
 from accounts.applications import create_app
 from accounts.models import App, Region, User
 from accounts.names import check_app_description, check_app_name
-from billing import catalogue, packages, vouchers, wallet
+from billing import catalogue, packages
 from billing.errors import (
     OfferClosed,
     OrderCancelled,
@@ -30,6 +30,7 @@ from billing.errors import (
     TooManyUnpaid,
 )
 from billing.models import CancelReason, Duration, Order, OrderState, Package, Sku
+from billing.payments import vouchers, wallet
 from billing.periods import SHANGHAI
 
 PAYABLE_FOR = timedelta(hours=48)

@@ -25,7 +25,8 @@ from billing.errors import BillingError, Expired, HoldLost, NotOrdered, UsedUp
 from billing.models import Debit, DebitState, Period
 
 MAX_HOLD_S = 240  # with a sweep each minute, a dead call's units are back within 5 minutes
-CONFIRM_WITHIN_S = 240  # from the settle to the confirmation; no client may take longer to read (web_reply)
+# From the settle to the confirmation; no client may take longer to read (facecloud/web/response_buffer.py).
+CONFIRM_WITHIN_S = 240
 SWEEP_BATCH = 1000
 CHARGED = (DebitState.SETTLING, DebitState.SETTLED)
 

@@ -5,8 +5,9 @@ import logging
 from celery import shared_task
 from django.utils import timezone
 
-from billing import forecast, notices, orders, quota, reconcile
-from facecloud.postgresql import clock
+from billing import forecast, notices, orders, quota
+from billing.books import reconcile
+from common.postgresql import clock
 
 log = logging.getLogger(__name__)
 

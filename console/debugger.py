@@ -14,9 +14,9 @@ import httpx
 from accounts import keys as key_rules
 from accounts.models import AppKey
 from billing.models import Api
-from faceapi import signing
+from faceapi.authentication import signing
 from inference.errors import ImageError
-from inference.headers import read_header
+from inference.images.headers import read_header
 
 PREFIX = "data:application/octet-stream;base64,"
 TIMEOUT_S = 60

@@ -22,10 +22,11 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
-from accounts import addresses, invitations, names, usernames
+from accounts import names
 from accounts.errors import RuleError
 from accounts.models import Invitation, User
-from facecloud.links import absolute
+from accounts.users import addresses, invitations, usernames
+from common.links import absolute
 
 # The manual's own sentences (3.1.2), shown as hint and as error.
 NAME_RULE = _("应用名称长度 1-16 个字符或汉字，不能有 ~!@#¥%^&* 特殊字符")
@@ -89,7 +90,7 @@ class AppForm(forms.Form):
 
 
 def check_mailable(email: str) -> str:
-    """Return the address. Raises ValidationError if mail can't carry it (accounts/addresses.py)."""
+    """Return the address. Raises ValidationError if mail can't carry it (accounts/users/addresses.py)."""
     if not addresses.is_mailable(email):
         raise ValidationError(_("邮件系统无法使用这个邮箱地址，请检查输入或换一个邮箱。"), code="unmailable")
     return email

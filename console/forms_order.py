@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import App, Region
 from billing import catalogue, periods
 from billing.models import Api, Duration, Sku, Tier
+from console.context import RegionChoice
 from console.forms import description_field, name_field
-from console.shell import RegionChoice
 from console.templatetags.show import months as months_text
 
 QUANTITY_RULE = _("数量为 1-9，只能为整数")

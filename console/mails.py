@@ -17,9 +17,9 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from kombu.exceptions import OperationalError
 
-from accounts import addresses, invitations
 from accounts.models import Invitation, User
-from facecloud.links import absolute
+from accounts.users import addresses, invitations
+from common.links import absolute
 
 EXPIRES_S = 3600  # a link that comes later surprises more than it helps
 ADDRESS_ASKED, ADDRESS_CHANGED, PASSWORD_CHANGED = "address_asked", "address_changed", "password_changed"

@@ -9,8 +9,8 @@ from celery import current_app, shared_task
 from django.utils import translation
 
 from accounts.models import Invitation, User
+from common import links, schedule
 from console import mails
-from facecloud import links, schedule
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,6 @@ from django.urls import path
 
 from console.views import (
     apps,
-    choices,
     customers,
     debug,
     docs,
@@ -13,6 +12,7 @@ from console.views import (
     keys,
     orders,
     overview,
+    preferences,
     product,
     report,
     wallet,
@@ -20,9 +20,9 @@ from console.views import (
 
 urlpatterns = [
     path("", product.product, name="product"),
-    path("language/", choices.language, name="language"),
-    path("theme/", choices.theme, name="theme"),
-    path("console/region/", choices.region, name="region"),
+    path("language/", preferences.language, name="language"),
+    path("theme/", preferences.theme, name="theme"),
+    path("console/region/", preferences.region, name="region"),
     # Customers
     path("register/", customers.register, name="register"),
     path("login/", customers.LoginView.as_view(), name="login"),

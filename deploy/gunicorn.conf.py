@@ -6,7 +6,7 @@ import sys
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from facecloud import machine
+from common import machine
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
 try:
@@ -17,7 +17,7 @@ except ImproperlyConfigured as error:
     sys.exit(f"A setting in the environment or in .env is wrong: {error}")
 
 machine.raise_open_files()  # every open connection takes one, and so does every picture in a file
-worker_class = "facecloud.web_worker.WebWorker"  # gthread, safe against slow clients
+worker_class = "facecloud.web.worker.WebWorker"  # gthread, safe against slow clients
 preload_app = True  # loaded once, shared by all workers; clients and threads are made after the fork
 timeout = 120
 graceful_timeout = 15
@@ -44,6 +44,6 @@ def when_ready(server: object) -> None:
 
 def worker_exit(server: object, worker: object) -> None:
     """Refusals that were counted since the last second are written before the process ends."""
-    from faceapi import refusals
+    from faceapi.usage import unattributed
 
-    refusals.flush()
+    unattributed.flush()

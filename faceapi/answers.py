@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -31,11 +31,10 @@ from django.http import HttpResponse
 
 from billing import quota
 from billing.models import DebitState
+from common.postgresql.clock import now
 from faceapi import calls, errors
 from faceapi.calls import LiveCall
 from faceapi.errors import ApiError
-from facecloud.postgresql.clock import now
-from facecloud.web_reply import Outbox
 
 logger = logging.getLogger(__name__)
 
@@ -48,11 +47,19 @@ MAX_PENDING = 100_000  # what is noted while the database is away; the sweep giv
 _NOTE = struct.Struct(">16sI")  # call id, units
 
 
+@runtime_checkable
+class BufferedSocket(Protocol):
+    """The client's socket under a server that lets a slow reader's answer wait in memory."""
+
+    def when_sent(self, sent: Callable[[], None], lost: Callable[[], None]) -> None:
+        """Call `sent` once nothing waits, or `lost` if what waits is dropped."""
+
+
 class AnswerResponse(HttpResponse):
     """An answer with code 0 that notes whether it was handed to the client's connection in full.
 
     The server takes the content from the iterator and continues it when that is written, or waits in memory
-    for a client that reads slowly (facecloud/web_reply.py).
+    for a client that reads slowly (facecloud/web/response_buffer.py).
     """
 
     call: LiveCall | None = None  # the call to confirm; None if there is nothing to charge
@@ -64,7 +71,7 @@ class AnswerResponse(HttpResponse):
         if call is None or call.debit is None:
             return
         sent, lost = partial(journal.sent, call.id, call.debit.units), partial(_withdraw, call)
-        if isinstance(self.sock, Outbox):
+        if isinstance(self.sock, BufferedSocket):
             self.sock.when_sent(sent, lost)
         else:
             sent()

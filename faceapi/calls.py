@@ -22,10 +22,12 @@ from accounts.models import AppKey
 from billing import quota
 from billing.errors import HoldLost
 from billing.models import Debit
-from faceapi import errors, idempotency, refusals
+from faceapi import errors
 from faceapi.errors import ApiError
-from faceapi.histogram import SLOTS, slot
+from faceapi.limits import idempotency
 from faceapi.models import Call
+from faceapi.usage import unattributed
+from faceapi.usage.histogram import SLOTS, slot
 
 logger = logging.getLogger("faceapi.call")
 
@@ -122,12 +124,12 @@ def fail(call: LiveCall, error: ApiError, at: datetime) -> None:
     A request that was never authentic is only counted; so is a refusal before any work (faceapi/refusals).
     """
     is_idle = call.debit is None and call.hold is None
-    if is_idle and (not call.is_authentic or error.code in refusals.CHEAP):
-        refusals.log(call, error)
+    if is_idle and (not call.is_authentic or error.code in unattributed.CHEAP):
+        unattributed.log(call, error)
         if call.is_authentic:
-            refusals.count(call, error)
+            unattributed.count(call, error)
         else:
-            refusals.note(error.code)
+            unattributed.note(error.code)
         return
     with transaction.atomic():
         if call.debit is not None:

@@ -24,13 +24,14 @@ from typing import Any
 import redis
 from kombu.exceptions import OperationalError
 
-from faceapi import admission, errors, turns, unpaid
+from common import broker, clock, valkey
+from faceapi import errors
 from faceapi.errors import ApiError
-from faceapi.spool import Span, Spool
-from faceapi.turns import Lane
-from facecloud import broker, clock, valkey
-from inference import exchange
-from inference.exchange import Chunk, Failure, Reply
+from faceapi.limits import admission, turns, unpaid
+from faceapi.limits.turns import Lane
+from faceapi.request.spool import Span, Spool
+from inference.worker import exchange
+from inference.worker.exchange import Chunk, Failure, Reply
 
 TASK = "inference.infer"
 CHUNK_IMAGES = 4

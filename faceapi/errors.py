@@ -3,7 +3,7 @@
 Numbers and Chinese messages are the manual's (4.1.2); 4015-4292, 5003 and 5004 are this product's own.
 
     ApiError(code)      any refusal of a call; the exception handler of faceapi.views makes the reply of it,
-                        and faceapi.direct and facecloud.web_worker do so of what never comes that far
+                        and faceapi.middleware and facecloud.web.worker do so of what never comes that far
 """
 
 from collections.abc import Mapping

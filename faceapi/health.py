@@ -9,8 +9,8 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from facecloud import clock, valkey
-from inference import exchange
+from common import clock, valkey
+from inference.worker import exchange
 
 
 @never_cache

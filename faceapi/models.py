@@ -11,9 +11,9 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from billing.models import Api
-from faceapi.histogram import SLOTS
-from faceapi.rollups import ServiceHour as ServiceHour  # tables of this room
-from faceapi.rollups import UsageDay as UsageDay
+from faceapi.usage.histogram import SLOTS
+from faceapi.usage.rollups import ServiceHour as ServiceHour  # tables of this room
+from faceapi.usage.rollups import UsageDay as UsageDay
 
 
 class Call(models.Model):
@@ -61,8 +61,8 @@ class Call(models.Model):
 class UsageHour(models.Model):
     """What one App did with one API in one hour, by code: written in the same transaction as each Call.
 
-    `unrecorded` of the calls are refusals without a row in Call (faceapi/refusals.py): no images, no times.
-    Histograms count by the fixed slots of faceapi.histogram: percentiles of any span are a sum away.
+    `unrecorded` of the calls are refusals without a row in Call (usage/unattributed.py): no images, no times.
+    Histograms count by the fixed slots of faceapi.usage.histogram: percentiles of any span are a sum away.
     """
 
     app = models.ForeignKey("accounts.App", models.PROTECT, related_name="usage", verbose_name=_("应用"))

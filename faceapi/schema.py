@@ -7,11 +7,12 @@ from django.conf import settings
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_view
 
 from billing.models import Api
-from faceapi import base64text, errors
-from faceapi.body import MAX_IMAGES
-from faceapi.entries import MAX_PAIRS
+from faceapi import errors
 from faceapi.errors import Code
-from inference import scoring
+from faceapi.request import base64_text
+from faceapi.request.body import MAX_IMAGES
+from faceapi.request.images import MAX_PAIRS
+from inference.calibration import scoring
 from inference.results import REASONS
 
 Json = dict[str, Any]
@@ -38,9 +39,9 @@ QUALITY: Json = {
 IMAGE: Json = {
     "type": "string",
     "minLength": 1,
-    "description": f"http(s) URL, or {base64text.PREFIXES[0]} and base64 (URL-safe or standard alphabet). "
+    "description": f"http(s) URL, or {base64_text.PREFIXES[0]} and base64 (URL-safe or standard alphabet). "
     "PNG or JPEG without alpha, at most 10 MiB, 32x32 to 5000x5000.",
-    "examples": ["https://example.org/example.png", f"{base64text.PREFIXES[0]}iVBORw0KGgo..."],
+    "examples": ["https://example.org/example.png", f"{base64_text.PREFIXES[0]}iVBORw0KGgo..."],
 }
 
 

@@ -5,8 +5,10 @@ import logging
 from celery import shared_task
 from django.utils import timezone
 
-from faceapi import calls, idempotency, rollups
-from facecloud.postgresql.clock import now
+from common.postgresql.clock import now
+from faceapi import calls
+from faceapi.limits import idempotency
+from faceapi.usage import rollups
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 from drf_spectacular.views import SpectacularAPIView
 
 from faceapi import health, views
-from faceapi.signing import PREFIXES
+from faceapi.authentication.signing import PREFIXES
 
 APIS = {
     "face_detect": views.FaceDetectView,

@@ -26,35 +26,21 @@ from accounts import keys
 from billing import quota
 from billing.errors import Expired, NotOrdered, UsedUp
 from billing.models import Api
-from faceapi import (
-    admission,
-    answers,
-    authentication,
-    body,
-    calls,
-    details,
-    dispatch,
-    entries,
-    errors,
-    fetching,
-    idempotency,
-    refusals,
-    replay,
-    replies,
-    schema,
-    shedding,
-    unpaid,
-    uploads,
-)
+from common import valkey
+from common.client_address import client_address
+from common.logs import request_id_in_logs
+from common.postgresql.base import release
+from common.postgresql.clock import now
+from faceapi import answers, calls, details, dispatch, errors, responses, schema
 from faceapi.answers import AnswerResponse
+from faceapi.authentication import caller, replay
 from faceapi.calls import LiveCall
-from faceapi.entries import Picture
 from faceapi.errors import ApiError
-from faceapi.spool import Span, Spool
-from facecloud import valkey
-from facecloud.logs import request_id_in_logs
-from facecloud.postgresql.base import release
-from facecloud.postgresql.clock import now
+from faceapi.limits import admission, idempotency, shedding, unpaid
+from faceapi.request import body, fetching, images, uploads
+from faceapi.request.images import Picture
+from faceapi.request.spool import Span, Spool
+from faceapi.usage import unattributed
 from inference.errors import InferenceError
 
 logger = logging.getLogger(__name__)
@@ -74,14 +60,14 @@ class FaceApiView(APIView):
     make_reply: Callable[..., list[dict[str, Any]]]
 
     call: LiveCall
-    claim: authentication.Claim
+    claim: caller.Claim
     replay: ApiError | None = None  # why this request may only get the answer that its key has already
     with_quality: bool
     deadline: float
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         at = now()
-        address = authentication.client_address(request.META)
+        address = client_address(request.META)
         self.call = LiveCall(calls.new_id(at), self.api.value, at, address)
         with request_id_in_logs(str(self.call.id)):
             try:
@@ -95,10 +81,10 @@ class FaceApiView(APIView):
         if request.method != "POST":
             raise ApiError(errors.METHOD)
         call = self.call
-        self.claim = authentication.read_claim(request.META)
-        call.key = authentication.find_key(self.claim, call.at)
-        authentication.check_clock(self.claim, call.at)
-        authentication.check_address(call.key.app.allowed_addresses, call.address)
+        self.claim = caller.read_claim(request.META)
+        call.key = caller.find_key(self.claim, call.at)
+        caller.check_clock(self.claim, call.at)
+        caller.check_address(call.key.app.allowed_addresses, call.address)
         body.check_headers(request.META)
 
     def post(self, request: Request) -> HttpResponse:
@@ -110,8 +96,8 @@ class FaceApiView(APIView):
             stack.enter_context(admission.admit(client, self.call.caller.app, str(self.call.id)))
             if received.fault is not None:
                 raise received.fault
-            pictures = entries.parse(received.data, spool, pairs=self.api is Api.FACE_COMPARE)
-            self.with_quality = entries.wants_quality(received.data)
+            pictures = images.parse(received.data, spool, pairs=self.api is Api.FACE_COMPARE)
+            self.with_quality = images.wants_quality(received.data)
             self.call.images = len(pictures)
             if answer := self._answered_before(request, received.sha1, client):
                 return self._reply(answer, units=calls.succeed(self.call, now()), is_replay=True)
@@ -146,11 +132,11 @@ class FaceApiView(APIView):
         """The signature over what was received, then the replay guard, then the JSON."""
         call = self.call
         call.body_bytes = received.size
-        authentication.verify(
+        caller.verify(
             self.claim,
             call.caller,
             method=str(request.method),
-            target=authentication.target_as_received(request.META),
+            target=caller.target_as_received(request.META),
             body_sha1=received.sha1,
             body_size=received.size,
             at=call.at,
@@ -176,7 +162,7 @@ class FaceApiView(APIView):
         for picture, content in zip(wanted, fetching.fetch_all(urls, customer=customer), strict=True):
             picture.span = Span(spool.size, len(content))
             spool.write(content)
-            entries.check_header(spool, picture.span, picture.index)
+            images.check_header(spool, picture.span, picture.index)
 
     def _answered_before(self, request: Request, body_sha1: str, client: redis.Redis) -> bytes | None:
         """Take the Idempotency-Key, if there is one; the remembered answer, if there is one.
@@ -233,7 +219,7 @@ class FaceApiView(APIView):
     def _infer(self, pictures: Sequence[Picture], spool: Spool) -> bytes:
         spans = [picture.span for picture in pictures if picture.span is not None]
         # An anchor among pairs is one picture, however often it was sent.
-        first = entries.first_alike(spans, spool) if self.api is Api.FACE_COMPARE else range(len(spans))
+        first = images.first_alike(spans, spool) if self.api is Api.FACE_COMPARE else range(len(spans))
         distinct = sorted(set(first))
         try:
             outcome = dispatch.infer(
@@ -310,7 +296,7 @@ class FaceApiView(APIView):
                 answers.journal.withdraw(self.call, error)
         self.call.debit = None
         content = _json(errors.envelope(error, str(self.call.id)))
-        response = self._reply(content, units=0, is_cheap=error.code in refusals.CHEAP)
+        response = self._reply(content, units=0, is_cheap=error.code in unattributed.CHEAP)
         response.status_code = error.row.http
         if error.retry_after_s is not None:
             response["Retry-After"] = str(error.retry_after_s)
@@ -325,7 +311,7 @@ class FaceDetectView(FaceApiView):
 
     api = Api.FACE_DETECT
     operation = "detect"
-    make_reply = staticmethod(replies.detect)
+    make_reply = staticmethod(responses.detect)
 
 
 @schema.describes(Api.FACE_ANALYSE, "age and gender of each face", "FaceAnalyseResult")
@@ -334,7 +320,7 @@ class FaceAnalyseView(FaceApiView):
 
     api = Api.FACE_ANALYSE
     operation = "analyse"
-    make_reply = staticmethod(replies.analyse)
+    make_reply = staticmethod(responses.analyse)
 
 
 @schema.describes(Api.FACE_COMPARE, "whether two pictures show one person", "FaceCompareResult", pairs=True)
@@ -343,7 +329,7 @@ class FaceCompareView(FaceApiView):
 
     api = Api.FACE_COMPARE
     operation = "embed"
-    make_reply = staticmethod(partial(replies.compare, same_from=settings.COMPARE_SAME_FROM))
+    make_reply = staticmethod(partial(responses.compare, same_from=settings.COMPARE_SAME_FROM))
 
 
 def _json(value: object) -> bytes:

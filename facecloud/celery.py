@@ -7,7 +7,7 @@ from typing import Any
 from celery import Celery, signals
 from django.conf import settings
 
-from facecloud import schedule
+from common import schedule
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
 
@@ -26,7 +26,7 @@ def keep_our_logging(**_: object) -> None:
 @signals.worker_init.connect
 def limit_waits(**_: object) -> None:
     """Bound the waits for PostgreSQL."""
-    from facecloud.postgresql import processes  # needs the settings, which are ready now
+    from common.postgresql import processes  # needs the settings, which are ready now
 
     processes.background()
 

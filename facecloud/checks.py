@@ -13,9 +13,10 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError, connection
 
-from facecloud import clock, schedule, valkey
+from common import clock, schedule, valkey
 from facecloud.database_role import can_rewrite_history
-from inference import exchange, registry
+from inference.models import registry
+from inference.worker import exchange
 
 Check = Callable[..., list[CheckMessage]]
 FERNET = 'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
@@ -80,12 +81,12 @@ def links_and_mails() -> Iterable[CheckMessage]:
 
 @of_deployment
 def models() -> Iterable[CheckMessage]:
-    """The workers load them; the files' hashes are checked by inference.setup."""
+    """The workers load them; the files' hashes are checked by inference.models.setup."""
     missing = [file.file for file in registry.FILES if not (settings.MODELS_DIR / file.file).is_file()]
     if missing:
         yield Error(
             f"Models are missing in MODELS_DIR: {', '.join(missing)}.",
-            hint=f"Run: python -m inference.setup --models {settings.MODELS_DIR}",
+            hint=f"Run: python -m inference.models.setup --models {settings.MODELS_DIR}",
             id="facecloud.E004",
         )
 

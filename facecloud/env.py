@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from facecloud import valkey_address
+from common import valkey_address
 
 FALSE = ("", "0", "false", "no", "n", "off")
 DOTENV = Path(__file__).resolve().parent.parent / ".env"
 POSTGRESQL = "django.db.backends.postgresql"
-FOLDER_BACKEND = "facecloud.mail_backends.FolderBackend"
-LOG_BACKEND = "facecloud.mail_backends.LogBackend"
-SMTP_BACKEND = "facecloud.mail_backends.SmtpBackend"
+FOLDER_BACKEND = "common.mail_backends.FolderBackend"
+LOG_BACKEND = "common.mail_backends.LogBackend"
+SMTP_BACKEND = "common.mail_backends.SmtpBackend"
 
 
 class Env(environ.Env):
@@ -61,7 +61,7 @@ class Env(environ.Env):
         return config | {"EMAIL_BACKEND": replaced.get(config["EMAIL_BACKEND"], config["EMAIL_BACKEND"])}
 
     def valkey_url(self, var: str, default: str) -> str:
-        """An address that facecloud/valkey_address.py can read."""
+        """An address that common/valkey_address.py can read."""
         url = str(self.str(var, default=default))
         try:
             valkey_address.parse(url)

@@ -8,7 +8,7 @@ from celery.schedules import crontab
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from facecloud import queues
+from common import queues
 from facecloud.env import read_dotenv
 
 read_dotenv()  # before anything is read from the environment
@@ -69,7 +69,7 @@ ROOT_URLCONF = "facecloud.urls"
 WSGI_APPLICATION = "facecloud.wsgi.application"
 
 INSTALLED_APPS = [
-    "console.ops.admin_config.OperatorAdminConfig",
+    "operations.admin_config.OperatorAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -86,26 +86,28 @@ INSTALLED_APPS = [
     "billing",
     "faceapi",
     "console",
+    "operations",
+    "facecloud",
 ]
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "faceapi.direct.DirectMiddleware",
+    "faceapi.middleware.DirectMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "console.language.LanguageMiddleware",
+    "console.middleware.language.LanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "console.plain_text.PlainTextMiddleware",
+    "console.middleware.text_input.PlainTextMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "console.sessions.NoStoreMiddleware",
-    "console.sessions.SessionLimitMiddleware",
+    "console.middleware.sessions.NoStoreMiddleware",
+    "console.middleware.sessions.SessionLimitMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "axes.middleware.AxesMiddleware",
-    "console.throttle.BusyMiddleware",
+    "console.middleware.throttle.BusyMiddleware",
 ]
 
 TEMPLATES = [
@@ -118,8 +120,8 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "console.shell.shell",
-                "console.ops.access.granted",
+                "console.context.shell",
+                "operations.access.granted",
             ],
         },
     },
@@ -152,7 +154,7 @@ DB_LOCK_TIMEOUT_S = env.float("DB_LOCK_TIMEOUT_S", default=5.0)
 DB_TASK_TIMEOUT_S = env.float("DB_TASK_TIMEOUT_S", default=900.0)
 DB_MIGRATION_LOCK_TIMEOUT_S = env.float("DB_MIGRATION_LOCK_TIMEOUT_S", default=5.0)
 DATABASES["default"] |= {
-    "ENGINE": "facecloud.postgresql",  # Django's own, with limits and a pool
+    "ENGINE": "common.postgresql",  # Django's own, with limits and a pool
     "CONN_MAX_AGE": DB_CONN_MAX_AGE_S,
     "CONN_HEALTH_CHECKS": True,
     "DISABLE_SERVER_SIDE_CURSORS": DB_PGBOUNCER,
@@ -171,10 +173,10 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
-    "accounts.passwords.PasswordBackend",
+    "accounts.users.passwords.PasswordBackend",
 ]
 PASSWORD_HASHERS = [
-    "accounts.passwords.PasswordHasher",
+    "accounts.users.passwords.PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [
@@ -185,7 +187,7 @@ AUTH_PASSWORD_VALIDATORS = [
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
-    {"NAME": "accounts.passwords.KnownPasswordValidator"},
+    {"NAME": "accounts.users.passwords.KnownPasswordValidator"},
 ]
 # Who may register: everybody (open), whoever an operator invited (invited), nobody (closed).
 REGISTRATION = env.choice("REGISTRATION", default="open", choices=["open", "invited", "closed"])
@@ -211,7 +213,7 @@ AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False  # or each process greets with its version
 AXES_ENABLE_ADMIN = False  # its tables are among the operators' records
 AXES_LOCKOUT_TEMPLATE = "accounts/locked.html"
-AXES_CLIENT_IP_CALLABLE = "console.throttle.caller"
+AXES_CLIENT_IP_CALLABLE = "console.middleware.throttle.caller"
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/console/"
 LOGOUT_REDIRECT_URL = "/"
@@ -332,6 +334,6 @@ DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="facecloud@localhost")
 
 # --- Proofs: dotted paths of what `manage.py reconcile` checks, room by room ----
 RECONCILE_CHECKS: list[str] = [
-    "faceapi.reconcile.usage_is_the_sum_of_calls",
-    "faceapi.reconcile.charged_calls_are_the_settled_debits",
+    "faceapi.usage.reconcile.usage_is_the_sum_of_calls",
+    "faceapi.usage.reconcile.charged_calls_are_the_settled_debits",
 ]

@@ -6,7 +6,7 @@ so a fault in a decoder must not reach a key or a password: this module reads no
 
 from pathlib import Path
 
-from facecloud import logs, machine, queues, valkey_address
+from common import logs, machine, queues, valkey_address
 from facecloud.env import Env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -37,7 +37,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "priority_steps": [0],  # one list a queue instead of four
     # Nothing waits in Valkey for an acknowledgement: a chunk that a dying worker took is sent again by its
     # call (faceapi/dispatch.py), and what is scheduled comes again with the next tick, or is
-    # caught up (facecloud/schedule.py).
+    # caught up (common/schedule.py).
     "ack_emulation": False,
 }
 if _address.is_sentinel:
@@ -58,7 +58,7 @@ CELERY_TASK_DEFAULT_QUEUE = queues.INFERENCE
 CELERY_TASK_QUEUES = {queues.INFERENCE: {"exchange": queues.INFERENCE}}
 CELERY_WORKER_POOL = env.choice("WORKER_POOL", default="threads", choices=["threads", "prefork"])
 # One slot more than CPUs: the slot that a large batch leaves free for single calls (docs/decisions). Fewer
-# if the container's memory is short (facecloud/machine.py).
+# if the container's memory is short (common/machine.py).
 CELERY_WORKER_CONCURRENCY = env.count("WORKER_CONCURRENCY", default=machine.worker_slots())
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_PROC_ALIVE_TIMEOUT = 60.0

@@ -3,12 +3,12 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from console.ops.metrics import metrics
+from operations.monitoring.metrics import metrics
 
 urlpatterns = [
     path("", include("faceapi.urls")),
     path("", include("console.urls")),
-    path("ops/", include("console.ops.urls")),
+    path("ops/", include("operations.urls")),
     path("metrics", metrics, name="metrics"),
     path("admin/", admin.site.urls),
 ]

@@ -12,10 +12,10 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "facecloud.settings_worker"  # before any
 from celery import Celery, signals
 from django.conf import settings
 
-from facecloud import machine
+from common import machine
 
 machine.raise_open_files()
-app = Celery("inference", fixups=[], include=["inference.tasks"])
+app = Celery("inference", fixups=[], include=["inference.worker.tasks"])
 app.config_from_object("django.conf:settings", namespace="CELERY")
 # No orders from other processes (celery inspect, celery control): they would need more rights in Valkey.
 app.conf.worker_enable_remote_control = False

@@ -19,13 +19,14 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from facecloud import database_role, valkey
-from facecloud.local.pip_settings import uv_environment
-from facecloud.local.postgres import APPLICATION
-from facecloud.local.process import Process
-from facecloud.local.site import web_process, worker_process
-from inference import exchange
-from inference.setup import missing_files
+from common import valkey
+from embedded.pip_settings import uv_environment
+from embedded.services.managed_process import Process
+from embedded.services.postgres import APPLICATION
+from embedded.site import web_process, worker_process
+from facecloud import database_role
+from inference.models.setup import missing_files
+from inference.worker import exchange
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -60,7 +61,7 @@ def models() -> Path:
     """The folder of the real models, fetched and checked on the first run, shared by all runs."""
     folder = Path(settings.MODELS_DIR)
     if missing_files(folder):
-        command = [sys.executable, "-m", "inference.setup", "--models", str(folder)]
+        command = [sys.executable, "-m", "inference.models.setup", "--models", str(folder)]
         subprocess.run(
             command, cwd=REPOSITORY, env={**os.environ, **uv_environment()}, check=True, timeout=240
         )

@@ -10,7 +10,7 @@ from django.db.models import F
 
 
 def accept(apps, schema_editor):
-    from accounts.usernames import skeleton
+    from accounts.users.usernames import skeleton
 
     users = apps.get_model('accounts', 'User').objects.using(schema_editor.connection.alias)
     users.filter(email_verified_at=None).exclude(email='').update(email_verified_at=F('date_joined'))

@@ -6,7 +6,7 @@ from accounts.models import App
 
 
 class ReconcileRun(models.Model):
-    """One completed run, written by billing/reconcile.py: its moment, how long it took and what it found.
+    """One completed run of billing/books/reconcile.py: its moment, how long it took and what it found.
 
     Rows are inserted and, after a year, deleted; a trigger refuses UPDATE.
     """

@@ -1,4 +1,4 @@
-"""Money: the wallet's ledger and the vouchers'. Written by billing/wallet.py and billing/vouchers.py.
+"""Money: the wallet's ledger and the vouchers'. Written by billing/payments/.
 
 Ledger rows are append-only: a trigger refuses UPDATE and DELETE. `balance` and `remaining` are the sums of
 the entries, kept beside them so that spending is one conditional UPDATE; reconcile proves that they agree.

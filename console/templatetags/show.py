@@ -17,8 +17,8 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import Region
 from billing.models import Api, CancelReason, Meter, Order, OrderState
-from console import shell
-from inference import scoring
+from console import context
+from inference.calibration import scoring
 
 register = template.Library()
 
@@ -124,7 +124,7 @@ def order_steps() -> list[tuple[int, str]]:
 
 @register.filter
 def region_name(region: Region) -> str:
-    return shell.region_label(region)
+    return context.region_label(region)
 
 
 @register.filter

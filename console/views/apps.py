@@ -14,9 +14,9 @@ from accounts.models import App
 from billing import packages
 from billing.models import Api, Package
 from billing.packages import Summary
+from common.postgresql.clock import now
+from console.context import CustomerRequest, current_region, customer, own_app, own_apps
 from console.forms import AppForm
-from console.shell import CustomerRequest, current_region, customer, own_app, own_apps
-from facecloud.postgresql.clock import now
 
 PAGE_ROWS = 20
 

@@ -16,12 +16,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import addresses, invitations
 from accounts.errors import RuleError
 from accounts.models import User
-from console import forms, mails, tasks, throttle
-from console.language import remember
-from console.shell import CustomerRequest, customer, safe_next
+from accounts.users import addresses, invitations
+from console import forms, mails, tasks
+from console.context import CustomerRequest, customer, safe_next
+from console.middleware import throttle
+from console.middleware.language import remember
 
 MANY_MAILS = gettext_lazy("最近发送的邮件过多，请一小时后再试。")
 
@@ -48,7 +49,7 @@ def register(request: HttpRequest) -> HttpResponse:
         if user:
             if throttle.may_mail(request, user.email):
                 mails.queue(tasks.send_link, user.pk)
-            login(request, user, backend="accounts.passwords.PasswordBackend")
+            login(request, user, backend="accounts.users.passwords.PasswordBackend")
             messages.success(request, _("注册成功，欢迎使用。下一步：开通人脸识别。"))
             return redirect(safe_next(request) or "console")
     context = {"form": form, "next": safe_next(request), "invitation": token if invitation else ""}

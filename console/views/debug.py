@@ -19,10 +19,10 @@ from accounts.models import App, AppKey
 from billing import packages
 from billing.models import Api
 from console import debugger
+from console.context import CustomerRequest, customer, newest_key, own_apps
 from console.debugger import Picture
-from console.shell import CustomerRequest, customer, newest_key, own_apps
+from console.error_messages import explained
 from console.uploads import MAX_TOTAL_BYTES, BoundedMemoryHandler
-from console.words import explained
 
 MAX_PICTURES = 10
 

@@ -9,10 +9,10 @@ from django.shortcuts import render
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from console import model_card
-from console.examples import EXAMPLES, REQUEST_STR
+from console.documentation import model_card
+from console.documentation.examples import EXAMPLES, REQUEST_STR
 from faceapi import errors
-from inference import scoring, tables
+from inference.calibration import scoring, tables
 
 PAGES = {
     "": _("接入指南"),

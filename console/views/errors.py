@@ -3,7 +3,7 @@
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 
-from console.shell import chosen_theme
+from console.context import chosen_theme
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

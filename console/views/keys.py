@@ -15,9 +15,9 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from accounts import keys as key_rules
 from accounts.errors import RuleError
 from accounts.models import App, AppKey
-from console.shell import CustomerRequest, customer, own_app
-from console.words import sentence
-from facecloud.postgresql.clock import now
+from common.postgresql.clock import now
+from console.context import CustomerRequest, customer, own_app
+from console.error_messages import sentence
 
 OVERLAPS = {
     "86400": gettext_lazy("24 小时"),

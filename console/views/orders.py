@@ -11,14 +11,15 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.errors import RuleError
-from billing import orders, vouchers, wallet
+from billing import orders
 from billing.errors import BillingError, OrderNotPayable, OrderPaid
 from billing.models import Order, OrderState
-from billing.paging import RowsPaginator
+from billing.payments import vouchers, wallet
+from common.paging import RowsPaginator
+from common.postgresql.clock import now
+from console.context import CustomerRequest, current_region, customer, own_app
+from console.error_messages import sentence
 from console.forms_order import OrderForm
-from console.shell import CustomerRequest, current_region, customer, own_app
-from console.words import sentence
-from facecloud.postgresql.clock import now
 
 PAGE_ROWS = 20
 

@@ -6,11 +6,11 @@ from django.views.decorators.http import require_GET
 
 from billing import notices, orders
 from billing.models import OrderState
-from console.shell import CustomerRequest, customer, own_apps
-from console.usage import week_of
+from common.postgresql.clock import now
+from console.context import CustomerRequest, customer, own_apps
+from console.reports.usage import week_of
 from console.views.apps import with_lines
 from console.views.inbox import with_words
-from facecloud.postgresql.clock import now
 
 SHOWN = 5
 

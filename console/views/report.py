@@ -13,15 +13,15 @@ from django.views.decorators.http import require_GET
 from accounts.models import App
 from billing import forecast, packages
 from billing.models import Api
-from console import usage
-from console.downloads import csv_file
-from console.ranges import DEFAULT, RANGES, RangeForm
-from console.shell import CustomerRequest, customer, newest_key, own_app
+from console.context import CustomerRequest, customer, newest_key, own_app
+from console.error_messages import explained
+from console.reports import usage
+from console.reports.date_ranges import DEFAULT, RANGES, RangeForm
+from console.reports.downloads import csv_file
 from console.templatetags.show import unit
-from console.words import explained
-from faceapi.operator_reports import Figures, Span, Usage
-from faceapi.operator_reports import usage as usage_of
-from faceapi.reports import latest_calls
+from faceapi.usage.operator_reports import Figures, Span, Usage
+from faceapi.usage.operator_reports import usage as usage_of
+from faceapi.usage.reports import latest_calls
 
 SHOWN_RANGES = [(key, RANGES[key]) for key in ("today", "7d", "30d")]
 LATEST = 10

@@ -10,16 +10,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET
 
-from billing import vouchers
-from billing import wallet as ledger
 from billing.errors import VoucherRefused
 from billing.models import Voucher
-from billing.paging import RowsPaginator
-from console.downloads import csv_file
-from console.shell import CustomerRequest, customer
+from billing.payments import vouchers
+from billing.payments import wallet as ledger
+from common.paging import RowsPaginator
+from common.postgresql.clock import now
+from console.context import CustomerRequest, customer
+from console.error_messages import sentence
+from console.reports.downloads import csv_file
 from console.templatetags.show import money
-from console.words import sentence
-from facecloud.postgresql.clock import now
 
 PAGE_ROWS = 20
 

@@ -1,5 +1,5 @@
 -- Writes one ended call and adds it to its hour: one round trip and, in a session, one plan.
--- Slots count from 0, as in faceapi/histogram.py; arrays of PostgreSQL count from 1.
+-- Slots count from 0, as in faceapi/usage/histogram.py; arrays of PostgreSQL count from 1.
 CREATE FUNCTION faceapi_record_call(
     p_id uuid, p_app bigint, p_app_key bigint, p_region bigint, p_api text, p_at timestamptz,
     p_code smallint, p_http_status smallint, p_images integer, p_units integer, p_body_bytes bigint,

@@ -1,4 +1,4 @@
-"""Refusals that are counted in the hour without a row of their own (faceapi/refusals.py)."""
+"""Refusals that are counted in the hour without a row of their own (faceapi/usage/unattributed.py)."""
 
 from django.db import migrations, models
 

@@ -6,8 +6,8 @@ import pytest
 from django.apps import apps
 from django.db import connection
 
-from accounts import addresses
 from accounts.models import User
+from accounts.users import addresses
 
 migration = importlib.import_module("accounts.migrations.0007_existing_accounts")
 

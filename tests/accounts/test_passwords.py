@@ -8,8 +8,8 @@ from django.contrib.auth import authenticate
 from django.contrib.auth.hashers import Argon2PasswordHasher, make_password
 from django.test import RequestFactory
 
-from accounts import passwords
 from accounts.models import User
+from accounts.users import passwords
 
 PASSWORD = "ren-lian-2026"
 

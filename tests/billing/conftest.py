@@ -10,10 +10,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from accounts.models import App, Region, User
-from billing import orders, quota, reconcile, refunds, vouchers, wallet
+from billing import orders, quota
+from billing.books import reconcile
+from billing.books.reconcile import Break
 from billing.models import Order, Sku
+from billing.payments import refunds, vouchers, wallet
 from billing.periods import SHANGHAI
-from billing.reconcile import Break
 
 
 def shanghai(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> datetime:

@@ -7,10 +7,11 @@ from django.db import connection
 from django.utils import translation
 
 from accounts.models import Region, User
-from billing import catalogue, orders, packages, wallet
+from billing import catalogue, orders, packages
 from billing.errors import ChangeRefused, ReasonMissing
 from billing.models import CatalogueChange, Duration, Meter, Sku
 from billing.models.catalogue import MAX_PRICE, MAX_UNITS
+from billing.payments import wallet
 from tests.billing.conftest import NOON, Shop
 
 UNITS = {"thousand": 1_000, "ten_thousand": 10_000, "hundred_thousand": 100_000}

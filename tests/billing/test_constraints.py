@@ -6,8 +6,9 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from accounts.models import App, User
-from billing import catalogue, wallet
+from billing import catalogue
 from billing.models import Duration
+from billing.payments import wallet
 from tests.billing.conftest import NOON, Shop, breaks
 
 

@@ -10,8 +10,10 @@ from django.utils import timezone
 
 from accounts import keys
 from accounts.models import App, User
-from billing import demo, packages, refunds
+from billing import packages
+from billing.management import demo
 from billing.models import Order, Package, Sku
+from billing.payments import refunds
 from tests.billing.conftest import NOON, Shop, breaks
 
 pytestmark = pytest.mark.django_db

@@ -12,7 +12,8 @@ from django.db import IntegrityError, connection, connections, transaction
 from django.db.migrations.recorder import MigrationRecorder
 
 from accounts.models import App, User
-from billing import quota, reconcile, tasks
+from billing import quota, tasks
+from billing.books import reconcile
 from billing.models import AnsweredHour, Package, ReconcileRun
 from tests.billing.conftest import DETECT, NOON, Shop, breaks
 

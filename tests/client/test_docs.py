@@ -10,7 +10,7 @@ from facecloud_client import tables
 from facecloud_client.batches import BATCH_BYTES, BATCH_IMAGES, MAX_IMAGES, MAX_PAIRS
 from facecloud_client.codes import ENGLISH
 
-from faceapi import signing
+from faceapi.authentication import signing
 from faceapi.errors import TABLE
 from inference.results import REASONS
 from tests.client.test_samples import BODY, GOLDEN, SAMPLES, SECRET

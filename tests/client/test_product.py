@@ -22,7 +22,7 @@ from PIL import Image, ImageOps
 from accounts.applications import create_app
 from accounts.keys import secret_of
 from accounts.models import App, AppKey, Region
-from billing.demo import seed
+from billing.management.demo import seed
 from billing.quota import remaining
 from tests.client.samples import Run
 from tests.conftest import REPOSITORY

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from accounts.models import App, Region, User
 from billing import orders
 from billing.models import Api, Order, Sku, Tier
-from facecloud import valkey
+from common import valkey
 from facecloud.celery import app as celery_app
 from tests.console.screenshots import launch
 
@@ -26,7 +26,7 @@ PASSWORD = "ren-lian-2026"
 
 @pytest.fixture(autouse=True)
 def _no_mails_of_other_tests() -> None:
-    """The counts of console/throttle.py outlive a test's rollback."""
+    """The counts of console/middleware/throttle.py outlive a test's rollback."""
     for kind in ("mail-*", "throttle:*"):
         for key in valkey.client().scan_iter(kind):
             valkey.client().delete(key)

@@ -10,10 +10,10 @@ from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
-from accounts import addresses
 from accounts.errors import RuleError
 from accounts.models import User
-from console import throttle
+from accounts.users import addresses
+from console.middleware import throttle
 from tests.console.conftest import PASSWORD
 from tests.together import at_once
 

@@ -6,8 +6,8 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from console import model_card
-from inference import scoring, tables
+from console.documentation import model_card
+from inference.calibration import scoring, tables
 
 
 @pytest.mark.django_db

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from console.downloads import csv_file
+from console.reports.downloads import csv_file
 
 
 @pytest.mark.parametrize("typed", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])

@@ -14,8 +14,9 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts import keys
 from accounts.models import App, User
-from billing import orders, refunds, vouchers
+from billing import orders
 from billing.models import Order, OrderState, Package, Sku
+from billing.payments import refunds, vouchers
 from console.views import docs
 from tests.console.conftest import PASSWORD, Place
 from tests.console.screenshots import CONSOLE, PUBLIC

@@ -8,8 +8,8 @@ from django.test import Client
 
 from accounts.models import Region
 from billing.models import Sku
+from console.context import RegionChoice
 from console.forms_order import OrderForm, Quote
-from console.shell import RegionChoice
 
 TENTH_OF_MARCH = datetime(2026, 3, 10, 15, 30, tzinfo=ZoneInfo("Asia/Shanghai"))
 

@@ -11,8 +11,8 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import usernames
 from accounts.models import AuditEntry, Invitation, User
+from accounts.users import usernames
 from tests.console.conftest import PASSWORD
 from tests.together import at_once
 
@@ -163,7 +163,7 @@ def test_nobody_is_invited_who_has_an_account(
 @pytest.mark.race
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_an_invitation_makes_one_account(settings: Settings) -> None:
-    from accounts import invitations
+    from accounts.users import invitations
 
     settings.REGISTRATION = "invited"
     olga = User.objects.create_superuser("olga", "olga@example.org")

@@ -14,10 +14,11 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts import keys
 from accounts.models import App, User
-from billing import notices, vouchers, wallet
+from billing import notices
 from billing.models import Notice, Order, Package
-from console import throttle
-from facecloud import valkey
+from billing.payments import vouchers, wallet
+from common import valkey
+from console.middleware import throttle
 from facecloud.celery import app as celery_app
 from facecloud.env import FOLDER_BACKEND, LOG_BACKEND
 from tests.console.conftest import PASSWORD, Place

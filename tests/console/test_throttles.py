@@ -8,8 +8,8 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from accounts import passwords
 from accounts.models import User
+from accounts.users import passwords
 from tests.console.conftest import PASSWORD
 
 DISABLED = "该账号已停用"

@@ -29,10 +29,10 @@ from accounts import keys
 from accounts.models import App, AppKey, Region, User
 from billing import orders
 from billing.models import Api, Sku, Tier
-from faceapi import signing
-from facecloud import valkey
-from facecloud.local.process import Process
-from facecloud.local.site import web_process
+from common import valkey
+from embedded.services.managed_process import Process
+from embedded.site import web_process
+from faceapi.authentication import signing
 from tests.conftest import answers, wait_until
 from tests.faceapi.servers import Servers, running
 

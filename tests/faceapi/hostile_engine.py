@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from inference import tasks
+from inference.worker import tasks
 
 KILLS = b"#kills"
 HANGS = b"#hangs"

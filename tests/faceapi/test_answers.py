@@ -19,9 +19,9 @@ from faceapi.answers import AnswerResponse, Journal, NoteFile
 from faceapi.calls import LiveCall
 from faceapi.errors import ApiError
 from faceapi.models import Call
-from facecloud.web_reply import Budget, Outbox
+from facecloud.web.response_buffer import Budget, Outbox
 from tests.conftest import REPOSITORY
-from tests.faceapi.test_reconcile import breaks, held
+from tests.faceapi.usage.test_reconcile import breaks, held
 
 LATE = timedelta(seconds=quota.CONFIRM_WITHIN_S)
 

@@ -18,12 +18,14 @@ from accounts import keys
 from accounts.models import App
 from billing import quota
 from billing.models import Api, Debit, DebitState, Package, Period
-from faceapi import calls, errors, idempotency, refusals
+from common import valkey
+from embedded.services.managed_process import Process
+from faceapi import calls, errors
 from faceapi.calls import LiveCall
 from faceapi.errors import ApiError
+from faceapi.limits import idempotency
 from faceapi.models import Call
-from facecloud import valkey
-from facecloud.local.process import Process
+from faceapi.usage import unattributed
 from tests.conftest import wait_until
 from tests.faceapi.conftest import (
     DETECT,
@@ -282,12 +284,12 @@ def test_code(code: int, what: str, stage: Stage, servers: Servers) -> None:
     assert not Debit.objects.filter(call_id=request_id).exclude(state=DebitState.RETURNED).exists()
     is_authentic = code not in BEFORE_THE_SIGNATURE
     records = Call.objects.filter(pk=request_id)
-    if is_authentic and code in refusals.CHEAP:
+    if is_authentic and code in unattributed.CHEAP:
         wait_until(records.exists, timeout_s=20, what="the next flush of refusals")
     recorded = list(records.values_list("code", "http_status", "units"))
     assert recorded == ([(code, row.http, 0)] if is_authentic else [])
     assert answer.headers.get("X-Billed-Units") == ("0" if is_authentic else None)
-    assert ("X-Quota-Remaining" in answer.headers) == (is_authentic and code not in refusals.CHEAP)
+    assert ("X-Quota-Remaining" in answer.headers) == (is_authentic and code not in unattributed.CHEAP)
 
 
 def test_the_index_is_that_of_the_image_at_fault(caller: Caller, servers: Servers) -> None:

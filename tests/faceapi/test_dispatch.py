@@ -14,15 +14,16 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import App
-from billing import quota, reconcile
+from billing import quota
+from billing.books import reconcile
+from common import valkey
+from embedded.services.managed_process import Process
+from embedded.site import worker_process
 from faceapi import dispatch, errors
 from faceapi.errors import ApiError
-from faceapi.spool import Budget, Span, Spool
-from facecloud import valkey
-from facecloud.local.process import Process
-from facecloud.local.site import worker_process
-from inference import exchange
-from inference.exchange import Failure, Reply
+from faceapi.request.spool import Budget, Span, Spool
+from inference.worker import exchange
+from inference.worker.exchange import Failure, Reply
 from tests.conftest import wait_until
 from tests.faceapi.conftest import Caller, encode, inline
 from tests.faceapi.workers import alive, chunks, claims, frozen, left_behind

@@ -14,8 +14,8 @@ import pytest
 
 from accounts.models import App
 from billing import quota
+from embedded.services.managed_process import Process
 from faceapi import errors
-from facecloud.local.process import Process
 from tests.faceapi.conftest import Caller, encode, inline
 from tests.faceapi.workers import alive
 

@@ -18,11 +18,11 @@ import psutil
 import pytest
 
 from accounts.models import AppKey
+from common import valkey
+from embedded.services.managed_process import Process
+from embedded.services.postgres import Postgres
+from embedded.site import web_process
 from faceapi import errors
-from facecloud import valkey
-from facecloud.local.postgres import Postgres
-from facecloud.local.process import Process
-from facecloud.local.site import web_process
 from tests.conftest import REPOSITORY, wait_until
 from tests.conftest import answers as responds
 from tests.faceapi.conftest import LIMITS, Caller, encode, inline

@@ -12,8 +12,8 @@ from django.conf import settings
 from django.db import connection
 
 from accounts.models import App
-from facecloud import valkey
-from facecloud.local.process import Process
+from common import valkey
+from embedded.services.managed_process import Process
 from tests.conftest import wait_until
 from tests.faceapi.conftest import Caller, encode, inline, read_answer, read_answers
 from tests.faceapi.servers import Servers

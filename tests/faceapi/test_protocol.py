@@ -8,8 +8,8 @@ import pytest
 
 from accounts.models import App
 from billing import quota
-from faceapi.direct import ADDRESSES
-from facecloud.local.process import Process
+from embedded.services.managed_process import Process
+from faceapi.middleware import ADDRESSES
 from tests.faceapi.conftest import DETECT, Answer, Caller, encode, inline, read_answer, read_answers
 
 CANARY = b"CANARY-OF-A-BODY-51c2"

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from accounts.models import App
+from embedded.services.managed_process import Process
+from faceapi.authentication.signing import PREFIXES
 from faceapi.models import Call
-from faceapi.signing import PREFIXES
-from facecloud.local.process import Process
 from tests.conftest import wait_until
 from tests.faceapi.conftest import DETECT, PREFIX, Answer, Caller, encode, inline
 from tests.faceapi.servers import Servers

@@ -12,7 +12,8 @@ from schemathesis import Case
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
-from faceapi import errors, signing
+from faceapi import errors
+from faceapi.authentication import signing
 from tests.faceapi.conftest import Caller, encode, inline
 
 APIS = {"/api/v1/face_detect.json", "/api/v1/face_analyse.json", "/api/v1/face_compare.json"}

@@ -14,14 +14,15 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import App
-from billing import quota, reconcile
+from billing import quota
+from billing.books import reconcile
 from billing.models import Api
-from facecloud import valkey
-from facecloud.local.places import REPOSITORY
-from facecloud.local.process import Process
-from facecloud.local.site import worker_environment
-from facecloud.local.supervisor import LOOK_EVERY_S, Supervisor
-from inference import exchange
+from common import valkey
+from embedded.paths import REPOSITORY
+from embedded.services.managed_process import Process
+from embedded.site import worker_environment
+from embedded.supervisor import LOOK_EVERY_S, Supervisor
+from inference.worker import exchange
 from tests.conftest import wait_until
 from tests.faceapi.conftest import Caller, encode, inline
 from tests.faceapi.hostile_engine import HANGS, KILLS, TAKES_2_S

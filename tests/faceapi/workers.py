@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from faceapi import admission
-from facecloud import valkey
-from facecloud.local.process import Process
-from inference import exchange
-from inference.exchange import Failure, Reply
+from common import valkey
+from embedded.services.managed_process import Process
+from faceapi.limits import admission
+from inference.worker import exchange
+from inference.worker.exchange import Failure, Reply
 from tests.conftest import wait_until
 from tests.faceapi.conftest import Answer, Caller, encode, inline
 

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from inference.engine import Engine
-from inference.engine import engine as shared_engine
+from inference.pipeline.engine import Engine
+from inference.pipeline.engine import engine as shared_engine
 
 Encode = Callable[..., bytes]
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from django.conf import settings
 
-from facecloud.local.site import WORKER_VARIABLES
+from embedded.site import WORKER_VARIABLES
 from tests.client.scripted import reply, scripted
 from tests.conftest import REPOSITORY
 

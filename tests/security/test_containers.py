@@ -14,12 +14,12 @@ import pytest
 import redis
 import yaml
 
-from facecloud.local.places import memory_folder
-from facecloud.local.process import Process
-from facecloud.local.site import QUIET, worker_environment
-from facecloud.local.valkey import server
-from inference import exchange
-from inference.exchange import Chunk
+from embedded.paths import memory_folder
+from embedded.services.managed_process import Process
+from embedded.services.valkey import server
+from embedded.site import QUIET, worker_environment
+from inference.worker import exchange
+from inference.worker.exchange import Chunk
 from tests.conftest import REPOSITORY, wait_until
 
 OURS = ("web", "worker", "scheduled", "mail", "beat", "migrate")
@@ -165,7 +165,7 @@ def test_a_worker_serves_a_call_with_its_few_rights(
         )
         exchange.put(client, Chunk("r", "r.0", 0, 1), [astronaut], ttl_s=120)
         send = (
-            "from facecloud.broker import publish; import time;"
+            "from common.broker import publish; import time;"
             "publish('inference.infer', 'r.0', ('r', 'r.0', 'detect', 1, time.time(), 120, False),"
             " queue='inference')"
         )

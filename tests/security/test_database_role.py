@@ -17,10 +17,10 @@ from django.db import IntegrityError, connection, transaction
 
 from accounts import audit
 from accounts.models import User
-from billing import wallet
+from billing.payments import wallet
+from embedded.paths import Places, memory_folder
+from embedded.services.postgres import APPLICATION, Postgres
 from facecloud import database_role
-from facecloud.local.places import Places, memory_folder
-from facecloud.local.postgres import APPLICATION, Postgres
 from tests.conftest import REPOSITORY
 
 APPEND_ONLY = (
@@ -153,7 +153,7 @@ def test_only_migrate_connects_as_the_owner(process: str) -> None:
             sys.executable,
             "-c",
             "import django; django.setup(); from django.db import connection;"
-            f" from facecloud.postgresql import processes; processes.{process}();"
+            f" from common.postgresql import processes; processes.{process}();"
             " print(connection.get_connection_params()['user'])",
         ],
         cwd=REPOSITORY,

@@ -40,7 +40,7 @@ sys.exit(done.returncode)
 INFERENCE = """
 import sys, time
 from pathlib import Path
-from inference.engine import engine
+from inference.pipeline.engine import engine
 models = Path(sys.argv[1]) if len(sys.argv) > 1 else Path({models!r})
 found = engine(models, ["CPUExecutionProvider"])
 assert len(found.detect((models / "astronaut.png").read_bytes()).faces) == 1
@@ -88,7 +88,10 @@ def test_inference_looks_up_no_name_and_writes_nothing_at_home(tmp_path: Path, m
     assert list((tmp_path / "home").rglob("*")) == []
 
 
-@pytest.mark.parametrize("module", ["inference.tasks", "inference.setup", "inference.convert", "bench.speed"])
+@pytest.mark.parametrize(
+    "module",
+    ["inference.worker.tasks", "inference.models.setup", "inference.models.conversion", "bench.speed"],
+)
 def test_every_way_to_onnxruntime_switches_it_off(module: str, tmp_path: Path) -> None:
     program = f"import {module}, onnxruntime, os; assert os.environ['ORT_DISABLE_TELEMETRY'] == '1'"
     subprocess.run(
@@ -107,4 +110,4 @@ def test_onnxruntime_is_imported_inside_the_room_only() -> None:
         [grep, "grep", "-lE", r"^\s*(import|from) onnxruntime", "--", "*.py"],
         cwd=REPOSITORY, capture_output=True, text=True, check=False,
     ).stdout.split()  # fmt: skip
-    assert found == ["inference/runtime.py"]
+    assert found == ["inference/models/session.py"]

@@ -13,12 +13,13 @@ from pytest_django import Settings
 from accounts import approvals, audit, roles
 from accounts.approvals import PendingAct, State
 from accounts.models import AuditEntry, User
-from billing import orders, vouchers, wallet
+from billing import orders
 from billing.errors import VoucherRefused
 from billing.models import Api, Package, Voucher
-from console.ops.acts import ACTS
+from billing.payments import vouchers, wallet
+from operations.actions import ACTS
 from tests.console.conftest import Place
-from tests.console.ops.conftest import Login, World
+from tests.operations.conftest import Login, World
 
 pytestmark = pytest.mark.django_db
 

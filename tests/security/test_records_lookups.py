@@ -10,8 +10,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import AppKey, User
-from console.ops.records.base import SECRETS, RecordAdmin, parameters_of
-from tests.console.ops.conftest import Login, World
+from operations.records.base import SECRETS, RecordAdmin, parameters_of
+from tests.operations.conftest import Login, World
 
 pytestmark = pytest.mark.django_db
 

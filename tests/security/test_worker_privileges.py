@@ -4,8 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from facecloud.local.process import Process
-from facecloud.local.site import worker_environment
+from embedded.services.managed_process import Process
+from embedded.site import worker_environment
 from tests.conftest import REPOSITORY
 
 SECRETS = {

@@ -4,8 +4,8 @@ import sys
 
 from django.core.management.base import BaseCommand
 
-from billing import reconcile
-from facecloud.postgresql import clock
+from billing.books import reconcile
+from common.postgresql import clock
 
 
 class Command(BaseCommand):

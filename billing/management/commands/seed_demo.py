@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from billing import demo
+from billing.management import demo
 
 
 class Command(BaseCommand):

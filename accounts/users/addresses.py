@@ -1,0 +1,95 @@
+"""E-mail addresses: which ones mail can carry, and whose they are.
+
+An account may name any address when it is registered; it owns the address once the link that was mailed there
+has been opened by the logged-in account (`confirm`). Only verified addresses are unique, can log in, and get
+notices. So registering with somebody's address neither blocks the owner nor reveals whether there is an
+account: the page is the same, and the owner gets a mail.
+"""
+
+from datetime import datetime, timedelta
+
+from django.core import signing
+from django.core.mail.message import sanitize_address
+from django.db import IntegrityError, transaction
+
+from accounts.errors import RuleError
+from accounts.models import User
+
+LINK_VALID = timedelta(days=3)
+_SALT = "accounts.users.addresses"
+LONGEST = 254  # RFC 5321
+
+
+def is_mailable(address: str) -> bool:
+    """Return whether a mail server could be handed this address: ASCII before the @, IDNA after it."""
+    try:
+        encoded = sanitize_address(address, "utf-8")
+    except (ValueError, UnicodeError):
+        return False
+    local, _at, domain = address.rpartition("@")
+    labels = encoded.rpartition("@")[2].split(".")
+    fits = len(encoded) <= LONGEST and len(local) <= 64 and all(0 < len(label) <= 63 for label in labels)
+    return fits and local.isascii() and encoded.isascii() and bool(domain)
+
+
+def owner_of(address: str) -> User | None:
+    """Return the account that has verified the address."""
+    return User.objects.filter(email__iexact=address, email_verified_at__isnull=False).first()
+
+
+def account_of(address: str) -> User | None:
+    """Return the account that a reset link to this address is for: its owner, else the first to name it."""
+    named = User.objects.filter(email__iexact=address, is_active=True)
+    return owner_of(address) or named.order_by("pk").first()
+
+
+def to_confirm(user: User) -> str:
+    """Return the address that the user has named but not verified, or an empty text."""
+    return user.new_email or ("" if user.email_verified_at else user.email)
+
+
+def change(user: User, address: str) -> None:
+    """Name a new address. A verified one stays in use until the new one is verified too."""
+    if user.email_verified_at is None:
+        user.email = address
+    else:
+        user.new_email = "" if address == user.email else address
+    user.save(update_fields=["email", "new_email"])
+
+
+def token(user: User, address: str) -> str:
+    """Return what the mailed link carries: a signature of the account and the address."""
+    return signing.dumps([user.pk, address], salt=_SALT)
+
+
+def address_in(token_: str, user: User) -> str:
+    """Return the address of a link. RuleError `link_invalid` if it is another user's, or too old."""
+    try:
+        pk, address = signing.loads(token_, salt=_SALT, max_age=LINK_VALID)
+    except (signing.BadSignature, ValueError) as error:
+        raise RuleError("link_invalid") from error
+    if pk != user.pk or address not in (to_confirm(user), user.email):
+        raise RuleError("link_invalid")
+    return str(address)
+
+
+def confirm(user: User, token_: str, at: datetime) -> str:
+    """Make the address of the link the user's own; return the verified address it replaces, or an empty text.
+
+    Raises RuleError `link_invalid`, or `address_owned` if another account has verified the address meanwhile.
+    """
+    return mark_verified(user, address_in(token_, user), at)
+
+
+def mark_verified(user: User, address: str, at: datetime) -> str:
+    """Like `confirm`, after another proof that the user reads this mailbox (a reset link, an invitation)."""
+    before = user.email if user.email_verified_at and user.email != address else ""
+    if user.email_verified_at and user.email == address:
+        return ""
+    try:
+        with transaction.atomic():
+            User.objects.filter(pk=user.pk).update(email=address, new_email="", email_verified_at=at)
+    except IntegrityError as error:
+        raise RuleError("address_owned") from error
+    user.refresh_from_db(fields=["email", "new_email", "email_verified_at"])
+    return before

@@ -1,0 +1,128 @@
+"""代金券: granted or redeemed by code, burned nearest expiry first; the only writer of both tables."""
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import transaction
+from django.db.models import F, Q, QuerySet, Sum
+
+from accounts.models import User
+from billing.errors import VoucherRefused
+from billing.models import Order, Voucher, VoucherEntry
+from billing.payments.wallet import fen
+from billing.reasons import reason_of
+
+_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # nothing that reads like another: 5 bits each
+
+
+def new_code() -> str:
+    """Sixteen characters in four groups: 80 random bits."""
+    return in_groups("".join(secrets.choice(_ALPHABET) for _i in range(16)))
+
+
+def in_groups(code: str) -> str:
+    """A code as it is kept, however it was typed: upper case, groups of four, hyphens between them."""
+    plain = "".join(filter(str.isalnum, code.upper()))
+    return "-".join(plain[start : start + 4] for start in range(0, len(plain), 4))
+
+
+def issue(
+    *,
+    face_value: Decimal,
+    valid_from: datetime,
+    valid_until: datetime,
+    by: User,
+    reason: str,
+    at: datetime,
+    customer: User | None = None,
+    apis: Sequence[str] = (),
+) -> Voucher:
+    """A voucher of an operator: the customer's at once, or (without one) a code for whoever redeems it first.
+
+    `apis` names what it applies to; empty: every API. Raises AmountRefused, ReasonMissing, VoucherRefused.
+    """
+    reason = reason_of(reason)
+    if not at < valid_until or not valid_from < valid_until:
+        raise VoucherRefused(why="expired")
+    value = fen(face_value)
+    return Voucher.objects.create(
+        code=new_code(),
+        customer=customer,
+        face_value=value,
+        remaining=value,
+        valid_from=valid_from,
+        valid_until=valid_until,
+        apis=list(apis),
+        created_by=by,
+        created_at=at,
+        redeemed_at=at if customer else None,
+        reason=reason,
+    )
+
+
+def redeem(customer: User, code: str, at: datetime) -> Voucher:
+    """Makes the code the customer's, once; whose it is already, gets it again: an answer may be lost.
+
+    Operators redeem none: they may have seen it. Raises VoucherRefused (operator, unknown, taken, expired).
+    """
+    if customer.is_staff:
+        raise VoucherRefused(why="operator")
+    code = in_groups(code)
+    if (
+        Voucher.objects.filter(code=code, customer=None, valid_until__gt=at)
+        .exclude(created_by=customer)
+        .update(customer=customer, redeemed_at=at)
+    ):
+        return Voucher.objects.get(code=code)
+    voucher = Voucher.objects.filter(code=code).first()
+    if voucher is None:
+        raise VoucherRefused(why="unknown")
+    if voucher.customer_id == customer.pk:
+        return voucher
+    if voucher.created_by_id == customer.pk:
+        raise VoucherRefused(why="operator")
+    raise VoucherRefused(why="taken" if voucher.customer_id else "expired")
+
+
+def of(customer: User) -> "QuerySet[Voucher]":
+    """All vouchers of the customer, nearest expiry first."""
+    return Voucher.objects.filter(customer=customer).order_by("valid_until", "pk")
+
+
+def usable(customer: User, at: datetime, api: str | None = None) -> "QuerySet[Voucher]":
+    """Those that can pay at `at` (for that API), in the order in which they burn."""
+    vouchers = of(customer).filter(remaining__gt=0, valid_from__lte=at, valid_until__gt=at)
+    return vouchers.filter(Q(apis=[]) | Q(apis__contains=[api])) if api else vouchers
+
+
+def balance(customer: User, at: datetime, api: str | None = None) -> Decimal:
+    """代金券余额 in yuan: what is left in the usable vouchers."""
+    return usable(customer, at, api).aggregate(left=Sum("remaining"))["left"] or Decimal("0.00")
+
+
+def spend(order: Order, amount: Decimal, at: datetime) -> Decimal:
+    """Burns up to `amount`, nearest expiry first; how much. For billing/orders.py, inside its lock."""
+    spent = Decimal("0.00")
+    for voucher in usable(order.customer, at, order.sku.api).select_for_update(no_key=True):
+        part = min(voucher.remaining, amount - spent)
+        if part <= 0:
+            break
+        Voucher.objects.filter(pk=voucher.pk).update(remaining=F("remaining") - part)
+        VoucherEntry.objects.create(voucher=voucher, order=order, amount=-part, at=at)
+        spent += part
+    return spent
+
+
+@transaction.atomic
+def put_back(order: Order, at: datetime) -> Decimal:
+    """Returns what an order burned to the same vouchers, as they are (an expired one stays expired)."""
+    back = Decimal("0.00")
+    for entry in VoucherEntry.objects.filter(order=order, amount__lt=0).order_by(
+        "voucher__valid_until", "voucher"
+    ):
+        Voucher.objects.filter(pk=entry.voucher_id).update(remaining=F("remaining") - entry.amount)
+        VoucherEntry.objects.create(voucher_id=entry.voucher_id, order=order, amount=-entry.amount, at=at)
+        back -= entry.amount
+    return back

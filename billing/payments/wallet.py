@@ -1,0 +1,105 @@
+"""账户余额: an append-only ledger with its sum beside it; the only writer of Wallet and WalletEntry.
+
+Money leaves by one conditional UPDATE, so a balance can't go below zero whatever runs at once.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext
+
+from accounts.models import User
+from billing.errors import AmountRefused, InsufficientBalance, TokenReused
+from billing.models import EntryKind, Order, Wallet, WalletEntry
+from billing.reasons import reason_of
+
+LARGEST = Decimal("9999999999.99")
+
+
+def balance(customer: User) -> Decimal:
+    """The customer's balance in yuan."""
+    wallet = Wallet.objects.filter(customer=customer).first()
+    return wallet.balance if wallet else Decimal("0.00")
+
+
+def fen(amount: Decimal) -> Decimal:
+    """The amount if it is a positive number of whole fen, or AmountRefused."""
+    if not amount.is_finite() or not 0 < amount <= LARGEST or amount != round(amount, 2):
+        raise AmountRefused(amount=amount)
+    return round(amount, 2)
+
+
+def top_up(
+    customer: User, amount: Decimal, *, by: User, reason: str, at: datetime, token: str = ""
+) -> WalletEntry:
+    """An operator adds money. The same `token` (the form's) again adds nothing and returns the first entry.
+
+    Raises AmountRefused, ReasonMissing, TokenReused (the token's entry is another).
+    """
+    entry = WalletEntry(kind=EntryKind.TOP_UP, amount=fen(amount), by=by, reason=reason_of(reason), at=at)
+    if token:
+        entry.token = token
+    try:
+        return _move(customer, entry)
+    except IntegrityError as error:
+        same = {"token": token, "wallet": customer.pk, "kind": EntryKind.TOP_UP, "amount": entry.amount}
+        if first := WalletEntry.objects.filter(**same).first():
+            return first
+        raise TokenReused() from error
+
+
+def charge(order: Order, amount: Decimal, at: datetime) -> WalletEntry:
+    """Takes what vouchers left of an order. Raises InsufficientBalance. For billing/orders.py."""
+    return _move(order.customer, WalletEntry(kind=EntryKind.PAYMENT, amount=-amount, order=order, at=at))
+
+
+def put_back(order: Order, amount: Decimal, *, by: User, reason: str, at: datetime) -> WalletEntry:
+    """Returns the cash part of an order. For billing/payments/refunds.py."""
+    return _move(
+        order.customer,
+        WalletEntry(kind=EntryKind.REFUND, amount=amount, order=order, by=by, reason=reason, at=at),
+    )
+
+
+@transaction.atomic
+def _move(customer: User, entry: WalletEntry) -> WalletEntry:
+    Wallet.objects.get_or_create(customer=customer)
+    moved = Wallet.objects.filter(customer=customer, balance__gte=-entry.amount).update(
+        balance=F("balance") + entry.amount
+    )
+    wallet = Wallet.objects.get(customer=customer)
+    if not moved:
+        raise InsufficientBalance(needed=-entry.amount, balance=wallet.balance)
+    entry.wallet, entry.balance_after = wallet, wallet.balance
+    entry.save(force_insert=True)
+    return entry
+
+
+def statement(customer: User) -> "QuerySet[WalletEntry]":
+    """The customer's entries, newest first, ready to be paged."""
+    return WalletEntry.objects.filter(wallet=customer.pk).select_related("order", "by").order_by("-pk")
+
+
+def statement_rows(customer: User) -> Iterator[list[object]]:
+    """The statement as the rows of a CSV file, heading first, newest first; amounts in yuan."""
+    yield [
+        gettext("时间（UTC+8）"),
+        gettext("类型"),
+        gettext("金额（元）"),
+        gettext("余额（元）"),
+        gettext("订单编号"),
+        gettext("说明"),
+    ]
+    for entry in statement(customer).iterator(chunk_size=1000):
+        yield [
+            timezone.localtime(entry.at).strftime("%Y-%m-%d %H:%M:%S"),
+            str(entry.get_kind_display()),
+            entry.amount,
+            entry.balance_after,
+            entry.order.number if entry.order else "",
+            entry.reason,
+        ]

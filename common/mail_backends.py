@@ -1,0 +1,87 @@
+"""Where mails go. Their links set passwords, so others must not read them.
+
+`SmtpBackend` gives a mail server a deadline. `FolderBackend` is the default without one: one file per
+connection in VAR_DIR/mail, readable by the owner only. `LogBackend` replaces Django's console backend: it
+logs that a mail was not sent, never what it says.
+"""
+
+import contextlib
+import logging
+import os
+import smtplib
+import socket
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from django.core.mail import EmailMessage
+from django.core.mail.backends import smtp
+from django.core.mail.backends.base import BaseEmailBackend
+from django.core.mail.backends.filebased import EmailBackend
+
+from common import watchdog
+
+KEEP_S = 7 * 24 * 3600
+STEPS = 6.0  # connect, TLS, login, sender and recipients, text, goodbye
+
+log = logging.getLogger(__name__)
+
+
+class FolderBackend(EmailBackend):
+    """Django's file backend in a folder of mode 0700; files older than a week are deleted."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._folder = Path(self.file_path)
+        self._folder.chmod(0o700)
+
+    def open(self) -> bool:
+        is_new = bool(super().open())
+        if is_new:
+            os.fchmod(self.stream.fileno(), 0o600)
+            for file in self._folder.glob("*.log"):
+                if file.stat().st_mtime < time.time() - KEEP_S:
+                    file.unlink(missing_ok=True)
+        return is_new
+
+
+class LogBackend(BaseEmailBackend):
+    """Logs the subject of each mail instead of sending it."""
+
+    def send_messages(self, messages: Sequence[EmailMessage]) -> int:
+        for message in messages:
+            log.warning("mail not sent, since EMAIL_URL names no mail server: %s", message.subject)
+        return len(messages)
+
+
+class SmtpBackend(smtp.EmailBackend):
+    """Django's SMTP backend, with a deadline of `timeout` times STEPS for each message.
+
+    `timeout` bounds each step; a server that sends a byte now and then could stretch that without end.
+    """
+
+    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
+        self._deadline = time.monotonic() + (self.timeout or 0.0) * STEPS * max(1, len(email_messages))
+        with contextlib.ExitStack() as self._guards:
+            return super().send_messages(email_messages) or 0
+
+    @property
+    def connection_class(self) -> Any:
+        plain = smtplib.SMTP_SSL if self.use_ssl else smtplib.SMTP
+        return type("GuardedSMTP", (_Guarded, plain), {"backend": self})
+
+    def guard(self, sock: socket.socket) -> None:
+        """End the reading of `sock` at the deadline, also after TLS has taken over its file descriptor."""
+        if self.timeout:
+            same = self._guards.enter_context(socket.socket(fileno=os.dup(sock.fileno())))
+            self._guards.enter_context(watchdog.guard(same, self._deadline))
+
+
+class _Guarded:
+    backend: SmtpBackend
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        sock: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]
+        self.backend.guard(sock)
+        return sock

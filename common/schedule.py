@@ -1,0 +1,99 @@
+"""Whether the scheduled work runs, and the repetition of what a dead worker or a stopped beat left undone.
+
+A task of its own notes each minute that beat and a worker got it done. The same task looks at the tasks that
+run once an hour or once a day: a task whose last success is older than its schedule allows is sent again,
+since its worker may have died, Valkey may have lost it, or nothing ran when it was due. All times are
+Valkey's, so that the clocks of the hosts do not matter.
+
+    schedule:seen        time of the last run of the schedule
+    schedule:started     hash: task → time of its last start
+    schedule:succeeded   hash: task → time of its last success
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+
+from common import clock, valkey
+
+KEY = "schedule:seen"
+STARTED_KEY, SUCCEEDED_KEY = "schedule:started", "schedule:succeeded"
+LATE_AFTER_S = 180.0
+AGAIN_AFTER_S = 600.0  # a task that started more recently may still run
+# billing.sample_usage is not among them: it notes what is used at midnight, which is unknown later.
+CAUGHT_UP = frozenset(
+    {
+        "accounts.forget_logins",
+        "billing.reconcile_books",
+        "faceapi.forget_idempotency_keys",
+        "faceapi.mend_usage",
+    }
+)
+
+
+def note(age_s: float = 0.0) -> None:
+    """Note that the schedule ran `age_s` seconds ago."""
+    client = valkey.client()
+    client.set(KEY, clock.now_s(client) - age_s)
+
+
+def age_s() -> float | None:
+    """Return the seconds since the schedule last ran; None if it never did since Valkey started."""
+    client = valkey.client()
+    noted = client.get(KEY)
+    return max(0.0, clock.now_s(client) - float(noted)) if noted else None
+
+
+def note_start(task: str) -> None:
+    """Note that the task starts now."""
+    client = valkey.client()
+    client.hset(STARTED_KEY, task, clock.now_s(client))
+
+
+def note_success(task: str) -> None:
+    """Note that the task succeeded now."""
+    client = valkey.client()
+    client.hset(SUCCEEDED_KEY, task, clock.now_s(client))
+
+
+def send_overdue(send: Callable[[str], Any]) -> list[str]:
+    """Send the tasks that missed their time, or started and did not succeed; return their names."""
+    client = valkey.client()
+    now = datetime.fromtimestamp(clock.now_s(client), UTC)
+    started, succeeded = _times(client.hgetall(STARTED_KEY)), _times(client.hgetall(SUCCEEDED_KEY))
+    overdue = [
+        task
+        for task, schedule in _schedules().items()
+        if _is_overdue(schedule, now, started.get(task), succeeded.get(task))
+    ]
+    for task in overdue:
+        note_start(task)  # sent is as good as started: the next minute must not send it again
+        send(task)
+    return overdue
+
+
+def _is_overdue(schedule: Any, now: datetime, started: datetime | None, succeeded: datetime | None) -> bool:
+    if started is not None and now - started < timedelta(seconds=AGAIN_AFTER_S):
+        return False
+    if succeeded is None:
+        return True
+    # Beat sends it when it is due; it is overdue when that should have led to a success long ago.
+    due_in: timedelta = schedule.remaining_estimate(succeeded)
+    return due_in < -timedelta(seconds=AGAIN_AFTER_S)
+
+
+def _schedules() -> dict[str, Any]:
+    from celery.schedules import maybe_schedule
+
+    entries: Iterable[dict[str, Any]] = settings.CELERY_BEAT_SCHEDULE.values()
+    return {
+        str(entry["task"]): maybe_schedule(entry["schedule"])
+        for entry in entries
+        if entry["task"] in CAUGHT_UP
+    }
+
+
+def _times(found: Any) -> dict[str, datetime]:
+    return {task.decode(): datetime.fromtimestamp(float(at), UTC) for task, at in found.items()}

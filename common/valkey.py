@@ -1,0 +1,52 @@
+"""The one client of Valkey (or Redis) that a process shares. Values are bytes."""
+
+from functools import lru_cache
+from typing import Any
+
+import redis
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from common import valkey_address
+
+HEALTH_CHECK_S = 30
+
+
+def now_s(client: redis.Redis) -> float:
+    """Return the time of Valkey's clock (Unix seconds), the one that everything in Valkey goes by."""
+    seconds, microseconds = client.time()
+    return float(seconds) + float(microseconds) / 1_000_000
+
+
+@lru_cache(maxsize=1)
+def client() -> redis.Redis:
+    """A thread-safe client on settings.REDIS_URL with a pool of its own.
+
+    Every wait is bounded. A connection that was lost is opened again once; a server that does not answer in
+    time is not tried again, or a call would wait a multiple of the limit.
+    """
+    address = valkey_address.parse(settings.REDIS_URL)
+    limits = {
+        "socket_timeout": settings.VALKEY_TIMEOUT_S,
+        "socket_connect_timeout": settings.VALKEY_TIMEOUT_S,
+    }
+    common: dict[str, Any] = {
+        **limits,
+        "health_check_interval": HEALTH_CHECK_S,
+        "retry": Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+        **address.login(),
+    }
+    if address.scheme == "unix":
+        return redis.Redis(unix_socket_path=address.path, **common)
+    tls = {"ssl": True, **address.tls()} if address.has_tls else {}
+    common |= {"socket_keepalive": True, **tls}
+    if address.is_sentinel:
+        sentinels = {**limits, **address.sentinel_login(), **tls}
+        found: redis.Redis = Sentinel(address.hosts, sentinel_kwargs=sentinels, **common).master_for(
+            address.service
+        )
+        return found
+    ((host, port),) = address.hosts
+    return redis.Redis(host=host, port=port, **common)

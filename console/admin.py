@@ -1,5 +1,0 @@
-"""Django's admin finds the records of every room here."""
-
-from console.ops.records import accounts, billing, faceapi
-
-__all__ = ["accounts", "billing", "faceapi"]

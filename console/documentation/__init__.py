@@ -1,0 +1,1 @@
+"""What the documentation pages compute: code samples and the model card."""

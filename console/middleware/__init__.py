@@ -1,0 +1,1 @@
+"""Sessions, throttles, the language and the check of text input."""

@@ -1,0 +1,115 @@
+"""Limits of the pages that anybody can reach: logins, registrations and requested mails per client address.
+
+Wrong passwords for one name from one address are counted by django-axes (settings.AXES_*); `caller` is the
+address that it counts by. Counts are kept in Valkey and expire with their window.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from ipaddress import ip_address, ip_network
+
+import redis
+from common.client_address import client_address
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from kombu.exceptions import OperationalError
+
+from accounts.users.passwords import Busy
+from common import valkey
+
+MAILS_TO_ONE_ADDRESS, MAILS_BY_ONE_CALLER, MAILS_WITHIN_S = 5, 10, 3600
+LOGINS_WITHIN_S = 900
+REGISTRATIONS_WITHIN_S = 3600
+RETRY_AFTER_BUSY_S = 5
+IPV6_HOME = 64  # bits: one home or server usually has a whole /64
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most `count` requests within `within_s` seconds, from the first one on."""
+
+    count: int
+    within_s: int
+
+
+def caller(request: HttpRequest) -> str | None:
+    """Return the client's IP address, as seen through our proxies; for IPv6 its /64 network."""
+    address = client_address(request.META)
+    if address is None or ip_address(address).version == 4:
+        return address
+    return str(ip_network((address, IPV6_HOME), strict=False).network_address)
+
+
+def within(limits: dict[str, Limit]) -> bool:
+    """Count one more request under each key; return whether all of them are within their limits."""
+    counting = valkey.client().pipeline()
+    for key, limit in limits.items():
+        counting.set(key, 0, ex=limit.within_s, nx=True)
+        counting.incr(key)
+    counts = counting.execute()[1::2]
+    return all(count <= limit.count for count, limit in zip(counts, limits.values(), strict=True))
+
+
+def may_mail(request: HttpRequest, address: str) -> bool:
+    """Count one more mail to that address on behalf of that caller; return whether it may be sent."""
+    return within(
+        {
+            f"mail-to:{address.casefold()}": Limit(MAILS_TO_ONE_ADDRESS, MAILS_WITHIN_S),
+            f"mail-by:{caller(request)}": Limit(MAILS_BY_ONE_CALLER, MAILS_WITHIN_S),
+        }
+    )
+
+
+def posts(name: str, limit: Callable[[], Limit]) -> Callable[..., Callable[..., HttpResponse]]:
+    """Decorator: answers POST requests beyond the limit of one client address with 429."""
+
+    def guard(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+            allowed = limit()
+            if request.method == "POST" and not within({f"throttle:{name}:{caller(request)}": allowed}):
+                return refusal(request, status=429, retry_after_s=allowed.within_s)
+            return view(request, *args, **kwargs)
+
+        return guarded
+
+    return guard
+
+
+def login_limit() -> Limit:
+    """Attempts to log in from one address, whatever the user names."""
+    return Limit(settings.LOGINS_PER_ADDRESS, LOGINS_WITHIN_S)
+
+
+def registration_limit() -> Limit:
+    """Registration forms sent from one address."""
+    return Limit(settings.REGISTRATIONS_PER_ADDRESS, REGISTRATIONS_WITHIN_S)
+
+
+def reset_limit() -> Limit:
+    """Passwords set through a mailed link, or links asked for, from one address."""
+    return Limit(settings.LOGINS_PER_ADDRESS, LOGINS_WITHIN_S)
+
+
+def refusal(request: HttpRequest, *, status: int, retry_after_s: int) -> HttpResponse:
+    """Render the page that says to try again later."""
+    response = render(request, "accounts/busy.html", {"minutes": retry_after_s // 60}, status=status)
+    response.headers["Retry-After"] = str(retry_after_s)
+    return response
+
+
+class BusyMiddleware:
+    """Answer 503 without Valkey, or if too many passwords are hashed at once (accounts.users.passwords)."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, Busy | redis.RedisError | OperationalError):
+            return refusal(request, status=503, retry_after_s=RETRY_AFTER_BUSY_S)
+        return None

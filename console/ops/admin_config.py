@@ -1,7 +1,0 @@
-"""django.contrib.admin with the operators' site; apart from it because it loads before any model."""
-
-from django.contrib.admin.apps import AdminConfig
-
-
-class OperatorAdminConfig(AdminConfig):
-    default_site = "console.ops.site.OperatorSite"

@@ -1,0 +1,1 @@
+"""Charts, downloads, date ranges and usage figures of the pages."""

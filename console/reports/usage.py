@@ -1,0 +1,113 @@
+"""Usage as the pages show it: today's figures and the charts, over faceapi.usage.operator_reports."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from billing.models import Meter, Sku
+from console.reports.charts import Chart, Series
+from faceapi.usage.operator_reports import Figures, Span, Step, Usage, usage
+
+
+def midnight(at: datetime) -> datetime:
+    """The local midnight that began the day of `at`."""
+    return timezone.localtime(at).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def week_of(customer: User, at: datetime) -> tuple[Figures, Chart]:
+    """Today's figures of all the customer's Apps, and the calls of the last seven days."""
+    today = midnight(at)
+    week = usage(Span(today - timedelta(days=6), today + timedelta(days=1), customer=customer.pk))
+    return week.by_step[today], TimeLine(week, "day", at).calls(_("近 7 天调用次数"))
+
+
+def meters() -> dict[str, str]:
+    """How each API is metered, by the catalogue: {"face_detect": "images", …}."""
+    return dict(Sku.objects.order_by("pk").values_list("api", "meter"))
+
+
+def units_by_meter(figures: Figures, meter_of: dict[str, str]) -> Counter[str]:
+    """Units charged, apart by meter: images and calls are never added up."""
+    units: Counter[str] = Counter()
+    for api, charged in figures.units_by_api.items():
+        units[meter_of[api]] += charged
+    return units
+
+
+def shown_meters(apis: Iterable[str], meter_of: dict[str, str]) -> list[str]:
+    """The meters of these APIs, in the order of the catalogue's meters."""
+    used = {meter_of[api] for api in apis if api in meter_of}
+    return [meter for meter in Meter.values if meter in used]
+
+
+def units_label(meter: str) -> str:
+    """计费量（张）: the head of a column or the name of a series."""
+    return _("计费量（%(unit)s）") % {"unit": Meter(meter).label}
+
+
+def labels(made: Usage, step: str) -> list[str]:
+    """The days, or hours, along a chart."""
+    form = "%m-%d" if step == "day" else "%m-%d %H:%M"
+    return [start.strftime(form) for start in made.by_step]
+
+
+@dataclass(frozen=True)
+class TimeLine:
+    """The charts of one usage along the time. Steps after `at` are on the axis and have no value."""
+
+    made: Usage
+    step: Step
+    at: datetime
+
+    @property
+    def figures(self) -> list[Figures]:
+        """Those of the steps that have begun, oldest first."""
+        return list(self.made.begun(self.at).values())
+
+    @property
+    def as_of(self) -> datetime | None:
+        """`at` if one of the steps is in progress then; None if all of them are over."""
+        width = timedelta(days=1) if self.step == "day" else timedelta(hours=1)
+        begun = list(self.made.begun(self.at))
+        return self.at if begun and self.at < begun[-1] + width else None
+
+    def chart(self, id: str, title: str, series: list[Series], unit: str = "", **looks: Any) -> Chart:
+        """A chart over the steps of this usage."""
+        return Chart(id, title, labels(self.made, self.step), series, unit, as_of=self.as_of, **looks)
+
+    def calls(self, title: str, **looks: Any) -> Chart:
+        """Calls that succeeded and calls that failed."""
+        series = [
+            Series(_("成功"), [figures.ok for figures in self.figures], 1),
+            Series(_("失败"), [figures.failed for figures in self.figures], 2),
+        ]
+        return self.chart("chart-calls", title, series, _("次"), **looks)
+
+    def units(self, shown: list[str], meter_of: dict[str, str]) -> Chart:
+        """Units charged: one series for each of the meters `shown`."""
+        by_meter = [units_by_meter(figures, meter_of) for figures in self.figures]
+        series = [
+            Series(units_label(meter), [units[meter] for units in by_meter], 3 + at)
+            for at, meter in enumerate(shown)
+        ]
+        unit = str(Meter(shown[0]).label) if len(shown) == 1 else ""
+        return self.chart("chart-units", _("计费量"), series, unit)
+
+    def latency(self) -> Chart:
+        """Half of the successful calls, and all but one in twenty, were answered within this."""
+
+        def of(share: Callable[[Figures], float | None]) -> list[int | None]:
+            times = [share(figures) for figures in self.figures]
+            return [None if time is None else round(time) for time in times]
+
+        series = [
+            Series("p50", of(lambda figures: figures.p50_ms), 4),
+            Series("p95", of(lambda figures: figures.p95_ms), 5, dashed=True),
+        ]
+        return self.chart("chart-latency", _("处理耗时"), series, "ms")

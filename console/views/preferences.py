@@ -1,0 +1,53 @@
+"""The three switches of the top bar: language, theme, region. Each is a small POST that leads back."""
+
+from urllib.parse import urlsplit
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.shortcuts import resolve_url
+from django.views.decorators.http import require_POST
+
+from console.context import REGION_COOKIE, THEME_COOKIE, THEMES, CustomerRequest, customer, regions, safe_next
+from console.middleware.language import keep, remember, supported
+
+
+def back(request: HttpRequest) -> HttpResponseRedirect:
+    """To the page that the switch stood on; to the product page if that address is not ours."""
+    return HttpResponseRedirect(safe_next(request) or resolve_url("product"))
+
+
+@require_POST
+def language(request: HttpRequest) -> HttpResponse:
+    response = back(request)
+    if choice := supported(request.POST.get("language")):
+        remember(response, choice)
+        if request.user.is_authenticated:
+            request.user.language = choice
+            request.user.save(update_fields=["language"])
+    return response
+
+
+@require_POST
+def theme(request: HttpRequest) -> HttpResponse:
+    response = back(request)
+    if (choice := request.POST.get("theme", "")) in THEMES:
+        keep(response, THEME_COOKIE, choice)
+    return response
+
+
+@require_POST
+@customer
+def region(request: CustomerRequest) -> HttpResponse:
+    response = back(request)
+    if (choice := request.POST.get("region", "")) in {one.code for one in regions(request)}:
+        keep(response, REGION_COOKIE, choice)
+        response["Location"] = with_region(response["Location"], choice)
+    return response
+
+
+def with_region(location: str, code: str) -> str:
+    """Replace the region in the query of a page that was opened for another one."""
+    parts = urlsplit(location)
+    query = QueryDict(parts.query, mutable=True)
+    if "region" in query:
+        query["region"] = code
+    return parts._replace(query=query.urlencode()).geturl()

@@ -1,0 +1,63 @@
+"""`python -m embedded.ephemeral COMMAND…`: a PostgreSQL and a Valkey for one command, gone with it.
+
+What bin/test runs. Durability is off: a test about it starts a Postgres of its own.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from embedded.environment import KEYS, secret_values
+from embedded.paths import REPOSITORY, Places, memory_folder
+from embedded.preflight import is_held, only_one
+from embedded.services.managed_process import ServiceError
+from embedded.services.pair import Services
+
+PREFIX = "facecloud-"
+
+
+def main(command: list[str]) -> int:
+    """The command's exit status."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    parent = memory_folder() or Path(tempfile.gettempdir())
+    sweep(parent)
+    var = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+    places = Places(var)
+    places.make()
+    try:
+        with only_one(places.lock, "bin/test"), Services.of(places, durable=False).running() as addresses:
+            environment = {
+                "MODELS_DIR": str(REPOSITORY / "var" / "models"),  # shared: they never change
+                **os.environ,
+                **addresses,
+                **secret_values(places.secrets, KEYS),
+                "FACECLOUD_VAR_DIR": str(var),
+            }
+            with subprocess.Popen(command, env=environment) as child:
+                # Ctrl-C reaches the child through the terminal: it ends, then the services do.
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                try:
+                    return child.wait()
+                except SystemExit:
+                    child.terminate()
+                    raise
+    except ServiceError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    finally:
+        shutil.rmtree(var, ignore_errors=True)
+
+
+def sweep(parent: Path) -> None:
+    """Remove what runs that were killed have left: a lock that was taken, by the note in it, and is free."""
+    for lock in parent.glob(f"{PREFIX}*/lock"):
+        if os.access(lock, os.W_OK) and lock.read_text() and not is_held(lock):
+            shutil.rmtree(lock.parent, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,52 @@
+"""bin/manage: manage.py against the services that run, or else against ours for the time of the command."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from embedded import preflight
+from embedded.environment import KEYS, load_dotenv, secret_values
+from embedded.paths import REPOSITORY, here
+from embedded.services.managed_process import ServiceError
+from embedded.services.pair import Services
+
+NOTE = "bin/manage"
+
+
+def main(arguments: list[str]) -> int:
+    """The command's exit status."""
+    os.umask(0o077)  # what a command writes is its owner's alone
+    load_dotenv()
+    places = here()
+    try:
+        preflight.make_folders(places)
+        wait_for_another(places.lock)
+        services = Services.of(places)
+        environment = {**os.environ, **services.application, **secret_values(places.secrets, KEYS)}
+        environment |= services.owner if arguments[:1] == ["migrate"] else {"DATABASE_OWNER_URL": ""}
+        command = [sys.executable, str(REPOSITORY / "manage.py"), *arguments]
+        if preflight.is_held(places.lock):
+            return subprocess.call(command, env=environment)
+        with preflight.only_one(places.lock, NOTE), services.running():
+            return subprocess.call(command, env=environment)
+    except (preflight.Refusal, ServiceError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def wait_for_another(lock: Path) -> None:
+    """The services of another bin/manage end with it: they are not ours to use."""
+    told = False
+    while preflight.is_held(lock) and (note := lock.read_text()).endswith(NOTE):
+        if not told:
+            sys.stderr.write(f"Waiting for {note} ...\n")
+            told = True
+        time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

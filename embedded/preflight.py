@@ -1,0 +1,115 @@
+"""What would stop a start is found out first, each with one sentence for a person."""
+
+import errno
+import fcntl
+import os
+import platform
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from embedded.paths import Places
+
+NEEDED_DISK_BYTES = 500_000_000
+
+
+class Refusal(Exception):
+    """Why it can't start. The message is one sentence for a person."""
+
+
+def check_machine() -> None:
+    """The embedded services are programs for Linux. Raises Refusal."""
+    if platform.system() != "Linux":
+        raise Refusal("The embedded PostgreSQL and Valkey need Linux; elsewhere use compose.yaml.")
+
+
+def make_folders(places: Places) -> None:
+    """Raises Refusal where they can't be written to."""
+    try:
+        places.make()
+        probe = places.var / ".writable"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise Refusal(
+            f"{places.var} can't be written to ({error.strerror or error}): make it yours, or name another "
+            "folder in FACECLOUD_VAR_DIR."
+        ) from error
+    if shutil.disk_usage(places.var).free < NEEDED_DISK_BYTES:
+        raise Refusal(
+            f"The disk of {places.var} is nearly full: {NEEDED_DISK_BYTES // 1_000_000} MB are needed."
+        )
+
+
+@contextmanager
+def only_one(lock: Path, note: str) -> Iterator[bool]:
+    """Hold the instance's lock; the kernel lets go of it when we die, however that happens.
+
+    Gives whether the last run ended cleanly. Raises Refusal.
+    """
+    with lock.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            note = lock.read_text() or "another process"
+            raise Refusal(f"It is running already ({note}). End that one first, with Ctrl-C.") from error
+        ended_cleanly = not lock.read_text()
+        file.truncate(0)
+        file.write(f"process {os.getpid()}, {note}")
+        file.flush()
+        try:
+            yield ended_cleanly
+        finally:
+            file.truncate(0)
+
+
+def is_held(lock: Path) -> bool:
+    """Whether an instance runs on these folders."""
+    if not lock.exists():
+        return False
+    with lock.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+def check_address(host: str, port: int, patience_s: float = 0) -> None:
+    """Raises Refusal where nothing could listen there, for a port in use not before `patience_s`."""
+    if not 1 <= port <= 65535:
+        raise Refusal(f"{port} is no port: it must be between 1 and 65535.")
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            _try_to_listen(host, port)
+        except socket.gaierror as error:
+            raise Refusal(f"{host} is no address of this machine.") from error
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() >= deadline:
+                raise Refusal(_why_no_address(host, port, error)) from error
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _try_to_listen(host: str, port: int) -> None:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gunicorn does
+        probe.bind(address)
+        probe.listen()
+
+
+def _why_no_address(host: str, port: int, error: OSError) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return f"Port {port} is in use by another program; choose another: bin/start --port {port + 1}"
+        case errno.EACCES:
+            return f"Port {port} is for root alone; choose one from 1024 up: bin/start --port 8000"
+        case errno.EADDRNOTAVAIL:
+            return f"{host} is no address of this machine."
+    return f"Nothing can listen on {host}, port {port}: {error.strerror}."

@@ -1,0 +1,95 @@
+"""`python -m embedded.prepare URL`: tables, catalogue and the demo customer, with one load of Django.
+
+Writes the demo's keys and passwords to var/demo.env, as they are now: keys may have been rotated since, and
+a password that was changed is not known here. The passwords come from var/secrets.env, which knows them
+before the database does: a start that is killed in between loses nothing.
+"""
+
+import io
+import json
+import os
+import sys
+from collections.abc import Mapping
+
+import django
+import redis
+from cryptography.fernet import Fernet, InvalidToken
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.db import OperationalError, connection
+
+from common import valkey
+from embedded.environment import DEMO_PASSWORDS, secret_values, write_env
+from embedded.paths import here
+
+PASSWORDS = {
+    "FACECLOUD_USER": "FACECLOUD_PASSWORD",
+    "FACECLOUD_OPERATOR": "FACECLOUD_OPERATOR_PASSWORD",
+}
+NOTE = """\
+# 最近一次 bin/start 时的值；改过的密码不在其中，设新密码：bin/manage changepassword demo
+# As of the last bin/start; a password that was changed is not here, a new one: bin/manage changepassword demo
+"""
+
+
+def main(url: str) -> None:
+    places = here()
+    passwords = secret_values(places.secrets, DEMO_PASSWORDS)
+    os.environ.update(passwords)
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
+    try:
+        django.setup()
+    except ImproperlyConfigured as error:
+        sys.exit(f"A setting in the environment or in .env is wrong: {error}")
+    check_encryption_keys()
+    check_services()
+    call_command("migrate", interactive=False)
+    if settings.STATIC_MANIFEST:
+        call_command("collectstatic", interactive=False, verbosity=0)
+    output = io.StringIO()
+    try:
+        call_command("seed_demo", "--json", stdout=output)
+    except InvalidToken:
+        sys.exit(
+            "ENCRYPTION_KEY is not the one that this database's SecretKeys are encrypted with: "
+            "put the old one behind it, comma-separated."
+        )
+    demo = {"FACECLOUD_URL": url} | passwords | json.loads(output.getvalue())
+    write_env(places.demo, without_changed_passwords(demo), NOTE)
+
+
+def without_changed_passwords(demo: Mapping[str, str]) -> dict[str, str]:
+    """What was changed in the console is the user's alone."""
+    users = get_user_model().objects
+    changed = [
+        password
+        for user, password in PASSWORDS.items()
+        if not users.get(username=demo[user]).check_password(demo[password])
+    ]
+    return {name: value for name, value in demo.items() if name not in changed}
+
+
+def check_encryption_keys() -> None:
+    """One sentence where ENCRYPTION_KEY holds something else."""
+    try:
+        for key in settings.ENCRYPTION_KEYS:
+            Fernet(key)
+    except ValueError as error:
+        sys.exit(f"ENCRYPTION_KEY is wrong: {error}")
+
+
+def check_services() -> None:
+    """One sentence where DATABASE_URL or REDIS_URL lead nowhere; the embedded ones answer already."""
+    try:
+        connection.ensure_connection()
+        valkey.client().ping()
+    except OperationalError as error:
+        sys.exit(f"The database of DATABASE_URL can't be reached: {str(error).partition(chr(10))[0]}")
+    except (redis.RedisError, ValueError) as error:  # ValueError: it is no address at all
+        sys.exit(f"The Valkey or Redis of REDIS_URL can't be reached: {error}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,66 @@
+"""PostgreSQL and Valkey together, except those that the environment already names."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Self
+
+from embedded.paths import Places
+from embedded.services.postgres import Postgres
+from embedded.services.valkey import Valkey
+
+Service = Postgres | Valkey
+
+
+@dataclass
+class Services:
+    """What is embedded, by the variable that tells the product its address; empty in production."""
+
+    embedded: dict[str, Service] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, places: Places, *, durable: bool = True) -> Self:
+        wanted: dict[str, Service] = {
+            "DATABASE_URL": Postgres(
+                data=places.data, sockets=places.sockets, log=places.logs / "postgres.log", durable=durable
+            ),
+            "REDIS_URL": Valkey(sockets=places.sockets, log=places.logs / "valkey.log"),
+        }
+        return cls({name: service for name, service in wanted.items() if not os.environ.get(name)})
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The addresses for a process that creates tables: it connects as their owner."""
+        return {name: service.url for name, service in self.embedded.items()}
+
+    @property
+    def application(self) -> dict[str, str]:
+        """The addresses for a process that works with the tables, with no more rights than that needs."""
+        return {
+            name: service.application_url if isinstance(service, Postgres) else service.url
+            for name, service in self.embedded.items()
+        }
+
+    @property
+    def owner(self) -> dict[str, str]:
+        """What a process that migrates has besides `application`: the address of the tables' owner."""
+        url = self.environment.get("DATABASE_URL") or os.environ.get("DATABASE_OWNER_URL")
+        return {"DATABASE_OWNER_URL": url} if url else {}
+
+    def start(self) -> None:
+        for service in self.embedded.values():
+            service.start()
+
+    def stop(self) -> None:
+        for service in reversed(self.embedded.values()):
+            service.stop()
+
+    @contextmanager
+    def running(self) -> Iterator[dict[str, str]]:
+        """Up for the time of the block, which is given the addresses as environment variables."""
+        try:
+            self.start()
+            yield self.environment
+        finally:
+            self.stop()

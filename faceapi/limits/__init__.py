@@ -1,0 +1,1 @@
+"""How much at once: admission, shedding, fairness, unpaid work, idempotency."""

@@ -1,0 +1,257 @@
+"""Who may start a call now: the limits of an App, and the room that this process and the workers have.
+
+A call takes its place once its signature is verified: an AppKey is shown in every request, so what is not
+signed must not use up the limits of its owner (bodies in reading: faceapi/request/uploads.py). Over its own
+limit an App gets 4291, and so does a customer who has its share of the room; if there is no room for anybody,
+5003. Both say when to come back, so a queue that would only grow is refused at once.
+"""
+
+import contextlib
+import math
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import redis
+from django.conf import settings
+
+from accounts.models import App
+from common import clock
+from faceapi import errors
+from faceapi.errors import ApiError
+from faceapi.limits import unpaid
+from inference.worker import exchange
+
+LEASE_S = 60  # an App's place is free again so long after its process died
+LOOK_EVERY_S = 0.25  # the queue and the workers are looked at this often
+CALM_AFTER_S = 2.0  # overload is over so long after the last refusal
+LEAST_OPEN = 3  # under overload, of one process
+QUEUE_GOAL_MS = 20.0
+CUT_EVERY_S = 0.1
+
+# GCRA: one key holds the time at which the next call would be in step. Burst: one second's worth.
+_RATE = """
+local now = redis.call('TIME')
+local now_us = now[1] * 1000000 + now[2]
+local step_us = 1000000 / tonumber(ARGV[1])
+local due = math.max(tonumber(redis.call('GET', KEYS[1]) or now_us), now_us)
+local wait_us = due - now_us - (1000000 - step_us)
+if wait_us > 0 then return math.ceil(wait_us) end
+redis.call('SET', KEYS[1], string.format('%.0f', due + step_us), 'PX', 2000)
+return 0
+"""
+_ENTER = """
+local now = tonumber(redis.call('TIME')[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[1]) then return 0 end
+redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+return 1
+"""
+_STAY = """
+redis.call('ZADD', KEYS[1], 'XX', redis.call('TIME')[1] + ARGV[2], ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+"""
+
+
+class Gate:
+    """At most `limit` verified calls at once in this process, three quarters of them one customer's. A call
+    that finds it full is refused, not queued.
+
+    A customer's first call may use every place, whatever the others have. Once the gate was full, it lets in
+    only as many as keep the workers busy, until no call was refused for CALM_AFTER_S: while more is asked
+    than can be served, a longer queue serves no more calls and makes each wait. How many that are is found as
+    TCP does it: one more while calls find a worker at once, a tenth less when they wait longer than they are
+    worked on.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._open = float(limit)  # the limit under overload
+        self._overloaded_until = -math.inf
+        self._cut_at = -math.inf
+        self._inside: Counter[int] = Counter()
+        self._total = 0
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def pass_through(self, customer_pk: int) -> Iterator[None]:
+        """Raises ApiError 4291 for a customer over its share, 5003 if there is no place for anybody."""
+        with self._lock:
+            self._refuse(customer_pk, time.monotonic())
+            self._inside[customer_pk] += 1
+            self._total += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._total -= 1
+                self._inside[customer_pk] -= 1
+                if not self._inside[customer_pk]:
+                    del self._inside[customer_pk]
+
+    def is_overloaded(self) -> bool:
+        """Whether a call was refused here within CALM_AFTER_S."""
+        return time.monotonic() < self._overloaded_until
+
+    def check(self, customer_pk: int) -> None:
+        """Raise what `pass_through` would raise now."""
+        with self._lock:
+            self._refuse(customer_pk, time.monotonic())
+
+    def _refuse(self, customer_pk: int, now: float) -> None:
+        is_overloaded = now < self._overloaded_until
+        limit = min(self._limit, math.floor(self._open)) if is_overloaded else self._limit
+        share = math.ceil(limit * 3 / 4)
+        mine = self._inside.get(customer_pk, 0)
+        if (mine < share and self._total < limit) or (not mine and self._total < self._limit):
+            return
+        if not is_overloaded:
+            self._open = float(LEAST_OPEN)
+        self._overloaded_until = now + CALM_AFTER_S
+        if self._total >= limit:
+            raise ApiError(errors.OVERLOADED, "too many calls at once", retry_after_s=1)
+        raise ApiError(
+            errors.RATE,
+            f"over {share} calls of one customer at once",
+            f"同一客户同时进行的调用超过 {share} 个",
+            retry_after_s=1,
+        )
+
+    def learn(self, *, queue_ms: float, infer_ms: float) -> None:
+        """A call was served: how long it waited for a worker, and how long it was worked on."""
+        now = time.monotonic()
+        with self._lock:
+            if now >= self._overloaded_until:
+                return
+            if queue_ms <= max(infer_ms, QUEUE_GOAL_MS):
+                self._open = min(float(self._limit), self._open + 1 / self._open)
+            elif now - self._cut_at > CUT_EVERY_S:
+                self._open = max(float(LEAST_OPEN), self._open * 0.9)
+                self._cut_at = now
+
+
+class Places:
+    """The places that this process holds among the calls of Apps. A call may take hours, if its body is large
+    and slow: a thread renews their leases, so only a process that died loses them.
+    """
+
+    def __init__(self, lease_s: int) -> None:
+        self._lease_s = lease_s
+        self._held: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._renewing: threading.Thread | None = None
+
+    @contextlib.contextmanager
+    def hold(self, valkey: redis.Redis, app_pk: int, limit: int, call_id: str) -> Iterator[None]:
+        """Raises ApiError 4291 where `limit` calls of the App run."""
+        name = f"faceapi:running:{app_pk}"
+        if not valkey.eval(_ENTER, 1, name, limit, call_id, self._lease_s):
+            raise ApiError(
+                errors.RATE, f"over {limit} calls at once", f"同时进行的调用超过 {limit} 个", retry_after_s=1
+            )
+        with self._lock:
+            self._held[call_id] = name
+            if self._renewing is None:
+                self._renewing = threading.Thread(target=self._renew, args=(valkey,), daemon=True)
+                self._renewing.start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._held[call_id]
+            with contextlib.suppress(redis.RedisError):  # the lease ends by itself
+                valkey.zrem(name, call_id)
+
+    def _renew(self, valkey: redis.Redis) -> None:
+        while True:
+            time.sleep(self._lease_s / 4)
+            with self._lock:
+                held = list(self._held.items())
+            with contextlib.suppress(redis.RedisError):  # there is time for two more attempts
+                for call_id, name in held:
+                    valkey.eval(_STAY, 1, name, call_id, self._lease_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What was seen of the queue and the workers, good for a moment."""
+
+    at: float
+    waiting: int
+    slots: int
+
+
+_gate: Gate | None = None
+_places = Places(LEASE_S)
+_lock = threading.Lock()
+_seen = _Look(-math.inf, 0, 0)
+
+
+def gate() -> Gate:
+    """The gate of this process."""
+    global _gate
+    if _gate is None:
+        with _lock:
+            _gate = _gate or Gate(settings.CALLS_AT_ONCE)
+    return _gate
+
+
+def check_room(valkey: redis.Redis, app: App) -> None:
+    """Refuse a large body before it is read, if its call would be refused afterwards.
+
+    Takes nothing, since its sender is not verified yet. Raises ApiError 4291, 5003.
+    """
+    gate().check(app.customer_id)
+    check_queue(valkey)
+
+
+@contextlib.contextmanager
+def admit(valkey: redis.Redis, app: App, call_id: str) -> Iterator[None]:
+    """Hold the place of a verified call while it runs. Raises ApiError 4291, 5003."""
+    with gate().pass_through(app.customer_id), contextlib.ExitStack() as stack:
+        check_queue(valkey)
+        unpaid.check(valkey, app.customer_id)
+        if app.rate_per_s:
+            _check_rate(valkey, app.pk, app.rate_per_s)
+        if app.concurrency:
+            stack.enter_context(_places.hold(valkey, app.pk, app.concurrency, call_id))
+        yield
+
+
+def check_queue(valkey: redis.Redis) -> None:
+    """Raises ApiError 5003 where no worker lives, or too many chunks wait."""
+    seen = _look(valkey)
+    if seen.waiting >= settings.QUEUE_MAX_CHUNKS:
+        raise ApiError(errors.OVERLOADED, f"{seen.waiting} chunks are waiting", retry_after_s=2)
+
+
+def slots(valkey: redis.Redis) -> int:
+    """How many chunks the live workers work on at once. Raises ApiError 5003 where there is no worker."""
+    return _look(valkey).slots
+
+
+def _look(valkey: redis.Redis) -> _Look:
+    global _seen
+    now = time.monotonic()
+    if now - _seen.at > LOOK_EVERY_S:
+        alive = exchange.workers(valkey, now_s=clock.now_s(valkey))
+        waiting = int(valkey.llen(exchange.QUEUE))
+        _seen = _Look(now, waiting, sum(worker.slots for worker in alive))
+    if not _seen.slots:
+        raise ApiError(errors.OVERLOADED, "no worker is ready", retry_after_s=5)
+    return _seen
+
+
+def _check_rate(valkey: redis.Redis, app_pk: int, per_s: int) -> None:
+    wait_us = int(valkey.eval(_RATE, 1, f"faceapi:rate:{app_pk}", per_s))
+    if wait_us:
+        retry_after_s = max(1, math.ceil(wait_us / 1_000_000))
+        raise ApiError(
+            errors.RATE,
+            f"over {per_s} calls a second",
+            f"每秒的调用超过 {per_s} 个",
+            retry_after_s=retry_after_s,
+        )

@@ -1,0 +1,56 @@
+"""The signed API and the probes are answered before the middleware of the pages: they have no session, no
+cookie and no language, and a program or a load balancer may call them by any Host.
+
+An address that was meant for the API and is none gets code 4020, not a page.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from difflib import get_close_matches
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import Resolver404, resolve
+from django.utils import timezone
+
+from faceapi import calls, errors
+from faceapi.errors import ApiError
+from faceapi.usage import unattributed
+
+URLCONF = "faceapi.urls"
+ADDRESSES = ("/api/v1/face_detect.json", "/api/v1/face_analyse.json", "/api/v1/face_compare.json")
+# The description at /api/schema/ is a page.
+_MEANT_FOR_THE_API = re.compile(r"/*(?:(?!api/schema)api|face|v1)(?:/|$)|/*face_|/(?:healthz|readyz)$")
+
+
+class DirectMiddleware:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not _MEANT_FOR_THE_API.match(request.path_info):
+            return self.get_response(request)
+        response = _answer(request)
+        response["Content-Length"] = str(len(response.content))
+        return response
+
+
+def _answer(request: HttpRequest) -> HttpResponse:
+    try:
+        found = resolve(request.path_info, URLCONF)
+    except Resolver404:
+        return unknown_address(request.path_info)
+    response: HttpResponse = found.func(request, *found.args, **found.kwargs)
+    return response
+
+
+def unknown_address(path: str) -> HttpResponse:
+    """404 with code 4020, which names the address that was probably meant."""
+    meant = get_close_matches(path, ADDRESSES, 1, cutoff=0.5)
+    error = ApiError(errors.PATH, f"did you mean {meant[0]}?" if meant else "")
+    unattributed.note(error.code)
+    request_id = str(calls.new_id(timezone.now()))
+    content = json.dumps(errors.envelope(error, request_id), ensure_ascii=False)
+    response = HttpResponse(content, status=error.row.http, content_type="application/json")
+    response["X-Request-Id"] = request_id
+    return response

@@ -1,0 +1,1 @@
+"""Reading a request: body, spool, images and the URLs to fetch."""

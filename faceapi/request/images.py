@@ -1,0 +1,123 @@
+"""The shape of `data` and what each entry is: an inline picture in the spool, or a URL (manual 4.2.2)."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from faceapi import errors
+from faceapi.errors import ApiError
+from faceapi.request import base64_text, fetching
+from faceapi.request.body import MAX_IMAGES
+from faceapi.request.splitter import Blob
+from faceapi.request.spool import Span, Spool
+from inference.errors import ImageError
+from inference.images import headers
+
+MAX_PAIRS = 50
+
+
+@dataclass(slots=True)
+class Picture:
+    """One picture: `index` of its entry (of its pair in face_compare), `span` once it is here."""
+
+    index: int
+    span: Span | None
+    url: str = ""
+
+
+def parse(data: Any, spool: Spool, *, pairs: bool) -> list[Picture]:
+    """The pictures in the order of the request; those given inline are checked by their header.
+
+    Raises ApiError 4001 and 4015, and with `index` 4001, 4002, 4003, 4006, 4008, 4009, 4011, 4012.
+    """
+    if not isinstance(data, dict):
+        raise ApiError(errors.NO_IMAGE, f'the body is {_kind(data)}, not an object {{"data": [...]}}')
+    if "data" not in data:
+        raise ApiError(errors.NO_IMAGE, 'the body has no "data"')
+    entries = data["data"]
+    if not isinstance(entries, list) or not entries:
+        found = "an empty list" if entries == [] else _kind(entries)
+        raise ApiError(errors.NO_IMAGE, f'"data" is {found}, not a list of at least one entry')
+    limit = MAX_PAIRS if pairs else MAX_IMAGES
+    if len(entries) > limit:
+        raise ApiError(errors.TOO_MANY_IMAGES, f"{len(entries)} entries, the limit is {limit}")
+    flat: list[tuple[int, str | Blob]] = []
+    for index, entry in enumerate(entries):
+        if pairs and not (isinstance(entry, list) and len(entry) == 2):
+            found = f"a list of {len(entry)}" if isinstance(entry, list) else _kind(entry)
+            raise ApiError(errors.NO_IMAGE, f"{found} where a pair of images must be", index=index)
+        for member in entry if pairs else [entry]:
+            if not isinstance(member, str | Blob):
+                raise ApiError(errors.NO_IMAGE, f"{_kind(member)} where an image must be", index=index)
+            flat.append((index, member))
+    return [_picture(index, member, spool) for index, member in flat]
+
+
+def wants_quality(data: Any) -> bool:
+    """Whether `{"options": {"quality": true}}` stands beside `data`. Raises ApiError 4007."""
+    options = data.get("options", {})
+    wanted = options.get("quality", False) if isinstance(options, dict) else None
+    if not isinstance(wanted, bool):
+        raise ApiError(errors.JSON, '"options" is not {"quality": true} or {"quality": false}')
+    return wanted
+
+
+def first_alike(spans: Sequence[Span], spool: Spool) -> list[int]:
+    """For each picture the position of the first one of the same bytes; its own, as a rule."""
+    of_length = Counter(span.length for span in spans)
+    seen: dict[bytes, int] = {}
+    first = []
+    for position, span in enumerate(spans):
+        if of_length[span.length] == 1:  # nothing to compare it with: its bytes need not be read
+            first.append(position)
+            continue
+        with spool.view(span) as view:
+            first.append(seen.setdefault(sha256(view).digest(), position))
+    return first
+
+
+def _kind(value: Any) -> str:
+    """What JSON calls a value."""
+    kinds = {str: "a string", Blob: "a string", list: "a list", dict: "an object", bool: "a boolean"}
+    return "null" if value is None else kinds.get(type(value), "a number")
+
+
+def _picture(index: int, member: str | Blob, spool: Spool) -> Picture:
+    if isinstance(member, str):
+        member = member.strip()
+        if member[:5].lower() != "data:":
+            fetching.check_url(member, index)
+            return Picture(index, None, member)
+        member = _decode(member, spool)
+    if member.code:
+        raise ApiError(member.code, member.detail, index=index)
+    check_header(spool, member.span, index)
+    return Picture(index, member.span)
+
+
+def _decode(member: str, spool: Spool) -> Blob:
+    """A short inline picture, which the splitter left in the text."""
+    start = spool.size
+    prefix, comma, text = member.partition(",")
+    if not base64_text.is_known_prefix(prefix + comma):
+        return Blob(Span(start, 0), errors.BASE64, base64_text.UNKNOWN_PREFIX)
+    try:
+        spool.write(base64_text.decode(text))
+    except base64_text.NotBase64 as error:
+        return Blob(Span(start, 0), errors.BASE64, str(error))
+    return Blob(Span(start, spool.size - start))
+
+
+def check_header(spool: Spool, span: Span, index: int) -> None:
+    """Refuse by its header what could not be served. Raises ApiError 4002, 4003, 4008, 4009, 4012 with
+    `index`.
+    """
+    if not span.length:
+        raise ApiError(errors.NOT_AN_IMAGE, "an image of no bytes", index=index)
+    with spool.view(span) as view:
+        try:
+            headers.read_header(view)
+        except ImageError as error:
+            raise ApiError(error.code, error.detail, index=index) from None

@@ -1,0 +1,306 @@
+"""A JSON body read in pieces: long `data:` strings are decoded on the way into the spool, the rest is
+parsed at the end (docs/decisions). Memory is bounded by the piece and the text limit, whatever the body's
+size.
+
+What it accepts is what json.loads accepts of UTF-8 text (but for NaN and Infinity), so its oracle in the
+tests is json.loads. A lifted string leaves a placeholder with a token drawn at random for this body, so
+that no text of a client can look like one. Faults of one picture wait in its Blob until the picture is
+asked for: only then is its index known, and only then does it matter.
+"""
+
+import codecs
+import json
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from faceapi import errors
+from faceapi.errors import ApiError
+from faceapi.request import base64_text
+from faceapi.request.spool import Span, Spool
+
+SHORT = 4096  # a string up to this many bytes stays in the text, whatever it is
+LONG = 64 * 1024  # a longer one is lifted, whatever it is: no URL is as long, however it is escaped
+MAX_TEXT_BYTES = 1024 * 1024
+
+BLOCK = SHORT // 2  # a string longer than SHORT fills one, wherever it starts
+MAX_VALUES = 20_000  # commas, colons, brackets and quotes of the text: what json.loads takes its time for
+MAX_ESCAPES = 100_000
+MAX_DIGITS = 1000
+FREE_ESCAPES = (
+    16 * 1024
+)  # of one piece, and one in 20 bytes: base64 in lines, as .NET writes it, has one in 24
+
+_BAD_STRING = "a string with a control character, a wrong escape, or not in UTF-8"
+_RAW_WHITE = (b"\t", b"\n", b"\r", b"\v", b"\f")
+_CONTROL = bytes(range(0x20))
+_ESCAPE = re.compile(rb'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
+_DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A lifted string: where its decoded bytes lie, or the code and detail of what is wrong with it."""
+
+    span: Span
+    code: int = 0
+    detail: str = ""
+
+
+def invalid_json(detail: str) -> ApiError:
+    return ApiError(errors.JSON, detail)
+
+
+class Splitter:
+    """feed() the pieces in order, then close()."""
+
+    def __init__(self, spool: Spool, *, max_blobs: int, max_blob_bytes: int) -> None:
+        self._spool = spool
+        self._max_blobs = max_blobs
+        self._max_blob_bytes = max_blob_bytes
+        self._token = secrets.token_hex(16)
+        self._text = bytearray()
+        self._size = 0  # bytes of the body so far
+        self._held = b""  # the start of an escape that the last piece cut
+        self._in_string = False
+        self._string_at = 0  # where in the text the current string's content starts
+        self._decided = False  # the current string was looked at and is text
+        self._lift: _Lift | None = None
+        self._pictures = 0
+        self._lifted: list[tuple[int, int]] = []  # a place in the text, bytes of the body missing before it
+        self.blobs: list[Blob] = []
+
+    def feed(self, piece: bytes) -> None:
+        """Raises ApiError 4007 (no JSON, or too much text), 4015 (too many pictures), 5003 (no room)."""
+        data = self._held + piece if self._held else piece
+        self._held = b""
+        self._size += len(piece)
+        if data.count(b"\\") > FREE_ESCAPES + len(data) // 20:
+            raise invalid_json("more escapes than text or base64 need")
+        masked = _masked(data)
+        at, end = 0, len(data)
+        while at < end:
+            if self._in_string:
+                at = self._inside(data, masked, at, end)
+            else:
+                at = self._between(data, masked, at, end)
+
+    def close(self) -> Any:
+        """The parsed body, in which each lifted string is a Blob. Raises ApiError 4007."""
+        if self._in_string or self._held:
+            raise invalid_json("the body ends inside a string")
+        if sum(map(self._text.count, (b",", b":", b"[", b"{", b'"'))) > MAX_VALUES:
+            raise invalid_json(f"more than {MAX_VALUES} commas, colons, brackets and quotes")
+        if self._text.count(b"\\") > MAX_ESCAPES:
+            raise invalid_json(f"more than {MAX_ESCAPES} backslashes besides the images")
+        if b"0" * MAX_DIGITS in self._text.translate(_DIGITS_AS_ZERO):
+            raise invalid_json("a number with too many digits")
+        try:
+            text = self._text.decode()
+        except UnicodeDecodeError as error:
+            raise invalid_json(f"not UTF-8{self._place(error.start)}") from None
+        plain = text.removeprefix("\ufeff")
+        if not plain.strip():
+            raise invalid_json("the body is empty")
+        try:
+            return self._with_blobs(json.loads(plain, parse_constant=_refuse))
+        except RecursionError:
+            raise invalid_json("nested too deeply") from None
+        except json.JSONDecodeError as error:
+            # Its message is a rule, never the text itself.
+            before = text[: error.pos + len(text) - len(plain)]
+            place = self._place(len(before.encode()))
+            raise invalid_json(error.msg.removesuffix(" at") + place) from None
+        except ValueError:
+            raise invalid_json("a number with too many digits") from None
+
+    def _place(self, at: int) -> str:
+        """Where in the body the byte `at` of the text was."""
+        if b"\0" in self._text[:4] or self._text[:2] in (codecs.BOM_UTF16_BE, codecs.BOM_UTF16_LE):
+            return ": it looks like UTF-16 or UTF-32, send UTF-8"
+        missing = next((missing for place, missing in reversed(self._lifted) if place <= at), 0)
+        return f" at byte {at + missing} of {self._size}"
+
+    # --- inside a string ---------------------------------------------------------
+
+    def _between(self, data: bytes, masked: bytes, at: int, end: int) -> int:
+        """Keep text up to the next string that may be long, and return where its content starts.
+
+        A long string has a whole block without a quote in it: short strings are skipped without a look at
+        each. `at` is outside a string.
+        """
+        block = -(-at // BLOCK) * BLOCK
+        counted, is_inside = at, False  # whether `counted` is inside a string
+        while block + BLOCK <= end:
+            if masked.find(b'"', block, block + BLOCK) >= 0:
+                block += BLOCK
+                continue
+            is_inside ^= masked.count(b'"', counted, block) % 2 == 1
+            counted = block
+            if is_inside:
+                return self._enter(data, at, masked.rfind(b'"', at, block) + 1)
+            block += BLOCK
+        is_inside ^= masked.count(b'"', counted, end) % 2 == 1
+        if not is_inside:
+            self._keep(data[at:end])
+            return end
+        return self._enter(data, at, masked.rfind(b'"', at, end) + 1)
+
+    def _enter(self, data: bytes, at: int, start: int) -> int:
+        """Keep the text before a string whose content begins at `start`."""
+        self._keep(data[at:start])
+        self._in_string, self._decided, self._string_at = True, False, len(self._text)
+        return start
+
+    def _inside(self, data: bytes, masked: bytes, at: int, end: int) -> int:
+        quote = masked.find(b'"', at)
+        if quote < 0:
+            safe = _before_cut_escape(masked, at, end)
+            self._held = data[safe:]
+            self._take(data[at:safe])
+            return end
+        self._take(data[at:quote])
+        self._finish_string(self._size - end + quote)
+        return quote + 1
+
+    def _take(self, part: bytes) -> None:
+        """A part of the current string's content that cuts no escape."""
+        if self._lift is not None:
+            self._lift.feed(part)
+            return
+        size = len(self._text) - self._string_at + len(part)
+        if size > LONG or (size > SHORT and not self._decided):
+            self._decided = True
+            content = bytes(self._text[self._string_at :]) + part
+            is_inline = base64_text.is_data_url(content[: base64_text.MAX_PREFIX])
+            if is_inline or size > LONG:
+                del self._text[self._string_at :]
+                self._start_lift(content, is_inline)
+                return
+        self._keep(part)
+
+    def _start_lift(self, content: bytes, is_inline: bool) -> None:
+        self._lift = _Lift(self._spool, self._max_blob_bytes)
+        head = content[: base64_text.MAX_PREFIX]
+        prefix = head[: head.find(b",") + 1]
+        if not is_inline:
+            self._lift.fail(errors.URL_WRONG, base64_text.without_prefix(head.decode("latin-1")))
+        elif not base64_text.is_known_prefix(base64_text.unescaped(prefix).decode("latin-1")):
+            self._lift.fail(errors.BASE64, base64_text.UNKNOWN_PREFIX)
+        else:
+            content = content[len(prefix) :]
+        self._pictures += is_inline
+        if self._pictures > self._max_blobs:
+            raise ApiError(errors.TOO_MANY_IMAGES, f"more than {self._max_blobs} images")
+        self._lift.feed(content)
+
+    def _finish_string(self, quote_at: int) -> None:
+        self._in_string = False
+        if self._lift is not None:
+            self._text += b"%s%d" % (self._token.encode(), len(self.blobs))
+            self._lifted.append((len(self._text), quote_at - len(self._text)))
+            self.blobs.append(self._lift.finish())
+            self._lift = None
+        self._text += b'"'
+
+    def _keep(self, part: bytes) -> None:
+        self._text += part
+        if len(self._text) > MAX_TEXT_BYTES:
+            raise invalid_json(f"more than {MAX_TEXT_BYTES} bytes of JSON besides the images")
+
+    def _with_blobs(self, value: Any) -> Any:
+        """`value` with each placeholder string replaced by its Blob. Keys stay as they are."""
+        if not self.blobs:
+            return value
+        if isinstance(value, str):
+            return self.blobs[int(value[len(self._token) :])] if value.startswith(self._token) else value
+        if isinstance(value, list):
+            return [self._with_blobs(item) for item in value]
+        if isinstance(value, dict):
+            return {key: self._with_blobs(item) for key, item in value.items()}
+        return value
+
+
+class _Lift:
+    """One long string on its way into the spool."""
+
+    def __init__(self, spool: Spool, max_bytes: int) -> None:
+        self._spool = spool
+        self._max_bytes = max_bytes
+        self._start = spool.size
+        self._decoder = base64_text.Decoder()
+        self._utf8 = base64_text.utf8_checker()
+        self._code = 0
+        self._detail = ""
+
+    def feed(self, part: bytes) -> None:
+        if not self._code:
+            try:
+                self._store(self._decoder.feed(part))
+            except base64_text.NotBase64 as error:
+                self.fail(errors.BASE64, str(error))
+        if self._code:
+            self._check(part)
+        elif self._decoder.was_irregular and any(white in part for white in _RAW_WHITE):
+            raise invalid_json(_BAD_STRING)  # base64 that decodes has no other fault
+
+    def fail(self, code: int, detail: str) -> None:
+        """Note what is wrong; nothing more is stored."""
+        self._code, self._detail = code, detail
+
+    def finish(self) -> Blob:
+        if not self._code:
+            try:
+                self._store(self._decoder.finish())
+            except base64_text.NotBase64 as error:
+                self.fail(errors.BASE64, str(error))
+        if not self._utf8(b"", True):
+            raise invalid_json("not UTF-8")
+        length = 0 if self._code else self._spool.size - self._start
+        return Blob(Span(self._start, length), self._code, self._detail)
+
+    def _store(self, decoded: bytes) -> None:
+        if self._spool.size - self._start + len(decoded) > self._max_bytes:
+            self.fail(errors.IMAGE_TOO_LARGE, f"more than {self._max_bytes} bytes")
+        elif decoded:
+            self._spool.write(decoded)
+
+    def _check(self, part: bytes) -> None:
+        """Text that is not base64 must still be a JSON string."""
+        if not _is_string_content(part) or not self._utf8(part, False):
+            raise invalid_json(_BAD_STRING)
+
+
+def _masked(data: bytes) -> bytes:
+    """`data` with escaped backslashes and quotes made blank: each quote in it begins or ends a string.
+
+    `data` does not start in the middle of an escape. A backslash outside a string, after which this may be
+    wrong, is an error that the parser finds in the text.
+    """
+    if b'\\"' not in data and b"\\\\" not in data[-6:]:
+        return data  # no quote is escaped, and no escape that the end may cut is ambiguous
+    return data.replace(b"\\\\", b"  ").replace(b'\\"', b"  ")
+
+
+def _before_cut_escape(masked: bytes, at: int, end: int) -> int:
+    """`end`, or where the escape starts that `end` cuts."""
+    last = masked.rfind(b"\\", max(at, end - 5), end)
+    if last < 0:
+        return end
+    length = 6 if masked[last + 1 : last + 2] == b"u" else 2
+    return last if last + length > end else end
+
+
+def _is_string_content(part: bytes) -> bool:
+    """Whether `part` may stand in a JSON string: no control character, and no unknown escape."""
+    if part.translate(None, _CONTROL) != part:
+        return False
+    if b"\\" not in part:
+        return True
+    escapes = _ESCAPE.findall(part)
+    return len(escapes) + escapes.count(b"\\\\") == part.count(b"\\")
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise invalid_json(f"{constant} is no JSON")

@@ -1,0 +1,1 @@
+"""Usage figures: roll-ups, histograms, reports and their proof."""

@@ -1,0 +1,187 @@
+"""Coarser sums of UsageHour, so that operators' reports over all customers read thousands of rows, not
+millions.
+
+    UsageHour   App x API x region x code x hour    written with each Call (faceapi/calls)
+    UsageDay    App x API x region x code x day     all of a closed local day
+    ServiceHour       API x region x code x hour    all Apps of a closed hour
+
+Both are derived, never the only home of a figure: `close` writes what has ended for GRACE, hour by hour and
+day by day without a gap, and a report reads the rest from UsageHour (operator_reports.py). So a report is
+right whether or not the schedule ran; it is only slower without it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import connection, models, transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from billing.models import Api
+from faceapi.usage.histogram import SLOTS
+
+# A call is counted in the hour of its arrival, when it ends: no call lasts this long.
+GRACE = timedelta(hours=1)
+_LOCK = 0x0FACE0  # advisory: one `close` at a time
+SUMS = ("calls", "images", "units", "latency_sum_ms", "queue_sum_ms", "infer_sum_ms")
+HISTOGRAMS = ("latency_histogram", "queue_histogram", "infer_histogram")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A local day whose closed sums are not those of UsageHour."""
+
+    day: datetime
+    table: str
+    text: str
+
+
+class _Sums(models.Model):
+    region = models.ForeignKey("accounts.Region", models.PROTECT, related_name="+", verbose_name=_("地域"))
+    api = models.CharField(_("API 类型"), max_length=16, choices=Api)
+    code = models.PositiveSmallIntegerField(_("返回码"))
+    calls = models.PositiveBigIntegerField(_("调用次数"))
+    images = models.PositiveBigIntegerField(_("图片数"))
+    units = models.PositiveBigIntegerField(_("计费量"))
+    latency_sum_ms = models.PositiveBigIntegerField(_("总耗时(毫秒)"))
+    queue_sum_ms = models.PositiveBigIntegerField(_("总排队(毫秒)"))
+    infer_sum_ms = models.PositiveBigIntegerField(_("总推理(毫秒)"))
+    latency_histogram = ArrayField(models.BigIntegerField(), size=SLOTS)
+    queue_histogram = ArrayField(models.BigIntegerField(), size=SLOTS)
+    infer_histogram = ArrayField(models.BigIntegerField(), size=SLOTS)
+
+    class Meta:
+        abstract = True
+
+
+class UsageDay(_Sums):
+    """What one App did with one API on one local day, by code. `day` is the local midnight that begins it."""
+
+    day = models.DateTimeField(_("日期"))
+    app = models.ForeignKey("accounts.App", models.PROTECT, related_name="usage_days", verbose_name=_("应用"))
+
+    class Meta:
+        verbose_name = verbose_name_plural = _("每日用量")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["app", "day", "api", "region", "code"],
+                # the sums ride in the index: a report over all Apps does not touch the wide rows
+                include=list(SUMS),
+                name="usage_day_once",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["day", "app", "api", "region", "code"],
+                include=list(SUMS),
+                name="usage_day_of_all",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.app_id} {self.api} {self.day:%Y-%m-%d} {self.code}"
+
+
+class ServiceHour(_Sums):
+    """What all Apps together did with one API in one hour, by code."""
+
+    hour = models.DateTimeField(_("小时"))
+
+    class Meta:
+        verbose_name = verbose_name_plural = _("每小时总量")
+        constraints = [
+            models.UniqueConstraint(fields=["hour", "api", "region", "code"], name="service_hour_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.api} {self.hour:%Y-%m-%d %H} {self.code}"
+
+
+def hours_closed_until() -> datetime | None:
+    """ServiceHour is complete before this moment; None while it is empty."""
+    last = ServiceHour.objects.aggregate(last=models.Max("hour"))["last"]
+    return last + timedelta(hours=1) if last else None
+
+
+def days_closed_until() -> datetime | None:
+    """UsageDay is complete before this local midnight; None while it is empty."""
+    last = UsageDay.objects.aggregate(last=models.Max("day"))["last"]
+    return timezone.localtime(last) + timedelta(days=1) if last else None
+
+
+def local_day(at: datetime) -> datetime:
+    """The local midnight that begins the day of `at`."""
+    return timezone.localtime(at).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+@transaction.atomic
+def close(at: datetime) -> int:
+    """Writes every hour and local day that ended GRACE before `at` and is not there yet; rows written."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    ended = at - GRACE
+    hour = timezone.localtime(ended).replace(minute=0, second=0, microsecond=0)
+    rows = _write(ServiceHour, "hour", "hour", hours_closed_until(), hour)
+    rows += _write(UsageDay, "day", "date_trunc('day', hour, %s)", days_closed_until(), local_day(ended))
+    return rows
+
+
+@transaction.atomic
+def rebuild(since: datetime) -> None:
+    """Forgets what was summed from the local day of `since` on; the next `close` sums it anew."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    ServiceHour.objects.filter(hour__gte=local_day(since)).delete()
+    UsageDay.objects.filter(day__gte=local_day(since)).delete()
+
+
+def differences() -> Iterator[Difference]:
+    """Each closed day whose sums are not those of UsageHour: none, unless a row came GRACE too late."""
+    for model, column, until in (
+        (UsageDay, "day", days_closed_until()),
+        (ServiceHour, "hour", hours_closed_until()),
+    ):
+        if until is None:
+            continue
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"""SELECT day, coarse.calls, fine.calls, coarse.units, fine.units
+                FROM (SELECT date_trunc('day', {column}, %s) AS day, sum(calls) AS calls, sum(units) AS units
+                        FROM {model._meta.db_table} GROUP BY 1) coarse
+                FULL JOIN (SELECT date_trunc('day', hour, %s) AS day, sum(calls) AS calls, sum(units) AS units
+                        FROM faceapi_usagehour WHERE hour < %s GROUP BY 1) fine USING (day)
+                WHERE (coarse.calls, coarse.units) IS DISTINCT FROM (fine.calls, fine.units)
+                ORDER BY day""",  # noqa: S608 - names of our own tables
+                [timezone.get_default_timezone_name(), timezone.get_default_timezone_name(), until],
+            )
+            for day, calls, fine_calls, units, fine_units in cursor.fetchall():
+                yield Difference(
+                    timezone.localtime(day),
+                    model.__name__,
+                    f"{timezone.localtime(day):%Y-%m-%d}: calls {calls} ≠ {fine_calls}, "
+                    f"units {units} ≠ {fine_units}",
+                )
+
+
+def summed(histogram: str) -> str:
+    """SQL that adds histograms slot by slot."""
+    return "ARRAY[" + ", ".join(f"sum({histogram}[{slot}])" for slot in range(1, SLOTS + 1)) + "]::bigint[]"
+
+
+def _write(
+    model: type[models.Model], column: str, moment: str, since: datetime | None, until: datetime
+) -> int:
+    keys = ["region_id", "api", "code"] + (["app_id"] if model is UsageDay else [])
+    into = ", ".join([column, *keys, *SUMS, *HISTOGRAMS])
+    sums = ", ".join([f"sum({name})" for name in SUMS] + [summed(name) for name in HISTOGRAMS])
+    parameters = [timezone.get_default_timezone_name()] if "%s" in moment else []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""INSERT INTO {model._meta.db_table} ({into})
+            SELECT {moment}, {", ".join(keys)}, {sums} FROM faceapi_usagehour
+             WHERE hour >= %s AND hour < %s GROUP BY 1, {", ".join(keys)}""",  # noqa: S608 - our own names
+            [*parameters, since or datetime(2000, 1, 1, tzinfo=until.tzinfo), until],
+        )
+        return int(cursor.rowcount)

@@ -1,0 +1,332 @@
+"""Refusals, counted in memory and written in batches: a flood of refused requests costs one transaction a
+second, not one for each request.
+
+Two kinds. A request that was never authentic (no key, an unknown key, a wrong signature, a replay, a body
+that did not arrive) belongs to no App: it is counted by code in Valkey, for operators (/metrics), and is in
+no table. An authentic call that was refused before any work (CHEAP: rate and concurrency, overload) belongs
+to its App: the App's hourly roll-up counts every one of them, at most FLUSH_EVERY_S late, and the call log
+keeps one row a flush for each App, API and code as a sample (docs/decisions/0102).
+
+A process that is killed loses what it counted since its last flush; no unit depends on it.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import redis
+from django.db import DatabaseError, IntegrityError, InterfaceError, connection, transaction
+
+from common import valkey
+from common.postgresql.clock import now
+from faceapi import errors
+from faceapi.errors import ApiError
+from faceapi.usage.histogram import SLOTS
+
+if TYPE_CHECKING:
+    from faceapi.calls import LiveCall
+
+KEY = "faceapi:refused"
+RECENT_KEY = "faceapi:refused-recent"  # by code, the refusals without a row; a hash for each RECENT_STEP_S
+RECENT_STEP_S = 5
+RECENT_KEPT_S = 600
+CHEAP = frozenset({errors.RATE, errors.OVERLOADED})
+FLUSH_EVERY_S = 1.0
+LINES_PER_FLUSH = 20  # of the log, for one process; the count of the others is one line more
+MAX_GROUPS = 10_000  # Apps, APIs and codes that wait for a flush while the database is away
+
+logger = logging.getLogger("faceapi.call")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What is counted together: a row of the hourly roll-up."""
+
+    app: int
+    region: int
+    api: str
+    hour: datetime
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The one refused call of a group that is kept as a row until the next flush."""
+
+    id: UUID
+    app_key: int
+    at: datetime
+    http_status: int
+    images: int
+    body_bytes: int
+    latency_ms: int
+    address: str | None
+
+
+@dataclass(slots=True)
+class Pending:
+    """Refusals of one group that are not written yet: their number, and the first of them."""
+
+    sample: Sample
+    calls: int
+
+
+_lock = threading.Lock()
+_wake = threading.Event()
+_thread: threading.Thread | None = None
+_flushing = threading.Lock()
+_of_nobody: Counter[int] = Counter()
+_of_apps: dict[Group, Pending] = {}
+_lines = 0
+
+
+def note(code: int) -> None:
+    """Count a request that was never authentic."""
+    with _lock:
+        _of_nobody[code] += 1
+    _start()
+
+
+def count(call: "LiveCall", error: ApiError) -> None:
+    """Count an authentic call that was refused with one of CHEAP before any work was done for it."""
+    app = call.caller.app
+    hour = call.at.replace(minute=0, second=0, microsecond=0)
+    group = Group(app.pk, app.region_id, call.api, hour, error.code)
+    with _lock:
+        if (pending := _of_apps.get(group)) is not None:
+            pending.calls += 1
+        elif len(_of_apps) < MAX_GROUPS:
+            _of_apps[group] = Pending(_sample(call, error), 1)
+    _start()
+
+
+def _sample(call: "LiveCall", error: ApiError) -> Sample:
+    return Sample(
+        id=call.id,
+        app_key=call.caller.pk,
+        at=call.at,
+        http_status=error.row.http,
+        images=call.images,
+        body_bytes=call.body_bytes,
+        latency_ms=round(call.elapsed_ms),
+        address=str(ip_address(call.address)) if call.address else None,
+    )
+
+
+def log(call: "LiveCall", error: ApiError) -> None:
+    """Write the call's line in the log, unless there were LINES_PER_FLUSH since the last flush."""
+    global _lines
+    with _lock:
+        _lines += 1
+        if _lines > LINES_PER_FLUSH:
+            return
+    logger.info(
+        "call",
+        extra={
+            "app": call.key.app.app_id if call.key else None,
+            "authentic": call.is_authentic,
+            "address": call.address,
+            "api": call.api,
+            "code": error.code,
+            "status": error.row.http,
+            "body_bytes": call.body_bytes,
+            "latency_ms": round(call.elapsed_ms),
+        },
+    )
+
+
+def counts() -> dict[int, int]:
+    """Requests that were never authentic by code, since Valkey started. Raises redis.RedisError."""
+    with _flushing:
+        _flush_nobody()
+    return {int(code): int(count) for code, count in valkey.client().hgetall(KEY).items()}
+
+
+def unrecorded(since_s: float, until_s: float) -> Counter[int]:
+    """Return the authentic calls refused without a row, by code, written between two Unix times.
+
+    To RECENT_STEP_S, and for the last RECENT_KEPT_S. Raises redis.RedisError.
+    """
+    first, last = int(since_s // RECENT_STEP_S) + 1, int(until_s // RECENT_STEP_S)
+    pipe = valkey.client().pipeline(transaction=False)
+    for step in range(first, last + 1):
+        pipe.hgetall(f"{RECENT_KEY}:{step}")
+    found: Counter[int] = Counter()
+    for by_code in pipe.execute():
+        found.update({int(code): int(number) for code, number in by_code.items()})
+    return found
+
+
+# --- writing ---------------------------------------------------------------------
+
+
+def flush() -> None:
+    """Write what was counted. What can't be written now is kept for the next flush."""
+    global _lines
+    with _lock:
+        unlogged, _lines = max(0, _lines - LINES_PER_FLUSH), 0
+    if unlogged:
+        logger.info("refusals without a line of their own", extra={"calls": unlogged})
+    with _flushing:
+        with contextlib.suppress(redis.RedisError):
+            _flush_nobody()
+        _flush_apps()
+
+
+def _flush_nobody() -> None:
+    with _lock:
+        taken = Counter(_of_nobody)
+        _of_nobody.clear()
+    if not taken:
+        return
+    try:
+        pipe = valkey.client().pipeline(transaction=False)
+        for code, number in taken.items():
+            pipe.hincrby(KEY, str(code), number)
+        pipe.execute()
+    except redis.RedisError:
+        with _lock:
+            _of_nobody.update(taken)
+        raise
+
+
+def _flush_apps() -> None:
+    with _lock:
+        taken = dict(_of_apps)
+        _of_apps.clear()
+    if not taken:
+        return
+    try:
+        _write(taken)
+        _note_unrecorded(taken)
+    except IntegrityError:  # an App is gone: the others are written without it
+        for group, pending in taken.items():
+            try:
+                _write({group: pending})
+                _note_unrecorded({group: pending})
+            except IntegrityError:
+                logger.warning("refusals of an App that is gone", extra={"calls": pending.calls})
+            except (DatabaseError, InterfaceError) as error:
+                _keep({group: pending}, error)
+    except (DatabaseError, InterfaceError) as error:
+        _keep(taken, error)
+
+
+def _note_unrecorded(taken: dict[Group, Pending]) -> None:
+    """Count the refusals without a row for the live page, which shows the last minute."""
+    by_code: Counter[int] = Counter()
+    for group, pending in taken.items():
+        by_code[group.code] += pending.calls - 1
+    key = f"{RECENT_KEY}:{int(now().timestamp() // RECENT_STEP_S)}"
+    with contextlib.suppress(redis.RedisError):
+        pipe = valkey.client().pipeline(transaction=False)
+        for code, number in by_code.items():
+            pipe.hincrby(key, str(code), number)
+        pipe.expire(key, RECENT_KEPT_S)
+        pipe.execute()
+
+
+def _keep(taken: dict[Group, Pending], error: Exception) -> None:
+    logger.warning("refusals could not be written yet: %s", type(error).__name__)
+    connection.close()
+    with _lock:
+        for group, pending in taken.items():
+            newer = _of_apps.get(group)
+            _of_apps[group] = Pending(pending.sample, pending.calls + (newer.calls if newer else 0))
+
+
+_SAMPLE = """
+INSERT INTO faceapi_call (id, app_id, app_key_id, region_id, api, at, code, http_status, images, units,
+    body_bytes, latency_ms, queue_ms, infer_ms, address, fault_index)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, 0, %s, %s, 0, 0, %s::inet, NULL)
+"""
+# Those without a row count in the lowest slots: no report reads times of refused calls.
+_ROLL_UP = """
+INSERT INTO faceapi_usagehour AS hour (app_id, region_id, api, hour, code, calls, unrecorded, images, units,
+    latency_sum_ms, queue_sum_ms, infer_sum_ms, latency_histogram, queue_histogram, infer_histogram)
+SELECT %(app)s, %(region)s, %(api)s, %(hour)s, %(code)s, %(calls)s, %(calls)s - 1, %(images)s, 0,
+       %(latency)s, 0, 0, counts, counts, counts
+  FROM (SELECT ARRAY[%(calls)s::integer] || array_fill(0, ARRAY[%(slots)s - 1]) AS counts) AS lowest
+ON CONFLICT (app_id, api, hour, code, region_id) DO UPDATE SET
+    calls = hour.calls + excluded.calls,
+    unrecorded = hour.unrecorded + excluded.unrecorded,
+    images = hour.images + excluded.images,
+    latency_sum_ms = hour.latency_sum_ms + excluded.latency_sum_ms,
+    latency_histogram[1] = hour.latency_histogram[1] + excluded.calls,
+    queue_histogram[1] = hour.queue_histogram[1] + excluded.calls,
+    infer_histogram[1] = hour.infer_histogram[1] + excluded.calls
+"""
+
+
+def _write(taken: dict[Group, Pending]) -> None:
+    # In one order, as other processes do: two flushes never wait for each other.
+    groups = sorted(taken, key=lambda group: (group.app, group.api, group.hour, group.code, group.region))
+    with transaction.atomic(), connection.cursor() as cursor:
+        for group in groups:
+            sample, calls = taken[group].sample, taken[group].calls
+            cursor.execute(
+                _SAMPLE,
+                [
+                    sample.id,
+                    group.app,
+                    sample.app_key,
+                    group.region,
+                    group.api,
+                    sample.at,
+                    group.code,
+                    sample.http_status,
+                    sample.images,
+                    sample.body_bytes,
+                    sample.latency_ms,
+                    sample.address,
+                ],
+            )
+            cursor.execute(
+                _ROLL_UP,
+                {
+                    "app": group.app,
+                    "region": group.region,
+                    "api": group.api,
+                    "hour": group.hour,
+                    "code": group.code,
+                    "calls": calls,
+                    "images": sample.images,
+                    "latency": sample.latency_ms,
+                    "slots": SLOTS,
+                },
+            )
+
+
+def _start() -> None:
+    global _thread
+    if _wake.is_set():
+        return
+    with _lock:
+        if _thread is None or not _thread.is_alive():
+            _thread = threading.Thread(target=_flush_regularly, name="refusals", daemon=True)
+            _thread.start()
+    _wake.set()
+
+
+def _flush_regularly() -> None:
+    """Flush while there is something to write; hold no connection while there is not."""
+    while True:
+        _wake.wait()
+        _wake.clear()
+        time.sleep(FLUSH_EVERY_S)
+        try:
+            flush()
+        except Exception as error:  # the thread must outlive whatever a flush meets
+            logger.error("a flush of refusals failed: %s", type(error).__name__)
+        with _lock:
+            if _of_apps or _of_nobody:
+                _wake.set()
+        if not _wake.is_set():
+            connection.close()

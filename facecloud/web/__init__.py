@@ -1,0 +1,1 @@
+"""The web worker of gunicorn."""

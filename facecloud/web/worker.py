@@ -1,0 +1,383 @@
+"""gunicorn's threads worker, made safe against clients that send or read slowly (docs/decisions/0011).
+
+The loop of the process, not a thread, waits for a client: for a new connection's first byte, for the head of
+a request, for a page's form, for a reader to take the reply. Each wait has a deadline. A request gets a
+thread when its head is complete, in the pool of its kind (request_head.py), so that pages, API, uploads and
+probes never take each other's places. Bodies of the API have limits of their own (faceapi/request/body.py).
+
+What is not HTTP is answered with code 4021. gunicorn would log what it could not parse, which may be a part
+of a body that came without its length: the log has the kind of fault only.
+"""
+
+import contextlib
+import errno
+import logging
+import math
+import resource
+import selectors
+import socket
+import threading
+import time
+from collections import Counter, defaultdict
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any
+from uuid import uuid4
+
+from django.conf import settings
+from gunicorn import util
+from gunicorn.http.errors import InvalidResponseHeader, InvalidResponseHeaderName, ParseException
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
+
+from common import watchdog
+from faceapi import errors
+from faceapi.usage import unattributed
+from facecloud.web import early_errors, request_head, response_buffer
+from facecloud.web.request_head import Kind
+
+Address = IPv4Address | IPv6Address
+
+logger = logging.getLogger(__name__)
+
+HEADERS_S = 10.0
+HEAD_BYTES = 64 * 1024
+FORM_BYTES = 128 * 1024  # a page's body up to this size is received before a thread is taken
+FORM_S = 10.0
+UPLOAD_S = 20.0
+MIN_BYTES_PER_S = 16 * 1024
+LINGER_S = 2.0
+LINGER_BYTES = 64 * 1024
+DISCARD_S = 5.0
+DISCARD_BYTES = 64 * 1024 * 1024
+UPLOAD_THREADS, READY_THREADS, HEALTH_THREADS = 2, 2, 1  # beside WEB_THREADS
+QUEUED = 128  # requests of one kind that may wait for a thread; the next is refused
+SPARE_FILES = 200  # file descriptors for everything but connections
+
+
+class Connection(TConn):
+    """A client's connection and what of its next request has come. In the loop, or in a thread."""
+
+    def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any) -> None:
+        super().__init__(cfg, sock, client, server)
+        self.address = _peer(client)
+        self.received = bytearray()
+        self.head: request_head.Head | None = None
+        self.wanted = 0  # bytes that must be there before a thread is taken
+        self.is_idle = True  # nothing of the next request has come
+        self.is_ending = False
+        self.drained = 0
+        self.keeps_open = False
+        self.deadline = math.inf
+        self.outbox: response_buffer.Outbox | None = None
+        self.guard: watchdog.Guard
+
+
+@dataclass(slots=True)
+class Pool:
+    """The threads of one kind of request. `inside` is counted by the loop alone."""
+
+    threads: int
+    executor: ThreadPoolExecutor
+    inside: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self.inside >= self.threads + QUEUED
+
+
+class WebWorker(ThreadWorker):
+    """ThreadWorker that hands a request to a thread when it is complete enough to be served.
+
+    It confirms the answers that it sent, and before that those of a worker that died.
+    """
+
+    def run(self) -> None:
+        from faceapi.answers import journal
+        from faceapi.authentication import replay  # not before Django is set up
+
+        replay.prepare()
+        journal.start()
+        super().run()
+        journal.stop()
+
+    def init_process(self) -> None:
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.worker_connections: int = max(16, min(self.cfg.worker_connections, soft - SPARE_FILES))
+        self._waiting: dict[Connection, None] = {}  # in the order in which their waits began
+        self._waiting_of: defaultdict[Address, dict[Connection, None]] = defaultdict(dict)
+        self._open_of: Counter[Address] = Counter()
+        self._uncapped = [ip_network(text, strict=False) for text in settings.TRUSTED_PROXIES]
+        self._budget = response_buffer.Budget(response_buffer.BUDGET_BYTES)
+        self._current = threading.local()
+        pages = max(4, self.cfg.threads // 5)
+        threads = {
+            Kind.HEALTH: HEALTH_THREADS,
+            Kind.READY: READY_THREADS,
+            Kind.API: max(4, self.cfg.threads - pages),
+            Kind.PAGE: pages,
+            Kind.UPLOAD: UPLOAD_THREADS,
+        }
+        self._pools = {
+            kind: Pool(count, ThreadPoolExecutor(count, thread_name_prefix=kind))
+            for kind, count in threads.items()
+        }
+        super().init_process()
+
+    def get_thread_pool(self) -> ThreadPoolExecutor:
+        """The pool that gunicorn shuts down when it stops; the others end with the process."""
+        return self._pools[Kind.PAGE].executor
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        application: response_buffer.Application = self.wsgi  # type: ignore[has-type]  # gunicorn has no types
+        self.wsgi = response_buffer.bounded(application, lambda: self._current.guard)
+
+    # --- connections in the loop -----------------------------------------------------
+
+    def accept(self, listener: Any) -> None:
+        try:
+            sock, client = listener.accept()
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                self._evict(self._waiting)
+            elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
+                raise
+            return
+        if sock.family != socket.AF_UNIX:
+            # gunicorn sends headers and body apart: without this the body waits 40 ms for a delayed ACK.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        conn = Connection(self.cfg, sock, client, listener.getsockname())
+        self.nr_conns += 1
+        if conn.address is not None:
+            self._open_of[conn.address] += 1
+            if self._is_over_cap(conn.address) and not self._evict(self._waiting_of[conn.address]):
+                self._answer(conn, early_errors.TOO_MANY)
+                self._drop(conn)
+                return
+        if self.nr_conns >= self.worker_connections:
+            self._evict(self._waiting)
+        self._wait(conn, HEADERS_S)
+
+    def _is_over_cap(self, address: Address) -> bool:
+        """Whether the address has too many connections. The trusted proxies have as many as they need."""
+        if self._open_of[address] <= settings.WEB_CONNECTIONS_PER_ADDRESS:
+            return False
+        return not any(address in network for network in self._uncapped if network.version == address.version)
+
+    def _evict(self, waiting: dict[Connection, None]) -> bool:
+        """Close the connection that has waited longest, if there is one."""
+        oldest = next(iter(waiting), None)
+        if oldest is None:
+            return False
+        self._stop_waiting(oldest)
+        self._drop(oldest)
+        return True
+
+    def _wait(self, conn: Connection, seconds: float, events: int = selectors.EVENT_READ) -> None:
+        conn.deadline = time.monotonic() + seconds
+        self._waiting[conn] = None
+        if conn.address is not None:
+            self._waiting_of[conn.address][conn] = None
+        self.poller.register(conn.sock, events, partial(self._ready, conn))
+
+    def _stop_waiting(self, conn: Connection) -> None:
+        self._waiting.pop(conn, None)
+        if conn.address is not None:
+            self._waiting_of[conn.address].pop(conn, None)
+        with contextlib.suppress(OSError, KeyError, ValueError):
+            self.poller.unregister(conn.sock)
+
+    def _drop(self, conn: Connection) -> None:
+        """Close the connection, which neither waits nor has a thread."""
+        self.nr_conns -= 1
+        if conn.address is not None:
+            self._open_of[conn.address] -= 1
+            if not self._open_of[conn.address]:
+                del self._open_of[conn.address]
+                self._waiting_of.pop(conn.address, None)
+        if conn.outbox is not None:
+            conn.outbox.close()
+        conn.close()
+
+    def _ready(self, conn: Connection, _: Any) -> None:
+        """The socket of a waiting connection can be read, or written when a reply waits."""
+        if conn not in self._waiting:  # closed for another one since the poller saw it
+            return
+        try:
+            if conn.outbox is not None:
+                if conn.outbox.flush():
+                    conn.outbox = None
+                    self._stop_waiting(conn)
+                    self._after_reply(conn)
+                return
+            piece = conn.sock.recv(64 * 1024)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._stop_waiting(conn)
+            self._drop(conn)
+            return
+        if conn.is_ending:
+            conn.drained += len(piece)
+            if not piece or conn.drained > LINGER_BYTES:
+                self._stop_waiting(conn)
+                self._drop(conn)
+            return
+        self._receive(conn, piece)
+
+    def _receive(self, conn: Connection, piece: bytes) -> None:
+        """Take a piece of a request. A thread gets it when enough is there, or when no more will come."""
+        if conn.is_idle and piece:
+            conn.is_idle = False
+            conn.deadline = time.monotonic() + HEADERS_S
+        searched = max(0, len(conn.received) - 3)
+        conn.received += piece
+        if conn.head is None and (at := conn.received.find(request_head.END, searched)) >= 0:
+            size = at + len(request_head.END)
+            conn.head = request_head.read(bytes(conn.received[:size]), most_bytes=FORM_BYTES)
+            conn.wanted = size + conn.head.body_bytes
+            if conn.head.body_bytes:
+                conn.deadline = time.monotonic() + FORM_S + conn.head.body_bytes / MIN_BYTES_PER_S
+        if conn.head is None and len(conn.received) > HEAD_BYTES:
+            self._stop_waiting(conn)
+            self._refuse(conn, early_errors.refusal("the headers are too long", str(uuid4())))
+        elif conn.head is not None and len(conn.received) >= conn.wanted:
+            self._stop_waiting(conn)
+            self._hand_over(conn, conn.head.kind)
+        elif not piece:
+            self._stop_waiting(conn)
+            if conn.received:  # gunicorn's parser says what is missing
+                self._hand_over(conn, Kind.PAGE)
+            else:
+                self._drop(conn)
+
+    def _hand_over(self, conn: Connection, kind: Kind) -> None:
+        pool = self._pools[kind]
+        if pool.is_full:
+            if kind is Kind.API:
+                unattributed.note(errors.OVERLOADED)
+                self._refuse(conn, early_errors.overloaded(str(uuid4())))
+            else:
+                self._refuse(conn, early_errors.BUSY)
+            return
+        pool.inside += 1
+        future = pool.executor.submit(self.handle, conn)
+        future.add_done_callback(lambda done: self.method_queue.defer(self._finished, conn, pool, done))
+
+    def _finished(self, conn: Connection, pool: Pool, done: Future[Any]) -> None:
+        """Back in the loop: the thread has served one request of the connection."""
+        pool.inside -= 1
+        try:
+            conn.keeps_open = bool(done.result()) if not done.cancelled() else False
+            conn.sock.setblocking(False)
+            if conn.outbox is not None and conn.outbox.waiting_bytes:
+                self._wait(conn, response_buffer.longest_s(conn.outbox.waiting_bytes), selectors.EVENT_WRITE)
+                return
+            conn.outbox = None
+            self._after_reply(conn)
+        except Exception:
+            self._stop_waiting(conn)
+            self._drop(conn)
+
+    def _after_reply(self, conn: Connection) -> None:
+        if not conn.keeps_open:
+            self._end(conn)
+            return
+        conn.head, conn.wanted, conn.is_idle = None, 0, True
+        conn.received = bytearray()
+        read_ahead = conn.parser.unreader.take_buffered()
+        self._wait(conn, self.cfg.keepalive if self.alive else STOP_KEEPALIVE_LINGER)
+        if read_ahead:
+            self._receive(conn, read_ahead)
+
+    def _refuse(self, conn: Connection, reply: bytes) -> None:
+        self._answer(conn, reply)
+        self._end(conn)
+
+    def _answer(self, conn: Connection, reply: bytes) -> None:
+        with contextlib.suppress(OSError):  # the sender may be gone
+            conn.sock.setblocking(False)
+            util.write_nonblock(conn.sock, reply)
+
+    def _end(self, conn: Connection) -> None:
+        """Close after the client has read the reply (RFC 9112, 9.6): what it still sends is discarded."""
+        try:
+            conn.sock.setblocking(False)
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._drop(conn)
+            return
+        conn.is_ending = True
+        self._wait(conn, LINGER_S)
+
+    def murder_keepalived(self, force: bool = False) -> None:
+        """Close the connections whose wait is over. gunicorn calls this at least once a second."""
+        now = time.monotonic()
+        for conn in [conn for conn in self._waiting if force or conn.deadline <= now]:
+            self._stop_waiting(conn)
+            if conn.received and not conn.is_ending and not force:
+                self._answer(conn, early_errors.refusal("the request came too slowly", str(uuid4())))
+            self._drop(conn)
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        for conn in self._waiting:
+            if conn.is_idle and conn.outbox is None:
+                conn.deadline = min(conn.deadline, deadline)
+
+    # --- a request in its thread -----------------------------------------------------
+
+    def handle(self, conn: Connection) -> Any:
+        conn.data_ready = True
+        conn.init()
+        conn.parser.unreader.unread(bytes(conn.received))
+        conn.received = bytearray()
+        with watchdog.guard(conn.sock, time.monotonic() + HEADERS_S) as conn.guard:
+            return super().handle(conn)
+
+    def handle_request(self, req: Any, conn: Connection) -> bool:
+        self._current.guard = conn.guard
+        is_upload = conn.head is not None and conn.head.kind is Kind.UPLOAD
+        conn.guard.deadline = time.monotonic() + _upload_s(req) if is_upload else math.inf
+        sock = conn.sock
+        conn.sock = conn.outbox = response_buffer.Outbox(sock, self._budget)
+        try:
+            return super().handle_request(req, conn)
+        finally:
+            conn.sock = sock
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
+        is_ours = isinstance(exc, InvalidResponseHeader | InvalidResponseHeaderName)
+        if is_ours or not isinstance(exc, ParseException):
+            super().handle_error(req, client, addr, exc)
+            return
+        request_id = str(uuid4())
+        logger.info("no HTTP", extra={"error": type(exc).__name__, "request_id": request_id})
+        with contextlib.suppress(OSError):  # who sent it may be gone
+            util.write_nonblock(client, early_errors.refusal(str(exc), request_id))
+
+    def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
+        """Whether the connection can be used again: the rest of the body was well-formed and is discarded."""
+        deadline = time.monotonic() + DISCARD_S
+        try:
+            return keepalive and conn.parser.finish_body(deadline=deadline, max_bytes=DISCARD_BYTES)
+        except ParseException:  # the reply is on its way; a second one would follow it
+            return False
+
+
+def _peer(client: Any) -> Address | None:
+    """Return the address whose connections are counted together: of IPv6 the /64, which is one customer's."""
+    if not isinstance(client, tuple) or not client:
+        return None  # a unix socket
+    address = ip_address(client[0].partition("%")[0])
+    if isinstance(address, IPv4Address):
+        return address
+    return address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64)
+
+
+def _upload_s(req: Any) -> float:
+    """How long the body of a page may take: by its promised length, or by the largest that is discarded."""
+    length = next((value for name, value in req.headers if name == "CONTENT-LENGTH"), "")
+    size = int(length) if length.isascii() and length.isdigit() else DISCARD_BYTES
+    return UPLOAD_S + min(size, DISCARD_BYTES) / (4 * MIN_BYTES_PER_S)

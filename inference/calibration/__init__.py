@@ -1,0 +1,1 @@
+"""Fitted tables, and the scores made from them."""

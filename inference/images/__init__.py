@@ -1,0 +1,1 @@
+"""Image headers, formats and decoding."""

@@ -1,0 +1,144 @@
+"""From the bytes of a file to upright pixels, and no further than the header allows.
+
+The header has been checked before any native code sees the file. PNG files are rebuilt from their critical
+chunks only, so that no ancillary chunk reaches the decoder; EXIF orientation is applied here, from the
+header, and not by the decoder. Large JPEGs are decoded at 1/2, 1/4 or 1/8 where that is enough.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+
+import cv2
+import numpy as np
+
+from inference import errors
+from inference.arrays import Pixels
+from inference.errors import ImageError
+from inference.images.formats import jpeg, png
+from inference.images.formats.common import Header
+from inference.images.headers import read_header
+
+REDUCTIONS = (1, 2, 4, 8)
+# A progressive JPEG repeats the whole picture in every scan, and a few bytes make a scan: without a limit
+# a 10 MB file could keep a decoder busy for hours. Encoders write about ten scans.
+MAX_SCANS = 100
+MAX_SCAN_PX = 500_000_000
+
+_FLAGS = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+
+
+class Picture:
+    """One image file, decoded on demand. Not shared between threads."""
+
+    def __init__(self, data: bytes) -> None:
+        """Raises ImageError as read_header does, and 4003 if the file cannot be safely decoded."""
+        self.header: Header = read_header(data)
+        self.width_px, self.height_px = self.header.upright_size_px
+        self._data = (
+            _png_essentials(data) if self.header.format == "png" else _primary_jpeg(data, self.header)
+        )
+        self._levels: dict[int, Pixels] = {}
+
+    def level(self, reduction: int = 1) -> Pixels:
+        """The upright picture, (height, width, 3) BGR uint8, with sides of about 1/reduction (1, 2, 4, 8).
+
+        Raises ImageError 4003 where the decoder gives up. A PNG is always decoded whole; its reduced
+        levels are made from that.
+        """
+        if reduction not in self._levels:
+            if reduction > 1 and self.header.format == "png":
+                whole = self.level(1)
+                size = (-(-self.width_px // reduction), -(-self.height_px // reduction))
+                self._levels[reduction] = np.asarray(
+                    cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8
+                )
+            else:
+                self._levels[reduction] = self._decode(reduction)
+        return self._levels[reduction]
+
+    def reduction_for(self, long_side_px: int) -> int:
+        """The strongest reduction that still leaves the long side at `long_side_px` or more."""
+        long_side = max(self.width_px, self.height_px)
+        return max((r for r in REDUCTIONS if long_side / r >= long_side_px), default=1)
+
+    def _decode(self, reduction: int) -> Pixels:
+        pixels = _pixels(self._data, reduction)
+        width, height = (-(-side // reduction) for side in (self.header.width_px, self.header.height_px))
+        if pixels.shape != (height, width, 3):
+            raise ImageError(errors.UNDECODABLE, f"the decoder gave up on a {self.header.format}")
+        return upright(pixels, self.header.orientation)
+
+
+def upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Apply an EXIF orientation (1 to 8); the result is contiguous."""
+    if orientation >= 5:
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def _png_essentials(data: bytes) -> bytes:
+    """The PNG with its critical chunks only (the header check has seen the rest)."""
+    parts = [png.SIGNATURE]
+    kind = b""
+    for kind, start, length in png.chunks(data):
+        if kind in (b"IHDR", b"PLTE", b"IDAT", b"IEND"):
+            parts.append(data[start - 8 : start + length + 4])
+    if kind != b"IEND":
+        raise ImageError(errors.UNDECODABLE, "a PNG that ends before IEND")
+    return b"".join(parts)
+
+
+def _primary_jpeg(data: bytes, header: Header) -> bytes:
+    """The JPEG up to the end of its primary image, with an end marker.
+
+    A file that lacks only that marker is served; one that is cut in the middle is not. Raises ImageError
+    4003.
+    """
+    extent = jpeg.extent(data, header)
+    decodes = extent.scans if extent.has_end_marker else 2 * extent.scans
+    if extent.scans > MAX_SCANS or decodes * header.width_px * header.height_px > MAX_SCAN_PX:
+        raise ImageError(errors.UNDECODABLE, f"a JPEG with {extent.scans} scans")
+    if extent.has_end_marker:
+        return data[: extent.end]
+    first, second = jpeg.probes(data, extent.end)
+    if not extent.is_covered or _digest(first) != _digest(second):
+        raise ImageError(errors.UNDECODABLE, "a JPEG that is cut in the middle")
+    return first
+
+
+def _digest(data: bytes) -> bytes:
+    """A digest of the pixels, so that two large pictures need not be in memory at once."""
+    return hashlib.sha1(_pixels(data, 1).data, usedforsecurity=False).digest()
+
+
+def _pixels(data: bytes, reduction: int) -> Pixels:
+    """Raises ImageError 4003 if the decoder refuses the file."""
+    try:
+        pixels = cv2.imdecode(
+            np.frombuffer(data, np.uint8), _FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
+        )
+    except cv2.error as error:
+        raise ImageError(errors.UNDECODABLE, f"the decoder refused: {error.err}") from error
+    if pixels is None:
+        raise ImageError(errors.UNDECODABLE, "the decoder gave up")
+    return np.asarray(pixels, np.uint8)
+
+
+_opencv_ready = threading.Lock()
+
+
+def configure_opencv() -> None:
+    """One thread a call: the workers' threads are the parallelism. Idempotent."""
+    with _opencv_ready:
+        cv2.setNumThreads(1)

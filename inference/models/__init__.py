@@ -1,0 +1,1 @@
+"""The models: registry, download, conversion and sessions."""

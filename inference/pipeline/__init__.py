@@ -1,0 +1,1 @@
+"""From a picture to faces: detection, alignment, attributes, embeddings, quality."""

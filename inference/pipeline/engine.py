@@ -1,0 +1,205 @@
+"""The three functions of the product on the bytes of one picture. Knows no Django.
+
+One Engine a process, its sessions shared by all threads; every call is independent of every other.
+
+`analyse` and `embed` have two steps, so that the faces of many pictures share the networks' batches: what a
+picture shows, which keeps no more of it than its faces' chips, and the answers for several such pictures.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.arrays import Floats
+from inference.calibration.cohort import cohort, fused
+from inference.errors import IncompleteResultError
+from inference.images.decoding import Picture, configure_opencv
+from inference.models import registry
+from inference.models.session import CPU, Session
+from inference.pipeline.alignment import Aligned
+from inference.pipeline.attributes import AttributeChips, AttributeEstimator
+from inference.pipeline.detection_models import CenterFace, YuNet
+from inference.pipeline.embedder import Embedder, EmbedderChips
+from inference.pipeline.face_detector import FaceFinder, Found
+from inference.pipeline.quality import NO_FACE, Purpose, judge, measure
+from inference.results import (
+    AnalyseResult,
+    Attributes,
+    Box,
+    DetectResult,
+    Face,
+    Landmarks,
+    Point,
+    Quality,
+    Template,
+)
+
+# A face smaller than this is looked up in a finer level of a large JPEG before it is aligned.
+ALIGN_SIDE_PX = 128
+# In a crowd only the largest faces are embedded for their age and gender: embedding takes the time.
+MAX_EMBEDDED = 32
+Vector = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFaces:
+    """A picture on its way to AnalyseResult: `waiting` are its largest faces, `crowd` the others' answers."""
+
+    faces: tuple[Face, ...]
+    waiting: tuple[AttributeChips, ...]
+    crowd: tuple[Attributes, ...]
+    quality: Quality
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFace:
+    """A picture on its way to a Template: its largest face, or none."""
+
+    chips: EmbedderChips | None
+    quality: Quality
+
+
+class Engine:
+    """Loads every model once. `detect`, `analyse` and `embed` may be called from any thread."""
+
+    def __init__(self, models_dir: Path, providers: Sequence[str] = CPU) -> None:
+        """Raises ModelError where a model file is missing or altered."""
+        configure_opencv()
+
+        def session(file: registry.ModelFile) -> Session:
+            return Session(models_dir, file, providers)
+
+        self.finder = FaceFinder(YuNet(session(registry.YUNET)), CenterFace(session(registry.CENTERFACE)))
+        self.embedder = Embedder(session(registry.SFACE), session(registry.DLIB_RESNET))
+        self.attributes = AttributeEstimator(session(registry.AGE), session(registry.GENDER), self.embedder)
+
+    def detect(self, data: bytes) -> DetectResult:
+        """Faces with landmarks and probability (manual 4.2.2 model 1). Raises ImageError."""
+        picture = Picture(data)
+        found = self.finder.find(picture)
+        return DetectResult(self._faces(found), self._quality(found, "detect"))
+
+    def analyse(self, data: bytes) -> AnalyseResult:
+        """Faces with age and gender (manual 4.2.2 model 2). Raises ImageError."""
+        return next(self.analyse_shown([self.show_faces(data)]))
+
+    def show_faces(self, data: bytes) -> ShownFaces:
+        """The first step of `analyse`. Raises ImageError."""
+        picture = Picture(data)
+        found = self.finder.find(picture)
+        aligned = (self.align(picture, found, index) for index in range(len(found.detections)))
+        waiting = tuple(AttributeChips.cut(face) for face in islice(aligned, MAX_EMBEDDED))
+        crowd = self.attributes.estimate(AttributeChips.cut(face, embedded=False) for face in aligned)
+        return ShownFaces(self._faces(found), waiting, tuple(crowd), self._quality(found, "analyse"))
+
+    def analyse_shown(self, pictures: Sequence[ShownFaces]) -> Iterator[AnalyseResult]:
+        """The second step: a result each, in order. Raises IncompleteResultError (5002) in its place."""
+        answers = self.attributes.estimate(chips for picture in pictures for chips in picture.waiting)
+        for picture in pictures:
+            attributes = (*islice(answers, len(picture.waiting)), *picture.crowd)
+            faces = (
+                replace(face, attributes=answer)
+                for face, answer in zip(picture.faces, attributes, strict=True)
+            )
+            yield AnalyseResult(tuple(faces), picture.quality)
+
+    def embed(self, data: bytes) -> Template:
+        """The embeddings of the largest face (manual 4.2.2 model 3). Raises ImageError."""
+        return next(self.embed_shown([self.show_face(data)]))
+
+    def show_face(self, data: bytes) -> ShownFace:
+        """The first step of `embed`. Raises ImageError."""
+        picture = Picture(data)
+        found = self.finder.find(picture)
+        quality = self._quality(found, "compare")
+        if not len(found.detections):
+            return ShownFace(None, quality)
+        return ShownFace(EmbedderChips.cut(self.align(picture, found, 0)), quality)
+
+    def embed_shown(self, pictures: Sequence[ShownFace]) -> Iterator[Template]:
+        """The second step: a Template each, in order. Raises IncompleteResultError (5002) in its place."""
+        chips = [picture.chips for picture in pictures if picture.chips is not None]
+        rows = self._templates(chips) if chips else iter(())
+        for picture in pictures:
+            if picture.chips is None:
+                yield Template((), (), 0.0, picture.quality)
+                continue
+            primary, secondary, constant = next(rows)
+            if not np.isfinite([*primary, *secondary, constant]).all():
+                raise IncompleteResultError("an embedding without length")
+            yield Template(primary, secondary, constant, picture.quality)
+
+    def _templates(self, faces: Sequence[EmbedderChips]) -> Iterator[tuple[Vector, Vector, float]]:
+        """Embed faces, and yield both embeddings and the constant of each."""
+        found = self.embedder.embed(faces)
+        primary, secondary = np.round(found.primary, 7), np.round(found.secondary, 7)
+        constants = cohort().constants(fused(primary, secondary), found.lengths)
+        for first, second, constant in zip(primary, secondary, constants, strict=True):
+            yield tuple(first.tolist()), tuple(second.tolist()), round(float(constant), 6)
+
+    def align(self, picture: Picture, found: Found, index: int) -> Aligned:
+        """One face with precise landmarks, in the coarsest level of the picture that shows it well."""
+        box, points = found.detections.boxes[index], found.detections.points[index]
+        pixels, reduction = found.pixels, found.reduction
+        while reduction > 1 and (box[2:] - box[:2]).max() < ALIGN_SIDE_PX:
+            box, points, reduction = box * 2, points * 2, reduction // 2
+            pixels = picture.level(reduction)
+        return Aligned(pixels, self.finder.precise_points(pixels, box, points))
+
+    def warm_up(self) -> None:
+        """Run every model once, so that the first call is not the slow one."""
+        pixels = np.full((640, 640, 3), 127, np.uint8)
+        self.finder.warm_up(pixels)
+        points = np.array([[250, 250], [350, 250], [300, 300], [260, 360], [340, 360]], np.float64)
+        list(self.attributes.estimate([AttributeChips.cut(Aligned(pixels, points))]))
+
+    def _faces(self, found: Found) -> tuple[Face, ...]:
+        points = found.detections.points * found.reduction
+        rows = zip(found.boxes_px, points, found.probabilities, strict=True)
+        return tuple(_face(*row) for row in rows)
+
+    def _quality(self, found: Found, purpose: Purpose) -> Quality:
+        """Judged on the largest face."""
+        if not len(found.detections):
+            return NO_FACE
+        height, width = found.pixels.shape[:2]
+        box, points = found.detections.boxes[0], found.detections.points[0].astype(np.float64)
+        clipped = np.clip(box, 0, [width, height, width, height])
+        areas = found.detections.sides.prod(axis=1)
+        measures = measure(
+            found.pixels,
+            points,
+            size_px=float(np.sqrt(areas[0])) * found.reduction,
+            inside=float((clipped[2:] - clipped[:2]).prod() / max(areas[0], 1e-6)),
+            uprightness=self.finder.uprightness(found, 0),
+            dominance=1 - float(np.sqrt(areas[1] / areas[0])) if len(areas) > 1 else 1.0,
+        )
+        return judge(measures, purpose)
+
+
+def _face(corners: npt.NDArray[np.int64], points: Floats, probability: float) -> Face:
+    """Landmarks rounded to whole pixels inside the box."""
+    left, top, right, bottom = corners.tolist()
+    inside = np.clip(np.rint(points), [left, top], [right - 1, bottom - 1]).astype(int).tolist()
+    marks = Landmarks(*(Point(x, y) for x, y in inside))
+    return Face(Box(left, top, right - left, bottom - top), marks, round(probability, 3))
+
+
+_engines: dict[tuple[Path, tuple[str, ...]], Engine] = {}
+_engines_lock = threading.Lock()
+
+
+def engine(models_dir: Path, providers: Sequence[str] = CPU) -> Engine:
+    """The process's shared Engine, loaded on first use."""
+    key = (models_dir, tuple(providers))
+    with _engines_lock:
+        if key not in _engines:
+            _engines[key] = Engine(models_dir, providers)
+        return _engines[key]

@@ -1,0 +1,1 @@
+"""The Celery task, its exchange with the web process, the lock and the watchdog."""

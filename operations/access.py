@@ -1,0 +1,92 @@
+"""Who sees what: each page of the operators names the permission that it needs (accounts/roles.py)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Concatenate, ParamSpec, cast
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
+from django.utils.text import capfirst
+from django_htmx.middleware import HtmxDetails
+
+from accounts import approvals, roles
+from accounts.models import App, AppKey, AuditEntry, User
+from billing.models import Order, Package, Sku, Voucher, WalletEntry
+from console.context import log_in_first
+from faceapi.models import Call
+from operations.records.base import records_of
+
+P = ParamSpec("P")
+
+
+class OperatorRequest(HttpRequest):
+    """A request that `@operator` has let through: its user holds the page's permission."""
+
+    user: User
+    htmx: HtmxDetails
+
+
+def operator(
+    permission: str,
+) -> Callable[
+    [Callable[Concatenate[OperatorRequest, P], HttpResponse]],
+    Callable[Concatenate[HttpRequest, P], HttpResponse],
+]:
+    """For pages of operators with that permission: a visitor logs in first, anybody else gets 403."""
+
+    def let_through(
+        view: Callable[Concatenate[OperatorRequest, P], HttpResponse],
+    ) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+        @wraps(view)
+        def seen(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+            if not request.user.is_authenticated:
+                return log_in_first(request)
+            if not roles.may(request.user, permission):
+                raise PermissionDenied
+            return view(cast(OperatorRequest, request), *args, **kwargs)
+
+        return seen
+
+    return let_through
+
+
+def granted(request: HttpRequest) -> dict[str, object]:
+    """Context processor: `may.ops_refund` and so on, so that a page shows only links that can be followed."""
+    if not getattr(getattr(request, "user", None), "is_staff", False):
+        return {}
+    may = SimpleLazyObject(lambda: {name: roles.may(request.user, name) for name in roles.PERMISSIONS})
+    return {
+        "may": may,
+        "record_links": SimpleLazyObject(lambda: record_links(request)),
+        "approvals_waiting": SimpleLazyObject(lambda: approvals.pending(timezone.now()).count()),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLink:
+    """A table of the records in the navigation."""
+
+    label: str
+    href: str
+    icon: str
+    is_here: bool
+
+
+# The tables that operators open daily; the others are one step away under "all records".
+IN_NAVIGATION = (User, App, AppKey, Order, Package, WalletEntry, Voucher, Call, Sku, AuditEntry)
+
+
+def record_links(request: HttpRequest) -> list[RecordLink]:
+    """Those of them that the operator may read."""
+    links = []
+    for model in IN_NAVIGATION:
+        records = records_of(model)
+        if records.has_view_permission(request):
+            href = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+            label = capfirst(records.name)
+            links.append(RecordLink(label, href, records.icon, request.path.startswith(href)))
+    return links

@@ -1,0 +1,390 @@
+"""What operators may do. An act is a permission, a form, a rule of accounts or billing, and one audit entry.
+
+The rule and its entry stand in one transaction; a form counts once, however often it is sent.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import IntegrityError, models, transaction
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+from accounts import audit, keys, limits, roles
+from accounts.errors import RuleError
+from accounts.models import App, AppKey, Invitation, PendingAct, Region, User
+from accounts.users import invitations
+from billing import catalogue, extension, orders
+from billing.errors import BillingError
+from billing.models import CancelReason, Duration, Order, OrderState, Package, Sku, Voucher
+from billing.payments import refunds, vouchers, wallet
+from console import mails, tasks
+from console.templatetags.show import months
+from operations import action_forms, restrictions
+from operations.error_messages import sentence
+
+Details = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Act:
+    """`run` does it and returns what the audit log keeps; `fits`: whether it can be done to a subject now.
+
+    An act that `makes` its subject has none before: its `run` is given None, and returns the new row as well.
+    """
+
+    name: str
+    label: Promise
+    permission: str
+    model: type[models.Model]
+    form: type[action_forms.ActForm]
+    run: Callable[[Any, dict[str, Any], User, datetime], Any]
+    consequence: Promise
+    fits: Callable[[Any], bool] = lambda subject: True
+    is_destructive: bool = False
+    makes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An act that this operator may do to this subject now."""
+
+    act: Act
+    subject: models.Model
+
+    @property
+    def href(self) -> str:
+        return reverse("ops_act", args=[self.act.name, self.subject.pk])
+
+
+class Refused(Exception):
+    """The rule said no, in the reader's language."""
+
+
+class DoneBefore(Exception):
+    """This very form was sent and done before."""
+
+
+class NeedsApproval(Exception):
+    """The amount is above what one operator may give: `worth` in yuan."""
+
+    def __init__(self, worth: Decimal) -> None:
+        super().__init__(str(worth))
+        self.worth = worth
+
+
+def perform(
+    act: Act,
+    subject: models.Model | None,
+    cleaned: dict[str, Any],
+    *,
+    by: User,
+    at: datetime,
+    address: str | None,
+    approves: PendingAct | None = None,
+) -> models.Model:
+    """Do it and write it down, or neither; return the subject. Raises Refused, DoneBefore, NeedsApproval.
+
+    `approves` is the request of another operator, who stays the one who gave; `by` approves it.
+    """
+    worth = restrictions.worth(act.name, subject, cleaned)
+    try:
+        with transaction.atomic():
+            customer = customer_of(subject)
+            for operator in (by, approves.by) if approves else (by,):
+                restrictions.check(customer, operator)
+            if (
+                worth is not None
+                and approves is None
+                and restrictions.needs_a_second_operator(worth, customer, by, at)
+            ):
+                raise NeedsApproval(worth)
+            done = act.run(subject, cleaned, approves.by if approves else by, at)
+            if subject is None:
+                subject, done = done
+            details = dict(done)
+            if worth is not None:
+                details["worth"] = worth
+            if approves is not None:
+                details |= {"request": approves.pk, "requested_by": approves.by.username}
+            audit.record(
+                act.name,
+                subject,
+                by=by,
+                reason=cleaned["reason"],
+                at=at,
+                customer=customer_of(subject),
+                address=address,
+                token=cleaned["token"],
+                details=details,
+            )
+    except (BillingError, RuleError) as error:
+        raise Refused(sentence(error)) from error
+    except IntegrityError as error:
+        if audit.AuditEntry.objects.filter(token=cleaned["token"]).exists():
+            raise DoneBefore from error
+        raise
+    return subject
+
+
+def customer_of(subject: models.Model | None) -> User | None:
+    """Whose account an act on the subject concerns."""
+    if isinstance(subject, User):
+        return subject
+    if isinstance(subject, App | Order | Voucher):
+        return subject.customer
+    if isinstance(subject, AppKey | Package):
+        return subject.app.customer
+    return None
+
+
+# One of each, for a sentence about it; the models' own names are those of their tables.
+KINDS: dict[type[models.Model], Promise] = {
+    User: pgettext_lazy("one", "用户"),
+    App: pgettext_lazy("one", "应用"),
+    AppKey: pgettext_lazy("one", "AppKey"),
+    Order: pgettext_lazy("one", "订单"),
+    Package: pgettext_lazy("one", "资源包"),
+    Voucher: pgettext_lazy("one", "代金券"),
+    Sku: pgettext_lazy("one", "规格"),
+    Duration: pgettext_lazy("one", "购买时长"),
+    Region: pgettext_lazy("one", "地域"),
+    Invitation: pgettext_lazy("one", "邀请"),
+    PendingAct: pgettext_lazy("one", "待批准的操作"),
+}
+
+
+def kind_named(name: str) -> str:
+    """The word for the subjects of that model; one that is no longer known keeps its name."""
+    return str({model._meta.model_name: word for model, word in KINDS.items()}.get(name, name))
+
+
+def about(subject: models.Model | None) -> str:
+    """The subject as an operator names it; nothing for one that is yet to be made."""
+    if subject is None:
+        return ""
+    if isinstance(subject, Package):
+        return f"{subject.get_api_display()} · {subject.order.number}"
+    if isinstance(subject, Duration):
+        return months(subject.months)
+    return str(subject)
+
+
+# --- the acts ----------------------------------------------------------------------
+
+
+def _top_up(user: User, form: dict[str, Any], by: User, at: datetime) -> Details:
+    entry = wallet.top_up(user, form["amount"], by=by, reason=form["reason"], at=at, token=str(form["token"]))
+    return {"amount": entry.amount, "balance": entry.balance_after, "entry": entry.pk}
+
+
+def _grant_voucher(user: User, form: dict[str, Any], by: User, at: datetime) -> Details:
+    _voucher, details = _issue_voucher(user, form, by, at)
+    return details
+
+
+def _issue_voucher(
+    owner: User | None, form: dict[str, Any], by: User, at: datetime
+) -> tuple[Voucher, Details]:
+    """Without an owner it is a code that the first to claim it owns."""
+    voucher = vouchers.issue(
+        customer=owner,
+        face_value=form["face_value"],
+        valid_from=at,
+        valid_until=action_forms.end_of(form["valid_until"]),
+        apis=form["apis"],
+        by=by,
+        reason=form["reason"],
+        at=at,
+    )
+    return voucher, {
+        "voucher": voucher.masked_code,
+        "face_value": voucher.face_value,
+        "valid_until": voucher.valid_until,
+    }
+
+
+def _refund(package: Package, form: dict[str, Any], by: User, at: datetime) -> Details:
+    refunded = refunds.refund(package, by=by, reason=form["reason"], at=at)
+    order = refunded.order
+    return {"order": order.number, "cash": order.cash_paid, "vouchers": order.voucher_paid}
+
+
+def _cancel(order: Order, form: dict[str, Any], by: User, at: datetime) -> Details:
+    orders.cancel(order, at, CancelReason.OPERATOR)
+    return {"order": order.number, "amount": order.amount}
+
+
+def _extend(package: Package, form: dict[str, Any], by: User, at: datetime) -> Details:
+    before = package.ends_at
+    extended = extension.extend(package, form["months"], at)
+    return {"months": form["months"], "before": before, "after": extended.ends_at}
+
+
+def _limits(app: App, form: dict[str, Any], by: User, at: datetime) -> Details:
+    names = ("rate_per_s", "concurrency", "allowed_addresses")
+    before = {name: getattr(app, name) for name in names}
+    limits.set_limits(app, **{name: form[name] for name in names})
+    return {"before": before, "after": {name: getattr(app, name) for name in names}}
+
+
+def _disable(key: AppKey, form: dict[str, Any], by: User, at: datetime) -> Details:
+    keys.disable(key, at)
+    return {"key": key.key, "app": key.app.app_id}
+
+
+def _roles(user: User, form: dict[str, Any], by: User, at: datetime) -> Details:
+    before = roles.of(user)
+    roles.assign(user, form["roles"])
+    return {"before": before, "after": roles.of(user)}
+
+
+def _close(user: User, form: dict[str, Any], by: User, at: datetime) -> Details:
+    roles.set_active(user, False)
+    return {}
+
+
+def _open(user: User, form: dict[str, Any], by: User, at: datetime) -> Details:
+    roles.set_active(user, True)
+    return {}
+
+
+def _change(row: Sku | Duration | Region, form: dict[str, Any], by: User, at: datetime) -> Details:
+    values = {name: value for name, value in form.items() if name not in {"reason", "token"}}
+    before = {name: str(getattr(row, name)) for name in values}
+    catalogue.change(row, values, by=by, reason=form["reason"], at=at)
+    after = {name: str(getattr(row, name)) for name in values if str(getattr(row, name)) != before[name]}
+    return {"before": {name: before[name] for name in after}, "after": after}
+
+
+def _add(
+    row: Region | Duration, form: dict[str, Any], by: User, at: datetime
+) -> tuple[models.Model, Details]:
+    catalogue.add(row, by=by, reason=form["reason"], at=at)
+    return row, {"row": str(row)}
+
+
+def _add_region(_none: None, form: dict[str, Any], by: User, at: datetime) -> tuple[models.Model, Details]:
+    names = ("code", "name", "name_en", "position")
+    return _add(Region(**{name: form[name] for name in names}), form, by, at)
+
+
+def _add_months(_none: None, form: dict[str, Any], by: User, at: datetime) -> tuple[models.Model, Details]:
+    return _add(Duration(months=form["months"]), form, by, at)
+
+
+def _invite(_none: None, form: dict[str, Any], by: User, at: datetime) -> tuple[models.Model, Details]:
+    invitation = invitations.invite(form["email"], by=by, at=at)
+    mails.queue(tasks.send_invitation, invitation.pk)
+    return invitation, {"email": invitation.email, "expires_at": invitation.expires_at}
+
+
+def _is_refundable(package: Package) -> bool:
+    return package.refunded_at is None and not any(period.used for period in package.periods.all())
+
+
+_CATALOGUE_CONSEQUENCE = _("立即对新订单生效；已创建的订单保持创建时的价格、额度和计量方式。")
+ACTS: dict[str, Act] = {
+    act.name: act
+    for act in (
+        Act(
+            "top-up", _("充值"), "ops_top_up", User, action_forms.TopUp, _top_up,
+            _("金额立即计入客户的账户余额，并写入收支明细。充值不能撤销。"),
+        ),
+        Act(
+            "voucher", _("发放代金券"), "ops_voucher", User, action_forms.NewVoucher, _grant_voucher,
+            _("代金券立即归该客户所有，支付订单时自动使用，先到期的先用。"),
+        ),
+        Act(
+            "refund", _("退款"), "ops_refund", Package, action_forms.ActForm, _refund,
+            _("资源包立即失效；现金退回账户余额，代金券退回原券。退款不能撤销。"),
+            fits=_is_refundable, is_destructive=True,
+        ),
+        Act(
+            "cancel", _("取消订单"), "ops_cancel", Order, action_forms.ActForm, _cancel,
+            _("订单变为已取消，客户不能再支付它。"),
+            fits=lambda order: order.state == OrderState.PENDING, is_destructive=True,
+        ),
+        Act(
+            "extend", _("延长资源包"), "ops_extend", Package, action_forms.Extend, _extend,
+            _("在最后一个计费周期之后增加若干个月，每月额度不变，不收费。"),
+            fits=lambda package: package.refunded_at is None,
+        ),
+        Act(
+            "limits", _("设置限制"), "ops_limits", App, action_forms.Limits, _limits,
+            _("从下一次调用起生效。超出频率或并发的调用返回 4291，来自其他地址的调用返回 4106。"),
+        ),
+        Act(
+            "disable-key", _("停用密钥"), "ops_keys", AppKey, action_forms.ActForm, _disable,
+            _("使用该密钥的调用从现在起返回 4102。停用不能撤销，客户可以在控制台换新密钥。"),
+            fits=lambda key: key.disabled_at is None, is_destructive=True,
+        ),
+        Act(
+            "roles", _("设置角色"), "ops_people", User, action_forms.Roles, _roles,
+            _("没有角色的账号不能进入运营后台。"),
+        ),
+        Act(
+            "close", _("停用账号"), "ops_people", User, action_forms.ActForm, _close,
+            _("该账号不能登录，它的所有密钥立即失效。可以再次启用。"),
+            fits=lambda user: user.is_active, is_destructive=True,
+        ),
+        Act(
+            "open", _("启用账号"), "ops_people", User, action_forms.ActForm, _open,
+            _("该账号可以登录，它的密钥恢复有效。"),
+            fits=lambda user: not user.is_active,
+        ),
+        Act(
+            "sku", _("修改规格"), "ops_catalogue", Sku, action_forms.ChangeSku, _change,
+            _CATALOGUE_CONSEQUENCE,
+        ),
+        Act(
+            "duration", _("修改时长"), "ops_catalogue", Duration, action_forms.ChangeDuration, _change,
+            _CATALOGUE_CONSEQUENCE,
+        ),
+        Act(
+            "region", _("修改地域"), "ops_catalogue", Region, action_forms.ChangeRegion, _change,
+            _("立即生效。关闭的地域不接受新应用，已有应用照常服务。"),
+        ),
+        Act(
+            "voucher-code", _("新建代金券码"), "ops_voucher", Voucher, action_forms.NewVoucher,
+            _issue_voucher, _("得到一个券码，第一位领取它的客户拥有这张代金券。"), makes=True,
+        ),
+        Act(
+            "invite", _("邀请注册"), "ops_people", Invitation, action_forms.Invite, _invite,
+            _("向这个邮箱发送注册链接，7 天内可以注册一个账号。"), makes=True,
+        ),
+        Act(
+            "add-region", _("新增地域"), "ops_catalogue", Region, action_forms.AddRegion, _add_region,
+            _("客户立即可以在这个地域订购。代码之后不能修改。"), makes=True,
+        ),
+        Act(
+            "add-duration", _("新增时长"), "ops_catalogue", Duration, action_forms.AddDuration, _add_months,
+            _("客户立即可以按这个时长订购。"), makes=True,
+        ),
+    )
+}  # fmt: skip
+
+
+def offers(user: User, subject: models.Model) -> list[Offer]:
+    """The acts that the operator may do to the subject now."""
+    return [
+        Offer(act, subject)
+        for act in ACTS.values()
+        if type(subject) is act.model
+        and not act.makes
+        and act.fits(subject)
+        and roles.may(user, act.permission)
+        and restrictions.is_in_reach(customer_of(subject), user)
+    ]
+
+
+def makers(user: User, model: type[models.Model]) -> list[Act]:
+    """The acts by which the operator may add a row to the table."""
+    return [
+        act for act in ACTS.values() if act.makes and act.model is model and roles.may(user, act.permission)
+    ]

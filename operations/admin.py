@@ -1,0 +1,5 @@
+"""Django's admin finds the records of every room here."""
+
+from operations.records import accounts, billing, faceapi
+
+__all__ = ["accounts", "billing", "faceapi"]

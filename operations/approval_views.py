@@ -1,0 +1,41 @@
+"""/ops/approvals/: what waits for a second operator, and the decision."""
+
+from common.client_address import client_address
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseBadRequest
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.approvals import State
+from common.postgresql.clock import now
+from operations import approvals
+from operations.access import OperatorRequest, operator
+from operations.action_views import show_code_once
+from operations.actions import Refused
+
+
+@require_GET
+@operator("ops_reports")
+def page(request: OperatorRequest) -> HttpResponse:
+    found = approvals.waiting(request.user, now())
+    return render(request, "operations/approvals.html", {"waiting": found, "nav": "approvals"})
+
+
+@require_POST
+@operator("ops_reports")
+def decide(request: OperatorRequest, pk: int) -> HttpResponse:
+    """The rights of the act itself are checked with the decision."""
+    try:
+        state = State(request.POST.get("decision", ""))
+    except ValueError:
+        return HttpResponseBadRequest()
+    try:
+        made = approvals.answer(pk, state, by=request.user, at=now(), address=client_address(request.META))
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, _("已记录：%(state)s。") % {"state": state.label})
+        if made is not None:
+            show_code_once(request, made)
+    return redirect("ops_approvals")

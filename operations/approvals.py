@@ -1,0 +1,147 @@
+"""Ask a second operator, and act on the answer: do, decline or withdraw the act, and write it down."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import IntegrityError, models, transaction
+from django.http import QueryDict
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts import approvals, audit, roles
+from accounts.approvals import PendingAct, State
+from accounts.errors import RuleError
+from accounts.models import User
+from operations import actions, restrictions
+from operations.action_forms import ActForm
+from operations.actions import ACTS, Act, DoneBefore, Refused
+from operations.error_messages import sentence
+
+# What the audit log keeps of a request beside the act itself.
+LABELS = {
+    "approval-ask": gettext_lazy("提交待批准的操作"),
+    "approval-declined": gettext_lazy("拒绝待批准的操作"),
+    "approval-withdrawn": gettext_lazy("撤回待批准的操作"),
+}
+
+
+def ask(
+    act: Act,
+    subject: models.Model | None,
+    form: ActForm,
+    worth: Decimal,
+    *,
+    by: User,
+    at: datetime,
+    data: QueryDict,
+) -> None:
+    """Keep the act for a second operator, once for each form, and write down that it was asked for."""
+    cleaned = form.cleaned_data
+    sent = {name: data.getlist(name) for name in form.fields if name in data}
+    customer = actions.customer_of(subject)
+    try:
+        with transaction.atomic():
+            asked = approvals.request(
+                act.name,
+                subject_id=None if subject is None else subject.pk,
+                customer=customer,
+                worth=worth,
+                form=sent,
+                reason=cleaned["reason"],
+                token=cleaned["token"],
+                by=by,
+                at=at,
+            )
+            _write(asked, "approval-ask", by=by, reason=asked.reason, at=at)
+    except IntegrityError:
+        if not PendingAct.objects.filter(token=cleaned["token"]).exists():
+            raise
+
+
+def answer(pk: int, state: State, *, by: User, at: datetime, address: str | None) -> models.Model | None:
+    """Decide a pending act in one transaction: approved, it is done now. Return what it was done to.
+
+    Raises Refused; whoever asked can only withdraw.
+    """
+    try:
+        with transaction.atomic():
+            asked = approvals.decide(pk, state, by=by, at=at)
+            act = ACTS[asked.act]
+            if not roles.may(by, act.permission) and state is not State.WITHDRAWN:
+                raise RuleError("not_pending")
+            if (state is State.WITHDRAWN) != (asked.by_id == by.pk):
+                raise RuleError("own_request")
+            if state is not State.APPROVED:
+                _write(asked, f"approval-{state}", by=by, reason=asked.reason, at=at, address=address)
+                return None
+            if not (roles.may(asked.by, act.permission)):
+                raise RuleError("not_pending")
+            subject = None if act.makes else act.model._default_manager.get(pk=asked.subject_id)
+            form = act.form(_as_sent(asked.form), subject=subject)
+            if not form.is_valid() or (subject is not None and not act.fits(subject)):
+                raise Refused(_("该操作已不能执行，请拒绝它并重新提交。"))
+            return actions.perform(
+                act, subject, form.cleaned_data, by=by, at=at, address=address, approves=asked
+            )
+    except RuleError as error:
+        raise Refused(sentence(error)) from error
+    except DoneBefore as error:
+        raise Refused(sentence(RuleError("not_pending"))) from error
+
+
+def _as_sent(form: Mapping[str, list[str]]) -> QueryDict:
+    data = QueryDict(mutable=True)
+    for name, values in form.items():
+        data.setlist(name, values)
+    return data
+
+
+def _write(
+    asked: PendingAct, act: str, *, by: User, reason: str, at: datetime, address: str | None = None
+) -> None:
+    details = {"act": asked.act, "amount": asked.worth, "requested_by": asked.by.username}
+    audit.record(
+        act, asked, by=by, reason=reason, at=at, customer=asked.customer, address=address, details=details
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A pending act as one operator sees it."""
+
+    asked: PendingAct
+    label: Any
+    details: list[tuple[str, str]]
+    may_decide: bool
+    is_own: bool
+
+
+def waiting(user: User, at: datetime) -> list[Waiting]:
+    """The pending acts, oldest first, with what this operator may do about each."""
+    found = approvals.pending(at).select_related("by", "customer").order_by("pk")[:200]
+    return [
+        Waiting(
+            asked,
+            ACTS[asked.act].label,
+            _described(asked),
+            may_decide=asked.by_id != user.pk
+            and roles.may(user, ACTS[asked.act].permission)
+            and restrictions.is_in_reach(asked.customer, user),
+            is_own=asked.by_id == user.pk,
+        )
+        for asked in found
+        if asked.act in ACTS
+    ]
+
+
+def _described(asked: PendingAct) -> list[tuple[str, str]]:
+    """The fields of the form under their labels; the reason has a place of its own."""
+    fields = ACTS[asked.act].form.base_fields
+    return [
+        (str(fields[name].label), "、".join(values))
+        for name, values in asked.form.items()
+        if name in fields and name not in ("reason", "token") and any(values)
+    ]

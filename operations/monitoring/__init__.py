@@ -1,0 +1,1 @@
+"""The live view, its findings, health and metrics."""

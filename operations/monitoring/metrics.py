@@ -1,0 +1,184 @@
+"""/metrics for Prometheus, computed when it is asked for, from PostgreSQL and Valkey.
+
+Nothing is counted in a process: any web process of any machine gives the same answer, so scrape one address.
+Counters of calls and their histograms start anew at each local midnight; rate() and increase() know resets.
+"""
+
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+import redis
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+import common
+from accounts import roles
+from accounts.models import Region
+from billing.models import Order, OrderState
+from common.postgresql.clock import now
+from faceapi.usage import operator_reports, rollups, unattributed
+from faceapi.usage.histogram import BOUNDS_MS
+from faceapi.usage.operator_reports import Span
+from operations.monitoring import health
+
+Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
+LABELS = ("api", "region", "code")
+
+
+class Product(Collector):
+    """Everything about the product at one moment."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def collect(self) -> Iterator[Family]:
+        started = time.perf_counter()
+        today = rollups.local_day(self.at)
+        span = Span(today, today + timedelta(days=1), "hour")
+        yield from calls(span)
+        yield from times(span)
+        yield from gauges(health.measure(self.at))
+        yield from refused()
+        yield gauge("scrape_seconds", "Time that this answer took", time.perf_counter() - started)
+
+
+def gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"facecloud_{name}", text, value=value)
+
+
+def calls(span: Span) -> Iterator[Family]:
+    """Calls, images and units since local midnight."""
+    regions = dict(Region.objects.values_list("pk", "code"))
+    found = {
+        "calls": CounterMetricFamily("facecloud_calls", "Calls that have ended", labels=LABELS),
+        "images": CounterMetricFamily("facecloud_images", "Images in those calls", labels=LABELS),
+        "units": CounterMetricFamily("facecloud_units", "Units that were charged", labels=LABELS),
+    }
+    for (api, region, code), figures in operator_reports.by_service(span).items():
+        labels = (api, regions[region], str(code))
+        found["calls"].add_metric(labels, figures.calls)
+        found["images"].add_metric(labels, figures.images)
+        found["units"].add_metric(labels, figures.units_by_api[api])
+    yield from found.values()
+
+
+def times(span: Span) -> Iterator[Family]:
+    """Histograms of successful calls in seconds, by API."""
+    sums: dict[str, dict[str, int]] = {"latency": {}, "queue": {}, "infer": {}}
+    for (api, _region, _code), figures in operator_reports.by_service(span).items():
+        for kind, of_api in sums.items():
+            of_api[api] = of_api.get(api, 0) + getattr(figures, f"{kind}_sum_ms")
+    texts = {
+        "latency": "From a call's arrival to its answer",
+        "queue": "A call's longest wait for a worker",
+        "infer": "A call's time in inference",
+    }
+    for kind, by_api in operator_reports.histograms(span).items():
+        family = HistogramMetricFamily(f"facecloud_{kind}_seconds", texts[kind], labels=("api",))
+        for api, histogram in by_api.items():
+            family.add_metric((api,), buckets(histogram), sums[kind].get(api, 0) / 1000)
+        yield family
+
+
+def buckets(histogram: Sequence[int]) -> list[tuple[str, float]]:
+    """Cumulative counts by upper bound in seconds."""
+    bounds = [*(f"{bound / 1000:g}" for bound in BOUNDS_MS), "+Inf"]
+    total, found = 0, []
+    for bound, count in zip(bounds, histogram, strict=True):
+        total += count
+        found.append((bound, float(total)))
+    return found
+
+
+def gauges(state: health.State) -> Iterator[Family]:
+    """What /ops/live/ shows."""
+    build = GaugeMetricFamily("facecloud_build_info", "The product's version", labels=("version",))
+    build.add_metric((common.__version__,), 1)
+    yield build
+    broker, database, traffic = state.valkey, state.postgres, state.traffic
+    yield gauge("queue_limit_chunks", "Chunks that may wait before calls are refused", state.queue_limit)
+    yield gauge("calls_in_flight", "Calls that hold units now", traffic.in_flight)
+    yield gauge("holds_overdue", "Holds that should have been given back", traffic.held_too_long)
+    yield gauge("apps", "Apps", state.apps)
+    yield gauge("orders_pending", "Unpaid orders", Order.objects.filter(state=OrderState.PENDING).count())
+    yield gauge("postgres_ping_seconds", "PostgreSQL's answer time", database.ping_ms / 1000)
+    yield gauge("postgres_size_bytes", "The database's size", database.size_bytes)
+    yield gauge("postgres_connections", "Open connections", database.connections)
+    yield gauge("postgres_connection_limit", "max_connections", database.connection_limit)
+    yield gauge("postgres_longest_transaction_seconds", "The oldest open one", database.longest_transaction_s)
+    yield from books(state.books)
+    yield gauge("valkey_up", "Whether Valkey answers", 0 if broker.error else 1)
+    if broker.error:
+        return
+    yield gauge("valkey_ping_seconds", "Valkey's answer time", broker.ping_ms / 1000)
+    yield gauge("valkey_memory_bytes", "Memory that Valkey uses", broker.memory_bytes)
+    yield gauge("valkey_memory_limit_bytes", "maxmemory; 0: none", broker.memory_limit_bytes)
+    yield gauge("queue_chunks", "Chunks of images that wait for a worker", broker.queued_chunks)
+    yield gauge("tasks_waiting", "Scheduled tasks that wait", broker.queued_tasks)
+    yield gauge("mails_waiting", "Mail tasks that wait", broker.queued_mails)
+    yield gauge("workers", "Warm inference workers", len(broker.workers))
+    died = CounterMetricFamily("facecloud_worker_deaths", "Workers that ended without signing off")
+    died.add_metric((), broker.death_count)
+    yield died
+    yield gauge("worker_slots", "Chunks that they work on at once", broker.slots)
+    yield gauge("workers_stuck", "Workers whose slots make no progress", len(broker.stuck_workers))
+    offsets = GaugeMetricFamily(
+        "facecloud_clock_offset_seconds", "A host's clock minus Valkey's", labels=("host",)
+    )
+    for host, offset in broker.clock_offsets.items():
+        offsets.add_metric((host,), offset)
+    yield offsets
+    if broker.schedule_seen_at is not None:
+        age = (state.at - broker.schedule_seen_at).total_seconds()
+        yield gauge("schedule_age_seconds", "Since the scheduled work ran last", age)
+
+
+def books(state: health.Books) -> Iterator[Family]:
+    """The last result of reconcile; before the first, only the age, which counts from the installation."""
+    yield gauge("reconcile_age_seconds", "Since the books were last reconciled", state.age_s)
+    if state.proved_at is not None:
+        yield gauge("reconcile_breaks", "Contradictions that it found", state.breaks)
+        yield gauge("reconcile_checks", "Checks that it made", state.checks)
+        yield gauge("reconcile_duration_seconds", "Time that it took", state.duration_ms / 1000)
+
+
+def refused() -> Iterator[Family]:
+    """Requests that were never authentic, since Valkey started."""
+    family = CounterMetricFamily("facecloud_refused", "Requests that were never authentic", labels=("code",))
+    try:
+        found = unattributed.counts()
+    except redis.RedisError:
+        return
+    for code, count in found.items():
+        family.add_metric((str(code),), count)
+    yield family
+
+
+def is_allowed(request: HttpRequest) -> bool:
+    """Return whether the request carries the token, or comes from an operator.
+
+    Never because of its address: behind a proxy on this machine that sets no X-Forwarded-For, everybody
+    comes from loopback.
+    """
+    sent = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    if settings.METRICS_TOKEN and secrets.compare_digest(sent.encode(), settings.METRICS_TOKEN.encode()):
+        return True
+    return roles.may(request.user, "ops_reports")
+
+
+@never_cache
+@require_GET
+def metrics(request: HttpRequest) -> HttpResponse:
+    """The text format; 403 for who may not read it."""
+    if not is_allowed(request):
+        return HttpResponse("forbidden\n", status=403, content_type="text/plain")
+    registry = CollectorRegistry()
+    registry.register(Product(now()))
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,1 @@
+"""The tables that operators can read. Nothing is edited here: see operations/actions.py."""

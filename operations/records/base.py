@@ -1,0 +1,179 @@
+"""A table of the admin that can be read, searched and filtered, and whose rows offer the acts that fit."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from django.contrib import admin
+from django.contrib.admin.options import ShowFacets
+from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.functional import Promise
+from django.utils.safestring import SafeString
+
+from accounts import roles
+from operations import actions
+from operations.reports.tables import Table
+
+COUNTED = 10_000
+
+if TYPE_CHECKING:  # generic for the type checker only
+    BasePaginator = Paginator[Any]
+    BaseAdmin = admin.ModelAdmin[Any]
+else:
+    BasePaginator, BaseAdmin = Paginator, admin.ModelAdmin
+
+
+class CappedPaginator(BasePaginator):
+    """Counts no further than COUNTED: a page of a table of any size costs the same."""
+
+    @cached_property
+    def count(self) -> int:
+        return int(self.object_list.order_by()[: COUNTED + 1].count())  # type: ignore[attr-defined]  # a queryset
+
+
+class RecordAdmin(BaseAdmin):
+    """Read-only for everyone. `permission` is what reading needs, `desk_field` what the desk finds it by."""
+
+    permission = "ops_records"
+    desk_field = ""
+    label: str | Promise = ""  # where the model's own name will not do: English wants a plural
+    icon = "table-cells"
+
+    actions = None
+    sortable_by: ClassVar[tuple[str, ...]] = ()  # the newest first, which its key tells
+    empty_value_display = "–"
+    list_per_page = 50
+    list_max_show_all = 0
+    show_full_result_count = False
+    show_facets = ShowFacets.NEVER
+    paginator = CappedPaginator
+    change_list_template = "admin/records.html"
+    change_form_template = "admin/record.html"
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """Allow the parameters of the declared filters only.
+
+        Django allows every lookup on the table's own fields: `?password__regex=` would read a hash.
+        """
+        return lookup in {name for declared in self.list_filter for name in parameters_of(declared)}
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        """Load no secret, neither of the rows nor of the rows that they name."""
+        return super().get_queryset(request).defer(*secrets_of(self.model, self.list_select_related))
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return roles.may(request.user, self.permission)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        makers = actions.makers(request.user, self.model)  # type: ignore[arg-type]  # an operator
+        return super().changelist_view(request, {**(extra_context or {}), "makers": makers})
+
+    @property
+    def name(self) -> str:
+        """What the rows are, for a reader."""
+        return str(self.label or self.opts.verbose_name_plural)
+
+    def title(self, row: Any) -> str:
+        """As a sentence names the row; one that no act concerns goes by its table and number."""
+        return actions.about(row) if self.model in actions.KINDS else f"{self.name} · {row.pk}"
+
+    def tables(self, row: Any) -> Sequence[Table]:
+        """The rows that belong to this one, below it on its page."""
+        return []
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """With every row that it names, in one query."""
+        named = [one.name for one in self.model._meta.fields if one.many_to_one]
+        try:
+            pk = self.model._meta.pk.to_python(object_id)
+            joined = [*named, *(self.list_select_related or ())]  # type: ignore[misc]  # never True here
+            return self.get_queryset(request).select_related(*joined).get(pk=pk)
+        except (self.model.DoesNotExist, ValidationError, ValueError):
+            return None
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        row = kwargs["obj"]
+        context |= {
+            "offers": actions.offers(request.user, row),  # type: ignore[arg-type]  # an operator
+            "about": self.title(row),
+            "name": self.name,
+            "related_tables": self.tables(row),
+            "desk_q": getattr(row, self.desk_field) if self.desk_field else "",
+        }
+        return super().render_change_form(request, context, *args, **kwargs)
+
+
+FILTER_LOOKUPS = (
+    "exact",
+    "gte",
+    "lt",
+    "isnull",
+    "isempty",
+)  # as the links of Django's list filters have them
+
+
+def parameters_of(declared: Any) -> list[str]:
+    """Return the query parameters that one entry of `list_filter` takes."""
+    if isinstance(declared, type):  # a SimpleListFilter
+        return [declared.parameter_name]  # type: ignore[attr-defined]  # each of ours has one
+    field = declared[0] if isinstance(declared, tuple) else declared
+    return [f"{field}__{lookup}" for lookup in (*FILTER_LOOKUPS, "id__exact")]
+
+
+# Password hashes, encrypted keys and one-time tokens, by table. They are in no queryset of the admin.
+SECRETS: dict[str, tuple[str, ...]] = {
+    "accounts.user": ("password",),
+    "accounts.appkey": ("secret_encrypted",),
+    "billing.order": ("token",),
+    "billing.walletentry": ("token",),
+    "accounts.auditentry": ("token",),
+    "accounts.pendingact": ("token",),
+    "axes.accessattempt": ("get_data", "post_data"),
+}
+
+
+def secrets_of(model: type[Model], joined: Any) -> list[str]:
+    """Return the secret fields of a table, and of those that it names directly or by the `joined` paths."""
+    paths = {"", *(field.name for field in model._meta.fields if field.many_to_one or field.one_to_one)}
+    if isinstance(joined, Sequence):
+        for path in joined:
+            steps = path.split("__")
+            paths |= {"__".join(steps[:end]) for end in range(1, len(steps) + 1)}
+    found = []
+    for path in sorted(paths):
+        table: Any = model
+        for step in filter(None, path.split("__")):
+            table = table._meta.get_field(step).related_model
+        found += ["__".join(filter(None, (path, name))) for name in SECRETS.get(table._meta.label_lower, ())]
+    return found
+
+
+def records_of(model: type[Model]) -> RecordAdmin:
+    """The records of a table; every table that is registered has them."""
+    return cast(RecordAdmin, admin.site.get_model_admin(model))
+
+
+def shown_json(value: Any) -> SafeString | str:
+    """Plain values as `name: value` lines."""
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {shown_json(inner)}" for name, inner in value.items())
+    return str(value)

@@ -1,0 +1,1 @@
+"""Reports for operators: business, usage, and one customer."""

@@ -1,0 +1,252 @@
+"""/ops/business/: new Apps, orders and revenue; packages that end soon; Apps near or at their limit."""
+
+from datetime import datetime, timedelta
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET
+
+from accounts.models import User
+from billing.books import sales_reports
+from billing.books.sales_reports import Day, Sales
+from billing.models import Api
+from console.reports.charts import Chart, Series
+from faceapi.usage.operator_reports import Span
+from operations.access import OperatorRequest, operator
+from operations.reports import report_filter
+from operations.reports.tables import Cell, Column, Table, at_desk, download, ranks
+
+ENDING_WITHIN = timedelta(days=30)
+NEAR = 0.8
+TOP = 20  # on the page; the CSV has them all
+
+
+def by_day(days: list[Day]) -> Table:
+    columns = [
+        Column(_("日期"), "day"),
+        Column(_("新建应用"), "count"),
+        Column(_("新订单"), "count"),
+        Column(_("已支付订单"), "count"),
+        Column(_("现金收入（元）"), "yuan"),
+        Column(_("代金券支付（元）"), "yuan"),
+        Column(_("现金退款（元）"), "yuan"),
+        Column(_("代金券退回（元）"), "yuan"),
+        Column(_("净收入（元）"), "yuan"),
+        Column(_("充值（元）"), "yuan"),
+    ]
+    rows = [
+        [
+            day.start, day.new_apps, day.created, day.paid, day.cash, day.voucher,
+            day.refunded_cash, day.refunded_voucher, day.revenue, day.topped_up,
+        ]
+        for day in days
+    ]  # fmt: skip
+    return Table("business-by-day", _("应用、订单与收入"), columns, rows, note=_revenue_note())
+
+
+def _revenue_note() -> str:
+    return _("净收入 = 现金收入 − 现金退款；代金券不计入收入。")
+
+
+def charts(days: list[Day], at: datetime) -> list[Chart]:
+    as_of = at if days and at < days[-1].start + timedelta(days=1) else None
+    labels = [day.start.strftime("%m-%d") for day in days]
+    return [
+        Chart(
+            "chart-revenue",
+            _("收入"),
+            labels,
+            [
+                Series(_("现金"), [float(day.cash) for day in days], 1),
+                Series(_("代金券"), [float(day.voucher) for day in days], 3),
+                Series(_("现金退款"), [-float(day.refunded_cash) for day in days], 2),
+            ],
+            _("元"),
+            kind="bar",
+            stacked=True,
+            as_of=as_of,
+        ),
+        Chart(
+            "chart-orders",
+            _("应用与订单"),
+            labels,
+            [
+                Series(_("新建应用"), [day.new_apps for day in days], 5),
+                Series(_("新订单"), [day.created for day in days], 4),
+                Series(_("已支付订单"), [day.paid for day in days], 1),
+            ],
+            kind="bar",
+            as_of=as_of,
+        ),
+    ]
+
+
+def _sales_columns() -> list[Column]:
+    return [
+        Column(_("已支付订单"), "count"),
+        Column(_("现金收入（元）"), "yuan"),
+        Column(_("代金券支付（元）"), "yuan"),
+        Column(_("现金退款（元）"), "yuan"),
+        Column(_("净收入（元）"), "yuan"),
+    ]
+
+
+def _sales(one: Sales) -> list[Cell]:
+    return [one.orders, one.cash, one.voucher, one.refunded_cash, one.revenue]
+
+
+def _sales_chart(key: str, sales: list[tuple[str, Sales]]) -> Chart:
+    return ranks(key, _("净收入"), [(name, float(one.revenue)) for name, one in sales], _("元"))
+
+
+def by_api(span: Span) -> Table:
+    key = "revenue-by-api"
+    sales = sales_reports.sales_by_api(span.since, span.until)
+    found = [(str(Api(api).label), one) for api, one in sales.items()]
+    columns = [Column(_("API 类型"), "term"), *_sales_columns()]
+    rows = [[label, *_sales(one)] for label, one in found]
+    chart = _sales_chart(key, found)
+    return Table(key, _("按 API 的收入"), columns, rows, note=_revenue_note(), chart=chart)
+
+
+def by_customer(span: Span, limit: int | None) -> Table:
+    key = "revenue-by-customer"
+    sales = list(sales_reports.sales_by_customer(span.since, span.until).items())[:limit]
+    people = User.objects.in_bulk([pk for pk, _one in sales])
+    found = [(people[pk], one) for pk, one in sales]
+    columns = [Column(_("客户")), Column(_("公司"), "name"), *_sales_columns()]
+    rows = [[at_desk(user.username), user.company, *_sales(one)] for user, one in found]
+    chart = _sales_chart(key, [(user.username, one) for user, one in found])
+    return Table(key, _("收入最多的客户"), columns, rows, chart=chart)
+
+
+def ending(at: datetime, limit: int | None) -> Table:
+    key = "packages-ending"
+    columns = [
+        Column(_("到期时间"), "when"),
+        Column(_("客户")),
+        Column(_("公司"), "name"),
+        Column(_("应用 ID")),
+        Column(_("应用名称"), "name"),
+        Column(_("API 类型"), "term"),
+        Column(_("每月额度"), "count"),
+        Column(_("订单编号")),
+        Column(_("已续购")),
+    ]
+    rows = [
+        [
+            one.package.ends_at,
+            at_desk(one.package.app.customer.username),
+            one.package.app.customer.company,
+            at_desk(one.package.app.app_id),
+            one.package.app.name,
+            Api(one.package.api).label,
+            one.package.units_per_period,
+            at_desk(one.package.order.number),
+            _("是") if one.is_followed else _("否"),
+        ]
+        for one in sales_reports.ending(at, ENDING_WITHIN, limit)
+    ]
+    days = sales_reports.ending_by_day(at, ENDING_WITHIN)
+    chart = Chart(
+        f"chart-{key}",
+        _("每天到期的资源包"),
+        [day.strftime("%m-%d") for day in days],
+        [
+            Series(_("未续购"), [one.packages - one.followed for one in days.values()], 4),
+            Series(_("已续购"), [one.followed for one in days.values()], 3),
+        ],
+        kind="bar",
+        stacked=True,
+    )
+    empty = _("未来 30 天没有到期的资源包。")
+    return Table(key, _("30 天内到期的资源包"), columns, rows, empty=empty, chart=chart)
+
+
+def near_limit(at: datetime, limit: int | None) -> Table:
+    key = "apps-near-limit"
+    found = sales_reports.near_limit(at, NEAR)[:limit]
+    columns = [
+        Column(_("已用比例"), "share"),
+        Column(_("客户")),
+        Column(_("公司"), "name"),
+        Column(_("应用 ID")),
+        Column(_("应用名称"), "name"),
+        Column(_("API 类型"), "term"),
+        Column(_("已用"), "count"),
+        Column(_("额度"), "count"),
+        Column(_("剩余"), "count"),
+        Column(_("本周期止"), "when"),
+    ]
+    rows = [
+        [
+            row.share,
+            at_desk(row.app.customer.username),
+            row.app.customer.company,
+            at_desk(row.app.app_id),
+            row.app.name,
+            Api(row.api).label,
+            row.used,
+            row.granted,
+            row.remaining,
+            row.ends_at,
+        ]
+        for row in found
+    ]
+    shares = [(f"{row.app.name} · {Api(row.api).label}", round(row.share * 100, 1)) for row in found]
+    chart = ranks(key, _("已用比例"), shares, "%", colour=2)
+    empty = _("没有应用用到 80%。")
+    return Table(key, _("接近或达到额度的应用（≥ 80%）"), columns, rows, empty=empty, chart=chart)
+
+
+def tables(span: Span, days: list[Day], at: datetime, limit: int | None) -> list[Table]:
+    """Every table of the page, the one by day first."""
+    return [
+        by_day(days),
+        by_customer(span, limit),
+        by_api(span),
+        ending(at, limit),
+        near_limit(at, limit),
+    ]
+
+
+def days_of(span: Span, at: datetime) -> list[Day]:
+    """The days of the span that have begun."""
+    return [day for day in sales_reports.days(span.since, span.until) if day.start <= at]
+
+
+@require_GET
+@operator("ops_reports")
+def page(request: OperatorRequest) -> HttpResponse:
+    at = timezone.now()
+    form, span = report_filter.asked(request, at)
+    context = {"form": form, "nav": "business"}
+    if span is None:
+        return render(request, "operations/business.html", context, status=400)
+    days = days_of(span, at)
+    by_time, *others = tables(span, days, at, TOP)
+    total = {
+        "new_apps": sum(day.new_apps for day in days),
+        "created": sum(day.created for day in days),
+        "paid": sum(day.paid for day in days),
+        "revenue": sum(day.revenue for day in days),
+        "topped_up": sum(day.topped_up for day in days),
+    }
+    return render(
+        request,
+        "operations/business.html",
+        {**context, "total": total, "charts": charts(days, at), "by_time": by_time, "tables": others},
+    )
+
+
+@require_GET
+@operator("ops_reports")
+def export(request: OperatorRequest, key: str) -> HttpResponse:
+    """One table of the page, whole, as CSV."""
+    at = timezone.now()
+    _form, span = report_filter.asked(request, at)
+    if span is None:
+        raise Http404
+    return download(tables(span, days_of(span, at), at, None), key)

@@ -1,0 +1,70 @@
+"""The form above a report: which days, in which steps, narrowed to what."""
+
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.db.models import Q
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts.models import App, Region, User
+from billing.models import Api
+from console.context import region_label
+from console.reports.date_ranges import DEFAULT, Days, RangeForm
+from faceapi.usage.operator_reports import Span
+
+
+class SpanForm(RangeForm):
+    """Everything optional; without a choice, the last seven days by day. `chosen`: once it is valid."""
+
+    chosen: Days | None = None
+    api = forms.ChoiceField(
+        label=gettext_lazy("API 类型"), choices=[("", gettext_lazy("全部 API")), *Api.choices], required=False
+    )
+    region = forms.ChoiceField(label=gettext_lazy("地域"), required=False)
+    who = forms.CharField(
+        label=gettext_lazy("客户或应用"),
+        required=False,
+        max_length=150,
+        widget=forms.TextInput(attrs={"placeholder": gettext_lazy("用户名、邮箱或应用 ID")}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.regions = list(Region.objects.all())
+        choices = [("", _("全部地域")), *((str(one.pk), region_label(one)) for one in self.regions)]
+        self.fields["region"].choices = choices  # type: ignore[attr-defined]  # a ChoiceField
+
+    def clean_who(self) -> User | App | None:
+        text = self.cleaned_data["who"].strip()
+        if not text:
+            return None
+        found = (
+            App.objects.filter(app_id=text).first()
+            or User.objects.filter(Q(username=text) | Q(email__iexact=text)).first()
+        )
+        if found is None:
+            raise forms.ValidationError(_("没有找到该客户或应用。"))
+        return found
+
+
+def asked(request: HttpRequest, at: datetime) -> tuple[SpanForm, Span | None]:
+    """The form as filled in, and the span that it means; None where it is wrong: the form says why."""
+    form = SpanForm({"range": DEFAULT, **request.GET.dict()})
+    if not form.is_valid():
+        return form, None
+    narrowed, days = form.cleaned_data, form.days(timezone.localdate(at))
+    form.chosen = days
+    who = narrowed["who"]
+    return form, Span(
+        since=days.since,
+        until=days.until,
+        step=days.step,
+        api=narrowed["api"],
+        region=int(narrowed["region"]) if narrowed["region"] else None,
+        customer=who.pk if isinstance(who, User) else None,
+        app=who.pk if isinstance(who, App) else None,
+    )

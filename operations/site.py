@@ -1,0 +1,54 @@
+"""The admin as the operators' record room: the console's login, frame and roles."""
+
+from functools import wraps
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from accounts import roles
+from operations.records.base import records_of
+
+
+class OperatorSite(AdminSite):
+    site_title = site_header = _("运营后台")
+    index_title = _("全部记录")
+    enable_nav_sidebar = False
+    room_names = {"axes": _("登录安全")}
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        return roles.may(request.user, "ops_records") or roles.may(request.user, "ops_audit")
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """As Django's, but who is logged in and may not is told so at once."""
+        guarded = super().admin_view(view, cacheable)
+
+        @wraps(guarded)
+        def seen(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.user.is_authenticated and not self.has_permission(request):
+                raise PermissionDenied
+            return guarded(request, *args, **kwargs)
+
+        return seen
+
+    def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """There is one login; who is logged in and no operator is told so."""
+        if request.user.is_authenticated and not self.has_permission(request):
+            raise PermissionDenied
+        return redirect_to_login(request.GET.get("next") or reverse("admin:index"))
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """The tables by room, under the names that their records give them."""
+        rooms = super().get_app_list(request, app_label)
+        for room in rooms:
+            room["name"] = self.room_names.get(room["app_label"], room["name"])
+            for table in room["models"]:
+                table["name"] = records_of(table["model"]).name
+        return rooms
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        return {**super().each_context(request), "nav": "records"}

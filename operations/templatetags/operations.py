@@ -1,0 +1,41 @@
+"""How operators' pages write what only they show."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django import template
+from django.db.models import Model
+from django.template import Context
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import capfirst
+
+from accounts.audit import AuditEntry
+from operations.actions import ACTS, offers
+from operations.approvals import LABELS
+
+register = template.Library()
+
+
+@register.inclusion_tag("operations/offers.html", takes_context=True)
+def acts_on(context: Context, subject: Model) -> dict[str, Any]:
+    """Links to what this operator may do to the subject now, and back to this page."""
+    request = context["request"]
+    return {"offers": offers(request.user, subject), "back": request.get_full_path()}
+
+
+@register.filter
+def labelled(cells: Sequence[SafeString], headers: Sequence[Mapping[str, Any]]) -> list[SafeString]:
+    """The cells of a line of Django's admin, each with its column's name for narrow screens."""
+    names = [format_html(' data-label="{}"', capfirst(header["text"])) for header in headers]
+    return [
+        mark_safe(f"{cell[:3]}{name}{cell[3:]}")  # noqa: S308 - "<td" or "<th"; the name is escaped above
+        for name, cell in zip(names, cells, strict=True)
+    ]
+
+
+@register.filter
+def act_label(entry: AuditEntry) -> str:
+    """The act's name in the reader's language; one that is no longer known keeps its code."""
+    act = ACTS.get(entry.act)
+    return str(act.label if act else LABELS.get(entry.act, entry.act))

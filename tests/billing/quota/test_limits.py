@@ -1,0 +1,117 @@
+"""What one customer may take: orders that wait for payment, and free packages; also many at once."""
+
+from datetime import timedelta
+from decimal import Decimal
+from functools import partial
+
+import pytest
+from pytest_django import Settings
+
+from accounts.models import Region, User
+from billing import catalogue, notices, orders
+from billing.errors import ChangeRefused, TooManyFree, TooManyUnpaid
+from billing.models import Duration, Notice, Order, OrderState, Package
+from billing.payments import refunds, wallet
+from tests.billing.conftest import NOON, Shop
+from tests.together import at_once
+
+LATER = NOON + timedelta(minutes=1)
+
+
+def test_twenty_orders_may_wait_for_payment(alice: User, bob: User, shop: Shop) -> None:
+    waiting = [shop.order(alice) for _i in range(20)]
+    with pytest.raises(TooManyUnpaid) as refused:
+        shop.order(alice)
+    assert refused.value.details == {"limit": 20}
+    shop.order(bob)
+    orders.cancel(waiting[0], NOON)
+    shop.order(alice)
+    with pytest.raises(TooManyUnpaid):
+        shop.order(alice)
+    again = shop.order(alice, token=waiting[1].token)  # the same form once more makes no order
+    assert again.pk == waiting[1].pk
+    shop.order(alice, NOON + timedelta(hours=48))  # the others can't be paid any longer
+
+
+def test_free_packages_are_limited_while_they_run(
+    alice: User, shop: Shop, settings: Settings, olga: User
+) -> None:
+    settings.FREE_PACKAGES_PER_CUSTOMER = 2
+    app = shop.buy(alice)
+    waiting = shop.order(alice, app=app)
+    shop.buy(alice, app=app)
+    with pytest.raises(TooManyFree):
+        shop.order(alice, app=app)
+    with pytest.raises(TooManyFree):
+        orders.pay(waiting, LATER)
+    assert Order.objects.get(pk=waiting.pk).state == OrderState.PENDING
+    shop.order(alice, app=app, price="1.00")  # what is paid for is not limited
+    refunds.refund(Package.objects.filter(app=app).earliest("pk"), by=olga, reason="mistake", at=LATER)
+    assert orders.pay(waiting, LATER).state == OrderState.PAID
+    shop.buy(alice, NOON + timedelta(days=40), app=app, price="0.00")  # the others have ended
+
+
+@pytest.mark.race
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_orders_at_once_are_counted_one_after_the_other(alice: User, shop: Shop, settings: Settings) -> None:
+    settings.FREE_PACKAGES_PER_CUSTOMER = 3
+    for _i in range(17):
+        shop.order(alice)
+    sku = shop.sku()
+    region = Order.objects.latest("pk").region
+    create = partial(
+        orders.create, customer=alice, region=region, name="门禁", description="大楼门禁", sku=sku,
+        quantity=1, months=1, at=NOON,
+    )  # fmt: skip
+    made = at_once(*(partial(create, token=f"race {number}") for number in range(8)))
+    assert sum(isinstance(one, Order) for one in made) == 3
+    assert sum(isinstance(one, TooManyUnpaid) for one in made) == 5
+    pending = Order.objects.filter(customer=alice)
+    assert {order.amount for order in pending} == {Decimal(0)}
+    paid = at_once(*(partial(orders.pay, order, LATER) for order in pending[:8]))
+    assert sum(isinstance(one, TooManyFree) for one in paid) == 5
+    assert Package.objects.count() == 3
+
+
+@pytest.mark.race
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_one_row_added_many_times_at_once_is_one_row_and_refusals(olga: User) -> None:
+    """What must be unique is refused by a rule, not by an error of the database."""
+
+    def add_region() -> Region:
+        region = Region(code="cn-bj1", name="北京1", name_en="Beijing 1")
+        catalogue.add(region, by=olga, reason="test", at=NOON)
+        return region
+
+    def add_months() -> Duration:
+        duration = Duration(months=12)
+        catalogue.add(duration, by=olga, reason="test", at=NOON)
+        return duration
+
+    for add, kind in ((add_region, Region), (add_months, Duration)):
+        made = at_once(*[add] * 6)
+        assert sum(isinstance(one, kind) for one in made) == 1
+        assert sum(isinstance(one, ChangeRefused) for one in made) == 5
+
+
+@pytest.mark.race
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_one_form_sent_many_times_at_once(alice: User, olga: User, shop: Shop) -> None:
+    """The unique keys of top-ups, orders, notice settings and notices: one row each, and no error."""
+    top_up = partial(wallet.top_up, alice, Decimal(5), by=olga, reason="test", at=NOON, token="form")
+    entries = at_once(*[top_up] * 6)
+    assert len({getattr(entry, "pk", entry) for entry in entries}) == 1
+    assert wallet.balance(alice) == 5
+    sku = shop.sku()
+    order = partial(
+        orders.create, customer=alice, region=Region.objects.earliest("pk"), name="门禁",
+        description="大楼门禁", sku=sku, quantity=1, months=1, at=NOON, token="form",
+    )  # fmt: skip
+    assert len({getattr(one, "pk", one) for one in at_once(*[order] * 6)}) == 1
+    choose = partial(
+        notices.choose, alice, quota_percents=[50], quota_on=True, ending_on=True, unpaid_on=True
+    )
+    assert [one.quota_percents for one in at_once(*[choose] * 6)] == [[50]] * 6
+    scan = partial(notices.scan, NOON + timedelta(hours=24))
+    assert all(isinstance(one, int) for one in at_once(*[scan] * 4))
+    assert Notice.objects.filter(customer=alice).count() == 1

@@ -1,0 +1,372 @@
+"""Order, pay, call, fail, expire, refund, extend in any order: the product against a model in plain Python.
+
+The model (model.py) knows the rules of the manual only.
+"""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from accounts.models import User
+from billing import extension, orders, packages, quota
+from billing.errors import (
+    AmountRefused,
+    Expired,
+    HoldLost,
+    InsufficientBalance,
+    NotExtendable,
+    NotOrdered,
+    NotRefundable,
+    OrderNotCancellable,
+    OrderNotPayable,
+    UsedUp,
+)
+from billing.payments import refunds, vouchers, wallet
+from billing.periods import SHANGHAI
+from tests.billing.conftest import DETECT, Shop, breaks
+from tests.billing.quota.model import Held, Month, Paper, Service, Wish, month_ends
+
+
+class Billing(RuleBasedStateMachine):
+    wishes = Bundle("wishes")
+    services = Bundle("services")
+    calls = Bundle("calls")
+
+    @initialize(
+        target=services,
+        start=st.sampled_from([(2027, 1, 28), (2028, 1, 30), (2027, 3, 10), (2027, 12, 31), (2028, 2, 29)]),
+        days=st.integers(1, 20),
+    )
+    def open(self, start: tuple[int, int, int], days: int) -> object:
+        """A customer with money, vouchers, and an App with two Packages that overlap."""
+        self.block = transaction.atomic()
+        self.block.__enter__()
+        self.now = datetime(*start, 10, tzinfo=SHANGHAI)
+        self.alice = User.objects.create_user("alice", "alice@example.org")
+        self.olga = User.objects.create_user("olga", "olga@example.org")
+        self.shop = Shop()
+        self.cash = Decimal(0)
+        self.papers: list[Paper] = []
+        self.all_services: list[Service] = []
+        self.all_wishes: list[Wish] = []
+        self.all_calls: list[Held] = []
+        self.top_up(3000)
+        self.voucher(900, 20)
+        self.voucher(800, 45)
+        service = self._pay(self._order(None, 5, 2, 400))
+        self.now += timedelta(days=days)
+        self._pay(self._order(self.all_services[0], 5, 1, 300))
+        return service
+
+    def teardown(self) -> None:
+        if not hasattr(self, "block"):
+            return
+        try:
+            # A hold may be old here: only the rule `sweep` sweeps.
+            assert not [broken for broken in breaks(self.now) if ", expired at" not in broken.detail]
+        finally:
+            transaction.set_rollback(True)
+            self.block.__exit__(None, None, None)
+
+    @rule(step=st.sampled_from(["minute", "hour", "hour", "day", "two days", "month's end", "forty days"]))
+    def time_passes(self, step: str) -> None:
+        if step == "month's end":  # to the very start or end of some window
+            bounds = [
+                b for w in self.all_wishes for m in w.periods for b in (m.starts, m.ends) if b > self.now
+            ]
+            self.now = min(bounds, default=self.now)
+        else:
+            self.now += {
+                "minute": timedelta(minutes=1),
+                "hour": timedelta(hours=1),
+                "day": timedelta(days=1),
+                "two days": timedelta(days=2),
+                "forty days": timedelta(days=40),
+            }[step]
+
+    @rule(amount=st.integers(1, 3000))
+    def top_up(self, amount: int) -> None:
+        self.cash += Decimal(amount) / 100
+        wallet.top_up(self.alice, Decimal(amount) / 100, by=self.olga, reason="transfer", at=self.now)
+
+    @rule(amount=st.integers(1, 2000), days=st.integers(1, 60))
+    def voucher(self, amount: int, days: int) -> None:
+        until = self.now + timedelta(days=days)
+        self.papers.append(Paper(until, Decimal(amount) / 100))
+        issued = vouchers.issue(
+            face_value=Decimal(amount) / 100, valid_from=self.now, valid_until=until, by=self.olga,
+            reason="gift", at=self.now,
+        )  # fmt: skip
+        vouchers.redeem(self.alice, issued.code, self.now)
+
+    def _order(self, service: Service | None, units: int, months: int, price: int) -> Wish:
+        token = uuid4().hex
+        order = self.shop.order(
+            self.alice, self.now, app=service and service.app, units=units, months=months,
+            price=str(Decimal(price) / 100), token=token,
+        )  # fmt: skip
+        wish = Wish(order, self.now, token, Decimal(price) * months / 100, service, units, months, price)
+        self.all_wishes.append(wish)
+        return wish
+
+    @rule(wish=wishes)
+    def order_again_with_the_same_form(self, wish: Wish) -> None:
+        was_new = wish.order.is_new_app
+        again = self.shop.order(
+            self.alice, self.now, app=None if was_new or wish.app is None else wish.app.app, units=wish.units,
+            months=wish.months, price=str(Decimal(wish.price) / 100), token=wish.token,
+        )  # fmt: skip
+        assert again == wish.order
+
+    @rule(
+        target=wishes,
+        units=st.integers(1, 9),
+        months=st.integers(1, 3),
+        price=st.sampled_from([0, 1, 400, 1000]),
+    )
+    def order_a_new_app(self, units: int, months: int, price: int) -> Wish:
+        return self._order(None, units, months, price)
+
+    @rule(
+        target=services,
+        units=st.integers(1, 9),
+        months=st.integers(1, 3),
+        price=st.sampled_from([0, 300, 700]),
+    )
+    def buy_at_once(self, units: int, months: int, price: int) -> object:
+        return self._pay(self._order(None, units, months, price))
+
+    @rule(
+        target=wishes,
+        service=services,
+        units=st.integers(1, 9),
+        months=st.integers(1, 3),
+        price=st.integers(0, 9),
+    )
+    def buy_again(self, service: Service, units: int, months: int, price: int) -> Wish:
+        return self._order(service, units, months, price)
+
+    @rule(target=services, wish=wishes)
+    def pay(self, wish: Wish) -> object:
+        return self._pay(wish)
+
+    def _pay(self, wish: Wish) -> object:
+        if wish.state != "pending" or self.now >= wish.made + timedelta(hours=48):
+            with pytest.raises(OrderNotPayable):
+                orders.pay(wish.order, self.now)
+            wish.state = "cancelled" if wish.state == "pending" else wish.state
+            return multiple()
+        burned = []
+        owed = wish.amount
+        for paper in sorted((p for p in self.papers if p.until > self.now), key=lambda p: p.until):
+            part = min(paper.left, owed)
+            owed -= part
+            burned.append((paper, part))
+        if owed > self.cash:
+            with pytest.raises(InsufficientBalance):
+                orders.pay(wish.order, self.now)
+            return multiple()
+        paid = orders.pay(wish.order, self.now)
+        assert (paid.cash_paid, paid.voucher_paid) == (owed, wish.amount - owed)
+        for paper, part in burned:
+            paper.left -= part
+        self.cash -= owed
+        wish.state, wish.cash, wish.from_vouchers = "paid", owed, burned
+        wish.paid = self.now
+        wish.periods = self._months(wish, wish.months)
+        assert paid.app is not None
+        if wish.app is not None:
+            wish.app.wishes.append(wish)
+            return multiple()
+        wish.app = Service(paid.app, [wish])
+        self.all_services.append(wish.app)
+        return wish.app
+
+    def _months(self, wish: Wish, count: int) -> list[Month]:
+        assert wish.paid is not None
+        ends = month_ends(wish.paid, count)
+        starts = [wish.paid, *ends]
+        return [Month(start, end, wish.units) for start, end in zip(starts, ends, strict=False)]
+
+    @rule(wish=wishes)
+    def cancel(self, wish: Wish) -> None:
+        if wish.state == "pending":
+            orders.cancel(wish.order, self.now)
+            wish.state = "cancelled"
+        else:
+            with pytest.raises(OrderNotCancellable):
+                orders.cancel(wish.order, self.now)
+
+    @rule()
+    def expire_orders(self) -> None:
+        orders.expire_due(self.now)
+        for wish in self.all_wishes:
+            if wish.state == "pending" and self.now >= wish.made + timedelta(hours=48):
+                wish.state = "cancelled"
+
+    @precondition(lambda self: any(wish.periods for wish in self.all_wishes))
+    @rule(lot=st.integers(0, 9))
+    def refund(self, lot: int) -> None:
+        delivered = [wish for wish in self.all_wishes if wish.periods]
+        wish = delivered[lot % len(delivered)]
+        unused = wish.state == "paid" and all(month.left == wish.units for month in wish.periods)
+        package = wish.order.package
+        if not unused or wish.periods[-1].ends <= self.now:
+            with pytest.raises(NotRefundable):
+                refunds.refund(package, by=self.olga, reason="mistake", at=self.now)
+            return
+        refunds.refund(package, by=self.olga, reason="mistake", at=self.now)
+        wish.state = "refunded"
+        self.cash += wish.cash
+        for paper, part in wish.from_vouchers:
+            paper.left += part
+        assert wish.app is not None
+        wish.app.wishes.remove(wish)
+
+    @precondition(lambda self: any(wish.periods for wish in self.all_wishes))
+    @rule(lot=st.integers(0, 9), months=st.sampled_from([0, 1, 1, 2, 36]))
+    def extend(self, lot: int, months: int) -> None:
+        delivered = [wish for wish in self.all_wishes if wish.periods]
+        wish = delivered[lot % len(delivered)]
+        package = wish.order.package
+        before = len(wish.periods)
+        if wish.state == "refunded" or wish.periods[-1].ends <= self.now:
+            with pytest.raises(NotExtendable):
+                extension.extend(package, months, self.now)
+        elif months == 0 or before + months > 36:
+            with pytest.raises(AmountRefused):
+                extension.extend(package, months, self.now)
+        else:
+            extension.extend(package, months, self.now)
+            wish.periods += self._months(wish, before + months)[before:]
+
+    def _live(self, service: Service) -> list[Month]:
+        months = [m for wish in service.wishes for m in wish.periods if m.starts <= self.now < m.ends]
+        return sorted(months, key=lambda month: month.ends)  # stable: the oldest package first
+
+    @rule(target=calls, service=services, images=st.integers(1, 7), hold_s=st.sampled_from([30, 180]))
+    def call(self, service: Service, images: int, hold_s: int) -> object:
+        months = self._live(service)
+        if sum(month.left for month in months) < images:
+            refusal = UsedUp
+            if not service.wishes:
+                refusal = NotOrdered
+            elif all(wish.periods[-1].ends <= self.now for wish in service.wishes):
+                refusal = Expired
+            with pytest.raises(refusal):
+                quota.reserve(call_id=uuid4(), app=service.app, api=DETECT, images=images, at=self.now)
+            return multiple()
+        held = Held(uuid4(), self.now + timedelta(seconds=hold_s), service, [])
+        for month in months:
+            part = min(month.left, images - sum(units for _month, units in held.parts))
+            if part:
+                month.left -= part
+                held.parts.append((month, part))
+        debit = quota.reserve(
+            call_id=held.call_id, app=service.app, api=DETECT, images=images, at=self.now, hold_s=hold_s
+        )
+        assert debit.remaining_after == sum(month.left for month in months)
+        self.all_calls.append(held)
+        return held
+
+    @rule(held=calls)
+    def reserve_again(self, held: Held) -> None:
+        """A call that is reserved twice takes its units once, whatever became of it."""
+        debit = quota.reserve(call_id=held.call_id, app=held.service.app, api=DETECT, images=1, at=self.now)
+        assert (debit.units, debit.state) == (sum(units for _month, units in held.parts), held.state)
+
+    @rule(held=calls)
+    def answer(self, held: Held) -> None:
+        if held.state == "returned":
+            with pytest.raises(HoldLost):
+                quota.settle(held.call_id, self.now)
+        else:
+            quota.settle(held.call_id, self.now)
+            if held.state == "held":
+                held.state, held.until = "settling", self.now + timedelta(seconds=quota.CONFIRM_WITHIN_S)
+
+    @rule(held=calls, is_exact=st.booleans())
+    def confirm(self, held: Held, is_exact: bool) -> None:
+        """Only what is settling becomes settled, and only for the units that the answer stated."""
+        units = sum(units for _month, units in held.parts)
+        if is_exact and held.state == "settling":
+            held.state = "settled"
+        stated = units if is_exact else units + 1
+        assert quota.confirm({held.call_id: stated}) == {held.call_id: held.state if is_exact else "wrong"}
+
+    def _return(self, held: Held) -> int:
+        held.state = "returned"
+        for month, units in held.parts:
+            month.left += units
+        return sum(units for _month, units in held.parts)
+
+    @rule(held=consumes(calls))
+    def fail(self, held: Held) -> None:
+        expected = self._return(held) if held.state == "held" else 0
+        assert quota.give_back(held.call_id, self.now) == expected
+
+    @rule(held=consumes(calls))
+    def withdraw(self, held: Held) -> None:
+        expected = self._return(held) if held.state in ("held", "settling") else 0
+        assert quota.withdraw(held.call_id, self.now) == expected
+
+    @rule()
+    def sweep(self) -> None:
+        lost = [held for held in self.all_calls if held.state == "held" and held.until <= self.now]
+        assert quota.sweep(self.now) == len(lost)
+        for held in lost:
+            self._return(held)
+        late = [held for held in self.all_calls if held.state == "settling" and held.until <= self.now]
+        assert set(quota.unconfirmed(self.now)) == {held.call_id for held in late}
+        for held in late:
+            quota.withdraw(held.call_id, self.now)
+            self._return(held)
+
+    @invariant()
+    def agrees(self) -> None:
+        if not hasattr(self, "block"):
+            return
+        assert wallet.balance(self.alice) == self.cash
+        assert vouchers.balance(self.alice, self.now) == sum(
+            (paper.left for paper in self.papers if paper.until > self.now), Decimal(0)
+        )
+        rows = {row.app.pk: row for row in packages.summary([s.app for s in self.all_services], self.now)}
+        for service in self.all_services:
+            left = sum(month.left for month in self._live(service))
+            assert quota.remaining(service.app, DETECT, self.now) == left
+            if service.wishes:
+                row = rows[service.app.pk]
+                assert row.remaining == left
+                assert row.expires_at == max(wish.periods[-1].ends for wish in service.wishes)
+            else:
+                assert service.app.pk not in rows
+
+
+@pytest.mark.django_db
+def test_the_product_does_what_the_model_does() -> None:
+    run_state_machine_as_test(
+        Billing,
+        settings=settings(
+            deadline=None,
+            derandomize=True,
+            max_examples=40,
+            stateful_step_count=30,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

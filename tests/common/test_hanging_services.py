@@ -1,0 +1,143 @@
+"""PostgreSQL or Valkey is stopped by SIGSTOP, while its kernel goes on answering: calls get 5003 in time."""
+
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from embedded.environment import KEYS, read_env, secret_values
+from embedded.paths import REPOSITORY, Places
+from embedded.services.pair import Service, Services
+from embedded.site import web_process
+from faceapi.authentication.signing import sign
+from tests.conftest import answers, wait_until
+
+WITHIN_S = 60  # with the limits below 10 s; here for a machine that is busy, and far from for ever
+LIMITS = {
+    "DB_STATEMENT_TIMEOUT_S": "2",
+    "DB_LOCK_TIMEOUT_S": "1",
+    "DB_CONNECT_TIMEOUT_S": "2",
+    "VALKEY_TIMEOUT_S": "2",
+    "DB_CONNECTIONS": "4",
+    "WEB_WORKERS": "1",
+}
+DETECT = "/api/v1/face_detect.json"
+
+
+@dataclass
+class Site:
+    url: str
+    services: dict[str, Service]
+    key: str
+    secret: str
+
+    def call(self) -> tuple[int, float]:
+        """The code of a signed call, and how long it took."""
+        body = json.dumps({"data": [f"data:image/png;base64,{base64.b64encode(os.urandom(60)).decode()}"]})
+        headers = sign(self.key, self.secret, "POST", DETECT, "", int(time.time() * 1000), body.encode())
+        request = urllib.request.Request(self.url + DETECT, body.encode(), headers)
+        started = time.monotonic()
+        try:
+            with urllib.request.urlopen(request, timeout=2 * WITHIN_S) as reply:
+                answer = json.load(reply)
+        except urllib.error.HTTPError as error:
+            answer = json.load(error)
+        return int(answer["code"]), time.monotonic() - started
+
+    @contextmanager
+    def stopped(self, variable: str) -> Iterator[None]:
+        leader = psutil.Process(self.services[variable].process.pid)
+        family = [leader, *leader.children(recursive=True)]
+        for process in family:
+            process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in family:
+                process.send_signal(signal.SIGCONT)
+
+
+@pytest.fixture(scope="module")
+def site(models: Path) -> Iterator[Site]:
+    """A web process on services of its own, which are made to hang."""
+    with tempfile.TemporaryDirectory(prefix="facecloud-") as name, pytest.MonkeyPatch.context() as patch:
+        patch.delenv("DATABASE_URL")
+        patch.delenv("REDIS_URL")
+        places = Places(Path(name))
+        places.make()
+        services = Services.of(places, durable=False)
+        with services.running() as addresses, socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+            probe.close()
+            url = f"http://127.0.0.1:{port}"
+            environment = {
+                **os.environ,
+                **addresses,
+                **secret_values(places.secrets, KEYS),
+                **LIMITS,
+                "FACECLOUD_VAR_DIR": name,
+                "MODELS_DIR": str(models),
+            }
+            prepare = [sys.executable, "-m", "embedded.prepare", url]
+            subprocess.run(prepare, env=environment, cwd=REPOSITORY, check=True, timeout=240)
+            demo = read_env(places.demo)
+            web = web_process(environment, host="127.0.0.1", port=port, logs=places.logs)
+            web.start()
+            try:
+                wait_until(lambda: answers(f"{url}/healthz"), timeout_s=90, what=f"{url} ({web.log})")
+                yield Site(url, services.embedded, demo["FACECLOUD_APP_KEY"], demo["FACECLOUD_SECRET_KEY"])
+            finally:
+                web.stop()
+
+
+@pytest.mark.parametrize("variable", ["DATABASE_URL", "REDIS_URL"])
+def test_a_service_that_hangs_is_5003_in_time(site: Site, variable: str) -> None:
+    code, _took = site.call()
+    assert code == 5003  # no worker: but PostgreSQL and Valkey were used, and their connections are open
+    with site.stopped(variable), ThreadPoolExecutor(8) as pool:
+        found = [future.result() for future in [pool.submit(site.call) for _number in range(8)]]
+        assert answers(f"{site.url}/healthz")
+    assert {code for code, _took in found} == {5003}
+    assert max(took for _code, took in found) < WITHIN_S
+    wait_until(lambda: readiness(site)["database"] and readiness(site)["broker"], timeout_s=60, what="both")
+
+
+def test_a_burst_holds_no_more_connections_than_configured(site: Site) -> None:
+    with ThreadPoolExecutor(24) as pool:
+        codes = {future.result()[0] for future in [pool.submit(site.call) for _number in range(96)]}
+    assert codes <= {5003}
+    database = site.services["DATABASE_URL"]
+    connection = database.connect()  # type: ignore[union-attr]
+    with connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid()"
+        )
+        (held,) = cursor.fetchone()
+    connection.close()
+    assert 1 <= held <= int(LIMITS["DB_CONNECTIONS"])
+
+
+def readiness(site: Site) -> dict[str, bool]:
+    try:
+        with urllib.request.urlopen(f"{site.url}/readyz", timeout=WITHIN_S) as reply:
+            found: dict[str, bool] = json.load(reply)
+    except urllib.error.HTTPError as error:
+        found = json.load(error)
+    return found

@@ -1,0 +1,67 @@
+"""The limits of a container, of both versions of cgroups, and the limit of open files."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from common import machine
+from tests.conftest import REPOSITORY
+
+CPUS = len(os.sched_getaffinity(0))
+GIB = 1024**3
+
+
+def group(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("files", "cpus"),
+    [
+        ({}, CPUS),
+        ({"cpu.max": "max 100000"}, CPUS),
+        ({"cpu.max": "50000 100000"}, 1),
+        ({"cpu.max": "150000 100000"}, min(CPUS, 2)),
+        ({"cpu.max": "9900000 100000"}, CPUS),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, CPUS),
+        ({"cpu/cpu.cfs_quota_us": "100000", "cpu/cpu.cfs_period_us": "100000"}, 1),
+    ],
+)
+def test_cpus_of_a_container(tmp_path: Path, files: dict[str, str], cpus: int) -> None:
+    assert machine.cpus(group(tmp_path, files)) == cpus
+
+
+@pytest.mark.parametrize(
+    ("files", "slots"),
+    [
+        ({}, CPUS + 1),
+        ({"memory.max": "max"}, CPUS + 1),
+        ({"memory.max": str(64 * GIB)}, CPUS + 1),
+        ({"memory.max": str(GIB // 2)}, 1),
+        ({"memory.max": str(machine.BASE_BYTES + 2 * machine.SLOT_BYTES)}, 2),
+        ({"memory/memory.limit_in_bytes": "9223372036854771712"}, CPUS + 1),
+    ],
+)
+def test_slots_fit_into_the_memory_of_a_container(tmp_path: Path, files: dict[str, str], slots: int) -> None:
+    assert machine.worker_slots(group(tmp_path, files)) == slots
+
+
+RAISE = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 2048))
+from facecloud import machine
+print(machine.raise_open_files(), *resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+def test_open_files_are_raised_to_the_hard_limit() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", RAISE], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["2048", "2048", "2048"]

@@ -1,0 +1,33 @@
+"""A mail server that accepts and stays silent, or never comes to the point, ends a mail and nothing else."""
+
+import smtplib
+import time
+
+import pytest
+from django.conf import settings
+from django.core.mail import EmailMessage
+
+from common.mail_backends import STEPS, SmtpBackend
+from facecloud.env import SMTP_BACKEND, Env
+from tests.common.mail_servers import mail_server
+
+TIMEOUT_S = 0.5
+
+
+@pytest.mark.parametrize("use_ssl", [False, True])
+@pytest.mark.parametrize("line", [b"", b"220-"])
+def test_a_mail_has_a_deadline(line: bytes, use_ssl: bool) -> None:
+    message = EmailMessage("subject", "text", "from@example.org", ["to@example.org"])
+    with mail_server(line) as (port, _called):
+        backend = SmtpBackend(host="127.0.0.1", port=port, timeout=TIMEOUT_S, use_ssl=use_ssl)
+        started = time.monotonic()
+        with pytest.raises((smtplib.SMTPException, OSError)):
+            backend.send_messages([message])
+    assert time.monotonic() - started < TIMEOUT_S * STEPS + 10
+
+
+def test_the_product_mails_with_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings.EMAIL_TIMEOUT > 0
+    for scheme in ("smtp", "smtps", "smtp+tls", "smtp+ssl"):
+        monkeypatch.setenv("SETTING", f"{scheme}://mail.example.org:25")
+        assert Env().email_url("SETTING")["EMAIL_BACKEND"] == SMTP_BACKEND

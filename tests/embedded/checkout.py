@@ -1,0 +1,163 @@
+"""A fresh clone of this repository and its commands, run as a newcomer runs them."""
+
+import json
+import os
+import pwd
+import re
+import signal
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from embedded.environment import read_env
+from embedded.ephemeral import PREFIX
+from embedded.paths import memory_folder
+from embedded.preflight import only_one
+from tests.conftest import REPOSITORY, wait_until
+
+OF_THIS_RUN = re.compile(
+    r"DATABASE_URL|REDIS_URL|ENCRYPTION_KEY|MODELS_DIR|(DJANGO|FACECLOUD|COLUMNS|PYTEST)_?\w*"
+)
+DONE = "Ctrl-C 停止"
+COMMAND_TIMEOUT_S = 240
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """`user`: whom the commands run as; ours where it is None."""
+
+    folder: Path
+    home: Path
+    user: str | None = None
+
+    @property
+    def var(self) -> Path:
+        return self.folder / "var"
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        """What is set for this test run is not the newcomer's."""
+        kept = {name: value for name, value in os.environ.items() if not OF_THIS_RUN.fullmatch(name)}
+        if self.user:
+            kept["PATH"] = "/usr/local/bin:/usr/bin:/bin"  # ours may lead to folders that are ours alone
+        return {**kept, "HOME": str(self.home), **changes}
+
+    def popen(self, *command: str, **changes: str) -> "subprocess.Popen[str]":
+        account = pwd.getpwnam(self.user) if self.user else None
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment(**changes),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            user=account.pw_uid if account else None,
+            group=account.pw_gid if account else None,
+            extra_groups=[] if account else None,
+        )
+
+    def run(self, *command: str, **changes: str) -> tuple[int, str]:
+        """Exit status, and all that it printed."""
+        with self.popen(*command, **changes) as process:
+            output, _ = process.communicate(timeout=COMMAND_TIMEOUT_S)
+        return process.returncode, output
+
+    def processes(self, command: str = "") -> list[int]:
+        """Ids of all that belong to this checkout, by what they run or where, and run `command`."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                try:
+                    words = (entry / "cmdline").read_text().split("\0")
+                    traces = [os.readlink(entry / "cwd"), *words]
+                except (OSError, UnicodeDecodeError):  # ended meanwhile
+                    continue
+                ours = any(trace.startswith(str(self.folder)) for trace in traces)
+                if ours and command in " ".join(words):
+                    found.append(int(entry.name))
+        return found
+
+    def kill(self, command: str = "") -> list[int]:
+        """`kill -9` of all of them; who they were. Some die of another's end before their turn comes."""
+        pids = self.processes(command)
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return pids
+
+
+@dataclass
+class Running:
+    """A bin/start that is up."""
+
+    checkout: Checkout
+    process: "subprocess.Popen[str]"
+    output: str
+    seconds: float
+
+    @property
+    def demo(self) -> dict[str, str]:
+        return read_env(self.checkout.var / "demo.env")
+
+    @property
+    def first_answer(self) -> dict[str, Any]:
+        text = self.output[self.output.index("{") : self.output.rindex("}") + 1]
+        answer: dict[str, Any] = json.loads(text)
+        return answer
+
+    def is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(self.demo["FACECLOUD_URL"] + "/readyz", timeout=5) as reply:
+                return bool(reply.status == 200)
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+
+    def interrupt(self) -> int:
+        """Ctrl-C; the exit status."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(timeout=60)
+
+
+@contextmanager
+def fresh_clone(user: str | None = None) -> Iterator[Checkout]:
+    """With an empty home directory, in a folder that `user` owns."""
+    folder = tempfile.TemporaryDirectory(prefix=PREFIX, dir=memory_folder(), ignore_cleanup_errors=True)
+    with folder as name, only_one(Path(name) / "lock", "a clone for a test"):
+        root = Path(name)
+        checkout = Checkout(root / "clone", root / "home", user)
+        subprocess.run(["git", "clone", "--quiet", str(REPOSITORY), str(checkout.folder)], check=True)
+        checkout.home.mkdir()
+        if user:
+            subprocess.run(["chown", "-R", user, name], check=True)
+        try:
+            yield checkout
+        finally:
+            checkout.kill()
+
+
+@contextmanager
+def running(checkout: Checkout, *arguments: str, **changes: str) -> Iterator[Running]:
+    """bin/start, from its call until the end of the block."""
+    began = time.monotonic()
+    process = checkout.popen("bin/start", *arguments, **changes)
+    output = ""
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            output += line
+            if DONE in line:
+                break
+        else:
+            raise AssertionError(f"bin/start ended with {process.wait()}:\n{output}")
+        yield Running(checkout, process, output, time.monotonic() - began)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        wait_until(lambda: not checkout.processes(), timeout_s=20, what="the end of all its processes")

@@ -1,0 +1,90 @@
+"""bin/test's services are its own, and gone with it; its exit status is the command's."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from embedded.ephemeral import PREFIX, sweep
+from embedded.preflight import only_one
+from tests.conftest import REPOSITORY, wait_until
+
+SHOW = (
+    "import os; print(os.environ['FACECLOUD_VAR_DIR'], os.environ['DATABASE_URL'], os.environ['REDIS_URL'])"
+)
+
+
+def throwaway(*command: str, **changes: str) -> "subprocess.Popen[str]":
+    inherited = {
+        name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "embedded.ephemeral", *command],
+        cwd=REPOSITORY,
+        env={**inherited, **changes},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_two_at_once_do_not_meet_and_leave_nothing() -> None:
+    runs = [throwaway(sys.executable, "-c", SHOW) for _ in range(2)]
+    shown = [run.communicate(timeout=60)[0].split() for run in runs]
+    assert [run.returncode for run in runs] == [0, 0]
+    assert not set(shown[0]) & set(shown[1])
+    for var, database, broker in shown:
+        assert var in database
+        assert var in broker
+        assert not Path(var).exists()
+
+
+def test_the_exit_status_is_the_commands() -> None:
+    with throwaway("sh", "-c", "exit 5") as run:
+        run.communicate(timeout=60)
+    assert run.returncode == 5
+
+
+def test_services_of_the_environment_are_used() -> None:
+    with throwaway(
+        sys.executable, "-c", SHOW, DATABASE_URL="postgres://db.example/x", REDIS_URL="redis://v"
+    ) as run:
+        assert run.communicate(timeout=60)[0].split()[1:] == ["postgres://db.example/x", "redis://v"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_told_to_end_or_killed_it_leaves_nothing(number: signal.Signals) -> None:
+    with throwaway("sh", "-c", "echo $FACECLOUD_VAR_DIR; exec sleep 60") as run:
+        assert run.stdout is not None
+        var = Path(run.stdout.readline().strip())
+        assert (var / "postgres").exists()
+        sleeping = [int(pid) for pid in Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()]
+        run.send_signal(number)
+        run.wait(timeout=30)
+        if number == signal.SIGKILL:  # nobody was left to end the command, which is not a service of ours
+            for pid in sleeping:
+                if Path(f"/proc/{pid}/cmdline").read_text().startswith("sleep"):
+                    os.kill(pid, signal.SIGKILL)
+            wait_until(
+                lambda: not any(Path(f"/proc/{pid}").exists() for pid in sleeping),
+                timeout_s=10,
+                what="the end",
+            )
+            assert var.exists()
+            sweep(var.parent)
+    assert not var.exists()
+
+
+def test_a_sweep_spares_the_living(tmp_path: Path) -> None:
+    notes = {"killed": "process 1, bin/test", "taking-its-lock": "", "alive": ""}
+    for name, note in notes.items():
+        (tmp_path / f"{PREFIX}{name}").mkdir()
+        (tmp_path / f"{PREFIX}{name}" / "lock").write_text(note)
+    (tmp_path / f"{PREFIX}new").mkdir()
+    (tmp_path / "another-programs").mkdir()
+    with only_one(tmp_path / f"{PREFIX}alive" / "lock", "bin/test"):
+        sweep(tmp_path)
+    left = {entry.name.removeprefix(PREFIX) for entry in tmp_path.iterdir()}
+    assert left == {"alive", "taking-its-lock", "new", "another-programs"}

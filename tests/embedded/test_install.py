@@ -1,0 +1,83 @@
+"""bin/install: each thing that can go wrong has one sentence; what was left half-done is mended."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.embedded.checkout import Checkout, fresh_clone
+
+pytestmark = pytest.mark.end_to_end
+
+
+@pytest.fixture
+def checkout() -> Iterator[Checkout]:
+    with fresh_clone() as checkout:
+        yield checkout
+
+
+NO_INDEX = {
+    "PIP_CONFIG_FILE": "/dev/null",
+    "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+    "PIP_FIND_LINKS": "",
+}
+
+
+def test_no_network(checkout: Checkout) -> None:
+    status, output = checkout.run("bin/start", **NO_INDEX)
+    assert status == 1
+    assert output.splitlines()[-1].startswith(
+        "The packages could not be installed: is the package index reachable?"
+    )
+    assert "Traceback" not in output
+
+
+def test_a_full_disk_is_told_where_no_line_of_it_could_be_logged(checkout: Checkout, tmp_path: Path) -> None:
+    df = tmp_path / "df"
+    df.write_text("#!/bin/sh\necho Filesystem\necho disk 1000000 999000 1000 100% /\n")
+    df.chmod(0o755)
+    status, output = checkout.run("bin/install", **NO_INDEX, PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert status == 1
+    assert output.splitlines()[-1].startswith("The disk is full: the packages need about 1 GB.")
+
+
+def test_a_package_that_is_not_the_pinned_one(checkout: Checkout) -> None:
+    pins = checkout.folder / "requirements-uv.txt"
+    pins.write_text(re.sub(r"sha256:[0-9a-f]{60}", "sha256:" + "0" * 60, pins.read_text()))
+    status, output = checkout.run("bin/start")
+    assert status == 1
+    assert "something else than the pinned packages (wrong hash)" in output.splitlines()[-1]
+    assert "Traceback" not in output
+
+
+def test_a_python_too_old(checkout: Checkout, tmp_path: Path) -> None:
+    old = tmp_path / "python3"
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.2 && exit\nexit 1\n')
+    old.chmod(0o755)
+    status, output = checkout.run("bin/start", PYTHON=str(old))
+    assert status == 1
+    assert output.startswith(f"Python 3.11, 3.12 or 3.13 is needed; {old} is Python 3.9.2.")
+
+
+def test_a_read_only_folder(checkout: Checkout) -> None:
+    checkout.folder.parent.chmod(0o755)
+    if os.getuid() == 0:  # whom nothing is read-only for
+        checkout = Checkout(checkout.folder, checkout.home, user="nobody")
+    checkout.folder.chmod(0o555)
+    status, output = checkout.run("bin/start")
+    assert status == 1
+    assert output == f"This folder can't be written to: {checkout.folder}\n"
+
+
+def test_a_half_finished_installation_is_mended_and_a_whole_one_costs_nothing(checkout: Checkout) -> None:
+    assert checkout.run("bin/install")[0] == 0
+    assert checkout.run("bin/install") == (0, "")
+    django = next(checkout.folder.glob(".venv/lib/*/site-packages/django"))
+    (django / "forms" / "__init__.py").unlink()
+    (checkout.folder / ".venv" / ".installed-requirements.txt").unlink()
+    (checkout.var / "installing").touch()  # as an installation that was killed leaves it
+    assert checkout.run("bin/install")[0] == 0
+    assert (django / "forms" / "__init__.py").exists()
+    assert not (checkout.var / "installing").exists()

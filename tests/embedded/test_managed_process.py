@@ -1,0 +1,155 @@
+"""A child never outlives its supervisor, never survives its stop, and is not root where root is refused."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from embedded.paths import Places
+from embedded.services.managed_process import Process, ServiceError, end_processes_in, processes_in
+from tests.conftest import REPOSITORY, wait_until
+
+STUBBORN = """
+import signal, subprocess, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print(subprocess.Popen(["sleep", "60"]).pid, "up", flush=True)
+time.sleep(60)
+"""
+PARENT = """
+import sys, time
+from pathlib import Path
+from embedded.services.managed_process import Process
+child = Process("child", ["sleep", "60"], log=Path(sys.argv[1]), cwd=Path("/"))
+child.start()
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+# A user namespace with every id mapped, in which no further namespace may be made.
+WITHOUT_NAMESPACES = """
+import ctypes, os, sys
+def mapped(ready, go):
+    os.read(ready[0], 1)
+    for name in ("uid_map", "gid_map"):
+        open(f"/proc/{child}/{name}", "w").write("0 0 65536")
+    os.write(go[1], b"x")
+ready, go = os.pipe(), os.pipe()
+child = os.fork()
+if child == 0:
+    assert ctypes.CDLL(None).unshare(0x10000000) == 0
+    os.write(ready[1], b"x")
+    os.read(go[0], 1)
+    open("/proc/sys/user/max_user_namespaces", "w").write("0")
+    os.execvp(sys.argv[1], sys.argv[1:])
+mapped(ready, go)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+only_root_changes_uid = pytest.mark.skipif(os.getuid() != 0, reason="only root has another uid to change to")
+
+
+def is_alive(pid: int) -> bool:
+    """A zombie is not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_child_dies_with_a_killed_parent(folder: Path) -> None:
+    command = [sys.executable, "-c", PARENT, str(folder / "child.log")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert is_alive(child)
+        parent.kill()
+    wait_until(lambda: not is_alive(child), timeout_s=5, what="the end of the orphan")
+
+
+def test_stop_ends_a_process_that_ignores_it_and_what_it_forked(folder: Path) -> None:
+    log = folder / "stubborn.log"
+    process = Process("stubborn", [sys.executable, "-c", STUBBORN], log=log, cwd=folder)
+    process.start()
+    wait_until(lambda: log.read_text().endswith("up\n"), timeout_s=10, what="the process's first line")
+    grandchild = int(log.read_text().split()[0])
+    process.stop(timeout_s=0.5)
+    assert process.exit_status() == -signal.SIGKILL
+    wait_until(lambda: not is_alive(grandchild), timeout_s=5, what="the end of the grandchild")
+    process.stop()
+
+
+def test_a_failure_is_told_with_its_last_line_and_its_log(folder: Path) -> None:
+    process = Process(
+        "step", ["sh", "-c", "echo first; echo the reason; exit 3"], log=folder / "step.log", cwd=folder
+    )
+    process.start()
+    with pytest.raises(ServiceError, match=r"^the reason \(step failed, see .*step\.log\)$"):
+        process.finish(timeout_s=10)
+
+
+def test_a_full_log_is_put_aside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("embedded.services.managed_process.LOG_LIMIT_BYTES", 10)
+    log = folder / "step.log"
+    for word in ("the first run", "the second"):
+        process = Process("step", ["echo", word], log=log, cwd=folder)
+        process.start()
+        process.finish(timeout_s=10)
+    assert log.read_text() == "the second\n"
+    assert log.with_suffix(".log.1").read_text() == "the first run\n"
+
+
+def test_leftovers_of_a_folder_end(folder: Path) -> None:
+    data = folder / "data"
+    data.mkdir()
+    # Not our child, or it would stay a zombie: its parent is gone before it is.
+    subprocess.run(["setsid", "--fork", "sleep", "60"], cwd=data, check=True)
+    wait_until(lambda: bool(processes_in(data)), timeout_s=5, what="the leftover")
+    assert len(processes_in(data)) == 1
+    assert processes_in(folder) == []
+    end_processes_in(data)
+    assert processes_in(data) == []
+
+
+@only_root_changes_uid
+def test_as_root_a_service_that_refuses_root_is_another_user(folder: Path) -> None:
+    assert uid_of_an_unprivileged_child(folder, []) == 1000
+
+
+@only_root_changes_uid
+def test_without_user_namespaces_it_is_nobody_and_still_reaches_its_files(folder: Path) -> None:
+    assert uid_of_an_unprivileged_child(folder, [sys.executable, "-c", WITHOUT_NAMESPACES]) == 65534
+
+
+def uid_of_an_unprivileged_child(folder: Path, inside: list[str]) -> int:
+    """The child reads a file in a folder that only root may enter, then tells who it is."""
+    secret = folder / "secret"
+    secret.mkdir(mode=0o700)
+    (secret / "file").write_text("read\n")
+    code = (
+        "from pathlib import Path; from embedded.services.managed_process import Process\n"
+        "look = ['sh', '-c', 'cat secret/file; id -u']\n"
+        "child = Process('id', look, log=Path('id.log'), cwd=Path('.'), as_root=False)\n"
+        "child.start(); child.finish(10)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    subprocess.run([*inside, sys.executable, "-c", code], cwd=folder, env=environment, check=True, timeout=30)
+    greeting, uid = (folder / "id.log").read_text().split()
+    assert greeting == "read"
+    return int(uid)
+
+
+def test_a_run_is_closed_to_other_users_of_the_machine(tmp_path: Path) -> None:
+    """Logs and mails of an earlier version too."""
+    places = Places(tmp_path / "var")
+    places.logs.mkdir(parents=True)
+    old = places.logs / "web.log"
+    old.write_text("a link")
+    for path, mode in ((places.var, 0o755), (places.logs, 0o755), (old, 0o644)):
+        path.chmod(mode)
+    places.make()
+    assert [path.stat().st_mode & 0o777 for path in (places.var, places.logs, old)] == [0o700, 0o700, 0o600]
+    process = Process("echo", ["true"], log=places.logs / "new.log", cwd=tmp_path)
+    process.start()
+    process.finish(30)
+    assert process.log.stat().st_mode & 0o777 == 0o600

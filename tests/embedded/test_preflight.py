@@ -1,0 +1,112 @@
+"""Each reason not to start has one sentence that tells what to do."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from embedded import preflight
+from embedded.paths import Places
+from embedded.preflight import Refusal
+
+
+@pytest.fixture
+def taken_port() -> Iterator[socket.socket]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener
+
+
+def test_a_port_in_use(taken_port: socket.socket) -> None:
+    port = taken_port.getsockname()[1]
+    with pytest.raises(Refusal, match=rf"^Port {port} is in use .* bin/start --port {port + 1}$"):
+        preflight.check_address("127.0.0.1", port)
+
+
+def test_a_port_in_use_everywhere(taken_port: socket.socket) -> None:
+    with pytest.raises(Refusal, match="is in use"):
+        preflight.check_address("0.0.0.0", taken_port.getsockname()[1])
+
+
+def test_a_port_that_a_crashed_run_still_holds_is_waited_for(taken_port: socket.socket) -> None:
+    threading.Timer(0.5, taken_port.close).start()
+    started = time.monotonic()
+    preflight.check_address("127.0.0.1", taken_port.getsockname()[1], patience_s=10)
+    assert 0.4 < time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536])
+def test_no_port(port: int) -> None:
+    with pytest.raises(Refusal, match="between 1 and 65535"):
+        preflight.check_address("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no such host"])
+def test_an_address_of_another_machine(host: str) -> None:
+    with pytest.raises(Refusal, match="is no address of this machine"):
+        preflight.check_address(host, 8000)
+
+
+def test_a_free_port_is_left_free() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    preflight.check_address("127.0.0.1", port)
+    preflight.check_address("127.0.0.1", port)
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(Refusal, match=r"can't be written to"):
+        preflight.make_folders(Places(tmp_path / "file" / "var"))
+
+
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "NEEDED_DISK_BYTES", 1 << 60)
+    with pytest.raises(Refusal, match="nearly full"):
+        preflight.make_folders(Places(tmp_path / "var"))
+
+
+def test_the_sockets_folder_is_its_owners_alone(tmp_path: Path) -> None:
+    places = Places(tmp_path / "var")
+    preflight.make_folders(places)
+    assert places.sockets.stat().st_mode & 0o777 == 0o700
+    assert places.sockets.stat().st_uid == os.getuid()
+
+
+def test_a_second_instance(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with preflight.only_one(lock, "http://127.0.0.1:8000"):
+        assert preflight.is_held(lock)
+        code = (
+            "import sys; from pathlib import Path; from embedded import preflight\n"
+            "try:\n with preflight.only_one(Path(sys.argv[1]), 'the second'): pass\n"
+            "except preflight.Refusal as refusal: print(refusal)"
+        )
+        second = subprocess.run(
+            [sys.executable, "-c", code, str(lock)], capture_output=True, text=True, check=True
+        )
+    assert second.stdout.startswith(f"It is running already (process {os.getpid()}, http://127.0.0.1:8000).")
+    assert not preflight.is_held(lock)
+
+
+def test_the_lock_tells_how_the_last_run_ended(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with preflight.only_one(lock, "first") as ended_cleanly:
+        assert ended_cleanly
+    code = (
+        "import os, signal, sys; from pathlib import Path; from embedded import preflight\n"
+        "with preflight.only_one(Path(sys.argv[1]), 'killed'): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(lock)], check=False)
+    with preflight.only_one(lock, "third") as ended_cleanly:
+        assert not ended_cleanly
+    with preflight.only_one(lock, "fourth") as ended_cleanly:
+        assert ended_cleanly

@@ -1,0 +1,78 @@
+"""What bin/start says where it can't go on, and by which names it lets itself be asked."""
+
+import socket
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from embedded import smoke_test, start
+from tests.client.scripted import reply, scripted
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="facecloud-") as folder:
+        in_the_way = Path(folder) / "log" / "prepare.log"
+        in_the_way.mkdir(parents=True)
+        monkeypatch.setenv("FACECLOUD_VAR_DIR", folder)
+        monkeypatch.setattr(start.signal, "signal", lambda *_: None)  # the test run keeps its own
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        assert start.main(["--port", str(port)]) == 1
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith("bin/start can't go on: [Errno 21] Is a directory")
+    assert str(in_the_way) in told
+
+
+def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        scripted(reply("502 Bad Gateway", "a proxy")) as proxy,
+        scripted(reply("200 OK", {"code": 0})) as site,
+    ):
+        monkeypatch.setenv("http_proxy", proxy.url)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        assert start.is_ready(site.url)
+        assert smoke_test.detect(site.url, "key", "secret", b"picture") == {"code": 0}
+    assert proxy.requests == []
+
+
+@pytest.mark.parametrize(
+    ("host", "wished", "allowed"),
+    [
+        ("127.0.0.1", "", "localhost,127.0.0.1,[::1]"),
+        ("::1", "face.example.org", "face.example.org,localhost,127.0.0.1,[::1]"),
+        ("0.0.0.0", "face.example.org", "face.example.org,localhost,127.0.0.1,[::1],0.0.0.0"),
+    ],
+)
+def test_the_names_of_the_site(host: str, wished: str, allowed: str) -> None:
+    assert start.allowed_hosts(host, wished) == allowed
+
+
+@pytest.mark.parametrize("host", start.EVERYWHERE)
+def test_everywhere_is_the_names_and_addresses_of_this_machine(host: str) -> None:
+    names = start.allowed_hosts(host, "").split(",")
+    assert "*" not in names
+    assert {socket.gethostname().lower(), "127.0.0.1", *map(start.bracketed, start.own_addresses())} <= set(
+        names
+    )
+    link = urlsplit(start.site_url(host, 8000))
+    assert link.port == 8000
+    assert link.hostname in start.own_addresses()
+
+
+@pytest.mark.parametrize(
+    ("host", "limit"), [("127.0.0.1", "1000"), ("0.0.0.0", None), ("face.example.org", None)]
+)
+def test_everybody_may_register_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, host: str, limit: str | None
+) -> None:
+    for name in ("REGISTRATION", "REGISTRATIONS_PER_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    chosen = start.registrations(host)
+    assert (chosen["REGISTRATION"], chosen.get("REGISTRATIONS_PER_ADDRESS")) == ("open", limit)
+    monkeypatch.setenv("REGISTRATION", "closed")
+    assert start.registrations(host)["REGISTRATION"] == "closed"

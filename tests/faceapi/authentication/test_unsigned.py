@@ -1,0 +1,204 @@
+"""What somebody can do who knows an AppKey without its SecretKey: neither refuse its owner, nor use up his
+limits, nor stand in his records.
+"""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import datetime
+
+import pytest
+
+from accounts.models import App, AppKey
+from billing import quota
+from faceapi import calls, errors
+from faceapi.calls import LiveCall
+from faceapi.errors import ApiError
+from faceapi.request.uploads import Uploads
+from faceapi.usage import reconcile, unattributed
+from tests.conftest import wait_until
+from tests.faceapi.conftest import DETECT, LIMITS, Caller, encode, inline, running_site
+
+FORGED = "0" * 64
+
+
+def forged_head(caller: Caller, length: int) -> bytes:
+    lines = [
+        f"POST {DETECT} HTTP/1.1",
+        f"Host: {caller.address}",
+        f"Authorization: CTYUN {caller.key.key}:{FORGED}",
+        f"X-CTYUN-DT: {int(time.time() * 1000)}",
+        f"Content-Length: {length}",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def test_slow_forged_bodies_do_not_refuse_the_owner(caller: Caller) -> None:
+    """40 connections with the owner's AppKey that send one byte, opened again as soon as they are closed."""
+    with ExitStack() as stack:
+        opened: list[socket.socket] = []
+
+        def fill() -> None:
+            for sock in list(opened):
+                try:
+                    if sock.recv(4096, socket.MSG_DONTWAIT) == b"":
+                        opened.remove(sock)
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    opened.remove(sock)
+            while len(opened) < 40:
+                sock = stack.enter_context(caller.raw())
+                sock.sendall(forged_head(caller, 1_000_000) + b"{")
+                opened.append(sock)
+
+        codes = []
+        for _ in range(8):
+            fill()
+            time.sleep(0.3)
+            codes.append(caller.call([inline(encode((300, 300)))]).code)
+    assert codes == [0] * 8
+
+
+def test_slow_forged_bodies_hold_no_database_connection(
+    caller: Caller, product_environment: dict[str, str]
+) -> None:
+    few = LIMITS | {"DB_CONNECTIONS": "2", "BODY_GRACE_S": "60"}
+    with running_site(product_environment | few, "few") as site, ExitStack() as stack:
+        caller.address = site.address
+        for _ in range(6):
+            sock = stack.enter_context(caller.raw())
+            sock.sendall(forged_head(caller, 1_000_000) + b"{")
+        assert caller.call([inline(encode((300, 300)))]).code == 0
+
+
+def test_forged_calls_use_up_no_rate_and_stand_in_no_record(caller: Caller, app: App) -> None:
+    App.objects.filter(pk=app.pk).update(rate_per_s=1, concurrency=1)
+    before = unattributed.counts().get(errors.BAD_SIGNATURE, 0)
+    for _ in range(12):
+        answer = caller.call([inline(encode())], Authorization=f"CTYUN {caller.key.key}:{FORGED}")
+        assert answer.code == errors.BAD_SIGNATURE
+    assert caller.call([inline(encode())]).code == 0  # at a rate of one a second
+    wait_until(
+        lambda: unattributed.counts().get(errors.BAD_SIGNATURE, 0) - before == 12,
+        timeout_s=20,
+        what="a flush",
+    )
+    assert list(app.calls.values_list("code", flat=True)) == [0]
+    assert list(app.usage.values_list("code", "calls")) == [(0, 1)]
+
+
+# --- which upload is given up --------------------------------------------------
+
+
+@pytest.fixture
+def pairs() -> Iterator[list[tuple[socket.socket, socket.socket]]]:
+    """Eight TCP connections, as (client, server)."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        made = []
+        for _ in range(8):
+            client = stack.enter_context(socket.create_connection(listener.getsockname()))
+            server, _ = listener.accept()
+            made.append((client, stack.enter_context(server)))
+        yield made
+
+
+def is_shut(server: socket.socket) -> bool:
+    """Read what came; whether the end follows."""
+    server.setblocking(False)
+    try:
+        while server.recv(100_000):
+            pass
+    except BlockingIOError:
+        return False
+    return True
+
+
+def given_up(
+    uploads: Uploads, pairs: list[tuple[socket.socket, socket.socket]], sent: list[tuple[str, int]]
+) -> list[int]:
+    """Read a body from each connection, with an address and so many bytes; the positions that were shut."""
+    with ExitStack() as stack:
+        for (client, server), (address, size) in zip(pairs, sent, strict=False):
+            stack.enter_context(uploads.receive(server, address))
+            client.sendall(b"x" * size)
+
+        def shut() -> list[int]:
+            return [i for i in range(len(sent)) if is_shut(pairs[i][1])]
+
+        found: list[int] = []
+        wait_until(lambda: bool(found.extend(shut()) or found), timeout_s=10, what="one is given up")
+        return found
+
+
+def test_the_slowest_upload_is_given_up(pairs: list[tuple[socket.socket, socket.socket]]) -> None:
+    sent = [("192.0.2.1", 20_000), ("192.0.2.1", 1), ("192.0.2.1", 20_000), ("192.0.2.1", 20_000)]
+    assert given_up(Uploads(limit=3), pairs, sent) == [1]
+
+
+def test_an_address_with_many_uploads_loses_before_one_with_a_slower_one(
+    pairs: list[tuple[socket.socket, socket.socket]],
+) -> None:
+    sent = [("192.0.2.1", 20_000), ("192.0.2.1", 10_000), ("192.0.2.1", 20_000), ("192.0.2.2", 1)]
+    assert given_up(Uploads(limit=3), pairs, sent) == [1]
+
+
+def read_until_it_ends(uploads: Uploads, server: socket.socket) -> None:
+    with uploads.receive(server, None):
+        wait_until(lambda: is_shut(server), timeout_s=10, what="the slower one is given up")
+        raise ApiError(errors.BODY_INCOMPLETE)
+
+
+def test_an_upload_that_was_given_up_is_told_to_come_again(
+    pairs: list[tuple[socket.socket, socket.socket]],
+) -> None:
+    uploads = Uploads(limit=1)
+    with uploads.receive(pairs[0][1], None):
+        pairs[0][0].sendall(b"x" * 20_000)
+        with pytest.raises(ApiError) as caught:
+            read_until_it_ends(uploads, pairs[1][1])
+    assert (caught.value.code, caught.value.retry_after_s) == (errors.OVERLOADED, 5)
+
+
+# --- refusals in batches ---------------------------------------------------------
+
+
+def refused(app: App, at: datetime) -> None:
+    call = LiveCall(calls.new_id(at), "face_detect", at, "203.0.113.9", key=app.keys.get(), is_authentic=True)
+    calls.fail(call, ApiError(errors.RATE), at)
+
+
+def test_authentic_refusals_are_all_counted_and_sampled(app: App, now: datetime) -> None:
+    with unattributed._flushing:  # no flush of the thread in between
+        for _ in range(1000):
+            refused(app, now)
+    unattributed.flush()
+    wait_until(lambda: app.usage.exists(), timeout_s=10, what="a flush")
+    hour = app.usage.get()
+    assert (hour.code, hour.calls, hour.units) == (errors.RATE, 1000, 0)
+    rows = app.calls.filter(code=errors.RATE).count()
+    assert 1 <= rows < 20
+    assert hour.unrecorded == 1000 - rows
+    assert list(reconcile.usage_is_the_sum_of_calls(now)) == []
+
+
+def test_refusals_of_an_app_that_is_gone_do_not_stop_those_of_others(app: App, now: datetime) -> None:
+    key = AppKey.objects.get(app=app)
+    key.app.pk = 2**40
+    gone = LiveCall(calls.new_id(now), "face_detect", now, None, key=key, is_authentic=True)
+    with unattributed._flushing:
+        refused(app, now)
+        unattributed.count(gone, ApiError(errors.OVERLOADED))
+    unattributed.flush()
+    wait_until(lambda: app.usage.exists(), timeout_s=10, what="a flush")
+    assert app.usage.get().calls == 1
+
+
+def test_a_refusal_after_the_debit_gives_it_back(app: App, now: datetime) -> None:
+    call = LiveCall(calls.new_id(now), "face_detect", now, None, key=app.keys.get(), is_authentic=True)
+    call.debit = quota.reserve(call_id=call.id, app=app, api=call.api, images=1, at=now)
+    calls.fail(call, ApiError(errors.OVERLOADED), now)
+    assert app.debits.get().state == "returned"
+    assert app.calls.get().code == errors.OVERLOADED

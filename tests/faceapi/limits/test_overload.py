@@ -1,0 +1,135 @@
+"""More is asked than can be served: what is let in, what is refused, and that the refusals are counted."""
+
+import io
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from accounts import keys
+from accounts.models import App
+from faceapi import errors
+from faceapi.authentication import signing
+from faceapi.errors import ApiError
+from faceapi.limits import admission, shedding
+from faceapi.limits.admission import Gate
+from faceapi.usage import unattributed
+from tests.conftest import wait_until
+from tests.faceapi.conftest import DETECT, Caller, encode, inline
+
+
+def inside(gate: Gate, stack: ExitStack, customer: int) -> bool:
+    try:
+        stack.enter_context(gate.pass_through(customer))
+    except ApiError:
+        return False
+    return True
+
+
+def test_a_gate_that_was_full_lets_in_what_keeps_the_workers_busy() -> None:
+    gate = Gate(24)
+    with ExitStack() as stack:
+        assert sum(inside(gate, stack, 1) for _ in range(30)) == 18
+        assert gate.is_overloaded()
+    with ExitStack() as stack:
+        assert sum(inside(gate, stack, 1) for _ in range(30)) == admission.LEAST_OPEN
+        assert inside(gate, stack, 2)  # another customer's first call
+        assert not inside(gate, stack, 2)
+    for _ in range(100):
+        gate.learn(queue_ms=1.0, infer_ms=10.0)
+    with ExitStack() as stack:
+        wider = sum(inside(gate, stack, 1) for _ in range(30))
+    assert wider > admission.LEAST_OPEN
+    gate.learn(queue_ms=1000.0, infer_ms=10.0)
+    for _ in range(50):
+        gate._cut_at = 0.0
+        gate.learn(queue_ms=1000.0, infer_ms=10.0)
+    with ExitStack() as stack:
+        assert sum(inside(gate, stack, 1) for _ in range(30)) == admission.LEAST_OPEN
+
+
+def test_a_burst_of_one_customer_is_refused_and_another_is_served(
+    caller: Caller, stranger: Caller, app: App
+) -> None:
+    image = [inline(encode((300, 300)))]
+    with ThreadPoolExecutor(40) as pool:
+        burst = [pool.submit(caller.call, image) for _ in range(60)]
+        beside = [stranger.call([inline(encode())]).code for _ in range(3)]
+        codes = [future.result().code for future in burst]
+    assert beside == [0] * 3
+    assert set(codes) <= {0, errors.RATE, errors.OVERLOADED}
+    assert 0 in codes
+    refused = sum(code != 0 for code in codes)
+
+    def counted() -> int:
+        return sum(app.usage.exclude(code=0).values_list("calls", flat=True))
+
+    wait_until(lambda: counted() == refused, timeout_s=20, what="every refusal is counted")
+
+
+# --- refused before the views ----------------------------------------------------
+
+
+@pytest.fixture
+def overloaded(monkeypatch: pytest.MonkeyPatch) -> Gate:
+    """A gate of this process that is overloaded, and as full as it may be."""
+    gate = Gate(1)
+    monkeypatch.setattr(admission, "gate", lambda: gate)
+    return gate
+
+
+def site(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    return [b"the views"]
+
+
+def shed(app: App, *, forged: bool = False, path: str = DETECT) -> tuple[bytes, list[Any]]:
+    key, body = app.keys.get(), b'{"data": []}'
+    headers = signing.sign(key.key, keys.secret_of(key), "POST", path, "", int(time.time() * 1000), body)
+    if forged:
+        headers["Authorization"] = f"CTYUN {key.key}:{'0' * 64}"
+    started: list[Any] = []
+    environ = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": path,
+        "RAW_URI": path,
+        "REMOTE_ADDR": "203.0.113.9",
+        "CONTENT_LENGTH": str(len(body)),
+        "HTTP_AUTHORIZATION": headers["Authorization"],
+        "HTTP_X_CTYUN_DT": headers["X-CTYUN-DT"],
+        "wsgi.input": io.BytesIO(body),
+    }
+    content = b"".join(shedding.Shedding(site)(environ, lambda *given: started.append(given)))
+    return content, started
+
+
+def test_only_what_the_gate_refuses_is_shed(app: App, overloaded: Gate) -> None:
+    shedding.remember(app.keys.get())
+    assert shed(app)[0] == b"the views"  # nothing was refused yet
+    with ExitStack() as stack:
+        assert inside(overloaded, stack, app.customer_id)
+        assert not inside(overloaded, stack, app.customer_id)
+        content, started = shed(app)
+        assert (started[0][0], b'"code":5003' in content) == ("503 Service Unavailable", True)
+        assert shed(app, path="/console/")[0] == b"the views"
+        shedding._known.clear()
+        assert shed(app)[0] == b"the views"  # nobody has verified this key of late
+    assert overloaded.is_overloaded()
+    shedding.remember(app.keys.get())
+    assert shed(app)[0] == b"the views"  # there is a place again
+
+
+def test_a_shed_call_is_counted_for_its_app_only_if_it_is_signed(app: App, overloaded: Gate) -> None:
+    shedding.remember(app.keys.get())
+    before = unattributed.counts().get(errors.OVERLOADED, 0)
+    with ExitStack() as stack:
+        inside(overloaded, stack, app.customer_id)
+        inside(overloaded, stack, app.customer_id)
+        for _ in range(3):
+            shed(app)
+        shed(app, forged=True)
+    unattributed.flush()
+    wait_until(lambda: app.usage.exists(), timeout_s=20, what="a flush")
+    assert sum(app.usage.values_list("calls", flat=True)) == 3
+    assert unattributed.counts()[errors.OVERLOADED] == before + 1

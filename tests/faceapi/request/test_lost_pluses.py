@@ -1,0 +1,49 @@
+"""base64 whose "+" became a space on the way, as a form decoder makes of it: the answer says exactly that."""
+
+import base64
+import random
+
+import pytest
+
+from faceapi.details import in_chinese
+from faceapi.request.base64_text import LOST_PLUS, Decoder, NotBase64
+
+DATA = random.Random(7).randbytes(3000)
+TEXT = base64.b64encode(DATA)
+
+
+def decoded(text: bytes, *, step: int) -> bytes:
+    """Decode the text in parts of `step` bytes."""
+    decoder = Decoder()
+    parts = [decoder.feed(text[at : at + step]) for at in range(0, len(text), step)]
+    return b"".join([*parts, decoder.finish()])
+
+
+@pytest.mark.parametrize("step", [7, 64, 1000, 10_000])
+def test_the_answer_names_the_lost_pluses(step: int) -> None:
+    assert TEXT.count(b"+") > 10
+    with pytest.raises(NotBase64, match="URL-decoded"):
+        decoded(TEXT.replace(b"+", b" "), step=step)
+
+
+@pytest.mark.parametrize("pluses", [1, 2, 3, 4, 5])
+def test_few_of_them_are_enough(pluses: int) -> None:
+    """Four lost characters leave a text of a whole length: its spaces give it away."""
+    text = TEXT.replace(b"+", b"A")  # the only spaces are those below
+    for number in range(pluses):
+        at = 101 + 333 * number
+        text = text[:at] + b" " + text[at + 1 :]
+    with pytest.raises(NotBase64, match="URL-decoded"):
+        decoded(text, step=500)
+
+
+@pytest.mark.parametrize("width", [64, 76])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b" "])
+@pytest.mark.parametrize("step", [50, 10_000])
+def test_lines_of_one_width_are_read(width: int, end: bytes, step: int) -> None:
+    lines = [TEXT[at : at + width] for at in range(0, len(TEXT), width)]
+    assert decoded(b" " + end.join(lines) + end, step=step) == DATA
+
+
+def test_the_sentence_has_its_chinese() -> None:
+    assert "空格" in in_chinese(LOST_PLUS)

@@ -1,0 +1,81 @@
+"""The spool of a request: in memory, on disk, and where neither has room."""
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from faceapi import errors
+from faceapi.errors import ApiError
+from faceapi.request.spool import Budget, Span, Spool
+
+PIECE = bytes(range(256)) * 1024  # as much as a spool takes at first
+
+
+def content(spool: Spool) -> bytes:
+    with spool.view(Span(0, spool.size)) as view:
+        return bytes(view)
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """What a full disk answers, for this process: writes fail."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_what_outgrows_the_memory_moves_to_disk_and_leaves_no_name(
+    settings: Settings, tmp_path: Path
+) -> None:
+    settings.SPOOL_DIR = tmp_path
+    budget = Budget(memory_bytes=len(PIECE), total_bytes=10 * len(PIECE))
+    with Spool(budget) as spool:
+        spool.write(PIECE)
+        assert (spool.is_in_memory, budget.memory) == (True, len(PIECE))
+        spool.write(PIECE)
+        assert (spool.is_in_memory, budget.memory) == (False, 0)
+        assert content(spool) == PIECE * 2
+        assert list(tmp_path.iterdir()) == []
+    assert (budget.memory, budget.total) == (0, 0)
+
+
+def test_5003_over_the_sum_of_all_spools() -> None:
+    budget = Budget(memory_bytes=10 * len(PIECE), total_bytes=len(PIECE))
+    with Spool(budget) as first, Spool(budget) as second:
+        first.write(PIECE)
+        with pytest.raises(ApiError) as caught:
+            second.write(PIECE)
+        assert content(first) == PIECE
+    assert caught.value.code == errors.OVERLOADED
+    assert (budget.memory, budget.total) == (0, 0)
+
+
+def test_5003_where_the_disk_cannot_take_it_and_the_budget_is_as_before(
+    settings: Settings, tmp_path: Path
+) -> None:
+    settings.SPOOL_DIR = tmp_path / "missing"
+    budget = Budget(memory_bytes=len(PIECE), total_bytes=10 * len(PIECE))
+    with Spool(budget) as spool:
+        spool.write(PIECE)
+        with pytest.raises(ApiError) as caught:
+            spool.write(PIECE)
+        assert content(spool) == PIECE
+    assert (caught.value.code, caught.value.retry_after_s) == (errors.OVERLOADED, 5)
+    assert (budget.memory, budget.total) == (0, 0)
+
+
+def test_5003_when_the_disk_is_full_in_the_middle() -> None:
+    budget = Budget(memory_bytes=10 * len(PIECE), total_bytes=10 * len(PIECE))
+    with Spool(budget) as spool, files_of_at_most(4096):
+        with pytest.raises(ApiError) as caught:
+            spool.write(PIECE)
+        assert spool.size == 0
+    assert caught.value.code == errors.OVERLOADED
+    assert (budget.memory, budget.total) == (0, 0)

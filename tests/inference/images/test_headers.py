@@ -1,0 +1,201 @@
+"""What is refused, and with which code, before any decoder sees a file (manual 4.2.2)."""
+
+import time
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inference.errors import IMAGE_CODES, ImageError
+from inference.images.headers import MAX_BYTES, read_header
+from tests.inference import images
+
+
+def code_of(data: bytes) -> int:
+    """The code that the header check answers with, 0 where it lets the file pass."""
+    try:
+        read_header(data)
+    except ImageError as error:
+        return error.code
+    return 0
+
+
+@pytest.mark.parametrize(
+    ("side", "code"),
+    [
+        ((31, 64), 4008),
+        ((64, 31), 4008),
+        ((32, 32), 0),
+        ((5000, 5000), 0),
+        ((5001, 64), 4008),
+        ((64, 5001), 4008),
+        ((0, 64), 4008),
+        ((65535, 65535), 4008),
+    ],
+)
+@pytest.mark.parametrize("kind", ["png", "jpeg"])
+def test_sides_from_32_to_5000_both_included(side: tuple[int, int], code: int, kind: str) -> None:
+    if kind == "jpeg":
+        data = images.jpeg(images.jpeg_frame(*side))
+    else:
+        data = images.PNG + images.ihdr(*side) + images.chunk(b"IDAT", b"x") + images.chunk(b"IEND")
+    assert code_of(data) == code
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"", 4012),
+        (b"hello", 4012),
+        (b"\xff\xd8", 4012),
+        (b"GIF89a" + bytes(20), 4002),
+        (b"RIFF\x10\x00\x00\x00WEBPVP8 ", 4002),
+        (b"BM" + bytes(60), 4002),
+        (b"II*\x00" + bytes(60), 4002),
+        (b"\x00\x00\x00\x18ftypavif" + bytes(20), 4002),
+        (b"\x00\x00\x00\x18ftypmp42" + bytes(20), 4012),
+        (b'<?xml version="1.0"?><svg xmlns="a">', 4002),
+        (b"P6\n64 64\n255\n" + bytes(100), 4002),
+        (images.PNG, 4003),
+        (images.PNG + images.chunk(b"tEXt"), 4003),
+        (images.PNG + images.ihdr(64, 64), 4003),
+        (images.PNG + images.ihdr(64, 64)[:-1] + b"\x00" + images.chunk(b"IDAT"), 4003),
+        (images.png(colour=3).replace(images.chunk(b"PLTE", bytes(768)), b""), 4003),
+        (images.jpeg(), 4003),
+        (images.jpeg(images.jpeg_frame(64, 64), images.jpeg_frame(64, 64)), 4003),
+        (b"\xff\xd8\xff\xe0\xff\xff", 4003),
+        (b"\xff\xd8" + b"\xff" * 10_000, 4003),
+    ],
+)
+def test_no_image_other_formats_and_broken_headers(data: bytes, code: int) -> None:
+    assert code_of(data) == code
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (images.png(colour=0), 0),
+        (images.png(colour=0, depth=1), 0),
+        (images.png(colour=0, depth=16), 0),
+        (images.png(colour=2, depth=16), 0),
+        (images.png(colour=3), 0),
+        (images.png(colour=4), 4002),
+        (images.png(colour=6), 4002),
+        (images.png(colour=3, extra=images.chunk(b"tRNS", b"\x00")), 4002),
+        (images.png(colour=2, extra=images.chunk(b"tRNS", bytes(6))), 4002),
+        (images.jpeg(images.jpeg_frame(64, 64, channels=1)), 0),
+        (images.jpeg(images.jpeg_frame(64, 64, channels=4)), 4002),
+        (images.jpeg(images.jpeg_frame(64, 64, depth=12, marker=0xC1)), 4002),
+        (images.jpeg(images.jpeg_frame(64, 64, marker=0xC3)), 4002),
+    ],
+)
+def test_one_or_three_channels_of_eight_or_sixteen_bits_and_no_alpha(data: bytes, code: int) -> None:
+    assert code_of(data) == code
+
+
+def test_ten_mebibytes_are_served_and_one_byte_more_is_not() -> None:
+    data = images.png()
+    assert code_of(data + bytes(MAX_BYTES - len(data))) == 0
+    assert code_of(data + bytes(MAX_BYTES - len(data) + 1)) == 4009
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_of_both_formats_and_byte_orders(orientation: int, order: str) -> None:
+    jpeg = images.with_exif(images.jpeg(images.jpeg_frame(200, 100)), orientation, order)
+    exif = images.chunk(b"eXIf", images.tiff_orientation(orientation, order))
+    for data in (jpeg, images.png(200, 100, extra=exif)):
+        header = read_header(data)
+        assert header.orientation == orientation
+        assert header.upright_size_px == ((100, 200) if orientation >= 5 else (200, 100))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("field", ["B3x", "H2x", "I"])
+def test_exif_orientation_may_be_a_byte_a_short_or_a_long(field: str, order: str) -> None:
+    exif = b"Exif\x00\x00" + images.tiff_orientation(6, order, field)
+    jpeg = images.jpeg(images.segment(0xE1, exif), images.jpeg_frame(200, 100))
+    assert read_header(jpeg).orientation == 6
+
+
+@pytest.mark.parametrize("kind", [b"tEXt", b"zTXt", b"iTXt"])
+@pytest.mark.parametrize("name", [b"exif", b"APP1"])
+def test_exif_of_a_png_may_be_a_raw_profile(kind: bytes, name: bytes) -> None:
+    data = images.png(200, 100, extra=images.raw_profile(8, kind, name))
+    assert read_header(data).orientation == 8
+
+
+def test_exif_of_a_png_may_follow_its_pixels() -> None:
+    data, end = images.png(200, 100), images.chunk(b"IEND")
+    exif = images.chunk(b"eXIf", images.tiff_orientation(3))
+    for extra in (exif, images.raw_profile(3)):
+        assert read_header(data.removesuffix(end) + extra + end).orientation == 3
+
+
+def test_the_exif_chunk_of_a_png_comes_before_a_raw_profile() -> None:
+    exif = images.chunk(b"eXIf", images.tiff_orientation(6))
+    assert read_header(images.png(extra=images.raw_profile(8) + exif)).orientation == 6
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"Raw profile type exif\x00\x00not compressed",
+        b"Raw profile type exif\x00\x00" + zlib.compress(bytes(100_000_000)),
+        b"Raw profile type exif\x00\x00" + zlib.compress(b"\nexif\n 14\n4578696600004d4d002a000000080"),
+        b"Raw profile type exif",
+        b"",
+    ],
+)
+def test_a_broken_raw_profile_counts_as_upright(content: bytes) -> None:
+    assert read_header(images.png(extra=images.chunk(b"zTXt", content))).orientation == 1
+
+
+@pytest.mark.parametrize("value", [0, 9, 65535])
+def test_an_orientation_that_makes_no_sense_counts_as_upright(value: int) -> None:
+    assert read_header(images.with_exif(images.jpeg(images.jpeg_frame(64, 64)), value)).orientation == 1
+
+
+def test_garbage_before_a_marker_is_skipped_as_the_decoder_does() -> None:
+    data = images.jpeg(images.segment(0xE0, b"") + b"garbage\xff\x00more", images.jpeg_frame(80, 60))
+    assert read_header(data).upright_size_px == (80, 60)
+
+
+def test_a_memoryview_is_read_like_bytes() -> None:
+    data = images.png(48, 40)
+    assert read_header(memoryview(data)) == read_header(data)
+
+
+@given(
+    st.sampled_from(
+        [b"", images.PNG, images.PNG + images.ihdr(64, 64), b"\xff\xd8\xff", b"\xff\xd8\xff\xe1"]
+    ),
+    st.binary(max_size=300),
+)
+def test_any_bytes_give_a_header_or_a_documented_code(start: bytes, rest: bytes) -> None:
+    assert code_of(start + rest) in {0, *IMAGE_CODES}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        images.PNG + images.ihdr(64, 64) + images.chunk(b"tEXt") * 800_000,
+        b"\xff\xd8" + images.segment(0xFE, b"") * 2_000_000,
+        b"\xff\xd8\xff\xe0\x00\x02" + b"\x00" * 9_000_000,
+        b"\xff\xd8" + b"\xff" * 9_000_000,
+        b"\xff\xd8" + b"\xff\x00" * 5_000_000,
+        b"\xff\xd8\xff\xe0\x00\x02" + b"\xff\xd0" * 5_000_000,
+    ],
+    ids=["chunks", "segments", "garbage", "fill", "stuffing", "restarts"],
+)
+def test_no_header_takes_long(data: bytes) -> None:
+    """The bound is a hundred times what it takes; the scan that it replaced took 8 s of stuffing."""
+    started = time.process_time()
+    assert code_of(data) == 4003
+    assert time.process_time() - started < 1.0
+
+
+def test_a_picture_in_many_small_chunks_is_served() -> None:
+    chunks = images.chunk(b"tEXt", bytes(1500)) * 5000
+    assert code_of(images.png(extra=chunks)) == 0

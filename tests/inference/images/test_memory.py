@@ -1,0 +1,34 @@
+"""A worker's memory is flat: what a call takes, it gives back."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import psutil
+
+from inference.pipeline.engine import Engine
+
+CALLS = 2000
+
+
+def test_two_thousand_calls_leave_memory_flat(
+    engine: Engine, close_up: np.ndarray, encode: Callable[..., bytes]
+) -> None:
+    """Pictures of many sizes, so that every cache that grows with shapes would show."""
+    files = [
+        encode(cv2.resize(close_up, (64 + 3 * k, 64 + 2 * k)), ".png" if k % 2 else ".jpg") for k in range(40)
+    ]
+    process = psutil.Process()
+    for data in files * 5:
+        engine.detect(data)
+    settled = process.memory_info().rss
+    for number in range(CALLS):
+        data = files[number % len(files)]
+        if number % 40 == 0:
+            engine.embed(data)
+        elif number % 40 == 1:
+            engine.analyse(data)
+        else:
+            engine.detect(data)
+    grown_mb = (process.memory_info().rss - settled) / 2**20
+    assert grown_mb < 40

@@ -1,0 +1,63 @@
+"""The choice among boxes that overlap, and coordinates on their way back to the picture."""
+
+import numpy as np
+import pytest
+
+from inference.pipeline.detections import Detections, overlaps, suppress, thinned, whole_boxes
+
+
+def detections(*boxes: tuple[float, float, float, float, float]) -> Detections:
+    """(left, top, right, bottom, score) each; the points at the corners and the middle."""
+    table = np.array(boxes, np.float32).reshape(-1, 5)
+    left, top, right, bottom = table[:, :4].T
+    middle = ((left + right) / 2, (top + bottom) / 2)
+    points = [(left, top), (right, top), middle, (left, bottom), (right, bottom)]
+    return Detections(table[:, :4], np.stack([np.stack(p, axis=1) for p in points], axis=1), table[:, 4])
+
+
+def test_the_best_of_a_heap_stays_and_neighbours_too() -> None:
+    found = detections((0, 0, 10, 10, 0.8), (1, 0, 11, 10, 0.9), (30, 0, 40, 10, 0.5))
+    assert suppress(found).scores.tolist() == pytest.approx([0.9, 0.5])
+
+
+def test_a_fragment_goes_and_a_much_smaller_face_inside_stays() -> None:
+    whole, fragment, small = (0, 0, 100, 100, 0.9), (10, 10, 60, 60, 0.8), (20, 20, 40, 40, 0.7)
+    assert len(suppress(detections(whole, fragment))) == 1
+    assert len(suppress(detections(whole, small))) == 2
+    assert len(suppress(Detections.none())) == 0
+
+
+def test_thinning_keeps_the_best_of_each_heap() -> None:
+    found = detections((0, 0, 10, 10, 0.8), (1, 0, 11, 10, 0.9), (30, 0, 40, 10, 0.05))
+    assert thinned(found).scores.tolist() == pytest.approx([0.9, 0.05])
+    assert len(thinned(Detections.none())) == 0
+
+
+def test_overlap_is_intersection_over_union() -> None:
+    boxes = detections((0, 0, 10, 10, 1), (5, 0, 15, 10, 1), (20, 20, 30, 30, 1)).boxes
+    assert overlaps(boxes[0], boxes).tolist() == pytest.approx([1, 1 / 3, 0])
+
+
+def test_mirroring_twice_changes_nothing_and_once_swaps_left_and_right() -> None:
+    found = detections((10, 5, 30, 45, 1))
+    once = found.mirrored(100)
+    assert once.boxes[0].tolist() == [70, 5, 90, 45]
+    assert once.points[0, 0].tolist() == [70, 5]
+    twice = once.mirrored(100)
+    assert np.array_equal(twice.boxes, found.boxes)
+    assert np.array_equal(twice.points, found.points)
+
+
+def test_mapping_scales_then_shifts() -> None:
+    moved = detections((1, 2, 3, 4, 1)).mapped((10, 100), (7, 8))
+    assert moved.boxes[0].tolist() == [17, 208, 37, 408]
+    assert moved.points[0, 2].tolist() == [27, 308]
+
+
+def test_whole_boxes_lie_inside_and_are_never_empty() -> None:
+    boxes = np.array([[-5, -5, 3.4, 3.6], [99.9, 49.9, 120, 80], [-20, -20, -10, -10], [10, 10, 10, 10]])
+    whole = whole_boxes(boxes.astype(np.float32), 100, 50)
+    assert whole[0].tolist() == [0, 0, 3, 4]
+    assert (whole[:, :2] >= 0).all()
+    assert (whole[:, 2:] > whole[:, :2]).all()
+    assert (whole[:, 2:] <= [100, 50]).all()

@@ -1,0 +1,260 @@
+"""An act does what its rule does, is written down with its reason, counts once, or leaves no trace."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Model
+from django.test import Client
+
+from accounts import audit, roles
+from accounts.keys import secret_of
+from accounts.models import App, AuditEntry, Region, User
+from billing import orders, quota
+from billing.books import reconcile
+from billing.models import Api, CatalogueChange, Duration, Order, Package, Sku, Voucher
+from billing.payments import vouchers, wallet
+from tests.console.conftest import Place
+from tests.operations.conftest import Login, World, call
+
+pytestmark = pytest.mark.django_db
+
+DONE, REFUSED = 302, 200  # refused: the form again, with the reason in it
+
+
+def act(client: Client, name: str, subject: Model, reason: str = "asked by phone", /, **fields: Any) -> Any:
+    sent = {"reason": reason, "token": uuid4(), **fields}
+    return client.post(f"/ops/acts/{name}/{subject.pk}/", sent, REMOTE_ADDR="203.0.113.5")
+
+
+def written(name: str) -> AuditEntry:
+    entry = AuditEntry.objects.get(act=name)
+    assert entry.reason == "asked by phone"
+    assert entry.address == "203.0.113.5"
+    return entry
+
+
+def no_breaks(at: datetime) -> bool:
+    return not [broken for proof in reconcile.run(at) for broken in proof.breaks]
+
+
+def test_top_up(alice: User, log_in: Login, operators: dict[str, User]) -> None:
+    assert act(log_in("finance"), "top-up", alice, amount="88.80").status_code == DONE
+    assert wallet.balance(alice) == Decimal("88.80")
+    entry = written("top-up")
+    assert (entry.by, entry.customer, entry.subject_id) == (operators["finance"], alice, str(alice.pk))
+    assert entry.details["amount"] == "88.80"
+
+
+def test_one_form_counts_once(alice: User, log_in: Login) -> None:
+    client, token = log_in("finance"), uuid4()
+    for _click in range(3):
+        assert act(client, "top-up", alice, amount="10", token=token).status_code == DONE
+    assert wallet.balance(alice) == Decimal("10.00")
+    assert AuditEntry.objects.filter(act="top-up").count() == 1
+    client, repeated = log_in("support"), uuid4()
+    for _click in range(3):
+        act(client, "voucher", alice, face_value="7", valid_until="2099-01-01", token=repeated)
+    assert Voucher.objects.filter(face_value=7).count() == 1
+
+
+@pytest.mark.parametrize("reason", ["", "   "])
+def test_no_act_without_a_reason(alice: User, log_in: Login, reason: str) -> None:
+    reply = act(log_in("finance"), "top-up", alice, reason, amount="10")
+    assert reply.status_code == REFUSED
+    assert wallet.balance(alice) == 0
+    assert not AuditEntry.objects.exists()
+
+
+@pytest.mark.parametrize("amount", ["0", "-5", "1.234", "abc", ""])
+def test_a_wrong_amount_is_refused_in_words(alice: User, log_in: Login, amount: str) -> None:
+    reply = act(log_in("finance"), "top-up", alice, amount=amount)
+    assert reply.status_code == REFUSED
+    assert 'role="alert"' in reply.content.decode()
+    assert not AuditEntry.objects.exists()
+
+
+def test_voucher(alice: User, log_in: Login) -> None:
+    act(log_in("support"), "voucher", alice, face_value="30", valid_until="2099-01-01", apis=["face_detect"])
+    voucher = Voucher.objects.get(customer=alice)
+    assert (voucher.face_value, voucher.apis) == (Decimal("30.00"), ["face_detect"])
+    assert written("voucher").details["voucher"] == voucher.masked_code
+    late = act(log_in("support"), "voucher", alice, face_value="30", valid_until="2001-01-01")
+    assert late.status_code == REFUSED
+
+
+def test_refund_of_an_unused_package_only(world: World, log_in: Login, place: Place, now: datetime) -> None:
+    finance = log_in("finance")
+    used = Package.objects.filter(periods__used__gt=0).first()
+    assert used is not None
+    refused = act(finance, "refund", used)
+    assert refused.status_code == REFUSED
+    assert "不能退款" in refused.content.decode()
+    assert not AuditEntry.objects.exists()
+
+    for _time in range(2):  # the first takes what is left of the voucher
+        order = orders.pay(place(world.app.customer, Api.FACE_ANALYSE, app=world.app), now)
+    before = wallet.balance(order.customer)
+    assert order.cash_paid > 0
+    assert act(finance, "refund", order.package).status_code == DONE
+    assert wallet.balance(order.customer) == before + order.cash_paid
+    assert written("refund").details["order"] == order.number
+    assert act(finance, "refund", order.package).status_code == REFUSED
+    assert AuditEntry.objects.count() == 1
+    assert no_breaks(now)
+
+
+def test_cancel_a_pending_order_only(alice: User, log_in: Login, place: Place, world: World) -> None:
+    order = place(alice)
+    finance = log_in("finance")
+    assert act(finance, "cancel", order).status_code == DONE
+    assert Order.objects.get(pk=order.pk).state == "cancelled"
+    assert act(finance, "cancel", order).status_code == REFUSED
+    assert act(finance, "cancel", world.orders[0]).status_code == REFUSED
+    assert AuditEntry.objects.filter(act="cancel").count() == 1
+
+
+def test_extend_adds_months_that_the_books_know(world: World, log_in: Login, now: datetime) -> None:
+    package = Package.objects.get(order=world.orders[0])
+    before = list(package.periods.order_by("number"))
+    assert act(log_in("finance"), "extend", package, months="2").status_code == DONE
+    package.refresh_from_db()
+    after = list(package.periods.order_by("number"))
+    assert len(after) == len(before) + 2
+    assert package.ends_at == after[-1].ends_at
+    assert [one.starts_at for one in after[1:]] == [one.ends_at for one in after[:-1]]
+    assert {one.granted for one in after} == {package.units_per_period}
+    assert no_breaks(now)
+    left = quota.remaining(package.app, package.api, after[-1].starts_at + timedelta(days=1))
+    assert left == package.units_per_period
+    assert act(log_in("finance"), "extend", package, months="40").status_code == REFUSED
+
+
+def test_limits(world: World, log_in: Login) -> None:
+    admin = log_in("admin")
+    addresses = "203.0.113.7\n2001:db8::/32, 10.1.2.3/8"
+    act(admin, "limits", world.app, rate_per_s="20", concurrency="", allowed_addresses=addresses)
+    app = App.objects.get(pk=world.app.pk)
+    assert (app.rate_per_s, app.concurrency) == (20, None)
+    assert app.allowed_addresses == ["203.0.113.7/32", "2001:db8::/32", "10.0.0.0/8"]
+    assert written("limits").details["after"]["rate_per_s"] == 20
+    reply = act(admin, "limits", world.app, allowed_addresses="not-an-address")
+    assert reply.status_code == REFUSED
+    assert "not-an-address" in reply.content.decode()
+
+
+def test_a_key_is_disabled_and_its_secret_is_nowhere(world: World, log_in: Login) -> None:
+    admin, key = log_in("admin"), world.key
+    assert act(admin, "disable-key", key).status_code == DONE
+    key.refresh_from_db()
+    assert key.disabled_at is not None
+    assert act(admin, "disable-key", key).status_code == REFUSED
+    for page in (
+        f"/admin/accounts/appkey/{key.pk}/change/", "/admin/accounts/appkey/", f"/ops/desk/?q={key.key}",
+        f"/admin/accounts/app/{world.app.pk}/change/",
+    ):  # fmt: skip
+        text = admin.get(page).content.decode()
+        assert key.key in text
+        assert secret_of(key) not in text
+        assert key.secret_encrypted not in text
+
+
+def test_catalogue(log_in: Login, world: World, place: Place) -> None:
+    finance, sku = log_in("finance"), Sku.objects.get(api="face_detect", tier="thousand")
+    fields = {"price": "20.00", "units_per_month": sku.units_per_month, "meter": sku.meter, "on_sale": "on"}
+    assert act(finance, "sku", sku, **fields).status_code == DONE
+    sku.refresh_from_db()
+    assert sku.price == Decimal("20.00")
+    change = CatalogueChange.objects.filter(subject="sku", subject_id=sku.pk).first()
+    assert change is not None
+    assert (change.field, change.before, change.after, change.reason) == (
+        "price", "12.50", "20.00", "asked by phone",
+    )  # fmt: skip
+    assert written("sku").details["after"] == {"price": "20.00"}
+    assert act(finance, "sku", sku, **{**fields, "price": "-1"}).status_code == REFUSED
+    act(finance, "duration", Duration.objects.get(months=1))
+    assert not Duration.objects.get(months=1).is_active
+    region = Region.objects.first()
+    assert region is not None
+    act(finance, "region", region, name="上海7", name_en="Shanghai 7", position="0", is_active="on")
+    region.refresh_from_db()
+    assert region.name == "上海7"
+
+
+def test_people(log_in: Login, alice: User, operators: dict[str, User]) -> None:
+    admin = log_in("admin")
+    act(admin, "roles", alice, roles=["viewer"])
+    assert roles.of(alice) == ["viewer"]
+    assert written("roles").details == {"before": [], "after": ["viewer"]}
+    act(admin, "close", alice)
+    assert not User.objects.get(pk=alice.pk).is_active
+    act(admin, "open", alice)
+    assert User.objects.get(pk=alice.pk).is_active
+    assert act(admin, "close", operators["admin"]).status_code == REFUSED
+
+
+def test_the_log_cannot_be_edited(alice: User, operators: dict[str, User], now: datetime) -> None:
+    entry = audit.record("top-up", alice, by=operators["admin"], reason="why", at=now)
+    for edit in (
+        lambda: AuditEntry.objects.filter(pk=entry.pk).update(reason="another"),
+        lambda: AuditEntry.objects.filter(pk=entry.pk).delete(),
+        lambda: connection.cursor().execute("DELETE FROM accounts_auditentry"),
+    ):
+        with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
+            edit()
+    with pytest.raises(IntegrityError, match="audit_has_reason"), transaction.atomic():
+        AuditEntry.objects.create(at=now, by=operators["admin"], act="x", subject="user", subject_id="1")
+
+
+def test_where_an_act_leads_is_ours(alice: User, log_in: Login) -> None:
+    finance = log_in("finance")
+    there = act(finance, "top-up", alice, amount="1", next="/ops/desk/?q=alice")
+    assert there["Location"] == "/ops/desk/?q=alice"
+    foreign = act(finance, "top-up", alice, amount="1", next="https://evil.example/")
+    assert foreign["Location"] == "/ops/desk/?q=alice"
+    assert finance.get("/ops/acts/top-up/999999/").status_code == 404
+    assert finance.get(f"/ops/acts/no-such-act/{alice.pk}/").status_code == 404
+
+
+def test_a_call_that_was_extended_into_is_served(world: World, log_in: Login, now: datetime) -> None:
+    package = Package.objects.get(order=world.orders[0])
+    act(log_in("finance"), "extend", package, months="1")
+    assert call(package.app, "face_detect", package.periods.latest("number").starts_at) is not None
+
+
+def test_what_an_act_makes(log_in: Login, operators: dict[str, User], alice: User, now: datetime) -> None:
+    support, finance = log_in("support"), log_in("finance")
+    sent = {"reason": "asked by phone", "token": uuid4()}
+    fields = {"face_value": "15", "valid_until": "2099-01-01", **sent}
+    for _click in range(2):
+        assert support.post("/ops/acts/voucher-code/", fields).status_code == DONE
+    voucher = Voucher.objects.get()
+    assert (voucher.customer, voucher.face_value) == (None, Decimal("15.00"))
+    entry = AuditEntry.objects.get(act="voucher-code")
+    assert (entry.subject, entry.subject_id, entry.customer) == ("voucher", str(voucher.pk), None)
+    assert vouchers.redeem(alice, voucher.code, now).customer == alice
+
+    region = {
+        "code": "cn-bj1",
+        "name": "北京1",
+        "name_en": "Beijing 1",
+        "position": "9",
+        **sent,
+        "token": uuid4(),
+    }
+    assert support.post("/ops/acts/add-region/", region).status_code == 403
+    assert finance.post("/ops/acts/add-region/", region).status_code == DONE
+    assert Region.objects.get(code="cn-bj1").is_active
+    again = finance.post("/ops/acts/add-region/", {**region, "token": uuid4()})
+    assert again.status_code == REFUSED
+    assert Region.objects.filter(code="cn-bj1").count() == 1
+    months = {"months": "12", **sent, "token": uuid4()}
+    assert finance.post("/ops/acts/add-duration/", months).status_code == DONE
+    assert Duration.objects.get(months=12).is_active
+    assert "/ops/acts/add-duration/" in finance.get("/admin/billing/duration/").content.decode()
+    assert "/ops/acts/add-duration/" not in support.get("/admin/billing/duration/").content.decode()
+    assert support.get("/ops/acts/voucher/").status_code == 404
+    assert finance.get("/ops/acts/add-region/1/").status_code == 404

@@ -1,0 +1,123 @@
+"""`manage.py check --deploy`: clean where all is well, and each fault by its name."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from django.db import connection
+from django.utils import timezone
+from pytest_django import Settings
+
+from common import schedule, valkey
+from embedded.services.postgres import APPLICATION
+from inference.worker import exchange
+
+pytestmark = pytest.mark.django_db
+STRONG = "kq3-Z9vXr7Lw_2TgB8mYpNc5JdHs4FuAe6RtVy1QxWzKoPiMbGhC0nS"
+
+
+@pytest.fixture
+def as_application(db: None) -> None:
+    """The test's transaction goes on as the application's role."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL ROLE {APPLICATION}")
+
+
+@pytest.fixture
+def well(as_application: None, settings: Settings, models: Path) -> Iterator[Settings]:
+    """An installation behind TLS with a worker and a schedule."""
+    settings.SECRET_KEY = STRONG
+    settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
+    settings.SECURE_HSTS_SECONDS = 31_536_000
+    settings.SITE_URL = "https://faces.example.org"
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.MODELS_DIR = models
+    client, now = valkey.client(), timezone.now()
+    worker = exchange.Worker("test:checks", 1, now.timestamp())
+    exchange.beat(client, worker, {})
+    schedule.note()
+    yield settings
+    exchange.leave(client, worker)
+
+
+def faults() -> list[str]:
+    """The ids that the command complains of, warnings too."""
+    err = io.StringIO()
+    try:
+        call_command("check", deploy=True, fail_level="WARNING", stderr=err, stdout=io.StringIO())
+    except SystemCheckError as error:
+        return [word.strip("()") for word in str(error).split() if word.startswith("(") and "." in word]
+    return []
+
+
+def test_clean(well: Settings) -> None:
+    assert faults() == []
+
+
+def test_the_owner_of_the_tables(well: Settings) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("RESET ROLE")
+    assert faults() == ["facecloud.W003"]
+
+
+@pytest.mark.parametrize("key", ["short", "x" * 60, "django-insecure-" + STRONG])
+def test_a_weak_secret_key(well: Settings, key: str) -> None:
+    well.SECRET_KEY = key
+    assert "facecloud.E001" in faults()
+
+
+def test_encryption_keys(well: Settings) -> None:
+    well.ENCRYPTION_KEYS = []
+    assert faults() == ["facecloud.E002"]
+    well.ENCRYPTION_KEYS = [Fernet.generate_key().decode(), "no-key"]
+    assert faults() == ["facecloud.E003"]
+
+
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "common.mail_backends.FolderBackend",
+        "common.mail_backends.LogBackend",
+        "django.core.mail.backends.console.EmailBackend",
+    ],
+)
+def test_no_mail_server(well: Settings, backend: str) -> None:
+    well.EMAIL_BACKEND = backend
+    assert faults() == ["facecloud.W002"]
+
+
+def test_links_that_lead_nowhere(well: Settings) -> None:
+    well.SITE_URL = ""
+    assert faults() == ["facecloud.E009"]
+    well.SITE_URL, well.SECURE_COOKIES = "http://faces.example.org", True
+    assert faults() == ["facecloud.E010"]
+
+
+def test_models_missing(well: Settings, tmp_path: Path) -> None:
+    well.MODELS_DIR = tmp_path
+    assert faults() == ["facecloud.E004"]
+
+
+def test_no_worker_and_no_beat(well: Settings) -> None:
+    client = valkey.client()
+    kept = client.zrange(exchange.WORKERS_KEY, 0, -1, withscores=True)
+    schedule.note(age_s=600)
+    client.delete(exchange.WORKERS_KEY)
+    try:
+        assert set(faults()) == {"facecloud.E007", "facecloud.E008"}
+    finally:
+        client.zadd(exchange.WORKERS_KEY, dict(kept))
+
+
+def test_valkey_down(well: Settings) -> None:
+    here, well.REDIS_URL = well.REDIS_URL, "redis://127.0.0.1:1/0"
+    valkey.client.cache_clear()
+    try:
+        assert faults() == ["facecloud.E006"]
+    finally:
+        well.REDIS_URL = here
+        valkey.client.cache_clear()

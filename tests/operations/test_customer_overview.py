@@ -1,0 +1,155 @@
+"""From any id that a customer can give to the same story: what was called, answered, charged, and paid."""
+
+import re
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+
+from accounts import keys
+from accounts.models import App, User
+from billing import quota
+from billing.models import Debit, Order, Voucher
+from faceapi.models import Call
+from tests.operations.conftest import Login, World, call
+
+pytestmark = pytest.mark.django_db
+
+
+def story(log_in: Login, text: str, status: int = 200) -> str:
+    reply = log_in("support").get("/ops/desk/", {"q": text})
+    assert reply.status_code == status
+    return reply.content.decode()
+
+
+def test_a_request_id_tells_what_it_cost_and_who_paid(world: World, log_in: Login) -> None:
+    call = Call.objects.filter(code=0).latest("at")
+    line = Debit.objects.get(pk=call.pk).lines.get()
+    text = story(log_in, str(call.pk))
+    for part in (
+        str(call.pk), call.app.app_id, call.app_key.key, call.app.customer.email, "203.0.113.9", "成功",
+        "已抵扣",
+        f"{line.units} 张" if call.api == "face_detect" else f"{line.units} 次",
+        line.period.package.order.number,
+    ):  # fmt: skip
+        assert part in text
+
+
+def test_a_refused_request_says_why_and_that_it_was_free(world: World, log_in: Login) -> None:
+    call = Call.objects.filter(code=4003).latest("at")
+    text = story(log_in, str(call.pk))
+    assert "4003" in text
+    assert "不收费" in text
+    assert "第 0 张" in text
+
+
+def test_every_id_leads_to_its_customer(world: World, log_in: Login) -> None:
+    order = Order.objects.get(pk=world.orders[0].pk)
+    app = world.app
+    for text in (
+        app.app_id, app.app_id.upper(), order.number, world.key.key, app.customer.username,
+        app.customer.email.upper(), str(world.calls[0]), f"  {order.number} ",
+    ):  # fmt: skip
+        found = story(log_in, text)
+        expected = (
+            Call.objects.get(pk=world.calls[0]).app.customer if text == str(world.calls[0]) else app.customer
+        )
+        assert expected.email in found, text
+
+
+def test_a_customer_shows_the_latest_calls_of_all_apps(world: World, log_in: Login) -> None:
+    customer = world.app.customer
+    latest = list(Call.objects.filter(app__customer=customer).order_by("-at").values_list("pk", flat=True))
+    assert len({call.app_id for call in Call.objects.filter(app__customer=customer)}) == 2
+    text = story(log_in, customer.username)
+    shown = re.findall(r'href="\?q=([0-9a-f-]{36})"', text)
+    assert shown == [str(pk) for pk in latest[:20]]
+
+
+def test_a_customer_shows_the_vouchers_that_are_held(world: World, log_in: Login) -> None:
+    voucher = Voucher.objects.get(customer=world.app.customer)
+    text = story(log_in, world.app.customer.username)
+    assert f"{voucher.remaining} / 30.00" in text
+    assert Voucher.objects.exclude(pk=voucher.pk).get().code not in text
+
+
+def test_acts_stand_beside_what_they_are_done_to(world: World, log_in: Login) -> None:
+    order = world.orders[0]
+    text = log_in("admin").get("/ops/desk/", {"q": order.number}).content.decode()
+    package = order.package
+    assert package is not None
+    for name, subject in (
+        ("top-up", order.customer), ("limits", order.app), ("disable-key", world.key), ("extend", package),
+    ):  # fmt: skip
+        assert text.count(f'href="/ops/acts/{name}/{subject.pk}/?next=%2Fops%2Fdesk%2F%3Fq%3D') == 1, name
+    assert "/ops/acts/cancel/" not in text  # paid
+    assert "/ops/acts/" not in story(log_in, order.number).replace("/ops/acts/voucher/", "")  # support
+
+
+def test_what_nobody_has_is_not_found(world: World, log_in: Login) -> None:
+    for text in (str(uuid4()), "app-0000000000", "f" * 16, "20200101000000000000", "nobody", "%", "' OR 1=1"):
+        assert "没有找到" in story(log_in, text, 404)
+    assert "从客户给出的任何编号开始" in story(log_in, "")
+
+
+def test_a_part_of_a_name_lists_who_it_could_be(world: World, log_in: Login) -> None:
+    text = story(log_in, "example.org", 404)
+    assert "有多位客户符合" in text
+    assert "alice" in text
+    assert "bob" in text
+
+
+def test_a_call_whose_process_died_has_its_hold_only(world: World, log_in: Login, now: datetime) -> None:
+    lost = uuid4()
+    quota.reserve(call_id=lost, app=world.app, api="face_detect", images=2, at=now)
+    text = story(log_in, str(lost))
+    assert "没有这次调用的记录" in text
+    assert "预扣" in text
+
+
+def test_names_are_shown_as_text(world: World, log_in: Login) -> None:
+    customer = world.app.customer
+    customer.company = "<script>alert(1)</script>"
+    customer.save()
+    text = story(log_in, customer.username)
+    assert "<script>alert(1)" not in text
+    assert "&lt;script&gt;alert(1)" in text
+
+
+def with_many_apps(customer: User, count: int) -> list[App]:
+    """`count` more Apps of the customer, newer than all others."""
+    region = App.objects.filter(customer=customer).first().region  # type: ignore[union-attr]  # has one
+    made = [
+        App(customer=customer, region=region, name="n", description="d", created_at=timezone.now())
+        for _ in range(count)
+    ]
+    return App.objects.bulk_create(made)
+
+
+def test_a_long_list_says_how_long_it_is_and_opens(world: World, log_in: Login) -> None:
+    customer = world.app.customer
+    with_many_apps(customer, 190)
+    total = App.objects.filter(customer=customer).count()
+    page = story(log_in, customer.username)
+    assert f"显示 20 / {total}" in page
+    assert f"?q={customer.username}&amp;all=apps#apps" in page
+    whole = log_in("support").get("/ops/desk/", {"q": customer.username, "all": "apps"}).content.decode()
+    assert f"显示 20 / {total}" not in whole
+    assert [app.app_id for app in App.objects.filter(customer=customer) if app.app_id not in whole] == []
+
+
+def test_the_latest_call_is_shown_whichever_app_it_was(world: World, now: datetime, log_in: Login) -> None:
+    """Also if that App isn't among the first ones that are listed."""
+    customer = world.app.customer
+    with_many_apps(customer, 30)
+    made = call(world.app, "face_detect", now)
+    assert str(made) in story(log_in, customer.username)
+
+
+def test_a_key_that_is_being_rotated_out_says_until_when_it_works(
+    world: World, now: datetime, log_in: Login
+) -> None:
+    keys.rotate(world.app, now, timedelta(hours=24))
+    ends = timezone.localtime(now + timedelta(hours=24))
+    assert f"{ends:%Y-%m-%d %H:%M} 失效" in story(log_in, world.app.app_id)

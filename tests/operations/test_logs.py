@@ -1,0 +1,47 @@
+"""The logs of web and worker are JSON lines that a request id ties together, and hold nothing private."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from accounts import keys
+from accounts.models import User
+from billing import orders
+from embedded.services.managed_process import Process
+from tests.console.conftest import Place
+from tests.faceapi.conftest import Caller
+
+
+def lines(path: Path, request_id: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines() if request_id in line]
+
+
+@pytest.mark.usefixtures("transactional_db", "django_db_serialized_rollback")
+def test_one_call_through_web_and_worker(
+    site: str, worker: Process, alice: User, place: Place, astronaut: bytes, now: Any
+) -> None:
+    app = orders.pay(place(alice), now).app
+    assert app is not None
+    key = app.keys.get()
+    caller = Caller(site.removeprefix("http://"), key, keys.secret_of(key))
+    picture = base64.b64encode(astronaut).decode()
+    answer = caller.call(["data:application/octet-stream;base64," + picture])
+    caller.connections[0].close()
+    assert answer.code == 0
+    logs = settings.VAR_DIR / "log"
+    request_id = answer.headers["X-Request-Id"]
+    (web,) = [line for line in lines(logs / "web.log", request_id) if line["message"] == "call"]
+    (done,) = [line for line in lines(logs / "worker.log", request_id) if line["message"] == "chunk done"]
+    assert web["request_id"] == done["request_id"] == request_id
+    assert (web["app"], web["code"], web["images"], web["level"]) == (app.app_id, 0, 1, "INFO")
+    assert web["address"] == "127.0.0.1"
+    assert done["infer_ms"] > 0
+
+    text = (logs / "web.log").read_text() + (logs / "worker.log").read_text()
+    signature = caller.headers(b"{}")["Authorization"].rpartition(":")[2]
+    for private in (caller.secret, signature, picture[100:160], key.secret_encrypted, "CTYUN "):
+        assert private not in text

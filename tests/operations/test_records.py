@@ -1,0 +1,159 @@
+"""Every table of the admin opens, is read-only, and costs the same however many rows it has."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from axes.models import AccessAttempt, AccessFailureLog, AccessLog
+from django.contrib import admin
+from django.db import connection
+from django.db.models import Model
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import approvals, audit
+from accounts.models import User
+from accounts.users import invitations
+from billing import catalogue, notices, orders
+from billing.models import Api, Duration
+from faceapi.models import Call, UsageHour
+from faceapi.usage import rollups
+from operations.records.base import RecordAdmin
+from tests.console.conftest import Place
+from tests.operations.conftest import World
+
+pytestmark = pytest.mark.django_db
+
+BUDGET = 14  # session, user, roles, the rows, their count, the page's own tables
+MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
+
+
+@pytest.fixture
+def everything(world: World, operators: dict[str, User], place: Place, now: datetime) -> World:
+    """At least two rows in every table."""
+    for _time in range(2):  # paid with vouchers
+        orders.pay(place(world.app.customer, Api.FACE_ANALYSE, app=world.app), now)
+    rollups.close(now)
+    for number in range(3):
+        invitations.invite(f"guest{number}@example.org", by=operators["admin"], at=now)
+        audit.record("top-up", world.app.customer, by=operators["admin"], reason=f"why {number}", at=now)
+        duration = Duration.objects.get(months=1)
+        catalogue.change(
+            duration, {"is_active": not duration.is_active}, by=operators["admin"], reason="test", at=now
+        )
+        seen: dict[str, Any] = {
+            "username": f"u{number}",
+            "ip_address": "203.0.113.1",
+            "user_agent": "x",
+            "path_info": "/",
+        }
+        AccessAttempt.objects.create(failures_since_start=1, get_data="", post_data="", **seen)
+        AccessFailureLog.objects.create(**seen)
+        AccessLog.objects.create(**seen)
+        approvals.request(
+            "top-up", subject_id=1, customer=world.app.customer, worth=Decimal(1), form={}, reason="why",
+            token=uuid4(), by=operators["finance"], at=now,
+        )  # fmt: skip
+    notices.scan(now)
+    return world
+
+
+def opened(client: Client, address: str) -> int:
+    with CaptureQueriesContext(connection) as queries:
+        reply = client.get(address)
+    assert reply.status_code == 200, address
+    return len(queries)
+
+
+def test_all_tables_at_once(everything: World, as_admin: Client) -> None:
+    """One fixture for all: each list, a filter of each kind, a search, and one row of each."""
+    opened(as_admin, reverse("admin:index"))
+    for model in MODELS:
+        records = admin.site._registry[model]
+        assert isinstance(records, RecordAdmin), model
+        rows = model._default_manager.all()
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        listed = reverse(f"{name}_changelist")
+        assert opened(as_admin, listed) <= BUDGET, model
+        assert opened(as_admin, f"{listed}?q=alice") <= BUDGET, model
+        if model._meta.label != "billing.Notice":
+            assert rows.count() >= 2, model
+        if (row := rows.first()) is not None:
+            assert opened(as_admin, reverse(f"{name}_change", args=[row.pk])) <= BUDGET, model
+            assert_read_only(as_admin, name, row)
+
+
+def assert_read_only(client: Client, name: str, row: Model) -> None:
+    before = type(row)._default_manager.filter(pk=row.pk).values().get()
+    assert client.post(reverse(f"{name}_change", args=[row.pk]), {"_save": "1"}).status_code == 403
+    assert client.get(reverse(f"{name}_add")).status_code == 403
+    assert client.post(reverse(f"{name}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
+    assert type(row)._default_manager.filter(pk=row.pk).values().get() == before
+
+
+def test_a_longer_list_costs_no_more(world: World, as_admin: Client, now: datetime) -> None:
+    for address in (
+        "/admin/faceapi/call/",
+        "/admin/billing/debit/",
+        "/admin/billing/order/",
+        "/admin/accounts/app/",
+    ):
+        many = opened(as_admin, address)
+        few = opened(as_admin, f"{address}?q={world.app.app_id}")
+        assert many <= few + 1, address
+
+
+def test_filters_and_search_find_rows(world: World, as_admin: Client) -> None:
+    call = Call.objects.filter(code=4003).latest("at")
+    text = as_admin.get("/admin/faceapi/call/?code=4003").content.decode()
+    assert str(call.pk) in text
+    assert str(Call.objects.filter(code=0).latest("at").pk) not in text
+    found = as_admin.get(f"/admin/faceapi/call/?q={call.pk}").content.decode()
+    assert "共 1 条" in found
+    assert "没有记录" in as_admin.get("/admin/faceapi/call/?q=nothing").content.decode()
+    assert "?o=" not in text  # nothing offers to sort a table of any size
+    orders = as_admin.get("/admin/billing/order/?state__exact=paid").content.decode()
+    assert world.orders[0].number in orders
+    people = as_admin.get("/admin/accounts/user/?role=finance").content.decode()
+    assert "op-finance" in people
+    assert "op-viewer" not in people
+
+
+@pytest.mark.parametrize("language", ["zh-hans", "en"])
+def test_times_are_written_as_on_the_other_pages(world: World, as_admin: Client, language: str) -> None:
+    as_admin.cookies["django_language"] = language
+    text = as_admin.get("/admin/billing/order/").content.decode()
+    paid_at = timezone.localtime(world.orders[0].paid_at)
+    assert f">{paid_at:%Y-%m-%d %H:%M}<" in text
+
+
+def test_a_record_is_named_in_words(world: World, operators: dict[str, User], as_admin: Client) -> None:
+    """Not as a log names it: no key of another table, no code word, no time of another zone."""
+
+    def page(path: str) -> str:
+        return as_admin.get(path).content.decode()
+
+    period = world.orders[0].package.periods.get()
+    text = page(f"/admin/billing/period/{period.pk}/change/")
+    assert f"<h1>计费周期 · {period.pk}</h1>" in text
+    assert f"人脸检测定位 · {world.orders[0].number}" in text
+    hour = UsageHour.objects.latest("pk")
+    assert f"<h1>每小时用量 · {hour.pk}</h1>" in page(f"/admin/faceapi/usagehour/{hour.pk}/change/")
+    assert "<h1>1 个月</h1>" in page(f"/admin/billing/duration/{Duration.objects.get(months=1).pk}/change/")
+    changes = page("/admin/billing/cataloguechange/")  # the prices of `priced`
+    assert ">规格<" in changes
+    assert ">价格（元/月）<" in changes
+    audit.record("top-up", world.app.customer, by=operators["admin"], reason="why", at=timezone.now())
+    assert ">用户<" in page("/admin/accounts/auditentry/")
+
+
+def test_no_password_is_shown(world: World, as_admin: Client) -> None:
+    user = world.app.customer
+    text = as_admin.get(f"/admin/accounts/user/{user.pk}/change/").content.decode()
+    assert user.email in text
+    assert user.password not in text
+    assert "argon2" not in text

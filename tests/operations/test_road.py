@@ -1,0 +1,131 @@
+"""An operator in a real browser: finds a customer, tops up the account, refunds a package, reads the log."""
+
+from datetime import datetime
+from decimal import Decimal
+
+import pytest
+from django.urls import reverse
+from playwright.sync_api import expect
+
+from accounts import roles
+from accounts.models import App, AuditEntry, User
+from billing import catalogue, orders
+from billing.models import Api, Package, Sku
+from billing.payments import wallet
+from tests.console.conftest import PASSWORD, Place, Visitor
+from tests.operations.conftest import World
+from tests.operations.test_records import MODELS
+
+pytestmark = pytest.mark.browser
+
+
+def test_top_up_and_refund(visitor: Visitor, alice: User, place: Place, now: datetime) -> None:
+    fiona = User.objects.create_user("fiona", "fiona@example.org", PASSWORD)
+    roles.assign(User.objects.create_user("anna", "anna@example.org", PASSWORD), ["admin"])
+    roles.assign(fiona, ["finance"])
+    sku = Sku.objects.get(api=Api.FACE_DETECT, tier="thousand")
+    catalogue.change(sku, {"price": Decimal("12.50")}, by=fiona, reason="prices", at=now)
+    order = place(alice)
+
+    page = visitor.page
+    visitor.log_in(fiona)
+    visitor.open("/ops/desk/")
+    search = page.get_by_role("searchbox")
+    search.fill("alice@example.org")
+    search.press("Enter")
+    expect(page.get_by_text("0.00 元").first).to_be_visible()
+
+    visitor.follow("充值")
+    expect(page.get_by_text("充值不能撤销")).to_be_visible()
+    page.get_by_label("充值金额").fill("100")
+    visitor.press("充值")
+    expect(page.locator("#id_reason_error")).to_be_visible()  # no act without a reason
+    assert wallet.balance(alice) == 0
+    page.get_by_label("原因").fill("对公转账 1101")
+    visitor.press("充值")
+    expect(page.get_by_text("已完成：充值。")).to_be_visible()
+    expect(page.get_by_text("100.00 元").first).to_be_visible()
+    assert wallet.balance(alice) == Decimal("100.00")
+
+    orders.pay(order, now)
+    assert wallet.balance(alice) == Decimal("75.00")
+    visitor.open(f"/ops/desk/?q={order.number}")
+    visitor.follow("退款")
+    page.get_by_label("原因").fill("客户买错了规格")
+    visitor.press("退款")
+    expect(page.get_by_text("已完成：退款。")).to_be_visible()
+    expect(page.get_by_text("已退款").first).to_be_visible()
+    assert wallet.balance(alice) == Decimal("100.00")
+    assert Package.objects.get(order=order).refunded_at is not None
+    assert list(AuditEntry.objects.order_by("pk").values_list("act", "reason", "by__username")) == [
+        ("top-up", "对公转账 1101", "fiona"),
+        ("refund", "客户买错了规格", "fiona"),
+    ]
+
+
+def test_pages_are_accessible_and_the_live_view_moves(visitor: Visitor, alice: User, now: datetime) -> None:
+    anna = User.objects.create_user("anna", "anna@example.org", PASSWORD)
+    roles.assign(anna, ["admin"])
+    visitor.log_in(anna)
+    found = []
+    for path in (
+        "/ops/", "/ops/business/", "/ops/desk/?q=alice", f"/ops/acts/top-up/{alice.pk}/", "/admin/",
+        "/admin/accounts/user/", f"/admin/accounts/user/{alice.pk}/change/",
+    ):  # fmt: skip
+        visitor.open(path)
+        found += visitor.axe()
+    visitor.open("/ops/live/")
+    found += visitor.axe()
+    assert found == []
+    before = visitor.page.locator(".updated").inner_text()
+    expect(visitor.page.locator(".updated")).not_to_have_text(before, timeout=15_000)
+
+
+@pytest.mark.parametrize("language", ["zh-hans", "en"])
+def test_nothing_is_wider_than_a_phone(phone: Visitor, world: World, language: str) -> None:
+    """Neither a page nor a table in it: what stands side by side at a desk stands line by line here."""
+    anna = User.objects.create_user("anna", "anna@example.org", PASSWORD)
+    roles.assign(anna, ["admin"])
+    phone.log_in(anna)
+    phone.page.context.add_cookies([{"name": "django_language", "value": language, "url": phone.url}])
+    wide = []
+    for path in (
+        "/ops/",
+        "/ops/live/",
+        "/ops/business/",
+        "/ops/desk/?q=alice",
+        "/admin/",
+        "/admin/billing/sku/",
+        "/admin/billing/order/",
+        "/admin/faceapi/call/",
+    ):
+        phone.open(path)
+        widths = phone.page.evaluate(
+            "[document.documentElement, ...document.querySelectorAll('.table-wrap')]"
+            ".filter(one => one.scrollWidth > one.clientWidth).map(one => [one.className, one.scrollWidth])"
+        )
+        wide += [(path, *width) for width in widths]
+    assert wide == []
+
+
+@pytest.mark.parametrize("language", ["zh-hans", "en"])
+def test_no_table_is_cut_off_at_a_desk(visitor: Visitor, world: World, language: str) -> None:
+    """From where rows are no cards any more; with an App whose name and a customer whose company is long."""
+    App.objects.filter(pk=world.apps[0].pk).update(name="写字楼人脸考勤闸机终端设备一二三")
+    App.objects.filter(pk=world.apps[1].pk).update(name="W" * 16)
+    User.objects.update(company="Contoso Facility Management (Shanghai) Co., Ltd.")
+    anna = User.objects.create_user("anna", "anna@example.org", PASSWORD)
+    roles.assign(anna, ["admin"])
+    visitor.log_in(anna)
+    visitor.page.context.add_cookies([{"name": "django_language", "value": language, "url": visitor.url}])
+    records = [reverse(f"admin:{one._meta.label_lower.replace('.', '_')}_changelist") for one in MODELS]
+    hidden = []
+    for path in ["/ops/", "/ops/business/", f"/ops/desk/?q={world.apps[0].customer.username}", *records]:
+        visitor.open(path)
+        for width in (1030, 1100, 1241, 1300, 1440):
+            visitor.page.set_viewport_size({"width": width, "height": 900})
+            widths = visitor.page.locator(".table-wrap:visible").evaluate_all(
+                "wraps => wraps.map(wrap => wrap.scrollWidth - wrap.clientWidth)"
+            )
+            hidden += [(path, width, number) for number in widths if number > 0]
+    assert hidden == []
