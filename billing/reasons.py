@@ -1,6 +1,6 @@
 """Why an operator did something: what moves money or changes the catalogue has a reason."""
 
-from accounts.audit import REASON_LENGTH
+from accounts.models.operators import REASON_LENGTH
 from billing.errors import ReasonMissing
 
 

@@ -10,8 +10,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts import roles
-from accounts.audit import REASON_LENGTH
 from accounts.models import App, Region, User
+from accounts.models.operators import REASON_LENGTH
 from billing.extension import LONGEST
 from billing.models import Api, Duration, Sku
 from console.reports.date_ranges import DayField, local_midnight

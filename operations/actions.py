@@ -17,7 +17,7 @@ from django.utils.translation import pgettext_lazy
 
 from accounts import audit, keys, limits, roles
 from accounts.errors import RuleError
-from accounts.models import App, AppKey, Invitation, PendingAct, Region, User
+from accounts.models import App, AppKey, AuditEntry, Invitation, PendingAct, Region, User
 from accounts.users import invitations
 from billing import catalogue, extension, orders
 from billing.errors import BillingError
@@ -126,7 +126,7 @@ def perform(
     except (BillingError, RuleError) as error:
         raise Refused(sentence(error)) from error
     except IntegrityError as error:
-        if audit.AuditEntry.objects.filter(token=cleaned["token"]).exists():
+        if AuditEntry.objects.filter(token=cleaned["token"]).exists():
             raise DoneBefore from error
         raise
     return subject

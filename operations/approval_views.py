@@ -1,13 +1,13 @@
 """/ops/approvals/: what waits for a second operator, and the decision."""
 
-from common.client_address import client_address
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from accounts.approvals import State
+from accounts.models.operators import State
+from common.client_address import client_address
 from common.postgresql.clock import now
 from operations import approvals
 from operations.access import OperatorRequest, operator

@@ -12,9 +12,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts import approvals, audit, roles
-from accounts.approvals import PendingAct, State
 from accounts.errors import RuleError
-from accounts.models import User
+from accounts.models import PendingAct, User
+from accounts.models.operators import State
 from operations import actions, restrictions
 from operations.action_forms import ActForm
 from operations.actions import ACTS, Act, DoneBefore, Refused

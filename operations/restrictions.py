@@ -11,9 +11,8 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 
-from accounts.audit import AuditEntry
 from accounts.errors import RuleError
-from accounts.models import User
+from accounts.models import AuditEntry, User
 from billing.models import Package, Voucher
 
 WINDOW = timedelta(hours=24)  # several small acts for one customer count together

@@ -16,7 +16,7 @@ from accounts.errors import RuleError
 from accounts.models import User
 
 LINK_VALID = timedelta(days=3)
-_SALT = "accounts.users.addresses"
+_SALT = "accounts.addresses"
 LONGEST = 254  # RFC 5321
 
 

@@ -13,7 +13,7 @@ from accounts.models import Invitation, User
 from accounts.users import addresses
 
 VALID = timedelta(days=7)
-_SALT = "accounts.users.invitations"
+_SALT = "accounts.invitations"
 
 
 def invite(address: str, *, by: User, at: datetime) -> Invitation:

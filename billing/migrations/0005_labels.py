@@ -205,6 +205,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='walletentry',
             name='wallet',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='entries', to='billing.payments.wallet', verbose_name='账户'),
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='entries', to='billing.wallet', verbose_name='账户'),
         ),
     ]

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accounts.models import App
 from faceapi.errors import OK
-from faceapi.models import Call
+from faceapi.models import SUMS, Call
 from faceapi.usage import rollups
 from faceapi.usage.histogram import SLOTS, percentile
 
@@ -202,7 +202,7 @@ def histograms(span: Span) -> dict[str, dict[str, list[int]]]:
 
 def _counts(span: Span, keys: tuple[str, ...]) -> Iterable[tuple[tuple[Any, ...], Figures]]:
     """Yield figures (without latencies) by `keys`, which include api and code; a key may come repeatedly."""
-    sums = [f"sum({name})" for name in rollups.SUMS]
+    sums = [f"sum({name})" for name in SUMS]
     api, code = keys.index("api"), keys.index("code")
     for row in _grouped(span, keys, sums):
         calls, images, units, *times = (int(value) for value in row[len(keys) :])

@@ -6,7 +6,8 @@ from datetime import datetime
 from django.db import connection
 
 from billing.books.reconcile import Break
-from faceapi.usage.rollups import HISTOGRAMS, SUMS
+from faceapi.models import SUMS
+from faceapi.usage.rollups import HISTOGRAMS
 
 
 def usage_is_the_sum_of_calls(at: datetime) -> Iterable[Break]:

@@ -2,8 +2,7 @@
 
 from django.contrib import admin
 
-from faceapi.models import Call, ServiceHour, UsageDay, UsageHour
-from faceapi.usage.rollups import SUMS
+from faceapi.models import SUMS, Call, ServiceHour, UsageDay, UsageHour
 from operations.records.base import RecordAdmin
 from operations.records.filters import ByWholeId, CodeFilter
 

@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
 
-from accounts.audit import AuditEntry
+from accounts.models import AuditEntry
 from operations.actions import ACTS, offers
 from operations.approvals import LABELS
 

@@ -11,8 +11,8 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts import approvals, audit, roles
-from accounts.approvals import PendingAct, State
-from accounts.models import AuditEntry, User
+from accounts.models import AuditEntry, PendingAct, User
+from accounts.models.operators import State
 from billing import orders
 from billing.errors import VoucherRefused
 from billing.models import Api, Package, Voucher
