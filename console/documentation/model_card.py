@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from inference.calibration import tables
 from inference.models import registry
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 FILES = {"zh": "model-card.md", "en": "model-card.en.md"}
 MARKED = re.compile(r"<!-- table: (\w+) -->\n.*?<!-- end -->", re.DOTALL)
 # A line break inside a Chinese sentence, which HTML would show as a space.

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from inference.errors import ModelError
 from inference.models import registry
 
-DIRECTORY = Path(__file__).parent / "calibration"
+DIRECTORY = Path(__file__).parent
 MANIFEST = "manifest.json"
 FORMAT = 2
 TABLES = ("attributes", "card", "cohort", "confidence", "face_probability")
