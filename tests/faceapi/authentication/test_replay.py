@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from accounts.models import App
 from common import valkey
 from faceapi import errors
-from faceapi.authentication.caller import Claim, replay, signing
+from faceapi.authentication import replay, signing
+from faceapi.authentication.caller import Claim
 from faceapi.errors import ApiError
 from faceapi.models import Call
 from tests.faceapi.conftest import Caller, as_options, encode, inline, next_millisecond

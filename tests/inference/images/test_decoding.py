@@ -10,7 +10,7 @@ import pytest
 
 from inference.errors import ImageError
 from inference.images.decoding import MAX_SCANS, Picture, upright
-from tests.inference import images
+from tests.inference import pictures
 from tests.inference.conftest import Encode
 
 
@@ -25,7 +25,7 @@ def test_every_orientation_ends_upright(portrait: np.ndarray, encode: Encode, or
     scene = portrait[:400, 50:350]
     undo = {5: 5, 6: 8, 7: 7, 8: 6}.get(orientation, orientation)
     stored = upright(scene, undo)
-    picture = Picture(images.with_exif(encode(stored, ".jpg", 98), orientation))
+    picture = Picture(pictures.with_exif(encode(stored, ".jpg", 98), orientation))
     assert (picture.width_px, picture.height_px) == (300, 400)
     assert np.abs(picture.level(1).astype(int) - scene).mean() < 3
 
@@ -49,7 +49,7 @@ def test_sixteen_bits_grey_palette_and_progressive_files_are_served(
     assert np.array_equal(Picture(encode(portrait.astype(np.uint16) * 257, ".png")).level(1), portrait)
     assert np.array_equal(Picture(encode(grey, ".png")).level(1)[..., 0], grey)
     assert Picture(encode(grey, ".jpg")).level(1).shape == (512, 512, 3)
-    assert Picture(images.png(colour=3)).level(1).shape == (64, 64, 3)
+    assert Picture(pictures.png(colour=3)).level(1).shape == (64, 64, 3)
     done, data = cv2.imencode(".jpg", portrait, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
     assert done
     assert Picture(data.tobytes()).level(1).shape == (512, 512, 3)
@@ -58,7 +58,7 @@ def test_sixteen_bits_grey_palette_and_progressive_files_are_served(
 def test_only_critical_png_chunks_reach_the_decoder(portrait: np.ndarray, encode: Encode) -> None:
     data = encode(portrait, ".png")
     start = data.index(b"IDAT") - 4
-    extra = images.chunk(b"iCCP", b"x\x00\x00" + bytes(1000)) + images.chunk(
+    extra = pictures.chunk(b"iCCP", b"x\x00\x00" + bytes(1000)) + pictures.chunk(
         b"acTL", struct.pack(">II", 1 << 30, 0)
     )
     assert np.array_equal(Picture(data[:start] + extra + data[start:]).level(1), portrait)
@@ -107,7 +107,7 @@ def test_what_follows_the_end_marker_is_ignored(jpeg: bytes, tail: bytes) -> Non
 
 
 def test_a_thumbnail_with_its_own_markers_does_not_end_the_picture(jpeg: bytes) -> None:
-    thumbnail = images.segment(0xE1, b"Exif\x00\x00" + jpeg[:20_000] + b"\xff\xda\xff\xd9" * 200)
+    thumbnail = pictures.segment(0xE1, b"Exif\x00\x00" + jpeg[:20_000] + b"\xff\xda\xff\xd9" * 200)
     assert np.array_equal(
         Picture(jpeg[:2] + thumbnail + jpeg[2:]).level(1),
         Picture(jpeg).level(1),
@@ -136,7 +136,7 @@ def code_of(data: bytes) -> int:
 
 
 def test_damaged_png_data_is_4003() -> None:
-    data = bytearray(images.png(200, 200))
+    data = bytearray(pictures.png(200, 200))
     data[data.index(b"IDAT") + 12] ^= 0xFF
     assert refused(bytes(data)) == 4003
 

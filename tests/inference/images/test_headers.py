@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from inference.errors import IMAGE_CODES, ImageError
 from inference.images.headers import MAX_BYTES, read_header
-from tests.inference import images
+from tests.inference import pictures
 
 
 def code_of(data: bytes) -> int:
@@ -37,9 +37,9 @@ def code_of(data: bytes) -> int:
 @pytest.mark.parametrize("kind", ["png", "jpeg"])
 def test_sides_from_32_to_5000_both_included(side: tuple[int, int], code: int, kind: str) -> None:
     if kind == "jpeg":
-        data = images.jpeg(images.jpeg_frame(*side))
+        data = pictures.jpeg(pictures.jpeg_frame(*side))
     else:
-        data = images.PNG + images.ihdr(*side) + images.chunk(b"IDAT", b"x") + images.chunk(b"IEND")
+        data = pictures.PNG + pictures.ihdr(*side) + pictures.chunk(b"IDAT", b"x") + pictures.chunk(b"IEND")
     assert code_of(data) == code
 
 
@@ -57,13 +57,13 @@ def test_sides_from_32_to_5000_both_included(side: tuple[int, int], code: int, k
         (b"\x00\x00\x00\x18ftypmp42" + bytes(20), 4012),
         (b'<?xml version="1.0"?><svg xmlns="a">', 4002),
         (b"P6\n64 64\n255\n" + bytes(100), 4002),
-        (images.PNG, 4003),
-        (images.PNG + images.chunk(b"tEXt"), 4003),
-        (images.PNG + images.ihdr(64, 64), 4003),
-        (images.PNG + images.ihdr(64, 64)[:-1] + b"\x00" + images.chunk(b"IDAT"), 4003),
-        (images.png(colour=3).replace(images.chunk(b"PLTE", bytes(768)), b""), 4003),
-        (images.jpeg(), 4003),
-        (images.jpeg(images.jpeg_frame(64, 64), images.jpeg_frame(64, 64)), 4003),
+        (pictures.PNG, 4003),
+        (pictures.PNG + pictures.chunk(b"tEXt"), 4003),
+        (pictures.PNG + pictures.ihdr(64, 64), 4003),
+        (pictures.PNG + pictures.ihdr(64, 64)[:-1] + b"\x00" + pictures.chunk(b"IDAT"), 4003),
+        (pictures.png(colour=3).replace(pictures.chunk(b"PLTE", bytes(768)), b""), 4003),
+        (pictures.jpeg(), 4003),
+        (pictures.jpeg(pictures.jpeg_frame(64, 64), pictures.jpeg_frame(64, 64)), 4003),
         (b"\xff\xd8\xff\xe0\xff\xff", 4003),
         (b"\xff\xd8" + b"\xff" * 10_000, 4003),
     ],
@@ -75,19 +75,19 @@ def test_no_image_other_formats_and_broken_headers(data: bytes, code: int) -> No
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        (images.png(colour=0), 0),
-        (images.png(colour=0, depth=1), 0),
-        (images.png(colour=0, depth=16), 0),
-        (images.png(colour=2, depth=16), 0),
-        (images.png(colour=3), 0),
-        (images.png(colour=4), 4002),
-        (images.png(colour=6), 4002),
-        (images.png(colour=3, extra=images.chunk(b"tRNS", b"\x00")), 4002),
-        (images.png(colour=2, extra=images.chunk(b"tRNS", bytes(6))), 4002),
-        (images.jpeg(images.jpeg_frame(64, 64, channels=1)), 0),
-        (images.jpeg(images.jpeg_frame(64, 64, channels=4)), 4002),
-        (images.jpeg(images.jpeg_frame(64, 64, depth=12, marker=0xC1)), 4002),
-        (images.jpeg(images.jpeg_frame(64, 64, marker=0xC3)), 4002),
+        (pictures.png(colour=0), 0),
+        (pictures.png(colour=0, depth=1), 0),
+        (pictures.png(colour=0, depth=16), 0),
+        (pictures.png(colour=2, depth=16), 0),
+        (pictures.png(colour=3), 0),
+        (pictures.png(colour=4), 4002),
+        (pictures.png(colour=6), 4002),
+        (pictures.png(colour=3, extra=pictures.chunk(b"tRNS", b"\x00")), 4002),
+        (pictures.png(colour=2, extra=pictures.chunk(b"tRNS", bytes(6))), 4002),
+        (pictures.jpeg(pictures.jpeg_frame(64, 64, channels=1)), 0),
+        (pictures.jpeg(pictures.jpeg_frame(64, 64, channels=4)), 4002),
+        (pictures.jpeg(pictures.jpeg_frame(64, 64, depth=12, marker=0xC1)), 4002),
+        (pictures.jpeg(pictures.jpeg_frame(64, 64, marker=0xC3)), 4002),
     ],
 )
 def test_one_or_three_channels_of_eight_or_sixteen_bits_and_no_alpha(data: bytes, code: int) -> None:
@@ -95,7 +95,7 @@ def test_one_or_three_channels_of_eight_or_sixteen_bits_and_no_alpha(data: bytes
 
 
 def test_ten_mebibytes_are_served_and_one_byte_more_is_not() -> None:
-    data = images.png()
+    data = pictures.png()
     assert code_of(data + bytes(MAX_BYTES - len(data))) == 0
     assert code_of(data + bytes(MAX_BYTES - len(data) + 1)) == 4009
 
@@ -103,9 +103,9 @@ def test_ten_mebibytes_are_served_and_one_byte_more_is_not() -> None:
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_of_both_formats_and_byte_orders(orientation: int, order: str) -> None:
-    jpeg = images.with_exif(images.jpeg(images.jpeg_frame(200, 100)), orientation, order)
-    exif = images.chunk(b"eXIf", images.tiff_orientation(orientation, order))
-    for data in (jpeg, images.png(200, 100, extra=exif)):
+    jpeg = pictures.with_exif(pictures.jpeg(pictures.jpeg_frame(200, 100)), orientation, order)
+    exif = pictures.chunk(b"eXIf", pictures.tiff_orientation(orientation, order))
+    for data in (jpeg, pictures.png(200, 100, extra=exif)):
         header = read_header(data)
         assert header.orientation == orientation
         assert header.upright_size_px == ((100, 200) if orientation >= 5 else (200, 100))
@@ -114,28 +114,28 @@ def test_exif_orientation_of_both_formats_and_byte_orders(orientation: int, orde
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("field", ["B3x", "H2x", "I"])
 def test_exif_orientation_may_be_a_byte_a_short_or_a_long(field: str, order: str) -> None:
-    exif = b"Exif\x00\x00" + images.tiff_orientation(6, order, field)
-    jpeg = images.jpeg(images.segment(0xE1, exif), images.jpeg_frame(200, 100))
+    exif = b"Exif\x00\x00" + pictures.tiff_orientation(6, order, field)
+    jpeg = pictures.jpeg(pictures.segment(0xE1, exif), pictures.jpeg_frame(200, 100))
     assert read_header(jpeg).orientation == 6
 
 
 @pytest.mark.parametrize("kind", [b"tEXt", b"zTXt", b"iTXt"])
 @pytest.mark.parametrize("name", [b"exif", b"APP1"])
 def test_exif_of_a_png_may_be_a_raw_profile(kind: bytes, name: bytes) -> None:
-    data = images.png(200, 100, extra=images.raw_profile(8, kind, name))
+    data = pictures.png(200, 100, extra=pictures.raw_profile(8, kind, name))
     assert read_header(data).orientation == 8
 
 
 def test_exif_of_a_png_may_follow_its_pixels() -> None:
-    data, end = images.png(200, 100), images.chunk(b"IEND")
-    exif = images.chunk(b"eXIf", images.tiff_orientation(3))
-    for extra in (exif, images.raw_profile(3)):
+    data, end = pictures.png(200, 100), pictures.chunk(b"IEND")
+    exif = pictures.chunk(b"eXIf", pictures.tiff_orientation(3))
+    for extra in (exif, pictures.raw_profile(3)):
         assert read_header(data.removesuffix(end) + extra + end).orientation == 3
 
 
 def test_the_exif_chunk_of_a_png_comes_before_a_raw_profile() -> None:
-    exif = images.chunk(b"eXIf", images.tiff_orientation(6))
-    assert read_header(images.png(extra=images.raw_profile(8) + exif)).orientation == 6
+    exif = pictures.chunk(b"eXIf", pictures.tiff_orientation(6))
+    assert read_header(pictures.png(extra=pictures.raw_profile(8) + exif)).orientation == 6
 
 
 @pytest.mark.parametrize(
@@ -149,27 +149,27 @@ def test_the_exif_chunk_of_a_png_comes_before_a_raw_profile() -> None:
     ],
 )
 def test_a_broken_raw_profile_counts_as_upright(content: bytes) -> None:
-    assert read_header(images.png(extra=images.chunk(b"zTXt", content))).orientation == 1
+    assert read_header(pictures.png(extra=pictures.chunk(b"zTXt", content))).orientation == 1
 
 
 @pytest.mark.parametrize("value", [0, 9, 65535])
 def test_an_orientation_that_makes_no_sense_counts_as_upright(value: int) -> None:
-    assert read_header(images.with_exif(images.jpeg(images.jpeg_frame(64, 64)), value)).orientation == 1
+    assert read_header(pictures.with_exif(pictures.jpeg(pictures.jpeg_frame(64, 64)), value)).orientation == 1
 
 
 def test_garbage_before_a_marker_is_skipped_as_the_decoder_does() -> None:
-    data = images.jpeg(images.segment(0xE0, b"") + b"garbage\xff\x00more", images.jpeg_frame(80, 60))
+    data = pictures.jpeg(pictures.segment(0xE0, b"") + b"garbage\xff\x00more", pictures.jpeg_frame(80, 60))
     assert read_header(data).upright_size_px == (80, 60)
 
 
 def test_a_memoryview_is_read_like_bytes() -> None:
-    data = images.png(48, 40)
+    data = pictures.png(48, 40)
     assert read_header(memoryview(data)) == read_header(data)
 
 
 @given(
     st.sampled_from(
-        [b"", images.PNG, images.PNG + images.ihdr(64, 64), b"\xff\xd8\xff", b"\xff\xd8\xff\xe1"]
+        [b"", pictures.PNG, pictures.PNG + pictures.ihdr(64, 64), b"\xff\xd8\xff", b"\xff\xd8\xff\xe1"]
     ),
     st.binary(max_size=300),
 )
@@ -180,8 +180,8 @@ def test_any_bytes_give_a_header_or_a_documented_code(start: bytes, rest: bytes)
 @pytest.mark.parametrize(
     "data",
     [
-        images.PNG + images.ihdr(64, 64) + images.chunk(b"tEXt") * 800_000,
-        b"\xff\xd8" + images.segment(0xFE, b"") * 2_000_000,
+        pictures.PNG + pictures.ihdr(64, 64) + pictures.chunk(b"tEXt") * 800_000,
+        b"\xff\xd8" + pictures.segment(0xFE, b"") * 2_000_000,
         b"\xff\xd8\xff\xe0\x00\x02" + b"\x00" * 9_000_000,
         b"\xff\xd8" + b"\xff" * 9_000_000,
         b"\xff\xd8" + b"\xff\x00" * 5_000_000,
@@ -197,5 +197,5 @@ def test_no_header_takes_long(data: bytes) -> None:
 
 
 def test_a_picture_in_many_small_chunks_is_served() -> None:
-    chunks = images.chunk(b"tEXt", bytes(1500)) * 5000
-    assert code_of(images.png(extra=chunks)) == 0
+    chunks = pictures.chunk(b"tEXt", bytes(1500)) * 5000
+    assert code_of(pictures.png(extra=chunks)) == 0

@@ -10,7 +10,7 @@ from inference.calibration.scoring import compare
 from inference.images.decoding import upright
 from inference.pipeline.engine import Engine
 from inference.results import AnalyseResult, Box, DetectResult, FacesResult, Template
-from tests.inference import images
+from tests.inference import pictures
 from tests.inference.conftest import Encode
 
 FACE = Box(left=178, top=63, width=90, height=113)
@@ -77,7 +77,7 @@ def test_orientations_agree(engine: Engine, portrait: np.ndarray, encode: Encode
     undo = {6: 8, 8: 6}.get(orientation, orientation)
     stored = encode(upright(portrait[:400, 60:400], undo), ".png")
     start = stored.index(b"IDAT") - 4
-    exif = images.chunk(b"eXIf", images.tiff_orientation(orientation))
+    exif = pictures.chunk(b"eXIf", pictures.tiff_orientation(orientation))
     result = engine.detect(stored[:start] + exif + stored[start:])
     assert result == engine.detect(encode(portrait[:400, 60:400], ".png"))
 
