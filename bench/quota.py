@@ -51,14 +51,14 @@ def main() -> int:
 def _again_with_services() -> int:
     """This same command, with a durable PostgreSQL that lives as long as it does."""
     from embedded.environment import KEYS, secret_values
-    from embedded.paths import Places
+    from embedded.paths import Paths
     from embedded.services.pair import Services
 
     with tempfile.TemporaryDirectory(prefix="facecloud-bench-") as var:
-        places = Places(Path(var))
-        places.make()
-        with Services.of(places).running() as addresses:
-            environment = {**os.environ, **addresses, **secret_values(places.secrets, KEYS)}
+        paths = Paths(Path(var))
+        paths.make()
+        with Services.of(paths).running() as addresses:
+            environment = {**os.environ, **addresses, **secret_values(paths.secrets, KEYS)}
             environment["FACECLOUD_VAR_DIR"] = var
             return subprocess.run(
                 [sys.executable, "-m", "bench.quota", *sys.argv[1:]], env=environment

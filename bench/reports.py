@@ -102,7 +102,7 @@ def measure(app_id: str) -> bool:
 
     from accounts.models import App
     from faceapi.models import Call, UsageHour
-    from faceapi.usage.operator_reports import Span, usage
+    from faceapi.usage.operator_reports import UsageFilter, usage
 
     app = App.objects.get(app_id=app_id)
     client = Client(headers={"host": "127.0.0.1"})
@@ -119,7 +119,7 @@ def measure(app_id: str) -> bool:
         passed &= middle < LIMIT_MS
         print(f"{page:28} median {middle:6.0f} ms   best {min(times):6.0f}   worst {max(times):6.0f}")
     until = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    shown = usage(Span(until - timedelta(days=DAYS + 2), until, app=app.pk)).total.calls
+    shown = usage(UsageFilter(until - timedelta(days=DAYS + 2), until, app=app.pk)).total.calls
     rolled = UsageHour.objects.filter(app=app).aggregate(calls=Sum("calls"))["calls"]
     counted = Call.objects.filter(app=app).count()
     print(f"calls of the App: {counted:,} counted, {rolled:,} rolled up, {shown:,} shown")

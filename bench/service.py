@@ -35,7 +35,7 @@ import psutil
 from bench import peers
 from bench.speed import sample_pictures
 from embedded.environment import KEYS, secret_values
-from embedded.paths import REPOSITORY, Places
+from embedded.paths import REPOSITORY, Paths
 from embedded.services.managed_process import Process
 from embedded.services.pair import Services
 from embedded.site import web_process, worker_process
@@ -92,15 +92,15 @@ def cpu_s(process: psutil.Process) -> float:
 def running_site() -> Iterator[Site]:
     """The product on services of its own, with the demo customer's keys."""
     folder = Path(tempfile.mkdtemp(prefix="facecloud-bench-", dir=REPOSITORY / "var"))
-    places = Places(folder)
-    places.make()
+    paths = Paths(folder)
+    paths.make()
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        addresses = stack.enter_context(Services.of(places).running())
+        addresses = stack.enter_context(Services.of(paths).running())
         environment = {
             **os.environ,
             **addresses,
-            **secret_values(places.secrets, KEYS),
+            **secret_values(paths.secrets, KEYS),
             "FACECLOUD_VAR_DIR": str(folder),
             "MODELS_DIR": str(REPOSITORY / "var" / "models"),
             "DJANGO_SETTINGS_MODULE": "facecloud.settings",
@@ -110,9 +110,9 @@ def running_site() -> Iterator[Site]:
             port = probe.getsockname()[1]
         prepare = [sys.executable, "-m", "embedded.prepare", f"http://127.0.0.1:{port}"]
         subprocess.run(prepare, env=environment, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
-        demo = dict(line.split("=", 1) for line in places.demo.read_text().splitlines() if "=" in line)
-        worker = worker_process(environment, logs=places.logs)
-        web = web_process(environment, host="127.0.0.1", port=port, logs=places.logs)
+        demo = dict(line.split("=", 1) for line in paths.demo.read_text().splitlines() if "=" in line)
+        worker = worker_process(environment, logs=paths.logs)
+        web = web_process(environment, host="127.0.0.1", port=port, logs=paths.logs)
         for process in (worker, web):
             process.start()
             stack.callback(process.stop)

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from embedded.environment import KEYS, secret_values
-from embedded.paths import REPOSITORY, Places, memory_folder
+from embedded.paths import REPOSITORY, Paths, memory_folder
 from embedded.preflight import is_held, only_one
 from embedded.services.managed_process import ServiceError
 from embedded.services.pair import Services
@@ -26,15 +26,15 @@ def main(command: list[str]) -> int:
     parent = memory_folder() or Path(tempfile.gettempdir())
     sweep(parent)
     var = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-    places = Places(var)
-    places.make()
+    paths = Paths(var)
+    paths.make()
     try:
-        with only_one(places.lock, "bin/test"), Services.of(places, durable=False).running() as addresses:
+        with only_one(paths.lock, "bin/test"), Services.of(paths, durable=False).running() as addresses:
             environment = {
                 "MODELS_DIR": str(REPOSITORY / "var" / "models"),  # shared: they never change
                 **os.environ,
                 **addresses,
-                **secret_values(places.secrets, KEYS),
+                **secret_values(paths.secrets, KEYS),
                 "FACECLOUD_VAR_DIR": str(var),
             }
             with subprocess.Popen(command, env=environment) as child:

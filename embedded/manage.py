@@ -19,17 +19,17 @@ def main(arguments: list[str]) -> int:
     """The command's exit status."""
     os.umask(0o077)  # what a command writes is its owner's alone
     load_dotenv()
-    places = here()
+    paths = here()
     try:
-        preflight.make_folders(places)
-        wait_for_another(places.lock)
-        services = Services.of(places)
-        environment = {**os.environ, **services.application, **secret_values(places.secrets, KEYS)}
+        preflight.make_folders(paths)
+        wait_for_another(paths.lock)
+        services = Services.of(paths)
+        environment = {**os.environ, **services.application, **secret_values(paths.secrets, KEYS)}
         environment |= services.owner if arguments[:1] == ["migrate"] else {"DATABASE_OWNER_URL": ""}
         command = [sys.executable, str(REPOSITORY / "manage.py"), *arguments]
-        if preflight.is_held(places.lock):
+        if preflight.is_held(paths.lock):
             return subprocess.call(command, env=environment)
-        with preflight.only_one(places.lock, NOTE), services.running():
+        with preflight.only_one(paths.lock, NOTE), services.running():
             return subprocess.call(command, env=environment)
     except (preflight.Refusal, ServiceError, OSError) as error:
         sys.stderr.write(f"{error}\n")

@@ -14,7 +14,7 @@ LONGEST_SOCKET_NAME = "/.s.PGSQL.5432.lock"
 
 
 @dataclass(frozen=True)
-class Places:
+class Paths:
     """The folders of one instance. Two instances need two `var`s."""
 
     var: Path
@@ -77,9 +77,9 @@ class Places:
             raise PermissionError(f"{self.sockets} belongs to another user.")
 
 
-def here() -> Places:
+def here() -> Paths:
     """The instance of this checkout, or of FACECLOUD_VAR_DIR."""
-    return Places(Path(os.environ.get("FACECLOUD_VAR_DIR") or REPOSITORY / "var").resolve())
+    return Paths(Path(os.environ.get("FACECLOUD_VAR_DIR") or REPOSITORY / "var").resolve())
 
 
 def memory_folder() -> Path | None:

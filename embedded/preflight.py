@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from embedded.paths import Places
+from embedded.paths import Paths
 
 NEEDED_DISK_BYTES = 500_000_000
 
@@ -26,21 +26,21 @@ def check_machine() -> None:
         raise Refusal("The embedded PostgreSQL and Valkey need Linux; elsewhere use compose.yaml.")
 
 
-def make_folders(places: Places) -> None:
+def make_folders(paths: Paths) -> None:
     """Raises Refusal where they can't be written to."""
     try:
-        places.make()
-        probe = places.var / ".writable"
+        paths.make()
+        probe = paths.var / ".writable"
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
         raise Refusal(
-            f"{places.var} can't be written to ({error.strerror or error}): make it yours, or name another "
+            f"{paths.var} can't be written to ({error.strerror or error}): make it yours, or name another "
             "folder in FACECLOUD_VAR_DIR."
         ) from error
-    if shutil.disk_usage(places.var).free < NEEDED_DISK_BYTES:
+    if shutil.disk_usage(paths.var).free < NEEDED_DISK_BYTES:
         raise Refusal(
-            f"The disk of {places.var} is nearly full: {NEEDED_DISK_BYTES // 1_000_000} MB are needed."
+            f"The disk of {paths.var} is nearly full: {NEEDED_DISK_BYTES // 1_000_000} MB are needed."
         )
 
 

@@ -35,8 +35,8 @@ NOTE = """\
 
 
 def main(url: str) -> None:
-    places = here()
-    passwords = secret_values(places.secrets, DEMO_PASSWORDS)
+    paths = here()
+    passwords = secret_values(paths.secrets, DEMO_PASSWORDS)
     os.environ.update(passwords)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
     try:
@@ -57,7 +57,7 @@ def main(url: str) -> None:
             "put the old one behind it, comma-separated."
         )
     demo = {"FACECLOUD_URL": url} | passwords | json.loads(output.getvalue())
-    write_env(places.demo, without_changed_passwords(demo), NOTE)
+    write_env(paths.demo, without_changed_passwords(demo), NOTE)
 
 
 def without_changed_passwords(demo: Mapping[str, str]) -> dict[str, str]:

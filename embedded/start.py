@@ -19,7 +19,7 @@ import psutil
 
 from embedded import preflight, smoke_test
 from embedded.environment import KEYS, load_dotenv, read_env, secret_values
-from embedded.paths import REPOSITORY, Places, here
+from embedded.paths import REPOSITORY, Paths, here
 from embedded.pip_settings import uv_environment
 from embedded.services.managed_process import Process, ServiceError
 from embedded.services.pair import Services
@@ -45,11 +45,11 @@ def main(arguments: list[str]) -> int:
         signal.signal(number, interrupt)
     try:
         preflight.check_machine()
-        places = here()
-        preflight.make_folders(places)
-        with preflight.only_one(places.lock, url_of(options.host, options.port)) as ended_cleanly:
+        paths = here()
+        preflight.make_folders(paths)
+        with preflight.only_one(paths.lock, url_of(options.host, options.port)) as ended_cleanly:
             preflight.check_address(options.host, options.port, 0 if ended_cleanly else AFTER_A_CRASH_S)
-            Start(places, options.host, options.port).run()
+            Start(paths, options.host, options.port).run()
     except (preflight.Refusal, ServiceError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -76,12 +76,12 @@ def interrupt(*_: object) -> NoReturn:
 class Start:
     """One run, from the first service to the last."""
 
-    def __init__(self, places: Places, host: str, port: int) -> None:
-        self._places = places
+    def __init__(self, paths: Paths, host: str, port: int) -> None:
+        self._paths = paths
         self._host, self._port = host, port
         self._since = float(os.environ.get("FACECLOUD_STARTED_AT") or time.time())
         self._supervisor = Supervisor(self._say)
-        self._services = Services.of(places)
+        self._services = Services.of(paths)
         self._url = url_of(host, port)
         self._environment = {
             "STATIC_MANIFEST": "true",
@@ -91,9 +91,9 @@ class Start:
             "DJANGO_ALLOWED_HOSTS": allowed_hosts(host, os.environ.get("DJANGO_ALLOWED_HOSTS", "")),
             **self._services.application,
             "DATABASE_OWNER_URL": "",  # but for the step that prepares the tables
-            **secret_values(places.secrets, KEYS),
-            "FACECLOUD_VAR_DIR": str(places.var),
-            "MODELS_DIR": str(places.models),
+            **secret_values(paths.secrets, KEYS),
+            "FACECLOUD_VAR_DIR": str(paths.var),
+            "MODELS_DIR": str(paths.models),
         }
 
     def run(self) -> NoReturn:
@@ -112,7 +112,7 @@ class Start:
 
     def _bring_up(self) -> None:
         """Each part as soon as those that it needs are there. The models come over the network meanwhile."""
-        logs, environment = self._places.logs, self._environment
+        logs, environment = self._paths.logs, self._environment
         models = self._models_step()
         prepare = self._step("prepare", "embedded.prepare", self._url, **self._services.owner)
         worker = worker_process(environment, logs=logs)
@@ -146,47 +146,45 @@ class Start:
 
     def _make_first_call(self) -> None:
         """A refusal (of a demo App used up or locked since) is shown like any answer: the site is up."""
-        demo = read_env(self._places.demo)
-        picture = (self._places.models / "astronaut.png").read_bytes()
+        demo = read_env(self._paths.demo)
+        picture = (self._paths.models / "astronaut.png").read_bytes()
         self._say("ready; a first signed call, face_detect on a photograph:")
         try:
             answer = smoke_test.detect_when_ready(
                 self._url, demo["FACECLOUD_APP_KEY"], demo["FACECLOUD_SECRET_KEY"], picture
             )
         except OSError as error:
-            raise ServiceError(
-                f"The first call got no answer ({error}); logs: {self._places.logs}"
-            ) from error
+            raise ServiceError(f"The first call got no answer ({error}); logs: {self._paths.logs}") from error
         print_line(json.dumps(answer, ensure_ascii=False, indent=2))
 
     def _introduce(self) -> None:
-        demo = read_env(self._places.demo)
+        demo = read_env(self._paths.demo)
         print_line(
             f"\n  控制台 console   {self._url}/console/\n"
             f"  登录 login       {demo['FACECLOUD_USER']}  {demo.get('FACECLOUD_PASSWORD', CHANGED)}\n"
             f"  运营 operator    {demo['FACECLOUD_OPERATOR']}  "
             f"{demo.get('FACECLOUD_OPERATOR_PASSWORD', CHANGED)}\n"
-            f"  密钥 keys        {self._places.demo}\n"
+            f"  密钥 keys        {self._paths.demo}\n"
             f"{self._mail_line()}"
             "  Ctrl-C 停止 to stop\n"
         )
 
     def _mail_line(self) -> str:
         """Where to read the mails, if no mail server was set."""
-        return "" if os.environ.get("EMAIL_URL") else f"  邮件 mail        {self._places.mail}\n"
+        return "" if os.environ.get("EMAIL_URL") else f"  邮件 mail        {self._paths.mail}\n"
 
     def _models_step(self) -> Process | None:
         """None where all of them are in place, and right."""
-        if not missing_files(self._places.models):
+        if not missing_files(self._paths.models):
             return None
         return self._step(
-            "models", "inference.models.setup", "--models", str(self._places.models), **uv_environment()
+            "models", "inference.models.setup", "--models", str(self._paths.models), **uv_environment()
         )
 
     def _step(self, name: str, module: str, *arguments: str, **more_environment: str) -> Process:
         """A program of ours that has to end well before we go on."""
         command = [sys.executable, "-m", module, *arguments]
-        log = self._places.logs / f"{name}.log"
+        log = self._paths.logs / f"{name}.log"
         # Unbuffered, so that what it died of is the last line of its log.
         environment = self._environment | {"PYTHONUNBUFFERED": "1"} | more_environment
         return Process(name, command, log=log, cwd=REPOSITORY, env=environment)

@@ -20,7 +20,7 @@ class Runnable(Protocol):
 
 
 @dataclass
-class Ward:
+class Supervised:
     """One process in our care."""
 
     process: Process
@@ -35,10 +35,10 @@ class Supervisor:
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
-        self._wards: list[Ward] = []
+        self._wards: list[Supervised] = []
 
     def start(self, process: Process, runnable: Runnable | None = None) -> None:
-        ward = Ward(process, runnable or process, time.monotonic())
+        ward = Supervised(process, runnable or process, time.monotonic())
         self._wards.append(ward)
         ward.runnable.start()
 
@@ -67,7 +67,7 @@ class Supervisor:
         for ward in reversed(self._wards):
             ward.runnable.stop()
 
-    def _restart(self, ward: Ward) -> None:
+    def _restart(self, ward: Supervised) -> None:
         ward.restart_at_s = None
         ward.runnable.stop()  # what the dead one had forked
         ward.started_at_s = time.monotonic()

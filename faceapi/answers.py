@@ -33,7 +33,7 @@ from billing import quota
 from billing.models import DebitState
 from common.postgresql.clock import now
 from faceapi import calls, errors
-from faceapi.calls import LiveCall
+from faceapi.calls import CallContext
 from faceapi.errors import ApiError
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class AnswerResponse(HttpResponse):
     for a client that reads slowly (facecloud/web/response_buffer.py).
     """
 
-    call: LiveCall | None = None  # the call to confirm; None if there is nothing to charge
+    call: CallContext | None = None  # the call to confirm; None if there is nothing to charge
     sock: Any = None  # the client's
 
     def __iter__(self) -> Iterator[bytes]:
@@ -84,7 +84,7 @@ class AnswerResponse(HttpResponse):
             _withdraw(call)
 
 
-def _withdraw(call: LiveCall) -> None:
+def _withdraw(call: CallContext) -> None:
     error = ApiError(errors.BODY_INCOMPLETE, "the client closed the connection before the answer")
     journal.withdraw(call, error)
 
@@ -95,7 +95,7 @@ class Journal:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sent: dict[UUID, int] = {}
-        self._withdrawn: dict[UUID, tuple[LiveCall, ApiError]] = {}
+        self._withdrawn: dict[UUID, tuple[CallContext, ApiError]] = {}
         self._something = threading.Event()
         self._thread: threading.Thread | None = None
         self._is_ending = False
@@ -112,7 +112,7 @@ class Journal:
             self._file.append(call_id, units)
         self._wake()
 
-    def withdraw(self, call: LiveCall, error: ApiError) -> None:
+    def withdraw(self, call: CallContext, error: ApiError) -> None:
         """The call was not answered with code 0, and what it took may still be held or settling."""
         call = replace(call, ended=time.perf_counter())
         with self._lock:

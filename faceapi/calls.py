@@ -44,7 +44,7 @@ def new_id(at: datetime) -> UUID:
 
 
 @dataclass(slots=True)
-class LiveCall:
+class CallContext:
     """What is known of a call while it runs. `key` is None until the AppKey was found; `is_authentic` once
     its signature was verified.
     """
@@ -77,7 +77,7 @@ class LiveCall:
         return ((self.ended or time.perf_counter()) - self.started) * 1000
 
 
-def succeed(call: LiveCall, at: datetime) -> int:
+def succeed(call: CallContext, at: datetime) -> int:
     """Settle the call's units, which lets its answer with code 0 be sent. Return how many there are.
 
     Raises ApiError 5004 if the units went back already (the call took longer than its hold).
@@ -91,7 +91,7 @@ def succeed(call: LiveCall, at: datetime) -> int:
     return units
 
 
-def _settle_in_any_case(call: LiveCall, units: int, at: datetime) -> None:
+def _settle_in_any_case(call: CallContext, units: int, at: datetime) -> None:
     """Settle, and again on a new connection while the database is restarted.
 
     Repeating is harmless: each step of `_settle` does nothing the second time. If the last attempt fails too,
@@ -109,7 +109,7 @@ def _settle_in_any_case(call: LiveCall, units: int, at: datetime) -> None:
         connection.close()
 
 
-def _settle(call: LiveCall, units: int, at: datetime) -> None:
+def _settle(call: CallContext, units: int, at: datetime) -> None:
     with transaction.atomic():
         if call.debit is not None:
             quota.settle(call.id, at)
@@ -118,7 +118,7 @@ def _settle(call: LiveCall, units: int, at: datetime) -> None:
         _end(call, errors.OK, 200, units=units)
 
 
-def fail(call: LiveCall, error: ApiError, at: datetime) -> None:
+def fail(call: CallContext, error: ApiError, at: datetime) -> None:
     """The call is answered with another code: give back what it took, and replace a record of success.
 
     A request that was never authentic is only counted; so is a refusal before any work (faceapi/refusals).
@@ -213,7 +213,7 @@ def _record(call: Call) -> None:
         )
 
 
-def _end(call: LiveCall, code: int, http: int, *, units: int = 0, fault_index: int | None = None) -> None:
+def _end(call: CallContext, code: int, http: int, *, units: int = 0, fault_index: int | None = None) -> None:
     """The one place where a call ends: its record, its share of the roll-up, and its line in the log."""
     ended = Call(
         pk=call.id,

@@ -29,7 +29,7 @@ from faceapi import errors
 from faceapi.errors import ApiError
 from faceapi.limits import admission, turns, unpaid
 from faceapi.limits.turns import Lane
-from faceapi.request.spool import Span, Spool
+from faceapi.request.spool import Spool, SpoolSlice
 from inference.worker import exchange
 from inference.worker.exchange import Chunk, Failure, Reply
 
@@ -63,7 +63,7 @@ class Outcome:
 class _Run:
     request_id: str
     operation: str
-    spans: Sequence[Span]
+    spans: Sequence[SpoolSlice]
     spool: Spool
     deadline: float
     lane: Lane
@@ -80,7 +80,7 @@ class _Run:
     is_clean: bool = False  # all was answered, and a worker removes what it answers
 
 
-def cut(request_id: str, spans: Sequence[Span], at_once: int) -> list[Chunk]:
+def cut(request_id: str, spans: Sequence[SpoolSlice], at_once: int) -> list[Chunk]:
     """Chunks of neighbouring pictures: a few each, not too many bytes, and enough chunks to keep `at_once`
     cores busy.
     """
@@ -107,7 +107,7 @@ def infer(
     *,
     request_id: str,
     operation: str,
-    spans: Sequence[Span],
+    spans: Sequence[SpoolSlice],
     spool: Spool,
     deadline: float,
     customer_pk: int,

@@ -23,7 +23,7 @@ ADDRESSES = ("/api/v1/face_detect.json", "/api/v1/face_analyse.json", "/api/v1/f
 _MEANT_FOR_THE_API = re.compile(r"/*(?:(?!api/schema)api|face|v1)(?:/|$)|/*face_|/(?:healthz|readyz)$")
 
 
-class DirectMiddleware:
+class ApiMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 

@@ -34,12 +34,12 @@ from common.postgresql.clock import now
 from faceapi import answers, calls, details, dispatch, errors, responses, schema
 from faceapi.answers import AnswerResponse
 from faceapi.authentication import caller, replay
-from faceapi.calls import LiveCall
+from faceapi.calls import CallContext
 from faceapi.errors import ApiError
 from faceapi.limits import admission, idempotency, shedding, unpaid
 from faceapi.request import body, fetching, images, uploads
 from faceapi.request.images import Picture
-from faceapi.request.spool import Span, Spool
+from faceapi.request.spool import Spool, SpoolSlice
 from faceapi.usage import unattributed
 from inference.errors import InferenceError
 
@@ -59,7 +59,7 @@ class FaceApiView(APIView):
     operation: str
     make_reply: Callable[..., list[dict[str, Any]]]
 
-    call: LiveCall
+    call: CallContext
     claim: caller.Claim
     replay: ApiError | None = None  # why this request may only get the answer that its key has already
     with_quality: bool
@@ -68,7 +68,7 @@ class FaceApiView(APIView):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         at = now()
         address = client_address(request.META)
-        self.call = LiveCall(calls.new_id(at), self.api.value, at, address)
+        self.call = CallContext(calls.new_id(at), self.api.value, at, address)
         with request_id_in_logs(str(self.call.id)):
             try:
                 return super().dispatch(request, *args, **kwargs)
@@ -160,7 +160,7 @@ class FaceApiView(APIView):
         if urls:
             release()  # foreign servers may be slow
         for picture, content in zip(wanted, fetching.fetch_all(urls, customer=customer), strict=True):
-            picture.span = Span(spool.size, len(content))
+            picture.span = SpoolSlice(spool.size, len(content))
             spool.write(content)
             images.check_header(spool, picture.span, picture.index)
 
@@ -232,7 +232,7 @@ class FaceApiView(APIView):
                 check_client=partial(_check_client_waits, self.request.META.get("gunicorn.socket")),
             )
             self.call.queue_ms, self.call.infer_ms = outcome.queue_ms, outcome.infer_ms
-            admission.gate().learn(queue_ms=outcome.queue_ms, infer_ms=outcome.infer_ms)
+            admission.process_limiter().learn(queue_ms=outcome.queue_ms, infer_ms=outcome.infer_ms)
             found = dict(zip(distinct, outcome.results, strict=True))
             result = self.make_reply([found[position] for position in first], with_quality=self.with_quality)
         except InferenceError as error:

@@ -22,7 +22,7 @@ def end_of(day: date) -> datetime:
     return local_midnight(day + timedelta(days=1))
 
 
-class ActForm(forms.Form):
+class ActionForm(forms.Form):
     """A reason, and nothing else to ask; the fields of the others stand before it."""
 
     reason = forms.CharField(
@@ -42,11 +42,11 @@ class ActForm(forms.Form):
         return {}
 
 
-class TopUp(ActForm):
+class TopUp(ActionForm):
     amount = forms.DecimalField(label=_("充值金额（元）"), min_value=0, max_digits=12, decimal_places=2)
 
 
-class NewVoucher(ActForm):
+class NewVoucher(ActionForm):
     face_value = forms.DecimalField(label=_("面值（元）"), min_value=0, max_digits=12, decimal_places=2)
     valid_until = DayField(label=_("有效期至（含当日）"))
     apis = forms.MultipleChoiceField(
@@ -61,15 +61,15 @@ class NewVoucher(ActForm):
         return {"valid_until": timezone.localdate() + timedelta(days=90)}
 
 
-class Invite(ActForm):
+class Invite(ActionForm):
     email = forms.EmailField(label=_("邮箱"), widget=forms.EmailInput(attrs={"autocomplete": "off"}))
 
 
-class Extend(ActForm):
+class Extend(ActionForm):
     months = forms.IntegerField(label=_("增加月数"), min_value=1, max_value=LONGEST, initial=1)
 
 
-class Limits(ActForm):
+class Limits(ActionForm):
     rate_per_s = forms.IntegerField(
         label=_("每秒请求上限"),
         min_value=1,
@@ -102,7 +102,7 @@ class Limits(ActForm):
         return str(self.cleaned_data["allowed_addresses"]).replace(",", " ").split()
 
 
-class Roles(ActForm):
+class Roles(ActionForm):
     roles = forms.MultipleChoiceField(
         label=_("角色"),
         choices=list(roles.NAMES.items()),
@@ -114,7 +114,7 @@ class Roles(ActForm):
         return {"roles": roles.of(subject)}
 
 
-class _OfModel(ActForm):
+class _OfModel(ActionForm):
     """The fields of a catalogue row, as the model declares them."""
 
     row: type[models.Model]

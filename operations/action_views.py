@@ -1,6 +1,5 @@
 """/ops/acts/<act>/<subject>/: what will happen, the form, and back to where the operator came from."""
 
-from common.client_address import client_address
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import models
@@ -12,6 +11,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts import roles
 from billing.models import Voucher
+from common.client_address import client_address
 from common.postgresql.clock import now
 from console.context import safe_next
 from operations import actions, approvals
@@ -35,12 +35,12 @@ def show_code_once(request: OperatorRequest, made: models.Model) -> None:
 @operator("ops_reports")
 def act(request: OperatorRequest, name: str, pk: int | None = None) -> HttpResponse:
     """The rights of the act itself are checked here: each act has its own."""
-    chosen = actions.ACTS.get(name)
-    if chosen is None or chosen.makes != (pk is None):
+    chosen = actions.ACTIONS.get(name)
+    if chosen is None or chosen.creates != (pk is None):
         raise Http404
     if not roles.may(request.user, chosen.permission):
         raise PermissionDenied
-    subject = None if chosen.makes else get_object_or_404(chosen.model, pk=pk)
+    subject = None if chosen.creates else get_object_or_404(chosen.model, pk=pk)
     back = next_of(request, subject)
     form = chosen.form(request.POST if request.method == "POST" else None, subject=subject)
     if request.method == "POST" and form.is_valid():

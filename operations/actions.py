@@ -32,7 +32,7 @@ Details = Mapping[str, object]
 
 
 @dataclass(frozen=True)
-class Act:
+class Action:
     """`run` does it and returns what the audit log keeps; `fits`: whether it can be done to a subject now.
 
     An act that `makes` its subject has none before: its `run` is given None, and returns the new row as well.
@@ -42,19 +42,19 @@ class Act:
     label: Promise
     permission: str
     model: type[models.Model]
-    form: type[action_forms.ActForm]
+    form: type[action_forms.ActionForm]
     run: Callable[[Any, dict[str, Any], User, datetime], Any]
     consequence: Promise
-    fits: Callable[[Any], bool] = lambda subject: True
+    is_available: Callable[[Any], bool] = lambda subject: True
     is_destructive: bool = False
-    makes: bool = False
+    creates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class AvailableAction:
     """An act that this operator may do to this subject now."""
 
-    act: Act
+    act: Action
     subject: models.Model
 
     @property
@@ -79,7 +79,7 @@ class NeedsApproval(Exception):
 
 
 def perform(
-    act: Act,
+    act: Action,
     subject: models.Model | None,
     cleaned: dict[str, Any],
     *,
@@ -289,102 +289,104 @@ def _is_refundable(package: Package) -> bool:
 
 
 _CATALOGUE_CONSEQUENCE = _("立即对新订单生效；已创建的订单保持创建时的价格、额度和计量方式。")
-ACTS: dict[str, Act] = {
+ACTIONS: dict[str, Action] = {
     act.name: act
     for act in (
-        Act(
+        Action(
             "top-up", _("充值"), "ops_top_up", User, action_forms.TopUp, _top_up,
             _("金额立即计入客户的账户余额，并写入收支明细。充值不能撤销。"),
         ),
-        Act(
+        Action(
             "voucher", _("发放代金券"), "ops_voucher", User, action_forms.NewVoucher, _grant_voucher,
             _("代金券立即归该客户所有，支付订单时自动使用，先到期的先用。"),
         ),
-        Act(
-            "refund", _("退款"), "ops_refund", Package, action_forms.ActForm, _refund,
+        Action(
+            "refund", _("退款"), "ops_refund", Package, action_forms.ActionForm, _refund,
             _("资源包立即失效；现金退回账户余额，代金券退回原券。退款不能撤销。"),
-            fits=_is_refundable, is_destructive=True,
+            is_available=_is_refundable, is_destructive=True,
         ),
-        Act(
-            "cancel", _("取消订单"), "ops_cancel", Order, action_forms.ActForm, _cancel,
+        Action(
+            "cancel", _("取消订单"), "ops_cancel", Order, action_forms.ActionForm, _cancel,
             _("订单变为已取消，客户不能再支付它。"),
-            fits=lambda order: order.state == OrderState.PENDING, is_destructive=True,
+            is_available=lambda order: order.state == OrderState.PENDING, is_destructive=True,
         ),
-        Act(
+        Action(
             "extend", _("延长资源包"), "ops_extend", Package, action_forms.Extend, _extend,
             _("在最后一个计费周期之后增加若干个月，每月额度不变，不收费。"),
-            fits=lambda package: package.refunded_at is None,
+            is_available=lambda package: package.refunded_at is None,
         ),
-        Act(
+        Action(
             "limits", _("设置限制"), "ops_limits", App, action_forms.Limits, _limits,
             _("从下一次调用起生效。超出频率或并发的调用返回 4291，来自其他地址的调用返回 4106。"),
         ),
-        Act(
-            "disable-key", _("停用密钥"), "ops_keys", AppKey, action_forms.ActForm, _disable,
+        Action(
+            "disable-key", _("停用密钥"), "ops_keys", AppKey, action_forms.ActionForm, _disable,
             _("使用该密钥的调用从现在起返回 4102。停用不能撤销，客户可以在控制台换新密钥。"),
-            fits=lambda key: key.disabled_at is None, is_destructive=True,
+            is_available=lambda key: key.disabled_at is None, is_destructive=True,
         ),
-        Act(
+        Action(
             "roles", _("设置角色"), "ops_people", User, action_forms.Roles, _roles,
             _("没有角色的账号不能进入运营后台。"),
         ),
-        Act(
-            "close", _("停用账号"), "ops_people", User, action_forms.ActForm, _close,
+        Action(
+            "close", _("停用账号"), "ops_people", User, action_forms.ActionForm, _close,
             _("该账号不能登录，它的所有密钥立即失效。可以再次启用。"),
-            fits=lambda user: user.is_active, is_destructive=True,
+            is_available=lambda user: user.is_active, is_destructive=True,
         ),
-        Act(
-            "open", _("启用账号"), "ops_people", User, action_forms.ActForm, _open,
+        Action(
+            "open", _("启用账号"), "ops_people", User, action_forms.ActionForm, _open,
             _("该账号可以登录，它的密钥恢复有效。"),
-            fits=lambda user: not user.is_active,
+            is_available=lambda user: not user.is_active,
         ),
-        Act(
+        Action(
             "sku", _("修改规格"), "ops_catalogue", Sku, action_forms.ChangeSku, _change,
             _CATALOGUE_CONSEQUENCE,
         ),
-        Act(
+        Action(
             "duration", _("修改时长"), "ops_catalogue", Duration, action_forms.ChangeDuration, _change,
             _CATALOGUE_CONSEQUENCE,
         ),
-        Act(
+        Action(
             "region", _("修改地域"), "ops_catalogue", Region, action_forms.ChangeRegion, _change,
             _("立即生效。关闭的地域不接受新应用，已有应用照常服务。"),
         ),
-        Act(
+        Action(
             "voucher-code", _("新建代金券码"), "ops_voucher", Voucher, action_forms.NewVoucher,
-            _issue_voucher, _("得到一个券码，第一位领取它的客户拥有这张代金券。"), makes=True,
+            _issue_voucher, _("得到一个券码，第一位领取它的客户拥有这张代金券。"), creates=True,
         ),
-        Act(
+        Action(
             "invite", _("邀请注册"), "ops_people", Invitation, action_forms.Invite, _invite,
-            _("向这个邮箱发送注册链接，7 天内可以注册一个账号。"), makes=True,
+            _("向这个邮箱发送注册链接，7 天内可以注册一个账号。"), creates=True,
         ),
-        Act(
+        Action(
             "add-region", _("新增地域"), "ops_catalogue", Region, action_forms.AddRegion, _add_region,
-            _("客户立即可以在这个地域订购。代码之后不能修改。"), makes=True,
+            _("客户立即可以在这个地域订购。代码之后不能修改。"), creates=True,
         ),
-        Act(
+        Action(
             "add-duration", _("新增时长"), "ops_catalogue", Duration, action_forms.AddDuration, _add_months,
-            _("客户立即可以按这个时长订购。"), makes=True,
+            _("客户立即可以按这个时长订购。"), creates=True,
         ),
     )
 }  # fmt: skip
 
 
-def offers(user: User, subject: models.Model) -> list[Offer]:
+def available_actions(user: User, subject: models.Model) -> list[AvailableAction]:
     """The acts that the operator may do to the subject now."""
     return [
-        Offer(act, subject)
-        for act in ACTS.values()
+        AvailableAction(act, subject)
+        for act in ACTIONS.values()
         if type(subject) is act.model
-        and not act.makes
-        and act.fits(subject)
+        and not act.creates
+        and act.is_available(subject)
         and roles.may(user, act.permission)
         and restrictions.is_in_reach(customer_of(subject), user)
     ]
 
 
-def makers(user: User, model: type[models.Model]) -> list[Act]:
+def makers(user: User, model: type[models.Model]) -> list[Action]:
     """The acts by which the operator may add a row to the table."""
     return [
-        act for act in ACTS.values() if act.makes and act.model is model and roles.may(user, act.permission)
+        act
+        for act in ACTIONS.values()
+        if act.creates and act.model is model and roles.may(user, act.permission)
     ]

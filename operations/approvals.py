@@ -16,8 +16,8 @@ from accounts.errors import RuleError
 from accounts.models import PendingAct, User
 from accounts.models.operators import State
 from operations import actions, restrictions
-from operations.action_forms import ActForm
-from operations.actions import ACTS, Act, DoneBefore, Refused
+from operations.action_forms import ActionForm
+from operations.actions import ACTIONS, Action, DoneBefore, Refused
 from operations.error_messages import sentence
 
 # What the audit log keeps of a request beside the act itself.
@@ -29,9 +29,9 @@ LABELS = {
 
 
 def ask(
-    act: Act,
+    act: Action,
     subject: models.Model | None,
-    form: ActForm,
+    form: ActionForm,
     worth: Decimal,
     *,
     by: User,
@@ -69,7 +69,7 @@ def answer(pk: int, state: State, *, by: User, at: datetime, address: str | None
     try:
         with transaction.atomic():
             asked = approvals.decide(pk, state, by=by, at=at)
-            act = ACTS[asked.act]
+            act = ACTIONS[asked.act]
             if not roles.may(by, act.permission) and state is not State.WITHDRAWN:
                 raise RuleError("not_pending")
             if (state is State.WITHDRAWN) != (asked.by_id == by.pk):
@@ -79,9 +79,9 @@ def answer(pk: int, state: State, *, by: User, at: datetime, address: str | None
                 return None
             if not (roles.may(asked.by, act.permission)):
                 raise RuleError("not_pending")
-            subject = None if act.makes else act.model._default_manager.get(pk=asked.subject_id)
+            subject = None if act.creates else act.model._default_manager.get(pk=asked.subject_id)
             form = act.form(_as_sent(asked.form), subject=subject)
-            if not form.is_valid() or (subject is not None and not act.fits(subject)):
+            if not form.is_valid() or (subject is not None and not act.is_available(subject)):
                 raise Refused(_("该操作已不能执行，请拒绝它并重新提交。"))
             return actions.perform(
                 act, subject, form.cleaned_data, by=by, at=at, address=address, approves=asked
@@ -125,21 +125,21 @@ def waiting(user: User, at: datetime) -> list[Waiting]:
     return [
         Waiting(
             asked,
-            ACTS[asked.act].label,
+            ACTIONS[asked.act].label,
             _described(asked),
             may_decide=asked.by_id != user.pk
-            and roles.may(user, ACTS[asked.act].permission)
+            and roles.may(user, ACTIONS[asked.act].permission)
             and restrictions.is_in_reach(asked.customer, user),
             is_own=asked.by_id == user.pk,
         )
         for asked in found
-        if asked.act in ACTS
+        if asked.act in ACTIONS
     ]
 
 
 def _described(asked: PendingAct) -> list[tuple[str, str]]:
     """The fields of the form under their labels; the reason has a place of its own."""
-    fields = ACTS[asked.act].form.base_fields
+    fields = ACTIONS[asked.act].form.base_fields
     return [
         (str(fields[name].label), "、".join(values))
         for name, values in asked.form.items()

@@ -32,7 +32,7 @@ def refund(package: Package, *, by: User, reason: str, at: datetime) -> Package:
     package.refunded_at, package.refunded_by, package.refund_reason = at, by, reason
     package.save(update_fields=["refunded_at", "refunded_by", "refund_reason"])
     order = package.order
-    vouchers.put_back(order, at)
+    vouchers.refund(order, at)
     if order.cash_paid:
-        wallet.put_back(order, order.cash_paid, by=by, reason=reason, at=at)
+        wallet.refund(order, order.cash_paid, by=by, reason=reason, at=at)
     return package

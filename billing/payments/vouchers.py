@@ -11,7 +11,7 @@ from django.db.models import F, Q, QuerySet, Sum
 from accounts.models import User
 from billing.errors import VoucherRefused
 from billing.models import Order, Voucher, VoucherEntry
-from billing.payments.wallet import fen
+from billing.payments.wallet import validate_amount
 from billing.reasons import reason_of
 
 _ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # nothing that reads like another: 5 bits each
@@ -46,7 +46,7 @@ def issue(
     reason = reason_of(reason)
     if not at < valid_until or not valid_from < valid_until:
         raise VoucherRefused(why="expired")
-    value = fen(face_value)
+    value = validate_amount(face_value)
     return Voucher.objects.create(
         code=new_code(),
         customer=customer,
@@ -116,7 +116,7 @@ def spend(order: Order, amount: Decimal, at: datetime) -> Decimal:
 
 
 @transaction.atomic
-def put_back(order: Order, at: datetime) -> Decimal:
+def refund(order: Order, at: datetime) -> Decimal:
     """Returns what an order burned to the same vouchers, as they are (an expired one stays expired)."""
     back = Decimal("0.00")
     for entry in VoucherEntry.objects.filter(order=order, amount__lt=0).order_by(

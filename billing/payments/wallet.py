@@ -26,7 +26,7 @@ def balance(customer: User) -> Decimal:
     return wallet.balance if wallet else Decimal("0.00")
 
 
-def fen(amount: Decimal) -> Decimal:
+def validate_amount(amount: Decimal) -> Decimal:
     """The amount if it is a positive number of whole fen, or AmountRefused."""
     if not amount.is_finite() or not 0 < amount <= LARGEST or amount != round(amount, 2):
         raise AmountRefused(amount=amount)
@@ -40,7 +40,9 @@ def top_up(
 
     Raises AmountRefused, ReasonMissing, TokenReused (the token's entry is another).
     """
-    entry = WalletEntry(kind=EntryKind.TOP_UP, amount=fen(amount), by=by, reason=reason_of(reason), at=at)
+    entry = WalletEntry(
+        kind=EntryKind.TOP_UP, amount=validate_amount(amount), by=by, reason=reason_of(reason), at=at
+    )
     if token:
         entry.token = token
     try:
@@ -57,7 +59,7 @@ def charge(order: Order, amount: Decimal, at: datetime) -> WalletEntry:
     return _move(order.customer, WalletEntry(kind=EntryKind.PAYMENT, amount=-amount, order=order, at=at))
 
 
-def put_back(order: Order, amount: Decimal, *, by: User, reason: str, at: datetime) -> WalletEntry:
+def refund(order: Order, amount: Decimal, *, by: User, reason: str, at: datetime) -> WalletEntry:
     """Returns the cash part of an order. For billing/payments/refunds.py."""
     return _move(
         order.customer,

@@ -10,7 +10,6 @@ from functools import wraps
 from ipaddress import ip_address, ip_network
 
 import redis
-from common.client_address import client_address
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -18,6 +17,7 @@ from kombu.exceptions import OperationalError
 
 from accounts.users.passwords import Busy
 from common import valkey
+from common.client_address import client_address
 
 MAILS_TO_ONE_ADDRESS, MAILS_BY_ONE_CALLER, MAILS_WITHIN_S = 5, 10, 3600
 LOGINS_WITHIN_S = 900

@@ -32,7 +32,7 @@ def local_midnight(day: date) -> datetime:
 
 
 @dataclass(frozen=True)
-class Days:
+class DateRange:
     """Local days from `first` to `last`, both included. `wanted` is the step that was asked for, or empty."""
 
     first: date
@@ -67,9 +67,9 @@ class Days:
         return self.wanted == "hour" and self.step == "day"
 
 
-def recent(key: str, today: date, wanted: str = "") -> Days:
+def recent(key: str, today: date, wanted: str = "") -> DateRange:
     """The days of one of RANGES."""
-    return Days(today - timedelta(days=RANGES[key][1] - 1), today, wanted)
+    return DateRange(today - timedelta(days=RANGES[key][1] - 1), today, wanted)
 
 
 class DayField(forms.DateField):
@@ -110,12 +110,12 @@ class RangeForm(forms.Form):
             raise forms.ValidationError(_("最长可查询 %(days)s 天，请缩短范围。") % {"days": MAX_DAYS})
         return cleaned
 
-    def days(self, today: date) -> Days:
+    def days(self, today: date) -> DateRange:
         """What was chosen; what is wrong or missing becomes the last seven days."""
         chosen = self.cleaned_data
         wanted, key = chosen.get("step", ""), chosen.get("range") or DEFAULT
         if self.non_field_errors():
             return recent(DEFAULT, today, wanted)
         if key == CUSTOM:
-            return Days(chosen["since"], chosen["until"], wanted)
+            return DateRange(chosen["since"], chosen["until"], wanted)
         return recent(key, today, wanted)

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from billing.models import Meter, Sku
 from console.reports.charts import Chart, Series
-from faceapi.usage.operator_reports import Figures, Span, Step, Usage, usage
+from faceapi.usage.operator_reports import Figures, Step, Usage, UsageFilter, usage
 
 
 def midnight(at: datetime) -> datetime:
@@ -23,7 +23,7 @@ def midnight(at: datetime) -> datetime:
 def week_of(customer: User, at: datetime) -> tuple[Figures, Chart]:
     """Today's figures of all the customer's Apps, and the calls of the last seven days."""
     today = midnight(at)
-    week = usage(Span(today - timedelta(days=6), today + timedelta(days=1), customer=customer.pk))
+    week = usage(UsageFilter(today - timedelta(days=6), today + timedelta(days=1), customer=customer.pk))
     return week.by_step[today], TimeLine(week, "day", at).calls(_("近 7 天调用次数"))
 
 

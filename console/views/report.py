@@ -19,7 +19,7 @@ from console.reports import usage
 from console.reports.date_ranges import DEFAULT, RANGES, RangeForm
 from console.reports.downloads import csv_file
 from console.templatetags.show import unit
-from faceapi.usage.operator_reports import Figures, Span, Usage
+from faceapi.usage.operator_reports import Figures, Usage, UsageFilter
 from faceapi.usage.operator_reports import usage as usage_of
 from faceapi.usage.reports import latest_calls
 
@@ -49,7 +49,7 @@ class Asked:
 
     def usage(self, app: App) -> Usage:
         days = self.days
-        return usage_of(Span(days.since, days.until, days.step, api=self.api, app=app.pk))
+        return usage_of(UsageFilter(days.since, days.until, days.step, api=self.api, app=app.pk))
 
 
 @require_GET

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Self
 
-from embedded.paths import Places
+from embedded.paths import Paths
 from embedded.services.postgres import Postgres
 from embedded.services.valkey import Valkey
 
@@ -20,12 +20,12 @@ class Services:
     embedded: dict[str, Service] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, places: Places, *, durable: bool = True) -> Self:
+    def of(cls, paths: Paths, *, durable: bool = True) -> Self:
         wanted: dict[str, Service] = {
             "DATABASE_URL": Postgres(
-                data=places.data, sockets=places.sockets, log=places.logs / "postgres.log", durable=durable
+                data=paths.data, sockets=paths.sockets, log=paths.logs / "postgres.log", durable=durable
             ),
-            "REDIS_URL": Valkey(sockets=places.sockets, log=places.logs / "valkey.log"),
+            "REDIS_URL": Valkey(sockets=paths.sockets, log=paths.logs / "valkey.log"),
         }
         return cls({name: service for name, service in wanted.items() if not os.environ.get(name)})
 

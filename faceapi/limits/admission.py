@@ -56,7 +56,7 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 """
 
 
-class Gate:
+class ProcessLimiter:
     """At most `limit` verified calls at once in this process, three quarters of them one customer's. A call
     that finds it full is refused, not queued.
 
@@ -133,7 +133,7 @@ class Gate:
                 self._cut_at = now
 
 
-class Places:
+class ConcurrencyLeases:
     """The places that this process holds among the calls of Apps. A call may take hours, if its body is large
     and slow: a thread renews their leases, so only a process that died loses them.
     """
@@ -176,7 +176,7 @@ class Places:
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class QueueSnapshot:
     """What was seen of the queue and the workers, good for a moment."""
 
     at: float
@@ -184,19 +184,19 @@ class _Look:
     slots: int
 
 
-_gate: Gate | None = None
-_places = Places(LEASE_S)
+_process_limiter: ProcessLimiter | None = None
+_leases = ConcurrencyLeases(LEASE_S)
 _lock = threading.Lock()
-_seen = _Look(-math.inf, 0, 0)
+_seen = QueueSnapshot(-math.inf, 0, 0)
 
 
-def gate() -> Gate:
+def process_limiter() -> ProcessLimiter:
     """The gate of this process."""
-    global _gate
-    if _gate is None:
+    global _process_limiter
+    if _process_limiter is None:
         with _lock:
-            _gate = _gate or Gate(settings.CALLS_AT_ONCE)
-    return _gate
+            _process_limiter = _process_limiter or ProcessLimiter(settings.CALLS_AT_ONCE)
+    return _process_limiter
 
 
 def check_room(valkey: redis.Redis, app: App) -> None:
@@ -204,42 +204,42 @@ def check_room(valkey: redis.Redis, app: App) -> None:
 
     Takes nothing, since its sender is not verified yet. Raises ApiError 4291, 5003.
     """
-    gate().check(app.customer_id)
+    process_limiter().check(app.customer_id)
     check_queue(valkey)
 
 
 @contextlib.contextmanager
 def admit(valkey: redis.Redis, app: App, call_id: str) -> Iterator[None]:
     """Hold the place of a verified call while it runs. Raises ApiError 4291, 5003."""
-    with gate().pass_through(app.customer_id), contextlib.ExitStack() as stack:
+    with process_limiter().pass_through(app.customer_id), contextlib.ExitStack() as stack:
         check_queue(valkey)
         unpaid.check(valkey, app.customer_id)
         if app.rate_per_s:
             _check_rate(valkey, app.pk, app.rate_per_s)
         if app.concurrency:
-            stack.enter_context(_places.hold(valkey, app.pk, app.concurrency, call_id))
+            stack.enter_context(_leases.hold(valkey, app.pk, app.concurrency, call_id))
         yield
 
 
 def check_queue(valkey: redis.Redis) -> None:
     """Raises ApiError 5003 where no worker lives, or too many chunks wait."""
-    seen = _look(valkey)
+    seen = _snapshot(valkey)
     if seen.waiting >= settings.QUEUE_MAX_CHUNKS:
         raise ApiError(errors.OVERLOADED, f"{seen.waiting} chunks are waiting", retry_after_s=2)
 
 
 def slots(valkey: redis.Redis) -> int:
     """How many chunks the live workers work on at once. Raises ApiError 5003 where there is no worker."""
-    return _look(valkey).slots
+    return _snapshot(valkey).slots
 
 
-def _look(valkey: redis.Redis) -> _Look:
+def _snapshot(valkey: redis.Redis) -> QueueSnapshot:
     global _seen
     now = time.monotonic()
     if now - _seen.at > LOOK_EVERY_S:
         alive = exchange.workers(valkey, now_s=clock.now_s(valkey))
         waiting = int(valkey.llen(exchange.QUEUE))
-        _seen = _Look(now, waiting, sum(worker.slots for worker in alive))
+        _seen = QueueSnapshot(now, waiting, sum(worker.slots for worker in alive))
     if not _seen.slots:
         raise ApiError(errors.OVERLOADED, "no worker is ready", retry_after_s=5)
     return _seen

@@ -70,7 +70,7 @@ class Shedding:
         self._application = application
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if admission.gate().is_overloaded() and environ.get("PATH_INFO") in _APIS:
+        if admission.process_limiter().is_overloaded() and environ.get("PATH_INFO") in _APIS:
             refusal = _refuse(environ)
             if refusal is not None:
                 error, content, request_id = refusal
@@ -94,10 +94,10 @@ def _refuse(environ: dict[str, Any]) -> tuple[ApiError, bytes, str] | None:
     if known is None or known.until < time.monotonic():
         return None
     try:
-        admission.gate().check(known.key.app.customer_id)
+        admission.process_limiter().check(known.key.app.customer_id)
     except ApiError as error:
         at = now()
-        call = calls.LiveCall(calls.new_id(at), _APIS[environ["PATH_INFO"]], at, client_address(environ))
+        call = calls.CallContext(calls.new_id(at), _APIS[environ["PATH_INFO"]], at, client_address(environ))
         call.key = known.key
         _verify(environ, call, known.secret, authorization.signature)
         request_id = str(call.id)
@@ -110,7 +110,7 @@ def _refuse(environ: dict[str, Any]) -> tuple[ApiError, bytes, str] | None:
     return None
 
 
-def _verify(environ: dict[str, Any], call: calls.LiveCall, secret: str, given: str) -> None:
+def _verify(environ: dict[str, Any], call: calls.CallContext, secret: str, given: str) -> None:
     """Mark the call as authentic if its body is small, here and rightly signed."""
     length, timestamp = environ.get("CONTENT_LENGTH") or "", environ.get("HTTP_X_CTYUN_DT", "").strip()
     timestamp_ms = signing.parse_timestamp(timestamp)

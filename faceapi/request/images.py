@@ -11,7 +11,7 @@ from faceapi.errors import ApiError
 from faceapi.request import base64_text, fetching
 from faceapi.request.body import MAX_IMAGES
 from faceapi.request.splitter import Blob
-from faceapi.request.spool import Span, Spool
+from faceapi.request.spool import Spool, SpoolSlice
 from inference.errors import ImageError
 from inference.images import headers
 
@@ -23,7 +23,7 @@ class Picture:
     """One picture: `index` of its entry (of its pair in face_compare), `span` once it is here."""
 
     index: int
-    span: Span | None
+    span: SpoolSlice | None
     url: str = ""
 
 
@@ -64,7 +64,7 @@ def wants_quality(data: Any) -> bool:
     return wanted
 
 
-def first_alike(spans: Sequence[Span], spool: Spool) -> list[int]:
+def first_alike(spans: Sequence[SpoolSlice], spool: Spool) -> list[int]:
     """For each picture the position of the first one of the same bytes; its own, as a rule."""
     of_length = Counter(span.length for span in spans)
     seen: dict[bytes, int] = {}
@@ -102,15 +102,15 @@ def _decode(member: str, spool: Spool) -> Blob:
     start = spool.size
     prefix, comma, text = member.partition(",")
     if not base64_text.is_known_prefix(prefix + comma):
-        return Blob(Span(start, 0), errors.BASE64, base64_text.UNKNOWN_PREFIX)
+        return Blob(SpoolSlice(start, 0), errors.BASE64, base64_text.UNKNOWN_PREFIX)
     try:
         spool.write(base64_text.decode(text))
     except base64_text.NotBase64 as error:
-        return Blob(Span(start, 0), errors.BASE64, str(error))
-    return Blob(Span(start, spool.size - start))
+        return Blob(SpoolSlice(start, 0), errors.BASE64, str(error))
+    return Blob(SpoolSlice(start, spool.size - start))
 
 
-def check_header(spool: Spool, span: Span, index: int) -> None:
+def check_header(spool: Spool, span: SpoolSlice, index: int) -> None:
     """Refuse by its header what could not be served. Raises ApiError 4002, 4003, 4008, 4009, 4012 with
     `index`.
     """

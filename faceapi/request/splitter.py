@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from faceapi import errors
 from faceapi.errors import ApiError
 from faceapi.request import base64_text
-from faceapi.request.spool import Span, Spool
+from faceapi.request.spool import Spool, SpoolSlice
 
 SHORT = 4096  # a string up to this many bytes stays in the text, whatever it is
 LONG = 64 * 1024  # a longer one is lifted, whatever it is: no URL is as long, however it is escaped
@@ -43,7 +43,7 @@ _DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
 class Blob:
     """A lifted string: where its decoded bytes lie, or the code and detail of what is wrong with it."""
 
-    span: Span
+    span: SpoolSlice
     code: int = 0
     detail: str = ""
 
@@ -258,7 +258,7 @@ class _Lift:
         if not self._utf8(b"", True):
             raise invalid_json("not UTF-8")
         length = 0 if self._code else self._spool.size - self._start
-        return Blob(Span(self._start, length), self._code, self._detail)
+        return Blob(SpoolSlice(self._start, length), self._code, self._detail)
 
     def _store(self, decoded: bytes) -> None:
         if self._spool.size - self._start + len(decoded) > self._max_bytes:

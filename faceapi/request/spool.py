@@ -27,7 +27,7 @@ STEP_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class SpoolSlice:
     """A picture in the spool: `length` bytes from `start`."""
 
     start: int
@@ -136,7 +136,7 @@ class Spool:
         self._budget.give(0, in_memory=self._taken)
 
     @contextlib.contextmanager
-    def view(self, span: Span) -> Iterator[memoryview]:
+    def view(self, span: SpoolSlice) -> Iterator[memoryview]:
         """The bytes of a picture, mapped: nothing is copied, and nothing stays in memory afterwards."""
         if not span.length:  # nothing can be mapped
             yield memoryview(b"")

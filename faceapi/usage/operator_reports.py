@@ -24,7 +24,7 @@ Step = Literal["hour", "day"]
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class UsageFilter:
     """Which calls: local midnights [since, until), and what they are narrowed to; None, "": nothing."""
 
     since: datetime
@@ -123,7 +123,7 @@ class Usage:
         return {start: figures for start, figures in self.by_step.items() if start <= at}
 
 
-def usage(span: Span) -> Usage:
+def usage(span: UsageFilter) -> Usage:
     """Everything that the usage report draws: two grouped queries on each roll-up that the span touches."""
     total = Figures()
     by_step = {start: Figures() for start in span.starts()}
@@ -146,7 +146,7 @@ def usage(span: Span) -> Usage:
     return Usage(total, by_step, dict(by_api), dict(by_region), dict(sorted(by_code.items())))
 
 
-def by_app(span: Span) -> dict[int, Figures]:
+def by_app(span: UsageFilter) -> dict[int, Figures]:
     """Counts (no latencies) of each App that was called in the span, most calls first."""
     apps: dict[int, Figures] = defaultdict(Figures)
     for (app, _api, _code), figures in _counts(span, ("app_id", "api", "code")):
@@ -154,7 +154,7 @@ def by_app(span: Span) -> dict[int, Figures]:
     return dict(sorted(apps.items(), key=lambda row: (-row[1].calls, row[0])))
 
 
-def by_service(span: Span) -> dict[tuple[str, int, int], Figures]:
+def by_service(span: UsageFilter) -> dict[tuple[str, int, int], Figures]:
     """Counts and sums of times by API, region and code, for /metrics."""
     found: dict[tuple[str, int, int], Figures] = defaultdict(Figures)
     for key, figures in _counts(span, ("api", "region_id", "code")):
@@ -186,7 +186,7 @@ def latest_of(apps: Sequence[App], limit: int) -> list[Call]:
     return calls
 
 
-def histograms(span: Span) -> dict[str, dict[str, list[int]]]:
+def histograms(span: UsageFilter) -> dict[str, dict[str, list[int]]]:
     """Summed histograms of successful calls by kind (latency, queue, infer) and API, for /metrics."""
     found: dict[str, dict[str, list[int]]] = {}
     for name in rollups.HISTOGRAMS:
@@ -200,7 +200,7 @@ def histograms(span: Span) -> dict[str, dict[str, list[int]]]:
 # --- the queries -------------------------------------------------------------------
 
 
-def _counts(span: Span, keys: tuple[str, ...]) -> Iterable[tuple[tuple[Any, ...], Figures]]:
+def _counts(span: UsageFilter, keys: tuple[str, ...]) -> Iterable[tuple[tuple[Any, ...], Figures]]:
     """Yield figures (without latencies) by `keys`, which include api and code; a key may come repeatedly."""
     sums = [f"sum({name})" for name in SUMS]
     api, code = keys.index("api"), keys.index("code")
@@ -215,20 +215,20 @@ def _counts(span: Span, keys: tuple[str, ...]) -> Iterable[tuple[tuple[Any, ...]
             yield key, Figures(calls, 0, images, charged)
 
 
-def _latencies(span: Span, keys: tuple[str, ...]) -> Iterable[tuple[tuple[Any, ...], list[int]]]:
+def _latencies(span: UsageFilter, keys: tuple[str, ...]) -> Iterable[tuple[tuple[Any, ...], list[int]]]:
     """Summed latency histograms of successful calls by `keys`; a key may come more than once."""
     return _grouped_histograms(span, keys, "latency_histogram")
 
 
 def _grouped_histograms(
-    span: Span, keys: tuple[str, ...], name: str
+    span: UsageFilter, keys: tuple[str, ...], name: str
 ) -> Iterable[tuple[tuple[Any, ...], list[int]]]:
     for row in _grouped(span, keys, [rollups.summed(name)], ok_only=True):
         yield row[: len(keys)], row[-1]
 
 
 def _grouped(
-    span: Span, keys: tuple[str, ...], values: list[str], *, ok_only: bool = False
+    span: UsageFilter, keys: tuple[str, ...], values: list[str], *, ok_only: bool = False
 ) -> Iterable[tuple[Any, ...]]:
     apps = _apps(span)
     if apps == []:
@@ -250,7 +250,7 @@ def _grouped(
 
 
 def _sources(
-    span: Span, keys: tuple[str, ...], *, by_apps: bool
+    span: UsageFilter, keys: tuple[str, ...], *, by_apps: bool
 ) -> list[tuple[str, str, datetime, datetime]]:
     """Table, column of time, since, until: the closed part from a roll-up, the rest from UsageHour."""
     hours = ("faceapi_usagehour", "hour")
@@ -266,13 +266,13 @@ def _sources(
     return [(*closed, span.since, mark), (*hours, mark, span.until)]
 
 
-def _step(span: Span, column: str) -> tuple[str, list[str]]:
+def _step(span: UsageFilter, column: str) -> tuple[str, list[str]]:
     if column == span.step:
         return column, []
     return f"date_trunc('day', {column}, %s)", [timezone.get_default_timezone_name()]
 
 
-def _apps(span: Span) -> list[int] | None:
+def _apps(span: UsageFilter) -> list[int] | None:
     """The Apps that the span is narrowed to; None for all."""
     if span.app is None and span.customer is None:
         return None
@@ -284,7 +284,7 @@ def _apps(span: Span) -> list[int] | None:
     return list(apps.values_list("pk", flat=True))
 
 
-def _where(span: Span, apps: list[int] | None) -> tuple[str, list[str | int | list[int]]]:
+def _where(span: UsageFilter, apps: list[int] | None) -> tuple[str, list[str | int | list[int]]]:
     text = ""
     parameters: list[str | int | list[int]] = []
     wanted: list[tuple[str, Any]] = [("api = %s", span.api or None), ("region_id = %s", span.region)]

@@ -31,7 +31,7 @@ from faceapi.errors import ApiError
 from faceapi.usage.histogram import SLOTS
 
 if TYPE_CHECKING:
-    from faceapi.calls import LiveCall
+    from faceapi.calls import CallContext
 
 KEY = "faceapi:refused"
 RECENT_KEY = "faceapi:refused-recent"  # by code, the refusals without a row; a hash for each RECENT_STEP_S
@@ -94,7 +94,7 @@ def note(code: int) -> None:
     _start()
 
 
-def count(call: "LiveCall", error: ApiError) -> None:
+def count(call: "CallContext", error: ApiError) -> None:
     """Count an authentic call that was refused with one of CHEAP before any work was done for it."""
     app = call.caller.app
     hour = call.at.replace(minute=0, second=0, microsecond=0)
@@ -107,7 +107,7 @@ def count(call: "LiveCall", error: ApiError) -> None:
     _start()
 
 
-def _sample(call: "LiveCall", error: ApiError) -> Sample:
+def _sample(call: "CallContext", error: ApiError) -> Sample:
     return Sample(
         id=call.id,
         app_key=call.caller.pk,
@@ -120,7 +120,7 @@ def _sample(call: "LiveCall", error: ApiError) -> Sample:
     )
 
 
-def log(call: "LiveCall", error: ApiError) -> None:
+def log(call: "CallContext", error: ApiError) -> None:
     """Write the call's line in the log, unless there were LINES_PER_FLUSH since the last flush."""
     global _lines
     with _lock:

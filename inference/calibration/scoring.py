@@ -107,16 +107,18 @@ def zero() -> float:
 
 
 @tables.reader
-def confidence_map() -> tables.MonotoneMap:
+def confidence_map() -> tables.PiecewiseLinear:
     """Return the map from similarity to confidence 0..100."""
-    return tables.MonotoneMap.from_points([row[:2] for row in tables.load("confidence")["points"]])
+    return tables.PiecewiseLinear.from_points([row[:2] for row in tables.load("confidence")["points"]])
 
 
 @tables.reader
-def _log_rates() -> tables.MonotoneMap:
+def _log_rates() -> tables.PiecewiseLinear:
     """Return the map from confidence to -log10 of the false-accept rate, as far as it was measured."""
     rows = tables.load("confidence")["points"]
-    return tables.MonotoneMap.from_points([(row[1], -log10(row[2])) for row in rows if row[2] is not None])
+    return tables.PiecewiseLinear.from_points(
+        [(row[1], -log10(row[2])) for row in rows if row[2] is not None]
+    )
 
 
 def false_accept_rate(confidence: float) -> float:

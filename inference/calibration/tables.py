@@ -126,14 +126,14 @@ def load(name: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class MonotoneMap:
+class PiecewiseLinear:
     """Straight lines between points that rise; flat outside them."""
 
     xs: tuple[float, ...]
     ys: tuple[float, ...]
 
     @classmethod
-    def from_points(cls, points: Sequence[Sequence[float]]) -> MonotoneMap:
+    def from_points(cls, points: Sequence[Sequence[float]]) -> PiecewiseLinear:
         xs, ys = zip(*points, strict=True)
         if any(b <= a for a, b in pairwise(xs)):
             raise ValueError("the points of a map must rise in x")

@@ -8,7 +8,7 @@ import numpy as np
 
 from inference.arrays import Floats, Pixels
 from inference.models.session import Session
-from inference.pipeline.detections import Detections, overlaps
+from inference.pipeline.detections import Detections, iou
 
 
 class YuNet:
@@ -72,6 +72,6 @@ class CenterFace:
             centre = np.stack([columns, rows], axis=1) + 0.5 + offset[index][::-1, rows, columns].T
             half = np.exp(size[index][::-1, rows, columns].T) / 2
             own = np.concatenate([centre - half, centre + half], axis=1) * self.STRIDE
-            near = overlaps(box, own) > overlap
+            near = iou(box, own) > overlap
             scores[index] = heat[index, 0, rows, columns][near].max(initial=0.0)
         return scores

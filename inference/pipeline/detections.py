@@ -84,12 +84,12 @@ def whole_boxes(boxes: Floats, width_px: int, height_px: int) -> npt.NDArray[np.
     return np.concatenate([corners, ends], axis=1).astype(np.int64)
 
 
-def overlaps(box: Floats, boxes: Floats) -> Floats:
+def iou(box: Floats, boxes: Floats) -> Floats:
     """Intersection over union of one box (4,) with each of `boxes` (N, 4)."""
-    return _overlaps(box, boxes)[0]
+    return _iou(box, boxes)[0]
 
 
-def _overlaps(box: Floats, boxes: Floats) -> tuple[Floats, Floats]:
+def _iou(box: Floats, boxes: Floats) -> tuple[Floats, Floats]:
     """Intersection over union; and over the smaller of the two boxes, where neither is tiny beside the
     other.
     """
@@ -102,20 +102,20 @@ def _overlaps(box: Floats, boxes: Floats) -> tuple[Floats, Floats]:
     return shared / union, inside.astype(np.float32)
 
 
-def thinned(found: Detections) -> Detections:
+def fast_nms(found: Detections) -> Detections:
     """The best of each heap of boxes that overlap by UNION; quick, for the thousands a texture brings."""
     corner_and_sides = np.concatenate([found.boxes[:, :2], found.sides], axis=1)
     kept = cv2.dnn.NMSBoxes(corner_and_sides.tolist(), found.scores.tolist(), 0.0, UNION)
     return found.take(np.asarray(kept, np.intp))
 
 
-def suppress(found: Detections, union: float = UNION, smaller: float = 0.7) -> Detections:
+def nms(found: Detections, union: float = UNION, smaller: float = 0.7) -> Detections:
     """Keep the best of each heap of boxes that overlap by `union` or lie by `smaller` inside each other."""
     order = np.argsort(-found.scores, kind="stable")[:MAX_CANDIDATES]
     kept: list[np.intp] = []
     while len(order) and len(kept) < MAX_FACES:
         best, order = order[0], order[1:]
         kept.append(best)
-        over_union, over_smaller = _overlaps(found.boxes[best], found.boxes[order])
+        over_union, over_smaller = _iou(found.boxes[best], found.boxes[order])
         order = order[(over_union < union) & (over_smaller < smaller)]
     return found.take(np.array(kept, np.intp))

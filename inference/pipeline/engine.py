@@ -27,7 +27,7 @@ from inference.pipeline.alignment import Aligned
 from inference.pipeline.attributes import AttributeChips, AttributeEstimator
 from inference.pipeline.detection_models import CenterFace, YuNet
 from inference.pipeline.embedder import Embedder, EmbedderChips
-from inference.pipeline.face_detector import FaceFinder, Found
+from inference.pipeline.face_detector import FaceDetector, Found
 from inference.pipeline.quality import NO_FACE, Purpose, judge, measure
 from inference.results import (
     AnalyseResult,
@@ -76,7 +76,7 @@ class Engine:
         def session(file: registry.ModelFile) -> Session:
             return Session(models_dir, file, providers)
 
-        self.finder = FaceFinder(YuNet(session(registry.YUNET)), CenterFace(session(registry.CENTERFACE)))
+        self.finder = FaceDetector(YuNet(session(registry.YUNET)), CenterFace(session(registry.CENTERFACE)))
         self.embedder = Embedder(session(registry.SFACE), session(registry.DLIB_RESNET))
         self.attributes = AttributeEstimator(session(registry.AGE), session(registry.GENDER), self.embedder)
 

@@ -25,7 +25,7 @@ from inference.calibration import tables
 from inference.images.decoding import Picture
 from inference.pipeline import tiles
 from inference.pipeline.detection_models import CenterFace, YuNet
-from inference.pipeline.detections import Detections, overlaps, suppress, thinned, whole_boxes
+from inference.pipeline.detections import Detections, fast_nms, iou, nms, whole_boxes
 from inference.pipeline.resampling import whole, window
 from inference.pipeline.turning import TURNED, Surroundings, Turner, in_the_middle, off, quarters, roll
 
@@ -75,14 +75,14 @@ class Found:
     boxes_px: npt.NDArray[np.int64]
 
 
-class FaceFinder:
+class FaceDetector:
     """May be used from any thread."""
 
     def __init__(self, yunet: YuNet, centerface: CenterFace) -> None:
         self._yunet = yunet
         self._centerface = centerface
         self._turner = Turner(yunet, centerface)
-        self._probability = tables.MonotoneMap.from_points(tables.load("face_probability")["points"])
+        self._probability = tables.PiecewiseLinear.from_points(tables.load("face_probability")["points"])
 
     def find(self, picture: Picture) -> Found:
         """All faces. Raises ImageError 4003 where the picture cannot be decoded."""
@@ -134,8 +134,8 @@ class FaceFinder:
 
     def _accepted(self, pixels: Pixels) -> Detections:
         """Return the faces that upright looks find."""
-        candidates = suppress(Detections.joined(self._first_look(pixels)))
-        judged = suppress(self._second_look(pixels, candidates))
+        candidates = nms(Detections.joined(self._first_look(pixels)))
+        judged = nms(self._second_look(pixels, candidates))
         return judged.take(np.flatnonzero(judged.scores >= ACCEPTED))
 
     def _whichever_way_up(self, pixels: Pixels, upright: Detections) -> Detections:
@@ -146,7 +146,7 @@ class FaceFinder:
         """
         found = self._turned(pixels, upright)
         if not (found.scores >= CERTAIN).any():
-            found = suppress(Detections.joined([found, *self._from_other_sides(pixels)]))
+            found = nms(Detections.joined([found, *self._from_other_sides(pixels)]))
         if not len(found):
             return found
         largest = int(found.sides.prod(axis=1).argmax())
@@ -155,7 +155,7 @@ class FaceFinder:
             height, width = pixels.shape[:2]
             whole_look = self._accepted(np.ascontiguousarray(np.rot90(pixels, side)))
             there = self._turned(pixels, quarters(whole_look, side, width, height), 90.0 * side)
-            found = suppress(Detections.joined([found, there]))
+            found = nms(Detections.joined([found, there]))
         return found
 
     def _turned(self, pixels: Pixels, faces: Detections, degrees: float = 0.0) -> Detections:
@@ -188,7 +188,7 @@ class FaceFinder:
         candidates = []
         for side in (1, 2, 3):
             (seen,) = self._yunet.find([np.ascontiguousarray(np.rot90(small, side))], SIDE_CANDIDATE)
-            seen = quarters(suppress(seen), side, small.shape[1], small.shape[0]).mapped(scale)
+            seen = quarters(nms(seen), side, small.shape[1], small.shape[0]).mapped(scale)
             candidates += [(seen.take(np.array([index])), 90.0 * side) for index in range(len(seen))]
         candidates.sort(key=lambda candidate: -candidate[0].scores[0])
         faces = [
@@ -226,7 +226,7 @@ class FaceFinder:
         parts = []
         for tile in tiles.detailed(pixels):
             (found,) = self._yunet.find([tile.cut(pixels)], DETAIL_CANDIDATE)
-            found = thinned(found)
+            found = fast_nms(found)
             cut = ((found.boxes < TILE_EDGE_PX) | (found.boxes > tile.seen_px - TILE_EDGE_PX)).any(axis=1)
             found = found.mapped(tile.side_px / tile.seen_px, (tile.left, tile.top))
             small = found.sides.max(axis=1) < SMALL_FACE_PX
@@ -273,5 +273,5 @@ class FaceFinder:
 
 def _there(seen: Detections, box: Floats) -> Detections:
     """The best of what was seen where `box` is; none where nothing was."""
-    near = np.flatnonzero(overlaps(box, seen.boxes) >= SAME_PLACE)
+    near = np.flatnonzero(iou(box, seen.boxes) >= SAME_PLACE)
     return seen.take(near[np.argsort(-seen.scores[near], kind="stable")[:1]])

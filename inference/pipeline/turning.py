@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from inference.arrays import Floats, Pixels
 from inference.pipeline.detection_models import CenterFace, YuNet
-from inference.pipeline.detections import Detections, overlaps
+from inference.pipeline.detections import Detections, iou
 from inference.pipeline.resampling import Window, window
 
 WINDOW = 2.0
@@ -107,7 +107,7 @@ def in_the_middle(seen: Detections, times: float, side_px: int) -> Detections:
     """Return the best detection where a window shows the face it was cut around; none if there is none."""
     half = side_px / times / 2
     box = np.array([side_px / 2 - half, side_px / 2 - half, side_px / 2 + half, side_px / 2 + half])
-    near = np.flatnonzero(overlaps(box.astype(np.float32), seen.boxes) >= SAME_PLACE)
+    near = np.flatnonzero(iou(box.astype(np.float32), seen.boxes) >= SAME_PLACE)
     return seen.take(near[np.argsort(-seen.scores[near], kind="stable")[:1]])
 
 

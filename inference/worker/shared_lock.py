@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 
 
-class Room:
+class SharedExclusiveLock:
     """Who asks to be alone waits until the others are through; whoever comes meanwhile waits for them."""
 
     def __init__(self) -> None:

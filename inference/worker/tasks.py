@@ -32,10 +32,10 @@ from inference.results import AnalyseResult, DetectResult, Template
 from inference.worker import exchange
 from inference.worker.exchange import Failure, Reply
 from inference.worker.hang_watchdog import Watchdog, Work
-from inference.worker.shared_lock import Room
+from inference.worker.shared_lock import SharedExclusiveLock
 
 logger = logging.getLogger(__name__)
-_room = Room()
+_room = SharedExclusiveLock()
 _watchdog = Watchdog(settings.PICTURE_MAX_S)
 
 

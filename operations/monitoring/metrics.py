@@ -25,7 +25,7 @@ from billing.models import Order, OrderState
 from common.postgresql.clock import now
 from faceapi.usage import operator_reports, rollups, unattributed
 from faceapi.usage.histogram import BOUNDS_MS
-from faceapi.usage.operator_reports import Span
+from faceapi.usage.operator_reports import UsageFilter
 from operations.monitoring import health
 
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
@@ -41,7 +41,7 @@ class Product(Collector):
     def collect(self) -> Iterator[Family]:
         started = time.perf_counter()
         today = rollups.local_day(self.at)
-        span = Span(today, today + timedelta(days=1), "hour")
+        span = UsageFilter(today, today + timedelta(days=1), "hour")
         yield from calls(span)
         yield from times(span)
         yield from gauges(health.measure(self.at))
@@ -53,7 +53,7 @@ def gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"facecloud_{name}", text, value=value)
 
 
-def calls(span: Span) -> Iterator[Family]:
+def calls(span: UsageFilter) -> Iterator[Family]:
     """Calls, images and units since local midnight."""
     regions = dict(Region.objects.values_list("pk", "code"))
     found = {
@@ -69,7 +69,7 @@ def calls(span: Span) -> Iterator[Family]:
     yield from found.values()
 
 
-def times(span: Span) -> Iterator[Family]:
+def times(span: UsageFilter) -> Iterator[Family]:
     """Histograms of successful calls in seconds, by API."""
     sums: dict[str, dict[str, int]] = {"latency": {}, "queue": {}, "infer": {}}
     for (api, _region, _code), figures in operator_reports.by_service(span).items():

@@ -184,7 +184,7 @@ class PendingActRecords(RecordAdmin):
 
     @admin.display(description=pgettext_lazy("one", "操作"), ordering="act")
     def act_name(self, asked: PendingAct) -> str:
-        return str(actions.ACTS[asked.act].label) if asked.act in actions.ACTS else asked.act
+        return str(actions.ACTIONS[asked.act].label) if asked.act in actions.ACTIONS else asked.act
 
 
 class _SignIns(RecordAdmin):

@@ -113,7 +113,7 @@ class RecordAdmin(BaseAdmin):
     ) -> HttpResponse:
         row = kwargs["obj"]
         context |= {
-            "offers": actions.offers(request.user, row),  # type: ignore[arg-type]  # an operator
+            "offers": actions.available_actions(request.user, row),  # type: ignore[arg-type]  # an operator
             "about": self.title(row),
             "name": self.name,
             "related_tables": self.tables(row),

@@ -13,7 +13,7 @@ from billing.books import sales_reports
 from billing.books.sales_reports import Day, Sales
 from billing.models import Api
 from console.reports.charts import Chart, Series
-from faceapi.usage.operator_reports import Span
+from faceapi.usage.operator_reports import UsageFilter
 from operations.access import OperatorRequest, operator
 from operations.reports import report_filter
 from operations.reports.tables import Cell, Column, Table, at_desk, download, ranks
@@ -101,7 +101,7 @@ def _sales_chart(key: str, sales: list[tuple[str, Sales]]) -> Chart:
     return ranks(key, _("净收入"), [(name, float(one.revenue)) for name, one in sales], _("元"))
 
 
-def by_api(span: Span) -> Table:
+def by_api(span: UsageFilter) -> Table:
     key = "revenue-by-api"
     sales = sales_reports.sales_by_api(span.since, span.until)
     found = [(str(Api(api).label), one) for api, one in sales.items()]
@@ -111,7 +111,7 @@ def by_api(span: Span) -> Table:
     return Table(key, _("按 API 的收入"), columns, rows, note=_revenue_note(), chart=chart)
 
 
-def by_customer(span: Span, limit: int | None) -> Table:
+def by_customer(span: UsageFilter, limit: int | None) -> Table:
     key = "revenue-by-customer"
     sales = list(sales_reports.sales_by_customer(span.since, span.until).items())[:limit]
     people = User.objects.in_bulk([pk for pk, _one in sales])
@@ -201,7 +201,7 @@ def near_limit(at: datetime, limit: int | None) -> Table:
     return Table(key, _("接近或达到额度的应用（≥ 80%）"), columns, rows, empty=empty, chart=chart)
 
 
-def tables(span: Span, days: list[Day], at: datetime, limit: int | None) -> list[Table]:
+def tables(span: UsageFilter, days: list[Day], at: datetime, limit: int | None) -> list[Table]:
     """Every table of the page, the one by day first."""
     return [
         by_day(days),
@@ -212,7 +212,7 @@ def tables(span: Span, days: list[Day], at: datetime, limit: int | None) -> list
     ]
 
 
-def days_of(span: Span, at: datetime) -> list[Day]:
+def days_of(span: UsageFilter, at: datetime) -> list[Day]:
     """The days of the span that have begun."""
     return [day for day in sales_reports.days(span.since, span.until) if day.start <= at]
 
@@ -221,7 +221,7 @@ def days_of(span: Span, at: datetime) -> list[Day]:
 @operator("ops_reports")
 def page(request: OperatorRequest) -> HttpResponse:
     at = timezone.now()
-    form, span = report_filter.asked(request, at)
+    form, span = report_filter.from_request(request, at)
     context = {"form": form, "nav": "business"}
     if span is None:
         return render(request, "operations/business.html", context, status=400)
@@ -246,7 +246,7 @@ def page(request: OperatorRequest) -> HttpResponse:
 def export(request: OperatorRequest, key: str) -> HttpResponse:
     """One table of the page, whole, as CSV."""
     at = timezone.now()
-    _form, span = report_filter.asked(request, at)
+    _form, span = report_filter.from_request(request, at)
     if span is None:
         raise Http404
     return download(tables(span, days_of(span, at), at, None), key)

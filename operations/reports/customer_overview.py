@@ -70,7 +70,7 @@ class Listing(Generic[Row]):
 
 
 @dataclass
-class Story:
+class CustomerOverview:
     """What is known about a subject. `call` and `debit` are there when one request was asked for.
 
     `opened` is the name of the list that is shown as a whole; the others show their first rows.
@@ -207,10 +207,10 @@ class Story:
         return self._rows("acts", AuditEntry.objects.filter(customer=self.customer).select_related("by"))
 
 
-def find(text: str, at: datetime, opened: str = "") -> Story:
+def find(text: str, at: datetime, opened: str = "") -> CustomerOverview:
     """The story of whatever `text` names; one without a customer where it names nothing."""
     text = text.strip()
-    story = Story(at, opened)
+    story = CustomerOverview(at, opened)
     if not text:
         return story
     try:
@@ -219,7 +219,7 @@ def find(text: str, at: datetime, opened: str = "") -> Story:
         return _of_name(story, text)
 
 
-def _of_call(story: Story, call_id: UUID) -> Story:
+def _of_call(story: CustomerOverview, call_id: UUID) -> CustomerOverview:
     story.call_id = call_id
     story.call = (
         Call.objects.select_related("app__customer", "app__region", "app_key").filter(pk=call_id).first()
@@ -231,7 +231,7 @@ def _of_call(story: Story, call_id: UUID) -> Story:
     return story
 
 
-def _of_name(story: Story, text: str) -> Story:
+def _of_name(story: CustomerOverview, text: str) -> CustomerOverview:
     apps = App.objects.select_related("customer", "region")
     if app := apps.filter(app_id=text.lower()).first():
         story.app, story.customer = app, app.customer

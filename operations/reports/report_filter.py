@@ -13,14 +13,14 @@ from django.utils.translation import gettext_lazy
 from accounts.models import App, Region, User
 from billing.models import Api
 from console.context import region_label
-from console.reports.date_ranges import DEFAULT, Days, RangeForm
-from faceapi.usage.operator_reports import Span
+from console.reports.date_ranges import DEFAULT, DateRange, RangeForm
+from faceapi.usage.operator_reports import UsageFilter
 
 
 class SpanForm(RangeForm):
     """Everything optional; without a choice, the last seven days by day. `chosen`: once it is valid."""
 
-    chosen: Days | None = None
+    chosen: DateRange | None = None
     api = forms.ChoiceField(
         label=gettext_lazy("API 类型"), choices=[("", gettext_lazy("全部 API")), *Api.choices], required=False
     )
@@ -51,7 +51,7 @@ class SpanForm(RangeForm):
         return found
 
 
-def asked(request: HttpRequest, at: datetime) -> tuple[SpanForm, Span | None]:
+def from_request(request: HttpRequest, at: datetime) -> tuple[SpanForm, UsageFilter | None]:
     """The form as filled in, and the span that it means; None where it is wrong: the form says why."""
     form = SpanForm({"range": DEFAULT, **request.GET.dict()})
     if not form.is_valid():
@@ -59,7 +59,7 @@ def asked(request: HttpRequest, at: datetime) -> tuple[SpanForm, Span | None]:
     narrowed, days = form.cleaned_data, form.days(timezone.localdate(at))
     form.chosen = days
     who = narrowed["who"]
-    return form, Span(
+    return form, UsageFilter(
         since=days.since,
         until=days.until,
         step=days.step,

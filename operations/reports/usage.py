@@ -20,7 +20,7 @@ from console.reports.usage import TimeLine
 from console.templatetags.show import unit
 from faceapi.errors import OK
 from faceapi.usage import operator_reports
-from faceapi.usage.operator_reports import Figures, Span, Step, Usage
+from faceapi.usage.operator_reports import Figures, Step, Usage, UsageFilter
 from operations.access import OperatorRequest, operator
 from operations.monitoring import health
 from operations.monitoring.findings import findings
@@ -107,7 +107,7 @@ def _times(one: Figures) -> list[Cell]:
     return [one.p50_ms, one.p95_ms, one.p99_ms, one.queue_ms, one.infer_ms]
 
 
-def by_step(made: Usage, span: Span, counts: Counts, at: datetime) -> Table:
+def by_step(made: Usage, span: UsageFilter, counts: Counts, at: datetime) -> Table:
     head = Column(_("日期") if span.step == "day" else _("小时"), "day" if span.step == "day" else "when")
     rows = [[start, *counts.cells(one), *_times(one)] for start, one in made.begun(at).items()]
     return Table("usage-by-time", _("按时间"), [head, *counts.columns(), *_time_columns()], rows)
@@ -187,7 +187,7 @@ def _most_called(groups: dict[Key, Figures]) -> list[tuple[Key, Figures]]:
     return sorted(groups.items(), key=lambda group: -group[1].calls)
 
 
-def tables(span: Span, made: Usage, top: int | None, at: datetime) -> list[Table]:
+def tables(span: UsageFilter, made: Usage, top: int | None, at: datetime) -> list[Table]:
     """Every table of the page, the one by time first."""
     of_app = operator_reports.by_app(span)
     counts = Counts()
@@ -205,7 +205,7 @@ def tables(span: Span, made: Usage, top: int | None, at: datetime) -> list[Table
 @operator("ops_reports")
 def page(request: OperatorRequest) -> HttpResponse:
     at = timezone.now()
-    form, span = report_filter.asked(request, at)
+    form, span = report_filter.from_request(request, at)
     context = {"form": form, "span": span, "nav": "usage"}
     if span is None:
         return render(request, "operations/usage.html", context, status=400)
@@ -231,7 +231,7 @@ def page(request: OperatorRequest) -> HttpResponse:
 def export(request: OperatorRequest, key: str) -> HttpResponse:
     """One table of the page, whole, as CSV."""
     at = timezone.now()
-    _form, span = report_filter.asked(request, at)
+    _form, span = report_filter.from_request(request, at)
     if span is None:
         raise Http404
     return download(tables(span, operator_reports.usage(span), None, at), key)

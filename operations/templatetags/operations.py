@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
 
 from accounts.models import AuditEntry
-from operations.actions import ACTS, offers
+from operations.actions import ACTIONS, available_actions
 from operations.approvals import LABELS
 
 register = template.Library()
@@ -21,7 +21,7 @@ register = template.Library()
 def acts_on(context: Context, subject: Model) -> dict[str, Any]:
     """Links to what this operator may do to the subject now, and back to this page."""
     request = context["request"]
-    return {"offers": offers(request.user, subject), "back": request.get_full_path()}
+    return {"offers": available_actions(request.user, subject), "back": request.get_full_path()}
 
 
 @register.filter
@@ -37,5 +37,5 @@ def labelled(cells: Sequence[SafeString], headers: Sequence[Mapping[str, Any]]) 
 @register.filter
 def act_label(entry: AuditEntry) -> str:
     """The act's name in the reader's language; one that is no longer known keeps its code."""
-    act = ACTS.get(entry.act)
+    act = ACTIONS.get(entry.act)
     return str(act.label if act else LABELS.get(entry.act, entry.act))

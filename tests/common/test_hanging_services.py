@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from embedded.environment import KEYS, read_env, secret_values
-from embedded.paths import REPOSITORY, Places
+from embedded.paths import REPOSITORY, Paths
 from embedded.services.pair import Service, Services
 from embedded.site import web_process
 from faceapi.authentication.signing import sign
@@ -78,9 +78,9 @@ def site(models: Path) -> Iterator[Site]:
     with tempfile.TemporaryDirectory(prefix="facecloud-") as name, pytest.MonkeyPatch.context() as patch:
         patch.delenv("DATABASE_URL")
         patch.delenv("REDIS_URL")
-        places = Places(Path(name))
-        places.make()
-        services = Services.of(places, durable=False)
+        paths = Paths(Path(name))
+        paths.make()
+        services = Services.of(paths, durable=False)
         with services.running() as addresses, socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -89,15 +89,15 @@ def site(models: Path) -> Iterator[Site]:
             environment = {
                 **os.environ,
                 **addresses,
-                **secret_values(places.secrets, KEYS),
+                **secret_values(paths.secrets, KEYS),
                 **LIMITS,
                 "FACECLOUD_VAR_DIR": name,
                 "MODELS_DIR": str(models),
             }
             prepare = [sys.executable, "-m", "embedded.prepare", url]
             subprocess.run(prepare, env=environment, cwd=REPOSITORY, check=True, timeout=240)
-            demo = read_env(places.demo)
-            web = web_process(environment, host="127.0.0.1", port=port, logs=places.logs)
+            demo = read_env(paths.demo)
+            web = web_process(environment, host="127.0.0.1", port=port, logs=paths.logs)
             web.start()
             try:
                 wait_until(lambda: answers(f"{url}/healthz"), timeout_s=90, what=f"{url} ({web.log})")

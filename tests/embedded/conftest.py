@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from embedded.paths import Places
+from embedded.paths import Paths
 
 
 @pytest.fixture
@@ -16,8 +16,8 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def places(folder: Path) -> Places:
+def paths(folder: Path) -> Paths:
     """The folders of one instance."""
-    places = Places(folder)
-    places.make()
-    return places
+    paths = Paths(folder)
+    paths.make()
+    return paths

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from embedded import preflight
-from embedded.paths import Places
+from embedded.paths import Paths
 from tests.conftest import REPOSITORY
 
 ASK = "from django.db import connection as c; c.ensure_connection(); print('asked')"
@@ -17,11 +17,11 @@ ASK = "from django.db import connection as c; c.ensure_connection(); print('aske
 
 def test_it_waits_for_another_whose_services_end_with_it() -> None:
     with tempfile.TemporaryDirectory(prefix="facecloud-") as folder:
-        places = Places(Path(folder))
-        places.make()
+        paths = Paths(Path(folder))
+        paths.make()
         services = {"DATABASE_URL", "REDIS_URL"}
         environment = {name: value for name, value in os.environ.items() if name not in services}
-        with preflight.only_one(places.lock, "bin/manage"):
+        with preflight.only_one(paths.lock, "bin/manage"):
             waiting = subprocess.Popen(
                 [sys.executable, "-m", "embedded.manage", "shell", "-v", "0", "-c", ASK],
                 cwd=REPOSITORY,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from embedded.paths import Places
+from embedded.paths import Paths
 from embedded.services.managed_process import Process, ServiceError, end_processes_in, processes_in
 from tests.conftest import REPOSITORY, wait_until
 
@@ -141,15 +141,15 @@ def uid_of_an_unprivileged_child(folder: Path, inside: list[str]) -> int:
 
 def test_a_run_is_closed_to_other_users_of_the_machine(tmp_path: Path) -> None:
     """Logs and mails of an earlier version too."""
-    places = Places(tmp_path / "var")
-    places.logs.mkdir(parents=True)
-    old = places.logs / "web.log"
+    paths = Paths(tmp_path / "var")
+    paths.logs.mkdir(parents=True)
+    old = paths.logs / "web.log"
     old.write_text("a link")
-    for path, mode in ((places.var, 0o755), (places.logs, 0o755), (old, 0o644)):
+    for path, mode in ((paths.var, 0o755), (paths.logs, 0o755), (old, 0o644)):
         path.chmod(mode)
-    places.make()
-    assert [path.stat().st_mode & 0o777 for path in (places.var, places.logs, old)] == [0o700, 0o700, 0o600]
-    process = Process("echo", ["true"], log=places.logs / "new.log", cwd=tmp_path)
+    paths.make()
+    assert [path.stat().st_mode & 0o777 for path in (paths.var, paths.logs, old)] == [0o700, 0o700, 0o600]
+    process = Process("echo", ["true"], log=paths.logs / "new.log", cwd=tmp_path)
     process.start()
     process.finish(30)
     assert process.log.stat().st_mode & 0o777 == 0o600

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from embedded import preflight
-from embedded.paths import Places
+from embedded.paths import Paths
 from embedded.preflight import Refusal
 
 
@@ -65,20 +65,20 @@ def test_a_free_port_is_left_free() -> None:
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(Refusal, match=r"can't be written to"):
-        preflight.make_folders(Places(tmp_path / "file" / "var"))
+        preflight.make_folders(Paths(tmp_path / "file" / "var"))
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "NEEDED_DISK_BYTES", 1 << 60)
     with pytest.raises(Refusal, match="nearly full"):
-        preflight.make_folders(Places(tmp_path / "var"))
+        preflight.make_folders(Paths(tmp_path / "var"))
 
 
 def test_the_sockets_folder_is_its_owners_alone(tmp_path: Path) -> None:
-    places = Places(tmp_path / "var")
-    preflight.make_folders(places)
-    assert places.sockets.stat().st_mode & 0o777 == 0o700
-    assert places.sockets.stat().st_uid == os.getuid()
+    paths = Paths(tmp_path / "var")
+    preflight.make_folders(paths)
+    assert paths.sockets.stat().st_mode & 0o777 == 0o700
+    assert paths.sockets.stat().st_uid == os.getuid()
 
 
 def test_a_second_instance(tmp_path: Path) -> None:

@@ -9,17 +9,17 @@ import pytest
 from cryptography.fernet import Fernet
 
 from embedded.environment import read_env
-from embedded.paths import Places
+from embedded.paths import Paths
 from embedded.services.managed_process import ServiceError
 from embedded.services.postgres import Postgres
 from embedded.start import Start
 from tests.conftest import REPOSITORY
 
 
-def prepare(places: Places) -> None:
+def prepare(paths: Paths) -> None:
     """As bin/start does it. Raises ServiceError."""
     url = "http://127.0.0.1:8000"
-    step = Start(places, "127.0.0.1", 8000)._step("prepare", "embedded.prepare", url)
+    step = Start(paths, "127.0.0.1", 8000)._step("prepare", "embedded.prepare", url)
     step.start()
     try:
         step.finish(timeout_s=60)
@@ -45,19 +45,17 @@ def prepare(places: Places) -> None:
     ],
 )
 def test_what_is_wrong_is_told(
-    places: Places, monkeypatch: pytest.MonkeyPatch, name: str, wrong: str, told: str
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, name: str, wrong: str, told: str
 ) -> None:
     monkeypatch.setenv(name, wrong)
     with pytest.raises(ServiceError, match=told):
-        prepare(places)
+        prepare(paths)
 
 
 @pytest.fixture
-def database(places: Places, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def database(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """One of its own: the demo customer is not this test run's."""
-    server = Postgres(
-        data=places.data, sockets=places.sockets, log=places.logs / "postgres.log", durable=False
-    )
+    server = Postgres(data=paths.data, sockets=paths.sockets, log=paths.logs / "postgres.log", durable=False)
     try:
         server.start()
         monkeypatch.setenv("DATABASE_URL", server.url)
@@ -67,9 +65,9 @@ def database(places: Places, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("database")
-def test_the_demo_s_file_says_what_is_so_now(places: Places) -> None:
-    prepare(places)
-    first = read_env(places.demo)
+def test_the_demo_s_file_says_what_is_so_now(paths: Paths) -> None:
+    prepare(paths)
+    first = read_env(paths.demo)
     assert {"FACECLOUD_PASSWORD", "FACECLOUD_OPERATOR_PASSWORD"} <= first.keys()
     changes = (
         "from datetime import UTC, datetime, timedelta; from accounts import keys, models;"
@@ -78,8 +76,8 @@ def test_the_demo_s_file_says_what_is_so_now(places: Places) -> None:
     )
     command = [sys.executable, "manage.py", "shell", "--no-imports", "--command", changes]
     subprocess.run(command, cwd=REPOSITORY, check=True, timeout=60)
-    prepare(places)
-    now = read_env(places.demo)
+    prepare(paths)
+    now = read_env(paths.demo)
     assert first.keys() - now.keys() == {"FACECLOUD_PASSWORD"}
     assert {name for name in now if now[name] != first[name]} == {
         "FACECLOUD_APP_KEY",
@@ -88,12 +86,12 @@ def test_the_demo_s_file_says_what_is_so_now(places: Places) -> None:
 
 
 @pytest.mark.usefixtures("database")
-def test_an_encryption_key_that_was_lost_is_told(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    prepare(places)
+def test_an_encryption_key_that_was_lost_is_told(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare(paths)
     new = Fernet.generate_key().decode()
     with monkeypatch.context() as lost:
         lost.setenv("ENCRYPTION_KEY", new)
         with pytest.raises(ServiceError, match=r"^ENCRYPTION_KEY is not the one that this database's"):
-            prepare(places)
+            prepare(paths)
     monkeypatch.setenv("ENCRYPTION_KEY", f"{new},{os.environ['ENCRYPTION_KEY']}")
-    prepare(places)
+    prepare(paths)

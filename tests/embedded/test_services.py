@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 import redis
 
-from embedded.paths import SOCKET_PATH_LIMIT, Places
+from embedded.paths import SOCKET_PATH_LIMIT, Paths
 from embedded.services.managed_process import ServiceError
 from embedded.services.postgres import Postgres
 from embedded.services.valkey import Valkey
@@ -20,8 +20,8 @@ from tests.embedded.test_managed_process import WITHOUT_NAMESPACES, only_root_ch
 
 
 @pytest.fixture
-def postgres(places: Places) -> Iterator[Postgres]:
-    server = Postgres(data=places.data, sockets=places.sockets, log=places.logs / "postgres.log")
+def postgres(paths: Paths) -> Iterator[Postgres]:
+    server = Postgres(data=paths.data, sockets=paths.sockets, log=paths.logs / "postgres.log")
     yield server
     server.stop()
 
@@ -110,11 +110,11 @@ finally:
 
 
 @only_root_changes_uid
-def test_files_of_another_owner_say_whose_they_have_to_be(postgres: Postgres, places: Places) -> None:
+def test_files_of_another_owner_say_whose_they_have_to_be(postgres: Postgres, paths: Paths) -> None:
     """Made where root could make user namespaces, started where it can't; and the other way round."""
 
     def start(*inside: str) -> str:
-        command = [*inside, sys.executable, "-c", START, str(places.var)]
+        command = [*inside, sys.executable, "-c", START, str(paths.var)]
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
         return subprocess.run(
             command, env=environment, capture_output=True, text=True, check=True, timeout=60
@@ -124,13 +124,13 @@ def test_files_of_another_owner_say_whose_they_have_to_be(postgres: Postgres, pl
     assert start() == "up"
     for inside, owner in ((without_namespaces, "nobody"), ((), "root")):
         told = start(*inside)
-        assert f"run chown -R {owner} {places.data} and start again" in told
-        subprocess.run(["chown", "-R", owner, str(places.data)], check=True)
+        assert f"run chown -R {owner} {paths.data} and start again" in told
+        subprocess.run(["chown", "-R", owner, str(paths.data)], check=True)
         assert start(*inside) == "up"
 
 
-def test_valkey_keeps_nothing_and_refuses_writes_when_full(places: Places) -> None:
-    server = Valkey(sockets=places.sockets, log=places.logs / "valkey.log", memory="4mb")
+def test_valkey_keeps_nothing_and_refuses_writes_when_full(paths: Paths) -> None:
+    server = Valkey(sockets=paths.sockets, log=paths.logs / "valkey.log", memory="4mb")
     server.start()
     try:
         client = redis.Redis(unix_socket_path=str(server.socket))
@@ -146,8 +146,8 @@ def test_valkey_keeps_nothing_and_refuses_writes_when_full(places: Places) -> No
 
 
 def test_sockets_move_to_a_short_path_when_var_is_deep() -> None:
-    deep = Places(Path("/srv") / ("x" * 120) / "var")
+    deep = Paths(Path("/srv") / ("x" * 120) / "var")
     assert not str(deep.sockets).startswith(str(deep.var))
     assert len(str(deep.sockets / ".s.PGSQL.5432.lock")) <= SOCKET_PATH_LIMIT
-    assert deep.sockets == Places(deep.var).sockets
-    assert Places(Path("/srv/facecloud/var")).sockets == Path("/srv/facecloud/var/run")
+    assert deep.sockets == Paths(deep.var).sockets
+    assert Paths(Path("/srv/facecloud/var")).sockets == Path("/srv/facecloud/var/run")

@@ -16,7 +16,7 @@ from billing import quota
 from billing.models import Debit
 from faceapi import answers, calls, errors
 from faceapi.answers import AnswerResponse, Journal, NoteFile
-from faceapi.calls import LiveCall
+from faceapi.calls import CallContext
 from faceapi.errors import ApiError
 from faceapi.models import Call
 from facecloud.web.response_buffer import Budget, Outbox
@@ -39,19 +39,19 @@ def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Journal:
     return made
 
 
-def settled(app: App, at: datetime) -> LiveCall:
+def settled(app: App, at: datetime) -> CallContext:
     call = held(app, at)
     assert calls.succeed(call, at) == 2
     return call
 
 
-def response_to(call: LiveCall) -> AnswerResponse:
+def response_to(call: CallContext) -> AnswerResponse:
     response = AnswerResponse(b"{}")
     response.call = call
     return response
 
 
-def state_of(call: LiveCall) -> tuple[str, int, int]:
+def state_of(call: CallContext) -> tuple[str, int, int]:
     """Of the debit; the code and the units of the record."""
     recorded = Call.objects.get(pk=call.id)
     return Debit.objects.get(pk=call.id).state, recorded.code, recorded.units

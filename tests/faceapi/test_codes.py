@@ -21,7 +21,7 @@ from billing.models import Api, Debit, DebitState, Package, Period
 from common import valkey
 from embedded.services.managed_process import Process
 from faceapi import calls, errors
-from faceapi.calls import LiveCall
+from faceapi.calls import CallContext
 from faceapi.errors import ApiError
 from faceapi.limits import idempotency
 from faceapi.models import Call
@@ -360,7 +360,7 @@ def test_4106_an_address_that_is_not_on_the_list(caller: Caller, app: App) -> No
 def test_5004_a_call_that_took_longer_than_its_hold(caller: Caller, app: App) -> None:
     """The sweep was first: the units are back, so the answer must not be served."""
     at = timezone.now()
-    call = LiveCall(calls.new_id(at), Api.FACE_DETECT.value, at, "127.0.0.1", key=app.keys.get())
+    call = CallContext(calls.new_id(at), Api.FACE_DETECT.value, at, "127.0.0.1", key=app.keys.get())
     call.debit = quota.reserve(call_id=call.id, app=app, api=call.api, images=1, at=at)
     quota.give_back(call.id, at)
     with pytest.raises(ApiError) as caught:

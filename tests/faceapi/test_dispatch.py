@@ -21,7 +21,7 @@ from embedded.services.managed_process import Process
 from embedded.site import worker_process
 from faceapi import dispatch, errors
 from faceapi.errors import ApiError
-from faceapi.request.spool import Budget, Span, Spool
+from faceapi.request.spool import Budget, Spool, SpoolSlice
 from inference.worker import exchange
 from inference.worker.exchange import Failure, Reply
 from tests.conftest import wait_until
@@ -86,7 +86,7 @@ def test_5004_when_nobody_answers_and_nothing_stays_behind(worker: Process) -> N
                 request_id="nobody",
                 operation="detect",
                 customer_pk=1,
-                spans=[Span(0, len(picture))],
+                spans=[SpoolSlice(0, len(picture))],
                 spool=spool,
                 deadline=started + 2,
             )
@@ -104,7 +104,7 @@ def test_a_fault_that_is_known_is_told_when_time_is_up(worker: Process) -> None:
             request_id="late",
             operation="detect",
             customer_pk=1,
-            spans=[Span(0, len(picture))] * 2,
+            spans=[SpoolSlice(0, len(picture))] * 2,
             spool=spool,
             deadline=time.monotonic() + 4,
         )
@@ -128,7 +128,7 @@ def test_what_a_worker_finds_out_after_the_call_has_ended_is_kept_nowhere(worker
             request_id="over",
             operation="embed",
             customer_pk=1,
-            spans=[Span(0, len(picture))],
+            spans=[SpoolSlice(0, len(picture))],
             spool=spool,
             deadline=time.monotonic() + 4,
         )
@@ -156,7 +156,7 @@ def test_5003_when_valkey_has_no_room_and_nothing_stays_behind(worker: Process) 
                     request_id="full",
                     operation="detect",
                     customer_pk=1,
-                    spans=[Span(0, size)] * 8,
+                    spans=[SpoolSlice(0, size)] * 8,
                     spool=spool,
                     deadline=time.monotonic() + 5,
                 )
@@ -182,10 +182,10 @@ def test_5004_the_deadline_grows_with_the_images(caller: Caller, worker: Process
 
 
 def test_a_chunk_is_cut_by_count_and_by_bytes() -> None:
-    small = [Span(i, 1000) for i in range(10)]
+    small = [SpoolSlice(i, 1000) for i in range(10)]
     assert [chunk.count for chunk in dispatch.cut("r", small, 3)] == [4, 4, 2]
     assert [chunk.count for chunk in dispatch.cut("r", small[:2], 3)] == [1, 1]
-    large = [Span(0, 9 * 1024 * 1024)] * 3
+    large = [SpoolSlice(0, 9 * 1024 * 1024)] * 3
     assert [chunk.count for chunk in dispatch.cut("r", large, 1)] == [1, 1, 1]
     assert [(chunk.first, chunk.count) for chunk in dispatch.cut("r", small, 1)] == [(0, 4), (4, 4), (8, 2)]
 

@@ -18,6 +18,7 @@ from billing.models import Api, Order, Sku
 from billing.payments import vouchers, wallet
 from faceapi import calls, errors
 from faceapi.errors import ApiError
+from tests.console.conftest import *  # noqa: F403 - these pages have the same customers and browser
 from tests.console.conftest import Place
 
 Login = Callable[[str], Client]
@@ -75,7 +76,7 @@ class World:
 
 def call(app: App, api: str, at: datetime, *, images: int = 1, code: int = errors.OK) -> UUID:
     """A call as the signed API leaves it: debit, record and roll-up."""
-    one = calls.LiveCall(calls.new_id(at), api, at, "203.0.113.9", key=app.keys.first(), images=images)
+    one = calls.CallContext(calls.new_id(at), api, at, "203.0.113.9", key=app.keys.first(), images=images)
     one.is_authentic = True
     one.queue_ms, one.infer_ms = random.Random(str(one.id)).uniform(0, 20), 35.0
     one.started -= random.Random(str(one.id)).uniform(0.03, 0.8)

@@ -23,7 +23,7 @@ from billing.payments import refunds
 from faceapi.models import Call, ServiceHour, UsageDay
 from faceapi.usage import operator_reports, rollups
 from faceapi.usage.histogram import slot
-from faceapi.usage.operator_reports import Span, Step
+from faceapi.usage.operator_reports import Step, UsageFilter
 from operations.reports.tables import ranks
 from tests.console.conftest import Place
 from tests.operations.conftest import Login, World, call
@@ -31,9 +31,9 @@ from tests.operations.conftest import Login, World, call
 pytestmark = pytest.mark.django_db
 
 
-def span(now: datetime, days: int = 10, step: Step = "day", **narrowed: object) -> Span:
+def span(now: datetime, days: int = 10, step: Step = "day", **narrowed: object) -> UsageFilter:
     tomorrow = rollups.local_day(now) + timedelta(days=1)
-    return Span(tomorrow - timedelta(days=days), tomorrow, step, **narrowed)  # type: ignore[arg-type]  # of many types
+    return UsageFilter(tomorrow - timedelta(days=days), tomorrow, step, **narrowed)  # type: ignore[arg-type]  # of many types
 
 
 def start_of(at: datetime, step: Step) -> datetime:
@@ -41,7 +41,7 @@ def start_of(at: datetime, step: Step) -> datetime:
     return local.replace(hour=0) if step == "day" else local
 
 
-def raw(spanned: Span) -> list[Call]:
+def raw(spanned: UsageFilter) -> list[Call]:
     found = Call.objects.filter(at__gte=spanned.since, at__lt=spanned.until)
     if spanned.api:
         found = found.filter(api=spanned.api)
@@ -54,7 +54,7 @@ def raw(spanned: Span) -> list[Call]:
     return list(found)
 
 
-def agrees(spanned: Span) -> None:
+def agrees(spanned: UsageFilter) -> None:
     made, rows = operator_reports.usage(spanned), raw(spanned)
     total = made.total
     assert rows

@@ -10,7 +10,7 @@ from accounts import roles
 from accounts.errors import RuleError
 from accounts.models import App, AuditEntry, User
 from billing.models import Order, Package, Sku
-from operations.actions import ACTS
+from operations.actions import ACTIONS
 from tests.console.conftest import Place
 from tests.operations.conftest import Login, World
 
@@ -68,7 +68,7 @@ def test_a_role_does_its_acts_and_no_other(role: str, world: World, log_in: Logi
         User: world.app.customer, App: world.app, type(world.key): world.key, Order: world.orders[0],
         Package: Package.objects.first(), Sku: Sku.objects.first(),
     }  # fmt: skip
-    for act in ACTS.values():
+    for act in ACTIONS.values():
         if act.makes:
             address = f"/ops/acts/{act.name}/"
         else:
@@ -85,7 +85,7 @@ def test_a_role_does_its_acts_and_no_other(role: str, world: World, log_in: Logi
 
 def test_each_act_belongs_to_a_role_below_admin_or_is_the_admins_alone() -> None:
     held = {permission for role in ("support", "finance") for permission in roles.ROLES[role]}
-    alone = {act.permission for act in ACTS.values()} - held
+    alone = {act.permission for act in ACTIONS.values()} - held
     assert alone == {"ops_limits", "ops_keys", "ops_people"}
 
 

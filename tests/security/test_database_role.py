@@ -18,7 +18,7 @@ from django.db import IntegrityError, connection, transaction
 from accounts import audit
 from accounts.models import User
 from billing.payments import wallet
-from embedded.paths import Places, memory_folder
+from embedded.paths import Paths, memory_folder
 from embedded.services.postgres import APPLICATION, Postgres
 from facecloud import database_role
 from tests.conftest import REPOSITORY
@@ -184,10 +184,10 @@ def test_migrate_creates_the_role_and_grants(postgres: Postgres) -> None:
 @pytest.fixture
 def postgres() -> Iterator[Postgres]:
     with tempfile.TemporaryDirectory(prefix="facecloud-", dir=memory_folder()) as folder:
-        places = Places(Path(folder))
-        places.make()
+        paths = Paths(Path(folder))
+        paths.make()
         server = Postgres(
-            data=places.data, sockets=places.sockets, log=places.logs / "postgres.log", durable=False
+            data=paths.data, sockets=paths.sockets, log=paths.logs / "postgres.log", durable=False
         )
         try:
             server.start()

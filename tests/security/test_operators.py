@@ -17,7 +17,7 @@ from billing import orders
 from billing.errors import VoucherRefused
 from billing.models import Api, Package, Voucher
 from billing.payments import vouchers, wallet
-from operations.actions import ACTS
+from operations.actions import ACTIONS
 from tests.console.conftest import Place
 from tests.operations.conftest import Login, World
 
@@ -62,7 +62,7 @@ def test_no_act_on_an_account_of_ones_own(
         "AppKey": key.pk,
     }  # fmt: skip
     tried = 0
-    for name, one in ACTS.items():
+    for name, one in ACTIONS.items():
         if one.model.__name__ in rows and not one.makes:
             reply = act(as_admin, name, rows[one.model.__name__])
             assert reply.status_code == REFUSED, name

@@ -24,10 +24,10 @@ from tests.lines import AFTER_COMMIT, BEFORE_COMMIT, Line
 pytestmark = [pytest.mark.race, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
 
 LATER = NOON + timedelta(minutes=1)
-Act = tuple[Callable[[], object], Callable[[], object]]  # what is done, and what can be seen of it
+Action = tuple[Callable[[], object], Callable[[], object]]  # what is done, and what can be seen of it
 
 
-def make_order(alice: User, olga: User, shop: Shop) -> Act:
+def make_order(alice: User, olga: User, shop: Shop) -> Action:
     shop.sku()
     token = uuid4().hex
     return lambda: shop.order(alice, token=token), lambda: Order.objects.filter(token=token).count()
@@ -44,17 +44,17 @@ def seen_of(order: Order) -> object:
     )
 
 
-def pay(alice: User, olga: User, shop: Shop) -> Act:
+def pay(alice: User, olga: User, shop: Shop) -> Action:
     order = shop.order(alice, price="5.00", months=2)
     return lambda: orders.pay(order, LATER), lambda: seen_of(order)
 
 
-def cancel(alice: User, olga: User, shop: Shop) -> Act:
+def cancel(alice: User, olga: User, shop: Shop) -> Action:
     order = shop.order(alice)
     return lambda: orders.cancel(order, LATER), lambda: seen_of(order)
 
 
-def refund(alice: User, olga: User, shop: Shop) -> Act:
+def refund(alice: User, olga: User, shop: Shop) -> Action:
     order = orders.pay(shop.order(alice, price="5.00", months=2), NOON)
     return (
         lambda: refunds.refund(order.package, by=olga, reason="mistake", at=LATER),
@@ -62,13 +62,13 @@ def refund(alice: User, olga: User, shop: Shop) -> Act:
     )
 
 
-def extend(alice: User, olga: User, shop: Shop) -> Act:
+def extend(alice: User, olga: User, shop: Shop) -> Action:
     """To 36 months, which can't be done twice."""
     order = orders.pay(shop.order(alice), NOON)
     return lambda: extension.extend(order.package, 35, LATER), lambda: seen_of(order)
 
 
-def redeem(alice: User, olga: User, shop: Shop) -> Act:
+def redeem(alice: User, olga: User, shop: Shop) -> Action:
     voucher = gift(olga)
     return (
         lambda: vouchers.redeem(alice, voucher.code, LATER),
@@ -76,7 +76,7 @@ def redeem(alice: User, olga: User, shop: Shop) -> Act:
     )
 
 
-def top_up(alice: User, olga: User, shop: Shop) -> Act:
+def top_up(alice: User, olga: User, shop: Shop) -> Action:
     token = uuid4().hex
     return (
         lambda: wallet.top_up(alice, Decimal(1), by=olga, reason="transfer", at=LATER, token=token),
@@ -84,10 +84,10 @@ def top_up(alice: User, olga: User, shop: Shop) -> Act:
     )
 
 
-def a_call(does: Callable[..., object], *, is_held: bool = True) -> Callable[..., Act]:
+def a_call(does: Callable[..., object], *, is_held: bool = True) -> Callable[..., Action]:
     """A call that two Packages pay for."""
 
-    def call(alice: User, olga: User, shop: Shop) -> Act:
+    def call(alice: User, olga: User, shop: Shop) -> Action:
         app = shop.buy(alice, units=2)
         shop.buy(alice, app=app, units=2)
         wish = {"call_id": uuid4(), "app": app, "api": DETECT, "images": 3, "at": LATER, "hold_s": 1}
@@ -101,7 +101,7 @@ def a_call(does: Callable[..., object], *, is_held: bool = True) -> Callable[...
     return call
 
 
-ACTS: dict[str, Callable[[User, User, Shop], Act]] = {
+ACTIONS: dict[str, Callable[[User, User, Shop], Action]] = {
     "order": make_order,
     "pay": pay,
     "cancel": cancel,
@@ -124,7 +124,7 @@ def gift(olga: User, customer: User | None = None) -> Voucher:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ACTS)
+@pytest.mark.parametrize("name", ACTIONS)
 def test_a_lost_connection(
     name: str, alice: User, olga: User, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,7 +132,7 @@ def test_a_lost_connection(
     cuts = 0
     for cut_at in itertools.chain([BEFORE_COMMIT, AFTER_COMMIT], itertools.count(1)):
         gift(olga, alice)
-        act, seen = ACTS[name](alice, olga, shop)
+        act, seen = ACTIONS[name](alice, olga, shop)
         before = seen()
         line = Line(cut_at)
         with line.drawn(monkeypatch), suppress(DatabaseError):

@@ -13,7 +13,7 @@ import pytest
 from accounts.models import App, AppKey
 from billing import quota
 from faceapi import calls, errors
-from faceapi.calls import LiveCall
+from faceapi.calls import CallContext
 from faceapi.errors import ApiError
 from faceapi.request.uploads import Uploads
 from faceapi.usage import reconcile, unattributed
@@ -166,7 +166,9 @@ def test_an_upload_that_was_given_up_is_told_to_come_again(
 
 
 def refused(app: App, at: datetime) -> None:
-    call = LiveCall(calls.new_id(at), "face_detect", at, "203.0.113.9", key=app.keys.get(), is_authentic=True)
+    call = CallContext(
+        calls.new_id(at), "face_detect", at, "203.0.113.9", key=app.keys.get(), is_authentic=True
+    )
     calls.fail(call, ApiError(errors.RATE), at)
 
 
@@ -187,7 +189,7 @@ def test_authentic_refusals_are_all_counted_and_sampled(app: App, now: datetime)
 def test_refusals_of_an_app_that_is_gone_do_not_stop_those_of_others(app: App, now: datetime) -> None:
     key = AppKey.objects.get(app=app)
     key.app.pk = 2**40
-    gone = LiveCall(calls.new_id(now), "face_detect", now, None, key=key, is_authentic=True)
+    gone = CallContext(calls.new_id(now), "face_detect", now, None, key=key, is_authentic=True)
     with unattributed._flushing:
         refused(app, now)
         unattributed.count(gone, ApiError(errors.OVERLOADED))
@@ -197,7 +199,7 @@ def test_refusals_of_an_app_that_is_gone_do_not_stop_those_of_others(app: App, n
 
 
 def test_a_refusal_after_the_debit_gives_it_back(app: App, now: datetime) -> None:
-    call = LiveCall(calls.new_id(now), "face_detect", now, None, key=app.keys.get(), is_authentic=True)
+    call = CallContext(calls.new_id(now), "face_detect", now, None, key=app.keys.get(), is_authentic=True)
     call.debit = quota.reserve(call_id=call.id, app=app, api=call.api, images=1, at=now)
     calls.fail(call, ApiError(errors.OVERLOADED), now)
     assert app.debits.get().state == "returned"

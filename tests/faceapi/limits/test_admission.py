@@ -61,12 +61,15 @@ def test_4291_over_the_concurrency(caller: Caller, app: App, worker: Process) ->
 
 def test_a_call_that_takes_long_keeps_its_place() -> None:
     client, app_pk = valkey.client(), -1
-    with admission.Places(lease_s=2).hold(client, app_pk, 1, "slow"):
+    with admission.ConcurrencyLeases(lease_s=2).hold(client, app_pk, 1, "slow"):
         time.sleep(4)
-        with pytest.raises(ApiError) as caught, admission.Places(2).hold(client, app_pk, 1, "other"):
+        with (
+            pytest.raises(ApiError) as caught,
+            admission.ConcurrencyLeases(2).hold(client, app_pk, 1, "other"),
+        ):
             pass
     assert caught.value.code == errors.RATE
-    with admission.Places(2).hold(client, app_pk, 1, "other"):
+    with admission.ConcurrencyLeases(2).hold(client, app_pk, 1, "other"):
         pass
 
 
@@ -77,7 +80,7 @@ def test_the_place_of_a_process_that_died_is_free_after_its_lease() -> None:
 
     def is_free() -> bool:
         try:
-            with admission.Places(2).hold(client, app_pk, 1, "next"):
+            with admission.ConcurrencyLeases(2).hold(client, app_pk, 1, "next"):
                 return True
         except ApiError:
             return False
@@ -97,17 +100,17 @@ with admission.Places(lease_s=2).hold(valkey.client(), int(sys.argv[1]), 1, "dea
 
 
 def test_one_customer_leaves_room_for_others() -> None:
-    gate = admission.Gate(4)
+    process_limiter = admission.ProcessLimiter(4)
     with ExitStack() as inside:
         for _ in range(3):
-            inside.enter_context(gate.pass_through(1))
+            inside.enter_context(process_limiter.pass_through(1))
         with pytest.raises(ApiError) as over_its_share:
-            inside.enter_context(gate.pass_through(1))
-        inside.enter_context(gate.pass_through(2))
+            inside.enter_context(process_limiter.pass_through(1))
+        inside.enter_context(process_limiter.pass_through(2))
         with pytest.raises(ApiError) as full:
-            inside.enter_context(gate.pass_through(2))
+            inside.enter_context(process_limiter.pass_through(2))
     assert (over_its_share.value.code, full.value.code) == (errors.RATE, errors.OVERLOADED)
-    with gate.pass_through(1):
+    with process_limiter.pass_through(1):
         pass
 
 

@@ -23,7 +23,7 @@ from billing.models import Api
 from common import valkey
 from embedded.services.managed_process import Process
 from faceapi import calls, errors
-from faceapi.calls import LiveCall
+from faceapi.calls import CallContext
 from faceapi.errors import ApiError
 from faceapi.limits import idempotency
 from faceapi.limits.leases import Leases
@@ -261,7 +261,7 @@ def test_a_key_whose_call_died_can_be_used_again_after_its_lease(app: App) -> No
 def test_5004_a_call_that_outlives_its_lease_is_not_charged_beside_its_successor(app: App) -> None:
     """It was thought dead, and came back with an answer when another had taken its key."""
     at = timezone.now()
-    call = LiveCall(calls.new_id(at), Api.FACE_DETECT.value, at, "127.0.0.1", key=app.keys.get())
+    call = CallContext(calls.new_id(at), Api.FACE_DETECT.value, at, "127.0.0.1", key=app.keys.get())
     call.debit = quota.reserve(call_id=call.id, app=app, api=call.api, images=1, at=at, hold_s=200)
     call.hold = taken(app, at, call_id=call.id)
     lose_lease(call.hold)

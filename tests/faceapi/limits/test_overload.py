@@ -14,40 +14,40 @@ from faceapi import errors
 from faceapi.authentication import signing
 from faceapi.errors import ApiError
 from faceapi.limits import admission, shedding
-from faceapi.limits.admission import Gate
+from faceapi.limits.admission import ProcessLimiter
 from faceapi.usage import unattributed
 from tests.conftest import wait_until
 from tests.faceapi.conftest import DETECT, Caller, encode, inline
 
 
-def inside(gate: Gate, stack: ExitStack, customer: int) -> bool:
+def inside(process_limiter: ProcessLimiter, stack: ExitStack, customer: int) -> bool:
     try:
-        stack.enter_context(gate.pass_through(customer))
+        stack.enter_context(process_limiter.pass_through(customer))
     except ApiError:
         return False
     return True
 
 
 def test_a_gate_that_was_full_lets_in_what_keeps_the_workers_busy() -> None:
-    gate = Gate(24)
+    process_limiter = ProcessLimiter(24)
     with ExitStack() as stack:
-        assert sum(inside(gate, stack, 1) for _ in range(30)) == 18
-        assert gate.is_overloaded()
+        assert sum(inside(process_limiter, stack, 1) for _ in range(30)) == 18
+        assert process_limiter.is_overloaded()
     with ExitStack() as stack:
-        assert sum(inside(gate, stack, 1) for _ in range(30)) == admission.LEAST_OPEN
-        assert inside(gate, stack, 2)  # another customer's first call
-        assert not inside(gate, stack, 2)
+        assert sum(inside(process_limiter, stack, 1) for _ in range(30)) == admission.LEAST_OPEN
+        assert inside(process_limiter, stack, 2)  # another customer's first call
+        assert not inside(process_limiter, stack, 2)
     for _ in range(100):
-        gate.learn(queue_ms=1.0, infer_ms=10.0)
+        process_limiter.learn(queue_ms=1.0, infer_ms=10.0)
     with ExitStack() as stack:
-        wider = sum(inside(gate, stack, 1) for _ in range(30))
+        wider = sum(inside(process_limiter, stack, 1) for _ in range(30))
     assert wider > admission.LEAST_OPEN
-    gate.learn(queue_ms=1000.0, infer_ms=10.0)
+    process_limiter.learn(queue_ms=1000.0, infer_ms=10.0)
     for _ in range(50):
-        gate._cut_at = 0.0
-        gate.learn(queue_ms=1000.0, infer_ms=10.0)
+        process_limiter._cut_at = 0.0
+        process_limiter.learn(queue_ms=1000.0, infer_ms=10.0)
     with ExitStack() as stack:
-        assert sum(inside(gate, stack, 1) for _ in range(30)) == admission.LEAST_OPEN
+        assert sum(inside(process_limiter, stack, 1) for _ in range(30)) == admission.LEAST_OPEN
 
 
 def test_a_burst_of_one_customer_is_refused_and_another_is_served(
@@ -73,11 +73,11 @@ def test_a_burst_of_one_customer_is_refused_and_another_is_served(
 
 
 @pytest.fixture
-def overloaded(monkeypatch: pytest.MonkeyPatch) -> Gate:
+def overloaded(monkeypatch: pytest.MonkeyPatch) -> ProcessLimiter:
     """A gate of this process that is overloaded, and as full as it may be."""
-    gate = Gate(1)
-    monkeypatch.setattr(admission, "gate", lambda: gate)
-    return gate
+    process_limiter = ProcessLimiter(1)
+    monkeypatch.setattr(admission, "gate", lambda: process_limiter)
+    return process_limiter
 
 
 def site(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -104,7 +104,7 @@ def shed(app: App, *, forged: bool = False, path: str = DETECT) -> tuple[bytes, 
     return content, started
 
 
-def test_only_what_the_gate_refuses_is_shed(app: App, overloaded: Gate) -> None:
+def test_only_what_the_gate_refuses_is_shed(app: App, overloaded: ProcessLimiter) -> None:
     shedding.remember(app.keys.get())
     assert shed(app)[0] == b"the views"  # nothing was refused yet
     with ExitStack() as stack:
@@ -120,7 +120,9 @@ def test_only_what_the_gate_refuses_is_shed(app: App, overloaded: Gate) -> None:
     assert shed(app)[0] == b"the views"  # there is a place again
 
 
-def test_a_shed_call_is_counted_for_its_app_only_if_it_is_signed(app: App, overloaded: Gate) -> None:
+def test_a_shed_call_is_counted_for_its_app_only_if_it_is_signed(
+    app: App, overloaded: ProcessLimiter
+) -> None:
     shedding.remember(app.keys.get())
     before = unattributed.counts().get(errors.OVERLOADED, 0)
     with ExitStack() as stack:

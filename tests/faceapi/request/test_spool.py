@@ -10,13 +10,13 @@ from pytest_django import Settings
 
 from faceapi import errors
 from faceapi.errors import ApiError
-from faceapi.request.spool import Budget, Span, Spool
+from faceapi.request.spool import Budget, Spool, SpoolSlice
 
 PIECE = bytes(range(256)) * 1024  # as much as a spool takes at first
 
 
 def content(spool: Spool) -> bytes:
-    with spool.view(Span(0, spool.size)) as view:
+    with spool.view(SpoolSlice(0, spool.size)) as view:
         return bytes(view)
 
 

@@ -14,7 +14,7 @@ from accounts.models import App
 from billing import quota
 from billing.models import Debit
 from faceapi import calls, errors
-from faceapi.calls import LiveCall
+from faceapi.calls import CallContext
 from faceapi.errors import ApiError
 from faceapi.models import Call, UsageHour
 from faceapi.usage import reconcile
@@ -27,8 +27,8 @@ def breaks() -> list[str]:
     return [found.detail for check in proofs for found in check(at)]
 
 
-def held(app: App, at: datetime, images: int = 2) -> LiveCall:
-    call = LiveCall(calls.new_id(at), "face_detect", at, "203.0.113.9", key=app.keys.get(), images=images)
+def held(app: App, at: datetime, images: int = 2) -> CallContext:
+    call = CallContext(calls.new_id(at), "face_detect", at, "203.0.113.9", key=app.keys.get(), images=images)
     call.debit = quota.reserve(call_id=call.id, app=app, api=call.api, images=images, at=at)
     return call
 
@@ -40,7 +40,7 @@ def served(app: App, at: datetime) -> UUID:
 
 
 def failed(app: App, at: datetime) -> UUID:
-    call = LiveCall(
+    call = CallContext(
         calls.new_id(at), "face_detect", at, None, key=app.keys.get(), images=3, is_authentic=True
     )
     call.debit = quota.reserve(call_id=call.id, app=app, api=call.api, images=3, at=at)

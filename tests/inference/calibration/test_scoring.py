@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.calibration import scoring, tables
-from inference.calibration.tables import MonotoneMap
+from inference.calibration.tables import PiecewiseLinear
 from inference.errors import IncompleteResultError
 from inference.results import Quality, Template
 
@@ -119,4 +119,4 @@ def test_a_template_travels_as_plain_data_and_does_not_print_its_numbers() -> No
 @pytest.mark.parametrize("points", [[(0, 0), (0, 1)], [(0, 1), (1, 0)]])
 def test_a_map_that_does_not_rise_is_refused(points: list[tuple[float, float]]) -> None:
     with pytest.raises(ValueError, match="points of a map"):
-        MonotoneMap.from_points(points)
+        PiecewiseLinear.from_points(points)

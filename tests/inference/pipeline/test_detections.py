@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from inference.pipeline.detections import Detections, overlaps, suppress, thinned, whole_boxes
+from inference.pipeline.detections import Detections, fast_nms, iou, nms, whole_boxes
 
 
 def detections(*boxes: tuple[float, float, float, float, float]) -> Detections:
@@ -17,25 +17,25 @@ def detections(*boxes: tuple[float, float, float, float, float]) -> Detections:
 
 def test_the_best_of_a_heap_stays_and_neighbours_too() -> None:
     found = detections((0, 0, 10, 10, 0.8), (1, 0, 11, 10, 0.9), (30, 0, 40, 10, 0.5))
-    assert suppress(found).scores.tolist() == pytest.approx([0.9, 0.5])
+    assert nms(found).scores.tolist() == pytest.approx([0.9, 0.5])
 
 
 def test_a_fragment_goes_and_a_much_smaller_face_inside_stays() -> None:
     whole, fragment, small = (0, 0, 100, 100, 0.9), (10, 10, 60, 60, 0.8), (20, 20, 40, 40, 0.7)
-    assert len(suppress(detections(whole, fragment))) == 1
-    assert len(suppress(detections(whole, small))) == 2
-    assert len(suppress(Detections.none())) == 0
+    assert len(nms(detections(whole, fragment))) == 1
+    assert len(nms(detections(whole, small))) == 2
+    assert len(nms(Detections.none())) == 0
 
 
 def test_thinning_keeps_the_best_of_each_heap() -> None:
     found = detections((0, 0, 10, 10, 0.8), (1, 0, 11, 10, 0.9), (30, 0, 40, 10, 0.05))
-    assert thinned(found).scores.tolist() == pytest.approx([0.9, 0.05])
-    assert len(thinned(Detections.none())) == 0
+    assert fast_nms(found).scores.tolist() == pytest.approx([0.9, 0.05])
+    assert len(fast_nms(Detections.none())) == 0
 
 
 def test_overlap_is_intersection_over_union() -> None:
     boxes = detections((0, 0, 10, 10, 1), (5, 0, 15, 10, 1), (20, 20, 30, 30, 1)).boxes
-    assert overlaps(boxes[0], boxes).tolist() == pytest.approx([1, 1 / 3, 0])
+    assert iou(boxes[0], boxes).tolist() == pytest.approx([1, 1 / 3, 0])
 
 
 def test_mirroring_twice_changes_nothing_and_once_swaps_left_and_right() -> None:

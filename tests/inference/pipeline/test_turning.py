@@ -115,5 +115,5 @@ def test_an_upright_face_costs_no_further_look(
         raise AssertionError("a turned look at an upright face")
 
     monkeypatch.setattr(face_detector.Turner, "turn", no_look)
-    monkeypatch.setattr(face_detector.FaceFinder, "_from_other_sides", no_look)
+    monkeypatch.setattr(face_detector.FaceDetector, "_from_other_sides", no_look)
     assert len(engine.detect(astronaut).faces) == 1

@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from inference.worker.shared_lock import Room
+from inference.worker.shared_lock import SharedExclusiveLock
 
 LONG_S, MOMENT_S = 5.0, 0.05
 
 
 def test_many_at_once() -> None:
-    room, all_inside = Room(), threading.Barrier(3)
+    room, all_inside = SharedExclusiveLock(), threading.Barrier(3)
 
     def work(_: int) -> int:
         with room.enter(alone=False):
@@ -23,7 +23,7 @@ def test_many_at_once() -> None:
 
 
 def test_who_is_alone_comes_after_the_others_and_before_those_behind() -> None:
-    room, log = Room(), list[str]()
+    room, log = SharedExclusiveLock(), list[str]()
     may_leave, wants_in = threading.Event(), threading.Event()
 
     def first() -> None:
@@ -56,7 +56,7 @@ def test_who_is_alone_comes_after_the_others_and_before_those_behind() -> None:
 
 
 def test_an_error_inside_leaves_the_room_free() -> None:
-    room = Room()
+    room = SharedExclusiveLock()
     for alone in (True, False):
         with pytest.raises(ValueError, match="inside"), room.enter(alone=alone):
             raise ValueError("inside")
