@@ -14,11 +14,13 @@ from django.urls import Resolver404, resolve
 from django.utils import timezone
 
 from faceapi import calls, errors
+from faceapi.authentication.signing import PREFIXES
 from faceapi.errors import ApiError
+from faceapi.urls import APIS
 from faceapi.usage import unattributed
 
 URLCONF = "faceapi.urls"
-ADDRESSES = ("/api/v1/face_detect.json", "/api/v1/face_analyse.json", "/api/v1/face_compare.json")
+ADDRESSES = tuple(f"{PREFIXES[0]}{name}.json" for name in APIS)
 # The description at /api/schema/ is a page.
 _MEANT_FOR_THE_API = re.compile(r"/*(?:(?!api/schema)api|face|v1)(?:/|$)|/*face_|/(?:healthz|readyz)$")
 

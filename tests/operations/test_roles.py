@@ -69,7 +69,7 @@ def test_a_role_does_its_acts_and_no_other(role: str, world: World, log_in: Logi
         Package: Package.objects.first(), Sku: Sku.objects.first(),
     }  # fmt: skip
     for act in ACTIONS.values():
-        if act.makes:
+        if act.creates:
             address = f"/ops/acts/{act.name}/"
         else:
             subject = subjects.get(act.model) or act.model._default_manager.first()

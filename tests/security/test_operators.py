@@ -63,7 +63,7 @@ def test_no_act_on_an_account_of_ones_own(
     }  # fmt: skip
     tried = 0
     for name, one in ACTIONS.items():
-        if one.model.__name__ in rows and not one.makes:
+        if one.model.__name__ in rows and not one.creates:
             reply = act(as_admin, name, rows[one.model.__name__])
             assert reply.status_code == REFUSED, name
             assert "不能对自己的账号" in reply.content.decode(), name
