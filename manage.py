@@ -10,7 +10,7 @@ from django.db import OperationalError
 
 
 def main() -> None:
-    """A wrong setting ends it with status 2 and a sentence in place of a traceback."""
+    """Run a command; exit with status 2 and one sentence if a setting is wrong."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
     try:
         execute_from_command_line(sys.argv)

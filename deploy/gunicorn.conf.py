@@ -36,7 +36,7 @@ if os.access("/dev/shm", os.W_OK):  # noqa: S108 - heartbeats of the workers, wh
 
 
 def when_ready(server: object) -> None:
-    """The pages too are loaded before the fork; Django would do so at the first request."""
+    """Load the pages before the fork; Django would do so at the first request."""
     from django.urls import get_resolver
 
     get_resolver().url_patterns  # noqa: B018 - a property that imports them

@@ -22,13 +22,13 @@ DEMO_PASSWORDS: Mapping[str, Callable[[], str]] = {
 
 
 def load_dotenv() -> None:
-    """The user's .env, as the settings read it: what the environment has already wins."""
+    """Load the user's .env as the settings do: variables that are already set take precedence."""
     if (REPOSITORY / ".env").is_file():
         environ.Env.read_env(REPOSITORY / ".env")
 
 
 def secret_values(path: Path, makers: Mapping[str, Callable[[], str]]) -> dict[str, str]:
-    """The environment's values, else those kept in `path`, else new ones, which are kept there."""
+    """Return each secret: from the environment, else from `path`, else a new one, saved in `path`."""
     kept = read_env(path)
     made = {name: make() for name, make in makers.items() if name not in kept}
     if made:
@@ -37,7 +37,7 @@ def secret_values(path: Path, makers: Mapping[str, Callable[[], str]]) -> dict[s
 
 
 def read_env(path: Path) -> dict[str, str]:
-    """NAME=value lines, as `write_env` writes them; nothing where there is no such file."""
+    """Read the NAME=value lines of `write_env`; return an empty dict if the file does not exist."""
     if not path.exists():
         return {}
     lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
@@ -45,7 +45,7 @@ def read_env(path: Path) -> dict[str, str]:
 
 
 def write_env(path: Path, values: Mapping[str, str], note: str = "") -> None:
-    """Whole or not at all, never readable by others, on the disk before it returns. `note`: # lines above."""
+    """Write the file atomically with mode 0600 and fsync it. `note` (lines that begin with #) comes first."""
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:

@@ -1,6 +1,6 @@
-"""`python -m embedded.ephemeral COMMAND…`: a PostgreSQL and a Valkey for one command, gone with it.
+"""`python -m embedded.ephemeral COMMAND…`: a PostgreSQL and a Valkey for one command.
 
-What bin/test runs. Durability is off: a test about it starts a Postgres of its own.
+Used by bin/test. Durability is off: a test that needs it starts its own PostgreSQL.
 """
 
 import os
@@ -21,7 +21,7 @@ PREFIX = "facecloud-"
 
 
 def main(command: list[str]) -> int:
-    """The command's exit status."""
+    """Run the command with temporary services and return its exit status."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     parent = memory_folder() or Path(tempfile.gettempdir())
     sweep(parent)
@@ -31,7 +31,7 @@ def main(command: list[str]) -> int:
     try:
         with only_one(paths.lock, "bin/test"), Services.of(paths, durable=False).running() as addresses:
             environment = {
-                "MODELS_DIR": str(REPOSITORY / "var" / "models"),  # shared: they never change
+                "MODELS_DIR": str(REPOSITORY / "var" / "models"),  # shared, since models never change
                 **os.environ,
                 **addresses,
                 **secret_values(paths.secrets, KEYS),
@@ -53,7 +53,7 @@ def main(command: list[str]) -> int:
 
 
 def sweep(parent: Path) -> None:
-    """Remove what runs that were killed have left: a lock that was taken, by the note in it, and is free."""
+    """Delete the folders of killed runs: their lock file has a note in it, and nobody holds the lock."""
     for lock in parent.glob(f"{PREFIX}*/lock"):
         if os.access(lock, os.W_OK) and lock.read_text() and not is_held(lock):
             shutil.rmtree(lock.parent, ignore_errors=True)

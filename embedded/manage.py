@@ -1,4 +1,4 @@
-"""bin/manage: manage.py against the services that run, or else against ours for the time of the command."""
+"""bin/manage: run manage.py against the running services, or start the embedded ones for the command."""
 
 import os
 import subprocess
@@ -16,8 +16,8 @@ NOTE = "bin/manage"
 
 
 def main(arguments: list[str]) -> int:
-    """The command's exit status."""
-    os.umask(0o077)  # what a command writes is its owner's alone
+    """Run manage.py with the arguments and return its exit status."""
+    os.umask(0o077)  # files that a command writes are readable by their owner only
     load_dotenv()
     paths = here()
     try:
@@ -39,12 +39,12 @@ def main(arguments: list[str]) -> int:
 
 
 def wait_for_another(lock: Path) -> None:
-    """The services of another bin/manage end with it: they are not ours to use."""
-    told = False
+    """Wait while another bin/manage runs: its services stop with it, so they can't be shared."""
+    is_announced = False
     while preflight.is_held(lock) and (note := lock.read_text()).endswith(NOTE):
-        if not told:
+        if not is_announced:
             sys.stderr.write(f"Waiting for {note} ...\n")
-            told = True
+            is_announced = True
         time.sleep(0.1)
 
 

@@ -1,4 +1,4 @@
-"""Where a run keeps its files: everything under var/, short socket paths wherever var/ is."""
+"""The folders of an instance: all under var/, but sockets elsewhere if their path would be too long."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ LONGEST_SOCKET_NAME = "/.s.PGSQL.5432.lock"
 
 @dataclass(frozen=True)
 class Paths:
-    """The folders of one instance. Two instances need two `var`s."""
+    """The folders of one instance. Each instance needs a `var` of its own."""
 
     var: Path
 
@@ -41,12 +41,12 @@ class Paths:
 
     @property
     def mail(self) -> Path:
-        """Mails, as files, where EMAIL_URL is not set (common/mail_backends.py)."""
+        """Return the folder for mails if EMAIL_URL is not set (common/mail_backends.py)."""
         return self.var / "mail"
 
     @property
     def static(self) -> Path:
-        """Empty where nothing was collected; whitenoise wants it to be there."""
+        """Return the folder of collected static files. whitenoise requires it, so it exists even if empty."""
         return self.var / "static"
 
     @property
@@ -55,7 +55,7 @@ class Paths:
 
     @property
     def sockets(self) -> Path:
-        """var/run; where that path is too long for a socket, a folder of ours among the temporary files."""
+        """Return var/run, or a folder in the temporary directory if that path is too long for a socket."""
         near = self.var / "run"
         if len(os.fsencode(near)) + len(LONGEST_SOCKET_NAME) <= SOCKET_PATH_LIMIT:
             return near
@@ -63,8 +63,10 @@ class Paths:
         return Path(tempfile.gettempdir()) / f"facecloud-{os.getuid()}-{digest}"
 
     def make(self) -> None:
-        """Create the folders, for their owner alone: keys, logs and mails are in them, and whoever reaches
-        the sockets is the database's superuser. Folders of an earlier version are closed as well.
+        """Create the folders with mode 0700, and tighten those of an earlier version.
+
+        They hold keys, logs and mails, and whoever can open the sockets is a superuser of the database.
+        Raises PermissionError if the folder of the sockets belongs to another user.
         """
         for folder in (self.var, self.logs, self.static, self.sockets):
             folder.mkdir(parents=True, exist_ok=True)
@@ -78,12 +80,12 @@ class Paths:
 
 
 def here() -> Paths:
-    """The instance of this checkout, or of FACECLOUD_VAR_DIR."""
+    """Return the paths of this checkout, or those in FACECLOUD_VAR_DIR."""
     return Paths(Path(os.environ.get("FACECLOUD_VAR_DIR") or REPOSITORY / "var").resolve())
 
 
 def memory_folder() -> Path | None:
-    """Where throw-away data is made and deleted fastest; None where it is small, or takes no programs."""
+    """Return /dev/shm for temporary data; None if it has little space or is mounted noexec."""
     if not os.access(MEMORY_FOLDER, os.W_OK) or shutil.disk_usage(MEMORY_FOLDER).free < ROOMY_BYTES:
         return None
     return None if os.statvfs(MEMORY_FOLDER).f_flag & os.ST_NOEXEC else MEMORY_FOLDER

@@ -1,6 +1,6 @@
-"""Tell uv what the user told pip: `pip config list` as UV_* variables.
+"""Translate the user's pip configuration (`pip config list`) into UV_* variables.
 
-As a script, for the bare interpreter of a new .venv, it prints them for a shell. Standard library only.
+Run as a script by the bare interpreter of a new .venv, it prints them for a shell. Standard library only.
 """
 
 import ast
@@ -24,7 +24,7 @@ SECTIONS_BY_RANK = ["global", "install", ":env:"]  # a later one wins, as in pip
 
 
 def translate(listing: str) -> dict[str, str]:
-    """`listing` is what `pip config list` prints: section.name='value' lines."""
+    """Translate the output of `pip config list`: lines of section.name='value'."""
     found: dict[str, tuple[int, str]] = {}
     for line in listing.splitlines():
         key, _, literal = line.partition("=")
@@ -39,13 +39,13 @@ def translate(listing: str) -> dict[str, str]:
             found[name] = (rank, value)
     settings = {name: value for name, (_, value) in found.items()}
     if "UV_INDEX" in settings:
-        # As pip does: the same pinned version may come from any index. Its hash is checked whichever it is.
+        # As in pip, a pinned version may come from any index. Its hash is checked in any case.
         settings["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     return settings
 
 
 def uv_environment() -> dict[str, str]:
-    """What to add to the environment; what the user said to uv itself wins."""
+    """Return the variables to add; those that the user has set already take precedence."""
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"]
     listing = subprocess.run(pip, capture_output=True, text=True, check=True).stdout
     return {name: value for name, value in translate(listing).items() if name not in os.environ}

@@ -1,4 +1,4 @@
-"""What would stop a start is found out first, each with one sentence for a person."""
+"""Check before a start what would make it fail, and explain each problem in one sentence."""
 
 import errno
 import fcntl
@@ -17,17 +17,17 @@ NEEDED_DISK_BYTES = 500_000_000
 
 
 class Refusal(Exception):
-    """Why it can't start. The message is one sentence for a person."""
+    """The product can't start. The message is one sentence for the user."""
 
 
 def check_machine() -> None:
-    """The embedded services are programs for Linux. Raises Refusal."""
+    """Raise Refusal unless this is Linux: the embedded services are Linux binaries."""
     if platform.system() != "Linux":
         raise Refusal("The embedded PostgreSQL and Valkey need Linux; elsewhere use compose.yaml.")
 
 
 def make_folders(paths: Paths) -> None:
-    """Raises Refusal where they can't be written to."""
+    """Create the folders. Raises Refusal if they are not writable or the disk is nearly full."""
     try:
         paths.make()
         probe = paths.var / ".writable"
@@ -46,9 +46,9 @@ def make_folders(paths: Paths) -> None:
 
 @contextmanager
 def only_one(lock: Path, note: str) -> Iterator[bool]:
-    """Hold the instance's lock; the kernel lets go of it when we die, however that happens.
+    """Hold the lock of the instance; the kernel releases it however the process ends.
 
-    Gives whether the last run ended cleanly. Raises Refusal.
+    Yields whether the last run ended cleanly. Raises Refusal if another process holds it.
     """
     with lock.open("a+") as file:
         try:
@@ -67,7 +67,7 @@ def only_one(lock: Path, note: str) -> Iterator[bool]:
 
 
 def is_held(lock: Path) -> bool:
-    """Whether an instance runs on these folders."""
+    """Return whether a running instance holds the lock."""
     if not lock.exists():
         return False
     with lock.open("a") as file:
@@ -79,15 +79,15 @@ def is_held(lock: Path) -> bool:
 
 
 def check_address(host: str, port: int, patience_s: float = 0) -> None:
-    """Raises Refusal where nothing could listen there, for a port in use not before `patience_s`."""
+    """Raise Refusal if the address can't be bound. A port in use is retried for `patience_s`."""
     if not 1 <= port <= 65535:
-        raise Refusal(f"{port} is no port: it must be between 1 and 65535.")
+        raise Refusal(f"{port} is not a port: it must be between 1 and 65535.")
     deadline = time.monotonic() + patience_s
     while True:
         try:
             _try_to_listen(host, port)
         except socket.gaierror as error:
-            raise Refusal(f"{host} is no address of this machine.") from error
+            raise Refusal(f"{host} is not an address of this machine.") from error
         except OSError as error:
             if error.errno != errno.EADDRINUSE or time.monotonic() >= deadline:
                 raise Refusal(_why_no_address(host, port, error)) from error
@@ -111,5 +111,5 @@ def _why_no_address(host: str, port: int, error: OSError) -> str:
         case errno.EACCES:
             return f"Port {port} is for root alone; choose one from 1024 up: bin/start --port 8000"
         case errno.EADDRNOTAVAIL:
-            return f"{host} is no address of this machine."
+            return f"{host} is not an address of this machine."
     return f"Nothing can listen on {host}, port {port}: {error.strerror}."

@@ -1,8 +1,8 @@
-"""`python -m embedded.prepare URL`: tables, catalogue and the demo customer, with one load of Django.
+"""`python -m embedded.prepare URL`: create tables, catalogue and the demo customer in one process.
 
 Writes the demo's keys and passwords to var/demo.env, as they are now: keys may have been rotated since, and
-a password that was changed is not known here. The passwords come from var/secrets.env, which knows them
-before the database does: a start that is killed in between loses nothing.
+a password that was changed is not known here. The passwords are saved in
+var/secrets.env before the database gets them, so a start that is killed in between loses nothing.
 """
 
 import io
@@ -61,7 +61,7 @@ def main(url: str) -> None:
 
 
 def without_changed_passwords(demo: Mapping[str, str]) -> dict[str, str]:
-    """What was changed in the console is the user's alone."""
+    """Leave out each password that was changed since, in the console for example."""
     users = get_user_model().objects
     changed = [
         password
@@ -72,7 +72,7 @@ def without_changed_passwords(demo: Mapping[str, str]) -> dict[str, str]:
 
 
 def check_encryption_keys() -> None:
-    """One sentence where ENCRYPTION_KEY holds something else."""
+    """Exit with one sentence if ENCRYPTION_KEY is invalid."""
     try:
         for key in settings.ENCRYPTION_KEYS:
             Fernet(key)
@@ -81,13 +81,13 @@ def check_encryption_keys() -> None:
 
 
 def check_services() -> None:
-    """One sentence where DATABASE_URL or REDIS_URL lead nowhere; the embedded ones answer already."""
+    """Exit with one sentence if the services of DATABASE_URL or REDIS_URL do not answer."""
     try:
         connection.ensure_connection()
         valkey.client().ping()
     except OperationalError as error:
         sys.exit(f"The database of DATABASE_URL can't be reached: {str(error).partition(chr(10))[0]}")
-    except (redis.RedisError, ValueError) as error:  # ValueError: it is no address at all
+    except (redis.RedisError, ValueError) as error:  # ValueError: not a URL
         sys.exit(f"The Valkey or Redis of REDIS_URL can't be reached: {error}")
 
 

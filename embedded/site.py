@@ -9,8 +9,8 @@ from common import queues
 from embedded.paths import REPOSITORY
 from embedded.services.managed_process import Process
 
-QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")  # nothing among the workers
-# What a process needs of the machine, and an inference worker of the settings: nothing else reaches it.
+QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")  # no messages between workers
+# All that reaches an inference worker: what a process needs of the machine, and the worker's settings.
 WORKER_VARIABLES = re.compile(
     r"PATH|HOME|USER|LANG|LC_\w+|TZ|TMPDIR|PYTHON\w+|VIRTUAL_ENV|LD_LIBRARY_PATH|SSL_CERT_FILE"
     r"|(CUDA|NVIDIA|ORT|OMP|MALLOC)_\w+"
@@ -25,31 +25,31 @@ def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def web_process(environment: Mapping[str, str], *, host: str, port: int, logs: Path) -> Process:
-    """gunicorn with deploy/gunicorn.conf.py."""
+    """Return the web server: gunicorn with deploy/gunicorn.conf.py."""
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     options = ["--config", "deploy/gunicorn.conf.py", "--bind", address]
     return _python("web", "gunicorn", *options, "facecloud.wsgi", environment=environment, logs=logs)
 
 
 def worker_process(environment: Mapping[str, str], *, logs: Path) -> Process:
-    """The inference pool; pool and concurrency are settings. It sees no secret and no database."""
+    """Return the inference worker, which gets no secret and no database. Its concurrency is a setting."""
     return _celery(
         "worker", "inference", "worker", *QUIET, environment=worker_environment(environment), logs=logs
     )
 
 
 def scheduled_process(environment: Mapping[str, str], *, logs: Path) -> Process:
-    """What runs by the clock: it must not wait for pictures, or for a mail server."""
+    """Return the worker of scheduled tasks, which must not wait for pictures or a mail server."""
     return _background(queues.SCHEDULED, environment=environment, logs=logs)
 
 
 def mail_process(environment: Mapping[str, str], *, logs: Path) -> Process:
-    """What waits for the mail server."""
+    """Return the worker that sends mail."""
     return _background(queues.MAIL, environment=environment, logs=logs)
 
 
 def beat_process(environment: Mapping[str, str], *, logs: Path) -> Process:
-    """The clock of the scheduled work."""
+    """Return Celery beat, which sends the scheduled tasks."""
     schedule = logs.parent / "beat-schedule"
     options = ["--schedule", str(schedule), "--pidfile="]
     return _celery("beat", "facecloud", "beat", *options, environment=environment, logs=logs)

@@ -1,4 +1,4 @@
-"""The first signed call, as any customer's program makes it: HTTP, the manual's signature, base64."""
+"""A first signed call, made as a customer's program would: HTTP, the manual's signature, base64."""
 
 import base64
 import json
@@ -10,16 +10,16 @@ from typing import Any
 from faceapi.authentication.signing import sign
 
 PATH = "/api/v1/face_detect.json"
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy stands before ourselves
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through a proxy
 
 
 RETRIES = 5
 
 
 def detect_when_ready(url: str, app_key: str, secret: str, picture: bytes) -> dict[str, Any]:
-    """Call `detect`; if the service asks for patience (5003 with Retry-After), sign and send again.
+    """Call `detect`; and again, newly signed, while the service is not ready (5003).
 
-    After a restart the replay guard refuses signatures for some seconds (faceapi/authentication/replay.py).
+    After a restart the replay guard rejects signatures for some seconds (faceapi/authentication/replay.py).
     """
     for _ in range(RETRIES):
         answer = detect(url, app_key, secret, picture)
@@ -30,7 +30,7 @@ def detect_when_ready(url: str, app_key: str, secret: str, picture: bytes) -> di
 
 
 def detect(url: str, app_key: str, secret: str, picture: bytes, timeout_s: float = 60) -> dict[str, Any]:
-    """The reply's JSON, whatever its code."""
+    """Call face_detect and return the JSON of the reply, whatever its code."""
     picture_text = base64.b64encode(picture).decode()
     body = json.dumps({"data": [f"data:application/octet-stream;base64,{picture_text}"]}).encode()
     headers = sign(app_key, secret, "POST", PATH, "", int(time.time() * 1000), body)

@@ -1,7 +1,7 @@
-"""bin/start: the whole product on this machine, in the foreground, from whatever state an earlier run left.
+"""bin/start: run the whole product on this machine in the foreground, whatever an earlier run left behind.
 
 checks → PostgreSQL, Valkey → tables, demo customer → workers, beat, web → a first signed call → watch
-         (the models are fetched meanwhile)
+         (the models are downloaded in parallel)
 """
 
 import argparse
@@ -27,19 +27,19 @@ from embedded.site import beat_process, mail_process, scheduled_process, web_pro
 from embedded.supervisor import Supervisor
 from inference.models.setup import missing_files
 
-AFTER_A_CRASH_S = 20  # for the processes of a supervisor that was killed to let go of the port
+AFTER_A_CRASH_S = 20  # until the processes of a killed supervisor have released the port
 PREPARE_TIMEOUT_S = 180
 MODELS_TIMEOUT_S = 600
 READY_TIMEOUT_S = 90
-EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - only where --host asks for it
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - only if --host says so
 CHANGED = "(密码已修改 password was changed)"
 STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(arguments: list[str]) -> int:
-    """The exit status: 0 after Ctrl-C, 1 with one sentence where it could not start."""
+    """Return the exit status: 0 after Ctrl-C, 1 with one sentence if it could not start."""
     options = parse(arguments)
-    os.umask(0o077)  # what a run writes is its owner's alone
+    os.umask(0o077)  # files are readable by their owner only
     load_dotenv()
     for number in STOPPING_SIGNALS:
         signal.signal(number, interrupt)
@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
     except (preflight.Refusal, ServiceError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    except OSError as error:  # a full disk, a file that is not ours: `[Errno 28] No space left on device: …`
+    except OSError as error:  # a full disk, a file of another user: `[Errno 28] No space left on device: …`
         sys.stderr.write(f"bin/start can't go on: {error}\n")
         return 1
     except KeyboardInterrupt:
@@ -97,21 +97,21 @@ class Start:
         }
 
     def run(self) -> NoReturn:
-        """Raises ServiceError where something does not come up, KeyboardInterrupt when it is told to end."""
+        """Start everything and watch it until KeyboardInterrupt. Raises ServiceError if a part fails."""
         try:
             self._bring_up()
             self._make_first_call()
             self._introduce()
             self._supervisor.watch()
         finally:
-            for number in STOPPING_SIGNALS:  # a second Ctrl-C must not leave half of it behind
+            for number in STOPPING_SIGNALS:  # a second Ctrl-C must not interrupt the stop
                 signal.signal(number, signal.SIG_IGN)
             self._say("stopping ...")
             self._supervisor.stop()
             self._say("stopped")
 
     def _bring_up(self) -> None:
-        """Each part as soon as those that it needs are there. The models come over the network meanwhile."""
+        """Start each part as soon as what it needs is ready, while the models are downloaded."""
         logs, environment = self._paths.logs, self._environment
         models = self._models_step()
         prepare = self._step("prepare", "embedded.prepare", self._url, **self._services.owner)
@@ -145,7 +145,7 @@ class Start:
             self._supervisor.start(make(environment, logs=logs))
 
     def _make_first_call(self) -> None:
-        """A refusal (of a demo App used up or locked since) is shown like any answer: the site is up."""
+        """Make a signed call and print the answer, even an error: the demo App may have used up its quota."""
         demo = read_env(self._paths.demo)
         picture = (self._paths.models / "astronaut.png").read_bytes()
         self._say("ready; a first signed call, face_detect on a photograph:")
@@ -170,11 +170,11 @@ class Start:
         )
 
     def _mail_line(self) -> str:
-        """Where to read the mails, if no mail server was set."""
+        """Return the line with the folder of mails, or "" if a mail server is set."""
         return "" if os.environ.get("EMAIL_URL") else f"  邮件 mail        {self._paths.mail}\n"
 
     def _models_step(self) -> Process | None:
-        """None where all of them are in place, and right."""
+        """Return the step that downloads the models; None if all are present and intact."""
         if not missing_files(self._paths.models):
             return None
         return self._step(
@@ -182,20 +182,20 @@ class Start:
         )
 
     def _step(self, name: str, module: str, *arguments: str, **more_environment: str) -> Process:
-        """A program of ours that has to end well before we go on."""
+        """Return a program of the product that has to succeed before the start continues."""
         command = [sys.executable, "-m", module, *arguments]
         log = self._paths.logs / f"{name}.log"
-        # Unbuffered, so that what it died of is the last line of its log.
+        # Unbuffered, so that the last line of its log says why it failed.
         environment = self._environment | {"PYTHONUNBUFFERED": "1"} | more_environment
         return Process(name, command, log=log, cwd=REPOSITORY, env=environment)
 
     def _say(self, line: str) -> None:
-        """One line with the seconds since bin/start was called."""
+        """Print one line with the seconds since bin/start was called."""
         print_line(f"{time.time() - self._since:6.1f} s  {line}")
 
 
 def print_line(text: str) -> None:
-    """Where whoever read our lines is gone, we end, as with a closed terminal."""
+    """Print a line. If its reader is gone, end as if the terminal were closed."""
     try:
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
@@ -205,7 +205,7 @@ def print_line(text: str) -> None:
 
 
 def url_of(host: str, port: int) -> str:
-    """Where a browser on this machine finds it."""
+    """Return the URL for a browser on this machine."""
     return f"http://{'127.0.0.1' if host in EVERYWHERE else bracketed(host)}:{port}"
 
 
@@ -223,13 +223,13 @@ def site_url(host: str, port: int) -> str:
     return url_of(reachable if host in EVERYWHERE else host, port)
 
 
-def allowed_hosts(host: str, wished: str) -> str:
+def allowed_hosts(host: str, configured: str) -> str:
     """Return the names that the user set, or else those of this machine; always those that bin/start uses.
 
-    Never `*`: a forged Host header would be believed.
+    Never `*`: a forged Host header would be trusted.
     """
-    names = [wished] if wished else []
-    if host in EVERYWHERE and not wished:
+    names = [configured] if configured else []
+    if host in EVERYWHERE and not configured:
         names = [socket.gethostname().lower(), *map(bracketed, own_addresses())]
     return ",".join(dict.fromkeys([*names, "localhost", "127.0.0.1", "[::1]", bracketed(host)]))
 
@@ -246,7 +246,7 @@ def own_addresses() -> list[str]:
 
 
 def bracketed(host: str) -> str:
-    """As it stands in an address: IPv6 in brackets."""
+    """Return the host as it is written in a URL: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host
 
 

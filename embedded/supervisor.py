@@ -21,7 +21,7 @@ class Runnable(Protocol):
 
 @dataclass
 class Supervised:
-    """One process in our care."""
+    """A process and when to restart it."""
 
     process: Process
     runnable: Runnable
@@ -31,49 +31,48 @@ class Supervised:
 
 
 class Supervisor:
-    """`say` is told, in one line, of everything that ended and was started again."""
+    """Restarts processes that end, with a growing pause. `say` prints one line about each end and restart."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
-        self._wards: list[Supervised] = []
+        self._supervised: list[Supervised] = []
 
     def start(self, process: Process, runnable: Runnable | None = None) -> None:
-        ward = Supervised(process, runnable or process, time.monotonic())
-        self._wards.append(ward)
-        ward.runnable.start()
+        supervised = Supervised(process, runnable or process, time.monotonic())
+        self._supervised.append(supervised)
+        supervised.runnable.start()
 
     def watch(self) -> NoReturn:
-        """Never returns: whatever ends it is raised, KeyboardInterrupt as a rule."""
+        """Watch until an exception ends it, usually KeyboardInterrupt."""
         while True:
             time.sleep(LOOK_EVERY_S)
             self.look(time.monotonic())
 
     def look(self, now_s: float) -> None:
-        """One round: note what has ended, start again what has paused long enough."""
-        for ward in self._wards:
-            if ward.restart_at_s is not None:
-                if now_s >= ward.restart_at_s:
-                    self._restart(ward)
-            elif not ward.process.is_running():
-                if now_s - ward.started_at_s > STEADY_AFTER_S:
-                    ward.pause_s = FIRST_PAUSE_S
-                ward.restart_at_s = now_s + ward.pause_s
-                ward.pause_s = min(ward.pause_s * 2, LONGEST_PAUSE_S)
-                self._say(
-                    f"{ward.process.name} ended ({ward.process.exit_status()}), details: {ward.process.log}"
-                )
+        """Note which processes have ended, and restart those whose pause is over."""
+        for supervised in self._supervised:
+            if supervised.restart_at_s is not None:
+                if now_s >= supervised.restart_at_s:
+                    self._restart(supervised)
+            elif not supervised.process.is_running():
+                if now_s - supervised.started_at_s > STEADY_AFTER_S:
+                    supervised.pause_s = FIRST_PAUSE_S
+                supervised.restart_at_s = now_s + supervised.pause_s
+                supervised.pause_s = min(supervised.pause_s * 2, LONGEST_PAUSE_S)
+                process = supervised.process
+                self._say(f"{process.name} ended ({process.exit_status()}), details: {process.log}")
 
     def stop(self) -> None:
-        for ward in reversed(self._wards):
-            ward.runnable.stop()
+        for supervised in reversed(self._supervised):
+            supervised.runnable.stop()
 
-    def _restart(self, ward: Supervised) -> None:
-        ward.restart_at_s = None
-        ward.runnable.stop()  # what the dead one had forked
-        ward.started_at_s = time.monotonic()
+    def _restart(self, supervised: Supervised) -> None:
+        supervised.restart_at_s = None
+        supervised.runnable.stop()  # and what it had forked
+        supervised.started_at_s = time.monotonic()
         try:
-            ward.runnable.start()
+            supervised.runnable.start()
         except ServiceError as error:
             self._say(str(error))  # the next round sees that it is not running
         else:
-            self._say(f"{ward.process.name} runs again")
+            self._say(f"{supervised.process.name} runs again")

@@ -18,7 +18,7 @@ from console.reports.date_ranges import DayField, local_midnight
 
 
 def end_of(day: date) -> datetime:
-    """The local midnight that ends the day."""
+    """Return the local midnight that ends the day."""
     return local_midnight(day + timedelta(days=1))
 
 
@@ -38,7 +38,7 @@ class ActionForm(forms.Form):
         self.order_fields([name for name in self.fields if name != "reason"] + ["reason"])
 
     def now(self, subject: Any) -> dict[str, Any]:
-        """The values that hold for the subject."""
+        """Return the current values of the subject."""
         return {}
 
 

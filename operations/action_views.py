@@ -34,7 +34,7 @@ def show_code_once(request: OperatorRequest, made: models.Model) -> None:
 @require_http_methods(["GET", "POST"])
 @operator("ops_reports")
 def act(request: OperatorRequest, name: str, pk: int | None = None) -> HttpResponse:
-    """The rights of the act itself are checked here: each act has its own."""
+    """Show the form of an action and perform it. The permission checked is that of the action."""
     chosen = actions.ACTIONS.get(name)
     if chosen is None or chosen.creates != (pk is None):
         raise Http404

@@ -1,6 +1,6 @@
-"""What operators may do. An act is a permission, a form, a rule of accounts or billing, and one audit entry.
+"""What operators may do. An action is a permission, a form, a rule of a room below and an audit entry.
 
-The rule and its entry stand in one transaction; a form counts once, however often it is sent.
+The rule and its entry share one transaction. A form is performed once, however often it is sent.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,9 +33,10 @@ Details = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Action:
-    """`run` does it and returns what the audit log keeps; `fits`: whether it can be done to a subject now.
+    """`run` performs it and returns the details for the audit log.
 
-    An act that `makes` its subject has none before: its `run` is given None, and returns the new row as well.
+    `is_available` returns whether it can be done to a subject now. An action that `creates` its subject is
+    run with None, and returns the new row and the details.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class AvailableAction:
-    """An act that this operator may do to this subject now."""
+    """An action that this operator may perform on this subject now."""
 
     act: Action
     subject: models.Model
@@ -63,11 +64,11 @@ class AvailableAction:
 
 
 class Refused(Exception):
-    """The rule said no, in the reader's language."""
+    """The rule rejected the action; the message is in the reader's language."""
 
 
 class DoneBefore(Exception):
-    """This very form was sent and done before."""
+    """This form was performed before."""
 
 
 class NeedsApproval(Exception):
@@ -88,9 +89,10 @@ def perform(
     address: str | None,
     approves: PendingAct | None = None,
 ) -> models.Model:
-    """Do it and write it down, or neither; return the subject. Raises Refused, DoneBefore, NeedsApproval.
+    """Perform the action and record it in one transaction; return the subject.
 
-    `approves` is the request of another operator, who stays the one who gave; `by` approves it.
+    `approves` is the request of another operator, which `by` approves; its amount counts towards the limit of
+    the one who made the request. Raises Refused, DoneBefore, NeedsApproval.
     """
     worth = restrictions.worth(act.name, subject, cleaned)
     try:
@@ -133,7 +135,7 @@ def perform(
 
 
 def customer_of(subject: models.Model | None) -> User | None:
-    """Whose account an act on the subject concerns."""
+    """Return the customer whose account an action on the subject concerns."""
     if isinstance(subject, User):
         return subject
     if isinstance(subject, App | Order | Voucher):
@@ -160,12 +162,12 @@ KINDS: dict[type[models.Model], Promise] = {
 
 
 def kind_named(name: str) -> str:
-    """The word for the subjects of that model; one that is no longer known keeps its name."""
+    """Return the word for the subjects of a model; for a model that no longer exists, its name."""
     return str({model._meta.model_name: word for model, word in KINDS.items()}.get(name, name))
 
 
 def about(subject: models.Model | None) -> str:
-    """The subject as an operator names it; nothing for one that is yet to be made."""
+    """Return the name of the subject for an operator; "" if the action will create it."""
     if subject is None:
         return ""
     if isinstance(subject, Package):
@@ -371,7 +373,7 @@ ACTIONS: dict[str, Action] = {
 
 
 def available_actions(user: User, subject: models.Model) -> list[AvailableAction]:
-    """The acts that the operator may do to the subject now."""
+    """Return the actions that the operator may perform on the subject now."""
     return [
         AvailableAction(act, subject)
         for act in ACTIONS.values()
@@ -384,7 +386,7 @@ def available_actions(user: User, subject: models.Model) -> list[AvailableAction
 
 
 def makers(user: User, model: type[models.Model]) -> list[Action]:
-    """The acts by which the operator may add a row to the table."""
+    """Return the actions with which the operator may add a row to the table."""
     return [
         act
         for act in ACTIONS.values()

@@ -25,7 +25,7 @@ def page(request: OperatorRequest) -> HttpResponse:
 @require_POST
 @operator("ops_reports")
 def decide(request: OperatorRequest, pk: int) -> HttpResponse:
-    """The rights of the act itself are checked with the decision."""
+    """Approve, decline or withdraw. The permission for the action itself is checked with the decision."""
     try:
         state = State(request.POST.get("decision", ""))
     except ValueError:

@@ -120,7 +120,7 @@ class Waiting:
 
 
 def waiting(user: User, at: datetime) -> list[Waiting]:
-    """The pending acts, oldest first, with what this operator may do about each."""
+    """Return the pending actions, oldest first, with what this operator may do about each."""
     found = approvals.pending(at).select_related("by", "customer").order_by("pk")[:200]
     return [
         Waiting(
@@ -138,7 +138,7 @@ def waiting(user: User, at: datetime) -> list[Waiting]:
 
 
 def _described(asked: PendingAct) -> list[tuple[str, str]]:
-    """The fields of the form under their labels; the reason has a place of its own."""
+    """Return the fields of the form with their labels, without the reason."""
     fields = ACTIONS[asked.act].form.base_fields
     return [
         (str(fields[name].label), "、".join(values))

@@ -8,7 +8,7 @@ from console import error_messages
 
 
 def sentence(error: BillingError | RuleError) -> str:
-    """The sentence for an error's code."""
+    """Return the sentence for the code of an error."""
     texts = {
         "amount_refused": _("数值超出允许范围，请检查后重新填写。"),
         "reason_missing": _("请填写原因，它会写入审计日志。"),

@@ -24,7 +24,7 @@ class OperatorSite(AdminSite):
         return roles.may(request.user, "ops_records") or roles.may(request.user, "ops_audit")
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """As Django's, but who is logged in and may not is told so at once."""
+        """Return the view as Django's does, but reject a logged-in user without permission at once."""
         guarded = super().admin_view(view, cacheable)
 
         @wraps(guarded)
@@ -36,13 +36,13 @@ class OperatorSite(AdminSite):
         return seen
 
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """There is one login; who is logged in and no operator is told so."""
+        """Redirect to the one login page; reject a logged-in user who is not an operator."""
         if request.user.is_authenticated and not self.has_permission(request):
             raise PermissionDenied
         return redirect_to_login(request.GET.get("next") or reverse("admin:index"))
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
-        """The tables by room, under the names that their records give them."""
+        """Return the tables by room, under the names of their records."""
         rooms = super().get_app_list(request, app_label)
         for room in rooms:
             room["name"] = self.room_names.get(room["app_label"], room["name"])

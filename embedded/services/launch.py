@@ -63,7 +63,7 @@ def enter_namespace() -> None:
 
 
 def become_nobody() -> None:
-    """An unprivileged uid that keeps one right: to reach the project's files wherever root put them."""
+    """Switch to an unprivileged uid that keeps one capability: to read the project's files."""
     nobody = pwd.getpwnam("nobody")
     checked(libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
     os.setgroups([])
@@ -77,7 +77,7 @@ def become_nobody() -> None:
 
 
 def checked(result: int) -> None:
-    """Raises OSError with the C library's errno."""
+    """Raise OSError with the errno of the C library if the call failed."""
     if result != 0:
         errno = ctypes.get_errno()
         raise OSError(errno, os.strerror(errno))

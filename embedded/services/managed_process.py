@@ -1,4 +1,4 @@
-"""One child process: started so that it can't outlive us, logged to a file, stopped for certain."""
+"""A child process that can't outlive its parent, logs to a file and is stopped reliably."""
 
 import contextlib
 import importlib.util
@@ -15,7 +15,7 @@ LOG_LIMIT_BYTES = 20_000_000
 
 
 class ServiceError(Exception):
-    """A service did not come up. The message is one sentence for a person."""
+    """A service did not start. The message is one sentence for the user."""
 
 
 class Process:
@@ -48,7 +48,7 @@ class Process:
         return self._child.pid
 
     def start(self) -> None:
-        """Call from a thread that outlives the child: the kernel ends the child with that thread."""
+        """Start it, from a thread that outlives it: the kernel ends the child with that thread."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.log.exists() and self.log.stat().st_size > LOG_LIMIT_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
@@ -64,21 +64,21 @@ class Process:
             )
 
     def exit_status(self) -> int | None:
-        """None while it runs; minus the signal's number where a signal ended it."""
+        """Return None while it runs, its exit status, or minus the number of the signal that ended it."""
         return None if self._child is None else self._child.poll()
 
     def is_running(self) -> bool:
         return self._child is not None and self._child.poll() is None
 
     def check_still_starting(self, deadline: float) -> None:
-        """Raises ServiceError where it ended, or time.monotonic() is past the deadline."""
+        """Raise ServiceError if it has ended, or time.monotonic() is past the deadline."""
         if not self.is_running():
             raise ServiceError(f"{self.name} did not start ({self.log}): {self.last_words(2)}")
         if time.monotonic() > deadline:
             raise ServiceError(f"{self.name} did not answer in time ({self.log}).")
 
     def finish(self, timeout_s: float) -> None:
-        """Wait for it to end well. Raises ServiceError with its last line otherwise."""
+        """Wait until it ends. Raises ServiceError with its last line if it fails or is too slow."""
         deadline = time.monotonic() + timeout_s
         while self.is_running():
             if time.monotonic() > deadline:
@@ -88,7 +88,7 @@ class Process:
             raise ServiceError(f"{self.last_words(1)} ({self.name} failed, see {self.log})")
 
     def stop(self, timeout_s: float = 15) -> None:
-        """Ask, wait, then insist; nothing of its session is left behind. Safe to call twice."""
+        """Send its stop signal, then SIGKILL after the timeout, to its whole session. Safe to call twice."""
         if self._child is None:
             return
         if self._child.poll() is None:
@@ -99,10 +99,10 @@ class Process:
                 self._child.kill()
                 self._child.wait()
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._child.pid, signal.SIGKILL)  # it led its own session: what it forked goes too
+            os.killpg(self._child.pid, signal.SIGKILL)  # it led its own session: this reaches what it forked
 
     def last_words(self, lines: int = 5) -> str:
-        """The end of its log, for an error message."""
+        """Return the last lines of its log, for an error message."""
         if not self.log.exists():
             return ""
         with self.log.open("rb") as file:
@@ -111,7 +111,7 @@ class Process:
 
 
 def package_folder(name: str) -> Path:
-    """Where a package of binaries lies, without running any of its code."""
+    """Return the folder of a package of binaries without importing it."""
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
         raise ServiceError(f"The package {name} is not installed; run bin/install.")
@@ -119,7 +119,7 @@ def package_folder(name: str) -> Path:
 
 
 def end_processes_in(folder: Path) -> None:
-    """After a crash: whatever still has `folder` as its working directory ends. Raises ServiceError."""
+    """End the processes that a crash left in `folder`. Raises ServiceError if one survives."""
     for signal_, patience_s in ((signal.SIGINT, 10), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)):
         pids = processes_in(folder)
         for pid in pids:
@@ -135,7 +135,7 @@ def end_processes_in(folder: Path) -> None:
 
 
 def processes_in(folder: Path) -> list[int]:
-    """Ids of the live processes whose working directory is `folder`. Services have one of their own."""
+    """Return the ids of the processes whose working directory is `folder`; each service has its own."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

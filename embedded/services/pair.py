@@ -15,7 +15,7 @@ Service = Postgres | Valkey
 
 @dataclass
 class Services:
-    """What is embedded, by the variable that tells the product its address; empty in production."""
+    """The embedded services by the variable with their address; empty if both are configured."""
 
     embedded: dict[str, Service] = field(default_factory=dict)
 
@@ -31,12 +31,12 @@ class Services:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The addresses for a process that creates tables: it connects as their owner."""
+        """Return the addresses for a process that creates tables: it connects as their owner."""
         return {name: service.url for name, service in self.embedded.items()}
 
     @property
     def application(self) -> dict[str, str]:
-        """The addresses for a process that works with the tables, with no more rights than that needs."""
+        """Return the addresses for a process of the application, which connects with fewer rights."""
         return {
             name: service.application_url if isinstance(service, Postgres) else service.url
             for name, service in self.embedded.items()
@@ -44,7 +44,7 @@ class Services:
 
     @property
     def owner(self) -> dict[str, str]:
-        """What a process that migrates has besides `application`: the address of the tables' owner."""
+        """Return what `migrate` needs besides `application`: the address of the owner of the tables."""
         url = self.environment.get("DATABASE_URL") or os.environ.get("DATABASE_OWNER_URL")
         return {"DATABASE_OWNER_URL": url} if url else {}
 
@@ -58,7 +58,7 @@ class Services:
 
     @contextmanager
     def running(self) -> Iterator[dict[str, str]]:
-        """Up for the time of the block, which is given the addresses as environment variables."""
+        """Run the services during the block; yields their addresses as environment variables."""
         try:
             self.start()
             yield self.environment

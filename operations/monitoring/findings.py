@@ -48,7 +48,7 @@ AFTER_DEATH = _("先处理意外退出的 worker：容量恢复后，这类错�
 
 
 def facts(state: State) -> dict[str, object]:
-    """The numbers that the sentences tell."""
+    """Return the numbers for the sentences."""
     return {
         "error": state.valkey.error,
         "wrong_clocks": ", ".join(f"{host} {off:+.1f} s" for host, off in state.valkey.wrong_clocks.items()),
@@ -189,6 +189,6 @@ RULES = (
 
 
 def findings(state: State) -> list[Finding]:
-    """What is wrong, in the reader's language, the bad first; empty when all is well."""
+    """Return what is wrong in the reader's language, the worst first; empty if nothing is."""
     told = facts(state)
     return [rule.finding(state, told) for rule in RULES if rule.holds(state)]

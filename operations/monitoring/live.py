@@ -15,7 +15,7 @@ from operations.monitoring.findings import findings
 @require_GET
 @operator("ops_reports")
 def page(request: OperatorRequest) -> HttpResponse:
-    """The whole page, or with htmx the part that changes."""
+    """Show the live view; for htmx, only the part that changes."""
     state = health.measure(now())
     template = "operations/live_state.html" if request.htmx else "operations/live.html"
     return render(request, template, {"state": state, "findings": findings(state), "nav": "live"})

@@ -54,7 +54,7 @@ def gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
 
 
 def calls(span: UsageFilter) -> Iterator[Family]:
-    """Calls, images and units since local midnight."""
+    """Add calls, images and units since local midnight."""
     regions = dict(Region.objects.values_list("pk", "code"))
     found = {
         "calls": CounterMetricFamily("facecloud_calls", "Calls that have ended", labels=LABELS),
@@ -98,7 +98,7 @@ def buckets(histogram: Sequence[int]) -> list[tuple[str, float]]:
 
 
 def gauges(state: health.State) -> Iterator[Family]:
-    """What /ops/live/ shows."""
+    """Add what /ops/live/ shows."""
     build = GaugeMetricFamily("facecloud_build_info", "The product's version", labels=("version",))
     build.add_metric((common.__version__,), 1)
     yield build
@@ -141,7 +141,7 @@ def gauges(state: health.State) -> Iterator[Family]:
 
 
 def books(state: health.Books) -> Iterator[Family]:
-    """The last result of reconcile; before the first, only the age, which counts from the installation."""
+    """Add the last result of reconcile; before the first, only the age, since the installation."""
     yield gauge("reconcile_age_seconds", "Since the books were last reconciled", state.age_s)
     if state.proved_at is not None:
         yield gauge("reconcile_breaks", "Contradictions that it found", state.breaks)
@@ -150,7 +150,7 @@ def books(state: health.Books) -> Iterator[Family]:
 
 
 def refused() -> Iterator[Family]:
-    """Requests that were never authentic, since Valkey started."""
+    """Add the requests that were never authentic, since Valkey started."""
     family = CounterMetricFamily("facecloud_refused", "Requests that were never authentic", labels=("code",))
     try:
         found = unattributed.counts()
@@ -176,7 +176,7 @@ def is_allowed(request: HttpRequest) -> bool:
 @never_cache
 @require_GET
 def metrics(request: HttpRequest) -> HttpResponse:
-    """The text format; 403 for who may not read it."""
+    """Return the metrics in the text format, or 403 without permission."""
     if not is_allowed(request):
         return HttpResponse("forbidden\n", status=403, content_type="text/plain")
     registry = CollectorRegistry()

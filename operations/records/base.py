@@ -95,7 +95,7 @@ class RecordAdmin(BaseAdmin):
         return actions.about(row) if self.model in actions.KINDS else f"{self.name} · {row.pk}"
 
     def tables(self, row: Any) -> Sequence[Table]:
-        """The rows that belong to this one, below it on its page."""
+        """Return the rows that belong to this one, which its page shows below it."""
         return []
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
@@ -168,7 +168,7 @@ def secrets_of(model: type[Model], joined: Any) -> list[str]:
 
 
 def records_of(model: type[Model]) -> RecordAdmin:
-    """The records of a table; every table that is registered has them."""
+    """Return the records of a registered table."""
     return cast(RecordAdmin, admin.site.get_model_admin(model))
 
 

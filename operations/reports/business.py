@@ -213,7 +213,7 @@ def tables(span: UsageFilter, days: list[Day], at: datetime, limit: int | None) 
 
 
 def days_of(span: UsageFilter, at: datetime) -> list[Day]:
-    """The days of the span that have begun."""
+    """Return the days of the range that have begun."""
     return [day for day in sales_reports.days(span.since, span.until) if day.start <= at]
 
 

@@ -208,7 +208,7 @@ class CustomerOverview:
 
 
 def find(text: str, at: datetime, opened: str = "") -> CustomerOverview:
-    """The story of whatever `text` names; one without a customer where it names nothing."""
+    """Return the overview of what `text` names, without a customer if it names nothing."""
     text = text.strip()
     story = CustomerOverview(at, opened)
     if not text:

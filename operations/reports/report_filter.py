@@ -52,7 +52,7 @@ class SpanForm(RangeForm):
 
 
 def from_request(request: HttpRequest, at: datetime) -> tuple[SpanForm, UsageFilter | None]:
-    """The form as filled in, and the span that it means; None where it is wrong: the form says why."""
+    """Return the form and the filter it describes; None if the form is invalid and shows why."""
     form = SpanForm({"range": DEFAULT, **request.GET.dict()})
     if not form.is_valid():
         return form, None

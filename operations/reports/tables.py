@@ -28,12 +28,12 @@ class Link:
 
 
 def desk(text: str) -> str:
-    """The customer desk's page about an id."""
+    """Return the URL of the customer desk for an id."""
     return f"{reverse('ops_desk')}?{urlencode({'q': text})}"
 
 
 def at_desk(text: str) -> Link:
-    """An id that leads to its page of the customer desk."""
+    """Return a link from an id to its page of the customer desk."""
     return Link(text, desk(text))
 
 
@@ -69,7 +69,7 @@ class Column:
         )
 
     def shown(self, value: object) -> str:
-        """The value as a reader sees it; nothing known is a dash."""
+        """Return the value for a reader; a dash if it is unknown."""
         if value is None or value == "":
             return "–"
         if self.kind == "share" and isinstance(value, float | int):
@@ -85,7 +85,7 @@ class Column:
         return str(value)
 
     def plain(self, value: object) -> object:
-        """The value for a file: numbers bare."""
+        """Return the value for a file, with numbers unformatted."""
         if value is None:
             return ""
         if isinstance(value, float):
@@ -96,7 +96,7 @@ class Column:
 
 
 def ranks(key: str, title: str, bars: Sequence[tuple[str, float]], unit: str = "", colour: int = 1) -> Chart:
-    """The first RANKED of these names with their values, as bars in the order given."""
+    """Return a bar chart of the first RANKED names with their values, in the order given."""
     names = [name for name, _value in bars[:RANKED]]
     values = [value for _name, value in bars[:RANKED]]
     return Chart(f"chart-{key}", title, names, [Series(title, values, colour)], unit, "ranks")
@@ -142,7 +142,7 @@ class Table:
 
 
 def download(tables: Iterable[Table], key: str) -> HttpResponse:
-    """The table of that key as CSV; Http404 where there is none."""
+    """Return the table with that key as CSV. Raises Http404 if it is unknown."""
     for table in tables:
         if table.key == key:
             return csv_file(key, table.plain)

@@ -37,7 +37,7 @@ def rounded(values: Iterable[float | None]) -> list[int | float | None]:
 
 
 def charts(made: Usage, step: Step, at: datetime) -> list[Chart]:
-    """Calls, units, latency, and where the time goes."""
+    """Return the charts: calls, units, latency, and the parts of the latency."""
     line = TimeLine(made, step, at)
     figures = line.figures
     meter_of = usage.meters()
@@ -135,7 +135,7 @@ def by_region(made: Usage, counts: Counts) -> Table:
 
 
 def by_code(made: Usage) -> Table:
-    """The chart leaves out what went well, beside which nothing else would be seen."""
+    """Return codes with their calls. The chart leaves out code 0, which would dwarf the others."""
     key = "usage-by-code"
     found = list(_most_called(made.by_code))
     columns = [

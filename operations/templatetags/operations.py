@@ -26,7 +26,7 @@ def acts_on(context: Context, subject: Model) -> dict[str, Any]:
 
 @register.filter
 def labelled(cells: Sequence[SafeString], headers: Sequence[Mapping[str, Any]]) -> list[SafeString]:
-    """The cells of a line of Django's admin, each with its column's name for narrow screens."""
+    """Return the cells of a line of Django's admin, each with its column's name for narrow screens."""
     names = [format_html(' data-label="{}"', capfirst(header["text"])) for header in headers]
     return [
         mark_safe(f"{cell[:3]}{name}{cell[3:]}")  # noqa: S308 - "<td" or "<th"; the name is escaped above
@@ -36,6 +36,6 @@ def labelled(cells: Sequence[SafeString], headers: Sequence[Mapping[str, Any]]) 
 
 @register.filter
 def act_label(entry: AuditEntry) -> str:
-    """The act's name in the reader's language; one that is no longer known keeps its code."""
+    """Return the name of an action in the reader's language; its code if it no longer exists."""
     act = ACTIONS.get(entry.act)
     return str(act.label if act else LABELS.get(entry.act, entry.act))

@@ -342,8 +342,8 @@ def test_no_voucher_of_another(as_bob: Client, alice: User, app: App, place: Pla
     operator = User.objects.create_superuser("olga", "olga@example.org", PASSWORD)
     now = timezone.now()
     voucher = vouchers.issue(
-        face_value=wallet.validate_amount(wallet.LARGEST), valid_from=now, valid_until=now + timedelta(days=1),
-        by=operator, reason="gift", at=now, customer=alice,
+        face_value=wallet.validate_amount(wallet.LARGEST), valid_from=now,
+        valid_until=now + timedelta(days=1), by=operator, reason="gift", at=now, customer=alice,
     )  # fmt: skip
     assert as_bob.post("/console/wallet/", {"code": voucher.code}).status_code == 422
     voucher.refresh_from_db()

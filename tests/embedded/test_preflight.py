@@ -50,7 +50,7 @@ def test_no_port(port: int) -> None:
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no such host"])
 def test_an_address_of_another_machine(host: str) -> None:
-    with pytest.raises(Refusal, match="is no address of this machine"):
+    with pytest.raises(Refusal, match="is not an address of this machine"):
         preflight.check_address(host, 8000)
 
 
