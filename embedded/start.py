@@ -13,9 +13,10 @@ import sys
 import time
 import urllib.error
 from ipaddress import ip_address
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import psutil
+from django.core.exceptions import ImproperlyConfigured
 
 from embedded import preflight, smoke_test
 from embedded.environment import KEYS, load_dotenv, read_env, secret_values
@@ -26,6 +27,9 @@ from embedded.services.pair import Services
 from embedded.site import beat_process, mail_process, scheduled_process, web_process, worker_process
 from embedded.supervisor import Supervisor
 from inference.models.setup import missing_files
+
+if TYPE_CHECKING:
+    from embedded.log_files import LogFiles
 
 AFTER_A_CRASH_S = 20  # until the processes of a killed supervisor have released the port
 PREPARE_TIMEOUT_S = 180
@@ -80,7 +84,8 @@ class Start:
         self._paths = paths
         self._host, self._port = host, port
         self._since = float(os.environ.get("FACECLOUD_STARTED_AT") or time.time())
-        self._supervisor = Supervisor(self._say)
+        self._log_files = log_files(paths)
+        self._supervisor = Supervisor(self._say, tidy=self._log_files.look)
         self._services = Services.of(paths)
         self._url = url_of(host, port)
         self._environment = {
@@ -99,6 +104,7 @@ class Start:
     def run(self) -> NoReturn:
         """Start everything and watch it until KeyboardInterrupt. Raises ServiceError if a part fails."""
         try:
+            self._log_files.look()
             self._bring_up()
             self._make_first_call()
             self._introduce()
@@ -192,6 +198,15 @@ class Start:
     def _say(self, line: str) -> None:
         """Print one line with the seconds since bin/start was called."""
         print_line(f"{time.time() - self._since:6.1f} s  {line}")
+
+
+def log_files(paths: Paths) -> "LogFiles":
+    """Return the rotated logs of this run; raises ServiceError if a setting of theirs is wrong."""
+    try:
+        from embedded.log_files import LogFiles  # reads the settings, of which .env is a part
+    except ImproperlyConfigured as error:
+        raise ServiceError(f"A setting in the environment or in .env is wrong: {error}") from error
+    return LogFiles(paths.logs)
 
 
 def print_line(text: str) -> None:

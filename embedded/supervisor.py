@@ -8,6 +8,7 @@ from typing import NoReturn, Protocol
 from embedded.services.managed_process import Process, ServiceError
 
 LOOK_EVERY_S = 0.2
+TIDY_EVERY_S = 5.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0
 STEADY_AFTER_S = 30.0  # a process that ran this long has recovered: its next pause is the first again
 
@@ -31,10 +32,14 @@ class Supervised:
 
 
 class Supervisor:
-    """Restarts processes that end, with a growing pause. `say` prints one line about each end and restart."""
+    """Restarts processes that end, with a growing pause. `say` prints one line about each end and restart.
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    `tidy` is called every TIDY_EVERY_S.
+    """
+
+    def __init__(self, say: Callable[[str], None], tidy: Callable[[], None] = lambda: None) -> None:
         self._say = say
+        self._tidy = tidy
         self._supervised: list[Supervised] = []
 
     def start(self, process: Process, runnable: Runnable | None = None) -> None:
@@ -44,9 +49,13 @@ class Supervisor:
 
     def watch(self) -> NoReturn:
         """Watch until an exception ends it, usually KeyboardInterrupt."""
+        tidied_at_s = time.monotonic()
         while True:
             time.sleep(LOOK_EVERY_S)
             self.look(time.monotonic())
+            if time.monotonic() - tidied_at_s >= TIDY_EVERY_S:
+                tidied_at_s = time.monotonic()
+                self._tidy()
 
     def look(self, now_s: float) -> None:
         """Note which processes have ended, and restart those whose pause is over."""

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 LAUNCH = Path(__file__).with_name("launch.py")
-LOG_LIMIT_BYTES = 20_000_000
 
 
 class ServiceError(Exception):
@@ -50,8 +49,6 @@ class Process:
     def start(self) -> None:
         """Start it, from a thread that outlives it: the kernel ends the child with that thread."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        if self.log.exists() and self.log.stat().st_size > LOG_LIMIT_BYTES:
-            self.log.replace(self.log.with_suffix(".log.1"))
         launcher = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), str(int(self._stop_signal))]
         with open(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
             self._child = subprocess.Popen(

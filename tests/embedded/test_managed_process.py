@@ -88,17 +88,6 @@ def test_a_failure_is_told_with_its_last_line_and_its_log(folder: Path) -> None:
         process.finish(timeout_s=10)
 
 
-def test_a_full_log_is_put_aside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("embedded.services.managed_process.LOG_LIMIT_BYTES", 10)
-    log = folder / "step.log"
-    for word in ("the first run", "the second"):
-        process = Process("step", ["echo", word], log=log, cwd=folder)
-        process.start()
-        process.finish(timeout_s=10)
-    assert log.read_text() == "the second\n"
-    assert log.with_suffix(".log.1").read_text() == "the first run\n"
-
-
 def test_leftovers_of_a_folder_end(folder: Path) -> None:
     data = folder / "data"
     data.mkdir()

@@ -25,8 +25,8 @@ def read_by_the_settings() -> dict[str, str | None]:
     """Name → default as .env.example would show it; None where it is computed, or there is none."""
     return {
         name: shown(next((word.value for word in call.keywords if word.arg == "default"), None))
-        for module in ("settings.py", "settings_worker.py")
-        for function, name, call in calls_in(REPOSITORY / "facecloud" / module)
+        for module in ("facecloud/settings.py", "facecloud/settings_worker.py", "embedded/log_files.py")
+        for function, name, call in calls_in(REPOSITORY / module)
         if function.startswith("env.")
     }
 

@@ -1,0 +1,109 @@
+"""The log files of bin/start: rotated by size and by day while their processes run, compressed, and deleted.
+
+A process keeps its log open for as long as it lives, so a file is copied and then truncated, as logrotate's
+`copytruncate` does: all of them write with O_APPEND, so the next line is the first of the emptied file. What
+is written between the last read and the truncation, usually within microseconds, is lost.
+"""
+
+import gzip
+import os
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+from facecloud.env import Env
+
+env = Env()
+# For each process: rotated at this size and at midnight; so many files are kept, for so many days at most.
+LOG_FILE_MAX_BYTES = env.count("LOG_FILE_MAX_BYTES", default=50_000_000)
+LOG_FILES_KEPT = env.count("LOG_FILES_KEPT", default=30)
+LOG_FILE_DAYS = env.count("LOG_FILE_DAYS", default=30)
+DAY_S = 24 * 3600
+LEVEL = 1  # JSON lines shrink to a tenth even so
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a log is rotated, how many rotated files of each are kept, and for how long at most."""
+
+    max_bytes: int = LOG_FILE_MAX_BYTES
+    kept: int = LOG_FILES_KEPT
+    days: int = LOG_FILE_DAYS
+
+
+class LogFiles:
+    """The logs of one folder: NAME.log, and the rotated NAME.log.1.gz (the latest) to NAME.log.KEPT.gz."""
+
+    def __init__(self, folder: Path, limits: Limits | None = None) -> None:
+        self._folder = folder
+        self._limits = limits or Limits()
+        self._looked_on: date | None = None
+
+    def look(self, now_s: float | None = None) -> None:
+        """Rotate what is due and delete what is too old. A log that can't be rotated is left as it is."""
+        now_s = time.time() if now_s is None else now_s
+        today = _day(now_s)
+        for log in sorted(self._folder.glob("*.log")):
+            try:
+                if self._is_due(log, today):
+                    self._rotate(log)
+                self._delete_old(log, now_s)
+            except OSError as error:  # a full disk, a file that went meanwhile
+                sys.stderr.write(f"{log} could not be rotated: {error}\n")
+        self._looked_on = today
+
+    def _is_due(self, log: Path, today: date) -> bool:
+        """At the first look, a file that was last written on an earlier day; later, each one at midnight."""
+        found = log.stat()
+        if found.st_size == 0:
+            return False
+        last_day = self._looked_on or _day(found.st_mtime)
+        return found.st_size > self._limits.max_bytes or last_day < today
+
+    def _rotate(self, log: Path) -> None:
+        copy = log.with_name(f"{log.name}.new")
+        written_s = log.stat().st_mtime
+        try:
+            with (
+                log.open("r+b") as source,
+                open(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as target,
+                gzip.GzipFile(log.name, "wb", LEVEL, target) as compressed,
+            ):
+                shutil.copyfileobj(source, compressed)
+                self._shift(log)
+                copy.rename(_rotated(log, 1))
+                # What was written meanwhile. If we are killed before the truncation, lines are there twice.
+                shutil.copyfileobj(source, compressed)
+                compressed.flush()
+                shutil.copyfileobj(source, compressed)
+                source.truncate(0)
+            os.utime(_rotated(log, 1), (written_s, written_s))  # its age is that of its lines
+        except OSError:
+            if copy.is_file():
+                copy.unlink()
+            raise
+
+    def _shift(self, log: Path) -> None:
+        _rotated(log, self._limits.kept).unlink(missing_ok=True)
+        for number in range(self._limits.kept - 1, 0, -1):
+            if (older := _rotated(log, number)).exists():
+                older.rename(_rotated(log, number + 1))
+
+    def _delete_old(self, log: Path, now_s: float) -> None:
+        for old in log.parent.glob(f"{log.name}.[0-9]*"):
+            number = old.name.removeprefix(f"{log.name}.").removesuffix(".gz")
+            too_many = number.isdigit() and int(number) > self._limits.kept
+            if too_many or old.stat().st_mtime < now_s - self._limits.days * DAY_S:
+                old.unlink(missing_ok=True)
+
+
+def _rotated(log: Path, number: int) -> Path:
+    return log.with_name(f"{log.name}.{number}.gz")
+
+
+def _day(moment_s: float) -> date:
+    """The day of the machine's own time zone."""
+    return datetime.fromtimestamp(moment_s).astimezone().date()
