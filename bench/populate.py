@@ -160,25 +160,31 @@ def _text(rows: Iterable[tuple[object, ...]]) -> io.StringIO:
     return lines
 
 
+# An id of version 7 for debit number `n` of Period `p`: its moment, then digits that are always the same.
+DEBIT_ID = """
+(lpad(to_hex((extract(epoch FROM made.at) * 1000)::bigint), 12, '0')
+ || '7' || left(made.digits, 3) || '8' || right(made.digits, 15))::uuid
+"""
+
+
 def _debits(each: int, now: datetime) -> None:
-    """`each` settled debits of one unit in the first Period of every Package."""
+    """`each` settled debits of one unit in the first Period of every Package, settled after a second."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            INSERT INTO billing_debit
-                (call_id, app_id, api, units, state, remaining_after, created_at, hold_expires_at, closed_at)
-            SELECT md5(p.id || ' ' || n)::uuid, p.app_id, p.api, 1, 'settled', p.granted - n,
-                   p.starts_at + n * (least(p.ends_at, %(now)s) - p.starts_at) / %(n)s,
-                   p.ends_at, p.ends_at
-              FROM billing_period p, generate_series(0, %(n)s - 1) n WHERE p.number = 0""",
+            f"""
+            WITH made AS (
+                SELECT p.id, p.app_id, p.api, p.granted - n AS left_after, md5(p.id || ' ' || n) AS digits,
+                       p.starts_at + n * (least(p.ends_at, %(now)s) - p.starts_at) / %(n)s AS at
+                  FROM billing_period p, generate_series(0, %(n)s - 1) n WHERE p.number = 0
+            ), debited AS (
+                INSERT INTO billing_debit
+                    (call_id, app_id, api, units, state, remaining_after, created_at, hold_expires_at,
+                     closed_at)
+                SELECT {DEBIT_ID}, app_id, api, 1, 'settled', left_after, at, at, at + interval '1 second'
+                  FROM made
+            )
+            INSERT INTO billing_debitline (debit_id, period_id, units) SELECT {DEBIT_ID}, id, 1 FROM made""",
             {"now": now, "n": each},
-        )
-        cursor.execute(
-            """
-            INSERT INTO billing_debitline (debit_id, period_id, units)
-            SELECT md5(p.id || ' ' || n)::uuid, p.id, 1
-              FROM billing_period p, generate_series(0, %(n)s - 1) n WHERE p.number = 0""",
-            {"n": each},
         )
         cursor.execute("UPDATE billing_period SET used = %s WHERE number = 0", [each])
         cursor.execute("""

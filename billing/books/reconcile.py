@@ -4,11 +4,15 @@ A check is a function of the moment that yields a Break for each row that contra
 line of its docstring is the sentence that it proves. Other rooms add theirs by dotted path in
 settings.RECONCILE_CHECKS. All read one snapshot, so calls and payments that run meanwhile are no breaks.
 
+Checks of calls and debits are `by_day`: they prove a span, and a closed day that was proved is not proved
+again (billing/books/checkpoint.py). The others read Periods, Packages and money, which grow with orders and
+not with calls.
+
 `run_and_record` keeps the result of each run for a year: /metrics, the live page and the alerts read it.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,21 +23,14 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Max
 from django.utils.module_loading import import_string
 
+from billing.books import checkpoint
+from billing.books.checkpoint import Span
+from billing.books.checks import Break as Break
+from billing.books.checks import Check, by_day, of_sums, rows
 from billing.models import Package, Period, ReconcileRun
 from billing.periods import windows
 
 KEEP_RUNS = timedelta(days=365)
-
-
-@dataclass(frozen=True)
-class Break:
-    """One contradiction: the row's id, and the values that contradict each other."""
-
-    row: str
-    detail: str
-
-
-Check = Callable[[datetime], Iterable[Break]]
 
 
 @dataclass(frozen=True)
@@ -44,16 +41,27 @@ class Proof:
     breaks: list[Break]
 
 
-def run_and_record(at: datetime) -> list[Proof]:
-    """Run every check and record the result, unless the database is a read-only copy."""
-    started = time.monotonic()
-    proofs = run(at)
-    duration_ms = round((time.monotonic() - started) * 1000)
+def run_and_record(at: datetime, *, anew: bool = False) -> list[Proof]:
+    """Run every check; record the result and the days that were proved, unless the database is read-only.
+
+    `anew`: prove the days that were proved before as well, and forget that they were.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SHOW transaction_read_only")
-        (read_only,) = cursor.fetchone()
-    if read_only == "off":
+        is_writable = cursor.fetchone() == ("off",)
+    started = time.monotonic()
+    if anew and is_writable:
+        checkpoint.forget()
+    checks = [*CHECKS, *map(import_string, settings.RECONCILE_CHECKS)]
+    with _snapshot():
+        spans = checkpoint.spans(at, anew=anew)
+        proofs, broken = _prove(checks, at, spans)
+    if is_writable:
+        for span in spans:
+            if span.is_closed(at) and span not in broken:
+                checkpoint.record(span, at)
         breaks = sum(len(proof.breaks) for proof in proofs)
+        duration_ms = round((time.monotonic() - started) * 1000)
         ReconcileRun.objects.create(at=at, duration_ms=duration_ms, checks=len(proofs), breaks=breaks)
         ReconcileRun.objects.filter(at__lt=at - KEEP_RUNS).delete()
     return proofs
@@ -72,14 +80,30 @@ def installed_at() -> datetime:
 
 
 def run(at: datetime) -> list[Proof]:
-    """Every check of billing and of settings.RECONCILE_CHECKS, on one snapshot."""
+    """Every check of billing and of settings.RECONCILE_CHECKS, of all days, on one snapshot."""
     return prove([*CHECKS, *map(import_string, settings.RECONCILE_CHECKS)], at)
 
 
 def prove(checks: Iterable[Check], at: datetime) -> list[Proof]:
-    """These checks, on one snapshot."""
+    """These checks, of all days, on one snapshot."""
     with _snapshot():
-        return [Proof(_sentence(check), list(check(at))) for check in checks]
+        return _prove(checks, at, [checkpoint.everything()])[0]
+
+
+def _prove(checks: Iterable[Check], at: datetime, spans: Sequence[Span]) -> tuple[list[Proof], set[Span]]:
+    """Return the proofs, and the spans in which something is broken."""
+    proofs, broken = [], set[Span]()
+    for check in checks:
+        breaks: list[Break] = []
+        if isinstance(check, by_day):
+            for span in spans:
+                if found := list(check(at, span)):
+                    broken.add(span)
+                    breaks += found
+        else:
+            breaks += check(at, spans) if isinstance(check, of_sums) else check(at)
+        proofs.append(Proof(_sentence(check), breaks))
+    return proofs, broken
 
 
 def _sentence(check: Check) -> str:
@@ -97,14 +121,6 @@ def _snapshot() -> Iterator[None]:
         yield
 
 
-def rows(sql: str, **values: datetime) -> Iterator[Break]:
-    """A Break for each row (id, detail) of a query. For the checks of every room."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql, values)
-        for row, detail in cursor.fetchall():
-            yield Break(str(row), str(detail))
-
-
 def used_within_granted(at: datetime) -> Iterable[Break]:
     """No Period has used less than nothing or more than it grants."""
     return rows("""
@@ -112,56 +128,85 @@ def used_within_granted(at: datetime) -> Iterable[Break]:
          WHERE used < 0 OR used > granted""")
 
 
-def used_is_debited(at: datetime) -> Iterable[Break]:
+# The spans whose rows are read are those of `span`; of the days outside them there are recorded sums.
+_USED_IS_DEBITED = """
+WITH span AS (
+    SELECT * FROM unnest(%(first_ids)s::uuid[], %(end_ids)s::uuid[]) AS span (first_id, end_id)
+), taken AS (
+    SELECT line.period_id, sum(line.units) AS units
+      FROM span
+      JOIN billing_debit AS debit ON debit.call_id >= span.first_id AND debit.call_id < span.end_id
+      JOIN billing_debitline AS line ON line.debit_id = debit.call_id
+     WHERE debit.state <> 'returned' GROUP BY line.period_id
+    UNION ALL
+    SELECT period_id, units FROM billing_provedunits WHERE is_archived OR NOT %(everything)s
+)
+SELECT 'period ' || period.id, 'used ' || period.used || ', debited ' || coalesce(sum(taken.units), 0)
+  FROM billing_period AS period LEFT JOIN taken ON taken.period_id = period.id
+ GROUP BY period.id HAVING period.used <> coalesce(sum(taken.units), 0)
+"""
+
+
+@of_sums
+def used_is_debited(at: datetime, spans: Sequence[Span]) -> Iterable[Break]:
     """What a Period has used is the sum of its Debits that are not returned."""
-    return rows("""
-        SELECT 'period ' || p.id, 'used ' || p.used || ', debited ' || coalesce(s.units, 0)
-          FROM billing_period p
-          LEFT JOIN (
-              SELECT l.period_id, sum(l.units) AS units
-                FROM billing_debitline l JOIN billing_debit d ON d.call_id = l.debit_id
-               WHERE d.state <> 'returned' GROUP BY l.period_id
-          ) s ON s.period_id = p.id
-         WHERE p.used <> coalesce(s.units, 0)""")
+    return rows(
+        _USED_IS_DEBITED,
+        first_ids=[str(span.first_id) for span in spans],
+        end_ids=[str(span.end_id) for span in spans],
+        everything=spans[0].until is None,
+    )
 
 
-def debits_have_their_lines(at: datetime) -> Iterable[Break]:
+@by_day
+def debits_have_their_lines(at: datetime, span: Span) -> Iterable[Break]:
     """A Debit's units are the sum of its lines, all from live Periods of its App and API, under one meter."""
-    return rows("""
+    return rows(
+        """
         SELECT 'debit ' || d.call_id, 'units ' || d.units || ', lines ' || coalesce(sum(l.units), 0)
           FROM billing_debit d
-          LEFT JOIN billing_debitline l ON l.debit_id = d.call_id
+          LEFT JOIN billing_debitline l
+            ON l.debit_id = d.call_id AND l.debit_id >= %(first_id)s AND l.debit_id < %(end_id)s
           LEFT JOIN billing_period p ON p.id = l.period_id
+         WHERE d.call_id >= %(first_id)s AND d.call_id < %(end_id)s
          GROUP BY d.call_id
         HAVING d.units <> coalesce(sum(l.units), 0)
             OR bool_or(p.app_id IS DISTINCT FROM d.app_id OR p.api IS DISTINCT FROM d.api)
             OR bool_or(d.created_at < p.starts_at OR d.created_at >= p.ends_at)
-            OR count(DISTINCT p.meter) > 1""")
+            OR count(DISTINCT p.meter) > 1""",
+        **span.values,
+    )
 
 
-def settled_units_were_answered(at: datetime) -> Iterable[Break]:
+@by_day
+def settled_units_were_answered(at: datetime, span: Span) -> Iterable[Break]:
     """Each hour's settled Debits are the units that the answers sent in it stated, App by App and API by API.
 
     From the hour after next since the table was created: until then, web processes of the version before may
-    still confirm without counting.
+    still confirm without counting. The hour is that of the settle, which may be later than that of the id.
     """
-    return rows("""
+    return rows(
+        """
         WITH since AS (
-            SELECT date_trunc('hour', applied, 'UTC') + interval '2 hours' AS hour FROM django_migrations
-             WHERE app = 'billing' AND name = '0015_answered_hour'
+            SELECT greatest(%(since)s, date_trunc('hour', applied, 'UTC') + interval '2 hours') AS hour
+              FROM django_migrations WHERE app = 'billing' AND name = '0015_answered_hour'
         ), debited AS (
             SELECT date_trunc('hour', closed_at, 'UTC') AS hour, app_id, api,
                    count(*) AS answers, sum(units) AS units
-              FROM billing_debit WHERE state = 'settled' AND closed_at >= (SELECT hour FROM since)
+              FROM billing_debit
+             WHERE state = 'settled' AND closed_at >= (SELECT hour FROM since) AND closed_at < %(until)s
+               AND call_id >= %(earlier_id)s AND call_id < %(end_id)s
              GROUP BY 1, 2, 3
         ), answered AS (
-            SELECT * FROM billing_answeredhour WHERE hour >= (SELECT hour FROM since)
+            SELECT * FROM billing_answeredhour WHERE hour >= (SELECT hour FROM since) AND hour < %(until)s
         )
         SELECT 'hour ' || hour || ' of App ' || app_id || ' ' || api,
                coalesce(debited.units, 0) || ' units in ' || coalesce(debited.answers, 0) || ' debits, '
                || coalesce(answered.units, 0) || ' units in ' || coalesce(answered.answers, 0) || ' answers'
           FROM debited FULL JOIN answered USING (hour, app_id, api)
-         WHERE (debited.units, debited.answers) IS DISTINCT FROM (answered.units, answered.answers)""")
+         WHERE (debited.units, debited.answers) IS DISTINCT FROM (answered.units, answered.answers)""",
+        **span.values,
+    )
 
 
 def no_hold_is_forgotten(at: datetime) -> Iterable[Break]:

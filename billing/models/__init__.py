@@ -3,7 +3,7 @@
 from billing.models.catalogue import Api, CatalogueChange, Duration, Meter, Sku, Tier
 from billing.models.notices import Notice, NoticeKind, NoticeSettings
 from billing.models.orders import CancelReason, Order, OrderState
-from billing.models.proofs import AnsweredHour, ReconcileRun
+from billing.models.proofs import AnsweredHour, ProvedDay, ProvedUnits, ReconcileRun
 from billing.models.quota import Debit, DebitLine, DebitState, Package, Period, PeriodSample
 from billing.models.wallet import EntryKind, Voucher, VoucherEntry, Wallet, WalletEntry, masked
 
@@ -26,6 +26,8 @@ __all__ = [
     "Package",
     "Period",
     "PeriodSample",
+    "ProvedDay",
+    "ProvedUnits",
     "ReconcileRun",
     "Sku",
     "Tier",

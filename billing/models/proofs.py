@@ -1,8 +1,9 @@
-"""What reconcile found, and what it compares the settled Debits with."""
+"""What reconcile found and need not prove again, and what it compares the settled Debits with."""
 
 from django.db import models
 
 from accounts.models import App
+from billing.models.quota import Period
 
 
 class ReconcileRun(models.Model):
@@ -40,3 +41,32 @@ class AnsweredHour(models.Model):
 
     def __str__(self) -> str:
         return f"{self.app_id} {self.api} {self.hour} {self.units}"
+
+
+class ProvedDay(models.Model):
+    """A UTC day whose calls and debits, by their ids, were proved (by billing/books/checkpoint.py).
+
+    `is_archived`: its rows were dropped since; what they amounted to is in ProvedUnits.
+    """
+
+    day = models.DateField(primary_key=True)
+    proved_at = models.DateTimeField()
+    is_archived = models.BooleanField(default=False, db_default=False)
+
+    def __str__(self) -> str:
+        return str(self.day)
+
+
+class ProvedUnits(models.Model):
+    """The units that the settled Debits of a month's proved days took from a Period."""
+
+    period = models.ForeignKey(Period, models.PROTECT, related_name="+", db_index=False)
+    month = models.DateField()  # its first day, in UTC
+    units = models.PositiveBigIntegerField()
+    is_archived = models.BooleanField(default=False, db_default=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["period", "month"], name="proved_units_once")]
+
+    def __str__(self) -> str:
+        return f"{self.period_id} {self.month} {self.units}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import count
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
@@ -16,6 +16,7 @@ from billing.books.reconcile import Break
 from billing.models import Order, Sku
 from billing.payments import refunds, vouchers, wallet
 from billing.periods import SHANGHAI
+from common import time_ids
 
 
 def shanghai(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> datetime:
@@ -102,7 +103,7 @@ def call() -> Callable[..., UUID]:
     """A call that is answered with code 0, confirmed; its id."""
 
     def answered(app: App, at: datetime, images: int = 1, *, pairs: int = 0, api: str = DETECT) -> UUID:
-        call_id = uuid4()
+        call_id = time_ids.new(at)
         units = quota.reserve(call_id=call_id, app=app, api=api, images=images, pairs=pairs, at=at).units
         quota.settle(call_id, at)
         assert quota.confirm({call_id: units}) == {call_id: "settled"}
@@ -125,6 +126,6 @@ def books(alice: User, olga: User, shop: Shop, call) -> App:
     orders.cancel(shop.order(alice), NOON)
     call(app, NOON, 7)
     for images in (3, 5):
-        debit = quota.reserve(call_id=uuid4(), app=app, api=DETECT, images=images, at=NOON)
+        debit = quota.reserve(call_id=time_ids.new(NOON), app=app, api=DETECT, images=images, at=NOON)
     quota.give_back(debit.pk, NOON)
     return app

@@ -1,8 +1,8 @@
-"""`manage.py reconcile`: proves the books, prints and records the result; exits 1 on a break."""
+"""`manage.py reconcile [--all]`: proves the books, prints and records the result; exits 1 on a break."""
 
 import sys
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 
 from billing.books import reconcile
 from common.postgresql import clock
@@ -11,8 +11,13 @@ from common.postgresql import clock
 class Command(BaseCommand):
     help = "Prove that every unit and every fen has its cause. Prints each check; exits 1 on a break."
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--all", action="store_true", help="prove the days again that were proved by an earlier run"
+        )
+
     def handle(self, *args: object, **options: object) -> None:
-        proofs = reconcile.run_and_record(clock.now())
+        proofs = reconcile.run_and_record(clock.now(), anew=bool(options["all"]))
         for proof in proofs:
             self.stdout.write(f"{'BREAK' if proof.breaks else 'ok   '} {proof.sentence}")
             for broken in proof.breaks:

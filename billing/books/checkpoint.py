@@ -1,0 +1,146 @@
+"""The days that reconcile need not prove again.
+
+A day, in UTC and by the ids of its calls and debits, is closed a day after its end: no call lasts longer, and
+what its debits became is final. Once its checks have found nothing, it is recorded as proved, and the units
+that it took from each Period are added to ProvedUnits. From then on a run proves the days after it and adds
+up those sums, so that its cost does not grow with the number of calls. `reconcile --all` forgets the records
+and proves every day that still has its rows.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from billing.models import AnsweredHour, Debit, ProvedDay, ProvedUnits
+from common import time_ids
+
+DAY = timedelta(days=1)
+LONGEST_CALL = DAY  # from its id to its end; the slowest body that is accepted takes some six hours
+_LOCK = 0x0FACE1  # advisory: one `record` at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The calls and debits of [since, until), by their ids; None: without a bound."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def first_id(self) -> UUID:
+        """The lower bound of the ids, included."""
+        return time_ids.first(self.since) if self.since else UUID(int=0)
+
+    @property
+    def end_id(self) -> UUID:
+        """The upper bound of the ids, excluded."""
+        return time_ids.first(self.until) if self.until else time_ids.END
+
+    @property
+    def values(self) -> dict[str, UUID | datetime | str]:
+        """The bounds as parameters of a query; `earlier_id` is that of calls which end within the span."""
+        return {
+            "first_id": self.first_id,
+            "end_id": self.end_id,
+            "earlier_id": time_ids.first(self.since - LONGEST_CALL) if self.since else UUID(int=0),
+            "since": self.since or "-infinity",
+            "until": self.until or "infinity",
+        }
+
+    def is_closed(self, at: datetime) -> bool:
+        """Whether this is a day, and nothing of it can change."""
+        return bool(self.since and self.until) and self.until + LONGEST_CALL <= at  # type: ignore[operator]
+
+
+def everything() -> Span:
+    """All that was not dropped."""
+    return Span(since=archived_until())
+
+
+def archived_until() -> datetime | None:
+    """The moment before which calls and debits were dropped; None if none were."""
+    last = ProvedDay.objects.filter(is_archived=True).order_by("-day").values_list("day", flat=True).first()
+    return _midnight(last) + DAY if last else None
+
+
+def spans(at: datetime, *, anew: bool = False) -> list[Span]:
+    """Return what is to be proved at `at`: each closed day that was not proved yet, and what is before the
+    first and after the last of the days. `anew`: as if none had been.
+    """
+    floor = archived_until()
+    first = _first_day(floor)
+    if first is None:
+        return [Span(since=floor)]
+    proved = set[date]() if anew else set(ProvedDay.objects.values_list("day", flat=True))
+    closed = list(_days(first, at))
+    last = closed[-1].until if closed else first
+    before = [Span(floor, first)] if floor is None or floor < first else []
+    return [*before, *(span for span in closed if day_of(span) not in proved), Span(last, None)]
+
+
+def _first_day(floor: datetime | None) -> datetime | None:
+    debit = Debit.objects.filter(pk__gte=time_ids.first(floor) if floor else UUID(int=0))
+    found = [
+        *debit.order_by("pk").values_list("created_at", flat=True)[:1],
+        *AnsweredHour.objects.order_by("hour").values_list("hour", flat=True)[:1],
+    ]
+    if not found:
+        return None
+    first = _midnight(min(found).astimezone(UTC).date())
+    return max(first, floor) if floor else first
+
+
+def _days(first: datetime, at: datetime) -> Iterator[Span]:
+    day = Span(first, first + DAY)
+    while day.is_closed(at):
+        yield day
+        day = Span(day.until, day.until + DAY) if day.until else day
+
+
+def day_of(span: Span) -> date:
+    """The day of a span that is one."""
+    if span.since is None:
+        raise ValueError("not a day")
+    return span.since.astimezone(UTC).date()
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+_RECORD = """
+INSERT INTO billing_provedunits AS proved (period_id, month, units)
+SELECT line.period_id, %(month)s, sum(line.units)
+  FROM billing_debitline AS line JOIN billing_debit AS debit ON debit.call_id = line.debit_id
+ WHERE debit.call_id >= %(first_id)s AND debit.call_id < %(end_id)s
+   AND line.debit_id >= %(first_id)s AND line.debit_id < %(end_id)s AND debit.state = 'settled'
+ GROUP BY line.period_id
+    ON CONFLICT (period_id, month) DO UPDATE SET units = proved.units + excluded.units
+"""
+
+
+def record(span: Span, at: datetime) -> bool:
+    """Record a closed day as proved, unless it was already or one of its debits is still open."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        day = day_of(span)
+        debits = Debit.objects.filter(pk__gte=span.first_id, pk__lt=span.end_id)
+        if (
+            ProvedDay.objects.filter(pk=day).exists()
+            or debits.filter(state__in=["held", "settling"]).exists()
+        ):
+            return False
+        ProvedDay.objects.create(day=day, proved_at=at)
+        cursor.execute(_RECORD, {**span.values, "month": day.replace(day=1)})
+        return True
+
+
+def forget() -> None:
+    """Forget what was proved of days that still have their rows."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        ProvedDay.objects.filter(is_archived=False).delete()
+        ProvedUnits.objects.filter(is_archived=False).delete()

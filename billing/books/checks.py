@@ -1,0 +1,53 @@
+"""What a check of reconcile is made of: breaks, and how it is run when most days are proved already."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import update_wrapper
+from typing import Any
+
+from django.db import connection
+
+from billing.books import checkpoint
+from billing.books.checkpoint import Span
+
+
+@dataclass(frozen=True)
+class Break:
+    """One contradiction: the row's id, and the values that contradict each other."""
+
+    row: str
+    detail: str
+
+
+Check = Callable[[datetime], Iterable[Break]]
+
+
+class by_day:
+    """A check of calls or debits: of one span of time; of everything that was not dropped, by default."""
+
+    def __init__(self, check: Callable[[datetime, Span], Iterable[Break]]) -> None:
+        self._check = check
+        update_wrapper(self, check)
+
+    def __call__(self, at: datetime, span: Span | None = None) -> Iterable[Break]:
+        return self._check(at, span or checkpoint.everything())
+
+
+class of_sums:
+    """A check that adds what the given spans amount to and what is recorded of the other days."""
+
+    def __init__(self, check: Callable[[datetime, Sequence[Span]], Iterable[Break]]) -> None:
+        self._check = check
+        update_wrapper(self, check)
+
+    def __call__(self, at: datetime, spans: Sequence[Span] = ()) -> Iterable[Break]:
+        return self._check(at, spans or [checkpoint.everything()])
+
+
+def rows(sql: str, **values: Any) -> Iterator[Break]:
+    """A Break for each row (id, detail) of a query. For the checks of every room."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        for row, detail in cursor.fetchall():
+            yield Break(str(row), str(detail))
