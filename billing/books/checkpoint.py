@@ -23,7 +23,7 @@ _LOCK = 0x0FACE1  # advisory: one `record` at a time
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TimeRange:
     """The calls and debits of [since, until), by their ids; None: without a bound."""
 
     since: datetime | None = None
@@ -55,9 +55,9 @@ class Span:
         return bool(self.since and self.until) and self.until + LONGEST_CALL <= at  # type: ignore[operator]
 
 
-def everything() -> Span:
+def everything() -> TimeRange:
     """All that was not dropped."""
-    return Span(since=archived_until())
+    return TimeRange(since=archived_until())
 
 
 def archived_until() -> datetime | None:
@@ -66,19 +66,19 @@ def archived_until() -> datetime | None:
     return _midnight(last) + DAY if last else None
 
 
-def spans(at: datetime, *, anew: bool = False) -> list[Span]:
+def spans(at: datetime, *, anew: bool = False) -> list[TimeRange]:
     """Return what is to be proved at `at`: each closed day that was not proved yet, and what is before the
     first and after the last of the days. `anew`: as if none had been.
     """
     floor = archived_until()
     first = _first_day(floor)
     if first is None:
-        return [Span(since=floor)]
+        return [TimeRange(since=floor)]
     proved = set[date]() if anew else set(ProvedDay.objects.values_list("day", flat=True))
     closed = list(_days(first, at))
     last = closed[-1].until if closed else first
-    before = [Span(floor, first)] if floor is None or floor < first else []
-    return [*before, *(span for span in closed if day_of(span) not in proved), Span(last, None)]
+    before = [TimeRange(floor, first)] if floor is None or floor < first else []
+    return [*before, *(span for span in closed if day_of(span) not in proved), TimeRange(last, None)]
 
 
 def _first_day(floor: datetime | None) -> datetime | None:
@@ -93,14 +93,14 @@ def _first_day(floor: datetime | None) -> datetime | None:
     return max(first, floor) if floor else first
 
 
-def _days(first: datetime, at: datetime) -> Iterator[Span]:
-    day = Span(first, first + DAY)
+def _days(first: datetime, at: datetime) -> Iterator[TimeRange]:
+    day = TimeRange(first, first + DAY)
     while day.is_closed(at):
         yield day
-        day = Span(day.until, day.until + DAY) if day.until else day
+        day = TimeRange(day.until, day.until + DAY) if day.until else day
 
 
-def day_of(span: Span) -> date:
+def day_of(span: TimeRange) -> date:
     """The day of a span that is one."""
     if span.since is None:
         raise ValueError("not a day")
@@ -122,7 +122,7 @@ SELECT line.period_id, %(month)s, sum(line.units)
 """
 
 
-def record(span: Span, at: datetime) -> bool:
+def record(span: TimeRange, at: datetime) -> bool:
     """Record a closed day as proved, unless it was already or one of its debits is still open."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connection
 
 from billing.books import checkpoint
-from billing.books.checkpoint import Span
+from billing.books.checkpoint import TimeRange
 
 
 @dataclass(frozen=True)
@@ -26,22 +26,22 @@ Check = Callable[[datetime], Iterable[Break]]
 class by_day:
     """A check of calls or debits: of one span of time; of everything that was not dropped, by default."""
 
-    def __init__(self, check: Callable[[datetime, Span], Iterable[Break]]) -> None:
+    def __init__(self, check: Callable[[datetime, TimeRange], Iterable[Break]]) -> None:
         self._check = check
         update_wrapper(self, check)
 
-    def __call__(self, at: datetime, span: Span | None = None) -> Iterable[Break]:
+    def __call__(self, at: datetime, span: TimeRange | None = None) -> Iterable[Break]:
         return self._check(at, span or checkpoint.everything())
 
 
 class of_sums:
     """A check that adds what the given spans amount to and what is recorded of the other days."""
 
-    def __init__(self, check: Callable[[datetime, Sequence[Span]], Iterable[Break]]) -> None:
+    def __init__(self, check: Callable[[datetime, Sequence[TimeRange]], Iterable[Break]]) -> None:
         self._check = check
         update_wrapper(self, check)
 
-    def __call__(self, at: datetime, spans: Sequence[Span] = ()) -> Iterable[Break]:
+    def __call__(self, at: datetime, spans: Sequence[TimeRange] = ()) -> Iterable[Break]:
         return self._check(at, spans or [checkpoint.everything()])
 
 

@@ -24,7 +24,7 @@ from django.db.models import Max
 from django.utils.module_loading import import_string
 
 from billing.books import checkpoint
-from billing.books.checkpoint import Span
+from billing.books.checkpoint import TimeRange
 from billing.books.checks import Break as Break
 from billing.books.checks import Check, by_day, of_sums, rows
 from billing.models import Package, Period, ReconcileRun
@@ -90,9 +90,11 @@ def prove(checks: Iterable[Check], at: datetime) -> list[Proof]:
         return _prove(checks, at, [checkpoint.everything()])[0]
 
 
-def _prove(checks: Iterable[Check], at: datetime, spans: Sequence[Span]) -> tuple[list[Proof], set[Span]]:
+def _prove(
+    checks: Iterable[Check], at: datetime, spans: Sequence[TimeRange]
+) -> tuple[list[Proof], set[TimeRange]]:
     """Return the proofs, and the spans in which something is broken."""
-    proofs, broken = [], set[Span]()
+    proofs, broken = [], set[TimeRange]()
     for check in checks:
         breaks: list[Break] = []
         if isinstance(check, by_day):
@@ -148,7 +150,7 @@ SELECT 'period ' || period.id, 'used ' || period.used || ', debited ' || coalesc
 
 
 @of_sums
-def used_is_debited(at: datetime, spans: Sequence[Span]) -> Iterable[Break]:
+def used_is_debited(at: datetime, spans: Sequence[TimeRange]) -> Iterable[Break]:
     """What a Period has used is the sum of its Debits that are not returned."""
     return rows(
         _USED_IS_DEBITED,
@@ -159,7 +161,7 @@ def used_is_debited(at: datetime, spans: Sequence[Span]) -> Iterable[Break]:
 
 
 @by_day
-def debits_have_their_lines(at: datetime, span: Span) -> Iterable[Break]:
+def debits_have_their_lines(at: datetime, span: TimeRange) -> Iterable[Break]:
     """A Debit's units are the sum of its lines, all from live Periods of its App and API, under one meter."""
     return rows(
         """
@@ -179,7 +181,7 @@ def debits_have_their_lines(at: datetime, span: Span) -> Iterable[Break]:
 
 
 @by_day
-def settled_units_were_answered(at: datetime, span: Span) -> Iterable[Break]:
+def settled_units_were_answered(at: datetime, span: TimeRange) -> Iterable[Break]:
     """Each hour's settled Debits are the units that the answers sent in it stated, App by App and API by API.
 
     From the hour after next since the table was created: until then, web processes of the version before may

@@ -5,14 +5,14 @@ from datetime import datetime
 
 from django.db import connection
 
-from billing.books.checkpoint import UsageFilter
+from billing.books.checkpoint import TimeRange
 from billing.books.checks import Break, by_day, rows
 from faceapi.models import SUMS
 from faceapi.usage.rollups import HISTOGRAMS
 
 
 @by_day
-def usage_is_the_sum_of_calls(at: datetime, span: UsageFilter) -> Iterable[Break]:
+def usage_is_the_sum_of_calls(at: datetime, span: TimeRange) -> Iterable[Break]:
     """Every hour of usage is the sum of its calls, apart from refusals without a row, and each histogram of
     it counts every call once.
     """
@@ -47,7 +47,7 @@ def usage_is_the_sum_of_calls(at: datetime, span: UsageFilter) -> Iterable[Break
 
 
 @by_day
-def charged_calls_are_the_settled_debits(at: datetime, span: UsageFilter) -> Iterable[Break]:
+def charged_calls_are_the_settled_debits(at: datetime, span: TimeRange) -> Iterable[Break]:
     """Every settling or settled debit is a call recorded with code 0 for the same units, and vice versa."""
     return rows(
         """

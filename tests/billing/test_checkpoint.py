@@ -9,7 +9,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from accounts.models import App, User
 from billing import quota
 from billing.books import checkpoint, reconcile
-from billing.books.checkpoint import Span
+from billing.books.checkpoint import TimeRange
 from billing.models import ProvedDay, ProvedUnits, ReconcileRun
 from common import time_ids
 from tests.billing.conftest import DETECT, Shop
@@ -115,7 +115,7 @@ def test_a_day_with_an_open_hold_is_not_recorded(app: App) -> None:
 
 def test_a_day_is_recorded_once(app: App) -> None:
     answered(app, FIRST, 7)
-    day = Span(FIRST, FIRST + DAY)
+    day = TimeRange(FIRST, FIRST + DAY)
     assert checkpoint.record(day, FIRST + 2 * DAY)
     assert not checkpoint.record(day, FIRST + 2 * DAY)
     assert ProvedUnits.objects.get().units == 7
