@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 ENGINE_BENCHMARKS = ("accuracy", "speed", "peers")
@@ -17,7 +18,7 @@ MODELS_DIR = Path(__file__).resolve().parent.parent / "var" / "models"
 
 def main() -> int:
     name = sys.argv[1] if len(sys.argv) > 1 else ""
-    if name and name not in ENGINE_BENCHMARKS and (Path(__file__).parent / f"{name}.py").exists():
+    if name.isidentifier() and name not in ENGINE_BENCHMARKS and find_spec(f"bench.{name}"):
         sys.argv = [f"bin/bench {name}", *sys.argv[2:]]
         return int(import_module(f"bench.{name}").main() or 0)
     return _engine_benchmark()

@@ -100,6 +100,7 @@ class Journal:
         self._thread: threading.Thread | None = None
         self._is_ending = False
         self._file: NoteFile | None = None
+        self._is_in_memory_only = False  # since a file could not be made
 
     def sent(self, call_id: UUID, units: int) -> None:
         """The answer of this settled call was handed to the client, and stated that it costs `units`."""
@@ -107,10 +108,23 @@ class Journal:
             if len(self._sent) >= MAX_PENDING:
                 return
             self._sent[call_id] = units
-            if self._file is None:
-                self._file = NoteFile.new()
-            self._file.append(call_id, units)
+            if self._file is not None:
+                self._file.append(call_id, units)
+            else:
+                self._open_file()
         self._wake()
+
+    def _open_file(self) -> None:
+        """Begin a file with all notes, if that is possible by now: a full disk may have room again."""
+        try:
+            self._file = NoteFile.new()
+        except OSError as error:
+            if not self._is_in_memory_only:
+                logger.warning("answers are noted in memory only: %s", error.strerror)
+            self._is_in_memory_only = True
+        else:
+            self._is_in_memory_only = False
+            self._file.replace(self._sent)
 
     def withdraw(self, call: CallContext, error: ApiError) -> None:
         """The call was not answered with code 0, and what it took may still be held or settling."""
@@ -215,51 +229,58 @@ def confirmed(told: dict[UUID, int]) -> list[UUID]:
 
 
 class NoteFile:
-    """A file of notes, locked by the process that writes it. An OSError costs durability, never an answer."""
+    """A file of notes, locked by the process that writes it. An OSError costs durability, never an answer.
+
+    It holds whole notes only, also on a full disk: those behind a part of one could not be read.
+    """
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self._descriptor = descriptor
+        self._length = 0
 
     @classmethod
     def new(cls) -> "NoteFile":
-        """A new file in VAR_DIR/answers; one that writes nothing if there can't be one."""
+        """A new file in VAR_DIR/answers. Raises OSError if there can't be one."""
         folder = settings.VAR_DIR / "answers"
         path = folder / f"{os.getpid()}-{uuid4().hex}"
+        folder.mkdir(parents=True, exist_ok=True)
+        # Under another name until it is locked, so that nobody adopts it.
+        hidden = path.with_name(f".{path.name}")
+        descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            # Under another name until it is locked, so that nobody adopts it.
-            hidden = path.with_name(f".{path.name}")
-            descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             hidden.rename(path)
-        except OSError as error:
-            logger.warning("answers are noted in memory only: %s", error.strerror)
-            descriptor = -1
+        except OSError:
+            os.close(descriptor)
+            raise
         return cls(path, descriptor)
 
     def append(self, call_id: UUID, units: int) -> None:
-        self._write(_NOTE.pack(call_id.bytes, units))
+        self._write(_NOTE.pack(call_id.bytes, units), at=self._length)
 
     def replace(self, notes: dict[UUID, int]) -> None:
-        """These notes instead of all that are there."""
-        if self._descriptor >= 0:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, 0)
-        if notes:
-            self._write(b"".join(_NOTE.pack(call_id.bytes, units) for call_id, units in notes.items()))
+        """These notes instead of all that are there.
+
+        They are written over the old ones, which are cut off afterwards: a process that is killed in between
+        leaves notes that were confirmed already, and a full disk has room for what overwrites.
+        """
+        self._write(b"".join(_NOTE.pack(call_id.bytes, units) for call_id, units in notes.items()), at=0)
 
     def delete(self) -> None:
-        if self._descriptor >= 0:
-            with contextlib.suppress(OSError):
-                self.path.unlink()
-            os.close(self._descriptor)
-            self._descriptor = -1
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+        os.close(self._descriptor)
 
-    def _write(self, content: bytes) -> None:
-        if self._descriptor >= 0:
-            with contextlib.suppress(OSError):
-                os.write(self._descriptor, content)
+    def _write(self, content: bytes, at: int) -> None:
+        """Write `content` at this offset, as far as whole notes fit, and end the file behind it."""
+        written = 0
+        with contextlib.suppress(OSError):
+            while written < len(content):
+                written += os.pwrite(self._descriptor, content[written:], at + written)
+        self._length = at + written // _NOTE.size * _NOTE.size
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._descriptor, self._length)
 
 
 def adopt() -> None:

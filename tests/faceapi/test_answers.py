@@ -206,3 +206,44 @@ def test_a_note_file_keeps_what_is_not_confirmed_yet(journal: Journal, now: date
     assert notes.path.read_bytes() == ids[2].bytes + b"\0\0\0\1"
     notes.delete()
     assert not notes.path.exists()
+
+
+ON_A_FULL_DISK = """
+import resource
+from uuid import UUID
+import django
+django.setup()
+from faceapi.answers import Journal
+Journal.start = lambda self: None
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+journal = Journal()
+resource.setrlimit(resource.RLIMIT_FSIZE, (50, most))  # two notes and a half
+for number in range(3):
+    journal.sent(UUID(int=number), 1)
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+journal.sent(UUID(int=3), 1)
+"""
+
+
+def test_a_full_disk_leaves_whole_notes_only(tmp_path: Path, product_environment: dict[str, str]) -> None:
+    environment = product_environment | {"FACECLOUD_VAR_DIR": str(tmp_path)}
+    environment["DJANGO_SETTINGS_MODULE"] = "facecloud.settings"
+    subprocess.run(
+        [sys.executable, "-c", ON_A_FULL_DISK], cwd=REPOSITORY, env=environment, check=True, timeout=120
+    )
+    (notes,) = (tmp_path / "answers").iterdir()
+    content = notes.read_bytes()
+    assert [int.from_bytes(content[at : at + 16]) for at in range(0, len(content), 20)] == [0, 1, 3]
+
+
+def test_the_notes_go_to_a_file_once_there_can_be_one(
+    app: App, now: datetime, journal: Journal, tmp_path: Path
+) -> None:
+    folder = tmp_path / "answers"
+    folder.write_text("not a folder")
+    first, second = settled(app, now), settled(app, now)
+    journal.sent(first.id, 2)
+    folder.unlink()
+    journal.sent(second.id, 2)
+    (notes,) = folder.iterdir()
+    assert notes.read_bytes() == b"".join(call.id.bytes + b"\0\0\0\2" for call in (first, second))

@@ -9,8 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
 from urllib.parse import quote
 from uuid import UUID
 
@@ -22,32 +21,21 @@ from common import valkey
 from embedded.services.managed_process import Process
 from embedded.services.postgres import Postgres
 from embedded.site import web_process
+from bench.chaos.database import Database
+from bench.chaos.proxy import Proxy
 from faceapi import errors
 from tests.conftest import REPOSITORY, wait_until
 from tests.conftest import answers as responds
 from tests.faceapi.conftest import LIMITS, Caller, encode, inline
-from tests.lines import Proxy
 
 
-@dataclass
-class Fragile:
+class Fragile(Database):
     """A site, its PostgreSQL and a caller; `proxy` is between the two."""
 
-    caller: Caller
-    web: Process
-    postgres: Postgres
-    proxy: Proxy
-    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4))
-
-    def ask(self, sql: str, *values: object) -> list[tuple[object, ...]]:
-        connection = self.postgres.connect()
-        connection.autocommit = True
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute(sql, values)
-                return cursor.fetchall() if cursor.description else []
-        finally:
-            connection.close()
+    def __init__(self, caller: Caller, web: Process, postgres: Postgres, proxy: Proxy) -> None:
+        super().__init__(postgres)
+        self.caller, self.web, self.proxy = caller, web, proxy
+        self.threads = ThreadPoolExecutor(4)
 
     def call(self) -> Callable[[], tuple[int, str]]:
         """Start a call; what returns its code and its id, or -1 if there was no answer."""
@@ -79,31 +67,6 @@ class Fragile:
 
         wait_until(is_over, timeout_s=30, what=f"the end of {call_id}")
         return self.ask(sql, call_id)[0]
-
-    @contextmanager
-    def commits_that_wait(self) -> Iterator[None]:
-        """Commits that wait for the disk are on it, but nobody hears of them."""
-        self.ask("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-        self.ask("SELECT pg_reload_conf()")
-        try:
-            yield
-        finally:
-            self.ask("ALTER SYSTEM RESET synchronous_standby_names")
-            self.ask("SELECT pg_reload_conf()")
-
-    def wait_for(self, event: str) -> None:
-        """Until a session waits for this."""
-        sql = "SELECT 1 FROM pg_stat_activity WHERE wait_event = %s"
-        wait_until(lambda: bool(self.ask(sql, event)), timeout_s=30, what=event)
-
-    @contextmanager
-    def settles_that_wait(self) -> Iterator[None]:
-        """An outsider locks the roll-up that every settle of this hour adds to."""
-        connection = self.postgres.connect()
-        with connection, connection.cursor() as cursor:
-            cursor.execute("SELECT 1 FROM faceapi_usagehour WHERE code = 0 FOR UPDATE")
-            yield
-        connection.close()
 
 
 @pytest.fixture(scope="module")
@@ -165,16 +128,14 @@ def site(fragile: Fragile) -> Fragile:
 
 @pytest.mark.race
 def test_the_database_dies_after_the_commit_and_stays_away(site: Fragile) -> None:
-    site.ask("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-    site.ask("SELECT pg_reload_conf()")
+    site.hold_commits()
     call = site.call()
     site.wait_for("SyncRep")
     os.killpg(site.postgres.process.pid, signal.SIGKILL)
     site.postgres.process.stop()
     code, call_id = call()  # the web process gave up
     assert code == errors.OVERLOADED
-    conf = site.postgres.data / "postgresql.auto.conf"
-    conf.write_text("")
+    site.forget_held_commits()
     site.postgres.start()
     assert site.end_of(call_id) == ("returned", errors.OVERLOADED, 0)
 
