@@ -33,7 +33,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The quick tests first: a broken rule is told before a browser has started."""
-    slow = {"browser", "race", "end_to_end"}
+    slow = {"browser", "race", "chaos", "end_to_end"}
     items.sort(key=lambda item: any(item.get_closest_marker(name) for name in slow))
 
 

@@ -30,6 +30,7 @@ class Fault:
     name: str
     inject: Inject
     needs_disk: bool = False
+    ends_web: bool = False  # by SIGKILL
 
 
 def shortly(rng: random.Random) -> float:
@@ -211,8 +212,8 @@ def client(site: Site) -> redis.Redis:
 
 
 FAULTS = (
-    Fault("web: kill -9 of the master", end(signal.SIGKILL, lambda site: site.web)),
-    Fault("web: kill -9 of a child", kill_web_child),
+    Fault("web: kill -9 of the master", end(signal.SIGKILL, lambda site: site.web), ends_web=True),
+    Fault("web: kill -9 of a child", kill_web_child, ends_web=True),
     Fault("web: restart", end(signal.SIGTERM, lambda site: site.web)),
     Fault("web: SIGSTOP of the master", freeze(lambda site, rng: [site.web.pid])),
     Fault("web: SIGSTOP of a child", freeze(a_web_child)),
@@ -238,7 +239,9 @@ FAULTS = (
     Fault("locks: an outsider holds the App's periods", lock("SELECT 1 FROM billing_period FOR UPDATE")),
     Fault("locks: an outsider holds the debits", lock("LOCK TABLE billing_debit IN EXCLUSIVE MODE")),
     Fault("disk full", fill_disk, needs_disk=True),
-    Fault("disk full, and kill -9 of a web child", fill_disk_and_kill_web_child, needs_disk=True),
+    Fault(
+        "disk full, and kill -9 of a web child", fill_disk_and_kill_web_child, needs_disk=True, ends_web=True
+    ),
     Fault("Valkey: kill -9", end(signal.SIGKILL, lambda site: site.valkey.process)),
     Fault("Valkey: SIGSTOP", freeze(lambda site, rng: [site.valkey.process.pid])),
     Fault("Valkey: full", fill_valkey),
