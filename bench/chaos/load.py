@@ -185,17 +185,19 @@ class Client:
                 self._connection = http.client.HTTPConnection(self._address, timeout=CLIENT_TIMEOUT_S)
             self._connection.request("POST", path, body, headers)
             reply = self._connection.getresponse()
-            content = json.loads(reply.read())
-        except (OSError, http.client.HTTPException, ValueError) as error:
+            text = reply.read()
+        except (OSError, http.client.HTTPException):
             self.close()
             took_s = time.monotonic() - started
             fault = NO_ANSWER if took_s < CLIENT_TIMEOUT_S else f"{NO_ANSWER} in {CLIENT_TIMEOUT_S:.0f} s"
-            if isinstance(error, ValueError):
-                fault = "an answer that is not JSON"
             return Sent(at, took_s, key=hashed, fault=fault)
         took_s = time.monotonic() - started
         if reply.will_close:
             self.close()
+        try:
+            content = json.loads(text)
+        except ValueError:  # of a proxy
+            return Sent(at, took_s, reply.status, key=hashed, fault=f"HTTP {reply.status}")
         return Sent(
             at,
             took_s,
