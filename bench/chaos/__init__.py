@@ -35,7 +35,7 @@ SWEEP = """
 from datetime import timedelta
 from billing import quota
 from faceapi import calls
-from facecloud.postgresql.clock import now
+from common.postgresql.clock import now
 later = now() + timedelta(minutes=10)
 print(quota.sweep(later), calls.withdraw_unconfirmed(later))
 """
@@ -46,7 +46,7 @@ def main() -> int:
     chosen = [fault for fault in FAULTS if any(part in fault.name for part in arguments.only or [""])]
     if not chosen:
         raise SystemExit(f"--only is part of none of: {', '.join(fault.name for fault in FAULTS)}")
-    from inference.setup import ensure_models
+    from inference.models.setup import ensure_models
 
     ensure_models(MODELS)
     record = Record(arguments.record)

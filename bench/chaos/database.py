@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from facecloud.local.postgres import Postgres
+from embedded.services.postgres import Postgres
 
 HOT_ROWS = "SELECT 1 FROM faceapi_usagehour WHERE code = 0 FOR UPDATE"
 

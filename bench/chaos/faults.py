@@ -16,7 +16,7 @@ import redis
 
 from bench.chaos.database import HOT_ROWS
 from bench.chaos.site import Site
-from facecloud.local.process import Process, processes_in
+from embedded.services.managed_process import Process, processes_in
 
 Inject = Callable[[Site, random.Random], None]
 THERE_TIMEOUT_S = 20.0

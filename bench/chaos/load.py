@@ -17,7 +17,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from bench.service import inline
-from faceapi.signing import sign
+from faceapi.authentication.signing import sign
 
 CLIENT_TIMEOUT_S = 120.0  # longer than any wait of the product: a call that gets no answer is a finding
 KEY_ATTEMPTS = 8

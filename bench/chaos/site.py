@@ -24,13 +24,13 @@ import psycopg2
 
 from bench.chaos.database import Database
 from bench.chaos.proxy import Proxy
-from facecloud.local.environment import KEYS, read_env, secret_values
-from facecloud.local.places import REPOSITORY, Places
-from facecloud.local.postgres import APPLICATION, DATABASE, Postgres
-from facecloud.local.process import Process
-from facecloud.local.site import beat_process, scheduled_process, web_process, worker_process
-from facecloud.local.supervisor import Supervisor
-from facecloud.local.valkey import Valkey
+from embedded.environment import KEYS, read_env, secret_values
+from embedded.paths import REPOSITORY, Places
+from embedded.services.managed_process import Process
+from embedded.services.postgres import APPLICATION, DATABASE, Postgres
+from embedded.services.valkey import Valkey
+from embedded.site import beat_process, scheduled_process, web_process, worker_process
+from embedded.supervisor import Supervisor
 
 MODELS = REPOSITORY / "var" / "models"
 DISK_BYTES = 1_000_000_000
@@ -80,7 +80,7 @@ class Site(Database):
         self._supervisor.start(self.valkey.process, self.valkey)
         self.proxy = Proxy(self._front / ".s.PGSQL.5432", self.places.sockets / ".s.PGSQL.5432")
         self.ask("ALTER SYSTEM SET max_wal_size = '128MB'")  # room on the small disk; also in force
-        prepare = [sys.executable, "-m", "facecloud.local.prepare", f"http://{self.address}"]
+        prepare = [sys.executable, "-m", "embedded.prepare", f"http://{self.address}"]
         owner = {"DATABASE_OWNER_URL": self.postgres.url}
         subprocess.run(
             prepare, env=self.environment | owner, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL

@@ -127,7 +127,7 @@ def main() -> int:
         print(f"bin/bench hosts: {reason}", file=sys.stderr)
         return 1
     chosen = [one for one in SCENARIOS if any(part in one.name for part in arguments.only or [""])]
-    from inference.setup import ensure_models
+    from inference.models.setup import ensure_models
 
     ensure_models(MODELS)
     record, report = Record(arguments.record), Report("hosts")

@@ -20,12 +20,12 @@ import redis
 
 from bench.chaos.database import Database, wait_until
 from bench.hosts.network import Network
-from facecloud.local.environment import KEYS, read_env, secret_values
-from facecloud.local.places import REPOSITORY, Places
-from facecloud.local.postgres import APPLICATION, BINARIES, DATABASE, SUPERUSER, Postgres
-from facecloud.local.process import Process
-from facecloud.local.site import beat_process, scheduled_process, web_process, worker_process
-from facecloud.local.valkey import server
+from embedded.environment import KEYS, read_env, secret_values
+from embedded.paths import REPOSITORY, Places
+from embedded.services.managed_process import Process
+from embedded.services.postgres import APPLICATION, BINARIES, DATABASE, SUPERUSER, Postgres
+from embedded.services.valkey import server
+from embedded.site import beat_process, scheduled_process, web_process, worker_process
 
 MODELS = REPOSITORY / "var" / "models"
 ADDRESSES = {
@@ -176,7 +176,7 @@ class Cluster(Database):
         self.processes["beat"] = [sentinel]
         wait_until(self._sentinels_agree, timeout_s=60, what="the Sentinels")
         url = f"http://{self.address}"
-        prepare = [sys.executable, "-m", "facecloud.local.prepare", url]
+        prepare = [sys.executable, "-m", "embedded.prepare", url]
         owner = f"postgres://{SUPERUSER}@{ADDRESSES['postgres']}/{DATABASE}"
         subprocess.run(
             prepare,

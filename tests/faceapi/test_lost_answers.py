@@ -17,12 +17,12 @@ import psutil
 import pytest
 
 from accounts.models import AppKey
+from bench.chaos.database import Database
+from bench.chaos.proxy import Proxy
 from common import valkey
 from embedded.services.managed_process import Process
 from embedded.services.postgres import Postgres
 from embedded.site import web_process
-from bench.chaos.database import Database
-from bench.chaos.proxy import Proxy
 from faceapi import errors
 from tests.conftest import REPOSITORY, wait_until
 from tests.conftest import answers as responds

@@ -15,7 +15,7 @@ import pytest
 from accounts import keys
 from accounts.models import App
 from billing.models import Debit, DebitState
-from facecloud.local.process import Process
+from embedded.services.managed_process import Process
 from tests.conftest import REPOSITORY, wait_until
 from tests.faceapi.conftest import LIMITS, Caller, encode, inline, running_site
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from django.conf import settings
 
-from inference import scoring
+from inference.calibration import scoring
 from tests.conftest import REPOSITORY
 
 # Digits in groups of three ("100 000"), and what they mean in each sentence.
