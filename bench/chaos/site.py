@@ -25,7 +25,7 @@ import psycopg2
 from bench.chaos.database import Database
 from bench.chaos.proxy import Proxy
 from embedded.environment import KEYS, read_env, secret_values
-from embedded.paths import REPOSITORY, Places
+from embedded.paths import REPOSITORY, Paths
 from embedded.services.managed_process import Process
 from embedded.services.postgres import APPLICATION, DATABASE, Postgres
 from embedded.services.valkey import Valkey
@@ -42,14 +42,14 @@ class Site(Database):
 
     def __init__(self, folder: Path, *, is_mounted: bool) -> None:
         self.folder, self.is_mounted = folder, is_mounted
-        self.places = Places(folder)
-        self.places.make()
+        self.paths = Paths(folder)
+        self.paths.make()
         front = folder / "front"
         front.mkdir()
-        sockets = self.places.sockets
-        self.valkey = Valkey(sockets=sockets, log=self.places.logs / "valkey.log")
+        sockets = self.paths.sockets
+        self.valkey = Valkey(sockets=sockets, log=self.paths.logs / "valkey.log")
         super().__init__(
-            Postgres(data=self.places.data, sockets=sockets, log=self.places.logs / "postgres.log")
+            Postgres(data=self.paths.data, sockets=sockets, log=self.paths.logs / "postgres.log")
         )
         self._front = front
         self.says: list[str] = []
@@ -63,12 +63,12 @@ class Site(Database):
             "REDIS_URL": self.valkey.url,
             "DATABASE_URL": f"postgres://{APPLICATION}@/{quote(str(front))}/{DATABASE}",
             "DATABASE_OWNER_URL": "",
-            **secret_values(self.places.secrets, KEYS),
+            **secret_values(self.paths.secrets, KEYS),
             "FACECLOUD_VAR_DIR": str(folder),
             "MODELS_DIR": str(MODELS),
             "DJANGO_SETTINGS_MODULE": "facecloud.settings",
         }
-        environment, logs = self.environment, self.places.logs
+        environment, logs = self.environment, self.paths.logs
         self.web = web_process(environment, host="127.0.0.1", port=self.port, logs=logs)
         self.worker = worker_process(environment, logs=logs)
         self.scheduled = scheduled_process(environment, logs=logs)
@@ -78,20 +78,20 @@ class Site(Database):
         """Return once the site is ready."""
         self._supervisor.start(self.postgres.process, self.postgres)
         self._supervisor.start(self.valkey.process, self.valkey)
-        self.proxy = Proxy(self._front / ".s.PGSQL.5432", self.places.sockets / ".s.PGSQL.5432")
+        self.proxy = Proxy(self._front / ".s.PGSQL.5432", self.paths.sockets / ".s.PGSQL.5432")
         self.ask("ALTER SYSTEM SET max_wal_size = '128MB'")  # room on the small disk; also in force
         prepare = [sys.executable, "-m", "embedded.prepare", f"http://{self.address}"]
         owner = {"DATABASE_OWNER_URL": self.postgres.url}
         subprocess.run(
             prepare, env=self.environment | owner, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL
         )
-        demo = {name: value.strip("'\"") for name, value in read_env(self.places.demo).items()}
+        demo = {name: value.strip("'\"") for name, value in read_env(self.paths.demo).items()}
         self.key, self.secret = demo["FACECLOUD_APP_KEY"], demo["FACECLOUD_SECRET_KEY"]
         for process in (self.worker, self.web, self.scheduled, self.beat):
             self._supervisor.start(process)
         self.wait(READY_TIMEOUT_S, until=self._is_ready)
         if not self._is_ready():
-            raise TimeoutError(f"the site is not ready; its logs are in {self.places.logs}")
+            raise TimeoutError(f"the site is not ready; its logs are in {self.paths.logs}")
 
     def stop(self) -> None:
         self._supervisor.stop()
@@ -165,7 +165,7 @@ def running_site(keep: Path | None = None) -> Iterator[Site]:
         finally:
             site.stop()
             if keep is not None:
-                shutil.copytree(site.places.logs, keep, dirs_exist_ok=True)
+                shutil.copytree(site.paths.logs, keep, dirs_exist_ok=True)
     finally:
         if is_mounted:
             subprocess.run(["umount", "--lazy", str(folder)], check=False)

@@ -21,7 +21,7 @@ import redis
 from bench.chaos.database import Database, wait_until
 from bench.hosts.network import Network
 from embedded.environment import KEYS, read_env, secret_values
-from embedded.paths import REPOSITORY, Places
+from embedded.paths import REPOSITORY, Paths
 from embedded.services.managed_process import Process
 from embedded.services.postgres import APPLICATION, BINARIES, DATABASE, SUPERUSER, Postgres
 from embedded.services.valkey import server
@@ -131,9 +131,9 @@ class Cluster(Database):
             ip=ADDRESSES["postgres"],
         )
         super().__init__(self.postgres)
-        places = Places(self._folder("client"))
-        places.make()
-        self._places = places
+        paths = Paths(self._folder("client"))
+        paths.make()
+        self._paths = paths
         hosts = ",".join(f"{ADDRESSES[name]}:{SENTINEL_PORT}" for name in SENTINELS)
         self.address = f"{ADDRESSES['balancer']}:{BALANCER_PORT}"
         self.environment = {
@@ -145,9 +145,9 @@ class Cluster(Database):
             "TRUSTED_PROXIES": f"{ADDRESSES['balancer']}/32",
             "WEB_WORKERS": "1",
             "WORKER_CONCURRENCY": "2",
-            **secret_values(places.secrets, KEYS),
+            **secret_values(paths.secrets, KEYS),
             "MODELS_DIR": str(MODELS),
-            "FACECLOUD_VAR_DIR": str(places.var),
+            "FACECLOUD_VAR_DIR": str(paths.var),
             "DJANGO_SETTINGS_MODULE": "facecloud.settings",
         }
         self._make: dict[str, Callable[[], list[Process]]] = {
@@ -185,7 +185,7 @@ class Cluster(Database):
             check=True,
             stdout=subprocess.DEVNULL,
         )
-        demo = {name: value.strip("'\"") for name, value in read_env(self._places.demo).items()}
+        demo = {name: value.strip("'\"") for name, value in read_env(self._paths.demo).items()}
         self.key, self.secret = demo["FACECLOUD_APP_KEY"], demo["FACECLOUD_SECRET_KEY"]
         with self.network.inside("beat"):
             for process in self._background("beat"):
