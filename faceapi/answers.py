@@ -44,6 +44,7 @@ ADOPT_EVERY_S = 15.0  # the files of processes that died are looked for
 FLUSH_AT_EXIT_S = 5.0
 BATCH = 1000
 MAX_PENDING = 100_000  # what is noted while the database is away; the sweep gives back what is over
+ROOM = 4096  # notes that a file takes even if the disk is full by then
 _NOTE = struct.Struct(">16sI")  # call id, units
 
 
@@ -181,6 +182,9 @@ class Journal:
 
     def _run(self) -> None:
         adopt_at = 0.0
+        with self._lock:
+            if self._file is None:  # before the disk may be full
+                self._open_file()
         while True:
             if not self._is_ending and time.monotonic() >= adopt_at:
                 adopt_at = time.monotonic() + ADOPT_EVERY_S
@@ -231,13 +235,14 @@ def confirmed(told: dict[UUID, int]) -> list[UUID]:
 class NoteFile:
     """A file of notes, locked by the process that writes it. An OSError costs durability, never an answer.
 
-    It holds whole notes only, also on a full disk: those behind a part of one could not be read.
+    Its room for ROOM notes is allocated when it is made, so a disk that is full later takes them; unused room
+    is zeros. It holds whole notes only: those behind a part of one could not be read.
     """
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self._descriptor = descriptor
-        self._length = 0
+        self._length = 0  # of what is used
 
     @classmethod
     def new(cls) -> "NoteFile":
@@ -250,8 +255,11 @@ class NoteFile:
         descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.posix_fallocate(descriptor, 0, ROOM * _NOTE.size)
             hidden.rename(path)
         except OSError:
+            with contextlib.suppress(OSError):
+                hidden.unlink()
             os.close(descriptor)
             raise
         return cls(path, descriptor)
@@ -262,10 +270,14 @@ class NoteFile:
     def replace(self, notes: dict[UUID, int]) -> None:
         """These notes instead of all that are there.
 
-        They are written over the old ones, which are cut off afterwards: a process that is killed in between
-        leaves notes that were confirmed already, and a full disk has room for what overwrites.
+        They are written over the old ones, of which the rest is cleared afterwards: a process that is killed
+        in between leaves notes that were confirmed already.
         """
+        before = self._length
         self._write(b"".join(_NOTE.pack(call_id.bytes, units) for call_id, units in notes.items()), at=0)
+        if self._length < before:
+            with contextlib.suppress(OSError):
+                os.pwrite(self._descriptor, bytes(before - self._length), self._length)
 
     def delete(self) -> None:
         with contextlib.suppress(OSError):
@@ -273,14 +285,22 @@ class NoteFile:
         os.close(self._descriptor)
 
     def _write(self, content: bytes, at: int) -> None:
-        """Write `content` at this offset, as far as whole notes fit, and end the file behind it."""
+        """Write `content` at this offset, as far as whole notes fit."""
         written = 0
-        with contextlib.suppress(OSError):
+        try:
             while written < len(content):
                 written += os.pwrite(self._descriptor, content[written:], at + written)
-        self._length = at + written // _NOTE.size * _NOTE.size
-        with contextlib.suppress(OSError):
-            os.ftruncate(self._descriptor, self._length)
+        except OSError:  # only beyond the room that was allocated, at the end of the file
+            written -= written % _NOTE.size
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, max(at + written, ROOM * _NOTE.size))
+        self._length = at + written
+
+
+def notes_in(content: bytes) -> dict[UUID, int]:
+    """Return the notes of a file: call id → units."""
+    whole = len(content) // _NOTE.size * _NOTE.size
+    return {UUID(bytes=raw): units for raw, units in _NOTE.iter_unpack(content[:whole]) if any(raw)}
 
 
 def adopt() -> None:
@@ -290,8 +310,7 @@ def adopt() -> None:
             with path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: its owner lives
                 content = file.read()
-                whole = len(content) // _NOTE.size * _NOTE.size
-                told = {UUID(bytes=raw): units for raw, units in _NOTE.iter_unpack(content[:whole])}
+                told = notes_in(content)
                 while told:
                     done = confirmed(dict(list(told.items())[:BATCH]))
                     if not done:

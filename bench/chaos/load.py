@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from bench.service import inline
@@ -198,19 +199,10 @@ class Client:
             content = json.loads(text)
         except ValueError:  # of a proxy
             return Sent(at, took_s, reply.status, key=hashed, fault=f"HTTP {reply.status}")
-        return Sent(
-            at,
-            took_s,
-            reply.status,
-            content["code"],
-            int(reply.headers.get("X-Billed-Units", 0)),
-            reply.headers.get("X-Request-Id", ""),
-            hashed,
-            reply.headers.get("Idempotent-Replayed") == "true",
-        )
+        return _sent(reply, content, at, took_s, hashed)
 
     def hang_up(self, path: str, body: bytes, after_s: float) -> Sent:
-        """Send a whole request and close the connection before any answer can have been written."""
+        """Send a whole request and close the connection, unless an answer has come by then."""
         host, _, port = self._address.partition(":")
         at = time.time()
         lines = [f"POST {path} HTTP/1.1", f"Host: {self._address}", f"Content-Length: {len(body)}"]
@@ -218,8 +210,31 @@ class Client:
         with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=5) as sock:
             sock.sendall("\r\n".join([*lines, "", ""]).encode() + body)
             time.sleep(after_s)
+            sock.setblocking(False)
+            if sock.recv(1, socket.MSG_PEEK):
+                return self._answer_on(sock, at)
         return Sent(at, time.time() - at, fault=HUNG_UP)
+
+    def _answer_on(self, sock: socket.socket, at: float) -> Sent:
+        """Read the answer that came before the client could hang up: it counts."""
+        sock.settimeout(CLIENT_TIMEOUT_S)
+        reply = http.client.HTTPResponse(sock, method="POST")
+        reply.begin()
+        return _sent(reply, json.loads(reply.read()), at, time.time() - at)
 
     def _headers(self, path: str, body: bytes) -> dict[str, str]:
         signed = sign(self._key, self._secret, "POST", path, "", int(time.time() * 1000), body)
         return {"Content-Type": "application/json", **signed}
+
+
+def _sent(reply: http.client.HTTPResponse, content: Any, at: float, took_s: float, key: str = "") -> Sent:
+    return Sent(
+        at,
+        took_s,
+        reply.status,
+        content["code"],
+        int(reply.headers.get("X-Billed-Units", 0)),
+        reply.headers.get("X-Request-Id", ""),
+        key,
+        reply.headers.get("Idempotent-Replayed") == "true",
+    )

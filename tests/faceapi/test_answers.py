@@ -15,7 +15,7 @@ from accounts.models import App
 from billing import quota
 from billing.models import Debit
 from faceapi import answers, calls, errors
-from faceapi.answers import AnswerResponse, Journal, NoteFile
+from faceapi.answers import AnswerResponse, Journal, NoteFile, notes_in
 from faceapi.calls import CallContext
 from faceapi.errors import ApiError
 from faceapi.models import Call
@@ -203,7 +203,7 @@ def test_a_note_file_keeps_what_is_not_confirmed_yet(journal: Journal, now: date
     for call_id in ids:
         notes.append(call_id, 1)
     notes.replace({ids[2]: 1})
-    assert notes.path.read_bytes() == ids[2].bytes + b"\0\0\0\1"
+    assert notes_in(notes.path.read_bytes()) == {ids[2]: 1}
     notes.delete()
     assert not notes.path.exists()
 
@@ -213,15 +213,17 @@ import resource
 from uuid import UUID
 import django
 django.setup()
+from faceapi import answers
 from faceapi.answers import Journal
+answers.ROOM = 1
 Journal.start = lambda self: None
 _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
 journal = Journal()
 resource.setrlimit(resource.RLIMIT_FSIZE, (50, most))  # two notes and a half
-for number in range(3):
+for number in (1, 2, 3):
     journal.sent(UUID(int=number), 1)
 resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-journal.sent(UUID(int=3), 1)
+journal.sent(UUID(int=4), 1)
 """
 
 
@@ -232,8 +234,7 @@ def test_a_full_disk_leaves_whole_notes_only(tmp_path: Path, product_environment
         [sys.executable, "-c", ON_A_FULL_DISK], cwd=REPOSITORY, env=environment, check=True, timeout=120
     )
     (notes,) = (tmp_path / "answers").iterdir()
-    content = notes.read_bytes()
-    assert [int.from_bytes(content[at : at + 16]) for at in range(0, len(content), 20)] == [0, 1, 3]
+    assert [call_id.int for call_id in notes_in(notes.read_bytes())] == [1, 2, 4]
 
 
 def test_the_notes_go_to_a_file_once_there_can_be_one(
@@ -246,4 +247,11 @@ def test_the_notes_go_to_a_file_once_there_can_be_one(
     folder.unlink()
     journal.sent(second.id, 2)
     (notes,) = folder.iterdir()
-    assert notes.read_bytes() == b"".join(call.id.bytes + b"\0\0\0\2" for call in (first, second))
+    assert notes_in(notes.read_bytes()) == {first.id: 2, second.id: 2}
+
+
+def test_a_note_file_has_its_room_before_the_disk_is_full(journal: Journal) -> None:
+    notes = NoteFile.new()
+    assert notes.path.stat().st_blocks * 512 >= answers.ROOM * 20
+    assert notes_in(notes.path.read_bytes()) == {}
+    notes.delete()
