@@ -22,7 +22,7 @@ _FIELDS = {
 
 
 def amount(price: Decimal, quantity: int, months: int) -> Decimal:
-    """The amount of an order in yuan, to the fen: price of one month x quantity x months."""
+    """Return the amount of an order in yuan, to the fen: price of one month x quantity x months."""
     return (price * quantity * months).quantize(Decimal("0.01"))
 
 
@@ -39,7 +39,7 @@ def _subject(row: models.Model) -> str:
 def change(
     row: Sku | Duration | Region, fields: Mapping[str, object], *, by: User, reason: str, at: datetime
 ) -> None:
-    """Sets the fields that differ, and writes who changed what, when and why. All or nothing.
+    """Set the fields that differ, and record who changed what, when and why, in one transaction.
 
     Orders made before keep their price, units and meter. Raises ReasonMissing, ChangeRefused.
     """
@@ -61,7 +61,7 @@ def change(
 
 
 def _check(row: Sku | Duration | Region) -> None:
-    """The model's own rules: fields, what must be unique, and the database's CHECKs. Raises ChangeRefused."""
+    """Validate the row: fields, uniqueness and the CHECKs of the database. Raises ChangeRefused."""
     try:
         row.full_clean()
     except ValidationError as error:
@@ -79,7 +79,7 @@ def _save(row: Sku | Duration | Region, **options: Any) -> None:
 
 @transaction.atomic
 def add(row: Sku | Duration | Region, *, by: User, reason: str, at: datetime) -> None:
-    """Puts a new row on offer, with its history. Raises ReasonMissing, ChangeRefused."""
+    """Add a row to the catalogue, with its history. Raises ReasonMissing, ChangeRefused."""
     reason = reason_of(reason)
     _check(row)
     _save(row, force_insert=True)

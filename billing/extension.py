@@ -14,7 +14,7 @@ LONGEST = 36  # months, the ordered ones and the added ones together
 
 @transaction.atomic
 def extend(package: Package, months: int, at: datetime) -> Package:
-    """Adds `months` Periods after the last, by the payment's anchor; each grants what the others do.
+    """Add `months` Periods after the last, by the anchor of the payment; each grants what the others do.
 
     A Package that has ended or was refunded stays so. Raises AmountRefused, NotExtendable.
     """

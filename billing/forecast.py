@@ -37,7 +37,7 @@ class Forecast:
 
 
 def run_out(periods: Sequence[Left], per_day: float, at: datetime) -> datetime | None:
-    """The first moment from `at` on when a live Period, but none with units left, is there; or None."""
+    """Return the first moment from `at` on at which Periods are live but none has units left, or None."""
     left = {number: float(period.units) for number, period in enumerate(periods)}
     bounds = sorted({b for p in periods for b in (p.starts_at, p.ends_at) if b > at})
     now = at
@@ -59,7 +59,7 @@ def run_out(periods: Sequence[Left], per_day: float, at: datetime) -> datetime |
 
 
 def of(apps: Iterable[App], at: datetime) -> dict[tuple[int, str], Forecast]:
-    """The forecast for each (App's pk, api) that used anything in the last 7 days. Three queries."""
+    """Return the forecast for each (App's pk, API) used in the last 7 days. Three queries."""
     first = PeriodSample.objects.filter(at__gte=at - WINDOW, at__lte=at).aggregate(at=Min("at"))["at"]
     periods = Period.objects.filter(app__in=apps, ends_at__gt=first or at - WINDOW, granted__gt=0)
     before = dict(PeriodSample.objects.filter(at=first, period__in=periods).values_list("period_id", "used"))
@@ -81,7 +81,7 @@ def of(apps: Iterable[App], at: datetime) -> dict[tuple[int, str], Forecast]:
 
 
 def sample(at: datetime) -> int:
-    """Notes what every live Period has used at local midnight `at`; how many. Keeps 8 days."""
+    """Record the usage of every live Period at local midnight `at`; return their number. Keeps 8 days."""
     PeriodSample.objects.filter(at__lt=at - WINDOW - timedelta(days=1)).delete()
     samples = [
         PeriodSample(period_id=period, at=at, used=used)

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 def inbox(customer: User) -> "QuerySet[Notice]":
-    """The customer's notices, newest first."""
+    """Return the customer's notices, newest first."""
     return (
         Notice.objects.filter(customer=customer).select_related("app", "order").order_by("-created_at", "-pk")
     )
@@ -51,20 +51,20 @@ def unread_count(customer: User) -> int:
 
 
 def mark_read(customer: User, at: datetime, ids: Sequence[int] | None = None) -> int:
-    """Marks these (or all) of the customer's notices as read; how many were unread."""
+    """Mark these (or all) of the customer's notices as read, and return how many were unread."""
     unread = Notice.objects.filter(customer=customer, read_at=None)
     return (unread if ids is None else unread.filter(pk__in=ids)).update(read_at=at)
 
 
 def settings_of(customer: User) -> NoticeSettings:
-    """What the customer wants to hear; the defaults if nothing was ever set."""
+    """Return the customer's notice settings, or the defaults if none were saved."""
     return NoticeSettings.objects.filter(customer=customer).first() or NoticeSettings(customer=customer)
 
 
 def choose(
     customer: User, *, quota_percents: Iterable[int], quota_on: bool, ending_on: bool, unpaid_on: bool
 ) -> NoticeSettings:
-    """The customer's choice: percentages from 1 to 100, at most five, and a switch for each kind.
+    """Save the customer's settings: percentages from 1 to 100, at most five, and a switch for each kind.
 
     Raises ChangeRefused.
     """
@@ -84,7 +84,7 @@ def choose(
 
 
 def scan(at: datetime) -> int:
-    """Writes every notice that is due and was not written before; how many."""
+    """Write every notice that is due and was not written before, and return their number."""
     wishes = {wish.customer_id: wish for wish in NoticeSettings.objects.all()}
     due = [*_quota_due(at, wishes), *_ending_due(at), *_unpaid_due(at)]
     wanted = [notice for notice in due if _wanted(notice, wishes.get(notice.customer_id))]

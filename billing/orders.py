@@ -58,7 +58,7 @@ def create(
     description: str = "",
     seen_amount: Decimal | None = None,
 ) -> Order:
-    """An order for a new App (`region`, `name`, `description`), or for `app`: buying again, another API.
+    """Create an order for a new App (`region`, `name`, `description`) or for an existing `app`.
 
     Idempotent: the same `token` of the same customer with the same wishes returns the first order. With
     `seen_amount`, what the customer confirmed, raises PriceChanged if it no longer holds. Raises RuleError
@@ -129,7 +129,7 @@ def _check_limits(order: Order, at: datetime) -> None:
 
 
 def _check_free(order: Order, at: datetime) -> None:
-    """Raises TooManyFree if the order is free and as many free packages of the customer run as may."""
+    """Raise TooManyFree if the order is free and the customer has the most free packages allowed."""
     if order.amount == 0:
         limit = settings.FREE_PACKAGES_PER_CUSTOMER
         running = Package.objects.filter(
@@ -149,7 +149,7 @@ def _same(
     quantity: int,
     months: int,
 ) -> Order:
-    """The first order of a token, if it is the one that is asked for again."""
+    """Return the first order of a token. Raises TokenReused if it is for something else."""
     if (app is None) == first.is_new_app and (
         (app is None or first.app_id == app.pk)
         and region is not None
@@ -202,7 +202,7 @@ def _not_payable(order: Order) -> OrderNotPayable:
 
 
 def cancel(order: Order, at: datetime, reason: CancelReason = CancelReason.CUSTOMER) -> Order:
-    """The customer (or an operator) cancels a pending order. Raises OrderNotCancellable."""
+    """Cancel a pending order for the customer or an operator. Raises OrderNotCancellable."""
     if not _cancel(order, reason, at):
         state = Order.objects.values_list("state", flat=True).get(pk=order.pk)
         raise OrderNotCancellable(number=order.number, state=state)
@@ -217,14 +217,14 @@ def _cancel(order: Order, reason: CancelReason, at: datetime) -> int:
 
 
 def expire_due(at: datetime) -> int:
-    """Cancels every order unpaid for 48 hours; how many."""
+    """Cancel every order unpaid for 48 hours, and return their number."""
     return Order.objects.filter(state=OrderState.PENDING, expires_at__lte=at).update(
         state=OrderState.CANCELLED, cancel_reason=CancelReason.EXPIRED, cancelled_at=at
     )
 
 
 def of(customer: User, *, state: str = "", text: str = "") -> "QuerySet[Order]":
-    """The customer's orders, newest first, filtered by state and by part of the number or the App's name."""
+    """Return the customer's orders, newest first, filtered by state and by part of number or App name."""
     orders = Order.objects.filter(customer=customer).select_related("sku", "region", "app")
     if state:
         orders = orders.filter(state=state)

@@ -14,7 +14,7 @@ from billing.periods import windows
 
 
 def write(order: Order, app: App, at: datetime) -> Package:
-    """The Package of an order paid at `at`, with every Period it will ever have."""
+    """Write the Package of an order paid at `at`, with all its Periods."""
     months = windows(at, order.months)
     package = Package.objects.create(
         order=order,
@@ -29,7 +29,7 @@ def write(order: Order, app: App, at: datetime) -> Package:
 
 
 def write_periods(package: Package, months: Sequence[tuple[datetime, datetime]], first: int = 0) -> None:
-    """A Period for each window, numbered from `first`, granting what the Package does a month."""
+    """Write a Period for each window, numbered from `first`, each granting the Package's units a month."""
     Period.objects.bulk_create(
         Period(
             package=package,
@@ -73,7 +73,7 @@ class Summary:
 
 
 def summary(apps: Iterable[App], at: datetime) -> list[Summary]:
-    """A row for each App and API with a Package, in the order of `apps`. Three queries, however many Apps."""
+    """Return a row for each App and API with a Package, in the order of `apps`. Always three queries."""
     by_pk = {app.pk: app for app in apps}
     of_apps = Q(app__in=by_pk.keys())
     packages = Package.objects.filter(of_apps, refunded_at=None)

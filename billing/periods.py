@@ -14,13 +14,13 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
 def add_months(anchor: date, months: int) -> date:
-    """The anchor's day `months` later, clipped to that month's last day."""
+    """Return the anchor's day `months` later, clipped to the last day of that month."""
     year, month = divmod(anchor.year * 12 + anchor.month - 1 + months, 12)
     return date(year, month + 1, min(anchor.day, monthrange(year, month + 1)[1]))
 
 
 def windows(paid_at: datetime, months: int) -> list[tuple[datetime, datetime]]:
-    """The `months` windows [start, end) of a Package paid at `paid_at` (aware), in Asia/Shanghai."""
+    """Return the `months` windows [start, end) of a Package paid at `paid_at` (aware), in Asia/Shanghai."""
     if paid_at.tzinfo is None:
         raise ValueError("paid_at must be aware")
     if months < 1:

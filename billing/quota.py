@@ -37,14 +37,14 @@ _DEBIT_FIELDS = [
 
 
 def live(at: datetime) -> Q:
-    """The Periods whose window [starts_at, ends_at) holds `at`."""
+    """Match the Periods whose window [starts_at, ends_at) contains `at`."""
     return Q(starts_at__lte=at, ends_at__gt=at)
 
 
 def reserve(
     *, call_id: UUID, app: App, api: str, images: int, pairs: int = 0, at: datetime, hold_s: float = 180
 ) -> Debit:
-    """Takes what the call costs from the App's live Periods: wholly or not at all, in burn order.
+    """Reserve what the call costs in the App's live Periods: all or nothing, in burn order.
 
     Idempotent by `call_id`: a repeat takes nothing and returns the Debit as it is now, in whatever state.
     Its `units` and `remaining_after` (X-Quota-Remaining) need no further query. Raises NotOrdered, UsedUp,
@@ -170,7 +170,7 @@ def sweep(at: datetime) -> int:
 
 
 def unconfirmed(at: datetime) -> list[UUID]:
-    """Calls that were settled and whose answers nobody confirmed in time, up to SWEEP_BATCH of them."""
+    """Return up to SWEEP_BATCH settled calls whose answers were not confirmed in time."""
     late = Debit.objects.filter(state=DebitState.SETTLING, hold_expires_at__lte=at)
     return list(late.order_by("hold_expires_at").values_list("call_id", flat=True)[:SWEEP_BATCH])
 

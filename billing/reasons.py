@@ -5,7 +5,7 @@ from billing.errors import ReasonMissing
 
 
 def reason_of(text: str) -> str:
-    """The reason, trimmed and at most as long as its column. Raises ReasonMissing."""
+    """Return the reason, trimmed and cut to the length of its column. Raises ReasonMissing."""
     if not (reason := text.strip()[:REASON_LENGTH]):
         raise ReasonMissing()
     return reason

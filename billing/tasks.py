@@ -14,21 +14,21 @@ log = logging.getLogger(__name__)
 
 @shared_task(name="billing.sweep_holds")
 def sweep_holds() -> None:
-    """Gives back the holds of calls that died."""
+    """Return the holds of calls that ended without a result."""
     if swept := quota.sweep(clock.now()):
         log.warning("%s holds of dead calls given back", swept)
 
 
 @shared_task(name="billing.expire_orders")
 def expire_orders() -> None:
-    """Cancels orders unpaid for 48 hours."""
+    """Cancel orders unpaid for 48 hours."""
     if expired := orders.expire_due(clock.now()):
         log.info("%s unpaid orders cancelled", expired)
 
 
 @shared_task(name="billing.send_notices")
 def send_notices() -> None:
-    """Writes and mails what customers are to be told."""
+    """Write the notices that are due, and mail them."""
     at = timezone.now()
     notices.scan(at)
     notices.mail(at)
@@ -36,7 +36,7 @@ def send_notices() -> None:
 
 @shared_task(name="billing.sample_usage")
 def sample_usage() -> None:
-    """Notes the day's start for the run-out forecast."""
+    """Record the usage at midnight for the run-out forecast."""
     forecast.sample(timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0))
 
 

@@ -90,17 +90,17 @@ def safe_next(request: HttpRequest) -> str:
 
 
 def own_app(request: CustomerRequest, app_id: str) -> App:
-    """The customer's App of that id; another customer's is 404, as if it did not exist."""
+    """Return the customer's App of that id. Raises Http404 for another customer's, as if it did not exist."""
     return get_object_or_404(own_apps(request), app_id=app_id)
 
 
 def own_apps(request: CustomerRequest) -> QuerySet[App]:
-    """The customer's Apps, newest first."""
+    """Return the customer's Apps, newest first."""
     return request.user.apps.select_related("region")
 
 
 def newest_key(app: App, at: datetime) -> AppKey | None:
-    """The newest live key of the App; None where all have ended."""
+    """Return the newest live key of the App; None if all have ended."""
     return keys.live(at).filter(app=app).order_by("-created_at", "-pk").first()
 
 
@@ -119,7 +119,7 @@ def region_label(region: Region) -> str:
 
 
 def regions(request: HttpRequest) -> list[RegionChoice]:
-    """The open regions in their order; read once a request."""
+    """Return the open regions in their order; read once per request."""
     notes = vars(request)
     if "console_regions" not in notes:
         notes["console_regions"] = [
@@ -129,14 +129,14 @@ def regions(request: HttpRequest) -> list[RegionChoice]:
 
 
 def current_region(request: HttpRequest) -> RegionChoice | None:
-    """The region chosen at the top right, or the first one; None while the catalogue has none."""
+    """Return the region chosen at the top right, or the first; None if the catalogue has none."""
     choices = regions(request)
     code = request.COOKIES.get(REGION_COOKIE)
     return next((one for one in choices if one.code == code), choices[0] if choices else None)
 
 
 def chosen_theme(request: HttpRequest) -> str:
-    """light or dark; empty where the system decides."""
+    """Return light or dark; "" if the system decides."""
     theme = request.COOKIES.get(THEME_COOKIE, "")
     return theme if theme in THEMES else ""
 

@@ -79,7 +79,7 @@ class Exchange:
 
 
 def body_of(api: str, pictures: list[Picture]) -> dict[str, Any]:
-    """A list of pictures; for a comparison a list of pairs, in the order given."""
+    """Return the body: a list of pictures, or of pairs for a comparison, in the order given."""
     entries = [one.entry for one in pictures]
     return {"data": pairs(entries) if api == Api.FACE_COMPARE else entries, "options": {"quality": True}}
 
@@ -89,7 +89,7 @@ def pairs(items: list[Any]) -> list[list[Any]]:
 
 
 def shorten(value: Any) -> Any:
-    """The body for the eye: base64 is cut, and its length told."""
+    """Return the body for display, with base64 shortened to its length."""
     if isinstance(value, list):
         return [shorten(one) for one in value]
     if isinstance(value, dict):
@@ -130,7 +130,7 @@ def send(
 
 
 def curl(*, base_url: str, api: str, key: AppKey, pictures: list[Picture]) -> str:
-    """The same call for a shell: signs with $SECRET_KEY, which the reader fills in; files by their names."""
+    """Return the call as a shell command that signs with $SECRET_KEY, with files by their names."""
     path = f"/api/v1/{api}.json"
     lines = ["SECRET_KEY='...'", ""]
     names = []
@@ -221,7 +221,7 @@ class Drawing:
         ]
 
     def _texts(self) -> list["Label"]:
-        """The texts above their boxes, or inside if there is no room."""
+        """Return the texts above their boxes, or inside if there is no space above."""
         unit = self.unit
         return [
             Label(mark, mark.text, mark.top - 1.5 * unit if mark.top > 1.5 * unit else mark.top, unit)

@@ -10,7 +10,7 @@ from faceapi import errors
 
 
 def sentence(error: BillingError | RuleError) -> str:
-    """The sentence for an error's code, with the numbers that it carries."""
+    """Return the sentence for the code of an error, with its numbers."""
     text = _texts().get(error.code)
     if error.code == "insufficient_balance":
         return _(
@@ -57,7 +57,7 @@ def _voucher_texts() -> dict[str, str]:
 
 
 def explained(code: int) -> dict[str, str]:
-    """What a code means and what to do, in the reader's language."""
+    """Return what a code means and what to do, in the reader's language."""
     english = get_language() == "en"
     if code == errors.OK:
         return {"message": errors.SUCCESS[1 if english else 0], "cause": "", "remedy": ""}

@@ -224,7 +224,7 @@ class ResetPasswordForm(PasswordResetForm):
     def send_mail(
         self, subject_template_name: Any, email_template_name: Any, context: Any, *args: Any, **more: Any
     ) -> None:
-        """The link begins with SITE_URL, whatever the Host header of the request was."""
+        """Send the mail. Its link begins with SITE_URL, whatever the Host header of the request was."""
         path = reverse("password_reset_confirm", args=[context["uid"], context["token"]])
         context["link"] = absolute(path)
         super().send_mail(subject_template_name, email_template_name, context, *args, **more)

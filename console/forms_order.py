@@ -106,12 +106,12 @@ class OrderForm(forms.Form):
         cast(forms.ChoiceField, self.fields[name]).choices = choices
 
     def _region(self, chosen: RegionChoice | None) -> Region | None:
-        """The region that the form was shown with, else the one chosen at the top right."""
+        """Return the region that the form was shown with, else the one chosen at the top right."""
         code = str(self.data.get("region") or (chosen.code if chosen else ""))
         return Region.objects.filter(is_active=True, code=code).first()
 
     def _tier_label(self, tier: str) -> str:
-        """The spec in the manual's words, 千张/月 or 千次/月, as the chosen API counts; and its units."""
+        """Return the spec in the manual's words, 千张/月 or 千次/月 by the API's meter, and its units."""
         sku = self.skus[self.shown_api, tier]
         units = f"{sku.units_per_month:,}"
         return sku.spec if units in sku.spec else f"{sku.spec}|{units}"
@@ -129,14 +129,14 @@ class OrderForm(forms.Form):
         return cleaned | {"sku": sku, "app": app, "region": self.region_row}
 
     def with_tier_on_sale(self) -> dict[str, str]:
-        """The data as sent, with the first tier of the API if the chosen one isn't on sale for it."""
+        """Return the data as sent, with the first tier of the API if the chosen one isn't on sale for it."""
         sent = {name: str(self.data[name]) for name in self.data}
         if sent.get("tier") not in self.tiers:
             sent["tier"] = next(iter(self.tiers), "")
         return sent
 
     def quote(self, at: datetime) -> Quote | None:
-        """What the choices come to, sent or not yet; None while one of them is missing or bad."""
+        """Return the quote for the choices so far; None if one of them is missing or invalid."""
         sku = self.skus.get((self._good("api"), self._good("tier")))
         quantity, months = self._good("quantity"), self._good("months")
         if not (sku and quantity and months and self.region_row):
@@ -144,14 +144,14 @@ class OrderForm(forms.Form):
         return Quote(sku, quantity, months, self.region_row, at)
 
     def _good(self, name: str) -> Any:
-        """The value of a field as it stands, cleaned; None where it is not a good one."""
+        """Return the cleaned value of a field; None if it is invalid."""
         try:
             return self.fields[name].clean(self[name].value())
         except forms.ValidationError:
             return None
 
     def answers(self) -> list[tuple[str, str]]:
-        """The good answers as they are sent on from the confirmation."""
+        """Return the valid answers, as the confirmation page sends them on."""
         names = [name for name in self.fields if name not in ("app", "region")]
         values = [(name, str(self.cleaned_data[name])) for name in names]
         app, region = self.bought_app, self.region_row

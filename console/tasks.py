@@ -1,5 +1,6 @@
-"""The background work of this room: scheduled (settings.CELERY_BEAT_SCHEDULE), and mail. Each task may run
-twice or late.
+"""The Celery tasks of this room: scheduled ones (settings.CELERY_BEAT_SCHEDULE) and mail.
+
+Each may run twice or late.
 """
 
 import logging

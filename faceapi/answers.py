@@ -104,7 +104,7 @@ class Journal:
         self._is_in_memory_only = False  # since a file could not be made
 
     def sent(self, call_id: UUID, units: int) -> None:
-        """The answer of this settled call was handed to the client, and stated that it costs `units`."""
+        """Note that the answer of this settled call, which costs `units`, was handed to the client."""
         with self._lock:
             if len(self._sent) >= MAX_PENDING:
                 return
@@ -128,7 +128,7 @@ class Journal:
             self._file.replace(self._sent)
 
     def withdraw(self, call: CallContext, error: ApiError) -> None:
-        """The call was not answered with code 0, and what it took may still be held or settling."""
+        """Note that the call was not answered with code 0 although it may still hold units."""
         call = replace(call, ended=time.perf_counter())
         with self._lock:
             if len(self._withdrawn) < MAX_PENDING:
@@ -246,7 +246,7 @@ class NoteFile:
 
     @classmethod
     def new(cls) -> "NoteFile":
-        """A new file in VAR_DIR/answers. Raises OSError if there can't be one."""
+        """Create a file in VAR_DIR/answers. Raises OSError if that fails."""
         folder = settings.VAR_DIR / "answers"
         path = folder / f"{os.getpid()}-{uuid4().hex}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -268,7 +268,7 @@ class NoteFile:
         self._write(_NOTE.pack(call_id.bytes, units), at=self._length)
 
     def replace(self, notes: dict[UUID, int]) -> None:
-        """These notes instead of all that are there.
+        """Replace all notes with these.
 
         They are written over the old ones, of which the rest is cleared afterwards: a process that is killed
         in between leaves notes that were confirmed already.

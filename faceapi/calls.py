@@ -1,5 +1,4 @@
-"""The life of one call as the database sees it: its id, its end, its record. The only writer of Call and
-UsageHour.
+"""The life of a call in the database: its id, its end, its record. The only writer of Call and UsageHour.
 
 A call ends in one place, `_end`: success settles the debit, failure withdraws it, and either writes the Call
 and adds it to its UsageHour in the same transaction, so a roll-up is the sum of its calls at any moment.
@@ -43,8 +42,9 @@ def new_id(at: datetime) -> UUID:
 
 @dataclass(slots=True)
 class CallContext:
-    """What is known of a call while it runs. `key` is None until the AppKey was found; `is_authentic` once
-    its signature was verified.
+    """What is known of a call while it runs.
+
+    `key` is None until the AppKey was found; `is_authentic` is True once the signature was verified.
     """
 
     id: UUID
@@ -117,7 +117,7 @@ def _settle(call: CallContext, units: int, at: datetime) -> None:
 
 
 def fail(call: CallContext, error: ApiError, at: datetime) -> None:
-    """The call is answered with another code: give back what it took, and replace a record of success.
+    """End a call with an error: return what it took, and replace a record of success.
 
     A request that was never authentic is only counted; so is a refusal before any work (faceapi/refusals).
     """
@@ -212,7 +212,7 @@ def _record(call: Call) -> None:
 
 
 def _end(call: CallContext, code: int, http: int, *, units: int = 0, fault_index: int | None = None) -> None:
-    """The one place where a call ends: its record, its share of the roll-up, and its line in the log."""
+    """End a call: write its record, its share of the roll-up and its line in the log."""
     ended = Call(
         pk=call.id,
         api=call.api,

@@ -161,7 +161,7 @@ def _filled(chinese: str, values: list[str]) -> str:
 
 @cache
 def _patterns() -> list[tuple[re.Pattern[str], str]]:
-    """The sentences with values, those with the most fixed text first."""
+    """Return the patterns of sentences with values, those with the most fixed text first."""
     with_values = sorted((one for one in CHINESE if "{}" in one), key=lambda one: -len(one))
     return [
         (re.compile("(.+)".join(re.escape(part) for part in one.split("{}")), re.DOTALL), CHINESE[one])
@@ -194,5 +194,5 @@ def ended(ended_at: object) -> tuple[str, str]:
 
 
 def _local(moment: datetime) -> str:
-    """The time as the console shows it."""
+    """Return the time as the console shows it."""
     return timezone.localtime(moment).strftime("北京时间 %Y-%m-%d %H:%M")

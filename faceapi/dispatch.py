@@ -1,5 +1,4 @@
-"""Step 5 of a call: the pictures to the workers and the answers back (docs/decisions: replies and
-re-dispatch).
+"""Step 5 of a call: send the pictures to the workers and collect the answers (docs/decisions/0101).
 
 A call's pictures go out in chunks through a window: no more chunks at once than there are slots, and a large
 batch always leaves one slot free, so that a single picture behind it finds a worker at once.
@@ -81,9 +80,7 @@ class _Run:
 
 
 def cut(request_id: str, spans: Sequence[SpoolSlice], at_once: int) -> list[Chunk]:
-    """Chunks of neighbouring pictures: a few each, not too many bytes, and enough chunks to keep `at_once`
-    cores busy.
-    """
+    """Cut the pictures into chunks of neighbours: a few each, of limited size, enough for `at_once` cores."""
     most = min(CHUNK_IMAGES, math.ceil(len(spans) / at_once))
     chunks: list[Chunk] = []
     first = 0
@@ -113,7 +110,7 @@ def infer(
     customer_pk: int,
     check_client: Callable[[], None] = lambda: None,
 ) -> Outcome:
-    """The result of each picture. `deadline` in monotonic seconds.
+    """Return the result of each picture. `deadline` is in monotonic seconds.
 
     Raises ApiError with the code of a worker's failure and `index` set to the picture's position; 5003, 5004;
     and what `check_client` raises, which is called each second: the work of a client that has gone ends.
@@ -231,7 +228,7 @@ def _send(client: redis.Redis, run: _Run, chunk: Chunk) -> None:
 
 
 def _look_after_lost(client: redis.Redis, run: _Run) -> Reply | None:
-    """A chunk is lost when its worker stopped beating, or when nobody has it though the queue is empty.
+    """Re-send lost chunks: their worker stopped its heartbeat, or no worker has them and the queue is empty.
 
     A worker that died with a suspect can't answer: the Reply is what it would have said.
     """
@@ -262,7 +259,7 @@ def _look_after_lost(client: redis.Redis, run: _Run) -> Reply | None:
 
 
 def _note_unpaid(client: redis.Redis, run: _Run, *, with_those_in_hand: bool) -> None:
-    """The call fails: what was worked on for it is unpaid, and what is in a worker's hands will be.
+    """Add the work done for a failed call, and what its workers are still doing, to its unpaid work.
 
     The latter only if the failure is the caller's: a worker that stands still works on nothing.
     """

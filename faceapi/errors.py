@@ -386,7 +386,7 @@ class ApiError(Exception):
 
 
 def envelope(error: ApiError, request_id: str) -> dict[str, object]:
-    """The body of an error reply."""
+    """Return the body of an error reply."""
     body: dict[str, object] = {"code": error.code, "message": error.row.zh, "request_id": request_id}
     if error.detail:
         body["detail"] = error.detail

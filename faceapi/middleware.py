@@ -1,7 +1,7 @@
-"""The signed API and the probes are answered before the middleware of the pages: they have no session, no
-cookie and no language, and a program or a load balancer may call them by any Host.
+"""Answer the signed API and the probes before the middleware of the pages.
 
-An address that was meant for the API and is none gets code 4020, not a page.
+They have no session, no cookie and no language, and a program or a load balancer may call them with any Host.
+An unknown address that looks like one of the API gets code 4020, not a page.
 """
 
 import json

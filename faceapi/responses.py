@@ -1,5 +1,4 @@
-"""The shapes of the answers (manual 4.2.2): pure functions from results, as they come from a worker
-(inference/results.py), to JSON values.
+"""The shapes of the answers (manual 4.2.2): pure functions from results of a worker to JSON values.
 
 `with_quality`: each entry also says why its picture is good enough, or not.
 """

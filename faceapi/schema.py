@@ -50,7 +50,7 @@ def _object(**properties: Json) -> Json:
 
 
 def _judged(**properties: Json) -> Json:
-    """A result, which has a `quality` where the request asks for it."""
+    """Return the schema of a result, with a `quality` if the request asks for it."""
     result = _object(**properties, pic_quality=PIC_QUALITY)
     result["properties"] |= {"quality": _ref("Quality")}
     return result
@@ -127,7 +127,7 @@ COMPONENTS: Json = {
 
 
 def _error(codes: list[Code]) -> Json:
-    """The envelope of the errors with one HTTP status."""
+    """Return the schema of the errors with one HTTP status."""
     return {
         **_object(
             code={"type": "integer", "enum": [code.number for code in codes]},
@@ -181,7 +181,7 @@ _PARAMETERS = [
 
 
 def describes(api: Api, summary: str, result: str, *, pairs: bool = False) -> Any:
-    """A class decorator that describes one API's view."""
+    """Return a class decorator that describes the view of an API."""
     entry = _list(_ref("Image"), minItems=2, maxItems=2) if pairs else _ref("Image")
     request = _object(data=_list(entry, minItems=1, maxItems=MAX_PAIRS if pairs else MAX_IMAGES))
     request["properties"]["options"] = {
@@ -221,7 +221,7 @@ def only_documented(endpoints: list[tuple[str, ...]], **_: Any) -> list[tuple[st
 
 
 def add_components(result: Json, generator: Any, request: Any, public: bool) -> Json:
-    """The shapes that the views' descriptions refer to, and the signature as a security scheme."""
+    """Add the schemas that the views refer to, and the signature as a security scheme."""
     for path in result["paths"].values():
         path["post"]["requestBody"]["required"] = True
         path["post"]["security"] = [{"CTYUN": []}]

@@ -22,13 +22,13 @@ def sweep_answers() -> None:
 
 @shared_task(name="faceapi.close_usage")
 def close_usage() -> None:
-    """Sums the hours and days that have ended for the operators' reports."""
+    """Roll up the hours and days that have ended, for the operators' reports."""
     rollups.close(timezone.now())
 
 
 @shared_task(name="faceapi.mend_usage")
 def mend_usage() -> None:
-    """Compares the closed sums with the hours; where a row came late, sums anew from that day on."""
+    """Compare the roll-ups with the hours, and recompute them from the first day with a late row on."""
     at = timezone.now()
     if broken := list(rollups.differences()):
         for difference in broken:
@@ -39,5 +39,5 @@ def mend_usage() -> None:
 
 @shared_task(name="faceapi.forget_idempotency_keys")
 def forget_idempotency_keys() -> None:
-    """Deletes the Idempotency-Keys whose day is over."""
+    """Delete expired Idempotency-Keys."""
     idempotency.forget(timezone.now())

@@ -1,6 +1,4 @@
-"""The three APIs (manual 4.2): each view reads like the six steps of a call (ARCHITECTURE.md, the life of
-one call).
-"""
+"""The APIs (manual 4.2): each view reads like the steps of a call (ARCHITECTURE.md, the life of one call)."""
 
 import contextlib
 import json
@@ -119,7 +117,7 @@ class FaceApiView(APIView):
     # --- the steps -----------------------------------------------------------------
 
     def _receive(self, request: Request, spool: Spool, client: redis.Redis) -> body.Body:
-        """The body; a large one only if there is room for its call."""
+        """Read the body; a large one only if its call would be admitted."""
         size = body.content_length(request.META)
         if size is None or size > shedding.LARGE_BODY_BYTES:
             admission.check_room(client, self.call.caller.app)
@@ -129,7 +127,7 @@ class FaceApiView(APIView):
             return body.read(request.META, spool)
 
     def _verify(self, request: Request, received: body.Body, client: redis.Redis) -> None:
-        """The signature over what was received, then the replay guard, then the JSON."""
+        """Verify the signature over what was received, then the replay guard, then the JSON."""
         call = self.call
         call.body_bytes = received.size
         caller.verify(
@@ -153,7 +151,7 @@ class FaceApiView(APIView):
         keys.touch(call.caller, call.at)
 
     def _fetch(self, pictures: Sequence[Picture], spool: Spool) -> None:
-        """The pictures that were given by URL into the spool, checked too; before anything is charged."""
+        """Fetch the pictures given by URL into the spool and check them, before anything is charged."""
         wanted = [picture for picture in pictures if picture.span is None]
         urls = [(picture.index, picture.url) for picture in wanted]
         customer = self.call.caller.app.customer_id
@@ -266,9 +264,7 @@ class FaceApiView(APIView):
         return response
 
     def _remaining(self) -> int | None:
-        """What is left to the App: as the debit saw it, or as it is where nothing was taken or all was
-        returned.
-        """
+        """Return what the App has left: by the debit, or now if nothing was taken or all was returned."""
         call = self.call
         if call.debit is not None:
             return call.debit.remaining_after
@@ -278,7 +274,7 @@ class FaceApiView(APIView):
             return None
 
     def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]  # never a DRF Response
-        """The one exception handler: give back, record, and the envelope."""
+        """Return what the call took, record it, and reply with the error envelope."""
         error = _as_api_error(exc)
         if (
             self.call.infer_ms and error.code == errors.BODY_INCOMPLETE
@@ -337,7 +333,7 @@ def _json(value: object) -> bytes:
 
 
 def _check_client_waits(sock: Any) -> None:
-    """A client that hung up is not charged. Raises ApiError 4019."""
+    """Raise ApiError 4019 if the client has hung up, so that it is not charged."""
     if sock is None:
         return
     try:
@@ -353,8 +349,9 @@ def _check_client_waits(sock: Any) -> None:
 
 
 def _as_api_error(exc: Exception) -> ApiError:
-    """What the caller is told of an exception. What was not foreseen is logged without its message: it
-    could quote an image.
+    """Return the error for an exception.
+
+    An unexpected one is logged without its message, which could quote an image.
     """
     if isinstance(exc, ApiError):
         return exc

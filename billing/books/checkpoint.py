@@ -61,14 +61,15 @@ def everything() -> TimeRange:
 
 
 def archived_until() -> datetime | None:
-    """The moment before which calls and debits were dropped; None if none were."""
+    """Return the moment before which calls and debits were dropped; None if none were."""
     last = ProvedDay.objects.filter(is_archived=True).order_by("-day").values_list("day", flat=True).first()
     return _midnight(last) + DAY if last else None
 
 
 def spans(at: datetime, *, anew: bool = False) -> list[TimeRange]:
-    """Return what is to be proved at `at`: each closed day that was not proved yet, and what is before the
-    first and after the last of the days. `anew`: as if none had been.
+    """Return the time ranges to prove at `at`: each closed day not proved yet, and what is before and after.
+
+    `anew` includes the days that were proved.
     """
     floor = archived_until()
     first = _first_day(floor)
@@ -101,7 +102,7 @@ def _days(first: datetime, at: datetime) -> Iterator[TimeRange]:
 
 
 def day_of(span: TimeRange) -> date:
-    """The day of a span that is one."""
+    """Return the day of a range of one day."""
     if span.since is None:
         raise ValueError("not a day")
     return span.since.astimezone(UTC).date()

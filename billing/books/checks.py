@@ -46,7 +46,7 @@ class of_sums:
 
 
 def rows(sql: str, **values: Any) -> Iterator[Break]:
-    """A Break for each row (id, detail) of a query. For the checks of every room."""
+    """Yield a Break for each row (id, detail) of a query. For the checks of every room."""
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         for row, detail in cursor.fetchall():

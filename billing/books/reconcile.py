@@ -85,7 +85,7 @@ def run(at: datetime) -> list[Proof]:
 
 
 def prove(checks: Iterable[Check], at: datetime) -> list[Proof]:
-    """These checks, of all days, on one snapshot."""
+    """Run these checks for all days on one snapshot."""
     with _snapshot():
         return _prove(checks, at, [checkpoint.everything()])[0]
 
@@ -151,7 +151,7 @@ SELECT 'period ' || period.id, 'used ' || period.used || ', debited ' || coalesc
 
 @of_sums
 def used_is_debited(at: datetime, spans: Sequence[TimeRange]) -> Iterable[Break]:
-    """What a Period has used is the sum of its Debits that are not returned."""
+    """Check that what a Period has used is the sum of its Debits that are not returned."""
     return rows(
         _USED_IS_DEBITED,
         first_ids=[str(span.first_id) for span in spans],
@@ -162,7 +162,7 @@ def used_is_debited(at: datetime, spans: Sequence[TimeRange]) -> Iterable[Break]
 
 @by_day
 def debits_have_their_lines(at: datetime, span: TimeRange) -> Iterable[Break]:
-    """A Debit's units are the sum of its lines, all from live Periods of its App and API, under one meter."""
+    """Check that a Debit's units are the sum of its lines, from live Periods of its App, API and meter."""
     return rows(
         """
         SELECT 'debit ' || d.call_id, 'units ' || d.units || ', lines ' || coalesce(sum(l.units), 0)
@@ -222,7 +222,7 @@ def no_hold_is_forgotten(at: datetime) -> Iterable[Break]:
 
 
 def balance_is_the_sum(at: datetime) -> Iterable[Break]:
-    """A wallet's balance is the sum of its entries."""
+    """Check that a wallet's balance is the sum of its entries."""
     return rows("""
         SELECT 'wallet ' || w.customer_id,
                'balance ' || w.balance || ', entries ' || coalesce(sum(e.amount), 0)
@@ -243,7 +243,7 @@ def statements_run_on(at: datetime) -> Iterable[Break]:
 
 
 def vouchers_add_up(at: datetime) -> Iterable[Break]:
-    """What is left of a voucher is its face value less what orders took, and never below zero."""
+    """Check that a voucher has left its face value less what orders took, and never less than zero."""
     return rows("""
         SELECT 'voucher ' || v.id,
                v.remaining || ' left of ' || v.face_value || ', entries ' || coalesce(sum(e.amount), 0)
@@ -254,7 +254,7 @@ def vouchers_add_up(at: datetime) -> Iterable[Break]:
 
 
 def paid_once_and_wholly(at: datetime) -> Iterable[Break]:
-    """A paid order, paid in time, has one Package and its amount in entries; any other order has none."""
+    """Check that a paid order has one Package and its amount in entries, and any other order neither."""
     return rows("""
         SELECT 'order ' || o.number,
                o.state || ', amount ' || o.amount || ', cash ' || coalesce(w.paid, 0) || ', vouchers '
@@ -295,7 +295,7 @@ def everything_is_its_customers(at: datetime) -> Iterable[Break]:
 
 
 def refunds_return_what_was_paid(at: datetime) -> Iterable[Break]:
-    """A refunded Package was never used, grants nothing, and its order's money went back; no other's did."""
+    """Check that a refunded Package was unused and grants nothing, and that only its money went back."""
     return rows("""
         SELECT 'order ' || o.number,
                'refunded ' || coalesce(k.refunded_at::text, 'no') || ', cash back ' || coalesce(w.back, 0)

@@ -97,12 +97,12 @@ class Sales:
 
 
 def sales_by_customer(since: datetime, until: datetime) -> dict[int, Sales]:
-    """The orders paid and the refunds made in [since, until) by customer (pk), most revenue first."""
+    """Return the orders paid and the refunds made in [since, until) by customer (pk), most revenue first."""
     return _ranked(_sales_by("customer", since, until))
 
 
 def sales_by_api(since: datetime, until: datetime) -> dict[str, Sales]:
-    """The same by API."""
+    """Return the orders paid and the refunds made in [since, until) by API."""
     api_of = dict(Sku.objects.values_list("pk", "api"))
     found: dict[str, Sales] = defaultdict(Sales)
     for sku, one in _sales_by("sku", since, until).items():
@@ -136,7 +136,7 @@ class Ending:
 
 
 def ending(at: datetime, within: timedelta, limit: int | None = None) -> list[Ending]:
-    """The Packages that end within that time, soonest first; at most `limit`."""
+    """Return the Packages that end within that time, soonest first; at most `limit`."""
     soon = Package.objects.filter(refunded_at=None, ends_at__gt=at, ends_at__lte=at + within)
     soon = soon.order_by("ends_at", "pk")
     # Thousands end at the same midnight: only those that are shown are joined.

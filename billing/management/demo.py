@@ -17,7 +17,7 @@ CUSTOMER, OPERATOR = "demo", "operator"
 
 @transaction.atomic
 def seed(at: datetime, *, password: str = "", operator_password: str = "") -> dict[str, str]:
-    """Makes what is missing and returns the credentials by the names of var/demo.env.
+    """Create what is missing, and return the credentials by the names of var/demo.env.
 
     What there is stays: an existing user's password is neither changed nor known, so it is missing from the
     result. An API whose Packages have ended or were refunded is bought again while it is free. Raises
@@ -45,7 +45,7 @@ def seed(at: datetime, *, password: str = "", operator_password: str = "") -> di
 
 
 def _user(username: str, password: str, *, is_operator: bool) -> tuple[User, str]:
-    """The user, and the password if it was set now."""
+    """Return the user, and the password if it was set by this call."""
     if user := User.objects.filter(username=username).first():
         return user, ""
     password = password or secrets.token_urlsafe(12)

@@ -46,7 +46,7 @@ class Wallet(models.Model):
 
 
 def new_token() -> str:
-    """A token for an entry that no form sent twice could repeat."""
+    """Return a token for an entry that is not made by a form."""
     return uuid4().hex
 
 

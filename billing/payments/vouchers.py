@@ -23,7 +23,7 @@ def new_code() -> str:
 
 
 def in_groups(code: str) -> str:
-    """A code as it is kept, however it was typed: upper case, groups of four, hyphens between them."""
+    """Return a code as it is stored: upper case, in groups of four with hyphens, however it was typed."""
     plain = "".join(filter(str.isalnum, code.upper()))
     return "-".join(plain[start : start + 4] for start in range(0, len(plain), 4))
 
@@ -39,7 +39,7 @@ def issue(
     customer: User | None = None,
     apis: Sequence[str] = (),
 ) -> Voucher:
-    """A voucher of an operator: the customer's at once, or (without one) a code for whoever redeems it first.
+    """Issue a voucher to a customer, or (without one) as a code for whoever redeems it first.
 
     `apis` names what it applies to; empty: every API. Raises AmountRefused, ReasonMissing, VoucherRefused.
     """
@@ -63,7 +63,7 @@ def issue(
 
 
 def redeem(customer: User, code: str, at: datetime) -> Voucher:
-    """Makes the code the customer's, once; whose it is already, gets it again: an answer may be lost.
+    """Give the code's voucher to the customer. Its owner may repeat the call, since an answer may be lost.
 
     Operators redeem none: they may have seen it. Raises VoucherRefused (operator, unknown, taken, expired).
     """
@@ -117,7 +117,7 @@ def spend(order: Order, amount: Decimal, at: datetime) -> Decimal:
 
 @transaction.atomic
 def refund(order: Order, at: datetime) -> Decimal:
-    """Returns what an order burned to the same vouchers, as they are (an expired one stays expired)."""
+    """Return what an order took to the same vouchers (an expired one stays expired)."""
     back = Decimal("0.00")
     for entry in VoucherEntry.objects.filter(order=order, amount__lt=0).order_by(
         "voucher__valid_until", "voucher"

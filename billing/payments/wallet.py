@@ -21,13 +21,13 @@ LARGEST = Decimal("9999999999.99")
 
 
 def balance(customer: User) -> Decimal:
-    """The customer's balance in yuan."""
+    """Return the customer's balance in yuan."""
     wallet = Wallet.objects.filter(customer=customer).first()
     return wallet.balance if wallet else Decimal("0.00")
 
 
 def validate_amount(amount: Decimal) -> Decimal:
-    """The amount if it is a positive number of whole fen, or AmountRefused."""
+    """Return the amount. Raises AmountRefused unless it is a positive number of whole fen."""
     if not amount.is_finite() or not 0 < amount <= LARGEST or amount != round(amount, 2):
         raise AmountRefused(amount=amount)
     return round(amount, 2)
@@ -36,7 +36,7 @@ def validate_amount(amount: Decimal) -> Decimal:
 def top_up(
     customer: User, amount: Decimal, *, by: User, reason: str, at: datetime, token: str = ""
 ) -> WalletEntry:
-    """An operator adds money. The same `token` (the form's) again adds nothing and returns the first entry.
+    """Add money. A repeated `token` (of the form) adds nothing and returns the first entry.
 
     Raises AmountRefused, ReasonMissing, TokenReused (the token's entry is another).
     """
@@ -55,12 +55,12 @@ def top_up(
 
 
 def charge(order: Order, amount: Decimal, at: datetime) -> WalletEntry:
-    """Takes what vouchers left of an order. Raises InsufficientBalance. For billing/orders.py."""
+    """Charge what vouchers left of an order. Raises InsufficientBalance. For billing/orders.py."""
     return _move(order.customer, WalletEntry(kind=EntryKind.PAYMENT, amount=-amount, order=order, at=at))
 
 
 def refund(order: Order, amount: Decimal, *, by: User, reason: str, at: datetime) -> WalletEntry:
-    """Returns the cash part of an order. For billing/payments/refunds.py."""
+    """Refund the cash part of an order. For billing/payments/refunds.py."""
     return _move(
         order.customer,
         WalletEntry(kind=EntryKind.REFUND, amount=amount, order=order, by=by, reason=reason, at=at),
@@ -82,12 +82,12 @@ def _move(customer: User, entry: WalletEntry) -> WalletEntry:
 
 
 def statement(customer: User) -> "QuerySet[WalletEntry]":
-    """The customer's entries, newest first, ready to be paged."""
+    """Return the customer's entries, newest first, for a paginator."""
     return WalletEntry.objects.filter(wallet=customer.pk).select_related("order", "by").order_by("-pk")
 
 
 def statement_rows(customer: User) -> Iterator[list[object]]:
-    """The statement as the rows of a CSV file, heading first, newest first; amounts in yuan."""
+    """Yield the statement as rows of a CSV file: heading, then entries, newest first; amounts in yuan."""
     yield [
         gettext("时间（UTC+8）"),
         gettext("类型"),

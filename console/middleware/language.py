@@ -33,12 +33,12 @@ class LanguageMiddleware:
 
 
 def remember(response: HttpResponse, language: str) -> None:
-    """Keeps the choice for a year."""
+    """Remember the choice for a year."""
     keep(response, settings.LANGUAGE_COOKIE_NAME, language)
 
 
 def keep(response: HttpResponse, name: str, value: str) -> None:
-    """A cookie for a choice of looks; it carries no identity."""
+    """Set a cookie for a preference; it identifies nobody."""
     response.set_cookie(
         name, value, max_age=YEAR_S, secure=settings.SESSION_COOKIE_SECURE, httponly=True, samesite="Lax"
     )

@@ -63,7 +63,7 @@ def may_mail(request: HttpRequest, address: str) -> bool:
 
 
 def posts(name: str, limit: Callable[[], Limit]) -> Callable[..., Callable[..., HttpResponse]]:
-    """Decorator: answers POST requests beyond the limit of one client address with 429."""
+    """Return a decorator that answers 429 to POST requests above the limit of a client address."""
 
     def guard(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         @wraps(view)
@@ -79,7 +79,7 @@ def posts(name: str, limit: Callable[[], Limit]) -> Callable[..., Callable[..., 
 
 
 def login_limit() -> Limit:
-    """Attempts to log in from one address, whatever the user names."""
+    """Return the limit of log-in attempts from one address, over all user names."""
     return Limit(settings.LOGINS_PER_ADDRESS, LOGINS_WITHIN_S)
 
 

@@ -68,7 +68,7 @@ class DateRange:
 
 
 def recent(key: str, today: date, wanted: str = "") -> DateRange:
-    """The days of one of RANGES."""
+    """Return the days of one of RANGES."""
     return DateRange(today - timedelta(days=RANGES[key][1] - 1), today, wanted)
 
 
@@ -111,7 +111,7 @@ class RangeForm(forms.Form):
         return cleaned
 
     def days(self, today: date) -> DateRange:
-        """What was chosen; what is wrong or missing becomes the last seven days."""
+        """Return the chosen days; the last seven if the choice is missing or invalid."""
         chosen = self.cleaned_data
         wanted, key = chosen.get("step", ""), chosen.get("range") or DEFAULT
         if self.non_field_errors():

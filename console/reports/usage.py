@@ -16,7 +16,7 @@ from faceapi.usage.operator_reports import Figures, Step, Usage, UsageFilter, us
 
 
 def midnight(at: datetime) -> datetime:
-    """The local midnight that began the day of `at`."""
+    """Return the local midnight that began the day of `at`."""
     return timezone.localtime(at).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
@@ -41,7 +41,7 @@ def units_by_meter(figures: Figures, meter_of: dict[str, str]) -> Counter[str]:
 
 
 def shown_meters(apis: Iterable[str], meter_of: dict[str, str]) -> list[str]:
-    """The meters of these APIs, in the order of the catalogue's meters."""
+    """Return the meters of these APIs, in the order of the catalogue's meters."""
     used = {meter_of[api] for api in apis if api in meter_of}
     return [meter for meter in Meter.values if meter in used]
 
@@ -52,7 +52,7 @@ def units_label(meter: str) -> str:
 
 
 def labels(made: Usage, step: str) -> list[str]:
-    """The days, or hours, along a chart."""
+    """Return the labels of the time axis: days or hours."""
     form = "%m-%d" if step == "day" else "%m-%d %H:%M"
     return [start.strftime(form) for start in made.by_step]
 
@@ -78,11 +78,11 @@ class TimeLine:
         return self.at if begun and self.at < begun[-1] + width else None
 
     def chart(self, id: str, title: str, series: list[Series], unit: str = "", **looks: Any) -> Chart:
-        """A chart over the steps of this usage."""
+        """Return a chart over the steps of this usage."""
         return Chart(id, title, labels(self.made, self.step), series, unit, as_of=self.as_of, **looks)
 
     def calls(self, title: str, **looks: Any) -> Chart:
-        """Calls that succeeded and calls that failed."""
+        """Return the chart of successful and failed calls."""
         series = [
             Series(_("成功"), [figures.ok for figures in self.figures], 1),
             Series(_("失败"), [figures.failed for figures in self.figures], 2),

@@ -100,7 +100,7 @@ def minute(moment: datetime | None) -> str:
 
 @register.filter
 def last_day(end: datetime | None) -> str:
-    """The last day on which something can be used that is valid until `end`, exclusive."""
+    """Return the last day of something that is valid until `end`, exclusive."""
     return timezone.localtime(end - timedelta(microseconds=1)).strftime("%Y-%m-%d") if end else "–"
 
 
@@ -118,7 +118,7 @@ def months(number: int) -> str:
 
 @register.simple_tag
 def order_steps() -> list[tuple[int, str]]:
-    """The steps of an order (manual 3.1), from 1."""
+    """Return the steps of an order (manual 3.1), from 1."""
     return list(enumerate((_("创建订单"), _("订单确认"), _("支付"), _("完成")), 1))
 
 
@@ -129,7 +129,7 @@ def region_name(region: Region) -> str:
 
 @register.filter
 def state_class(order: Order) -> str:
-    """The colour of an order's badge."""
+    """Return the CSS class of an order's badge."""
     return {OrderState.PENDING: "badge-warn", OrderState.PAID: "badge-good"}.get(OrderState(order.state), "")
 
 
@@ -170,13 +170,13 @@ def pretty_json(value: Any) -> str:
 
 @register.filter
 def head(label: object) -> str:
-    """The part of a choice's label before the bar."""
+    """Return the part of a choice's label before the bar."""
     return str(label).partition("|")[0]
 
 
 @register.filter
 def tail(label: object) -> str:
-    """The small print of a choice's label: what stands after the bar."""
+    """Return the part of a choice's label after the bar, its small print."""
     return str(label).partition("|")[2]
 
 
@@ -188,7 +188,7 @@ def api_label(api: str) -> str:
 
 @register.filter
 def ticked(text: str) -> SafeString:
-    """`data` in back ticks as <code>data</code>; everything is escaped."""
+    """Return the text escaped, with `data` in back ticks as <code>data</code>."""
     return mark_safe(re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text)))  # noqa: S308 - escaped right here
 
 
@@ -200,11 +200,11 @@ def parts(spec: str) -> list[str]:
 
 @register.filter
 def words(text: str) -> list[str]:
-    """ "a b" → ["a", "b"]."""
+    """Split at white space: "a b" → ["a", "b"]."""
     return text.split()
 
 
 @register.filter
 def get(mapping: Mapping[str, str], key: str) -> str:
-    """The value of a key, or empty."""
+    """Return the value of a key, or ""."""
     return mapping.get(key, "")

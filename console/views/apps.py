@@ -34,7 +34,7 @@ class AppRows:
 
 
 def with_lines(apps: list[App]) -> list[AppRows]:
-    """The Apps with what is left of each API; a fixed number of queries."""
+    """Return the Apps with what is left of each API, in a fixed number of queries."""
     lines: dict[int, list[Summary]] = {app.pk: [] for app in apps}
     for line in packages.summary(apps, now()):
         lines[line.app.pk].append(line)

@@ -89,8 +89,10 @@ class PasswordResetView(views.PasswordResetView):
     success_url = reverse_lazy("password_reset_sent")
 
     def form_valid(self, form: Any) -> HttpResponse:
-        """Queue the mail. The address is looked up in the background, so that the time of the reply does not
-        depend on whether somebody has it. Past the throttle nothing is sent, and the page is the same.
+        """Queue the mail, and show the same page in any case.
+
+        The address is looked up in the background, so that the time of the reply does not depend on whether
+        an account has it. Above the throttle nothing is sent.
         """
         email = form.cleaned_data["email"]
         if throttle.may_mail(self.request, email):
@@ -166,7 +168,7 @@ def resend(request: CustomerRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @customer
 def confirm_address(request: CustomerRequest) -> HttpResponse:
-    """The page of the mailed link. Only a POST verifies: programs that scan mails open links too."""
+    """Show the page of the mailed link. Only a POST verifies, since mail scanners open links too."""
     token = request.POST.get("token", request.GET.get("token", ""))
     user, address = request.user, ""
     try:

@@ -34,7 +34,7 @@ class DebugError(Exception):
 @csrf_exempt  # the token is in the body: it is checked below, once our own upload handler stands ready
 @csp_update({"img-src": ["https:", "http:"]})
 def debug(request: HttpRequest) -> HttpResponse:
-    """A picture given by its URL is shown from there, so this page alone lets images come from elsewhere."""
+    """Show the debugger. Only this page allows images from elsewhere, since it shows those given by URL."""
     request.upload_handlers = [BoundedMemoryHandler(request)]
     return checked(request)
 
@@ -74,12 +74,12 @@ def checked(request: CustomerRequest) -> HttpResponse:
 
 
 def lines_of(app: App) -> list[packages.Summary]:
-    """What is left of each API that the App has ordered."""
+    """Return what is left of each API that the App has ordered."""
     return packages.summary([app], timezone.now())
 
 
 def chosen_app(apps: list[App], app_id: str) -> App | None:
-    """The App named in the address, which must be the customer's own; else the newest one."""
+    """Return the App named in the address, which must be the customer's own; else the newest one."""
     if app_id:
         own = next((one for one in apps if one.app_id == app_id), None)
         if own is None:
@@ -119,7 +119,7 @@ def call(request: CustomerRequest, app: App, api: str) -> dict[str, Any]:
 
 
 def failed(reply: dict[str, Any]) -> dict[str, str]:
-    """What a reply that is no success says, in the page's language; empty for one without a code."""
+    """Return what an error reply says in the page's language; empty for one without a code."""
     if not reply.get("code"):
         return {}
     detail = str(reply.get("detail") or "")
@@ -129,7 +129,7 @@ def failed(reply: dict[str, Any]) -> dict[str, str]:
 
 
 def chosen_pictures(request: CustomerRequest, api: str) -> list[Picture]:
-    """The sample, then the files, then the URLs, as chosen; refused where the call would make no sense."""
+    """Return the chosen sample, files and URLs, in this order. Raises if they don't fit the API."""
     files = request.FILES.getlist("files")
     if getattr(request, "too_large", False):
         raise DebugError(_("图片合计超过 %(mb)s MB，请减少图片。") % {"mb": MAX_TOTAL_BYTES // 2**20})
@@ -179,7 +179,7 @@ def sample_path() -> Path:
 @require_GET
 @customer
 def sample(request: CustomerRequest) -> FileResponse:
-    """The sample photograph that comes with the models."""
+    """Send the sample photograph, which comes with the models."""
     if not sample_path().is_file():
         raise Http404
     response = FileResponse(sample_path().open("rb"), content_type="image/png")

@@ -76,7 +76,7 @@ def show(request: HttpRequest, page: str) -> HttpResponse:
 
 
 def code_row(code: errors.Code) -> dict[str, Any]:
-    """A code in the reader's language."""
+    """Return the row of a code in the reader's language."""
     english = get_language() == "en"
     return {
         "number": code.number,

@@ -25,7 +25,7 @@ PAGE_ROWS = 20
 
 
 def order_form(request: CustomerRequest, data: Any = None) -> OrderForm:
-    """The form for a new App, or for the App named by `app` in the address or the form."""
+    """Return the form for a new App, or for the App named by `app` in the address or the form."""
     app_id = str((data if data is not None else request.GET).get("app", ""))
     app = own_app(request, app_id) if app_id else None
     keys = ("api", "tier", "quantity", "months", "name", "description")
@@ -47,7 +47,7 @@ def form_page(request: CustomerRequest, form: OrderForm, status: int = 200) -> H
 @require_GET
 @customer
 def quote(request: CustomerRequest) -> HttpResponse:
-    """The live total beside the form (htmx), and the tiers of the chosen API if the form shows another's."""
+    """Show the total beside the form (htmx), and the tiers if another API was chosen."""
     form = order_form(request, request.GET)
     context: dict[str, Any] = {"quote": form.quote(now())}
     if request.GET.get("shown_api") != form.shown_api:
@@ -98,7 +98,7 @@ def create(request: CustomerRequest, form: OrderForm) -> Order:
 
 
 def seen_amount(text: str) -> Decimal | None:
-    """The amount that the confirmation showed."""
+    """Return the amount that the confirmation showed; None if it is invalid."""
     try:
         amount = Decimal(text)
     except InvalidOperation:
@@ -107,7 +107,7 @@ def seen_amount(text: str) -> Decimal | None:
 
 
 def own_order(request: CustomerRequest, number: str) -> Order:
-    """The customer's order of that number; another customer's is 404."""
+    """Return the customer's order of that number. Raises Http404 for another customer's."""
     return get_object_or_404(orders.of(request.user), number=number)
 
 
@@ -142,7 +142,7 @@ def detail(request: CustomerRequest, number: str) -> HttpResponse:
 
 @customer
 def pay(request: CustomerRequest, number: str) -> HttpResponse:
-    """The payment page; POST is 立即付款. However often it comes, the order is paid once."""
+    """Show the payment page; a POST (立即付款) pays the order, once however often it is sent."""
     order, at = own_order(request, number), now()
     if request.method == "POST":
         try:

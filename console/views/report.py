@@ -99,7 +99,7 @@ def report(request: CustomerRequest, app_id: str) -> HttpResponse:
 @require_GET
 @customer
 def export(request: CustomerRequest, app_id: str) -> HttpResponse:
-    """The series of the page as CSV."""
+    """Send the series of the page as CSV."""
     app, at = own_app(request, app_id), timezone.now()
     asked = Asked(request, at)
     days, made = asked.days, asked.usage(app)

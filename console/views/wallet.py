@@ -76,5 +76,5 @@ def voucher_state(voucher: Voucher, at: datetime) -> str:
 @require_GET
 @customer
 def statement(request: CustomerRequest) -> HttpResponse:
-    """The whole statement as CSV."""
+    """Send the whole statement as CSV."""
     return csv_file("statement", ledger.statement_rows(request.user))

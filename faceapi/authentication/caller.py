@@ -25,7 +25,7 @@ class Claim:
 
 
 def read_claim(meta: Mapping[str, Any]) -> Claim:
-    """Raises ApiError 4101 and 4103 where the headers have not the right form."""
+    """Parse the headers. Raises ApiError 4101 or 4103 if their form is wrong."""
     header = meta.get("HTTP_AUTHORIZATION", "").strip()
     authorization = signing.parse_authorization(header)
     if authorization is None:
@@ -45,7 +45,7 @@ def read_claim(meta: Mapping[str, Any]) -> Claim:
 
 
 def find_key(claim: Claim, at: datetime) -> AppKey:
-    """The live AppKey with its App. Raises ApiError 4102."""
+    """Return the live AppKey with its App. Raises ApiError 4102."""
     text = claim.authorization.app_key
     key = keys.live_key(text, at)
     if key is None:
@@ -61,7 +61,7 @@ def find_key(claim: Claim, at: datetime) -> AppKey:
 
 
 def check_clock(claim: Claim, at: datetime) -> None:
-    """Raises ApiError 4103 where the caller's clock is too far from ours."""
+    """Raise ApiError 4103 if the caller's clock is too far from ours."""
     skew_ms = clock_difference_ms(claim, at)
     if abs(skew_ms) <= settings.CLOCK_SKEW_S * 1000:
         return
@@ -82,7 +82,7 @@ def check_clock(claim: Claim, at: datetime) -> None:
 
 
 def clock_difference_ms(claim: Claim, at: datetime) -> int:
-    """The caller's time minus ours."""
+    """Return the caller's time minus ours."""
     return claim.timestamp_ms - int(at.timestamp() * 1000)
 
 
@@ -115,7 +115,7 @@ def verify(
 
 
 def target_as_received(environ: Mapping[str, Any]) -> str:
-    """The request target byte for byte: gunicorn's RAW_URI, or put together from the WSGI parts."""
+    """Return the request target byte for byte: gunicorn's RAW_URI, or built from the WSGI parts."""
     raw = environ.get("RAW_URI")
     if raw is not None:
         return str(raw)
@@ -125,7 +125,7 @@ def target_as_received(environ: Mapping[str, Any]) -> str:
 
 
 def check_address(allowed: list[str], address: str | None) -> None:
-    """Raises ApiError 4106 where the App has a list of addresses and the caller's is not on it."""
+    """Raise ApiError 4106 if the App has an allow-list without the caller's address."""
     if not allowed:
         return
     found = client_address.parse(address or "")

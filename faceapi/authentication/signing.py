@@ -28,7 +28,7 @@ class Authorization:
 
 
 def canonical(method: str, path: str, query: str, timestamp_ms: str, body_sha1: str) -> bytes:
-    """The string to sign. `body_sha1` is lower-case hex; the other parts are as on the wire (latin-1)."""
+    """Return the string to sign. `body_sha1` is lower-case hex; the rest is as on the wire (latin-1)."""
     return f"{method}\n{path}\n{query}\n{timestamp_ms}\n{body_sha1}".encode("latin-1", "replace")
 
 
@@ -119,7 +119,7 @@ def likely_mistake(
 def sign(
     app_key: str, secret: str, method: str, path: str, query: str, timestamp_ms: int, body: bytes
 ) -> dict[str, str]:
-    """The two headers of a signed request. `path` and `query` as they will stand in the request line."""
+    """Return the two headers of a signed request. `path` and `query` are those of the request line."""
     to_sign = canonical(
         method, path, query, str(timestamp_ms), hashlib.sha1(body, usedforsecurity=False).hexdigest()
     )
@@ -136,8 +136,9 @@ def parse_authorization(header: str) -> Authorization | None:
 
 
 def authorization_fault(header: str) -> tuple[str, str]:
-    """What is wrong with a header that `parse_authorization` refuses, in English and Chinese, without a word
-    of it.
+    """Return what is wrong with a header that `parse_authorization` rejects, in English and Chinese.
+
+    The header itself is not quoted.
     """
     if not header:
         return "there is no Authorization header", "没有 Authorization 请求头"
@@ -177,5 +178,5 @@ def split_target(target: str) -> tuple[str, str]:
 
 
 def quote_path(path: str) -> str:
-    """A WSGI path (latin-1 of the decoded bytes) percent-encoded again, where no raw target was kept."""
+    """Percent-encode a WSGI path (latin-1 of the decoded bytes) again, if no raw target was kept."""
     return quote(path.encode("latin-1"), safe="/!$&'()*+,;=:@-._~")

@@ -57,14 +57,13 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 
 
 class ProcessLimiter:
-    """At most `limit` verified calls at once in this process, three quarters of them one customer's. A call
-    that finds it full is refused, not queued.
+    """Limit the verified calls of this process to `limit`, and those of a customer to three quarters of it.
 
-    A customer's first call may use every place, whatever the others have. Once the gate was full, it lets in
-    only as many as keep the workers busy, until no call was refused for CALM_AFTER_S: while more is asked
-    than can be served, a longer queue serves no more calls and makes each wait. How many that are is found as
-    TCP does it: one more while calls find a worker at once, a tenth less when they wait longer than they are
-    worked on.
+    A call above the limit is rejected, not queued. A customer's first call may use any free place. Once the
+    limiter was full, it admits only as many calls as keep the workers busy, until none was rejected for
+    CALM_AFTER_S: under overload a longer queue serves no more calls and makes each wait. That number follows
+    additive increase and multiplicative decrease, as in TCP: one more while calls find a worker at once, a
+    tenth less when they wait longer than inference takes.
     """
 
     def __init__(self, limit: int) -> None:
@@ -78,7 +77,7 @@ class ProcessLimiter:
 
     @contextlib.contextmanager
     def pass_through(self, customer_pk: int) -> Iterator[None]:
-        """Raises ApiError 4291 for a customer over its share, 5003 if there is no place for anybody."""
+        """Admit a call during the block. Raises ApiError 4291 above the customer's share, 5003 if full."""
         with self._lock:
             self._refuse(customer_pk, time.monotonic())
             self._inside[customer_pk] += 1
@@ -121,7 +120,7 @@ class ProcessLimiter:
         )
 
     def learn(self, *, queue_ms: float, infer_ms: float) -> None:
-        """A call was served: how long it waited for a worker, and how long it was worked on."""
+        """Adapt the limit to a served call: how long it waited for a worker, and how long inference took."""
         now = time.monotonic()
         with self._lock:
             if now >= self._overloaded_until:
@@ -134,8 +133,10 @@ class ProcessLimiter:
 
 
 class ConcurrencyLeases:
-    """The places that this process holds among the calls of Apps. A call may take hours, if its body is large
-    and slow: a thread renews their leases, so only a process that died loses them.
+    """The leases of this process on the concurrency of Apps.
+
+    A call may take hours if its body is large and slow, so a thread renews the leases: only those of a
+    process that has died expire.
     """
 
     def __init__(self, lease_s: int) -> None:
@@ -146,7 +147,7 @@ class ConcurrencyLeases:
 
     @contextlib.contextmanager
     def hold(self, valkey: redis.Redis, app_pk: int, limit: int, call_id: str) -> Iterator[None]:
-        """Raises ApiError 4291 where `limit` calls of the App run."""
+        """Hold a lease during the block. Raises ApiError 4291 if `limit` calls of the App run already."""
         name = f"faceapi:running:{app_pk}"
         if not valkey.eval(_ENTER, 1, name, limit, call_id, self._lease_s):
             raise ApiError(
@@ -191,7 +192,7 @@ _seen = QueueSnapshot(-math.inf, 0, 0)
 
 
 def process_limiter() -> ProcessLimiter:
-    """The gate of this process."""
+    """Return the limiter of this process."""
     global _process_limiter
     if _process_limiter is None:
         with _lock:
@@ -222,7 +223,7 @@ def admit(valkey: redis.Redis, app: App, call_id: str) -> Iterator[None]:
 
 
 def check_queue(valkey: redis.Redis) -> None:
-    """Raises ApiError 5003 where no worker lives, or too many chunks wait."""
+    """Raise ApiError 5003 if there is no live worker or too many chunks wait."""
     seen = _snapshot(valkey)
     if seen.waiting >= settings.QUEUE_MAX_CHUNKS:
         raise ApiError(errors.OVERLOADED, f"{seen.waiting} chunks are waiting", retry_after_s=2)

@@ -53,7 +53,7 @@ _known: dict[str, Known] = {}
 
 
 def remember(key: AppKey) -> None:
-    """A call was verified with this key."""
+    """Remember that a call was verified with this key."""
     now = time.monotonic()
     known = _known.get(key.key)
     if known is not None and known.until - now > REMEMBER_S / 2:
@@ -86,7 +86,7 @@ class Shedding:
 
 
 def _refuse(environ: dict[str, Any]) -> tuple[ApiError, bytes, str] | None:
-    """The refusal of a call that the gate would not let in; None if it is for the views."""
+    """Return the error for a call that the limiter would reject; None to pass it to the views."""
     authorization = signing.parse_authorization(environ.get("HTTP_AUTHORIZATION", ""))
     if authorization is None or environ.get("REQUEST_METHOD") != "POST":
         return None
@@ -129,7 +129,7 @@ def _verify(environ: dict[str, Any], call: calls.CallContext, secret: str, given
 
 
 def _read(environ: dict[str, Any], length: int) -> bytes | None:
-    """The whole body; None if it does not come within READ_S."""
+    """Return the whole body; None if it does not arrive within READ_S."""
     sock = environ.get("gunicorn.socket")
     with contextlib.ExitStack() as stack:
         if sock is not None:

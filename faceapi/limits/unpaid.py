@@ -34,7 +34,7 @@ def add(valkey: redis.Redis, customer_pk: int, worked_ms: float) -> None:
 
 
 def check(valkey: redis.Redis, customer_pk: int) -> None:
-    """Raises ApiError 4291 for a customer who is over the budget."""
+    """Raise ApiError 4291 for a customer above the budget."""
     over_ms = int(valkey.pttl(_key(customer_pk))) - WINDOW_MS
     if over_ms > 0:
         limit = settings.UNPAID_S_PER_MINUTE

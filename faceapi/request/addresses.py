@@ -70,14 +70,14 @@ def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
 
 
 def own_names() -> set[str]:
-    """The host names under which the site itself is reached: of SITE_URL and of ALLOWED_HOSTS."""
+    """Return the host names of the site itself: those of SITE_URL and ALLOWED_HOSTS."""
     names = {name.strip("[]") for name in settings.ALLOWED_HOSTS if not name.startswith(".")}
     return {name for name in {*names, urlsplit(settings.SITE_URL).hostname or ""} if name}
 
 
 @lru_cache(maxsize=2)
 def _addresses_of_own_names(_minute: int) -> frozenset[Address]:
-    """What the site's own names stand for now, looked up at most once a minute.
+    """Return the addresses of the site's own names, looked up at most once a minute.
 
     The names are the operator's, so RES_OPTIONS bounds the look-up, not the caller's deadline. A name that
     doesn't resolve has no address to protect.
@@ -91,7 +91,7 @@ def _addresses_of_own_names(_minute: int) -> frozenset[Address]:
 
 
 def resolve(host: str, port: int, deadline: float) -> list[tuple[str, int]]:
-    """The addresses to connect to. Raises ApiError 4004 if there is none, or one is forbidden; 4005."""
+    """Return the addresses to connect to. Raises ApiError 4004 if none or one is forbidden; 4005."""
     looked_up = _resolver().submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     try:
         found = looked_up.result(timeout=max(0.0, deadline - time.monotonic()))

@@ -1,7 +1,7 @@
-"""base64 as clients write it: standard or URL-safe alphabet, padded or not, white space, inside a JSON
-string.
+"""Decode base64 as clients write it inside a JSON string.
 
-Pure functions of bytes. A part is the raw content of a JSON string: escapes are still in it.
+Standard or URL-safe alphabet, padded or not, with white space. Pure functions of bytes. A part is the raw
+content of a JSON string, with its escapes.
 """
 
 import codecs
@@ -47,14 +47,14 @@ def is_known_prefix(prefix: str) -> bool:
 
 
 def without_prefix(head: str) -> str:
-    """What to say of a string that is neither a URL nor a data: string, given its start."""
+    """Return the error detail for a string that is neither a URL nor a data: string, given its start."""
     if head.startswith(("/9j/", "_9j_", "iVBORw0KGgo")):  # how base64 of a JPEG or a PNG starts
         return f"base64 without its prefix {PREFIXES[0]}"
     return NO_PREFIX
 
 
 def utf8_checker() -> Callable[[bytes, bool], bool]:
-    """A function that is fed pieces (and whether it is the last) and says whether it is UTF-8 so far."""
+    """Return a function that takes pieces (and whether it is the last) and returns whether all is UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")()
 
     def is_utf8(piece: bytes, final: bool) -> bool:
@@ -68,7 +68,7 @@ def utf8_checker() -> Callable[[bytes, bool], bool]:
 
 
 def unescaped(part: bytes) -> bytes:
-    """The bytes that a part of a JSON string stands for; the part itself where its escapes are wrong."""
+    """Return the bytes of a part of a JSON string, unescaped; the part itself if an escape is invalid."""
     if b"\\" not in part:
         return part
     escapes = _ESCAPE.findall(part)
@@ -97,7 +97,7 @@ class Decoder:
         self.was_irregular = False
 
     def feed(self, part: bytes) -> bytes:
-        """The next decoded bytes. Raises NotBase64."""
+        """Decode a part and return the bytes so far. Raises NotBase64."""
         text = part.rstrip(b"=")  # padding where it belongs: at the end of the last part
         decoded = None if self._ended or b"\\" in text else self._decode(text)
         self.was_irregular = decoded is None
@@ -111,7 +111,7 @@ class Decoder:
         return decoded
 
     def finish(self) -> bytes:
-        """What the last, shorter group stands for. Raises NotBase64 where it or its padding is wrong."""
+        """Decode the last, shorter group. Raises NotBase64 if it or its padding is wrong."""
         if self._spaces.finish():
             raise NotBase64(LOST_PLUS)
         missing = -len(self._rest) % 4
@@ -140,7 +140,7 @@ class Decoder:
         return decoded
 
     def _feed_irregular(self, text: bytes) -> bytes:
-        """A part with white space, escapes or padding, cleaned of the first two."""
+        """Decode a part with white space, escapes or padding."""
         body, equals, tail = text.partition(b"=")
         decoded = None
         if not tail.strip(b"=") and not (self._ended and body):
@@ -193,7 +193,7 @@ class _Spaces:
 
 
 def _fault(text: bytes) -> str:
-    """The first character that does not belong there."""
+    """Describe the first invalid character."""
     odd = _ODD.search(text.decode("utf-8", "replace"))
     return f"{odd[0]!a} is no character of base64" if odd else "base64 with '=' before its end"
 
@@ -206,7 +206,7 @@ def _decoded(quads: bytes) -> bytes | None:
 
 
 def decode(text: str) -> bytes:
-    """A whole base64 text. Raises NotBase64."""
+    """Decode a whole base64 text. Raises NotBase64."""
     decoder = Decoder()
     # The decoder takes the raw content of a JSON string, in which a backslash is written twice.
     raw = text.encode("utf-8", "replace").replace(b"\\", b"\\\\")

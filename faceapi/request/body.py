@@ -1,6 +1,4 @@
-"""The body, read once and in pieces: SHA-1, the streaming splitter and all limits in one pass
-(docs/decisions).
-"""
+"""Read the body once, in pieces: SHA-1, the streaming splitter and all limits (docs/decisions/0100)."""
 
 import hashlib
 import time
@@ -46,7 +44,7 @@ def check_headers(meta: Mapping[str, Any]) -> None:
 
 
 def content_length(meta: Mapping[str, Any]) -> int | None:
-    """The promised length in bytes; None for a chunked body."""
+    """Return the declared length in bytes; None for a chunked body."""
     text = meta.get("CONTENT_LENGTH") or ""
     if not text:
         return None

@@ -1,5 +1,4 @@
-"""Images by URL, fetched before the reserve, from anybody's server and from nowhere inside (design: URL
-fetching).
+"""Fetch images by URL before units are reserved, from public servers only.
 
 The host is resolved once, every address of it is checked, and the connection goes to an address that was
 checked: DNS can't change in between. Each redirect (at most three) starts over. One deadline covers all of
@@ -40,7 +39,7 @@ USER_AGENT = "facecloud-fetch/1"
 
 
 def check_url(url: str, index: int) -> None:
-    """Raises ApiError 4011 with `index` where `url` is no http(s) URL that may be fetched."""
+    """Raise ApiError 4011 with `index` unless `url` is an http(s) URL that may be fetched."""
     try:
         _parts(url)
     except ApiError as error:
@@ -77,7 +76,7 @@ def _parts(url: str) -> SplitResult:
 
 
 def fetch(url: str, *, deadline: float, cancelled: threading.Event) -> bytes:
-    """The content of one URL, at most 10 MiB. `deadline` in monotonic seconds.
+    """Return the content of one URL, at most 10 MiB. `deadline` is in monotonic seconds.
 
     Raises ApiError 4004, 4005, 4009, 4011; its detail never quotes the URL.
     """
@@ -94,7 +93,7 @@ def fetch(url: str, *, deadline: float, cancelled: threading.Event) -> bytes:
 
 
 def _fetch_once(parts: SplitResult, deadline: float, cancelled: threading.Event) -> bytes | str:
-    """The content, or where it redirects to."""
+    """Return the content (bytes), or the URL that it redirects to (str)."""
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
     addresses = resolve(host, port, deadline)
@@ -199,7 +198,7 @@ def _read(response: http.client.HTTPResponse, cancelled: threading.Event) -> byt
 
 
 def _encoded(location: str) -> str:
-    """A Location as browsers take it: bytes of UTF-8, and spaces, are percent-encoded."""
+    """Percent-encode UTF-8 bytes and spaces in a Location, as browsers do."""
     return quote(location.strip().encode("latin-1", "replace"), safe="%:/?#[]@!$&'()*+,;=~|")
 
 
@@ -221,7 +220,7 @@ def _content(response: http.client.HTTPResponse, cancelled: threading.Event) -> 
 
 
 def _unpacker(encoding: str) -> Callable[[bytes, int], bytes] | None:
-    """What unpacks pieces of a compressed content to at most so many bytes; None if there is nothing to do.
+    """Return a function that decompresses a piece to at most so many bytes; None if not compressed.
 
     Some servers compress though identity alone was asked for.
     """
@@ -307,7 +306,7 @@ def _fetchers() -> Pool:
 
 @contextlib.contextmanager
 def _turn(customer: int) -> Iterator[None]:
-    """Raises ApiError 4291 if too many calls of the customer wait for URLs already."""
+    """Take a turn during the block. Raises ApiError 4291 if too many calls of the customer wait for URLs."""
     with _lock:
         if _waiting.get(customer, 0) >= settings.URL_CALLS_PER_CUSTOMER:
             raise ApiError(
@@ -332,7 +331,7 @@ def longest_s() -> float:
 
 
 def fetch_all(urls: list[tuple[int, str]], *, customer: int) -> Iterator[bytes]:
-    """The content of each (index of its entry, url), in order, a few at a time.
+    """Yield the content of each (index of its entry, url), in order, fetched a few at a time.
 
     Raises ApiError 4004, 4005, 4009, 4011 with `index`, and 4291.
     """

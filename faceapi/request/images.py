@@ -28,7 +28,7 @@ class Picture:
 
 
 def parse(data: Any, spool: Spool, *, pairs: bool) -> list[Picture]:
-    """The pictures in the order of the request; those given inline are checked by their header.
+    """Return the pictures in the order of the request, with the headers of inline ones checked.
 
     Raises ApiError 4001 and 4015, and with `index` 4001, 4002, 4003, 4006, 4008, 4009, 4011, 4012.
     """
@@ -79,7 +79,7 @@ def first_alike(spans: Sequence[SpoolSlice], spool: Spool) -> list[int]:
 
 
 def _kind(value: Any) -> str:
-    """What JSON calls a value."""
+    """Return the JSON type of a value."""
     kinds = {str: "a string", Blob: "a string", list: "a list", dict: "an object", bool: "a boolean"}
     return "null" if value is None else kinds.get(type(value), "a number")
 
@@ -98,7 +98,7 @@ def _picture(index: int, member: str | Blob, spool: Spool) -> Picture:
 
 
 def _decode(member: str, spool: Spool) -> Blob:
-    """A short inline picture, which the splitter left in the text."""
+    """Decode a short inline picture, which the splitter left in the text."""
     start = spool.size
     prefix, comma, text = member.partition(",")
     if not base64_text.is_known_prefix(prefix + comma):
@@ -111,9 +111,7 @@ def _decode(member: str, spool: Spool) -> Blob:
 
 
 def check_header(spool: Spool, span: SpoolSlice, index: int) -> None:
-    """Refuse by its header what could not be served. Raises ApiError 4002, 4003, 4008, 4009, 4012 with
-    `index`.
-    """
+    """Check a picture by its header. Raises ApiError 4002, 4003, 4008, 4009 or 4012 with `index`."""
     if not span.length:
         raise ApiError(errors.NOT_AN_IMAGE, "an image of no bytes", index=index)
     with spool.view(span) as view:

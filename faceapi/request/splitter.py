@@ -1,6 +1,6 @@
-"""A JSON body read in pieces: long `data:` strings are decoded on the way into the spool, the rest is
-parsed at the end (docs/decisions). Memory is bounded by the piece and the text limit, whatever the body's
-size.
+"""Parse a JSON body in pieces, decoding long `data:` strings into the spool (docs/decisions/0100).
+
+The rest is parsed at the end. Memory is bounded by the piece and the text limit, whatever the body's size.
 
 What it accepts is what json.loads accepts of UTF-8 text (but for NaN and Infinity), so its oracle in the
 tests is json.loads. A lifted string leaves a placeholder with a token drawn at random for this body, so
@@ -72,7 +72,7 @@ class Splitter:
         self.blobs: list[Blob] = []
 
     def feed(self, piece: bytes) -> None:
-        """Raises ApiError 4007 (no JSON, or too much text), 4015 (too many pictures), 5003 (no room)."""
+        """Parse a piece. Raises ApiError 4007 (not JSON, too much text), 4015, 5003 (spool full)."""
         data = self._held + piece if self._held else piece
         self._held = b""
         self._size += len(piece)
@@ -87,7 +87,7 @@ class Splitter:
                 at = self._between(data, masked, at, end)
 
     def close(self) -> Any:
-        """The parsed body, in which each lifted string is a Blob. Raises ApiError 4007."""
+        """Return the parsed body, in which each lifted string is a Blob. Raises ApiError 4007."""
         if self._in_string or self._held:
             raise invalid_json("the body ends inside a string")
         if sum(map(self._text.count, (b",", b":", b"[", b"{", b'"'))) > MAX_VALUES:
@@ -165,7 +165,7 @@ class Splitter:
         return quote + 1
 
     def _take(self, part: bytes) -> None:
-        """A part of the current string's content that cuts no escape."""
+        """Process a part of the current string that ends between escapes."""
         if self._lift is not None:
             self._lift.feed(part)
             return
@@ -273,7 +273,7 @@ class _Lift:
 
 
 def _masked(data: bytes) -> bytes:
-    """`data` with escaped backslashes and quotes made blank: each quote in it begins or ends a string.
+    """Blank out escaped backslashes and quotes, so that each quote left begins or ends a string.
 
     `data` does not start in the middle of an escape. A backslash outside a string, after which this may be
     wrong, is an error that the parser finds in the text.

@@ -69,7 +69,7 @@ _budget_lock = threading.Lock()
 
 
 def budget() -> Budget:
-    """The budget of this process."""
+    """Return the budget of this process."""
     global _budget
     with _budget_lock:
         if _budget is None:
@@ -96,7 +96,7 @@ class Spool:
         self.close()
 
     def write(self, piece: bytes) -> None:
-        """Raises ApiError 5003 where the sum of all spools or the disk is full."""
+        """Append a piece. Raises ApiError 5003 if all spools together are full, or the disk is."""
         if self.size + len(piece) > self._taken:
             self._grow(max(len(piece), min(STEP_BYTES, max(self._taken, 256 * 1024))))
         rest = memoryview(piece)
@@ -120,7 +120,7 @@ class Spool:
         self._taken += step
 
     def _move_to_disk(self) -> None:
-        """The memory is spent: copy what there is into a nameless file on disk and go on there."""
+        """Move the content from memory to an unnamed file on disk, since the memory budget is used up."""
         with tempfile.TemporaryFile(dir=settings.SPOOL_DIR, buffering=0) as nameless:
             disk = os.dup(nameless.fileno())
         try:
@@ -137,7 +137,7 @@ class Spool:
 
     @contextlib.contextmanager
     def view(self, span: SpoolSlice) -> Iterator[memoryview]:
-        """The bytes of a picture, mapped: nothing is copied, and nothing stays in memory afterwards."""
+        """Map the bytes of a picture during the block, without copying them."""
         if not span.length:  # nothing can be mapped
             yield memoryview(b"")
             return

@@ -120,7 +120,7 @@ _lock = threading.Lock()
 
 
 def of_this_process(limit: int) -> Uploads:
-    """The uploads that this process reads."""
+    """Return the uploads that this process reads."""
     global _uploads
     with _lock:
         if _uploads is None:

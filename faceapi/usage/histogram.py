@@ -18,12 +18,12 @@ SLOTS = len(BOUNDS_MS) + 1
 
 
 def slot(value_ms: int) -> int:
-    """The index of the slot that counts `value_ms`."""
+    """Return the index of the slot that counts `value_ms`."""
     return bisect_left(BOUNDS_MS, value_ms)
 
 
 def percentile(counts: Sequence[int], share: float) -> float | None:
-    """The time in ms that `share` (0-1) of the calls stay below, interpolated; None without calls."""
+    """Return the percentile `share` (0-1) in ms, interpolated; None without calls."""
     calls = sum(counts)
     if not calls:
         return None

@@ -36,7 +36,7 @@ class UsageFilter:
     app: int | None = None
 
     def starts(self) -> list[datetime]:
-        """The beginnings of the span's steps, oldest first."""
+        """Return the start of each step, oldest first."""
         width = timedelta(days=1) if self.step == "day" else timedelta(hours=1)
         starts, moment = [], timezone.localtime(self.since)
         while moment < self.until:
@@ -119,7 +119,7 @@ class Usage:
     by_code: dict[int, Figures]
 
     def begun(self, at: datetime) -> dict[datetime, Figures]:
-        """The steps that have begun at `at`: nothing is known yet of those after them."""
+        """Return the steps that have begun at `at`."""
         return {start: figures for start, figures in self.by_step.items() if start <= at}
 
 
@@ -147,7 +147,7 @@ def usage(span: UsageFilter) -> Usage:
 
 
 def by_app(span: UsageFilter) -> dict[int, Figures]:
-    """Counts (no latencies) of each App that was called in the span, most calls first."""
+    """Return the counts (no latencies) of each App that was called, most calls first."""
     apps: dict[int, Figures] = defaultdict(Figures)
     for (app, _api, _code), figures in _counts(span, ("app_id", "api", "code")):
         apps[app].add_counts(figures)
@@ -155,7 +155,7 @@ def by_app(span: UsageFilter) -> dict[int, Figures]:
 
 
 def by_service(span: UsageFilter) -> dict[tuple[str, int, int], Figures]:
-    """Counts and sums of times by API, region and code, for /metrics."""
+    """Return counts and sums of times by API, region and code, for /metrics."""
     found: dict[tuple[str, int, int], Figures] = defaultdict(Figures)
     for key, figures in _counts(span, ("api", "region_id", "code")):
         found[key].add_counts(figures)
@@ -163,7 +163,7 @@ def by_service(span: UsageFilter) -> dict[tuple[str, int, int], Figures]:
 
 
 def by_customer(figures_of: Mapping[int, Figures]) -> dict[int, Figures]:
-    """The counts of `by_app`, added up by the Apps' customers, most calls first."""
+    """Add up the counts of `by_app` by customer, most calls first."""
     owners = dict(App.objects.filter(pk__in=figures_of).values_list("pk", "customer"))
     customers: dict[int, Figures] = defaultdict(Figures)
     for app, figures in figures_of.items():
@@ -172,7 +172,7 @@ def by_customer(figures_of: Mapping[int, Figures]) -> dict[int, Figures]:
 
 
 def latest_of(apps: Sequence[App], limit: int) -> list[Call]:
-    """The latest calls of these Apps, newest first: some steps in the index of each."""
+    """Return the latest calls of these Apps, newest first, from the index of each."""
     found = Call.objects.raw(
         """SELECT call.* FROM unnest(%s::bigint[]) AS wanted (app_id), LATERAL (
                SELECT * FROM faceapi_call WHERE app_id = wanted.app_id ORDER BY at DESC LIMIT %s
@@ -187,7 +187,7 @@ def latest_of(apps: Sequence[App], limit: int) -> list[Call]:
 
 
 def histograms(span: UsageFilter) -> dict[str, dict[str, list[int]]]:
-    """Summed histograms of successful calls by kind (latency, queue, infer) and API, for /metrics."""
+    """Return summed histograms of successful calls by kind (latency, queue, infer) and API, for /metrics."""
     found: dict[str, dict[str, list[int]]] = {}
     for name in rollups.HISTOGRAMS:
         sums: dict[str, Figures] = defaultdict(Figures)
@@ -216,7 +216,7 @@ def _counts(span: UsageFilter, keys: tuple[str, ...]) -> Iterable[tuple[tuple[An
 
 
 def _latencies(span: UsageFilter, keys: tuple[str, ...]) -> Iterable[tuple[tuple[Any, ...], list[int]]]:
-    """Summed latency histograms of successful calls by `keys`; a key may come more than once."""
+    """Yield summed latency histograms of successful calls by `keys`; a key may occur more than once."""
     return _grouped_histograms(span, keys, "latency_histogram")
 
 
@@ -273,7 +273,7 @@ def _step(span: UsageFilter, column: str) -> tuple[str, list[str]]:
 
 
 def _apps(span: UsageFilter) -> list[int] | None:
-    """The Apps that the span is narrowed to; None for all."""
+    """Return the Apps that the filter selects; None for all."""
     if span.app is None and span.customer is None:
         return None
     apps = App.objects.all()

@@ -13,8 +13,9 @@ from faceapi.usage.rollups import HISTOGRAMS
 
 @by_day
 def usage_is_the_sum_of_calls(at: datetime, span: TimeRange) -> Iterable[Break]:
-    """Every hour of usage is the sum of its calls, apart from refusals without a row, and each histogram of
-    it counts every call once.
+    """Check that every hour of usage is the sum of its calls, apart from refusals without a row.
+
+    Each of its histograms counts every call once.
     """
     counted = ", ".join(f"coalesce(counted.{name}, 0)" for name in SUMS)
     rolled = ", ".join(f"usage.{name}" for name in SUMS if name != "calls")

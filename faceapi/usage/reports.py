@@ -9,7 +9,7 @@ from faceapi.models import Call
 
 
 def latest_calls(app: App, limit: int, *, api: str = "", request_id: str = "") -> "QuerySet[Call]":
-    """The newest calls of the App, or the one with that request id; an id that is none finds nothing."""
+    """Return the newest calls of the App, or the one with that request id; none for an invalid id."""
     calls = Call.objects.filter(app=app).order_by("-at")
     if request_id:
         try:

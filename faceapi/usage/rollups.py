@@ -1,5 +1,4 @@
-"""Coarser sums of UsageHour, so that operators' reports over all customers read thousands of rows, not
-millions.
+"""Roll up UsageHour, so that operators' reports over all customers read thousands of rows, not millions.
 
     UsageHour   App x API x region x code x hour    written with each Call (faceapi/calls)
     UsageDay    App x API x region x code x day     all of a closed local day
@@ -48,13 +47,13 @@ def days_closed_until() -> datetime | None:
 
 
 def local_day(at: datetime) -> datetime:
-    """The local midnight that begins the day of `at`."""
+    """Return the local midnight that begins the day of `at`."""
     return timezone.localtime(at).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 @transaction.atomic
 def close(at: datetime) -> int:
-    """Writes every hour and local day that ended GRACE before `at` and is not there yet; rows written."""
+    """Roll up every hour and local day that ended GRACE before `at`; return the number of rows written."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
     ended = at - GRACE
@@ -66,7 +65,7 @@ def close(at: datetime) -> int:
 
 @transaction.atomic
 def rebuild(since: datetime) -> None:
-    """Forgets what was summed from the local day of `since` on; the next `close` sums it anew."""
+    """Delete the roll-ups from the local day of `since` on; the next `close` recomputes them."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
     ServiceHour.objects.filter(hour__gte=local_day(since)).delete()
@@ -102,7 +101,7 @@ def differences() -> Iterator[Difference]:
 
 
 def summed(histogram: str) -> str:
-    """SQL that adds histograms slot by slot."""
+    """Return SQL that adds histograms slot by slot."""
     return "ARRAY[" + ", ".join(f"sum({histogram}[{slot}])" for slot in range(1, SLOTS + 1)) + "]::bigint[]"
 
 

@@ -1,5 +1,4 @@
-"""Refusals, counted in memory and written in batches: a flood of refused requests costs one transaction a
-second, not one for each request.
+"""Count refusals in memory and write them in batches: a flood of them costs one transaction a second.
 
 Two kinds. A request that was never authentic (no key, an unknown key, a wrong signature, a replay, a body
 that did not arrive) belongs to no App: it is counted by code in Valkey, for operators (/metrics), and is in
@@ -143,7 +142,7 @@ def log(call: "CallContext", error: ApiError) -> None:
 
 
 def counts() -> dict[int, int]:
-    """Requests that were never authentic by code, since Valkey started. Raises redis.RedisError."""
+    """Return the number of unauthentic requests by code since Valkey started. Raises redis.RedisError."""
     with _flushing:
         _flush_nobody()
     return {int(code): int(count) for code, count in valkey.client().hgetall(KEY).items()}
