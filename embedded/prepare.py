@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 import django
 import redis
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import InvalidToken
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured
@@ -43,7 +43,6 @@ def main(url: str) -> None:
         django.setup()
     except ImproperlyConfigured as error:
         sys.exit(f"A setting in the environment or in .env is wrong: {error}")
-    check_encryption_keys()
     check_services()
     call_command("migrate", interactive=False)
     if settings.STATIC_MANIFEST:
@@ -69,15 +68,6 @@ def without_changed_passwords(demo: Mapping[str, str]) -> dict[str, str]:
         if not users.get(username=demo[user]).check_password(demo[password])
     ]
     return {name: value for name, value in demo.items() if name not in changed}
-
-
-def check_encryption_keys() -> None:
-    """Exit with one sentence if ENCRYPTION_KEY is invalid."""
-    try:
-        for key in settings.ENCRYPTION_KEYS:
-            Fernet(key)
-    except ValueError as error:
-        sys.exit(f"ENCRYPTION_KEY is wrong: {error}")
 
 
 def check_services() -> None:

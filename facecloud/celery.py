@@ -7,13 +7,14 @@ from typing import Any
 from celery import Celery, signals
 from django.conf import settings
 
-from common import schedule
+from common import liveness, schedule
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
 
 app = Celery("facecloud")
 app.set_default()  # for every thread: a web thread that sends a task must not find an app without a broker
 app.config_from_object("django.conf:settings", namespace="CELERY")
+liveness.watch(app)
 app.autodiscover_tasks(["accounts", "billing", "console", "faceapi"])
 
 
@@ -35,6 +36,7 @@ def limit_waits(**_: object) -> None:
 def run_schedule_at_once(**_: object) -> None:
     """Send the schedule's heartbeat at start; it also sends what was missed while nothing ran."""
     app.send_task("console.note_schedule")
+    liveness.touch()
 
 
 @signals.task_prerun.connect

@@ -46,8 +46,10 @@ class Env(environ.Env):
         return database
 
     def email_url(self, var: str, *arguments: Any, **options: Any) -> dict[str, Any]:
-        """The EMAIL_* settings; an empty value is the folder backend, whose folder the caller sets."""
+        """The EMAIL_* settings; an empty value, or filemail:, is the folder backend. The caller sets its folder."""
         if not self.str(var, default=""):
+            return {"EMAIL_BACKEND": FOLDER_BACKEND}
+        if self.str(var).startswith("filemail:"):
             return {"EMAIL_BACKEND": FOLDER_BACKEND}
         try:
             config = dict(super().email_url(var, *arguments, **options))
@@ -113,6 +115,20 @@ class Env(environ.Env):
         if not path.is_dir() or not os.access(path, os.W_OK):
             raise ImproperlyConfigured(f"{var}: {path} is no folder that can be written to")
         return path
+
+    def fernet_keys(self, var: str) -> list[str]:
+        """Fernet keys, comma-separated: checked before anything is migrated or encrypted with them."""
+        from cryptography.fernet import Fernet  # not part of a worker's image, whose settings have no key
+
+        keys = [str(key).strip() for key in self.list(var)]
+        try:
+            if not [Fernet(key) for key in keys]:
+                raise ValueError
+        except ValueError:  # the message never contains the value
+            raise ImproperlyConfigured(
+                f"{var}: each key is 32 random bytes in URL-safe base64: openssl rand -base64 32 | tr '+/' '-_'"
+            ) from None
+        return keys
 
     def log_level(self, var: str, default: str) -> str:
         """A level of Python's logging, in any case."""

@@ -19,7 +19,7 @@ from facecloud.settings_worker import BASE_DIR, PICTURE_MAX_S, VAR_DIR, env  # n
 # --- Secrets -----------------------------------------------------------------
 SECRET_KEY = env.str("DJANGO_SECRET_KEY")
 # Fernet keys that encrypt the SecretKeys at rest: the first encrypts, all decrypt (rotation).
-ENCRYPTION_KEYS: list[str] = env.list("ENCRYPTION_KEY")
+ENCRYPTION_KEYS: list[str] = env.fernet_keys("ENCRYPTION_KEY")
 
 # --- Web ---------------------------------------------------------------------
 DEBUG = env.bool("DJANGO_DEBUG", default=False)
@@ -261,6 +261,9 @@ TRUSTED_PROXIES: list[str] = env.networks("TRUSTED_PROXIES")
 # How a call ends in time: seconds from when its images are here to code 5004, and so many more for each.
 DEADLINE_S = env.float("DEADLINE_S", default=30.0)
 DEADLINE_PER_IMAGE_S = env.float("DEADLINE_PER_IMAGE_S", default=2.0)
+# While no worker lives, a call waits for so many seconds from the last one's last heartbeat: it may be about to
+# come back from a restart. After that, 5003 at once.
+WORKER_RETURN_S = env.float("WORKER_RETURN_S", default=20.0)
 # /readyz and the live page call a worker stuck if all its slots have held the same chunks for this long: a
 # chunk has up to four pictures, each of which may take PICTURE_MAX_S.
 WORKER_STUCK_S = env.float("WORKER_STUCK_S", default=max(DEADLINE_S, 4 * PICTURE_MAX_S))
@@ -305,6 +308,7 @@ CELERY_TASK_ROUTES = {
 }
 CELERY_WORKER_POOL = "threads"
 CELERY_WORKER_CONCURRENCY = queues.SLOTS
+CELERY_BEAT_SCHEDULER = "common.liveness.Scheduler"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "sweep-holds": {"task": "billing.sweep_holds", "schedule": 60.0, "options": {"expires": 55}},
     "sweep-answers": {"task": "faceapi.sweep_answers", "schedule": 60.0, "options": {"expires": 55}},

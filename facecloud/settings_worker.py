@@ -69,5 +69,8 @@ CELERY_TIMEZONE = TIME_ZONE
 PICTURE_MAX_S = env.float("PICTURE_MAX_S", default=25.0)
 INFERENCE_PROVIDERS: list[str] = env.list("INFERENCE_PROVIDERS", default=["CPUExecutionProvider"])
 
+# Touched while this Celery process does its work, for a health check (common/liveness.py). Empty: none.
+LIVENESS_FILE = env.str("LIVENESS_FILE", default="")
+
 # --- Logs ------------------------------------------------------------------------
 LOGGING = logs.config(env.log_level("LOG_LEVEL", default="INFO"))

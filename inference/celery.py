@@ -12,11 +12,12 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "facecloud.settings_worker"  # before any
 from celery import Celery, signals
 from django.conf import settings
 
-from common import machine
+from common import liveness, machine
 
 machine.raise_open_files()
 app = Celery("inference", fixups=[], include=["inference.worker.tasks"])
 app.config_from_object("django.conf:settings", namespace="CELERY")
+liveness.watch(app)
 # No orders from other processes (celery inspect, celery control): they would need more rights in Valkey.
 app.conf.worker_enable_remote_control = False
 

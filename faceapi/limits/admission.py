@@ -183,6 +183,7 @@ class QueueSnapshot:
     at: float
     waiting: int
     slots: int
+    is_back_soon: bool = False  # there is no worker, but one was there WORKER_RETURN_S ago or later
 
 
 _process_limiter: ProcessLimiter | None = None
@@ -203,10 +204,10 @@ def process_limiter() -> ProcessLimiter:
 def check_room(valkey: redis.Redis, app: App) -> None:
     """Refuse a large body before it is read, if its call would be refused afterwards.
 
-    Takes nothing, since its sender is not verified yet. Raises ApiError 4291, 5003.
+    Takes nothing, since its sender is not verified yet, nor does it wait. Raises ApiError 4291, 5003.
     """
     process_limiter().check(app.customer_id)
-    check_queue(valkey)
+    _check_queue(_snapshot(valkey))
 
 
 @contextlib.contextmanager
@@ -224,25 +225,54 @@ def admit(valkey: redis.Redis, app: App, call_id: str) -> Iterator[None]:
 
 def check_queue(valkey: redis.Redis) -> None:
     """Raise ApiError 5003 if there is no live worker or too many chunks wait."""
-    seen = _snapshot(valkey)
+    seen = _wait_for_worker(valkey)
+    if not seen.slots:
+        raise _no_worker()
+    _check_queue(seen)
+
+
+def slots(valkey: redis.Redis) -> int:
+    """Return the slots of the live workers. Raises ApiError 5003 if there is no worker."""
+    seen = _wait_for_worker(valkey)
+    if not seen.slots:
+        raise _no_worker()
+    return seen.slots
+
+
+def _no_worker() -> ApiError:
+    return ApiError(errors.OVERLOADED, "no worker is ready", retry_after_s=5)
+
+
+def _check_queue(seen: QueueSnapshot) -> None:
+    if not seen.slots and not seen.is_back_soon:
+        raise _no_worker()
     if seen.waiting >= settings.QUEUE_MAX_CHUNKS:
         raise ApiError(errors.OVERLOADED, f"{seen.waiting} chunks are waiting", retry_after_s=2)
 
 
-def slots(valkey: redis.Redis) -> int:
-    """How many chunks the live workers work on at once. Raises ApiError 5003 where there is no worker."""
-    return _snapshot(valkey).slots
+def _wait_for_worker(valkey: redis.Redis) -> QueueSnapshot:
+    """Look at the workers; while the last one is being restarted, wait for it.
+
+    A restart takes some seconds: a slow call is better than a refused one. The calls that wait are at most
+    those that this process works on at once.
+    """
+    deadline = time.monotonic() + settings.WORKER_RETURN_S
+    seen = _snapshot(valkey)
+    while not seen.slots and seen.is_back_soon and time.monotonic() < deadline:
+        time.sleep(LOOK_EVERY_S)
+        seen = _snapshot(valkey)
+    return seen
 
 
 def _snapshot(valkey: redis.Redis) -> QueueSnapshot:
     global _seen
     now = time.monotonic()
     if now - _seen.at > LOOK_EVERY_S:
-        alive = exchange.workers(valkey, now_s=clock.now_s(valkey))
+        now_s = clock.now_s(valkey)
+        slots = sum(worker.slots for worker in exchange.workers(valkey, now_s=now_s))
         waiting = int(valkey.llen(exchange.QUEUE))
-        _seen = QueueSnapshot(now, waiting, sum(worker.slots for worker in alive))
-    if not _seen.slots:
-        raise ApiError(errors.OVERLOADED, "no worker is ready", retry_after_s=5)
+        is_back_soon = not slots and now_s - exchange.seen_at_s(valkey) < settings.WORKER_RETURN_S
+        _seen = QueueSnapshot(now, waiting, slots, is_back_soon)
     return _seen
 
 

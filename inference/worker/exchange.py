@@ -136,6 +136,12 @@ def workers(valkey: redis.Redis, *, now_s: float) -> list[Worker]:
     return [worker for worker in beating(valkey, now_s=now_s) if worker.slots]
 
 
+def seen_at_s(valkey: redis.Redis) -> float:
+    """When a worker last gave a heartbeat, one that has signed off or died since included; 0 if none has."""
+    last: Any = valkey.zrange(WORKERS_KEY, 0, 0, desc=True, withscores=True)
+    return float(last[0][1]) if last else 0.0
+
+
 def beating(valkey: redis.Redis, *, now_s: float) -> list[Worker]:
     """The workers that are alive, those too that only finish what they have."""
     alive: Any = valkey.zrangebyscore(WORKERS_KEY, now_s - DEAD_AFTER_S, "+inf", withscores=True)

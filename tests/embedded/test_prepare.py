@@ -34,7 +34,7 @@ def prepare(paths: Paths) -> None:
         ("WEB_WORKERS", "0", r"is wrong: WEB_WORKERS should be at least 1 \("),
         ("WEB_WORKERS", "some", r"is wrong: WEB_WORKERS: "),
         ("WEB_THREADS", "0", r"is wrong: WEB_THREADS should be at least 1 \("),
-        ("ENCRYPTION_KEY", "short", r"^ENCRYPTION_KEY is wrong: "),
+        ("ENCRYPTION_KEY", "short", r"is wrong: ENCRYPTION_KEY: "),
         (
             "DATABASE_URL",
             "postgres://nobody@127.0.0.1:1/x",

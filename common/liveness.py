@@ -1,0 +1,54 @@
+"""Files by which a health check sees that a Celery consumer, or beat, does its work and not only exists.
+
+A process with LIVENESS_FILE touches that file: a worker every TOUCH_EVERY_S from the loop that also takes the
+messages, and only while it is connected; beat whenever it has handed a task to the broker. A health check
+looks at the age of the file (compose.yaml), so it needs no Python, no broker and no other right.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from celery import Celery, bootsteps
+from celery.beat import PersistentScheduler
+from django.conf import settings
+
+TOUCH_EVERY_S = 5.0
+
+
+def touch() -> None:
+    """Set the modification time of LIVENESS_FILE to now; do nothing without the setting."""
+    if settings.LIVENESS_FILE:
+        Path(settings.LIVENESS_FILE).touch()
+
+
+class ConsumerIsAlive(bootsteps.StartStopStep):  # type: ignore[misc]  # celery's stubs have no class
+    """Touches the file from the consumer's event loop, from when it is connected until it loses the broker."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        self._timer: Any = None
+
+    def start(self, consumer: Any) -> None:
+        touch()
+        self._timer = consumer.timer.call_repeatedly(TOUCH_EVERY_S, touch)
+
+    def stop(self, consumer: Any) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def watch(app: Celery) -> None:
+    """Let the workers of `app` touch the file."""
+    app.steps["consumer"].add(ConsumerIsAlive)
+
+
+class Scheduler(PersistentScheduler):
+    """Beat's scheduler, which touches the file after each task that the broker accepted."""
+
+    def apply_async(self, *arguments: Any, **options: Any) -> Any:
+        result = super().apply_async(*arguments, **options)
+        touch()
+        return result
