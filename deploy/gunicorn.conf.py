@@ -20,7 +20,8 @@ machine.raise_open_files()  # every open connection takes one, and so does every
 worker_class = "facecloud.web.worker.WebWorker"  # gthread, safe against slow clients
 preload_app = True  # loaded once, shared by all workers; clients and threads are made after the fork
 timeout = 120
-graceful_timeout = 15
+# When it is to end: what the largest call of 100 pictures may take, and a margin to send the reply.
+graceful_timeout = int(settings.DEADLINE_S + 100 * settings.DEADLINE_PER_IMAGE_S + 10)
 keepalive = 75
 limit_request_fields = 64
 # One header names the scheme: gunicorn refuses a request whose headers contradict each other, and some

@@ -14,6 +14,7 @@ import errno
 import logging
 import math
 import resource
+import select
 import selectors
 import socket
 import threading
@@ -135,6 +136,24 @@ class WebWorker(ThreadWorker):
         self.wsgi = response_buffer.bounded(application, lambda: self._current.guard)
 
     # --- connections in the loop -----------------------------------------------------
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        super().set_accept_enabled(enabled)
+        if not enabled and not self.alive:
+            self._close_listeners()
+
+    def _close_listeners(self) -> None:
+        """Close the listening sockets when the process ends, not after its last call, as gunicorn does.
+
+        The kernel would complete connections that nobody accepts. What it has completed already is served.
+        """
+        listeners, self.sockets = self.sockets, []
+        for listener in listeners:
+            waiting = select.poll()
+            waiting.register(listener.fileno(), select.POLLIN)
+            while waiting.poll(0) and self.nr_conns < self.worker_connections:
+                self.accept(listener)
+            listener.close()
 
     def accept(self, listener: Any) -> None:
         try:

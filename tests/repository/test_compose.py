@@ -37,8 +37,10 @@ def test_strangers_need_an_invitation_and_only_the_proxy_is_believed() -> None:
     compose = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())
     web = compose["services"]["web"]["environment"]
     assert web["REGISTRATION"] == "${REGISTRATION:-invited}"
-    (network,) = compose["networks"]["proxy"]["ipam"]["config"]
-    assert {web["TRUSTED_PROXIES"], web["FORWARDED_ALLOW_IPS"], network["subnet"]} == {network["subnet"]}
+    network, _ipv6 = compose["networks"]["proxy"]["ipam"]["config"]
+    assert web["FORWARDED_ALLOW_IPS"] == network["subnet"]
+    # And the load balancers that .env lists.
+    assert web["TRUSTED_PROXIES"] == network["subnet"] + "${TRUSTED_PROXIES:+,}${TRUSTED_PROXIES:-}"
     assert sorted(
         name for name, one in compose["services"].items() if "proxy" in one.get("networks", [])
     ) == [
@@ -71,7 +73,30 @@ def test_every_queue_has_a_process_of_its_own() -> None:
     """What runs by the clock must not wait for pictures, nor for a mail server."""
     services = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]
     commands = {name: str(service.get("command", "")) for name, service in services.items()}
-    assert commands["worker"].startswith("celery --app inference worker")
+    assert [services[name].get("build", {}).get("target") for name in ("web", "worker")] == ["web", "worker"]
     for queue in settings.CELERY_TASK_QUEUES:
         serving = [name for name, command in commands.items() if f"--queues {queue} " in command]
         assert serving == [queue]
+
+
+def test_each_image_is_built_by_one_service() -> None:
+    """Two builds of one tag at once fail on some engines, and each `up` would replace every container."""
+    services = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]
+    built = [service["image"] for service in services.values() if "build" in service]
+    assert sorted(built) == ["facecloud", "facecloud-worker"]
+
+
+def test_every_service_has_limits() -> None:
+    """Of its logs, its memory and its processes."""
+    services = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]
+    for name, service in services.items():
+        assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
+        assert service["mem_limit"], name
+        assert service["pids_limit"], name
+
+
+def test_a_container_has_time_to_end_its_calls() -> None:
+    services = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]
+    largest_s = settings.DEADLINE_S + 100 * settings.DEADLINE_PER_IMAGE_S
+    assert int(services["web"]["stop_grace_period"].removesuffix("s")) > largest_s
+    assert int(services["worker"]["stop_grace_period"].removesuffix("s")) > 4 * settings.PICTURE_MAX_S

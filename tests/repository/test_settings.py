@@ -39,7 +39,7 @@ def shown(default: ast.expr | None) -> str | None:
 
 
 def read_by_compose() -> set[str]:
-    return set(re.findall(r"\$\{([A-Z_]+)", (REPOSITORY / "compose.yaml").read_text()))
+    return set(re.findall(r"\$\{([A-Z][A-Z0-9_]*)", (REPOSITORY / "compose.yaml").read_text()))
 
 
 def test_every_setting_is_listed_and_nothing_else() -> None:
