@@ -21,8 +21,8 @@ def touch() -> None:
         Path(settings.LIVENESS_FILE).touch()
 
 
-class ConsumerIsAlive(bootsteps.StartStopStep):  # type: ignore[misc]  # celery's stubs have no class
-    """Touches the file from the consumer's event loop, from when it is connected until it loses the broker."""
+class ConsumerIsAlive(bootsteps.StartStopStep):
+    """Touches the file from the consumer's event loop while it is connected to the broker."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 

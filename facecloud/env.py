@@ -46,7 +46,7 @@ class Env(environ.Env):
         return database
 
     def email_url(self, var: str, *arguments: Any, **options: Any) -> dict[str, Any]:
-        """The EMAIL_* settings; an empty value, or filemail:, is the folder backend. The caller sets its folder."""
+        """The EMAIL_* settings. Empty or filemail: is the folder backend, whose folder the caller sets."""
         if not self.str(var, default=""):
             return {"EMAIL_BACKEND": FOLDER_BACKEND}
         if self.str(var).startswith("filemail:"):
@@ -126,7 +126,7 @@ class Env(environ.Env):
                 raise ValueError
         except ValueError:  # the message never contains the value
             raise ImproperlyConfigured(
-                f"{var}: each key is 32 random bytes in URL-safe base64: openssl rand -base64 32 | tr '+/' '-_'"
+                f"{var}: a key is 32 random bytes in URL-safe base64: openssl rand -base64 32 | tr '+/' '-_'"
             ) from None
         return keys
 

@@ -138,17 +138,13 @@ class WebWorker(ThreadWorker):
     # --- connections in the loop -----------------------------------------------------
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        super().set_accept_enabled(enabled)
-        if not enabled and not self.alive:
-            self._close_listeners()
-
-    def _close_listeners(self) -> None:
-        """Close the listening sockets when the process ends, not after its last call, as gunicorn does.
+        """Close the listening sockets when the process is to end; gunicorn does so after its last call.
 
         The kernel would complete connections that nobody accepts. What it has completed already is served.
         """
-        listeners, self.sockets = self.sockets, []
-        for listener in listeners:
+        super().set_accept_enabled(enabled)
+        while not enabled and not self.alive and self.sockets:
+            listener = self.sockets.pop()
             waiting = select.poll()
             waiting.register(listener.fileno(), select.POLLIN)
             while waiting.poll(0) and self.nr_conns < self.worker_connections:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from facecloud.local.places import memory_folder
-from facecloud.local.process import Process
-from facecloud.local.site import QUIET
-from facecloud.local.valkey import Valkey
+from embedded.paths import memory_folder
+from embedded.services.managed_process import Process
+from embedded.services.valkey import Valkey
+from embedded.site import QUIET
 from tests.conftest import REPOSITORY, wait_until
 
 

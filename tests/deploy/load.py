@@ -17,7 +17,7 @@ PATH = "/api/v1/face_detect.json"
 
 
 class Load:
-    """`callers` threads, each with a connection for every call, as the worst of clients has; no call is retried."""
+    """`callers` threads, which open a connection for every call and try none again."""
 
     def __init__(
         self, url: str, key: str, secret: str, picture: bytes, *, callers: int = 4, pause_s: float = 0.2

@@ -32,9 +32,9 @@ django.setup()
 from django.core.management import get_commands, load_command_class
 from django.urls import get_resolver
 get_resolver().url_patterns
-import facecloud.wsgi, facecloud.celery, facecloud.web_worker
+import facecloud.wsgi, facecloud.celery, facecloud.web.worker
 facecloud.celery.app.loader.import_default_modules()
-ours = ("accounts", "billing", "faceapi", "console")
+ours = ("accounts", "billing", "faceapi", "console", "operations")
 for name, app in get_commands().items():
     if app.partition(".")[0] in ours:
         load_command_class(app, name)
@@ -120,7 +120,7 @@ def test_a_worker_runs_from_the_files_of_its_image(tmp_path: Path) -> None:
                 (tmp_path / target).mkdir(exist_ok=True, parents=True)
                 shutil.copy(path, tmp_path / target)
     names = {path.name for path in tmp_path.iterdir()}
-    assert names & {"accounts", "billing", "faceapi", "console", "manage.py"} == set()
+    assert names & {"accounts", "billing", "faceapi", "console", "operations", "manage.py"} == set()
     assert not (tmp_path / "facecloud" / "settings.py").exists()
     done = subprocess.run(
         [sys.executable, "-c", WORKER],
