@@ -90,7 +90,7 @@ def fit_face_probability(data: Path, engine: Engine) -> dict[str, Any]:
     scores, faces, folds = [], [], []
     for number, picture in enumerate(progress(datasets.boxed(data), "face_probability")):
         with mock.patch.object(face_detector, "ACCEPTED", face_detector.ACCEPTED / 2):
-            found = engine.finder.find(Picture(picture.path.read_bytes()))
+            found = engine.detector.find(Picture(picture.path.read_bytes()))
         order = np.argsort(-found.detections.scores)
         boxes = found.detections.boxes[order].astype(float) * found.reduction
         truth = np.array(picture.boxes, float).reshape(-1, 4)

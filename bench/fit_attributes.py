@@ -16,7 +16,7 @@ from bench.regression import apply, least_squares, logistic, on_raw_features
 from bench.strangers import ADULT, age_group
 from inference.images.decoding import Picture
 from inference.pipeline.alignment import Aligned
-from inference.pipeline.attributes import AttributeChips, root, years
+from inference.pipeline.attributes import AttributeChips, decode_age, encode_age
 from inference.pipeline.engine import Engine
 
 Floats = npt.NDArray[np.float64]
@@ -40,10 +40,10 @@ def fit(data: Path, engine: Engine) -> dict[str, dict[str, Any]]:
     kept, ages, genders = [], [], []
     for member in progress(members, "attributes"):
         picture = Picture(datasets.padded_png(member.path))
-        found = engine.finder.find(picture)
+        found = engine.detector.find(picture)
         if len(found.detections):
             looks = _looks(engine.align(picture, found, 0), len(kept))
-            age, gender = engine.attributes.features([AttributeChips.cut(look) for look in looks])
+            age, gender = engine.attributes.features([AttributeChips.from_face(look) for look in looks])
             kept.append(member)
             ages.append(age.astype(np.float32))
             genders.append(gender.astype(np.float32))
@@ -66,7 +66,7 @@ def tables_of(members: Sequence[Member], ages: Floats, genders: Floats) -> dict[
     def age_layer(chosen: Flags) -> Floats:
         features = _stacked(ages[chosen])
         own = np.append(np.full(3, OWN_RIDGE), np.full(features.shape[1] - 3, AGE_RIDGE)) * looks
-        targets, weight = np.repeat(root(age[chosen]), looks), np.repeat(weights[chosen], looks)
+        targets, weight = np.repeat(encode_age(age[chosen]), looks), np.repeat(weights[chosen], looks)
         layer = on_raw_features(features, lambda scaled: least_squares(scaled, targets, weight, own))
         centre = np.average(targets, weights=weight)
         return np.append(layer[:-1] * STRETCH, centre + (layer[-1] - centre) * STRETCH)
@@ -84,7 +84,7 @@ def tables_of(members: Sequence[Member], ages: Floats, genders: Floats) -> dict[
     guessed, sign = np.zeros(len(age)), np.zeros(len(age))
     for k in range(FOLDS):
         outside = fold == k
-        guessed[outside] = years(apply(ages[outside, 0].astype(float), age_layer(~outside)))
+        guessed[outside] = decode_age(apply(ages[outside, 0].astype(float), age_layer(~outside)))
         sign[outside] = apply(genders[outside, 0].astype(float), gender_layer(~outside))
     errors = guessed - age
     right = (sign > 0) == male

@@ -77,7 +77,7 @@ def embedded(
     """Embed the largest face of each picture; also return the numbers of the pictures that show one."""
     rows, kept = [], []
     for number, data in enumerate(progress(pictures, what)):
-        chips = engine.show_face(data).chips
+        chips = engine.prepare_embedding(data).chips
         if chips is not None:
             rows.append(engine.embedder.embed([chips]))
             kept.append(number)

@@ -82,15 +82,15 @@ def stages(engine: Engine, pictures: dict[str, bytes], rounds: int) -> Section:
     rows: list[tuple[str, str, float, float]] = []
     for size, data in progress(list(pictures.items()), "stages"):
         picture = Picture(data)
-        found = engine.finder.find(picture)
+        found = engine.detector.find(picture)
         face = engine.align(picture, found, 0)
         steps: dict[str, Callable[[], object]] = {
             "header": lambda data=data: read_header(data),
             "decode": lambda data=data, found=found: Picture(data).level(found.reduction),
-            "find": lambda picture=picture: engine.finder.find(picture),
+            "find": lambda picture=picture: engine.detector.find(picture),
             "align": lambda picture=picture, found=found: engine.align(picture, found, 0),
-            "embed": lambda face=face: engine.embedder.embed([EmbedderChips.cut(face)]),
-            "attributes": lambda face=face: engine.attributes.features([AttributeChips.cut(face)]),
+            "embed": lambda face=face: engine.embedder.embed([EmbedderChips.from_face(face)]),
+            "attributes": lambda face=face: engine.attributes.features([AttributeChips.from_face(face)]),
         }
         rows += [(size, step, *measured(work, rounds)) for step, work in steps.items()]
     section.table("stages", ("picture", "stage", "CPU-ms", "wall-ms"), rows)
@@ -116,8 +116,8 @@ def batches(engine: Engine, pictures: dict[str, bytes], rounds: int) -> Section:
     """What a face costs when so many go through the networks at once. The sizes take turns."""
     section = Section("batches")
     picture = Picture(pictures["1 MP"])
-    face = engine.align(picture, engine.finder.find(picture), 0)
-    seen, chips = EmbedderChips.cut(face), AttributeChips.cut(face)
+    face = engine.align(picture, engine.detector.find(picture), 0)
+    seen, chips = EmbedderChips.from_face(face), AttributeChips.from_face(face)
     costs: dict[int, list[tuple[float, float]]] = {count: [] for count in BATCHES}
     for _ in progress(range(rounds), "batches"):
         for count, found in costs.items():

@@ -1,7 +1,7 @@
-"""Images in, faces out: decoding, models, quality and scores. Knows no Django model, no money, no HTTP."""
+"""Face recognition on images: decoding, detection, quality and scores, without Django models or HTTP."""
 
 import os
 
-# onnxruntime starts to send telemetry when it is imported, and only this variable, set before, prevents it.
-# Every import of it goes through this package.
+# onnxruntime starts sending telemetry on import; only this variable, set beforehand, prevents it. It is
+# enough to set it here because onnxruntime is imported from this package only.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"

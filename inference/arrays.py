@@ -1,4 +1,4 @@
-"""The kinds of arrays that travel between the steps; their shapes are told where they are used."""
+"""Array types shared by the pipeline steps; shapes are documented where they are used."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 # Pictures, (height, width, 3) BGR.
 Pixels = npt.NDArray[np.uint8]
-# What the networks answer; boxes and scores.
+# Network outputs, boxes and scores.
 Floats = npt.NDArray[np.float32]
-# Landmarks (5, 2) of x, y: eye, eye, nose, mouth corner, mouth corner, left to right as seen.
+# Landmarks, (5, 2) of x, y: left eye, right eye, nose, left and right mouth corner, as the viewer sees them.
 Points = npt.NDArray[np.float64]

@@ -1,7 +1,7 @@
 """The Celery app of an inference worker: `celery --app inference worker`.
 
-Its settings are facecloud/settings_worker.py, whatever the environment names: no secret key, no encryption
-key, no database. Without Celery's Django fix-ups no Django app is loaded either.
+Its settings are always facecloud/settings_worker.py, whatever the environment says: no secret key, no
+encryption key, no database. Without Celery's Django fix-ups, no Django app is loaded either.
 """
 
 import logging.config
@@ -18,11 +18,11 @@ machine.raise_open_files()
 app = Celery("inference", fixups=[], include=["inference.worker.tasks"])
 app.config_from_object("django.conf:settings", namespace="CELERY")
 liveness.watch(app)
-# No orders from other processes (celery inspect, celery control): they would need more rights in Valkey.
+# No remote control (celery inspect, celery control): workers would need more permissions in Valkey.
 app.conf.worker_enable_remote_control = False
 
 
 @signals.setup_logging.connect
 def keep_our_logging(**_: object) -> None:
-    """Celery would set levels and formats of its own: with a receiver here, it does not."""
+    """Apply the LOGGING setting; Celery leaves logging alone when this signal has a receiver."""
     logging.config.dictConfig(settings.LOGGING)

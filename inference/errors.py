@@ -1,11 +1,11 @@
-"""What can go wrong between the bytes of an image and the numbers about its faces.
+"""Errors that inference raises, from the bytes of an image to the numbers about its faces.
 
-    InferenceError                5001  inference failed, or something unforeseen
+    InferenceError                5001  inference failed, or an unforeseen error
     ├── ImageError                      the caller's image is at fault; `code` is one of IMAGE_CODES
-    ├── IncompleteResultError     5002  inference answered, but without what the reply needs
+    ├── IncompleteResultError     5002  inference returned a result that the reply cannot be built from
     └── ModelError                5001  a model file is missing, altered or could not be fetched
 
-The numbers are the manual's (4.1.2); only `faceapi` turns them into words and HTTP statuses.
+The numbers are the manual's (4.1.2); only `faceapi` turns them into messages and HTTP statuses.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ IMAGE_CODES = frozenset({UNSUPPORTED_FORMAT, UNDECODABLE, BAD_DIMENSIONS, TOO_MA
 
 
 class InferenceError(Exception):
-    """Anything that inference raises on purpose. `code` is the manual's number, `detail` is for the log."""
+    """Base of the errors that inference raises: `code` is the manual's number, `detail` is for the log."""
 
     code = FAILED
 
@@ -32,20 +32,20 @@ class InferenceError(Exception):
 
 
 class ImageError(InferenceError):
-    """The image cannot be served. `detail` names the rule and never quotes the content."""
+    """The image is rejected. `detail` names the rule and never quotes the content."""
 
     def __init__(self, code: int, detail: str) -> None:
         if code not in IMAGE_CODES:
-            raise ValueError(f"{code} is no image code")
+            raise ValueError(f"{code} is not an image error code")
         super().__init__(detail)
         self.code = code
 
 
 class IncompleteResultError(InferenceError):
-    """A model answered with numbers that cannot be a result (not finite, wrong shape)."""
+    """A model returned numbers that cannot be a result: not finite, or of the wrong shape."""
 
     code = INCOMPLETE
 
 
 class ModelError(InferenceError):
-    """A model file is missing, altered or could not be fetched; `detail` is one sentence for the operator."""
+    """A model file is missing, altered or could not be fetched; `detail` is a sentence for the operator."""

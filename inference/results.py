@@ -1,7 +1,7 @@
-"""The values that the engine answers with, and their plain-dict form for the way from a worker to the web.
+"""The values that the engine returns, and their plain-dict form, in which a worker sends them.
 
-Coordinates are whole pixels of the upright picture (EXIF orientation applied), the origin at the top left.
-Every class has `to_dict()` and `from_dict()`; the dict holds only JSON types.
+Coordinates are whole pixels of the upright picture (EXIF orientation applied), with the origin at the top
+left. Every class has `to_dict()` and `from_dict()`; the dict holds only JSON types.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 
 Gender = Literal["M", "F"]
 Plain = dict[str, Any]
-# Why a picture is not good enough (quality.py): the API's callers read them.
+# The reasons why a picture fails a quality check (quality.py); they are part of the API.
 REASONS = (
     "no_face",
     "face_too_small",
@@ -36,7 +36,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle of at least 1x1 that lies inside the picture: `left + width`, `top + height` included."""
+    """A rectangle of at least 1x1 inside the picture; it ends before `left + width` and `top + height`."""
 
     left: int
     top: int
@@ -50,8 +50,9 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Landmarks:
-    """Five key points, left and right as the viewer sees them, each inside the face's box (manual 4.2.2
-    model 1).
+    """Five key points, left and right as the viewer sees them (manual 4.2.2 model 1).
+
+    Each lies inside the face's box.
     """
 
     left_eye: Point
@@ -75,7 +76,7 @@ class Attributes:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One face. `probability` in 0..1 is calibrated: of faces given .8, about eight in ten are faces."""
+    """A detected face. `probability` is calibrated: of the boxes given .8, about eight in ten are faces."""
 
     box: Box
     landmarks: Landmarks
@@ -95,9 +96,9 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Whether a picture is good enough for one purpose: `score` 0..1, `reasons` the measures that failed.
+    """Quality of a picture for one purpose: a `score` of 0..1 and the measures that failed.
 
-    `passed` is what the manual calls pic_quality 0; `reasons` are some of REASONS, in their order.
+    `passed` corresponds to pic_quality 0 of the manual; `reasons` is a subset of REASONS, in the same order.
     """
 
     score: float
@@ -109,7 +110,7 @@ class Quality:
 
     @property
     def pic_quality(self) -> int:
-        """The manual's integer: 0 meets the needs of the function, 1 does not."""
+        """The manual's integer: 0 if the picture is good enough for the function, 1 if not."""
         return 0 if self.passed else 1
 
     @classmethod
@@ -119,7 +120,7 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class FacesResult:
-    """What face_detect and face_analyse answer for one picture: faces by area, largest first."""
+    """The result of face_detect and face_analyse for one picture: faces by area, largest first."""
 
     faces: tuple[Face, ...]
     quality: Quality
@@ -149,13 +150,11 @@ class AnalyseResult(FacesResult):
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """What face_compare needs of one picture: the embeddings of its largest face, or none where it has no
-    face.
+    """What face_compare needs of one picture: the embeddings of its largest face, or none if it has no face.
 
-    Biometric: lives for the time of one call, in memory only, and is never stored or logged (hence no
-    repr).
-    `primary` and `secondary` are unit vectors of 128 floats each, empty if there is no face; `constant` says
-    how alike the face is to people in general (cohort.py).
+    Biometric data: kept in memory for the duration of one call, never stored or logged (hence no repr of the
+    vectors). `primary` and `secondary` are unit vectors of 128 floats each, empty if there is no face;
+    `constant` is the face's similarity to faces in general (cohort.py).
     """
 
     primary: tuple[float, ...]

@@ -1,1 +1,1 @@
-"""Fitted tables, and the scores made from them."""
+"""Fitted tables and the scores computed from them."""

@@ -1,9 +1,10 @@
-"""Score normalisation: the constant of a face, which says how alike it is to people in general.
+"""Score normalisation: a constant for each face that measures its similarity to faces in general.
 
-Two strangers of one gender, age group and ethnic group are more alike to the networks than any two strangers
-are, and some groups (small children most of all) more than others. Half of each face's constant is subtracted
-from the fused similarity, so that a similarity means the same for every group. The cohort (calibration/
-cohort.json) holds centroids only, each the average of dozens of faces: docs/decisions/0306-cohort.md.
+Two strangers of the same gender, age group and ethnic group are more similar to the networks than two random
+strangers, and some groups (young children most of all) more than others. Half of each face's constant is
+subtracted from the fused similarity, so that a similarity means the same for every group. The cohort
+(calibration/cohort.json) holds only centroids, each the average of dozens of faces:
+docs/decisions/0306-cohort.md.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """What the length of SFace's embedding adds: `weight` for each deviation above the mean, up to `limit`.
+    """Quality term, computed from the norm of SFace's embedding before normalisation.
 
-    The length grows with the quality of the picture. A poor picture scores low with everybody, its own
-    person included.
+    It adds `weight` for each standard deviation above the mean log-norm, limited to `limit` deviations. The
+    norm grows with picture quality; a poor picture scores low against everybody, its own person included.
     """
 
     mean: float
@@ -38,7 +39,7 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class Cohort:
-    """`centroids` (K, 256) in the space of `fused`; `offsets` (K,) even out the groups around them."""
+    """Cohort centroids (K, 256) in the space of `fused`, and `offsets` (K,) that even out the groups."""
 
     centroids: Floats
     offsets: Floats
@@ -46,10 +47,10 @@ class Cohort:
     quality: Quality
 
     def constants(self, vectors: Floats, lengths: Floats) -> Floats:
-        """Return the constants (N,) of fused vectors (N, 256), with the lengths (N,) of their embeddings.
+        """Return the constants (N,) of fused vectors (N, 256), given their SFace norms `lengths` (N,).
 
-        The constant is the mean of the `top` largest similarities to the centroids, and the term of quality.
-        Each row is computed on its own, so that its bits don't depend on the batch.
+        A constant is the mean of the `top` largest similarities to the centroids plus the quality term. Each
+        row is computed on its own, so that the result is bit-identical whatever the batch.
         """
         nearest = np.array(
             [np.sort(self.centroids @ row + self.offsets)[-self.top :].mean() for row in vectors]
@@ -70,6 +71,6 @@ def cohort() -> Cohort:
 
 
 def fused(primary: Floats, secondary: Floats) -> Floats:
-    """Return rows (N, 256) whose inner product is the fused similarity before any constant."""
+    """Return rows (N, 256) whose inner product is the fused similarity before any constant is subtracted."""
     first, second = scoring.parts()
     return np.concatenate([primary * first.scale, secondary * second.scale], axis=1)

@@ -1,7 +1,8 @@
-"""How alike two faces are, on the scale that face_compare publishes. Pure Python: the web process scores.
+"""Similarity of two faces on the confidence scale that face_compare publishes.
 
-`confidence` 60 / 70 / 80 mean that one pair in 1 000 / 10 000 / 100 000 reaches it of different people of one
-gender, age group and ethnic group (calibration/confidence.json; docs/decisions/0306-cohort.md).
+Pure Python, because the web process computes the scores. A `confidence` of 60 / 70 / 80 is reached by one in
+1,000 / 10,000 / 100,000 pairs of different people of the same gender, age group and ethnic group
+(calibration/confidence.json; docs/decisions/0306-cohort.md).
 """
 
 from __future__ import annotations
@@ -16,20 +17,24 @@ from inference.errors import IncompleteResultError
 from inference.results import Quality, Template
 
 SAME_FROM = 70.0
-# Two pictures whose embeddings agree to this are one picture.
+# Two pictures whose embeddings have at least this cosine are taken for the same picture.
 IDENTICAL = 1 - 1e-5
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """`confidence` 0..100 with three decimals; `same` if it reaches the threshold."""
+    """A `confidence` of 0..100 with three decimals, and whether it reaches the threshold (`same`)."""
 
     confidence: float
     same: bool
 
 
 def compare(first: Template, second: Template, *, same_from: float = SAME_FROM) -> Score:
-    """Score two templates (manual 4.2.2 model 3). If one has no face: 0.0 and not the same."""
+    """Score two templates (manual 4.2.2 model 3).
+
+    Returns 0.0 and "not the same" if either template has no face, 100.0 for the same picture. Raises
+    IncompleteResultError (5002) if the embeddings have different lengths.
+    """
     if not (first.has_face and second.has_face):
         return Score(0.0, False)
     cosines = _cosines(first, second)
@@ -42,8 +47,8 @@ def compare(first: Template, second: Template, *, same_from: float = SAME_FROM) 
 def similarity(first: Template, second: Template) -> float:
     """Return the normalised similarity of two faces.
 
-    That is a weighted sum of the two cosines, each as a z-score over pairs of strangers, less half of both
-    faces' constants (cohort.py).
+    It is the weighted sum of the two cosines, each as a z-score over pairs of strangers, minus half of each
+    face's constant (cohort.py).
     """
     return _similarity(_cosines(first, second), first, second)
 
@@ -54,20 +59,20 @@ def _similarity(cosines: tuple[float, float], first: Template, second: Template)
 
 
 def gallery_vector(template: Template) -> tuple[float, ...]:
-    """Return what a search index stores of a face: the fused embeddings, and the constant as one more number.
+    """Return the vector that a search index stores for a face: the fused embeddings and the face's constant.
 
-    The inner product with a `probe_vector` orders the index exactly as `similarity` does.
+    Ordering by the inner product with a `probe_vector` is the same as ordering by `similarity`.
     """
     return (*_fused(template), template.constant)
 
 
 def probe_vector(template: Template) -> tuple[float, ...]:
-    """Return what a search index is searched with."""
+    """Return the query vector for a search index of gallery vectors."""
     return (*_fused(template), -0.5)
 
 
 def similarity_of(inner_product: float, probe: Template) -> float:
-    """Return the `similarity` that belongs to an inner product of a gallery vector and this probe's."""
+    """Return the `similarity` that corresponds to the inner product of a gallery vector and this probe."""
     return inner_product + zero() - probe.constant / 2
 
 
@@ -79,7 +84,7 @@ def _fused(template: Template) -> Iterator[float]:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """How one embedding's cosine counts: over pairs of strangers it has this mean and deviation."""
+    """Weight of one embedding, with the mean and deviation of its cosine over pairs of strangers."""
 
     mean: float
     deviation: float
@@ -90,19 +95,19 @@ class Part:
 
     @property
     def scale(self) -> float:
-        """The factor of unit vectors that makes `score` an inner product and a constant."""
+        """The factor for unit vectors that turns `score` into an inner product plus a constant."""
         return sqrt(self.weight / self.deviation)
 
 
 @tables.reader
 def parts() -> tuple[Part, Part]:
-    """Return (primary, secondary)."""
+    """Return the weights of the two embeddings (primary, secondary)."""
     table = tables.load("confidence")["embeddings"]
     return Part(**table["primary"]), Part(**table["secondary"])
 
 
 def zero() -> float:
-    """Return the fused similarity, before any constant, of two faces with both cosines 0."""
+    """Return the fused similarity of two faces whose cosines are both 0, before any constant."""
     return sum(part.score(0.0) for part in parts())
 
 
@@ -114,7 +119,7 @@ def confidence_map() -> tables.PiecewiseLinear:
 
 @tables.reader
 def _log_rates() -> tables.PiecewiseLinear:
-    """Return the map from confidence to -log10 of the false-accept rate, as far as it was measured."""
+    """Return the map from confidence to -log10 of the false-accept rate, over the measured range."""
     rows = tables.load("confidence")["points"]
     return tables.PiecewiseLinear.from_points(
         [(row[1], -log10(row[2])) for row in rows if row[2] is not None]
@@ -122,27 +127,27 @@ def _log_rates() -> tables.PiecewiseLinear:
 
 
 def false_accept_rate(confidence: float) -> float:
-    """Return the share of look-alike strangers that reach `confidence`: what the published map means.
+    """Return the share of similar-looking strangers whose score reaches `confidence`.
 
-    Look-alike strangers are two people of one gender, age group and ethnic group; each group weighs the same.
-    From `measured_to()` up the rate is only known to be no higher than the one returned.
+    Such a pair is two people of the same gender, age group and ethnic group; each group has the same weight.
+    From `measured_to()` up, the returned rate is only an upper bound.
     """
     return float(10 ** -_log_rates()(confidence))
 
 
 def measured_to() -> float:
-    """Return the highest confidence whose false-accept rate was measured: above it there is no number."""
+    """Return the highest confidence whose false-accept rate was measured; above it there is no estimate."""
     return _log_rates().xs[-1]
 
 
 def pair_quality(first: Quality, second: Quality) -> Quality:
-    """Return the quality of a pair: the worse score, and the reasons of both."""
+    """Return the quality of a pair: the lower score and the reasons of both pictures."""
     reasons = dict.fromkeys(first.reasons + second.reasons)
     return Quality(min(first.score, second.score), tuple(reasons))
 
 
 def table_version() -> str:
-    """Return the version of the published map: another one, another fit, the same meaning."""
+    """Return the version of the published map; a new fit changes it, but not the meaning of the scale."""
     return str(tables.load("confidence")["version"])
 
 
@@ -151,7 +156,7 @@ def _cosines(first: Template, second: Template) -> tuple[float, float]:
 
 
 def _cosine(a: Sequence[float], b: Sequence[float]) -> float:
-    """Return that of unit vectors. Raises IncompleteResultError (5002) if they don't match."""
+    """Return the cosine of two unit vectors; raise IncompleteResultError (5002) if their lengths differ."""
     if len(a) != len(b):
         raise IncompleteResultError(f"embeddings of {len(a)} and {len(b)} numbers")
     return sum(map(mul, a, b))

@@ -1,8 +1,8 @@
-"""The calibration set: everything fitted on data, as JSON files in one folder. bench/fit.py makes it.
+"""The calibration set: everything that was fitted on data, as JSON files in one folder.
 
-calibration/ is the set of this repository. `use` selects another folder (the setting CALIBRATION_DIR), which
-holds the same files. Its manifest states the format, the version, the models that the set was fitted with,
-and the SHA-256 of each file; a set that does not match is rejected.
+bench/fit.py writes it. calibration/ holds the set of this repository. `use` selects another folder (the
+setting CALIBRATION_DIR) with the same files. The manifest states the format, the version, the models that the
+set was fitted with, and the SHA-256 of each file; a set that does not match its manifest is rejected.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ _readers: list[Any] = []
 
 
 def reader(function: Callable[..., T]) -> Callable[..., T]:
-    """Cache what a function reads from the set, until `use` selects another set."""
+    """Cache the result of a function that reads the set, until `use` selects another set."""
     cached = cache(function)
     _readers.append(cached)
     return cached
 
 
 def use(directory: Path) -> None:
-    """Read every table from `directory` from now on. Raises ModelError, one sentence."""
+    """Read every table from `directory` from now on. Raises ModelError."""
     global _used
     verify(directory)
     _used = directory
@@ -62,7 +62,7 @@ def directory() -> Path:
 
 
 def verify(directory: Path) -> dict[str, Any]:
-    """Check a set against its manifest, and return the manifest. Raises ModelError, one sentence."""
+    """Check a set against its manifest and return the manifest. Raises ModelError if they do not match."""
     manifest = _manifest(directory)
     if manifest.get("format") != FORMAT:
         raise ModelError(
@@ -127,7 +127,7 @@ def load(name: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class PiecewiseLinear:
-    """Straight lines between points that rise; flat outside them."""
+    """Piecewise-linear interpolation between points with increasing x; constant outside them."""
 
     xs: tuple[float, ...]
     ys: tuple[float, ...]

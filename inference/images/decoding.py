@@ -1,8 +1,8 @@
-"""From the bytes of a file to upright pixels, and no further than the header allows.
+"""Decode an image file to upright pixels, at no more resolution than is needed.
 
-The header has been checked before any native code sees the file. PNG files are rebuilt from their critical
-chunks only, so that no ancillary chunk reaches the decoder; EXIF orientation is applied here, from the
-header, and not by the decoder. Large JPEGs are decoded at 1/2, 1/4 or 1/8 where that is enough.
+The header is checked before any native code sees the file. PNG files are rebuilt from their critical chunks,
+so that no ancillary chunk reaches the decoder. EXIF orientation is applied here, as read from the header, and
+not by the decoder. Large JPEGs are decoded at 1/2, 1/4 or 1/8 scale if that is enough.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from inference.images.formats.common import Header
 from inference.images.headers import read_header
 
 REDUCTIONS = (1, 2, 4, 8)
-# A progressive JPEG repeats the whole picture in every scan, and a few bytes make a scan: without a limit
-# a 10 MB file could keep a decoder busy for hours. Encoders write about ten scans.
+# Every scan of a progressive JPEG makes the decoder go over the whole picture, and a scan can be a few bytes
+# long: without a limit a 10 MB file could keep a decoder busy for hours. Encoders write about ten scans.
 MAX_SCANS = 100
 MAX_SCAN_PX = 500_000_000
 
@@ -38,19 +38,22 @@ class Picture:
     """One image file, decoded on demand. Not shared between threads."""
 
     def __init__(self, data: bytes) -> None:
-        """Raises ImageError as read_header does, and 4003 if the file cannot be safely decoded."""
+        """Check the header of `data`.
+
+        Raises ImageError as `read_header` does, and 4003 if the file cannot be decoded safely.
+        """
         self.header: Header = read_header(data)
         self.width_px, self.height_px = self.header.upright_size_px
         self._data = (
-            _png_essentials(data) if self.header.format == "png" else _primary_jpeg(data, self.header)
+            _critical_chunks(data) if self.header.format == "png" else _primary_jpeg(data, self.header)
         )
         self._levels: dict[int, Pixels] = {}
 
     def level(self, reduction: int = 1) -> Pixels:
-        """The upright picture, (height, width, 3) BGR uint8, with sides of about 1/reduction (1, 2, 4, 8).
+        """Return the upright picture at 1/`reduction` (1, 2, 4 or 8), as (height, width, 3) BGR uint8.
 
-        Raises ImageError 4003 where the decoder gives up. A PNG is always decoded whole; its reduced
-        levels are made from that.
+        Raises ImageError 4003 if the file cannot be decoded. A PNG is always decoded at full size, and its
+        reduced levels are resized from that.
         """
         if reduction not in self._levels:
             if reduction > 1 and self.header.format == "png":
@@ -64,7 +67,7 @@ class Picture:
         return self._levels[reduction]
 
     def reduction_for(self, long_side_px: int) -> int:
-        """The strongest reduction that still leaves the long side at `long_side_px` or more."""
+        """Return the largest reduction that leaves the long side at `long_side_px` or more."""
         long_side = max(self.width_px, self.height_px)
         return max((r for r in REDUCTIONS if long_side / r >= long_side_px), default=1)
 
@@ -77,7 +80,7 @@ class Picture:
 
 
 def upright(pixels: Pixels, orientation: int) -> Pixels:
-    """Apply an EXIF orientation (1 to 8); the result is contiguous."""
+    """Apply an EXIF orientation (1 to 8) and return a contiguous array."""
     if orientation >= 5:
         pixels = pixels.transpose(1, 0, 2)
     if orientation in (3, 4, 7, 8):
@@ -87,8 +90,8 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
     return np.ascontiguousarray(pixels)
 
 
-def _png_essentials(data: bytes) -> bytes:
-    """The PNG with its critical chunks only (the header check has seen the rest)."""
+def _critical_chunks(data: bytes) -> bytes:
+    """Return the PNG with only its critical chunks; the header check has inspected the others."""
     parts = [png.SIGNATURE]
     kind = b""
     for kind, start, length in png.chunks(data):
@@ -100,10 +103,9 @@ def _png_essentials(data: bytes) -> bytes:
 
 
 def _primary_jpeg(data: bytes, header: Header) -> bytes:
-    """The JPEG up to the end of its primary image, with an end marker.
+    """Return the JPEG up to the end of its primary image, with an end marker.
 
-    A file that lacks only that marker is served; one that is cut in the middle is not. Raises ImageError
-    4003.
+    A file that lacks only the end marker is accepted; a truncated one is not. Raises ImageError 4003.
     """
     extent = jpeg.extent(data, header)
     decodes = extent.scans if extent.has_end_marker else 2 * extent.scans
@@ -111,19 +113,19 @@ def _primary_jpeg(data: bytes, header: Header) -> bytes:
         raise ImageError(errors.UNDECODABLE, f"a JPEG with {extent.scans} scans")
     if extent.has_end_marker:
         return data[: extent.end]
-    first, second = jpeg.probes(data, extent.end)
+    first, second = jpeg.truncation_probes(data, extent.end)
     if not extent.is_covered or _digest(first) != _digest(second):
         raise ImageError(errors.UNDECODABLE, "a JPEG that is cut in the middle")
     return first
 
 
 def _digest(data: bytes) -> bytes:
-    """A digest of the pixels, so that two large pictures need not be in memory at once."""
+    """Return a digest of the pixels, so that two large pictures need not be in memory at once."""
     return hashlib.sha1(_pixels(data, 1).data, usedforsecurity=False).digest()
 
 
 def _pixels(data: bytes, reduction: int) -> Pixels:
-    """Raises ImageError 4003 if the decoder refuses the file."""
+    """Decode a file at 1/`reduction`. Raises ImageError 4003 if OpenCV cannot decode it."""
     try:
         pixels = cv2.imdecode(
             np.frombuffer(data, np.uint8), _FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
@@ -139,6 +141,6 @@ _opencv_ready = threading.Lock()
 
 
 def configure_opencv() -> None:
-    """One thread a call: the workers' threads are the parallelism. Idempotent."""
+    """Limit OpenCV to one thread a call: the worker's threads provide the parallelism. Idempotent."""
     with _opencv_ready:
         cv2.setNumThreads(1)

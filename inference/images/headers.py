@@ -1,7 +1,7 @@
-"""What an image's header says, read without decoding it (manual 4.2.2).
+"""Validate an image by its header, without decoding it (manual 4.2.2).
 
-The web process refuses invalid images here, before a worker or a native decoder sees them. The formats
-themselves are read in `formats/`.
+The web process rejects invalid images here, before a worker or a native decoder sees them. The parsers of the
+formats are in `formats/`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ MAX_BYTES = 10 * 1024 * 1024
 
 
 def read_header(data: Buffer) -> Header:
-    """Return the header of a whole image file.
+    """Return the header of a complete image file.
 
-    Raises ImageError: 4009 over 10 MiB, 4012 no image, 4002 a format or pixel layout that is not served,
-    4003 a PNG or JPEG with a broken header, 4008 a side outside 32..5000 px.
+    Raises ImageError: 4009 if it is larger than 10 MiB, 4012 if it is not an image, 4002 if its format or
+    pixel layout is not supported, 4003 if it is a PNG or JPEG with a broken header, 4008 if a side is outside
+    32..5000 px.
     """
     if len(data) > MAX_BYTES:
         raise ImageError(errors.TOO_MANY_BYTES, f"{len(data)} bytes, the limit is {MAX_BYTES}")
@@ -33,7 +34,7 @@ def read_header(data: Buffer) -> Header:
 
 
 def _known_format(start: bytes) -> str | None:
-    """The name of an image format that is recognised but not served."""
+    """Return the name of an image format that is recognised but not supported, or None."""
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         return "webp"
     if start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS:

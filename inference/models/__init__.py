@@ -1,1 +1,1 @@
-"""The models: registry, download, conversion and sessions."""
+"""Model files: registry, download, conversion and onnxruntime sessions."""

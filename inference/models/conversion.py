@@ -1,7 +1,7 @@
-"""Model files as their packages carry them, made into ONNX graphs that onnxruntime runs fast. Set-up only.
+"""Convert the model files of the packages to ONNX graphs that onnxruntime runs fast. Set-up only.
 
-Every function takes the bytes of one file and returns the bytes of another, the same on every machine: the
-registry pins the SHA-256 of both. Needs the `onnx` package, which nothing at run time imports.
+Every function takes the bytes of one file and returns the bytes of another, identical on every machine: the
+registry pins the SHA-256 of both. Needs the `onnx` package, which nothing imports at run time.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _attributes(node: onnx.NodeProto) -> dict[str, object]:
 
 
 def _prune(graph: onnx.GraphProto) -> None:
-    """Drop what no node reads; list no weights as inputs, which would keep onnxruntime from folding them."""
+    """Remove unused weights and inputs; weights listed as inputs keep onnxruntime from constant folding."""
     used = {name for node in graph.node for name in node.input}
     kept = [tensor for tensor in graph.initializer if tensor.name in used]
     names = {tensor.name for tensor in kept}
@@ -42,8 +42,8 @@ def _prune(graph: onnx.GraphProto) -> None:
     graph.input.extend(inputs)
 
 
-def _free_outputs(graph: onnx.GraphProto) -> None:
-    """Any number of pictures in every output; any height and width where an output is a map."""
+def _make_shapes_dynamic(graph: onnx.GraphProto) -> None:
+    """Make the batch size of every output dynamic, and the height and width of outputs that are maps."""
     for value in graph.output:
         dims = value.type.tensor_type.shape.dim
         dims[0].dim_param = "N"
@@ -51,14 +51,14 @@ def _free_outputs(graph: onnx.GraphProto) -> None:
             dims[index].dim_param = f"{value.name}_{index}"
 
 
-def _take_pixels(
+def _accept_pixels(
     graph: onnx.GraphProto, side_px: int | None = None, scaled: tuple[Sequence[float], float] | None = None
 ) -> None:
-    """Take pictures as OpenCV decodes them, (N, height, width, 3) uint8, instead of planes of floats.
+    """Change the input from float planes to pictures as OpenCV decodes them: (N, height, width, 3) uint8.
 
-    Changing type and layout inside the graph is quicker than before it, in memory that onnxruntime keeps.
-    `side_px` where the size is fixed; `scaled` is (mean in RGB, factor) where the graph does not scale by
-    itself.
+    Casting and transposing inside the graph is faster than before it, and uses memory that onnxruntime
+    reuses. `side_px` is given for networks of a fixed input size, and `scaled`, (mean in RGB, factor), for
+    those that do not normalise their input themselves.
     """
     planes = graph.input[0].name
     size: list[str | int] = [side_px, side_px] if side_px else ["height", "width"]
@@ -80,7 +80,7 @@ def _take_pixels(
 
 
 def _rgb_to_bgr(graph: onnx.GraphProto) -> None:
-    """Let the first convolution take BGR instead of RGB: the order of the channels then costs nothing."""
+    """Reorder the weights of the first convolution to accept BGR, which saves a conversion at run time."""
     first = next(node for node in graph.node if node.op_type == "Conv")
     weights = next(tensor for tensor in graph.initializer if tensor.name == first.input[1])
     flipped = np.ascontiguousarray(numpy_helper.to_array(weights)[:, ::-1])
@@ -93,13 +93,13 @@ def _serialise(model: onnx.ModelProto) -> bytes:
 
 
 def _dequantise(graph: onnx.GraphProto) -> None:
-    """Fold DequantizeLinear (per tensor, per axis, per block) and the Reshape behind it into fp32 weights."""
+    """Fold DequantizeLinear (per tensor, axis or block) and a following Reshape into fp32 weights."""
     arrays, folded, kept = _arrays(graph), {}, []
     for node in graph.node:
         if node.op_type == "DequantizeLinear" and node.input[0] in arrays:
             quantised, scale = arrays[node.input[0]].astype(np.float32), arrays[node.input[1]]
             zero = arrays[node.input[2]].astype(np.float32) if len(node.input) > 2 else np.zeros_like(scale)
-            folded[node.output[0]] = (quantised - _spread(zero, quantised, node)) * _spread(
+            folded[node.output[0]] = (quantised - _broadcast(zero, quantised, node)) * _broadcast(
                 scale, quantised, node
             )
         elif node.op_type == "Reshape" and node.input[0] in folded:
@@ -112,8 +112,8 @@ def _dequantise(graph: onnx.GraphProto) -> None:
         graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(array, np.float32), name))
 
 
-def _spread(parameter: np.ndarray, weights: np.ndarray, node: onnx.NodeProto) -> np.ndarray:
-    """A scale or zero point of DequantizeLinear, broadcast to the shape of the weights that it belongs to."""
+def _broadcast(parameter: np.ndarray, weights: np.ndarray, node: onnx.NodeProto) -> np.ndarray:
+    """Broadcast a scale or zero point of DequantizeLinear to the shape of its weights."""
     attributes = _attributes(node)
     axis, block = int(str(attributes.get("axis", 1))), int(str(attributes.get("block_size", 0)))
     if block and parameter.ndim == weights.ndim:
@@ -125,11 +125,11 @@ def _spread(parameter: np.ndarray, weights: np.ndarray, node: onnx.NodeProto) ->
     return parameter
 
 
-def _prelu_as_relu(graph: onnx.GraphProto) -> None:
-    """PRelu(x) = (1 - a) * Relu(x) + a * x, written with depthwise 1x1 convolutions.
+def _replace_prelu(graph: onnx.GraphProto) -> None:
+    """Replace PRelu(x) by (1 - a) * Relu(x) + a * x, as depthwise 1x1 convolutions.
 
-    onnxruntime's PRelu runs outside its blocked layout and took more than half of the embedding's time;
-    the convolutions stay inside it (28 ms → 14 ms a face, results equal to rounding).
+    onnxruntime's PRelu leaves its blocked memory layout and took more than half of the embedding's time; the
+    convolutions stay inside it (28 ms → 14 ms a face, equal results but for rounding).
     """
     arrays, nodes = _arrays(graph), []
     for node in graph.node:
@@ -153,13 +153,14 @@ def _prelu_as_relu(graph: onnx.GraphProto) -> None:
     graph.node.extend(nodes)
 
 
-def _join_heads(graph: onnx.GraphProto) -> None:
-    """YuNet's twelve outputs as three, one a stride: maps (N, 16, rows, columns) of the logits of class and
-    objectness, four numbers of the box, ten of the landmarks.
+def _merge_heads(graph: onnx.GraphProto) -> None:
+    """Merge YuNet's twelve outputs into three, one for each stride.
 
-    Each output has a pointwise and a depthwise convolution of its own, 1 + 1 + 4 + 10 channels wide: side by
-    side they are one of each, as wide as onnxruntime's blocks, and nothing is put in order that the detector
-    does not look at. The same numbers, a sixth of the network's time less.
+    Each is a map (N, 16, rows, columns): logits of class and objectness, four numbers of the box, ten of the
+    landmarks. Each original output has its own pointwise and depthwise convolution, 1 + 1 + 4 + 10 channels
+    wide. Concatenated they are one of each, as wide as onnxruntime's blocks, and the reshaping and sigmoids
+    of cells that the detector never reads are dropped. The numbers are the same and the network takes a sixth
+    less time.
     """
     arrays, makers = _arrays(graph), {node.output[0]: node for node in graph.node}
     joined: list[onnx.NodeProto] = []
@@ -169,7 +170,7 @@ def _join_heads(graph: onnx.GraphProto) -> None:
         chains = []
         for name in ("cls", "obj", "bbox", "kps"):
             node = makers[f"{name}_{stride}"]
-            while node.op_type != "Conv":  # Sigmoid, Reshape, Transpose
+            while node.op_type != "Conv":  # skip back over Sigmoid, Reshape, Transpose
                 gone.add(node.output[0])
                 node = makers[node.input[0]]
             chains.append((makers[node.input[0]], node))
@@ -193,19 +194,21 @@ def _join_heads(graph: onnx.GraphProto) -> None:
 
 
 def yunet(source: bytes) -> bytes:
-    """YuNet, block-quantised → fp32, any height and width that are multiples of 32, its outputs joined."""
+    """Convert YuNet from block-quantised to fp32 with merged outputs; sides may be any multiples of 32."""
     model = onnx.load_from_string(source)
     _dequantise(model.graph)
-    _join_heads(model.graph)
-    _take_pixels(model.graph)
+    _merge_heads(model.graph)
+    _accept_pixels(model.graph)
     _prune(model.graph)
-    _free_outputs(model.graph)
+    _make_shapes_dynamic(model.graph)
     return _serialise(model)
 
 
 def sface(source: bytes) -> bytes:
-    """SFace, block-quantised → fp32 without PRelu, with one more output: `planes`, the means of the last 1024
-    planes. They still know the age that the embedding leaves behind.
+    """Convert SFace from block-quantised to fp32 without PRelu, and add the output `planes`.
+
+    `planes` holds the means of the last 1024 feature maps. They carry age information that the embedding
+    loses.
     """
     model = onnx.load_from_string(source)
     _dequantise(model.graph)
@@ -213,54 +216,54 @@ def sface(source: bytes) -> bytes:
     model.graph.node.append(helper.make_node("GlobalAveragePool", [last], ["planes_1x1"]))
     model.graph.node.append(helper.make_node("Flatten", ["planes_1x1"], ["planes"]))
     model.graph.output.append(helper.make_tensor_value_info("planes", onnx.TensorProto.FLOAT, ["N", 1024]))
-    _prelu_as_relu(model.graph)
+    _replace_prelu(model.graph)
     _rgb_to_bgr(model.graph)
-    _take_pixels(model.graph, 112)
+    _accept_pixels(model.graph, 112)
     _prune(model.graph)
-    _free_outputs(model.graph)
+    _make_shapes_dynamic(model.graph)
     return _serialise(model)
 
 
 def centerface(source: bytes) -> bytes:
-    """CenterFace with its weights no longer listed as inputs, any height and width."""
+    """Convert CenterFace: weights no longer listed as inputs; sides may be any multiples of 32."""
     model = onnx.load_from_string(source)
     model.ir_version = max(model.ir_version, 4)
     _rgb_to_bgr(model.graph)
-    _take_pixels(model.graph)
+    _accept_pixels(model.graph)
     _prune(model.graph)
-    _free_outputs(model.graph)
+    _make_shapes_dynamic(model.graph)
     return _serialise(model)
 
 
 def age(source: bytes) -> bytes:
-    """dlib's age network with one more output: `features`, the 256 numbers that its classes are made of."""
+    """Convert dlib's age network and add the output `features`: the 256 inputs of its last layer."""
     model = onnx.load_from_string(source)
     flat = next(node for node in model.graph.node if node.op_type == "Flatten")
     model.graph.node.append(helper.make_node("Identity", [flat.output[0]], ["features"]))
     model.graph.output.append(helper.make_tensor_value_info("features", onnx.TensorProto.FLOAT, ["N", 256]))
     _rgb_to_bgr(model.graph)
-    _take_pixels(model.graph, 64, DLIB_SCALED)
+    _accept_pixels(model.graph, 64, DLIB_SCALED)
     return _serialise(model)
 
 
 def gender(source: bytes) -> bytes:
-    """dlib's gender network on pixels."""
+    """Convert dlib's gender network."""
     model = onnx.load_from_string(source)
     _rgb_to_bgr(model.graph)
-    _take_pixels(model.graph, 32, DLIB_SCALED)
+    _accept_pixels(model.graph, 32, DLIB_SCALED)
     return _serialise(model)
 
 
 def dlib_resnet(source: bytes) -> bytes:
-    """dlib's face recognition network, out of dlib's own format."""
+    """Convert dlib's face recognition network from dlib's own format."""
     model = resnet_model(source)
     _rgb_to_bgr(model.graph)
-    _take_pixels(model.graph, 150, DLIB_SCALED)
+    _accept_pixels(model.graph, 150, DLIB_SCALED)
     return _serialise(model)
 
 
 def copy(source: bytes) -> bytes:
-    """The file as it is."""
+    """Return the file unchanged."""
     return source
 
 
@@ -276,7 +279,7 @@ CONVERTERS: dict[str, Callable[[bytes], bytes]] = {
 
 
 def convert(name: str, source: bytes) -> bytes:
-    """Run the converter the registry names. Raises ModelError where the file is not as it should be."""
+    """Run a converter of CONVERTERS. Raises ModelError if the file does not have the expected layout."""
     try:
         return CONVERTERS[name](source)
     except (ValueError, KeyError, IndexError, onnx.checker.ValidationError) as error:

@@ -1,8 +1,7 @@
-"""dlib's face recognition network (ResNet of 29 convolutions, 128 numbers a face) from its own format to
-ONNX.
+"""Convert dlib's face recognition network (29-convolution ResNet, 128 numbers a face) to ONNX.
 
 The file is dlib's serialisation of nested layer templates. The layout of the network is known and fixed, so
-only the tensors are read out of it, found by the version tags that dlib writes before each layer.
+only the tensors are read, located by the version tags that dlib writes before each layer.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ Array = npt.NDArray[np.float32]
 
 SIDE_PX = 150
 MEAN_RGB = (122.782, 117.001, 104.298)
-STAGES = ((64, 3), (128, 2), (256, 2), (256, 0))  # channels after the halving block, plain blocks after it
+STAGES = ((64, 3), (128, 2), (256, 2), (256, 0))  # channels after the down-sampling block, residual blocks
 LAYER_TAG = re.compile(rb"\x01[\x04-\x10](con_\d|affine_2?|fc_\d|fc_no_bias_\d)")
 
 
 def _read_integer(data: bytes, position: int) -> tuple[int, int]:
-    """dlib's packed integer: one byte of length and sign, then little-endian digits."""
+    """Read dlib's packed integer: a byte with length and sign, then little-endian digits."""
     control = data[position]
     size = control & 0x0F
     value = int.from_bytes(data[position + 1 : position + 1 + size], "little")
@@ -44,10 +43,9 @@ def _read_tensor(data: bytes, position: int) -> Array:
 
 
 def _read_layers(data: bytes) -> tuple[list[Array], list[Array], Array]:
-    """Flat parameters of the convolutions, of the affine layers and of the last full layer, in file order.
+    """Return the flat parameters of the convolutions, affine layers and last dense layer, in file order.
 
-    The file lists layers from the output to the input; convolutions and affines are met in pairs all the
-    same.
+    The file lists layers from the output to the input, but convolutions and affines still come in pairs.
     """
     convolutions: list[Array] = []
     affines: list[Array] = []
@@ -89,11 +87,14 @@ class _Network:
         self.pairs = iter(list(zip(convolutions, affines, strict=True)))
 
     def convolve(self, x: str, inputs: int, outputs: int, kernel: int, stride: int) -> str:
-        """A convolution, the affine layer behind it folded in; dlib pads only where it does not stride."""
+        """Add a convolution with the following affine layer folded in.
+
+        dlib pads only if the stride is 1. Raises ValueError if the parameters have the wrong size.
+        """
         flat, affine = next(self.pairs)
         size = outputs * inputs * kernel * kernel
         if flat.size != size + outputs or affine.size != 2 * outputs:
-            raise ValueError(f"a layer of {flat.size} numbers where {size + outputs} belong")
+            raise ValueError(f"a layer of {flat.size} numbers, expected {size + outputs}")
         gain, offset = affine[:outputs], affine[outputs:]
         weights = flat[:size].reshape(outputs, inputs, kernel, kernel) * gain[:, None, None, None]
         padding = kernel // 2 if stride == 1 else 0
@@ -121,7 +122,7 @@ class _Network:
         return self.graph.add("Relu", self.graph.add("Add", self.branch(x, channels, channels, 1), x))
 
     def halving_block(self, x: str, inputs: int, outputs: int, side: int) -> tuple[str, int]:
-        """Halve the picture; the pooled shortcut is padded with zeros to the shape of the branch."""
+        """Halve the resolution; the pooled shortcut is zero-padded to the shape of the branch."""
         branch = self.branch(x, inputs, outputs, 2)
         pooled = self.graph.add("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2])
         branch_side, pooled_side = (side - 3) // 2 + 1, (side - 2) // 2 + 1
@@ -135,8 +136,10 @@ class _Network:
 
 
 def resnet_model(source: bytes) -> onnx.ModelProto:
-    """`dlib_face_recognition_resnet_model_v1.dat` → ONNX; input (N, 3, 150, 150), (RGB - MEAN_RGB) / 256;
-    output (N, 128).
+    """Convert `dlib_face_recognition_resnet_model_v1.dat` to ONNX.
+
+    The input is (N, 3, 150, 150), (RGB - MEAN_RGB) / 256; the output is (N, 128). Raises ValueError if the
+    file has another layout.
     """
     convolutions, affines, full = _read_layers(source)
     network = _Network(convolutions, affines)

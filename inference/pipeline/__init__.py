@@ -1,1 +1,1 @@
-"""From a picture to faces: detection, alignment, attributes, embeddings, quality."""
+"""Detection, alignment, attributes, embeddings and quality of the faces in a picture."""

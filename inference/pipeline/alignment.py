@@ -1,4 +1,4 @@
-"""Turning a face upright: the five landmarks onto a template, by a similarity transform."""
+"""Alignment of a face: a similarity transform maps its five landmarks onto a template."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from inference.arrays import Pixels, Points
 
-# Where SFace expects the points in its 112x112 picture.
+# The landmarks that SFace expects in its 112x112 input.
 SFACE_TEMPLATE: Points = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
 )
-# Where YuNet's points fall in dlib's 150x150 chip of padding .25 (mean over faces).
+# The mean position of YuNet's landmarks in dlib's 150x150 chip with padding .25.
 DLIB_TEMPLATE: Points = np.array(
     [[47.474, 44.761], [103.484, 45.784], [76.354, 77.292], [51.673, 101.197], [98.983, 101.622]]
 )
@@ -22,24 +22,27 @@ DLIB_TEMPLATE: Points = np.array(
 
 @dataclass(frozen=True, slots=True)
 class Aligned:
-    """A face that can be turned upright: its landmarks (5, 2) in these pixels."""
+    """A face to be aligned: a picture and the face's landmarks (5, 2) in its pixels."""
 
     pixels: Pixels
     points: Points
 
     def chip(self, template: Points, side_px: int) -> Pixels:
-        """(side, side, 3) BGR uint8, the landmarks on the template."""
+        """Return the face as (side, side, 3) BGR uint8, with its landmarks mapped onto the template."""
         return chip(self.pixels, self.points, template, side_px)
 
 
 def dlib_template(side_px: int, padding: float) -> Points:
-    """DLIB_TEMPLATE for a chip of another side and padding (the share of the face added on each side)."""
+    """Return DLIB_TEMPLATE for a chip of another side length and padding.
+
+    `padding` is the margin on each side, as a share of the face.
+    """
     bare = DLIB_TEMPLATE / 150 * 1.5 - 0.25
     return np.asarray((bare + padding) / (1 + 2 * padding) * side_px, np.float64)
 
 
 def similarity(source: Points, target: Points) -> npt.NDArray[np.float64]:
-    """The 2x3 matrix (rotation, one scale, shift) that maps `source` onto `target` with the least squares."""
+    """Return the least-squares similarity transform (rotation, scale, shift), 2x3, onto `target`."""
     source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
     p, q = source - source_mean, target - target_mean
     size = max(float((p * p).sum()), 1e-9)
@@ -50,9 +53,10 @@ def similarity(source: Points, target: Points) -> npt.NDArray[np.float64]:
 
 
 def chip(pixels: Pixels, points: Points, template: Points, side_px: int) -> Pixels:
-    """The aligned face, (side, side, 3) uint8. Outside the picture the edge is repeated.
+    """Return the aligned face, (side, side, 3) uint8, with edge pixels repeated outside the picture.
 
-    A face much larger than the chip is first shrunk by area averaging: bilinear sampling alone would alias.
+    A face much larger than the chip is first shrunk by area averaging, because bilinear sampling alone would
+    alias.
     """
     matrix = similarity(points, template)
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
@@ -69,7 +73,7 @@ def chip(pixels: Pixels, points: Points, template: Points, side_px: int) -> Pixe
 def _shrink(
     pixels: Pixels, matrix: npt.NDArray[np.float64], scale: float, side_px: int
 ) -> tuple[Pixels, npt.NDArray[np.float64]]:
-    """The part of the picture that the chip needs, at about the chip's own scale, and the matrix for that."""
+    """Return the part of the picture that the chip needs, at about the chip's scale, and its transform."""
     height, width = pixels.shape[:2]
     inverse = cv2.invertAffineTransform(matrix)
     corners = np.array([[0, 0, 1], [side_px, 0, 1], [0, side_px, 1], [side_px, side_px, 1]]) @ inverse.T

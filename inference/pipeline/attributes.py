@@ -1,9 +1,9 @@
-"""Age and gender of aligned faces, several faces in one batch, be they of one picture or of several.
+"""Age and gender of aligned faces, batched over one or more pictures.
 
-dlib's two networks alone are 3 years low on average, 12 past 60, and wrong on every twentieth adult's
-gender. Their features and those of the two embedding networks together, through one linear layer each
-(calibration/attributes.json, fitted by bench/fit.py), are better: docs/benchmarks.md has the numbers,
-docs/decisions/0304-attributes.md the road.
+dlib's two networks alone underestimate age by 3 years on average (by 12 past 60), and get the gender of one
+adult in twenty wrong. A linear layer each over their features and those of the two embedding networks
+(calibration/attributes.json, fitted by bench/fit.py) is more accurate: see docs/benchmarks.md for the numbers
+and docs/decisions/0304-attributes.md for the reasons.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from inference.results import Attributes
 AGE_SIDE_PX, GENDER_SIDE_PX = 64, 32
 AGE_PADDINGS = (0.15, 0.2)
 GENDER_PADDINGS = (0.1, 0.15, 0.2)
-# The networks are quickest with four faces at once: 31.7 CPU-ms a face alone, 28.9 by four, 29.9 by sixteen
+# The networks are fastest with batches of four: 31.7 CPU-ms a face alone, 28.9 in fours, 29.9 in sixteens
 # (bin/bench speed).
 BATCH_FACES = 4
 OLDEST = 100
 
 
-# A year is more of a difference at 3 than at 60, so the layer for age answers a root of the years.
-ROOT_SHIFT = 10.0
+# A year matters more at 3 than at 60, so the age layer predicts the square root of the age.
+AGE_SHIFT = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A linear layer: features (N, weights) → (N,)."""
+    """A linear layer that maps features (N, weights) to (N,)."""
 
     weights: npt.NDArray[np.float64]
     bias: float
@@ -50,23 +50,23 @@ class Head:
 
 @tables.reader
 def head(name: str) -> Head:
-    """`age` answers a root of the years, `gender` a number above 0 for male."""
+    """Return the layer `age`, which predicts an encoded age, or `gender`, which is positive for male."""
     table = tables.load("attributes")[name]
     return Head(np.array(table["weights"]), float(table["bias"]))
 
 
-def root(age: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return what the layer for age answers for years (N,)."""
-    return np.asarray(np.sqrt(age + ROOT_SHIFT))
+def encode_age(age: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the regression targets of the age layer for ages in years (N,)."""
+    return np.asarray(np.sqrt(age + AGE_SHIFT))
 
 
-def years(answers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the years (N,), from 0 to OLDEST, for answers of the layer for age."""
-    return np.asarray(np.clip(np.maximum(answers, 0) ** 2 - ROOT_SHIFT, 0, OLDEST))
+def decode_age(answers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return ages in years (N,), from 0 to OLDEST, from the outputs of the age layer."""
+    return np.asarray(np.clip(np.maximum(answers, 0) ** 2 - AGE_SHIFT, 0, OLDEST))
 
 
-def average_embeddings(count: int) -> Embeddings:
-    """Those of an average face, `count` times."""
+def mean_embeddings(count: int) -> Embeddings:
+    """Return the embeddings of the average face, repeated `count` times."""
     table = tables.load("attributes")["average"]
     primary, secondary, planes = (
         np.tile(np.array(table[name]), (count, 1)) for name in ("primary", "secondary", "planes")
@@ -76,8 +76,10 @@ def average_embeddings(count: int) -> Embeddings:
 
 @dataclass(frozen=True, slots=True)
 class AttributeChips:
-    """What the networks see of one face: for each padding the chip and its mirror image, (64, 64, 3) for age
-    and (32, 32, 3) for gender, BGR uint8. Without `embedder` the embeddings count as an average face's.
+    """The network inputs of one face: for each padding, the chip and its mirror image.
+
+    Chips are (64, 64, 3) for age and (32, 32, 3) for gender, BGR uint8. If `embedder` is None, the embeddings
+    of an average face are used.
     """
 
     age: tuple[Pixels, ...]
@@ -85,11 +87,11 @@ class AttributeChips:
     embedder: EmbedderChips | None
 
     @classmethod
-    def cut(cls, face: Aligned, *, embedded: bool = True) -> Self:
+    def from_face(cls, face: Aligned, *, embedded: bool = True) -> Self:
         return cls(
             _chips(face, AGE_SIDE_PX, AGE_PADDINGS),
             _chips(face, GENDER_SIDE_PX, GENDER_PADDINGS),
-            EmbedderChips.cut(face) if embedded else None,
+            EmbedderChips.from_face(face) if embedded else None,
         )
 
 
@@ -99,7 +101,7 @@ def _chips(face: Aligned, side_px: int, paddings: Sequence[float]) -> tuple[Pixe
 
 
 class AttributeEstimator:
-    """dlib's age and gender networks beside the two embeddings."""
+    """Estimates age and gender with dlib's two networks and the two embedding networks."""
 
     def __init__(self, age: Session, gender: Session, embedder: Embedder) -> None:
         self._age = age
@@ -107,14 +109,14 @@ class AttributeEstimator:
         self._embedder = embedder
 
     def estimate(self, faces: Iterable[AttributeChips]) -> Iterator[Attributes]:
-        """One answer a face, in order. `faces` are taken BATCH_FACES at a time, when they are needed.
+        """Yield the attributes of each face, in order; `faces` is consumed lazily, BATCH_FACES at a time.
 
-        Raises IncompleteResultError (5002) in place of the first answer that is not a number.
+        Raises IncompleteResultError (5002) at the first face whose result is not finite.
         """
         rest = iter(faces)
         while batch := list(islice(rest, BATCH_FACES)):
             age_features, gender_features = self.features(batch)
-            ages, male = years(head("age")(age_features)), head("gender")(gender_features)
+            ages, male = decode_age(head("age")(age_features)), head("gender")(gender_features)
             for year, score in zip(ages, male, strict=True):
                 if not np.isfinite([year, score]).all():
                     raise IncompleteResultError("age or gender is not a number")
@@ -123,14 +125,14 @@ class AttributeEstimator:
     def features(
         self, faces: Sequence[AttributeChips]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """What the heads see: (N, 1411) for age, (N, 1281) for gender."""
+        """Return the inputs of the two layers: (N, 1411) for age, (N, 1281) for gender."""
         seen = self._embeddings(faces)
         classes, deep = (
             values.reshape(len(faces), -1, values.shape[1]).mean(axis=1).astype(np.float64)
             for values in self._age.run([chip for face in faces for chip in face.age])
         )
         middles = np.arange(classes.shape[1], dtype=np.float64)
-        middles[0] = 0.25  # the first months
+        middles[0] = 0.25  # class 0 is mostly babies of a few months
         expected = classes @ middles
         spread = np.sqrt(np.maximum(classes @ middles**2 - expected**2, 0))
         genders = self._gender.run([chip for face in faces for chip in face.gender])[0]
@@ -142,7 +144,7 @@ class AttributeEstimator:
         )
 
     def _embeddings(self, faces: Sequence[AttributeChips]) -> Embeddings:
-        found = average_embeddings(len(faces))
+        found = mean_embeddings(len(faces))
         shown = {index: face.embedder for index, face in enumerate(faces) if face.embedder is not None}
         if shown:
             rows = list(shown)

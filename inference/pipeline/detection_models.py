@@ -1,4 +1,4 @@
-"""The two detection networks, each at one scale. finder.py decides what they look at."""
+"""The two detection networks, each at one scale; face_detector.py selects their input."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from inference.pipeline.detections import Detections, iou
 
 
 class YuNet:
-    """Boxes, landmarks and scores. The score is sqrt(class * objectness), not a probability."""
+    """Detects boxes and landmarks. Its score is sqrt(class * objectness), not a probability."""
 
     STRIDES = (8, 16, 32)
 
@@ -20,8 +20,9 @@ class YuNet:
         self._session = session
 
     def find(self, pictures: Sequence[Pixels], threshold: float) -> list[Detections]:
-        """Every candidate from `threshold` up, not yet suppressed, in each of several pictures of one size,
-        (height, width, 3) BGR, whose sides are multiples of 32.
+        """Return the candidates from `threshold` up in each picture, before non-maximum suppression.
+
+        `pictures` are (height, width, 3) BGR, of one size, with sides that are multiples of 32.
         """
         found: list[list[Detections]] = [[] for _ in pictures]
         for stride, maps in zip(self.STRIDES, self._session.run(pictures), strict=True):
@@ -31,8 +32,10 @@ class YuNet:
 
 
 def _candidates(cells: Floats, stride: int, threshold: float) -> Detections:
-    """Read one map (16, rows, columns), a cell for each `stride` pixels: logits of class and objectness; the
-    box's centre and the logarithms of its sides; five points. All in strides, from the cell's corner.
+    """Decode one output map (16, rows, columns) with one cell for each `stride` pixels.
+
+    The channels are the logits of class and objectness, the box's centre and the logarithms of its sides, and
+    five points: all in units of the stride, relative to the cell's corner.
     """
     squared = _sigmoid(cells[0]) * _sigmoid(cells[1])
     rows, columns = np.nonzero(squared >= threshold * threshold)
@@ -52,7 +55,7 @@ def _sigmoid(logits: Floats) -> Floats:
 
 
 class CenterFace:
-    """A second opinion: how sure this network is that a face fills a given box."""
+    """Verifies detections: returns the confidence of a second network that a face fills a given box."""
 
     STRIDE = 4
     FLOOR = 0.05
@@ -61,9 +64,10 @@ class CenterFace:
         self._session = session
 
     def agreement(self, pictures: Sequence[Pixels], boxes: Floats, overlap: float = 0.3) -> Floats:
-        """(N,) scores 0..1: the best own detection that overlaps `boxes[i]` in picture i, 0 where none does.
+        """Return scores (N,) 0..1: the best detection in picture i that overlaps `boxes[i]`, or 0.
 
-        `pictures` are of one size, whose sides are multiples of 32; `boxes` (N, 4) in their pixels.
+        `pictures` are of one size, with sides that are multiples of 32; `boxes` (N, 4) are in their pixels;
+        `overlap` is the minimum IoU.
         """
         heat, size, offset, _ = self._session.run(pictures)
         scores = np.zeros(len(pictures), np.float32)

@@ -1,4 +1,4 @@
-"""Candidate faces as arrays, and the choice among those that overlap. Knows no model."""
+"""Candidate faces as arrays, and non-maximum suppression. Independent of the models."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from inference.arrays import Floats
 
 MAX_CANDIDATES = 2000
 MAX_FACES = 500
-# Boxes that share this much, intersection over union, are one face.
-UNION = 0.3
-# A box inside another is a fragment of the same face down to this share of its area; below, a face of its
-# own.
-FRAGMENT = 0.1
+# Boxes with at least this IoU are the same face.
+NMS_IOU = 0.3
+# A box inside another one is a fragment of the same face if it has at least this share of its area; a smaller
+# box is a face of its own.
+FRAGMENT_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Detections:
     """Candidates of one picture, in its pixels.
 
-    boxes (N, 4) as left, top, right, bottom, which may pass the picture's edges; points (N, 5, 2), eyes,
-    nose, mouth corners, left to right as seen; scores (N,) 0..1.
+    `boxes` (N, 4) are left, top, right, bottom, and may extend past the picture's edges; `points` (N, 5, 2)
+    are the landmarks in the order of arrays.Points; `scores` (N,) are 0..1.
     """
 
     boxes: Floats
@@ -37,7 +37,7 @@ class Detections:
 
     @property
     def sides(self) -> Floats:
-        """(N, 2) width and height of each box."""
+        """The width and height of each box, (N, 2)."""
         return self.boxes[:, 2:] - self.boxes[:, :2]
 
     def take(self, keep: npt.NDArray[np.intp]) -> Detections:
@@ -46,7 +46,7 @@ class Detections:
     def mapped(
         self, factor: float | tuple[float, float], shift: tuple[float, float] = (0.0, 0.0)
     ) -> Detections:
-        """The same faces in the pixels of a picture of which this one is a scaled part."""
+        """Return the detections scaled by `factor` and shifted, e.g. from a crop to the picture."""
         scale = np.broadcast_to(np.asarray(factor, np.float32), (2,))
         move = np.asarray(shift, np.float32)
         return Detections(
@@ -54,9 +54,7 @@ class Detections:
         )
 
     def mirrored(self, width_px: float) -> Detections:
-        """The same faces in the mirror image of a picture of this width; left and right points change
-        places.
-        """
+        """Return the detections in the horizontal mirror image; left and right points are swapped."""
         boxes, points = self.boxes.copy(), self.points[:, [1, 0, 2, 4, 3]]
         boxes[:, [0, 2]] = width_px - boxes[:, [2, 0]]
         points[..., 0] = width_px - points[..., 0]
@@ -76,8 +74,8 @@ class Detections:
         )
 
 
-def whole_boxes(boxes: Floats, width_px: int, height_px: int) -> npt.NDArray[np.int64]:
-    """Boxes (N, 4) in whole pixels, at least 1x1 and inside the picture."""
+def pixel_boxes(boxes: Floats, width_px: int, height_px: int) -> npt.NDArray[np.int64]:
+    """Round boxes (N, 4) to whole pixels, at least 1x1 and inside the picture."""
     size = np.array([width_px, height_px])
     corners = np.clip(np.rint(boxes[:, :2]), 0, size - 1)
     ends = np.clip(np.rint(boxes[:, 2:]), corners + 1, size)
@@ -85,32 +83,37 @@ def whole_boxes(boxes: Floats, width_px: int, height_px: int) -> npt.NDArray[np.
 
 
 def iou(box: Floats, boxes: Floats) -> Floats:
-    """Intersection over union of one box (4,) with each of `boxes` (N, 4)."""
+    """Return the intersection over union of one box (4,) with each of `boxes` (N, 4)."""
     return _iou(box, boxes)[0]
 
 
 def _iou(box: Floats, boxes: Floats) -> tuple[Floats, Floats]:
-    """Intersection over union; and over the smaller of the two boxes, where neither is tiny beside the
-    other.
+    """Return the intersection over union, and the intersection over the area of the smaller box.
+
+    The second is 0 if the smaller box has less than FRAGMENT_SHARE of the larger one's area.
     """
     sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
     shared = np.prod(np.clip(sides, 0, None), axis=1)
     area, areas = np.prod(box[2:] - box[:2]), np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     union = np.maximum(area + areas - shared, 1e-6)
     smaller, larger = np.minimum(area, areas), np.maximum(area, areas)
-    inside = np.where(smaller >= FRAGMENT * larger, shared / np.maximum(smaller, 1e-6), 0)
+    inside = np.where(smaller >= FRAGMENT_SHARE * larger, shared / np.maximum(smaller, 1e-6), 0)
     return shared / union, inside.astype(np.float32)
 
 
 def fast_nms(found: Detections) -> Detections:
-    """The best of each heap of boxes that overlap by UNION; quick, for the thousands a texture brings."""
+    """Apply OpenCV's non-maximum suppression: fast enough for the thousands of boxes of a texture."""
     corner_and_sides = np.concatenate([found.boxes[:, :2], found.sides], axis=1)
-    kept = cv2.dnn.NMSBoxes(corner_and_sides.tolist(), found.scores.tolist(), 0.0, UNION)
+    kept = cv2.dnn.NMSBoxes(corner_and_sides.tolist(), found.scores.tolist(), 0.0, NMS_IOU)
     return found.take(np.asarray(kept, np.intp))
 
 
-def nms(found: Detections, union: float = UNION, smaller: float = 0.7) -> Detections:
-    """Keep the best of each heap of boxes that overlap by `union` or lie by `smaller` inside each other."""
+def nms(found: Detections, union: float = NMS_IOU, smaller: float = 0.7) -> Detections:
+    """Apply non-maximum suppression, best score first.
+
+    A box is suppressed if its IoU with a better one is `union` or more, or if their intersection is at least
+    the share `smaller` of the smaller box.
+    """
     order = np.argsort(-found.scores, kind="stable")[:MAX_CANDIDATES]
     kept: list[np.intp] = []
     while len(order) and len(kept) < MAX_FACES:

@@ -1,4 +1,4 @@
-"""What a face looks like, as two unit vectors. Both networks share one detection and its landmarks."""
+"""Face embeddings: two unit vectors, from one detection and its landmarks."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ Vectors = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class EmbedderChips:
-    """What the two networks see of one face: (112, 112, 3) and (150, 150, 3), BGR uint8."""
+    """The inputs of the two networks for one face: (112, 112, 3) and (150, 150, 3), BGR uint8."""
 
     sface: Pixels
     dlib: Pixels
 
     @classmethod
-    def cut(cls, face: Aligned) -> Self:
+    def from_face(cls, face: Aligned) -> Self:
         return cls(face.chip(SFACE_TEMPLATE, SFACE_SIDE_PX), face.chip(DLIB_TEMPLATE, DLIB_SIDE_PX))
 
 
 class Embeddings(NamedTuple):
-    """Of N faces. `primary` and `secondary` (N, 128) have rows of length 1, or not a number where a network's
-    answer has no length. `planes` (N, 1024) are the means of SFace's last planes, which tell of the age.
-    `lengths` (N,) are those of SFace's answers before they were divided by them: the better the picture, the
-    longer.
+    """The embeddings of N faces.
+
+    `primary` and `secondary` (N, 128) have rows of length 1, or NaN if the network returned a zero vector.
+    `planes` (N, 1024) are the means of SFace's last feature maps, which carry age information. `lengths` (N,)
+    are the norms of SFace's vectors before normalisation: the better the picture, the larger.
     """
 
     primary: Vectors
@@ -44,16 +45,16 @@ class Embeddings(NamedTuple):
 
 
 class Embedder:
-    """SFace (primary) and dlib's ResNet (secondary)."""
+    """Runs SFace (primary) and dlib's ResNet (secondary)."""
 
     def __init__(self, sface: Session, dlib: Session) -> None:
         self._sface = sface
         self._dlib = dlib
 
     def embed(self, faces: Sequence[EmbedderChips]) -> Embeddings:
-        """A face's rows are the same whatever the batch it is in.
+        """Embed faces; a face's rows do not depend on the batch that it is in.
 
-        Averaging with the mirrored face was measured, and costs more than it gives:
+        Averaging with the mirrored face was measured and is not worth its cost:
         docs/decisions/0302-confidence.md.
         """
         primary, planes = self._sface.run([face.sface for face in faces])

@@ -1,9 +1,10 @@
-"""The three functions of the product on the bytes of one picture. Knows no Django.
+"""The three functions of the product on the bytes of one picture. Independent of Django.
 
-One Engine a process, its sessions shared by all threads; every call is independent of every other.
+There is one Engine for each process; its sessions are shared by all threads, and calls are independent.
 
-`analyse` and `embed` have two steps, so that the faces of many pictures share the networks' batches: what a
-picture shows, which keeps no more of it than its faces' chips, and the answers for several such pictures.
+`analyse` and `embed` have two steps, so that the faces of several pictures share a network batch: `prepare_*`
+decodes a picture and keeps only the chips of its faces, `finish_*` runs the networks on several prepared
+pictures.
 """
 
 from __future__ import annotations
@@ -41,16 +42,19 @@ from inference.results import (
     Template,
 )
 
-# A face smaller than this is looked up in a finer level of a large JPEG before it is aligned.
+# A face smaller than this is aligned in a finer level of a large JPEG.
 ALIGN_SIDE_PX = 128
-# In a crowd only the largest faces are embedded for their age and gender: embedding takes the time.
+# In a crowd, only the largest faces are embedded for age and gender: embedding takes most of the time.
 MAX_EMBEDDED = 32
 Vector = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class ShownFaces:
-    """A picture on its way to AnalyseResult: `waiting` are its largest faces, `crowd` the others' answers."""
+class PreparedAnalysis:
+    """A picture prepared for AnalyseResult.
+
+    `waiting` are the chips of its largest faces; `crowd` are the attributes of the others, already estimated.
+    """
 
     faces: tuple[Face, ...]
     waiting: tuple[AttributeChips, ...]
@@ -59,48 +63,54 @@ class ShownFaces:
 
 
 @dataclass(frozen=True, slots=True)
-class ShownFace:
-    """A picture on its way to a Template: its largest face, or none."""
+class PreparedEmbedding:
+    """A picture prepared for a Template: the chips of its largest face, or None if it has no face."""
 
     chips: EmbedderChips | None
     quality: Quality
 
 
 class Engine:
-    """Loads every model once. `detect`, `analyse` and `embed` may be called from any thread."""
+    """Runs the models. Every model is loaded once; `detect`, `analyse` and `embed` are thread-safe."""
 
     def __init__(self, models_dir: Path, providers: Sequence[str] = CPU) -> None:
-        """Raises ModelError where a model file is missing or altered."""
+        """Load every model.
+
+        Raises ModelError if a model file is missing or altered.
+        """
         configure_opencv()
 
         def session(file: registry.ModelFile) -> Session:
             return Session(models_dir, file, providers)
 
-        self.finder = FaceDetector(YuNet(session(registry.YUNET)), CenterFace(session(registry.CENTERFACE)))
+        self.detector = FaceDetector(YuNet(session(registry.YUNET)), CenterFace(session(registry.CENTERFACE)))
         self.embedder = Embedder(session(registry.SFACE), session(registry.DLIB_RESNET))
         self.attributes = AttributeEstimator(session(registry.AGE), session(registry.GENDER), self.embedder)
 
     def detect(self, data: bytes) -> DetectResult:
-        """Faces with landmarks and probability (manual 4.2.2 model 1). Raises ImageError."""
+        """Detect faces with landmarks and probability (manual 4.2.2 model 1). Raises ImageError."""
         picture = Picture(data)
-        found = self.finder.find(picture)
+        found = self.detector.find(picture)
         return DetectResult(self._faces(found), self._quality(found, "detect"))
 
     def analyse(self, data: bytes) -> AnalyseResult:
-        """Faces with age and gender (manual 4.2.2 model 2). Raises ImageError."""
-        return next(self.analyse_shown([self.show_faces(data)]))
+        """Detect faces and estimate age and gender (manual 4.2.2 model 2). Raises ImageError."""
+        return next(self.finish_analyses([self.prepare_analysis(data)]))
 
-    def show_faces(self, data: bytes) -> ShownFaces:
-        """The first step of `analyse`. Raises ImageError."""
+    def prepare_analysis(self, data: bytes) -> PreparedAnalysis:
+        """Run the first step of `analyse`. Raises ImageError."""
         picture = Picture(data)
-        found = self.finder.find(picture)
+        found = self.detector.find(picture)
         aligned = (self.align(picture, found, index) for index in range(len(found.detections)))
-        waiting = tuple(AttributeChips.cut(face) for face in islice(aligned, MAX_EMBEDDED))
-        crowd = self.attributes.estimate(AttributeChips.cut(face, embedded=False) for face in aligned)
-        return ShownFaces(self._faces(found), waiting, tuple(crowd), self._quality(found, "analyse"))
+        waiting = tuple(AttributeChips.from_face(face) for face in islice(aligned, MAX_EMBEDDED))
+        crowd = self.attributes.estimate(AttributeChips.from_face(face, embedded=False) for face in aligned)
+        return PreparedAnalysis(self._faces(found), waiting, tuple(crowd), self._quality(found, "analyse"))
 
-    def analyse_shown(self, pictures: Sequence[ShownFaces]) -> Iterator[AnalyseResult]:
-        """The second step: a result each, in order. Raises IncompleteResultError (5002) in its place."""
+    def finish_analyses(self, pictures: Sequence[PreparedAnalysis]) -> Iterator[AnalyseResult]:
+        """Yield a result for each prepared picture, in order.
+
+        Raises IncompleteResultError (5002) in place of the first result that is not finite.
+        """
         answers = self.attributes.estimate(chips for picture in pictures for chips in picture.waiting)
         for picture in pictures:
             attributes = (*islice(answers, len(picture.waiting)), *picture.crowd)
@@ -111,20 +121,23 @@ class Engine:
             yield AnalyseResult(tuple(faces), picture.quality)
 
     def embed(self, data: bytes) -> Template:
-        """The embeddings of the largest face (manual 4.2.2 model 3). Raises ImageError."""
-        return next(self.embed_shown([self.show_face(data)]))
+        """Embed the largest face (manual 4.2.2 model 3). Raises ImageError."""
+        return next(self.finish_embeddings([self.prepare_embedding(data)]))
 
-    def show_face(self, data: bytes) -> ShownFace:
-        """The first step of `embed`. Raises ImageError."""
+    def prepare_embedding(self, data: bytes) -> PreparedEmbedding:
+        """Run the first step of `embed`. Raises ImageError."""
         picture = Picture(data)
-        found = self.finder.find(picture)
+        found = self.detector.find(picture)
         quality = self._quality(found, "compare")
         if not len(found.detections):
-            return ShownFace(None, quality)
-        return ShownFace(EmbedderChips.cut(self.align(picture, found, 0)), quality)
+            return PreparedEmbedding(None, quality)
+        return PreparedEmbedding(EmbedderChips.from_face(self.align(picture, found, 0)), quality)
 
-    def embed_shown(self, pictures: Sequence[ShownFace]) -> Iterator[Template]:
-        """The second step: a Template each, in order. Raises IncompleteResultError (5002) in its place."""
+    def finish_embeddings(self, pictures: Sequence[PreparedEmbedding]) -> Iterator[Template]:
+        """Yield a Template for each prepared picture, in order.
+
+        Raises IncompleteResultError (5002) in place of the first embedding that is not finite.
+        """
         chips = [picture.chips for picture in pictures if picture.chips is not None]
         rows = self._templates(chips) if chips else iter(())
         for picture in pictures:
@@ -133,11 +146,11 @@ class Engine:
                 continue
             primary, secondary, constant = next(rows)
             if not np.isfinite([*primary, *secondary, constant]).all():
-                raise IncompleteResultError("an embedding without length")
+                raise IncompleteResultError("an embedding is not finite")
             yield Template(primary, secondary, constant, picture.quality)
 
     def _templates(self, faces: Sequence[EmbedderChips]) -> Iterator[tuple[Vector, Vector, float]]:
-        """Embed faces, and yield both embeddings and the constant of each."""
+        """Embed faces, and yield both embeddings and the cohort constant of each."""
         found = self.embedder.embed(faces)
         primary, secondary = np.round(found.primary, 7), np.round(found.secondary, 7)
         constants = cohort().constants(fused(primary, secondary), found.lengths)
@@ -145,20 +158,20 @@ class Engine:
             yield tuple(first.tolist()), tuple(second.tolist()), round(float(constant), 6)
 
     def align(self, picture: Picture, found: Found, index: int) -> Aligned:
-        """One face with precise landmarks, in the coarsest level of the picture that shows it well."""
+        """Return one face with precise landmarks, in the coarsest level of the picture that suffices."""
         box, points = found.detections.boxes[index], found.detections.points[index]
         pixels, reduction = found.pixels, found.reduction
         while reduction > 1 and (box[2:] - box[:2]).max() < ALIGN_SIDE_PX:
             box, points, reduction = box * 2, points * 2, reduction // 2
             pixels = picture.level(reduction)
-        return Aligned(pixels, self.finder.precise_points(pixels, box, points))
+        return Aligned(pixels, self.detector.precise_points(pixels, box, points))
 
     def warm_up(self) -> None:
-        """Run every model once, so that the first call is not the slow one."""
+        """Run every model once, so that the first call is not slower than the others."""
         pixels = np.full((640, 640, 3), 127, np.uint8)
-        self.finder.warm_up(pixels)
+        self.detector.warm_up(pixels)
         points = np.array([[250, 250], [350, 250], [300, 300], [260, 360], [340, 360]], np.float64)
-        list(self.attributes.estimate([AttributeChips.cut(Aligned(pixels, points))]))
+        list(self.attributes.estimate([AttributeChips.from_face(Aligned(pixels, points))]))
 
     def _faces(self, found: Found) -> tuple[Face, ...]:
         points = found.detections.points * found.reduction
@@ -166,7 +179,7 @@ class Engine:
         return tuple(_face(*row) for row in rows)
 
     def _quality(self, found: Found, purpose: Purpose) -> Quality:
-        """Judged on the largest face."""
+        """Judge the quality of the picture by its largest face."""
         if not len(found.detections):
             return NO_FACE
         height, width = found.pixels.shape[:2]
@@ -178,14 +191,14 @@ class Engine:
             points,
             size_px=float(np.sqrt(areas[0])) * found.reduction,
             inside=float((clipped[2:] - clipped[:2]).prod() / max(areas[0], 1e-6)),
-            uprightness=self.finder.uprightness(found, 0),
+            uprightness=self.detector.uprightness(found, 0),
             dominance=1 - float(np.sqrt(areas[1] / areas[0])) if len(areas) > 1 else 1.0,
         )
         return judge(measures, purpose)
 
 
 def _face(corners: npt.NDArray[np.int64], points: Floats, probability: float) -> Face:
-    """Landmarks rounded to whole pixels inside the box."""
+    """Build a Face from its box (4,), with the landmarks (5, 2) rounded to pixels inside the box."""
     left, top, right, bottom = corners.tolist()
     inside = np.clip(np.rint(points), [left, top], [right - 1, bottom - 1]).astype(int).tolist()
     marks = Landmarks(*(Point(x, y) for x, y in inside))
@@ -197,7 +210,7 @@ _engines_lock = threading.Lock()
 
 
 def engine(models_dir: Path, providers: Sequence[str] = CPU) -> Engine:
-    """The process's shared Engine, loaded on first use."""
+    """Return the process's shared Engine, loaded on first use. Raises ModelError."""
     key = (models_dir, tuple(providers))
     with _engines_lock:
         if key not in _engines:

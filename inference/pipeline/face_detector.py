@@ -1,13 +1,12 @@
-"""Where the faces of a picture are: a quick look at the whole, detail where there is detail, and a second
-look at whatever is in doubt.
+"""Face detection: a coarse pass, tiles for small faces, verification of doubtful candidates.
 
-1. The whole picture at two scales: about 0.3 MP (up to 0.4 MP for large pictures), where YuNet is at its
-   best, and 160 px for faces that fill the frame.
-2. Pictures that step 1 shrank by half or more: enlarged tiles of those parts that hold fine detail at all,
-   for small faces in large photographs.
-3. Every candidate below CERTAIN again, in a window of twice its size: YuNet at 128 px, CenterFace at 96 px;
-   its score is the mean of the three. Of a small face the first look tells little; YuNet's second one stands
-   in for it where that is better.
+1. The whole picture at two scales: about 0.3 MP (up to 0.4 MP for large pictures), where YuNet works best,
+   and 160 px for faces that fill the frame.
+2. If step 1 halved the picture or more: enlarged tiles of the regions with fine detail, for small faces in
+   large photographs.
+3. Every candidate with a score below CERTAIN is verified in a window of twice its size: by YuNet at 128 px
+   and CenterFace at 96 px. The new score is the mean of the three. For small faces the first score is
+   unreliable, so YuNet's second score replaces it if that is higher.
 
 The numbers behind the constants: docs/decisions/0303-detection.md.
 """
@@ -25,9 +24,17 @@ from inference.calibration import tables
 from inference.images.decoding import Picture
 from inference.pipeline import tiles
 from inference.pipeline.detection_models import CenterFace, YuNet
-from inference.pipeline.detections import Detections, fast_nms, iou, nms, whole_boxes
-from inference.pipeline.resampling import whole, window
-from inference.pipeline.turning import TURNED, Surroundings, Turner, in_the_middle, off, quarters, roll
+from inference.pipeline.detections import Detections, fast_nms, iou, nms, pixel_boxes
+from inference.pipeline.resampling import scaled, window
+from inference.pipeline.rotation import (
+    ROTATED_FROM,
+    RotatableCrop,
+    RotationResolver,
+    angle_from,
+    central_detection,
+    roll,
+    undo_quarter_turns,
+)
 
 LEVEL_SIDE_PX = 1280
 VIEW_AREA_PX = (307_200, 400_000)
@@ -44,16 +51,16 @@ WINDOW = 2.0
 YUNET_WINDOW_PX = 128
 CENTERFACE_WINDOW_PX = 96
 SMALL_FACE_PX = 26
-MAX_SECOND_LOOKS = 128
-UNSEEN_PENALTY = 0.25
+MAX_VERIFIED = 128
+UNVERIFIED_PENALTY = 0.25
 BATCH = 4
 PRECISE_WINDOW, PRECISE_WINDOW_PX = 2.5, 160
-SAME_PLACE = 0.3
-# Landmarks turned by more are looked at closely in a window that is turned as well.
+MATCH_IOU = 0.3
+# Landmarks with a larger roll are refined in a window that is rotated as well.
 PRECISE_ROLL = 15.0
-# Smaller faces are taken for upright.
-MIN_TURNED_PX = 32
-TURNS = (1, 3, 28)
+# Smaller faces are assumed to be upright.
+MIN_ROTATED_PX = 32
+ROTATION_BATCHES = (1, 3, 28)
 SIDE_VIEW_PX = 320
 SIDE_CANDIDATE, MAX_SIDE_CANDIDATES = 0.35, 3
 SIDE_ACCEPTED = 0.6
@@ -63,9 +70,9 @@ SIDE_ACCEPTED = 0.6
 class Found:
     """The faces of one picture, largest first, in the pixels of `pixels`: the picture at 1/`reduction`.
 
-    `detections.scores` are YuNet's and CenterFace's; `probabilities` (N,) are what they are worth.
-    `boxes_px` (N, 4) are the boxes in whole pixels of the whole picture, inside it: left, top, right,
-    bottom.
+    `detections.scores` are the combined scores of YuNet and CenterFace; `probabilities` (N,) are these
+    scores, calibrated. `boxes_px` (N, 4) are the boxes in whole pixels of the full-size picture, clipped to
+    it: left, top, right, bottom.
     """
 
     pixels: Pixels
@@ -76,20 +83,20 @@ class Found:
 
 
 class FaceDetector:
-    """May be used from any thread."""
+    """Finds the faces of a picture. Thread-safe."""
 
     def __init__(self, yunet: YuNet, centerface: CenterFace) -> None:
         self._yunet = yunet
         self._centerface = centerface
-        self._turner = Turner(yunet, centerface)
+        self._rotation = RotationResolver(yunet, centerface)
         self._probability = tables.PiecewiseLinear.from_points(tables.load("face_probability")["points"])
 
     def find(self, picture: Picture) -> Found:
-        """All faces. Raises ImageError 4003 where the picture cannot be decoded."""
+        """Return all faces. Raises ImageError 4003 if the picture cannot be decoded."""
         reduction = picture.reduction_for(LEVEL_SIDE_PX)
         pixels = picture.level(reduction)
-        judged = self._whichever_way_up(pixels, self._accepted(pixels))
-        boxes_px = whole_boxes(judged.boxes * reduction, picture.width_px, picture.height_px)
+        judged = self._with_rotated_faces(pixels, self._detect_upright(pixels))
+        boxes_px = pixel_boxes(judged.boxes * reduction, picture.width_px, picture.height_px)
         areas = (boxes_px[:, 2:] - boxes_px[:, :2]).prod(axis=1)
         largest_first = np.argsort(-areas, kind="stable")
         judged, boxes_px = judged.take(largest_first), boxes_px[largest_first]
@@ -97,181 +104,195 @@ class FaceDetector:
         return Found(pixels, reduction, judged, probabilities, boxes_px)
 
     def uprightness(self, found: Found, index: int) -> float:
-        """Return how sure it is which way up a face is, 0..1; below .5 it may as well be upside down."""
-        return self._turner.uprightness(found.pixels, found.detections.take(np.array([index])))
+        """Return the confidence, 0..1, that a face is not upside down; below .5 it may well be."""
+        return self._rotation.uprightness(found.pixels, found.detections.take(np.array([index])))
 
     def precise_points(self, pixels: Pixels, box: Floats, points: Floats) -> Points:
-        """Landmarks (5, 2) averaged over the first look, a closer one, and its mirror image: steadier than
-        any of the three, which lifts comparison more than any other step does.
+        """Return landmarks (5, 2) averaged over the first detection, a close-up and its mirror image.
+
+        The average is more stable than any of the three, and improves comparison more than any other step.
         """
         degrees = roll(points)
         if abs(degrees) > PRECISE_ROLL:
-            return self._precise_turned_points(pixels, box, points, degrees)
+            return self._precise_rotated_points(pixels, box, points, degrees)
         view = window(pixels, box, PRECISE_WINDOW)
         closer = view.resized(PRECISE_WINDOW_PX)
         found = self._yunet.find([closer, closer[:, ::-1]], CANDIDATE)
         looks = [points.astype(np.float64)]
         for seen in (found[0], found[1].mirrored(PRECISE_WINDOW_PX)):
-            looks += list(_there(view.outside(seen, PRECISE_WINDOW_PX), box).points.astype(np.float64))
+            match = _best_match(view.to_picture(seen, PRECISE_WINDOW_PX), box)
+            looks += list(match.points.astype(np.float64))
         return np.asarray(np.mean(looks, axis=0), np.float64)
 
-    def _precise_turned_points(self, pixels: Pixels, box: Floats, points: Floats, degrees: float) -> Points:
-        """`precise_points` in a window in which the face is upright."""
-        view = Surroundings(pixels, box, PRECISE_WINDOW, PRECISE_WINDOW_PX).turned(degrees)
+    def _precise_rotated_points(self, pixels: Pixels, box: Floats, points: Floats, degrees: float) -> Points:
+        """Return `precise_points` from a window in which the face is upright."""
+        view = RotatableCrop(pixels, box, PRECISE_WINDOW, PRECISE_WINDOW_PX).at(degrees)
         found = self._yunet.find([view.pixels, view.pixels[:, ::-1]], CANDIDATE)
         looks = [points.astype(np.float64)]
         for seen in (found[0], found[1].mirrored(PRECISE_WINDOW_PX)):
-            there = in_the_middle(seen, PRECISE_WINDOW, PRECISE_WINDOW_PX)
-            looks += list(view.outside(there).points.astype(np.float64))
+            match = central_detection(seen, PRECISE_WINDOW, PRECISE_WINDOW_PX)
+            looks += list(view.to_picture(match).points.astype(np.float64))
         return np.asarray(np.mean(looks, axis=0), np.float64)
 
     def warm_up(self, pixels: Pixels) -> None:
-        """Run both networks once on any pixels."""
+        """Run both networks once, on any pixels."""
         box = np.array([[64, 64, 192, 192]], np.float32)
         points = np.full((1, 5, 2), 128, np.float32)
-        self._first_look(pixels)
-        self._look_again(pixels, Detections(box, points, np.ones(1, np.float32)))
+        self._first_pass(pixels)
+        self._rescore(pixels, Detections(box, points, np.ones(1, np.float32)))
 
-    def _accepted(self, pixels: Pixels) -> Detections:
-        """Return the faces that upright looks find."""
-        candidates = nms(Detections.joined(self._first_look(pixels)))
-        judged = nms(self._second_look(pixels, candidates))
+    def _detect_upright(self, pixels: Pixels) -> Detections:
+        """Return the faces that are found in the picture as it is."""
+        candidates = nms(Detections.joined(self._first_pass(pixels)))
+        judged = nms(self._verify(pixels, candidates))
         return judged.take(np.flatnonzero(judged.scores >= ACCEPTED))
 
-    def _whichever_way_up(self, pixels: Pixels, upright: Detections) -> Detections:
-        """Return the same faces, those that are turned with landmarks that are right, and further ones.
+    def _with_rotated_faces(self, pixels: Pixels, upright: Detections) -> Detections:
+        """Return `upright` with correct landmarks for rotated faces, and rotated faces that were missed.
 
-        Costs nothing if every face is upright beyond doubt. If no face is certain, the picture is also looked
-        at from its other three sides, small; if its largest face then lies on one of them, in full.
+        Runs no network if all faces are upright beyond doubt. If no face is certain, a small copy of the
+        picture is also searched at 90, 180 and 270 degrees; if the largest face then turns out to be certain
+        and rotated by one of these angles, the whole detection is repeated at that angle.
         """
-        found = self._turned(pixels, upright)
+        found = self._correct_rotation(pixels, upright)
         if not (found.scores >= CERTAIN).any():
-            found = nms(Detections.joined([found, *self._from_other_sides(pixels)]))
+            found = nms(Detections.joined([found, *self._detect_sideways(pixels)]))
         if not len(found):
             return found
         largest = int(found.sides.prod(axis=1).argmax())
         side = round(roll(found.points[largest]) / 90) % 4
         if side and found.scores[largest] >= CERTAIN:
             height, width = pixels.shape[:2]
-            whole_look = self._accepted(np.ascontiguousarray(np.rot90(pixels, side)))
-            there = self._turned(pixels, quarters(whole_look, side, width, height), 90.0 * side)
+            whole_look = self._detect_upright(np.ascontiguousarray(np.rot90(pixels, side)))
+            there = self._correct_rotation(
+                pixels, undo_quarter_turns(whole_look, side, width, height), 90.0 * side
+            )
             found = nms(Detections.joined([found, there]))
         return found
 
-    def _turned(self, pixels: Pixels, faces: Detections, degrees: float = 0.0) -> Detections:
-        """Return the faces with landmarks that fit, if they may be turned from `degrees`.
+    def _correct_rotation(self, pixels: Pixels, faces: Detections, degrees: float = 0.0) -> Detections:
+        """Return `faces` with the landmarks corrected of those that may be rotated from `degrees`.
 
-        The largest ones first: if none of those is turned, the others are taken for upright.
+        The largest are checked first: if none of them is rotated, the others are assumed to be upright.
         """
         largest_first = np.argsort(-faces.sides.prod(axis=1), kind="stable")
         doubtful = [
             index
             for index in largest_first
-            if faces.sides[index].max() >= MIN_TURNED_PX
-            and self._turner.is_in_doubt(faces.points[index], float(faces.scores[index]), degrees)
+            if faces.sides[index].max() >= MIN_ROTATED_PX
+            and self._rotation.may_be_rotated(faces.points[index], float(faces.scores[index]), degrees)
         ]
         parts = {int(index): faces.take(np.array([index])) for index in range(len(faces))}
         waiting = iter(doubtful)
-        for count in TURNS:
+        for count in ROTATION_BATCHES:
             some = list(islice(waiting, count))
-            turned = {int(index): self._turner.turn(pixels, parts[int(index)], degrees) for index in some}
-            parts |= turned
-            if all(abs(off(roll(face.points[0]), degrees)) <= TURNED for face in turned.values()):
+            corrected = {
+                int(index): self._rotation.resolve(pixels, parts[int(index)], degrees) for index in some
+            }
+            parts |= corrected
+            angles = [angle_from(roll(face.points[0]), degrees) for face in corrected.values()]
+            if all(abs(angle) <= ROTATED_FROM for angle in angles):
                 break
         return Detections.joined(list(parts.values())) if doubtful else faces
 
-    def _from_other_sides(self, pixels: Pixels) -> list[Detections]:
-        """Return the faces that show when the picture is turned by 90, 180 and 270 degrees."""
+    def _detect_sideways(self, pixels: Pixels) -> list[Detections]:
+        """Return the faces that are found with the picture rotated by 90, 180 and 270 degrees."""
         height, width = pixels.shape[:2]
-        small = whole(pixels, min(1.0, SIDE_VIEW_PX / max(height, width)))
+        small = scaled(pixels, min(1.0, SIDE_VIEW_PX / max(height, width)))
         scale = (width / small.shape[1], height / small.shape[0])
         candidates = []
         for side in (1, 2, 3):
             (seen,) = self._yunet.find([np.ascontiguousarray(np.rot90(small, side))], SIDE_CANDIDATE)
-            seen = quarters(nms(seen), side, small.shape[1], small.shape[0]).mapped(scale)
+            seen = undo_quarter_turns(nms(seen), side, small.shape[1], small.shape[0]).mapped(scale)
             candidates += [(seen.take(np.array([index])), 90.0 * side) for index in range(len(seen))]
         candidates.sort(key=lambda candidate: -candidate[0].scores[0])
         faces = [
-            self._turner.confirm(pixels, candidate, degrees)
+            self._rotation.confirm(pixels, candidate, degrees)
             for candidate, degrees in candidates[:MAX_SIDE_CANDIDATES]
         ]
         return [face.take(np.flatnonzero(face.scores >= SIDE_ACCEPTED)) for face in faces]
 
-    def _first_look(self, pixels: Pixels) -> list[Detections]:
+    def _first_pass(self, pixels: Pixels) -> list[Detections]:
+        """Return the candidates of the whole picture at two scales and, if it is large, of its tiles."""
         height, width = pixels.shape[:2]
         area = float(np.clip(height * width / 4, *VIEW_AREA_PX))
         scale = min(1.0, (area / (height * width)) ** 0.5)
         if max(height, width) < MIN_VIEW_SIDE_PX:
             scale = MIN_VIEW_SIDE_PX / max(height, width)
-        view = whole(pixels, scale)
-        parts = [self._view(view, pixels)]
+        view = scaled(pixels, scale)
+        parts = [self._detect_in_view(view, pixels)]
         long_side = max(view.shape[:2])
         if long_side > 2 * SMALL_VIEW_SIDE_PX:
-            found = self._view(whole(view, SMALL_VIEW_SIDE_PX / long_side), pixels)
+            found = self._detect_in_view(scaled(view, SMALL_VIEW_SIDE_PX / long_side), pixels)
             large_face = found.sides.max(axis=1) >= SMALL_VIEW_FACE_SHARE * max(height, width)
             parts.append(found.take(np.flatnonzero(large_face)))
         if scale <= 0.5:
-            parts += self._details(pixels)
+            parts += self._detect_in_tiles(pixels)
         return parts
 
-    def _view(self, view: Pixels, pixels: Pixels) -> Detections:
-        """Candidates that show in a scaled copy of `pixels`, in the coordinates of `pixels`."""
+    def _detect_in_view(self, view: Pixels, pixels: Pixels) -> Detections:
+        """Return the candidates in `view`, a scaled copy of `pixels`, in the coordinates of `pixels`."""
         (found,) = self._yunet.find([view], CANDIDATE)
         return found.mapped((pixels.shape[1] / view.shape[1], pixels.shape[0] / view.shape[0]))
 
-    def _details(self, pixels: Pixels) -> list[Detections]:
-        """Candidates of the tiles that hold fine detail: small ones from DETAIL_CANDIDATE on; larger ones as
-        elsewhere, unless the tile's edge may have cut them.
+    def _detect_in_tiles(self, pixels: Pixels) -> list[Detections]:
+        """Return the candidates in tiles with fine detail.
+
+        Small faces are kept from DETAIL_CANDIDATE up; larger ones from CANDIDATE up, unless the tile's edge
+        may have cut them.
         """
         parts = []
-        for tile in tiles.detailed(pixels):
-            (found,) = self._yunet.find([tile.cut(pixels)], DETAIL_CANDIDATE)
+        for tile in tiles.select_tiles(pixels):
+            (found,) = self._yunet.find([tile.crop(pixels)], DETAIL_CANDIDATE)
             found = fast_nms(found)
-            cut = ((found.boxes < TILE_EDGE_PX) | (found.boxes > tile.seen_px - TILE_EDGE_PX)).any(axis=1)
-            found = found.mapped(tile.side_px / tile.seen_px, (tile.left, tile.top))
+            cut = ((found.boxes < TILE_EDGE_PX) | (found.boxes > tile.input_px - TILE_EDGE_PX)).any(axis=1)
+            found = found.mapped(tile.side_px / tile.input_px, (tile.left, tile.top))
             small = found.sides.max(axis=1) < SMALL_FACE_PX
             parts.append(found.take(np.flatnonzero(small | (~cut & (found.scores >= CANDIDATE)))))
         return parts
 
-    def _second_look(self, pixels: Pixels, candidates: Detections) -> Detections:
-        """Look at each doubtful candidate again.
+    def _verify(self, pixels: Pixels, candidates: Detections) -> Detections:
+        """Rescore each doubtful candidate.
 
-        `candidates` come best first. Of more than MAX_SECOND_LOOKS the rest are only marked down.
+        `candidates` are sorted best first. If more than MAX_VERIFIED are doubtful, the rest only get a lower
+        score.
         """
         doubtful = np.flatnonzero(candidates.scores < CERTAIN)
         parts = [candidates.take(np.flatnonzero(candidates.scores >= CERTAIN))]
-        for start in range(0, min(len(doubtful), MAX_SECOND_LOOKS), BATCH):
-            part = doubtful[start : min(start + BATCH, MAX_SECOND_LOOKS)]
-            parts.append(self._look_again(pixels, candidates.take(part)))
-        unseen = candidates.take(doubtful[MAX_SECOND_LOOKS:])
-        parts.append(replace(unseen, scores=unseen.scores - np.float32(UNSEEN_PENALTY)))
+        for start in range(0, min(len(doubtful), MAX_VERIFIED), BATCH):
+            part = doubtful[start : min(start + BATCH, MAX_VERIFIED)]
+            parts.append(self._rescore(pixels, candidates.take(part)))
+        unseen = candidates.take(doubtful[MAX_VERIFIED:])
+        parts.append(replace(unseen, scores=unseen.scores - np.float32(UNVERIFIED_PENALTY)))
         return Detections.joined(parts)
 
-    def _look_again(self, pixels: Pixels, candidates: Detections) -> Detections:
-        """The candidates, each with the mean of three scores and the better of its two boxes."""
+    def _rescore(self, pixels: Pixels, candidates: Detections) -> Detections:
+        """Return the candidates with the mean of three scores and the better of their two boxes."""
         windows = [window(pixels, box, WINDOW) for box in candidates.boxes]
         boxes, points = candidates.boxes.copy(), candidates.points.copy()
         again, second = np.zeros(len(candidates), np.float32), np.zeros(len(candidates), np.float32)
         found = self._yunet.find([view.resized(YUNET_WINDOW_PX) for view in windows], CANDIDATE / 2)
         for index, (view, seen) in enumerate(zip(windows, found, strict=True)):
-            seen = _there(view.outside(seen, YUNET_WINDOW_PX), candidates.boxes[index])
+            seen = _best_match(view.to_picture(seen, YUNET_WINDOW_PX), candidates.boxes[index])
             if len(seen):
                 (again[index],) = seen.scores
                 if again[index] > candidates.scores[index]:
                     boxes[index], points[index] = seen.boxes[0], seen.points[0]
         small = candidates.sides.max(axis=1) < SMALL_FACE_PX
         first = np.where(small, np.maximum(candidates.scores, again), candidates.scores)
-        # CenterFace costs most: ask it only where its yes could still lift the mean to ACCEPTED
-        asked = np.flatnonzero(first + again + 1 >= 3 * ACCEPTED)
-        if len(asked):
-            second[asked] = self._centerface.agreement(
-                [windows[index].resized(CENTERFACE_WINDOW_PX) for index in asked],
-                np.stack([windows[i].inside(candidates.boxes[i], CENTERFACE_WINDOW_PX) for i in asked]),
+        # CenterFace is the most expensive: run it only if its score could still lift the mean to ACCEPTED.
+        open_rows = np.flatnonzero(first + again + 1 >= 3 * ACCEPTED)
+        if len(open_rows):
+            second[open_rows] = self._centerface.agreement(
+                [windows[index].resized(CENTERFACE_WINDOW_PX) for index in open_rows],
+                np.stack(
+                    [windows[i].to_window(candidates.boxes[i], CENTERFACE_WINDOW_PX) for i in open_rows]
+                ),
             )
         return Detections(boxes, points, np.asarray((first + again + second) / 3, np.float32))
 
 
-def _there(seen: Detections, box: Floats) -> Detections:
-    """The best of what was seen where `box` is; none where nothing was."""
-    near = np.flatnonzero(iou(box, seen.boxes) >= SAME_PLACE)
+def _best_match(seen: Detections, box: Floats) -> Detections:
+    """Return the best detection (N = 1) that matches `box`, or none."""
+    near = np.flatnonzero(iou(box, seen.boxes) >= MATCH_IOU)
     return seen.take(near[np.argsort(-seen.scores[near], kind="stable")[:1]])

@@ -1,7 +1,7 @@
-"""图像质量检测 (manual 1.2): is a picture good enough for detection, attributes or comparison?
+"""图像质量检测 (manual 1.2): whether a picture is good enough for detection, attributes or comparison.
 
-Each measure of the face in question becomes a grade: .5 at the limit in LIMITS, 1 at its ideal, 0 at its
-worst. A picture passes where every grade is .5 or more; its score is the lowest grade.
+Each measure of the largest face is graded: .5 at the limit in LIMITS, 1 at its ideal, 0 at its worst. A
+picture passes if every grade is .5 or more; its score is the lowest grade.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CHIP_SIDE_PX = 112
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """What is measured on the largest face of a picture; units in the names."""
+    """Measures of the largest face of a picture; units are in the names."""
 
     size_px: float
     sharpness: float
@@ -38,7 +38,7 @@ class Measures:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Grade 0 at `worst`, .5 at `limit`, 1 at `ideal`; they may rise or fall."""
+    """A piecewise-linear grade: 0 at `worst`, .5 at `limit`, 1 at `ideal`, in rising or falling order."""
 
     worst: float
     limit: float
@@ -51,9 +51,9 @@ class Limit:
         return float(np.interp(value, xs, ys))
 
 
-# reason → (measure, its limits for each purpose). A missing purpose: the measure does not count there (a
-# profile that was found was found). Of 100 LFW pictures one in ten fails for comparison, mostly for a
-# second face.
+# reason → (measure, its limits for each purpose). If a purpose is missing, the measure does not count for it:
+# a profile that was detected is good enough for detection. Of 100 LFW pictures, one in ten fails for
+# comparison, mostly because of a second face.
 LIMITS: dict[str, tuple[str, dict[Purpose, Limit]]] = {
     "face_too_small": (
         "size_px",
@@ -92,7 +92,7 @@ LIMITS: dict[str, tuple[str, dict[Purpose, Limit]]] = {
 
 
 def judge(measures: Measures, purpose: Purpose) -> Quality:
-    """The quality of a picture for one purpose."""
+    """Return the quality of a picture for one purpose."""
     grades = {
         reason: limits[purpose].grade(getattr(measures, name))
         for reason, (name, limits) in LIMITS.items()
@@ -105,7 +105,11 @@ def judge(measures: Measures, purpose: Purpose) -> Quality:
 def measure(
     pixels: Pixels, points: Points, *, size_px: float, uprightness: float, inside: float, dominance: float
 ) -> Measures:
-    """Measure one face. `points` in the coordinates of `pixels`; the other four come from the detection."""
+    """Measure one face with landmarks `points` (5, 2) in the coordinates of `pixels`.
+
+    The four keyword arguments come from the detection: `size_px` is the square root of the box's area in the
+    full-size picture, the others are 0..1.
+    """
     grey = cv2.cvtColor(chip(pixels, points, SFACE_TEMPLATE, CHIP_SIDE_PX), cv2.COLOR_BGR2GRAY)
     return Measures(
         size_px=size_px,
@@ -120,7 +124,7 @@ def measure(
 
 
 def frontality(points: Points) -> float:
-    """1 where the nose lies midway between the eyes and the mouth corners, 0 where it reaches one of them."""
+    """Return 1 if the nose is midway between the eyes and mouth corners, 0 if it reaches one of them."""
     left_eye, right_eye, nose, mouth_left, mouth_right = points
     across = (right_eye - left_eye + mouth_right - mouth_left) / 2
     down = (mouth_left + mouth_right - left_eye - right_eye) / 2

@@ -1,4 +1,4 @@
-"""What the detectors look at: a whole picture at another scale, or a square window of it."""
+"""Network input for detection: a whole picture at another scale, or a square window of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MULTIPLE_PX = 32
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A square cut out of a picture, black where it passes the edges; its corner and side in the picture."""
+    """A square crop of a picture, black outside it, with its corner and side in the picture's pixels."""
 
     pixels: Pixels
     left: int
@@ -25,18 +25,18 @@ class Window:
     def resized(self, side_px: int) -> Pixels:
         return resized(self.pixels, (side_px, side_px))
 
-    def inside(self, box: Floats, side_px: int) -> Floats:
-        """A box of the picture in the pixels of the window resized to `side_px`."""
+    def to_window(self, box: Floats, side_px: int) -> Floats:
+        """Convert a box from picture coordinates to the window resized to `side_px`."""
         shift = np.array([self.left, self.top] * 2, np.float32)
         return np.asarray((box - shift) * (side_px / self.side_px), np.float32)
 
-    def outside(self, found: Detections, side_px: int) -> Detections:
-        """What was found in the window resized to `side_px`, in the pixels of the picture."""
+    def to_picture(self, found: Detections, side_px: int) -> Detections:
+        """Convert detections from the window resized to `side_px` to picture coordinates."""
         return found.mapped(self.side_px / side_px, (self.left, self.top))
 
 
 def window(pixels: Pixels, box: Floats, times: float) -> Window:
-    """The window around a box, `times` as large as its longer side."""
+    """Return the square window around a box, `times` as large as its longer side."""
     height, width = pixels.shape[:2]
     side = max(8, round(float((box[2:] - box[:2]).max()) * times))
     left, top = (round(float(box[i] + box[i + 2]) / 2 - side / 2) for i in (0, 1))
@@ -49,11 +49,11 @@ def window(pixels: Pixels, box: Floats, times: float) -> Window:
     return Window(cut, left, top, side)
 
 
-def whole(pixels: Pixels, scale: float) -> Pixels:
-    """The whole picture at `scale`, each side stretched to the next multiple of 32.
+def scaled(pixels: Pixels, scale: float) -> Pixels:
+    """Return the whole picture at `scale`, with each side rounded up to a multiple of 32.
 
-    Halved, which is quick, then by straight lines. Down to .7 straight lines alone hardly alias; below, they
-    would, and false boxes doubled in the measurement.
+    It is halved by area averaging, which is fast, as long as possible, and then resized bilinearly. Down to
+    .7 bilinear sampling hardly aliases; below that, it doubled the number of false boxes in our measurement.
     """
     height, width = pixels.shape[:2]
     columns, rows = (-(-round(side * scale) // MULTIPLE_PX) or 1 for side in (width, height))
@@ -67,9 +67,9 @@ def whole(pixels: Pixels, scale: float) -> Pixels:
 
 
 def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """To (width, height); shrunk by area, enlarged by straight lines.
+    """Resize to (width, height), by area averaging if smaller and bilinearly if larger.
 
-    Shrunk by halves as far as that goes: OpenCV is ten times as quick where the factor is whole.
+    Shrinks by halves first: OpenCV is ten times as fast for whole factors.
     """
     while pixels.shape[1] >= 2 * size[0] and pixels.shape[0] >= 2 * size[1]:
         pixels = _halved(pixels)
@@ -82,7 +82,7 @@ def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def _halved(pixels: Pixels) -> Pixels:
-    """By area; an odd last row or column is left out."""
+    """Halve by area averaging; an odd last row or column is dropped."""
     half_height, half_width = pixels.shape[0] // 2, pixels.shape[1] // 2
     even = pixels[: 2 * half_height, : 2 * half_width]
     return np.asarray(cv2.resize(even, (half_width, half_height), interpolation=cv2.INTER_AREA), np.uint8)

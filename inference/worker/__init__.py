@@ -1,1 +1,1 @@
-"""The Celery task, its exchange with the web process, the lock and the watchdog."""
+"""The Celery task, its exchange with the web processes, and what guards the process that runs it."""

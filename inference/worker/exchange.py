@@ -1,16 +1,17 @@
-"""How pictures and answers cross Valkey between the web and the workers (docs/decisions).
+"""Exchange of pictures and replies between web processes and workers, through Valkey.
 
-A request is cut into chunks of a few pictures. Each picture lies under a key of its own with an expiry; the
-Celery task names only ids. The worker claims the chunk, takes the pictures, pushes one reply to the request's
-list and removes the pictures: a task that is delivered twice, or after the request gave up, finds nothing and
-does nothing. A request that ends removes the claims too, so what a worker finds out after that is dropped.
+A request is split into chunks of a few pictures. Each picture has a key of its own with an expiry; the Celery
+task carries only ids. The worker claims the chunk, takes the pictures, pushes one reply to the request's list
+and deletes the pictures. A task that is delivered twice, or after the request was given up, finds no pictures
+and does nothing. A request that ends deletes the claims too, so that late replies are dropped
+(docs/decisions/0101-replies-and-redispatch.md).
 
-    inference:image:<chunk>:<i>   bytes of picture i                      written by the web
-    inference:claim:<chunk>       id of the worker that works on it       written by the worker
-    inference:reply:<request>     list of replies, one a chunk            written by the worker
-    inference:workers             zset "<id> <slots>" by last heartbeat   written by a worker that is warm
+    inference:image:<chunk>:<i>   bytes of picture i                      written by the web process
+    inference:claim:<chunk>       id of the worker that has claimed it    written by the worker
+    inference:reply:<request>     list of replies, one for each chunk     written by the worker
+    inference:workers             zset "<id> <slots>" by last heartbeat   written by the worker once warm
     inference:about:<worker>      JSON: versions, models, start           written with each heartbeat
-    inference:deaths              zset of worker ids by last heartbeat    written by whoever notices a death
+    inference:deaths              zset of worker ids by last heartbeat    written by whoever detects a death
     inference:death-count         deaths since Valkey started             likewise
 """
 
@@ -34,7 +35,10 @@ Picture = bytes | memoryview
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Pictures `first` … `first + count - 1` of a request. A suspect was with a worker when it died."""
+    """Pictures `first` … `first + count - 1` of a request.
+
+    `is_suspect` marks a chunk whose worker died, possibly because of one of its pictures.
+    """
 
     request_id: str
     id: str
@@ -45,8 +49,9 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Picture `position` of the chunk could not be served: a code, and a sentence for its sender if it is
-    4xxx.
+    """The reason why picture `position` of a chunk has no result.
+
+    For a `code` 4xxx, `detail` is part of the reply to the caller.
     """
 
     position: int
@@ -56,7 +61,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A worker's answer: a plain dict for each picture up to the first failure, if there is one."""
+    """A worker's reply: a plain dict for each picture up to the first failure, and that failure if any."""
 
     chunk_id: str
     results: list[dict[str, Any]]
@@ -76,8 +81,9 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A warm worker: how many chunks it works on at once (none any more where it is about to end), and its
-    last heartbeat (Unix seconds).
+    """A warm worker, with its last heartbeat in Unix seconds.
+
+    `slots` is the number of chunks that it processes in parallel; 0 if it is shutting down and takes no more.
     """
 
     id: str
@@ -101,7 +107,7 @@ def _replies(request_id: str) -> str:
 
 
 def put(valkey: redis.Redis, chunk: Chunk, pictures: Sequence[Picture], *, ttl_s: int) -> None:
-    """Lay the chunk's pictures down for `ttl_s` seconds."""
+    """Store the chunk's pictures for `ttl_s` seconds."""
     pipe = valkey.pipeline(transaction=False)
     for key, picture in zip(_images(chunk.id, chunk.count), pictures, strict=True):
         pipe.set(key, picture, ex=ttl_s)
@@ -111,20 +117,23 @@ def put(valkey: redis.Redis, chunk: Chunk, pictures: Sequence[Picture], *, ttl_s
 def wait(
     valkey: redis.Redis, request_id: str, *, timeout_s: float, tokens: str | None = None
 ) -> Reply | None:
-    """The next reply to the request, or None after `timeout_s` or with an entry of the list `tokens`."""
+    """Return the next reply to the request.
+
+    Returns None after `timeout_s`, or if an entry of the list `tokens` arrives first.
+    """
     replies = _replies(request_id)
     popped = valkey.blpop([replies, tokens] if tokens else [replies], timeout=timeout_s)
     return Reply.from_json(popped[1]) if popped is not None and popped[0] == replies.encode() else None
 
 
 def claimed_by(valkey: redis.Redis, chunk_ids: Sequence[str]) -> list[str | None]:
-    """For each chunk the worker that took it, or None where none has."""
+    """Return for each chunk the id of the worker that claimed it, or None."""
     claims: list[Any] = valkey.mget([_claim(chunk_id) for chunk_id in chunk_ids])
     return [claim.decode() if claim else None for claim in claims]
 
 
 def remove(valkey: redis.Redis, request_id: str, chunks: Sequence[Chunk]) -> None:
-    """Leave nothing of the request behind; a task still queued becomes one that does nothing."""
+    """Delete all keys of the request; its queued tasks will do nothing."""
     keys = [_replies(request_id)]
     for chunk in chunks:
         keys += [*_images(chunk.id, chunk.count), _claim(chunk.id)]
@@ -132,7 +141,7 @@ def remove(valkey: redis.Redis, request_id: str, chunks: Sequence[Chunk]) -> Non
 
 
 def workers(valkey: redis.Redis, *, now_s: float) -> list[Worker]:
-    """The workers that are warm and take work."""
+    """Return the workers that are warm and accept work."""
     return [worker for worker in beating(valkey, now_s=now_s) if worker.slots]
 
 
@@ -143,7 +152,7 @@ def seen_at_s(valkey: redis.Redis) -> float:
 
 
 def beating(valkey: redis.Redis, *, now_s: float) -> list[Worker]:
-    """The workers that are alive, those too that only finish what they have."""
+    """Return the workers that are alive, including those that are shutting down."""
     alive: Any = valkey.zrangebyscore(WORKERS_KEY, now_s - DEAD_AFTER_S, "+inf", withscores=True)
     found = []
     for member, seen_at_s in alive:
@@ -154,7 +163,7 @@ def beating(valkey: redis.Redis, *, now_s: float) -> list[Worker]:
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """A worker whose heartbeat stopped without a sign-off: killed, crashed, hung or cut off.
+    """A worker whose heartbeat stopped without a sign-off: killed, crashed, hung or disconnected.
 
     `seen_at_s` is its last heartbeat (Unix seconds).
     """
@@ -163,7 +172,7 @@ class Death:
     seen_at_s: float
 
 
-# A worker that retires says so by a heartbeat with 0 slots; one that dies leaves its slots behind.
+# A worker that shuts down first sends a heartbeat with 0 slots, so a stale entry with slots is a death.
 _BURY = """
 local stale = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'WITHSCORES')
 for i = 1, #stale, 2 do
@@ -180,7 +189,7 @@ return redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
 
 
 def deaths(valkey: redis.Redis, *, now_s: float) -> list[Death]:
-    """Record the workers that have died since the last look; return the deaths of a day, oldest first."""
+    """Record the workers that died since the last call; return the deaths of the last day, oldest first."""
     bounds = (now_s - DEAD_AFTER_S, now_s - DEATHS_KEPT_S)
     found: Any = valkey.eval(_BURY, 3, WORKERS_KEY, DEATHS_KEY, DEATH_COUNT_KEY, *bounds)
     pairs = zip(found[::2], found[1::2], strict=True)
@@ -188,7 +197,7 @@ def deaths(valkey: redis.Redis, *, now_s: float) -> list[Death]:
 
 
 def death_count(valkey: redis.Redis) -> int:
-    """Return the number of workers that have died since Valkey started."""
+    """Return the number of worker deaths since Valkey started."""
     return int(valkey.get(DEATH_COUNT_KEY) or 0)
 
 
@@ -205,9 +214,13 @@ redis.call('UNLINK', unpack(KEYS, 3))
 
 
 def take(valkey: redis.Redis, chunk_id: str, count: int, *, worker_id: str, ttl_s: int) -> list[bytes] | None:
-    """Claim the chunk and fetch its pictures; None if they are gone (answered, given up, expired)."""
+    """Claim the chunk and return its pictures.
+
+    Returns None if they are gone: replied to, given up or expired.
+    """
     pipe = valkey.pipeline(transaction=False)
-    pipe.set(_claim(chunk_id), worker_id, ex=ttl_s)  # first, so that `remove` finds the claim of what is read
+    # Claim before reading, so that `remove` also deletes the claim of a chunk that is being read.
+    pipe.set(_claim(chunk_id), worker_id, ex=ttl_s)
     pipe.mget(_images(chunk_id, count))
     _, pictures = pipe.execute()
     if any(picture is None for picture in pictures):
@@ -217,13 +230,16 @@ def take(valkey: redis.Redis, chunk_id: str, count: int, *, worker_id: str, ttl_
 
 
 def answer(valkey: redis.Redis, request_id: str, reply: Reply, *, count: int, ttl_s: int) -> None:
-    """Push the reply and remove the chunk's pictures. Without a claim nobody waits: the reply is dropped."""
+    """Push the reply and delete the chunk's pictures.
+
+    If the claim is gone, the request has ended and the reply is dropped.
+    """
     keys = [_replies(request_id), _claim(reply.chunk_id), *_images(reply.chunk_id, count)]
     valkey.eval(_ANSWER, len(keys), *keys, reply.to_json(), ttl_s)
 
 
-def disown(valkey: redis.Redis, chunk_id: str, worker: Worker) -> None:
-    """Mark the chunk as abandoned, and record the death: the child process that claimed it has died."""
+def abandon(valkey: redis.Redis, chunk_id: str, worker: Worker) -> None:
+    """Mark the chunk as abandoned and record the death of the child process that claimed it."""
     valkey.set(_claim(chunk_id), "a child that died", xx=True, keepttl=True)
     pipe = valkey.pipeline(transaction=False)
     pipe.zadd(DEATHS_KEY, {f"{worker.id} (child)": worker.seen_at_s})
@@ -232,7 +248,7 @@ def disown(valkey: redis.Redis, chunk_id: str, worker: Worker) -> None:
 
 
 def about(valkey: redis.Redis, worker_ids: Sequence[str]) -> list[dict[str, Any]]:
-    """What each worker says of itself; an empty dict for one that is gone."""
+    """Return the description of each worker (see `beat`); an empty dict if it has expired."""
     if not worker_ids:
         return []
     told = valkey.mget([f"inference:about:{worker_id}" for worker_id in worker_ids])
@@ -240,8 +256,8 @@ def about(valkey: redis.Redis, worker_ids: Sequence[str]) -> list[dict[str, Any]
 
 
 def beat(valkey: redis.Redis, worker: Worker, told: dict[str, Any]) -> None:
-    """Say that the worker is warm and alive, and what it is; record those that have died."""
-    # Recorded first: a worker that starts again under its old id would hide the death of the one before.
+    """Send a heartbeat with the worker's description, a dict of JSON types, and record deaths."""
+    # Record deaths first: a worker that restarts under its old id would hide the death of its predecessor.
     deaths(valkey, now_s=worker.seen_at_s)
     pipe = valkey.pipeline(transaction=False)
     pipe.set(f"inference:about:{worker.id}", json.dumps(told), ex=60)
@@ -250,5 +266,5 @@ def beat(valkey: redis.Redis, worker: Worker, told: dict[str, Any]) -> None:
 
 
 def leave(valkey: redis.Redis, worker: Worker) -> None:
-    """Take back what the worker said last."""
+    """Remove the worker's last heartbeat, so that it is not taken for dead."""
     valkey.zrem(WORKERS_KEY, f"{worker.id} {worker.slots}")

@@ -1,7 +1,8 @@
-"""Ends a worker that hangs: only the end of its process stops a native decoder that never returns.
+"""Ends a worker that hangs: a native decoder that never returns can only be stopped by ending its process.
 
-The picture in hand is named to its call, and the process ends at once, for its supervisor to start it again.
-The chunks beside it are lost with it, as with any worker that dies (docs/decisions: replies and re-dispatch).
+The call gets a failure for the picture that hangs, and the process exits at once, to be restarted by its
+supervisor. Other chunks in the process are lost, as with any worker that dies
+(docs/decisions/0101-replies-and-redispatch.md).
 """
 
 import logging
@@ -24,26 +25,31 @@ from inference.worker import exchange
 from inference.worker.exchange import Failure, Reply
 
 LOOK_EVERY_S = 0.5
-TOGETHER_S = 1.0  # what began so shortly after a picture that hangs, and is not through either, hangs too
+# Pictures started at most this long after a hanging one, and not done, are taken to hang as well.
+TOGETHER_S = 1.0
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, slots=True)
 class Work:
-    """A chunk in the hands of the thread that makes this."""
+    """A chunk that the current thread is working on."""
 
     request_id: str
     chunk_id: str
     count: int
     ttl_s: int
-    position: int | None = None  # of the picture in hand; None where several are
+    position: int | None = None  # the current picture; None if several are processed at once
     began_at_s: float = 0.0
     thread_id: int = field(default_factory=threading.get_ident)
 
 
 class Watchdog(threading.Thread):
-    """Watches the chunks of its process. Its clock stands still with the process: a pause is no hang."""
+    """Watches the chunks of its process.
+
+    It counts its own time, which stops while the process is suspended, so that a suspended process is not
+    taken to hang.
+    """
 
     def __init__(self, limit_s: float) -> None:
         super().__init__(name="watchdog", daemon=True)
@@ -54,7 +60,11 @@ class Watchdog(threading.Thread):
 
     @contextmanager
     def watch(self, work: Work) -> Iterator[Callable[[int | None], None]]:
-        """Inside, say which picture is begun, or None for all of the chunk: each may take `limit_s`."""
+        """Watch `work` in the `with` block, which receives a function to mark progress.
+
+        Call it with the position of each picture when work on it starts, or with None for the whole chunk;
+        each may take `limit_s`.
+        """
         begin = partial(self._begin, work)
         begin(None)
         with self._lock:
@@ -73,7 +83,7 @@ class Watchdog(threading.Thread):
         while True:
             time.sleep(LOOK_EVERY_S)
             self._clock_s += LOOK_EVERY_S
-            with self._lock:  # held to the end: what hangs is not answered twice
+            with self._lock:  # held until the process ends, so that a hanging chunk gets no second reply
                 if hung := self._hung():
                     end_process(hung)
 
@@ -85,15 +95,15 @@ class Watchdog(threading.Thread):
 
 
 def end_process(hung: list[Work]) -> None:
-    """Name each picture that hangs to its call, where it is known which of a chunk, and end."""
+    """Send a failure for each hanging picture, if its position is known, and exit."""
     for work in hung:
         with request_id_in_logs(work.request_id):
             stack = traceback.format_list(traceback.extract_stack(sys._current_frames()[work.thread_id]))
             extra = {"chunk": work.chunk_id, "position": work.position, "stack": stack[-8:]}
-            logger.error("a picture hangs: this worker ends", extra=extra)
+            logger.error("picture timed out, ending this worker", extra=extra)
             if work.position is not None:
-                reply = Reply(work.chunk_id, [], Failure(work.position, errors.FAILED, "it hangs"), 0.0, 0.0)
-                with suppress(redis.RedisError):  # its call hears of this death as of any other, then
+                reply = Reply(work.chunk_id, [], Failure(work.position, errors.FAILED, "timed out"), 0.0, 0.0)
+                with suppress(redis.RedisError):  # the missing heartbeat still shows the death
                     exchange.answer(
                         valkey.client(), work.request_id, reply, count=work.count, ttl_s=work.ttl_s
                     )

@@ -1,7 +1,7 @@
-"""Where a worker's threads do their chunks: many at once, or one alone.
+"""A readers-writer lock for the chunks of a worker: many in parallel, or one on its own.
 
-A process that dies takes down every chunk in it, so its death says nothing of one of them. A picture that may
-have killed a worker is therefore worked on alone (docs/decisions: replies and re-dispatch).
+A process that dies takes all of its chunks down, so its death does not show which one caused it. A picture
+that may have killed a worker is therefore processed alone (docs/decisions/0101-replies-and-redispatch.md).
 """
 
 import contextlib
@@ -10,15 +10,16 @@ from collections.abc import Iterator
 
 
 class SharedExclusiveLock:
-    """Who asks to be alone waits until the others are through; whoever comes meanwhile waits for them."""
+    """Readers-writer lock. Exclusive entry waits for current holders and blocks new ones."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._inside = 0
-        self._is_taken = False  # by one who is alone, or will be
+        self._is_taken = False  # an exclusive holder is inside or waiting
 
     @contextlib.contextmanager
     def enter(self, *, alone: bool) -> Iterator[None]:
+        """Hold the lock in the `with` block: exclusively if `alone`, otherwise shared."""
         with self._changed:
             self._changed.wait_for(lambda: not self._is_taken)
             if alone:

@@ -1,7 +1,8 @@
-"""The inference pool: one task, which carries ids and no pictures, and the life of a worker around it.
+"""The inference pool: the Celery task, and the life cycle of a worker.
 
-A worker loads and runs every model once before it takes work; then it says so in Valkey, each second
-(exchange.beat). A worker that stops beating is taken for dead, and its pictures are sent again.
+The task carries ids, not pictures. A worker loads every model and runs it once before it takes work; from
+then on it sends a heartbeat to Valkey each second (exchange.beat). A worker whose heartbeat stops is
+considered dead, and its pictures are dispatched again.
 """
 
 import logging
@@ -35,35 +36,36 @@ from inference.worker.hang_watchdog import Watchdog, Work
 from inference.worker.shared_lock import SharedExclusiveLock
 
 logger = logging.getLogger(__name__)
-_room = SharedExclusiveLock()
+_lock = SharedExclusiveLock()
 _watchdog = Watchdog(settings.PICTURE_MAX_S)
 
 
 class Operation(NamedTuple):
-    """What is done with a chunk: `show` picture after picture, then `answer` for all that they show, whose
-    faces go through the networks together.
+    """The two steps of an operation on a chunk.
+
+    `prepare` processes picture by picture; `finish` runs the networks on the faces of all of them together.
     """
 
-    show: Callable[[Engine, bytes], Any]
-    answer: Callable[[Engine, list[Any]], Iterable[DetectResult | AnalyseResult | Template]]
+    prepare: Callable[[Engine, bytes], Any]
+    finish: Callable[[Engine, list[Any]], Iterable[DetectResult | AnalyseResult | Template]]
 
 
 OPERATIONS = {
     "detect": Operation(Engine.detect, lambda _, results: results),
-    "analyse": Operation(Engine.show_faces, Engine.analyse_shown),
-    "embed": Operation(Engine.show_face, Engine.embed_shown),
+    "analyse": Operation(Engine.prepare_analysis, Engine.finish_analyses),
+    "embed": Operation(Engine.prepare_embedding, Engine.finish_embeddings),
 }
 
 
 def shared_engine() -> Engine:
-    """The engine of this process, with the calibration set of the settings."""
+    """Return the engine of this process, with the calibration set of the settings."""
     if tables.directory() != settings.CALIBRATION_DIR:
         tables.use(settings.CALIBRATION_DIR)
     return engine(settings.MODELS_DIR, settings.INFERENCE_PROVIDERS)
 
 
 def worker_id() -> str:
-    """The name under which this worker claims chunks and beats; the children of a prefork worker share it."""
+    """Return the id of this worker in claims and heartbeats; children of a prefork worker share it."""
     return os.environ.setdefault("FACECLOUD_WORKER_ID", f"{socket.gethostname()}:{os.getpid()}")
 
 
@@ -77,17 +79,18 @@ def infer(
     ttl_s: int,
     is_suspect: bool = False,
 ) -> None:
-    """Work on one chunk and push one reply. Idempotent: a chunk whose pictures are gone is left alone.
+    """Process one chunk and push one reply.
 
-    A suspect is claimed when nothing else is worked on in this process: if it dies now, that was the one.
+    Idempotent: a chunk whose pictures are gone is skipped. A suspect runs while nothing else runs in this
+    process, so that if the process dies, the suspect is known to be the cause.
     """
-    with request_id_in_logs(request_id), _room.enter(alone=is_suspect):
+    with request_id_in_logs(request_id), _lock.enter(alone=is_suspect):
         queue_ms = max(0.0, clock.estimate_s() - sent_at_s) * 1000
         started = time.perf_counter()
         client = valkey.client()
         pictures = exchange.take(client, chunk_id, count, worker_id=worker_id(), ttl_s=ttl_s)
         if pictures is None:
-            logger.info("chunk is gone", extra={"chunk": chunk_id})
+            logger.info("chunk is gone, skipped", extra={"chunk": chunk_id})
             return
         with _watchdog.watch(Work(request_id, chunk_id, count, ttl_s)) as begin:
             results, failure = run(OPERATIONS[operation], shared_engine(), pictures, begin)
@@ -113,25 +116,26 @@ def run(
     pictures: list[bytes],
     begin: Callable[[int | None], None] = lambda position: None,
 ) -> tuple[list[dict[str, Any]], Failure | None]:
-    """The plain results up to the first failure. `pictures` is emptied on the way, to free memory early.
+    """Return the plain results up to the first failure, and that failure if there is one.
 
-    `begin` is told the position of each picture that is shown, then None: all of them are answered together.
+    `pictures` is emptied on the way, to free memory early. `begin` is called with the position of each
+    picture before it is prepared, then with None before all of them are finished together.
     """
-    shown: list[Any] = []
+    prepared: list[Any] = []
     results: list[dict[str, Any]] = []
     failure = None
     pictures.reverse()
     try:
         while pictures:
-            begin(len(shown))
-            shown.append(operation.show(engine, pictures.pop()))
-    except Exception as error:  # whatever a native decoder raises: the caller must get an answer
-        failure = _failure(len(shown), error)
+            begin(len(prepared))
+            prepared.append(operation.prepare(engine, pictures.pop()))
+    except Exception as error:  # native decoders raise all kinds of errors, and the caller must get a reply
+        failure = _failure(len(prepared), error)
     begin(None)
     try:
-        for result in operation.answer(engine, shown):
+        for result in operation.finish(engine, prepared):
             results.append(result.to_dict())
-    except Exception as error:  # the same of the networks
+    except Exception as error:  # likewise for the networks
         failure = _failure(len(results), error)
     return results, failure
 
@@ -139,17 +143,17 @@ def run(
 def _failure(position: int, error: Exception) -> Failure:
     if isinstance(error, InferenceError):
         return Failure(position, error.code, error.detail)
-    # No message: it could quote the picture. The stack names files and lines only.
+    # The error's message is not logged, as it could quote the picture; the stack holds only files and lines.
     stack = traceback.format_list(traceback.extract_tb(error.__traceback__))
     logger.error("inference failed", extra={"error": type(error).__name__, "stack": stack})
     return Failure(position, errors.FAILED, type(error).__name__)
 
 
-# --- the life of a worker --------------------------------------------------------
+# --- life cycle of a worker ------------------------------------------------------
 
 
 def about(started_at_s: float) -> dict[str, Any]:
-    """What operators see of this worker: versions, and the models with the start of their SHA-256."""
+    """Return what operators see of this worker: versions, and the models with their hash prefixes."""
     return {
         "started_at_s": started_at_s,
         "version": common.__version__,
@@ -161,7 +165,7 @@ def about(started_at_s: float) -> dict[str, Any]:
 
 
 class Pool:
-    """Notices that all slots have held the same chunks for long, whatever it is that they wait for."""
+    """Detects a stuck pool: all slots busy with the same chunks for a long time."""
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
@@ -169,7 +173,7 @@ class Pool:
         self._since = time.monotonic()
 
     def stuck_s(self) -> float:
-        """Return the seconds for which no slot has been free and none has changed; call it each second."""
+        """Return for how many seconds all slots have been busy with the same chunks; call it each second."""
         busy = frozenset(request.id for request in list(state.active_requests))
         if busy != self._busy or len(busy) < self._slots:
             self._busy, self._since = busy, time.monotonic()
@@ -177,7 +181,7 @@ class Pool:
 
 
 class Heartbeat(threading.Thread):
-    """Says each second that this worker is warm and alive."""
+    """Sends the heartbeat of this worker each second."""
 
     def __init__(self, slots: int) -> None:
         super().__init__(name="heartbeat", daemon=True)
@@ -195,24 +199,24 @@ class Heartbeat(threading.Thread):
             about = {**self._about, "stuck_s": round(self._pool.stuck_s(), 1)}
             exchange.beat(valkey.client(), self._state(), about)
         except redis.RedisError as error:
-            logger.warning("no heartbeat: %s", type(error).__name__)
+            logger.warning("heartbeat failed: %s", type(error).__name__)
 
     def retire(self) -> None:
-        """Take no more work. What is in hand is finished: until then the worker is alive."""
+        """Take no more work, but stay alive until the current work is done."""
         last_slots, self._slots = self._slots, 0
-        self.beat()  # first: at no moment is it taken for dead
+        self.beat()  # before `leave`, so that the worker is registered without a gap
         try:
             last = exchange.Worker(worker_id(), last_slots, 0.0)
             exchange.leave(valkey.client(), last)
         except redis.RedisError as error:
-            logger.warning("could not sign off: %s", type(error).__name__)
+            logger.warning("sign-off failed: %s", type(error).__name__)
 
     def _state(self) -> exchange.Worker:
         return exchange.Worker(worker_id(), self._slots, clock.now_s(valkey.client()))
 
 
-class _Life:
-    worker: Any = None  # celery's stubs know neither its pool nor its concurrency
+class _Lifecycle:
+    worker: Any = None  # celery's stubs declare neither pool_cls nor concurrency
     heartbeat: Heartbeat | None = None
 
 
@@ -222,8 +226,8 @@ def _is_prefork(worker: Any) -> bool:
 
 @signals.worker_init.connect
 def warm_up_threads(sender: Any, **_: object) -> None:
-    """A threads worker: one engine, warm before the first task is taken. A fork must not inherit it."""
-    _Life.worker = sender
+    """Warm up the engine of a threads worker; children of a prefork worker must not inherit one."""
+    _Lifecycle.worker = sender
     worker_id()
     if not _is_prefork(sender):
         _warm_up()
@@ -231,7 +235,7 @@ def warm_up_threads(sender: Any, **_: object) -> None:
 
 @signals.worker_process_init.connect
 def warm_up_child(**_: object) -> None:
-    """A child of a prefork worker: an engine of its own, and a Valkey connection of its own."""
+    """Give a child of a prefork worker its own Valkey connection and engine."""
     valkey.client.cache_clear()
     _warm_up()
 
@@ -243,24 +247,25 @@ def _warm_up() -> None:
 
 @signals.worker_ready.connect
 def start_heartbeat(**_: object) -> None:
-    worker = _Life.worker
+    worker = _Lifecycle.worker
     if worker is not None:
-        _Life.heartbeat = Heartbeat(worker.concurrency)
-        _Life.heartbeat.beat()  # before the first claim, which would be a dead worker's
-        _Life.heartbeat.start()
-        logger.info("worker is ready", extra={"worker": worker_id(), "slots": worker.concurrency})
+        _Lifecycle.heartbeat = Heartbeat(worker.concurrency)
+        # Before the first claim: a claim by an unregistered worker counts as abandoned.
+        _Lifecycle.heartbeat.beat()
+        _Lifecycle.heartbeat.start()
+        logger.info("worker ready", extra={"worker": worker_id(), "slots": worker.concurrency})
 
 
 @signals.worker_shutting_down.connect
 def retire(**_: object) -> None:
-    if _Life.heartbeat is not None:
-        _Life.heartbeat.retire()
+    if _Lifecycle.heartbeat is not None:
+        _Lifecycle.heartbeat.retire()
 
 
 @signals.task_failure.connect(sender=infer)
-def disown_chunk(task_id: str, exception: BaseException, **_: object) -> None:
-    """A prefork worker outlives its children, so it has to say that one died with a chunk."""
+def abandon_chunk(task_id: str, exception: BaseException, **_: object) -> None:
+    """Report the death of a child process: its parent lives on, so the heartbeat does not show it."""
     if isinstance(exception, WorkerLostError):
-        exchange.disown(
+        exchange.abandon(
             valkey.client(), task_id, exchange.Worker(worker_id(), 0, valkey.now_s(valkey.client()))
         )

@@ -1,5 +1,4 @@
-"""The two file formats that are served, PNG and JPEG, as far as they are read without a decoder.
+"""Reading of PNG and JPEG files without a decoder.
 
-Standard library only, linear in the size of the file, and bounded: this runs in the web process, before the
-debit.
+Standard library only, linear in the file size and bounded: this runs in the web process, before the debit.
 """

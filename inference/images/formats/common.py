@@ -1,4 +1,4 @@
-"""What both formats share: the header that is read from a file, and the limits on a picture."""
+"""The header that is read from a file, and the size limits, for both formats."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Buffer = bytes | memoryview
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A PNG or JPEG that may be decoded. Width and height as stored, before the orientation is applied."""
+    """The header of a PNG or JPEG that may be decoded; width and height as stored, before orientation."""
 
     format: Literal["png", "jpeg"]
     width_px: int
@@ -28,7 +28,7 @@ class Header:
 
     @property
     def upright_size_px(self) -> tuple[int, int]:
-        """Width and height of the picture as a person sees it: EXIF orientations 5 to 8 swap the sides."""
+        """Width and height after EXIF orientation is applied: 5 to 8 swap the sides."""
         size = (self.width_px, self.height_px)
         return size[::-1] if self.orientation >= 5 else size
 
@@ -41,10 +41,10 @@ def check_sides(width_px: int, height_px: int) -> None:
 
 
 def broken(detail: str) -> ImageError:
-    """An ImageError 4003: the file starts like a PNG or JPEG, but cannot be decoded."""
+    """Return an ImageError 4003: the file starts like a PNG or JPEG, but cannot be decoded."""
     return ImageError(errors.UNDECODABLE, detail)
 
 
 def unsupported(detail: str) -> ImageError:
-    """An ImageError 4002: the format or the pixel layout is known, but not served."""
+    """Return an ImageError 4002: the format or the pixel layout is recognised, but not supported."""
     return ImageError(errors.UNSUPPORTED_FORMAT, detail)

@@ -1,6 +1,6 @@
-"""EXIF orientation out of a TIFF block, wherever a PNG or JPEG keeps it.
+"""Read the EXIF orientation from a TIFF block in a PNG or JPEG.
 
-Own code instead of a library: Pillow's reader copies the value of every entry, so that 5 000 entries which
+This is not done by a library because Pillow's reader copies the value of every entry: 5,000 entries that
 point at the same 64 KiB take 320 MB. Only one number is needed here.
 """
 
@@ -22,7 +22,7 @@ _PROFILE = re.compile(rb"\s*(?:exif|APP1|generic profile)\s+\d+\s+([0-9a-fA-F\s]
 def orientation(block: bytes) -> int | None:
     """Return EXIF tag 0x0112 (1..8), or None if it is missing or invalid.
 
-    `block` is a TIFF header and its first directory, with or without "Exif" and two zeros before it.
+    `block` is a TIFF header and its first directory, optionally preceded by "Exif" and two zero bytes.
     """
     tiff = block[6:] if block[:5] == b"Exif\x00" else block
     order: Literal["little", "big"]
@@ -46,7 +46,7 @@ def orientation(block: bytes) -> int | None:
 
 
 def raw_profile(kind: bytes, content: bytes) -> bytes | None:
-    """Return the EXIF block that a PNG text chunk (tEXt, zTXt, iTXt) holds as hexadecimal text, if it does.
+    """Return the EXIF block that a PNG text chunk (tEXt, zTXt, iTXt) holds as hexadecimal text, or None.
 
     ImageMagick and exiftool write such "raw profiles". At most MAX_EXIF_BYTES are read.
     """

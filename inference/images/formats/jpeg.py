@@ -1,8 +1,8 @@
-"""JPEG: its own segments, from the start marker to the end marker of the primary image (ITU-T T.81, B.1).
+"""Read JPEG segments from the start marker to the end marker of the primary image (ITU-T T.81, B.1).
 
-Whatever follows the end marker is not part of the image: the video of a motion photo, the second picture of
-an MPO file, a gain map. The walk follows libjpeg's: stray bytes before a marker are skipped, a second frame
-header is an error.
+Anything after the end marker is not part of the image: the video of a motion photo, the second picture of an
+MPO file, a gain map. Parsing follows libjpeg: stray bytes before a marker are skipped, a second frame header
+is an error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ START = b"\xff\xd8\xff"
 END_MARKER = b"\xff\xd9"
 MAX_SEGMENTS = 1_000
 MAX_STRAY_BYTES = 65_536
-MAX_EXIF_SEGMENTS = 16  # of APP1; XMP takes some as well
+MAX_EXIF_SEGMENTS = 16  # APP1 segments that are searched; XMP uses APP1 as well
 
 SOS, EOI, APP1 = 0xDA, 0xD9, 0xE1
 # Frames that libjpeg decodes: baseline, extended, progressive; Huffman and arithmetic coding.
@@ -28,18 +28,18 @@ _SERVED_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
 _PROGRESSIVE_FRAMES = frozenset({0xC2, 0xCA})
 _OTHER_FRAMES = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xC8, 0xCB, 0xCD, 0xCE, 0xCF})
 _SEGMENTS = frozenset({0xC4, 0xCC, SOS, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)})
-# A marker that is neither a fill byte, a stuffed FF 00, TEM nor a restart marker: none of these has content.
-# One FF is enough: of several the last one stands before the code. The search is linear in C.
+# A marker with content: not a fill byte, a stuffed FF 00, TEM or a restart marker. If several FF bytes come
+# before the code, the match starts at the last one. The search is linear and runs in C.
 _MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd7]")
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
-# Bytes that no Huffman table decodes to the zeros which libjpeg puts in place of missing data.
-_OTHER_DATA = bytes((k * 89 + k // 7 * 31 + 45) % 251 for k in range(256))
+# Filler that no Huffman table decodes to the zeros that libjpeg substitutes for missing data.
+_FILLER = bytes((k * 89 + k // 7 * 31 + 45) % 251 for k in range(256))
 
 
 class Segment(NamedTuple):
-    """One marker at `position`, and where its content starts and ends; EOI has none.
+    """One marker at `position`, with the start and end of its content; EOI has no content.
 
-    `fault`, in the last segment of a damaged file, is why the walk ends there.
+    The last segment of a damaged file has a `fault`: the reason why parsing ends there.
     """
 
     marker: int
@@ -50,10 +50,10 @@ class Segment(NamedTuple):
 
 
 def read(data: Buffer) -> Header:
-    """Return the header of a file that starts with START. Raises ImageError 4002, 4003, 4008."""
+    """Return the header of a file that starts with START. Raises ImageError 4002, 4003 or 4008."""
     frame: Segment | None = None
     orientation: int | None = None
-    looked_at = 0
+    exif_segments = 0
     for segment in segments(data):
         if segment.fault:
             raise segment.fault
@@ -61,9 +61,9 @@ def read(data: Buffer) -> Header:
             if frame is not None:
                 raise broken("a JPEG with two frame headers")
             frame = segment
-        elif segment.marker == APP1 and orientation is None and looked_at < MAX_EXIF_SEGMENTS:
+        elif segment.marker == APP1 and orientation is None and exif_segments < MAX_EXIF_SEGMENTS:
             orientation = _exif_orientation(data, segment)
-            looked_at += 1
+            exif_segments += 1
         elif segment.marker == SOS:
             break
         elif segment.marker == EOI:
@@ -90,10 +90,10 @@ def _exif_orientation(data: Buffer, segment: Segment) -> int | None:
 
 
 def segments(data: Buffer) -> Iterator[Segment]:
-    """Yield each segment of the primary image up to its end marker; entropy-coded data is skipped.
+    """Yield each segment of the primary image up to its end marker, skipping entropy-coded data.
 
     If the file ends or is damaged before that, the last segment has a `fault`: ImageError 4003, or 4002 if
-    the coding process is not served.
+    the coding process is not supported.
     """
     position, stray, size = 2, MAX_STRAY_BYTES, len(data)
     for _ in range(MAX_SEGMENTS):
@@ -126,10 +126,10 @@ def _fault(marker: int, *, is_whole: bool) -> ImageError | None:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How far the primary image goes: `end` is the offset after its last byte, the end marker included.
+    """The extent of the primary image: `end` is the offset after its last byte, including the end marker.
 
-    `has_end_marker` is false if the file ends or is damaged before one. `is_covered` says whether the scans
-    together carry every coefficient of every component in full precision, as those of a whole picture do.
+    `has_end_marker` is false if the file ends or is damaged before one. `is_covered` is true if the scans
+    together carry every coefficient of every component at full precision, as in a complete picture.
     """
 
     end: int
@@ -139,9 +139,9 @@ class Extent:
 
 
 def extent(data: Buffer, header: Header) -> Extent:
-    """Walk over the scans of a file of which `read` has returned the header."""
+    """Parse the scans of a file whose header `read` has returned."""
     scans = 0
-    lowest_bits: dict[int, list[int]] = {}  # of each component: the last bit sent of its 64 coefficients
+    lowest_bits: dict[int, list[int]] = {}  # component id: lowest bit received of each of its 64 coefficients
     for segment in segments(data):
         if segment.fault or segment.marker == EOI:
             is_covered = bool(lowest_bits) and not any(map(any, lowest_bits.values()))
@@ -151,12 +151,16 @@ def extent(data: Buffer, header: Header) -> Extent:
             lowest_bits = {fields[6 + 3 * k]: [16] * 64 for k in range(header.channels)}
         elif segment.marker == SOS:
             scans += 1
-            _count_scan(data[segment.start : segment.end], lowest_bits, header)
-    raise AssertionError("the walk over the segments has an end")
+            _record_scan(data[segment.start : segment.end], lowest_bits, header)
+    raise AssertionError("segments() always ends with a fault or an end marker")
 
 
-def _count_scan(fields: Buffer, lowest_bits: dict[int, list[int]], header: Header) -> None:
-    """Note what a scan carries. `fields`: count, two bytes a component, first and last coefficient, bits."""
+def _record_scan(fields: Buffer, lowest_bits: dict[int, list[int]], header: Header) -> None:
+    """Record in `lowest_bits` which coefficients a scan carries.
+
+    `fields` is the content of SOS: component count, two bytes for each component, first and last coefficient,
+    bits.
+    """
     count = fields[0] if len(fields) else 0
     if len(fields) != 4 + 2 * count:
         return
@@ -168,14 +172,13 @@ def _count_scan(fields: Buffer, lowest_bits: dict[int, list[int]], header: Heade
             component[first : last + 1] = [bits] * (last + 1 - first)
 
 
-def probes(data: Buffer, end: int) -> tuple[bytes, bytes]:
-    """Return two files that decode to the same pixels only if the data before `end` is a whole image.
+def truncation_probes(data: Buffer, end: int) -> tuple[bytes, bytes]:
+    """Return two files that decode to the same pixels only if the data before `end` is a complete image.
 
-    Both end with an end marker; in the second, other entropy-coded data stands before it. A decoder reads
-    that only if blocks are missing. It is repeated after the next restart marker, in case the data stops
-    just before one.
+    Both end with an end marker, and the second has filler data before it. A decoder reads the filler only if
+    blocks are missing. It is repeated after the next restart marker, in case the data stops just before one.
     """
     body = bytes(data[:end]).rstrip(b"\xff")
     restarts = _RESTART.findall(body[-MAX_STRAY_BYTES * 16 :])
     following = bytes([0xFF, 0xD0 + (restarts[-1][1] - 0xD0 + 1) % 8 if restarts else 0xD0])
-    return body + END_MARKER, body + _OTHER_DATA + following + _OTHER_DATA + END_MARKER
+    return body + END_MARKER, body + _FILLER + following + _FILLER + END_MARKER

@@ -1,4 +1,4 @@
-"""PNG: its chunks, and what IHDR and the chunks around the pixels say."""
+"""Read the header and the ancillary data of a PNG from its chunks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from inference.images.formats.common import Buffer, Header, broken, check_sides,
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
-# A file may hold this many chunks, and one more for each BYTES_A_CHUNK of its size: encoders write IDAT
-# chunks of 8 KiB or more, and walking over chunks is what costs time.
+# A file may hold this many chunks, plus one for each BYTES_A_CHUNK of its size: encoders write IDAT chunks of
+# 8 KiB or more, and the time to parse a file grows with the number of chunks.
 FREE_CHUNKS = 500
 BYTES_A_CHUNK = 1024
 
@@ -24,7 +24,7 @@ _MAX_TEXT_BYTES = 4 * exif.MAX_EXIF_BYTES
 
 
 def chunks(data: Buffer) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (type, start of its content, length) of each chunk that lies wholly inside the file, up to IEND.
+    """Yield (type, offset of its content, length) of each complete chunk, up to IEND.
 
     Raises ImageError 4003 if there are too many.
     """
@@ -43,7 +43,7 @@ def chunks(data: Buffer) -> Iterator[tuple[bytes, int, int]]:
 
 
 def read(data: Buffer) -> Header:
-    """Return the header of a file that starts with SIGNATURE. Raises ImageError 4002, 4003, 4008."""
+    """Return the header of a file that starts with SIGNATURE. Raises ImageError 4002, 4003 or 4008."""
     walk = chunks(data)
     kind, start, length = next(walk, (b"", 0, 0))
     if kind != b"IHDR" or length != 13:
@@ -59,7 +59,7 @@ def read(data: Buffer) -> Header:
         raise unsupported("a PNG with an alpha channel")
     check_sides(width_px, height_px)
     has_palette = has_pixels = False
-    block: bytes | None = None  # eXIf, which may stand before or after the pixels
+    block: bytes | None = None  # eXIf, which may come before or after the pixels
     profile: bytes | None = None
     for kind, start, length in walk:
         if kind == b"IDAT":
@@ -81,5 +81,5 @@ def read(data: Buffer) -> Header:
 
 
 def _has_open_idat(data: Buffer, start: int, length: int) -> bool:
-    """Whether the chunk after the last whole one is an IDAT that the end of the file cuts."""
+    """Return whether the file is truncated inside an IDAT chunk, right after the last complete chunk."""
     return bytes(data[start + length + 8 : start + length + 12]) == b"IDAT"

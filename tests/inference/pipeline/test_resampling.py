@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from inference.pipeline import tiles
-from inference.pipeline.resampling import whole, window
+from inference.pipeline.resampling import scaled, window
 
 
 @pytest.mark.parametrize("box", [(10, 10, 20, 20), (-15, -15, 5, 5), (95, 40, 140, 90), (300, 300, 320, 320)])
@@ -14,7 +14,7 @@ def test_a_window_is_a_square_around_its_box_wherever_that_lies(box: tuple[int, 
     view = window(pixels, np.array(box, np.float32), 2.0)
     assert view.pixels.shape == (view.side_px, view.side_px, 3)
     middle = (
-        view.inside(np.array(box, np.float32), 64)[:2] + view.inside(np.array(box, np.float32), 64)[2:]
+        view.to_window(np.array(box, np.float32), 64)[:2] + view.to_window(np.array(box, np.float32), 64)[2:]
     ) / 2
     assert middle == pytest.approx(np.array([32, 32]), abs=2)
 
@@ -23,7 +23,7 @@ def test_a_window_is_a_square_around_its_box_wherever_that_lies(box: tuple[int, 
 def test_a_whole_view_fills_multiples_of_32_and_shows_everything(scale: float) -> None:
     pixels = np.full((75, 333, 3), 77, np.uint8)
     pixels[:, 167:] = 177
-    view = whole(pixels, scale)
+    view = scaled(pixels, scale)
     height, width = view.shape[:2]
     assert (height % 32, width % 32) == (0, 0)
     assert 0 <= height - round(75 * scale) < 32
@@ -49,22 +49,22 @@ def lies_inside(left: int, top: int, right: int, bottom: int, tile: tiles.Tile) 
 def test_only_fine_detail_is_looked_at_and_all_around_it() -> None:
     random = np.random.default_rng(0)
     flat = np.full((700, 900, 3), 120, np.uint8)
-    assert tiles.detailed(flat) == []
+    assert tiles.select_tiles(flat) == []
     spots = [(800, 600), (0, 0), (884, 684), (400, 320), (375, 336)]
     for left, top in spots:
         flat[top : top + 16, left : left + 16] = detail(random, 16, 16)
-    plan = tiles.detailed(flat)
+    plan = tiles.select_tiles(flat)
     assert len(plan) < len(spots)
     for left, top in spots:
         around = (max(left - 16, 0), max(top - 16, 0), min(left + 32, 900), min(top + 32, 700))
         assert any(lies_inside(*around, tile) for tile in plan)
-    assert all((tile.cut(flat) != 120).any() for tile in plan)
+    assert all((tile.crop(flat) != 120).any() for tile in plan)
 
 
 def test_an_enlarged_picture_has_no_fine_detail_however_strong_its_edges() -> None:
     sharp = detail(np.random.default_rng(0), 225, 175)
-    assert tiles.fine_cells(sharp).all()
-    assert tiles.detailed(cv2.resize(sharp, None, fx=6, fy=6, interpolation=cv2.INTER_CUBIC)) == []
+    assert tiles.detail_cells(sharp).all()
+    assert tiles.select_tiles(cv2.resize(sharp, None, fx=6, fy=6, interpolation=cv2.INTER_CUBIC)) == []
 
 
 def test_a_crowded_part_is_one_large_tile_and_what_looking_at_detail_costs_has_a_bound() -> None:
@@ -72,23 +72,23 @@ def test_a_crowded_part_is_one_large_tile_and_what_looking_at_detail_costs_has_a
     crowd = np.full((900, 1300, 3), 120, np.uint8)
     crowd[0:320, 320:640] = detail(random, 320, 320)
     crowd[700:716, 1000:1016] = detail(random, 16, 16)
-    small, large = (tiles.SEEN_PX[core] for core in (tiles.SMALL_CORE, tiles.LARGE_CORE))
-    plan = tiles.detailed(crowd)
-    assert [tile.seen_px for tile in plan].count(large) == 1
+    small, large = (tiles.INPUT_PX[core] for core in (tiles.SMALL_CORE, tiles.LARGE_CORE))
+    plan = tiles.select_tiles(crowd)
+    assert [tile.input_px for tile in plan].count(large) == 1
     assert any(lies_inside(320, 0, 640, 320, tile) for tile in plan)
-    assert any(lies_inside(990, 690, 1026, 726, tile) for tile in plan if tile.seen_px == small)
+    assert any(lies_inside(990, 690, 1026, 726, tile) for tile in plan if tile.input_px == small)
     for apart in (16, 64, 96, 128, 160):
         frame = np.full((1500, 2000, 3), 120, np.uint8)
         for top in range(0, 1484, apart):
             for left in range(0, 1984, apart):
                 frame[top : top + 16, left : left + 16] = detail(random, 16, 16)
-        looked_at = sum(tile.seen_px**2 for tile in tiles.detailed(frame))
+        looked_at = sum(tile.input_px**2 for tile in tiles.select_tiles(frame))
         assert looked_at < 4.5 * 1500 * 2000
 
 
 def test_a_tile_past_the_edge_is_black_there() -> None:
     noise = detail(np.random.default_rng(0), 100, 400)
-    tile = tiles.Tile(0, 0, 144, 288).cut(noise)
+    tile = tiles.Tile(0, 0, 144, 288).crop(noise)
     assert tile.shape == (288, 288, 3)
     assert (tile[:, 202:] == 0).all()
     assert (tile[:, :198] != 0).any()

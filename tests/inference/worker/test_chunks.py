@@ -103,7 +103,7 @@ def test_an_answer_without_meaning_names_its_picture(
     batches.spoil(2)
     results, failure = tasks.run(tasks.OPERATIONS["embed"], engine, list(chunk))
     assert len(results) == 3
-    assert failure == Failure(3, errors.INCOMPLETE, "an embedding without length")
+    assert failure == Failure(3, errors.INCOMPLETE, "an embedding is not finite")
 
 
 def test_the_earlier_of_two_faults_is_told(engine: Engine, chunk: list[bytes], batches: Batches) -> None:

@@ -56,5 +56,5 @@ def test_the_next_worker_of_the_same_id_does_not_hide_a_death(client: redis.Redi
 
 
 def test_a_child_that_dies_with_a_chunk_is_recorded(client: redis.Redis) -> None:
-    exchange.disown(client, uuid4().hex, Worker("test:parent", 0, AT))
+    exchange.abandon(client, uuid4().hex, Worker("test:parent", 0, AT))
     assert ("test:parent (child)", AT) in [(name, pytest.approx(at)) for name, at in dead(client, AT)]

@@ -9,7 +9,7 @@ from inference.calibration.scoring import compare
 from inference.pipeline import face_detector
 from inference.pipeline.detections import Detections
 from inference.pipeline.engine import Engine
-from inference.pipeline.turning import off, quarters, roll
+from inference.pipeline.rotation import angle_from, roll, undo_quarter_turns
 from inference.results import Face
 from tests.inference.conftest import Encode
 
@@ -41,13 +41,13 @@ def marks(face: Face) -> np.ndarray:
 
 @pytest.mark.parametrize("degrees", range(-175, 180, 25))
 def test_landmarks_say_by_how_much_a_face_is_turned(degrees: int) -> None:
-    assert off(roll(turned_points(degrees) * 30 + 200), degrees) == pytest.approx(0)
+    assert angle_from(roll(turned_points(degrees) * 30 + 200), degrees) == pytest.approx(0)
 
 
 def test_the_difference_of_two_angles_takes_the_short_way() -> None:
-    assert off(170, -170) == -20
-    assert off(-170, 170) == 20
-    assert off(30, 10) == 20
+    assert angle_from(170, -170) == -20
+    assert angle_from(-170, 170) == 20
+    assert angle_from(30, 10) == 20
 
 
 @pytest.mark.parametrize("count", range(4))
@@ -57,7 +57,7 @@ def test_what_a_quarter_turn_shows_is_mapped_back(count: int) -> None:
     ((row, column),) = np.argwhere(np.rot90(picture, count))
     box = np.array([[column, row, column + 1, row + 1]], np.float32)
     points = np.tile(np.array([column + 0.5, row + 0.5], np.float32), (1, 5, 1))
-    found = quarters(Detections(box, points, np.ones(1, np.float32)), count, 60, 40)
+    found = undo_quarter_turns(Detections(box, points, np.ones(1, np.float32)), count, 60, 40)
     assert found.boxes.tolist() == [[50, 7, 51, 8]]
     assert (found.points == [50.5, 7.5]).all()
 
@@ -97,7 +97,7 @@ def test_a_group_on_its_side_is_found_as_upright(
     for count in (1, 2, 3):
         result = engine.detect(encode(np.ascontiguousarray(np.rot90(frame, count))))
         assert len(result.faces) == len(upright.faces) == 6
-        assert all(abs(off(roll(marks(face)), -90 * count)) < 30 for face in result.faces)
+        assert all(abs(angle_from(roll(marks(face)), -90 * count)) < 30 for face in result.faces)
 
 
 def test_turned_looks_find_nothing_where_there_is_nothing(engine: Engine, encode: Encode) -> None:
@@ -114,6 +114,6 @@ def test_an_upright_face_costs_no_further_look(
     def no_look(*_: object) -> None:
         raise AssertionError("a turned look at an upright face")
 
-    monkeypatch.setattr(face_detector.Turner, "turn", no_look)
-    monkeypatch.setattr(face_detector.FaceDetector, "_from_other_sides", no_look)
+    monkeypatch.setattr(face_detector.RotationResolver, "resolve", no_look)
+    monkeypatch.setattr(face_detector.FaceDetector, "_detect_sideways", no_look)
     assert len(engine.detect(astronaut).faces) == 1
