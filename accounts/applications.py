@@ -1,4 +1,4 @@
-"""Apps: made at the moment of payment, renamed by their customer; the only writer of App."""
+"""Creation and renaming of Apps; the only writer of App."""
 
 from datetime import datetime
 
@@ -11,7 +11,10 @@ from accounts.names import check_app_description, check_app_name
 
 @transaction.atomic
 def create_app(*, customer: User, region: Region, name: str, description: str, at: datetime) -> App:
-    """A new App with its first AppKey. RuleError as in names.py. A region closed by now still serves."""
+    """Create an App with its first AppKey.
+
+    Raises RuleError as in names.py. A region closed to new orders is accepted: the order was placed before.
+    """
     app = App.objects.create(
         customer=customer,
         region=region,
@@ -24,7 +27,7 @@ def create_app(*, customer: User, region: Region, name: str, description: str, a
 
 
 def rename(app: App, *, name: str, description: str) -> App:
-    """A new name and description by the rules of names.py; changes nothing when one of them is refused."""
+    """Change an App's name and description. Raises RuleError as in names.py, without changing either."""
     app.name, app.description = check_app_name(name), check_app_description(description)
     app.save(update_fields=["name", "description"])
     return app

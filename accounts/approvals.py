@@ -1,7 +1,7 @@
-"""Acts above an amount wait for a second operator (four eyes). The only writer of PendingAct.
+"""Four-eyes approval: actions above an amount wait for a second operator. The only writer of PendingAct.
 
-A pending act keeps the form as it was sent. Another operator, who holds the permission of the act, approves
-it; until then nothing has happened, and after `expires_at` nothing can.
+A pending action keeps the submitted form. Another operator with the permission for the action approves it;
+the action is carried out only then, and no longer after `expires_at`.
 """
 
 from datetime import datetime
@@ -18,7 +18,7 @@ from accounts.models.operators import State
 
 
 def pending(at: datetime) -> "models.QuerySet[PendingAct]":
-    """Return the acts that can still be decided, newest first."""
+    """Return the actions that can still be decided, newest first."""
     return PendingAct.objects.filter(state=State.PENDING, expires_at__gt=at)
 
 
@@ -34,7 +34,7 @@ def request(
     by: User,
     at: datetime,
 ) -> PendingAct:
-    """Keep an act for a second operator. IntegrityError for a `token` that was used."""
+    """Store an action for approval by a second operator. Raises IntegrityError if `token` was used."""
     return PendingAct.objects.create(
         act=act,
         subject_id=subject_id,
@@ -50,9 +50,9 @@ def request(
 
 
 def decide(pk: int, state: State, *, by: User, at: datetime) -> PendingAct:
-    """Close a pending act, in the caller's transaction, once.
+    """Approve, decline or withdraw a pending action, once, in the caller's transaction.
 
-    RuleError `not_pending`, `own_request`, `own_account`.
+    Raises RuleError `not_pending`, `own_request` or `own_account`.
     """
     found = pending(at).select_for_update(of=("self",)).select_related("by", "customer").filter(pk=pk).first()
     if found is None:

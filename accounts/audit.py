@@ -1,7 +1,7 @@
-"""What operators did: who, when, from where, to what, why. Append-only; a trigger refuses UPDATE and DELETE.
+"""The audit log: who did what, when, from which address, to which object and why.
 
-An act and its record stand in one transaction, so neither exists without the other. Once it is committed, the
-entry is also a line of the log stream.
+Append-only; a trigger rejects UPDATE and DELETE. An action and its entry are written in one transaction, so
+neither exists without the other. After the commit the entry is also written to the log stream.
 """
 
 import logging
@@ -31,9 +31,10 @@ def record(
     token: UUID | None = None,
     details: Mapping[str, object] | None = None,
 ) -> AuditEntry:
-    """Writes the act down, in the transaction of the act. RuleError `reason_missing` without a reason.
+    """Write an audit entry in the transaction of the action.
 
-    IntegrityError for a `token` that was used: the caller's transaction undoes the second act.
+    Raises RuleError `reason_missing` without a reason, and IntegrityError if `token` was used, so that the
+    caller's transaction rolls the repeated action back.
     """
     reason = reason.strip()[:REASON_LENGTH]
     if not reason:
@@ -55,7 +56,7 @@ def record(
 
 
 def _log(entry: AuditEntry) -> None:
-    """Repeat the entry in the log stream, out of reach of whoever could rewrite the table."""
+    """Write the entry to the log stream too, where someone who can alter the table cannot reach it."""
     logger.info(
         "audit",
         extra={

@@ -1,6 +1,6 @@
-"""What the rules of this room refuse, as one error that carries a code.
+"""The error that the rules of this room raise.
 
-This room knows no words and no HTTP: the console turns `code` and `details` into a sentence.
+This room contains no messages and no HTTP: the console turns `code` and `details` into a sentence.
 
 Codes: `name_empty`, `name_too_long`, `name_characters` (names.py, details: field, limit, character);
 `key_not_live` (keys.py); `reason_missing` (audit.py); `role_unknown`, `last_admin` (roles.py);
@@ -11,7 +11,7 @@ Codes: `name_empty`, `name_too_long`, `name_characters` (names.py, details: fiel
 
 
 class RuleError(ValueError):
-    """A rule said no. `code` is stable; `details` are the values that a sentence about it needs."""
+    """A business rule was violated. `code` is stable; `details` are the values for its message."""
 
     def __init__(self, code: str, **details: object) -> None:
         super().__init__(code)

@@ -1,7 +1,7 @@
-"""AppKey and SecretKey (manual 3.2 and 4.1.3): 16 and 32 hex digits from the operating system.
+"""AppKey and SecretKey (manual 3.2 and 4.1.3): 16 and 32 hex digits of randomness from the operating system.
 
-The SecretKey is stored encrypted (settings.ENCRYPTION_KEYS: the first encrypts, all decrypt) and leaves this
-file only through `secret_of`. A rotation leaves the old keys live for an overlap, so that clients can move.
+The SecretKey is stored encrypted (settings.ENCRYPTION_KEYS: the first encrypts, all decrypt) and is read only
+through `secret_of`. After a rotation the old keys stay live for an overlap, so that clients can switch.
 """
 
 import secrets
@@ -19,7 +19,8 @@ from django.db.models import Model, Q, QuerySet
 from accounts.errors import RuleError
 from accounts.models import App, AppKey, Region, User
 
-TOUCH_EVERY = timedelta(minutes=1)  # `last_used_at` is this coarse, so a hot key is not a hot row
+# The resolution of `last_used_at`, which keeps a busy key from updating its row with every call.
+TOUCH_EVERY = timedelta(minutes=1)
 
 
 @lru_cache(maxsize=4)
@@ -31,12 +32,12 @@ def _ciphers(keys: tuple[str, ...]) -> list[Fernet]:
 
 
 def cipher() -> MultiFernet:
-    """The cipher of the SecretKeys at rest. Raises ImproperlyConfigured."""
+    """Return the cipher for SecretKeys at rest. Raises ImproperlyConfigured."""
     return MultiFernet(_ciphers(tuple(settings.ENCRYPTION_KEYS)))
 
 
 def issue(app: App, at: datetime) -> AppKey:
-    """A new live key of the App."""
+    """Create a live key for the App."""
     return AppKey.objects.create(
         app=app,
         key=secrets.token_hex(8),
@@ -46,13 +47,13 @@ def issue(app: App, at: datetime) -> AppKey:
 
 
 def secret_of(key: AppKey) -> str:
-    """The SecretKey: 32 hex digits. To be shown on request and never logged."""
+    """Return the SecretKey: 32 hex digits, to be shown on request and never logged."""
     return cipher().decrypt(key.secret_encrypted.encode()).decode()
 
 
 @dataclass(slots=True)
 class Reencryption:
-    """How many stored SecretKeys were written anew, were under the newest key already, or fit no key."""
+    """Counts of SecretKeys re-encrypted, already under the newest key, and encrypted with an unknown key."""
 
     renewed: int = 0
     current: int = 0
@@ -60,9 +61,9 @@ class Reencryption:
 
 
 def reencrypt() -> Reencryption:
-    """Brings every stored SecretKey under the first of ENCRYPTION_KEYS, so that the others can go.
+    """Re-encrypt every stored SecretKey with the first of ENCRYPTION_KEYS, so that the others can be removed.
 
-    Each row by a conditional UPDATE of its own: calls are served meanwhile, and running it again is harmless.
+    Each row is a conditional UPDATE of its own: calls can be served meanwhile, and repeating it is harmless.
     """
     newest = _ciphers(tuple(settings.ENCRYPTION_KEYS))[0]
     found = Reencryption()
@@ -83,7 +84,7 @@ def reencrypt() -> Reencryption:
 
 
 def live(at: datetime) -> "QuerySet[AppKey]":
-    """The keys that may sign a call at `at`."""
+    """Return the keys that may sign a call at `at`."""
     return _not_ended(at).filter(app__customer__is_active=True)
 
 
@@ -93,7 +94,7 @@ def _not_ended(at: datetime) -> "QuerySet[AppKey]":
     )
 
 
-# What one query of live_key brings: the key, its App, and the App's customer and region.
+# The models that one query of live_key loads, with their lookup prefixes.
 _LIVE_KEY_ROWS: tuple[tuple[str, type[Model]], ...] = (
     ("", AppKey),
     ("app__", App),
@@ -103,8 +104,10 @@ _LIVE_KEY_ROWS: tuple[tuple[str, type[Model]], ...] = (
 
 
 def live_key(key_text: str, at: datetime) -> AppKey | None:
-    """The live key of that text with its App, customer and region, or None. One query, its SQL made once:
-    every call of the API asks this, and the ORM took 2 ms of CPU to put it together.
+    """Return the live key with this text, with its App, customer and region, or None.
+
+    One query, whose SQL is compiled once: every call of the API runs it, and compiling it took the ORM 2 ms
+    of CPU.
     """
     sql, slots = _live_key_query()
     given: dict[Any, Any] = {"at": at, "key": key_text}
@@ -131,7 +134,7 @@ def _columns(model: type[Model]) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _live_key_query() -> tuple[str, list[Any]]:
-    """The SQL of `live` for one key, and its parameters in order: "at", "key", or a constant."""
+    """Return the SQL of `live` for one key, and its parameters in order: "at", "key" or a constant."""
     moment = datetime(1970, 1, 1, tzinfo=UTC)
     columns = [prefix + name for prefix, model in _LIVE_KEY_ROWS for name in _columns(model)]
     rows = live(moment).filter(key="the key").order_by().values_list(*columns)
@@ -142,17 +145,17 @@ def _live_key_query() -> tuple[str, list[Any]]:
 
 @transaction.atomic
 def rotate(app: App, at: datetime, overlap: timedelta) -> AppKey:
-    """A new key; every other live key of the App ends after `overlap` (or earlier, if it already would)."""
-    App.objects.select_for_update(no_key=True).get(pk=app.pk)  # two rotations at once: one after the other
+    """Issue a new key; the App's other live keys expire after `overlap`, or earlier if they already would."""
+    App.objects.select_for_update(no_key=True).get(pk=app.pk)  # serialises concurrent rotations
     ends_at = at + overlap
     live(at).filter(Q(expires_at=None) | Q(expires_at__gt=ends_at), app=app).update(expires_at=ends_at)
     return issue(app, at)
 
 
 def disable(key: AppKey, at: datetime) -> None:
-    """Ends the key at once and for good, also that of a closed account, which may be opened again.
+    """Disable a key permanently and at once, also that of a closed account, which may be reopened.
 
-    RuleError key_not_live if it was disabled or had expired.
+    Raises RuleError `key_not_live` if it was disabled or had expired.
     """
     if not _not_ended(at).filter(pk=key.pk).update(disabled_at=at):
         raise RuleError("key_not_live", key=key.key)
@@ -160,7 +163,7 @@ def disable(key: AppKey, at: datetime) -> None:
 
 
 def touch(key: AppKey, at: datetime) -> None:
-    """Notes the use, at most once a minute."""
+    """Record the use of a key, at most once a minute."""
     if key.last_used_at is None or key.last_used_at <= at - TOUCH_EVERY:
         AppKey.objects.filter(Q(last_used_at=None) | Q(last_used_at__lte=at - TOUCH_EVERY), pk=key.pk).update(
             last_used_at=at

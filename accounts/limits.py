@@ -1,4 +1,4 @@
-"""The limits of an App that operators set: requests a second, requests at once, callers' addresses."""
+"""The limits of an App that operators set: requests per second, concurrent requests, client addresses."""
 
 from collections.abc import Iterable
 from ipaddress import ip_network
@@ -10,12 +10,15 @@ MAX_ADDRESSES = 100
 
 
 def check_addresses(texts: Iterable[str]) -> list[str]:
-    """The networks in CIDR form, a single address as /32 or /128, each once. RuleError `address_invalid`."""
+    """Return the networks in CIDR notation, without duplicates; a single address becomes /32 or /128.
+
+    Raises RuleError `address_invalid`, or `addresses_too_many` for more than MAX_ADDRESSES.
+    """
     networks: dict[str, None] = {}
     for text in texts:
         try:
             if "%" in text:
-                raise ValueError("an IPv6 zone is a name of the caller's machine, not of ours")
+                raise ValueError("an IPv6 zone is meaningful only on the client's machine")
             networks[str(ip_network(text.strip(), strict=False))] = None
         except ValueError as error:
             raise RuleError("address_invalid", text=text) from error
@@ -27,7 +30,10 @@ def check_addresses(texts: Iterable[str]) -> list[str]:
 def set_limits(
     app: App, *, rate_per_s: int | None, concurrency: int | None, allowed_addresses: Iterable[str]
 ) -> None:
-    """None: the installation's limit holds; no addresses: any may call. RuleError `limit_not_positive`."""
+    """Set the limits of an App. Raises RuleError `limit_not_positive` and those of `check_addresses`.
+
+    None means the installation's default limit; without addresses, calls are accepted from any address.
+    """
     for limit in (rate_per_s, concurrency):
         if limit is not None and limit < 1:
             raise RuleError("limit_not_positive")

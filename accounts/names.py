@@ -1,9 +1,9 @@
-"""The rule for an App's name and description (manual 3.1.2), in one pattern for three languages.
+"""The rule for an App's name and description (manual 3.1.2), as one regular expression for three engines.
 
-The same source text is a Python (`re.fullmatch`), a PostgreSQL (ARE) and an ECMAScript regular expression, so
-the browser, the form and the database refuse the same texts. A character is one code point: a Chinese
-character counts as one. Refused are the manual's signs (both yen signs), control characters, line breaks and
-the invisible format characters that reorder or hide text; white space at either end is trimmed first.
+The same source text is valid in Python (`re.fullmatch`), PostgreSQL (ARE) and ECMAScript, so that browser,
+form and database reject the same texts. A character is one code point: a Chinese character counts as one.
+Rejected are the manual's signs (both yen signs), control characters, line breaks and the invisible format
+characters that reorder or hide text; leading and trailing white space is trimmed first.
 """
 
 import re
@@ -23,7 +23,7 @@ _TRIM = " \t\n\v\f\r\u0085\u00a0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + ""
 
 
 def _pattern(limit: int) -> str:
-    """The whole rule for a trimmed text of 1 to `limit` characters."""
+    """Return the complete rule for a trimmed text of 1 to `limit` characters."""
     return f"^(?![{_SPACE}])(?!.*[{_SPACE}]$)[^{SIGNS}{_UNPRINTABLE}]{{1,{limit}}}$"
 
 
@@ -43,10 +43,10 @@ def _check(text: str, field: str, limit: int) -> str:
 
 
 def check_app_name(text: str) -> str:
-    """The trimmed name of 1-16 characters, or RuleError."""
+    """Return the trimmed name of 1-16 characters. Raises RuleError."""
     return _check(text, "name", NAME_LENGTH)
 
 
 def check_app_description(text: str) -> str:
-    """The trimmed description of 1-28 characters, or RuleError."""
+    """Return the trimmed description of 1-28 characters. Raises RuleError."""
     return _check(text, "description", DESCRIPTION_LENGTH)

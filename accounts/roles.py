@@ -1,7 +1,7 @@
-"""Roles of operators: Django groups with permissions of our own, the same in every installation.
+"""The roles of operators: Django groups with custom permissions, identical in every installation.
 
-A permission names what an operator may do, not which table may be touched: the tables of the admin are
-read-only for everyone, and each act goes through a rule. The groups are made by migration 0003.
+A permission names an action, not a table: the admin is read-only for everyone, and every action goes through
+a rule. The groups are created by migration 0003.
 """
 
 from collections.abc import Iterable
@@ -46,7 +46,7 @@ NAMES = {
 
 
 def install(apps: Apps) -> None:
-    """Makes the permissions and groups what this file says; a migration brings its own `apps`."""
+    """Create or update the permissions and groups. A migration passes its own `apps`."""
     kind, _new = apps.get_model("contenttypes", "ContentType").objects.get_or_create(
         app_label="accounts", model="auditentry"
     )
@@ -62,7 +62,7 @@ def install(apps: Apps) -> None:
 
 
 def may(user: object, permission: str) -> bool:
-    """Whether the user is an operator whose roles hold the permission of that name."""
+    """Return whether the user is an operator with this permission."""
     return (
         isinstance(user, User)
         and user.is_active
@@ -72,21 +72,21 @@ def may(user: object, permission: str) -> bool:
 
 
 def of(user: User) -> list[str]:
-    """The user's roles in the order of ROLES."""
+    """Return the user's roles in the order of ROLES."""
     held = set(user.groups.values_list("name", flat=True))
     return [role for role in ROLES if role in held]
 
 
 @transaction.atomic
 def assign(user: User, roles: Iterable[str]) -> None:
-    """Gives the user exactly these roles; without one, nobody is an operator (but a superuser stays one).
+    """Give the user exactly these roles; a user without roles is not an operator, unless a superuser.
 
-    RuleError `role_unknown`; `last_admin` when nobody would be left to give roles.
+    Raises RuleError `role_unknown`, or `last_admin` if no operator could manage roles any longer.
     """
     wanted = set(roles)
     if unknown := wanted - set(ROLES):
         raise RuleError("role_unknown", roles=sorted(unknown))
-    groups = _one_at_a_time()
+    groups = _lock_groups()
     user.groups.remove(*(group for name, group in groups.items() if name not in wanted))
     user.groups.add(*(groups[name] for name in wanted))
     user.is_staff = bool(wanted) or user.is_superuser
@@ -97,22 +97,29 @@ def assign(user: User, roles: Iterable[str]) -> None:
 
 @transaction.atomic
 def set_active(user: User, is_active: bool) -> None:
-    """Opens or closes an account: a closed one can neither log in nor call. RuleError `last_admin`."""
-    _one_at_a_time()
+    """Open or close an account; a closed account can neither log in nor call the API.
+
+    Raises RuleError `last_admin` if no operator could manage roles any longer.
+    """
+    _lock_groups()
     user.is_active = is_active
     user.save(update_fields=["is_active"])
     if not who_may("ops_people").exists():
         raise RuleError("last_admin")
 
 
-def _one_at_a_time() -> dict[str, Group]:
-    """The groups, locked: of two admins who take each other's rights at once, the second is the last."""
+def _lock_groups() -> dict[str, Group]:
+    """Lock and return the groups.
+
+    The lock serialises changes: if two admins remove each other's role at the same time, the second one
+    fails.
+    """
     groups = Group.objects.select_for_update().filter(name__in=ROLES).order_by("pk")
     return {group.name: group for group in groups}
 
 
 def who_may(permission: str) -> "QuerySet[User]":
-    """The active operators who hold the permission."""
+    """Return the active operators with this permission."""
     codename = Permission.objects.filter(content_type__app_label="accounts", codename=permission)
     held = User.objects.filter(groups__permissions__in=codename) | User.objects.filter(is_superuser=True)
     return held.filter(is_active=True, is_staff=True).distinct()

@@ -1,4 +1,4 @@
-"""The scheduled work of this room (settings.CELERY_BEAT_SCHEDULE). Each task may run twice or late."""
+"""The scheduled tasks of this room (settings.CELERY_BEAT_SCHEDULE). Each may run twice or late."""
 
 from axes.handlers.proxy import AxesProxyHandler
 from celery import shared_task
@@ -9,9 +9,9 @@ KEEP_LOGINS_DAYS = 180
 
 @shared_task(name="accounts.forget_logins")
 def forget_logins() -> None:
-    """Deletes the sessions that are over and the records of old logins.
+    """Delete expired sessions and old login records.
 
-    Wrong passwords are forgotten by axes itself, whenever somebody logs in.
+    Failed logins are deleted by axes itself, with the next login.
     """
     call_command("clearsessions")
     AxesProxyHandler.reset_logs(age_days=KEEP_LOGINS_DAYS)

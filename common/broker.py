@@ -1,7 +1,7 @@
-"""Tasks into the broker, on a connection that a thread keeps.
+"""Publishes Celery tasks on a connection that each thread keeps.
 
-Celery's send_task looks at each of its settings and takes a connection out of a pool for every task: a
-millisecond of a call that may cost six. The message is Celery's own, and so is the transport.
+Celery's `send_task` evaluates its settings and takes a connection from a pool for every task: one millisecond
+of a call that takes six. The message format and the transport are Celery's.
 """
 
 import threading
@@ -10,15 +10,15 @@ from typing import Any
 from celery import current_app
 from kombu import Producer
 
-_mine = threading.local()
+_local = threading.local()
 
 
 def publish(task: str, task_id: str, args: tuple[Any, ...], *, queue: str) -> None:
-    """Put a task whose result nobody awaits into `queue`.
+    """Publish a task without a result to `queue`.
 
-    Raises redis.RedisError or kombu's OperationalError where the broker is not there.
+    Raises redis.RedisError or kombu's OperationalError if the broker is not available.
     """
-    # Nobody looks at the representations, and making them takes time.
+    # argsrepr and kwargsrepr are for monitoring tools only, and formatting them takes time.
     message = current_app.amqp.as_task_v2(
         task_id, task, args=args, ignore_result=True, argsrepr="", kwargsrepr=""
     )
@@ -33,8 +33,10 @@ def publish(task: str, task_id: str, args: tuple[Any, ...], *, queue: str) -> No
 
 
 def _producer() -> Producer:
-    """This thread's own: kombu's channels are not for two."""
-    producer: Producer | None = getattr(_mine, "producer", None)
+    """Return this thread's producer: kombu's channels are not thread-safe."""
+    producer: Producer | None = getattr(_local, "producer", None)
     if producer is None:
-        producer = _mine.producer = Producer(current_app.connection_for_write().channel(), auto_declare=False)
+        producer = _local.producer = Producer(
+            current_app.connection_for_write().channel(), auto_declare=False
+        )
     return producer

@@ -1,4 +1,4 @@
-"""The address of a client, also behind the operator's own proxies."""
+"""The IP address of a client, also behind trusted proxies."""
 
 import ipaddress
 import re
@@ -8,16 +8,17 @@ from typing import Any
 
 from django.conf import settings
 
-MAX_HOPS = 32  # of X-Forwarded-For, from the nearest
+MAX_HOPS = 32  # of X-Forwarded-For, starting from the right
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def client_address(meta: Mapping[str, Any]) -> str | None:
-    """Return the address of the client: the peer's, or what the trusted proxies say of it.
+    """Return the client's IP address, or None if it is unknown.
 
-    That is the last address of X-Forwarded-For that is not one of TRUSTED_PROXIES; None if it is unknown.
+    It is the right-most address of X-Forwarded-For that is not one of TRUSTED_PROXIES, or the peer's own if
+    that is not a trusted proxy.
     """
     peer = meta.get("REMOTE_ADDR", "")
     hops = [
@@ -31,7 +32,7 @@ def client_address(meta: Mapping[str, Any]) -> str | None:
     for hop in hops:
         address = parse(hop)
         if address is None:
-            # A proxy on a unix socket has no address; it is ours if any proxy is.
+            # A peer on a unix socket has no address; it is trusted if any proxy is.
             if hop is peer and not peer and trusted:
                 continue
             break
@@ -42,7 +43,7 @@ def client_address(meta: Mapping[str, Any]) -> str | None:
 
 
 def is_in(address: Address, networks: Iterable[str]) -> bool:
-    """Return whether the address is in one of the networks, each an address or in CIDR notation."""
+    """Return whether the address is in one of the networks (single addresses or CIDR notation)."""
     return _is_in(address, _networks(tuple(networks)))
 
 
@@ -50,15 +51,15 @@ def _is_in(address: Address, networks: Iterable[Network]) -> bool:
     return any(address in network for network in networks if network.version == address.version)
 
 
-_WITH_PORT = re.compile(r"\[(.+)\](?::\d+)?|([^:]+):\d+")  # as some proxies write a hop
+_WITH_PORT = re.compile(r"\[(.+)\](?::\d+)?|([^:]+):\d+")  # the form in which some proxies write a hop
 
 
 def parse(text: str) -> Address | None:
-    """Return the address in `text`, without a port or an interface; None if there is none."""
+    """Return the address in `text` without port and zone; None if it is invalid."""
     if found := _WITH_PORT.fullmatch(text):
         text = found[1] or found[2]
     try:
-        address = ipaddress.ip_address(text.partition("%")[0])  # a neighbour's comes with its interface
+        address = ipaddress.ip_address(text.partition("%")[0])  # link-local addresses carry a zone
     except ValueError:
         return None
     return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address

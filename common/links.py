@@ -1,12 +1,12 @@
-"""Absolute links, as mails need them: from SITE_URL, never from the Host header of a request."""
+"""Absolute links for mails, from SITE_URL and never from the Host header of a request."""
 
 from django.conf import settings
 
 
 def absolute(path: str) -> str:
-    """Return the whole URL of a path of this site.
+    """Return the absolute URL of a path of this site.
 
-    Without SITE_URL the first allowed host stands in for it (`check --deploy` names that).
+    Without SITE_URL, the first allowed host is used instead (`check --deploy` warns of that).
     """
     return (settings.SITE_URL or _first_allowed_host()) + path
 

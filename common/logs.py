@@ -1,6 +1,6 @@
-"""Structured logs: one JSON object a line, with the id of the request that it belongs to, in web and worker.
+"""Structured logs of web and worker processes: one JSON object per line, with the request id if there is one.
 
-Never an image, a secret, a signature or an image's address: the callers log ids, counts, times and codes.
+Never log an image, a secret, a signature or the URL of an image; log ids, counts, times and codes.
 """
 
 import logging
@@ -14,7 +14,7 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 @contextmanager
 def request_id_in_logs(request_id: str) -> Iterator[None]:
-    """Every line logged inside carries `request_id`."""
+    """Add `request_id` to every record that is logged in the `with` block."""
     token = _request_id.set(request_id)
     try:
         yield
@@ -33,7 +33,7 @@ class RequestIdFilter(logging.Filter):
 
 
 def config(level: str) -> dict[str, Any]:
-    """Django's LOGGING: everything to stderr as JSON."""
+    """Return Django's LOGGING setting: everything to stderr as JSON."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -52,7 +52,7 @@ def config(level: str) -> dict[str, Any]:
         },
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
-            # 4xx are no news; a page that breaks leaves its traceback here.
+            # 4xx responses are not worth a line; unhandled exceptions are logged as errors.
             "django.request": {"level": "ERROR"},
             "celery.app.trace": {"level": "WARNING"},
             "celery.worker.strategy": {"level": "WARNING"},

@@ -1,6 +1,4 @@
-"""What this process may use of its machine: CPUs, memory and open files, as the kernel and the container
-limit it.
-"""
+"""Resources available to this process: CPUs, memory and open files, within kernel and container limits."""
 
 import math
 import os
@@ -9,12 +7,12 @@ from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
 MAX_OPEN_FILES = 65_536
-BASE_BYTES = 500 * 1024 * 1024  # a worker with its models and nothing to do
-SLOT_BYTES = 200 * 1024 * 1024  # while it decodes the largest picture, a 16-bit PNG of 25 megapixels
+BASE_BYTES = 500 * 1024 * 1024  # an idle worker with its models
+SLOT_BYTES = 200 * 1024 * 1024  # peak while decoding the largest picture, a 16-bit PNG of 25 megapixels
 
 
 def cpus(cgroup: Path = CGROUP) -> int:
-    """Return the CPUs that this process may use: its affinity, or its cgroup's quota if that is less."""
+    """Return the number of usable CPUs: the CPU affinity, or the cgroup's quota if that is smaller."""
     available = len(os.sched_getaffinity(0))
     quota = _first(cgroup, "cpu.max") or _first(cgroup, "cpu/cpu.cfs_quota_us")
     period = quota[1] if len(quota) > 1 else (_first(cgroup, "cpu/cpu.cfs_period_us") or ["100000"])[0]
@@ -24,21 +22,21 @@ def cpus(cgroup: Path = CGROUP) -> int:
 
 
 def memory_bytes(cgroup: Path = CGROUP) -> int | None:
-    """Return the memory limit of the cgroup; None without one."""
+    """Return the cgroup's memory limit, or None if there is none."""
     found = _first(cgroup, "memory.max") or _first(cgroup, "memory/memory.limit_in_bytes")
-    if not found or not found[0].isdigit() or int(found[0]) >= 1 << 60:  # version 1 has no word for none
+    if not found or not found[0].isdigit() or int(found[0]) >= 1 << 60:  # v1: a huge number means no limit
         return None
     return int(found[0])
 
 
 def worker_slots(cgroup: Path = CGROUP) -> int:
-    """Return how many pictures a worker takes at once by default: one more than CPUs, if memory suffices."""
+    """Return the default number of slots of a worker: CPUs plus one, or fewer if memory is short."""
     slots, limit = cpus(cgroup) + 1, memory_bytes(cgroup)
     return slots if limit is None else max(1, min(slots, (limit - BASE_BYTES) // SLOT_BYTES))
 
 
 def raise_open_files() -> int:
-    """Raise the soft limit of open files to the hard one; return it. Each connection takes one."""
+    """Raise the soft limit of open files towards the hard limit, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
     if soft == resource.RLIM_INFINITY or soft >= wanted:

@@ -1,8 +1,8 @@
-"""Where mails go. Their links set passwords, so others must not read them.
+"""Mail backends. Mails contain links that set passwords, so others must not be able to read them.
 
-`SmtpBackend` gives a mail server a deadline. `FolderBackend` is the default without one: one file per
-connection in VAR_DIR/mail, readable by the owner only. `LogBackend` replaces Django's console backend: it
-logs that a mail was not sent, never what it says.
+`SmtpBackend` adds a deadline to Django's. `FolderBackend` is the default without a mail server: one file per
+connection in VAR_DIR/mail, readable only by the owner. `LogBackend` replaces Django's console backend: it
+logs that a mail was not sent, but not its content.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from django.core.mail.backends.filebased import EmailBackend
 from common import watchdog
 
 KEEP_S = 7 * 24 * 3600
-STEPS = 6.0  # connect, TLS, login, sender and recipients, text, goodbye
+STEPS = 6.0  # connect, TLS, login, sender and recipients, message, quit
 
 log = logging.getLogger(__name__)
 
@@ -51,14 +51,14 @@ class LogBackend(BaseEmailBackend):
 
     def send_messages(self, messages: Sequence[EmailMessage]) -> int:
         for message in messages:
-            log.warning("mail not sent, since EMAIL_URL names no mail server: %s", message.subject)
+            log.warning("mail not sent, no mail server in EMAIL_URL: %s", message.subject)
         return len(messages)
 
 
 class SmtpBackend(smtp.EmailBackend):
     """Django's SMTP backend, with a deadline of `timeout` times STEPS for each message.
 
-    `timeout` bounds each step; a server that sends a byte now and then could stretch that without end.
+    `timeout` alone bounds only a single read; a server that sends a byte now and then could go on for ever.
     """
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
@@ -72,7 +72,7 @@ class SmtpBackend(smtp.EmailBackend):
         return type("GuardedSMTP", (_Guarded, plain), {"backend": self})
 
     def guard(self, sock: socket.socket) -> None:
-        """End the reading of `sock` at the deadline, also after TLS has taken over its file descriptor."""
+        """Shut `sock` down for reading at the deadline, even once TLS has taken over its file descriptor."""
         if self.timeout:
             same = self._guards.enter_context(socket.socket(fileno=os.dup(sock.fileno())))
             self._guards.enter_context(watchdog.guard(same, self._deadline))

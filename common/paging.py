@@ -1,4 +1,4 @@
-"""Pages of long lists that stay quick far from the first page."""
+"""Pagination of long lists that stays fast on late pages."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ from django.db.models import QuerySet
 
 
 class RowsPaginator(Paginator):
-    """A Paginator that finds the keys of a page in the index, then reads only those rows and their joins.
+    """A Paginator that finds a page's keys in the index, then reads only those rows and their joins.
 
-    A row that leaves the list in between (an order that is paid meanwhile) is left out.
+    A row that leaves the list between the two queries (e.g. an order that is paid meanwhile) is omitted.
     """
 
     def __init__(self, rows: "QuerySet[Any]", per_page: int) -> None:
@@ -17,7 +17,7 @@ class RowsPaginator(Paginator):
         self.rows = rows
 
     def page(self, number: int | str) -> Page:
-        """Page `number`, in the order of the queryset."""
+        """Return page `number`, in the order of the queryset."""
         number = self.validate_number(number)
         first = (number - 1) * self.per_page
         keys = list(

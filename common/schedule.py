@@ -1,9 +1,9 @@
-"""Whether the scheduled work runs, and the repetition of what a dead worker or a stopped beat left undone.
+"""Monitoring of the scheduled tasks, and repetition of those that a dead worker or a stopped beat missed.
 
-A task of its own notes each minute that beat and a worker got it done. The same task looks at the tasks that
-run once an hour or once a day: a task whose last success is older than its schedule allows is sent again,
-since its worker may have died, Valkey may have lost it, or nothing ran when it was due. All times are
-Valkey's, so that the clocks of the hosts do not matter.
+A task that runs each minute records that beat and a worker are running. It also looks at the hourly and daily
+tasks: a task whose last success is older than its schedule allows is sent again, because its worker may have
+died, Valkey may have lost it, or nothing ran when it was due. All times are Valkey's, so that the clocks of
+the hosts do not matter.
 
     schedule:seen        time of the last run of the schedule
     schedule:started     hash: task → time of its last start
@@ -22,7 +22,7 @@ KEY = "schedule:seen"
 STARTED_KEY, SUCCEEDED_KEY = "schedule:started", "schedule:succeeded"
 LATE_AFTER_S = 180.0
 AGAIN_AFTER_S = 600.0  # a task that started more recently may still run
-# billing.sample_usage is not among them: it notes what is used at midnight, which is unknown later.
+# billing.sample_usage is not one of them: it records the usage at midnight, which is not known later.
 CAUGHT_UP = frozenset(
     {
         "accounts.forget_logins",
@@ -34,32 +34,32 @@ CAUGHT_UP = frozenset(
 
 
 def note(age_s: float = 0.0) -> None:
-    """Note that the schedule ran `age_s` seconds ago."""
+    """Record that the schedule ran `age_s` seconds ago."""
     client = valkey.client()
     client.set(KEY, clock.now_s(client) - age_s)
 
 
 def age_s() -> float | None:
-    """Return the seconds since the schedule last ran; None if it never did since Valkey started."""
+    """Return the seconds since the schedule last ran, or None if it has not since Valkey started."""
     client = valkey.client()
     noted = client.get(KEY)
     return max(0.0, clock.now_s(client) - float(noted)) if noted else None
 
 
 def note_start(task: str) -> None:
-    """Note that the task starts now."""
+    """Record that the task starts now."""
     client = valkey.client()
     client.hset(STARTED_KEY, task, clock.now_s(client))
 
 
 def note_success(task: str) -> None:
-    """Note that the task succeeded now."""
+    """Record that the task succeeded now."""
     client = valkey.client()
     client.hset(SUCCEEDED_KEY, task, clock.now_s(client))
 
 
 def send_overdue(send: Callable[[str], Any]) -> list[str]:
-    """Send the tasks that missed their time, or started and did not succeed; return their names."""
+    """Send the tasks that were missed or did not succeed, and return their names."""
     client = valkey.client()
     now = datetime.fromtimestamp(clock.now_s(client), UTC)
     started, succeeded = _times(client.hgetall(STARTED_KEY)), _times(client.hgetall(SUCCEEDED_KEY))
@@ -69,7 +69,7 @@ def send_overdue(send: Callable[[str], Any]) -> list[str]:
         if _is_overdue(schedule, now, started.get(task), succeeded.get(task))
     ]
     for task in overdue:
-        note_start(task)  # sent is as good as started: the next minute must not send it again
+        note_start(task)  # counts as started, so that the next minute does not send it again
         send(task)
     return overdue
 
@@ -79,7 +79,7 @@ def _is_overdue(schedule: Any, now: datetime, started: datetime | None, succeede
         return False
     if succeeded is None:
         return True
-    # Beat sends it when it is due; it is overdue when that should have led to a success long ago.
+    # Beat sends the task when it is due; it is overdue if it should have succeeded AGAIN_AFTER_S ago.
     due_in: timedelta = schedule.remaining_estimate(succeeded)
     return due_in < -timedelta(seconds=AGAIN_AFTER_S)
 

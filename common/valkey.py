@@ -1,4 +1,4 @@
-"""The one client of Valkey (or Redis) that a process shares. Values are bytes."""
+"""The Valkey (or Redis) client that a process shares. Values are bytes."""
 
 from functools import lru_cache
 from typing import Any
@@ -15,17 +15,17 @@ HEALTH_CHECK_S = 30
 
 
 def now_s(client: redis.Redis) -> float:
-    """Return the time of Valkey's clock (Unix seconds), the one that everything in Valkey goes by."""
+    """Return the time of Valkey's clock (Unix seconds), the reference for all times in Valkey."""
     seconds, microseconds = client.time()
     return float(seconds) + float(microseconds) / 1_000_000
 
 
 @lru_cache(maxsize=1)
 def client() -> redis.Redis:
-    """A thread-safe client on settings.REDIS_URL with a pool of its own.
+    """Return a thread-safe client for settings.REDIS_URL with its own connection pool.
 
-    Every wait is bounded. A connection that was lost is opened again once; a server that does not answer in
-    time is not tried again, or a call would wait a multiple of the limit.
+    Every wait is bounded. A lost connection is reopened once; a timeout is not retried, because a call would
+    then wait for a multiple of the limit.
     """
     address = valkey_address.parse(settings.REDIS_URL)
     limits = {

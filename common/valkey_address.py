@@ -1,6 +1,6 @@
-"""REDIS_URL, read strictly, and what the two libraries make of it: redis-py's client and kombu's transport.
+"""Strict parser of REDIS_URL, and its form for two libraries: redis-py's client and kombu's transport.
 
-    redis://[user:password@]host[:port][/db]      rediss:// with TLS, whose certificate is verified
+    redis://[user:password@]host[:port][/db]      rediss:// with TLS and certificate verification
     unix://[user:password@]/path[?db=1]
     sentinel://[user:password@]host1[:port],host2[:port][/db]?service=NAME      sentinels:// with TLS to all
 
@@ -22,7 +22,7 @@ DEFAULT_PORT, DEFAULT_SENTINEL_PORT = 6379, 26379
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where Valkey is, and how to get in."""
+    """The address of a Valkey server, with credentials and options."""
 
     scheme: str
     hosts: list[tuple[str, int]] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Address:
         return self.options["service"]
 
     def tls(self) -> dict[str, Any]:
-        """Return the arguments of redis-py's SSLConnection, which verifies the certificate by default."""
+        """Return the arguments of redis-py's SSLConnection; the certificate is verified by default."""
         if not self.has_tls:
             return {}
         given = {name: value for name, value in self.options.items() if name in TLS}
@@ -65,7 +65,7 @@ class Address:
     # --- kombu ---------------------------------------------------------------------
 
     def broker_url(self) -> str:
-        """Return the address as kombu spells it."""
+        """Return the address in kombu's syntax."""
         login = ""
         if self.password is not None:
             login = f"{quote(self.username or '', safe='')}:{quote(self.password, safe='')}@"
@@ -77,7 +77,7 @@ class Address:
 
 
 def parse(url: str) -> Address:
-    """Read REDIS_URL. Raises ValueError with a sentence that names no password."""
+    """Parse REDIS_URL. Raises ValueError with a message that contains no password."""
     parts = urlsplit(url)
     scheme = parts.scheme
     if "cluster" in scheme:

@@ -1,7 +1,7 @@
-"""Ends a read that takes too long in sum: a socket timeout bounds one recv(), this bounds all of them.
+"""Total deadlines for socket reads: a socket timeout bounds one recv(), this bounds all of them together.
 
-One thread a process looks at the guarded sockets twice a second and shuts down the reading side of those past
-their deadline (both sides while a reply is sent): a read then returns the end of the stream, a write fails.
+One thread per process checks the guarded sockets twice a second and shuts down those past their deadline: the
+reading side, or both sides while a reply is sent. A read then returns the end of the stream, a write fails.
 """
 
 import contextlib
@@ -15,15 +15,15 @@ TICK_S = 0.5
 
 
 class Shutdown(Protocol):
-    """What is asked of a socket."""
+    """The part of a socket's interface that is used here."""
 
     def shutdown(self, how: int, /) -> None: ...
 
 
 class Guard:
-    """A socket and the time (monotonic seconds) at which it is shut down. `expired` says that it was.
+    """A socket and its deadline in monotonic seconds; `expired` is set when it is shut down.
 
-    `how` is what ends: socket.SHUT_RD or SHUT_RDWR.
+    `how` is the side to shut down: socket.SHUT_RD or SHUT_RDWR.
     """
 
     def __init__(self, sock: Shutdown, deadline: float) -> None:
@@ -40,7 +40,7 @@ _thread: threading.Thread | None = None
 
 @contextlib.contextmanager
 def guard(sock: Shutdown, deadline: float) -> Iterator[Guard]:
-    """Reads of `sock` inside end at `deadline`, which may be moved while it runs."""
+    """Shut `sock` down for reading at `deadline`, which may be moved through the yielded Guard."""
     watched = Guard(sock, deadline)
     with _wake:
         _start()
@@ -69,6 +69,6 @@ def _watch() -> None:
             late = [watched for watched in _guards if watched.deadline <= now and not watched.expired]
             for watched in late:
                 watched.expired = True
-                with contextlib.suppress(OSError):  # it is closed already
+                with contextlib.suppress(OSError):  # already closed
                     watched.sock.shutdown(watched.how)
         time.sleep(TICK_S)

@@ -1,4 +1,4 @@
-"""The tables of accounts/: users, Apps with their keys, and the records of what operators did."""
+"""The tables of accounts/: users, Apps with their keys, and the records of operators' actions."""
 
 from accounts.models.apps import App as App
 from accounts.models.apps import AppKey as AppKey

@@ -13,7 +13,7 @@ from accounts.models.users import User
 
 
 class Region(models.Model):
-    """地域 (资源池): where an App's service runs."""
+    """地域 (资源池): the region in which an App's service runs."""
 
     code = models.SlugField(_("代码"), max_length=32, unique=True)
     name = models.CharField(_("名称"), max_length=32, unique=True)
@@ -30,12 +30,12 @@ class Region(models.Model):
 
 
 def new_app_id() -> str:
-    """A public identity: `app-` and ten random characters."""
+    """Return a new public identifier: `app-` and ten random characters."""
     return "app-" + "".join(secrets.choice(string.ascii_lowercase + string.digits) for _i in range(10))
 
 
 class App(models.Model):
-    """应用: what a customer's packages, keys and calls belong to."""
+    """应用: the owner of packages, keys and calls."""
 
     app_id = models.CharField(_("应用 ID"), max_length=16, unique=True, default=new_app_id, editable=False)
     customer = models.ForeignKey(User, models.PROTECT, related_name="apps", verbose_name=_("客户"))
@@ -73,7 +73,7 @@ class App(models.Model):
 
 
 class AppKey(models.Model):
-    """An AppKey with its SecretKey, encrypted. Live while it is neither disabled nor past `expires_at`."""
+    """An AppKey with its encrypted SecretKey; live until it is disabled or `expires_at` has passed."""
 
     app = models.ForeignKey(App, models.PROTECT, related_name="keys", verbose_name=_("应用"))
     key = models.CharField("AppKey", max_length=16, unique=True)

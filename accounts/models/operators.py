@@ -1,4 +1,4 @@
-"""What operators did, and what waits for a second one. Written by audit.py and approvals.py."""
+"""The audit log, and actions that wait for a second operator. Written by audit.py and approvals.py."""
 
 from uuid import uuid4
 
@@ -12,7 +12,7 @@ REASON_LENGTH = 200
 
 
 class AuditEntry(models.Model):
-    """One act of one operator. `details` are plain values (amounts, before and after), never a secret."""
+    """One action of one operator. `details` are plain values (amounts, before and after), never a secret."""
 
     at = models.DateTimeField(_("时间"))
     by = models.ForeignKey(
@@ -26,7 +26,9 @@ class AuditEntry(models.Model):
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True, verbose_name=_("客户")
     )
     reason = models.CharField(_("原因"), max_length=REASON_LENGTH)
-    token = models.UUIDField(unique=True, default=uuid4, editable=False)  # of the form: one act, once
+    token = models.UUIDField(
+        unique=True, default=uuid4, editable=False
+    )  # of the form, so that it takes effect once
     details = models.JSONField(_("详情"), default=dict, encoder=DjangoJSONEncoder)
 
     class Meta:
@@ -43,7 +45,10 @@ class AuditEntry(models.Model):
 
 
 class State(models.TextChoices):
-    """What became of a pending act. One that was not decided in time stays pending, and has expired."""
+    """The state of a pending action.
+
+    An action that was not decided in time stays pending and counts as expired.
+    """
 
     PENDING = "pending", _("待批准")
     APPROVED = "approved", _("已批准")
@@ -52,17 +57,18 @@ class State(models.TextChoices):
 
 
 class PendingAct(models.Model):
-    """One act of one operator that waits for another."""
+    """One operator's action that waits for the approval of another."""
 
     act = models.SlugField(_("操作"), max_length=32, db_index=False)
-    subject_id = models.BigIntegerField(_("对象编号"), null=True)  # none for an act that makes its subject
+    # None for an action that creates its subject.
+    subject_id = models.BigIntegerField(_("对象编号"), null=True)
     customer = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True, verbose_name=_("客户")
     )
     worth = models.DecimalField(_("金额（元）"), max_digits=14, decimal_places=2)
     form = models.JSONField(_("表单"), default=dict)  # name → values, as a browser sends them
     reason = models.CharField(_("原因"), max_length=REASON_LENGTH)
-    token = models.UUIDField(unique=True, editable=False)  # of the form, which counts once
+    token = models.UUIDField(unique=True, editable=False)  # of the form: makes it idempotent
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("操作员")
     )

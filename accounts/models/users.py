@@ -14,7 +14,7 @@ from accounts.users import usernames
 
 
 class UserManager(DjangoUserManager["User"]):
-    """Django's; whoever may make a superuser on the command line vouches for the address."""
+    """Django's manager, except that superusers created on the command line have a verified address."""
 
     def create_superuser(
         self, username: str, email: str | None = None, password: str | None = None, **extra: Any
@@ -26,8 +26,8 @@ class UserManager(DjangoUserManager["User"]):
 class User(AbstractUser):
     """A customer or, with `is_staff`, an operator.
 
-    The e-mail address belongs to the account once it is verified (addresses.py), and is then unique whatever
-    its case. `name_skeleton` makes names unique that look alike (usernames.py).
+    The e-mail address belongs to the account once it is verified (addresses.py), and is then unique
+    regardless of case. `name_skeleton` keeps look-alike names unique (usernames.py).
     """
 
     email = models.EmailField(_("邮箱"))
@@ -51,7 +51,7 @@ class User(AbstractUser):
         ]
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """A new account takes the skeleton of its name; IntegrityError if a name that looks alike has it."""
+        """Set the skeleton of a new account. Raises IntegrityError if a look-alike name has it."""
         if self._state.adding and self.name_skeleton is None:
             self.name_skeleton = usernames.skeleton(self.username)
         super().save(*args, **kwargs)

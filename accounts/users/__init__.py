@@ -1,1 +1,1 @@
-"""Whose account it is: addresses, user names, passwords, invitations."""
+"""Identity of accounts: addresses, user names, passwords, invitations."""

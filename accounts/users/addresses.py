@@ -1,9 +1,9 @@
-"""E-mail addresses: which ones mail can carry, and whose they are.
+"""E-mail addresses: which ones are valid, and which account owns one.
 
-An account may name any address when it is registered; it owns the address once the link that was mailed there
-has been opened by the logged-in account (`confirm`). Only verified addresses are unique, can log in, and get
-notices. So registering with somebody's address neither blocks the owner nor reveals whether there is an
-account: the page is the same, and the owner gets a mail.
+Any address may be entered at registration. An account owns the address once it opens, while logged in, the
+link that was mailed there (`confirm`). Only verified addresses are unique, can log in and receive notices. So
+registering with another person's address neither blocks that person nor reveals whether the address has an
+account: the page is the same, and the owner is notified by mail.
 """
 
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ LONGEST = 254  # RFC 5321
 
 
 def is_mailable(address: str) -> bool:
-    """Return whether a mail server could be handed this address: ASCII before the @, IDNA after it."""
+    """Return whether mail can be sent to the address: ASCII before the @, IDNA after it."""
     try:
         encoded = sanitize_address(address, "utf-8")
     except (ValueError, UnicodeError):
@@ -33,23 +33,26 @@ def is_mailable(address: str) -> bool:
 
 
 def owner_of(address: str) -> User | None:
-    """Return the account that has verified the address."""
+    """Return the account that has verified the address, or None."""
     return User.objects.filter(email__iexact=address, email_verified_at__isnull=False).first()
 
 
 def account_of(address: str) -> User | None:
-    """Return the account that a reset link to this address is for: its owner, else the first to name it."""
+    """Return the account that a password-reset link for this address is for, or None.
+
+    That is its owner or else the oldest account that has entered it.
+    """
     named = User.objects.filter(email__iexact=address, is_active=True)
     return owner_of(address) or named.order_by("pk").first()
 
 
 def to_confirm(user: User) -> str:
-    """Return the address that the user has named but not verified, or an empty text."""
+    """Return the address that the user has entered but not verified, or an empty string."""
     return user.new_email or ("" if user.email_verified_at else user.email)
 
 
 def change(user: User, address: str) -> None:
-    """Name a new address. A verified one stays in use until the new one is verified too."""
+    """Set a new address. A verified address stays in use until the new one is verified."""
     if user.email_verified_at is None:
         user.email = address
     else:
@@ -58,12 +61,12 @@ def change(user: User, address: str) -> None:
 
 
 def token(user: User, address: str) -> str:
-    """Return what the mailed link carries: a signature of the account and the address."""
+    """Return the token of a confirmation link: the signed account id and address."""
     return signing.dumps([user.pk, address], salt=_SALT)
 
 
 def address_in(token_: str, user: User) -> str:
-    """Return the address of a link. RuleError `link_invalid` if it is another user's, or too old."""
+    """Return the address of a token. Raises RuleError `link_invalid` if it is another user's or too old."""
     try:
         pk, address = signing.loads(token_, salt=_SALT, max_age=LINK_VALID)
     except (signing.BadSignature, ValueError) as error:
@@ -74,7 +77,7 @@ def address_in(token_: str, user: User) -> str:
 
 
 def confirm(user: User, token_: str, at: datetime) -> str:
-    """Make the address of the link the user's own; return the verified address it replaces, or an empty text.
+    """Verify the address of a link; return the verified address that it replaces, or an empty string.
 
     Raises RuleError `link_invalid`, or `address_owned` if another account has verified the address meanwhile.
     """
@@ -82,7 +85,10 @@ def confirm(user: User, token_: str, at: datetime) -> str:
 
 
 def mark_verified(user: User, address: str, at: datetime) -> str:
-    """Like `confirm`, after another proof that the user reads this mailbox (a reset link, an invitation)."""
+    """Verify an address like `confirm`, after another proof that the user reads the mailbox.
+
+    Such proofs are a reset link and an invitation. Raises RuleError `address_owned`.
+    """
     before = user.email if user.email_verified_at and user.email != address else ""
     if user.email_verified_at and user.email == address:
         return ""

@@ -1,7 +1,7 @@
-"""Invitations: how a customer registers while REGISTRATION is `invited`. The only writer of Invitation.
+"""Invitations: how customers register while REGISTRATION is `invited`. The only writer of Invitation.
 
-An operator invites an address; the link is mailed there, so whoever registers with it has proved that they
-read that mailbox. A link is good for one account.
+An operator invites an address. The link is mailed there, so registering with it proves access to the mailbox.
+A link can be used for one account.
 """
 
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ _SALT = "accounts.invitations"
 
 
 def invite(address: str, *, by: User, at: datetime) -> Invitation:
-    """Invite an address. RuleError `address_unmailable`, or `address_owned` if it has an account already."""
+    """Invite an address. Raises RuleError `address_unmailable`, or `address_owned` if it has an account."""
     if not addresses.is_mailable(address):
         raise RuleError("address_unmailable")
     if addresses.owner_of(address):
@@ -26,12 +26,12 @@ def invite(address: str, *, by: User, at: datetime) -> Invitation:
 
 
 def token(invitation: Invitation) -> str:
-    """Return what the mailed link carries."""
+    """Return the token of an invitation link."""
     return signing.dumps(invitation.pk, salt=_SALT)
 
 
 def find(token_: str, at: datetime) -> Invitation | None:
-    """Return the invitation of a link, if it is still good."""
+    """Return the invitation of a token, or None if it is invalid, used or expired."""
     try:
         pk = signing.loads(token_, salt=_SALT)
     except signing.BadSignature:
@@ -40,9 +40,9 @@ def find(token_: str, at: datetime) -> Invitation | None:
 
 
 def accept(invitation: Invitation, user: User, at: datetime) -> None:
-    """Use the invitation up for this new account, in the caller's transaction, and verify its address.
+    """Use the invitation for a new account, in the caller's transaction, and verify its address.
 
-    RuleError `invitation_used` if another registration was faster, `address_owned` as in addresses.py.
+    Raises RuleError `invitation_used` if it was used in the meantime, `address_owned` as in addresses.py.
     """
     is_free = Invitation.objects.filter(pk=invitation.pk, used_at=None, expires_at__gt=at)
     if not is_free.update(used_at=at, user=user):

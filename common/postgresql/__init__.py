@@ -1,3 +1,1 @@
-"""Django's PostgreSQL backend with a limit on every wait, and a bounded pool of connections in a web
-process.
-"""
+"""Django's PostgreSQL backend with bounded waits, and a bounded connection pool for web processes."""

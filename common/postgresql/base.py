@@ -1,4 +1,4 @@
-"""The database backend of the product (settings.DATABASES): Django's, with a pool after `use_pool`."""
+"""The database backend (settings.DATABASES): Django's, with a connection pool after `use_pool`."""
 
 from typing import Any
 
@@ -19,13 +19,13 @@ def use_pool(size: int, idle_s: float) -> None:
 
 
 def release() -> None:
-    """Give this thread's connection back to the pool before a wait that needs none; not in a transaction."""
+    """Return this thread's connection to the pool before a long wait; does nothing inside a transaction."""
     if _pool is not None and not connection.in_atomic_block:
         connection.close()
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Takes its connection from the pool, and gives it back instead of closing it."""
+    """Takes its connection from the pool, and returns it instead of closing it."""
 
     _from: Pool | None = None
 

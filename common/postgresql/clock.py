@@ -1,4 +1,4 @@
-"""PostgreSQL's clock, by which holds expire and Periods begin, whatever the clocks of the web hosts say."""
+"""PostgreSQL's clock, the reference for holds and Periods whatever the clocks of the web hosts show."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -6,25 +6,25 @@ from typing import Any
 
 from django.utils import timezone
 
-IGNORED = timedelta(milliseconds=500)  # a slow answer is not a wrong clock
+IGNORED = timedelta(milliseconds=500)  # smaller offsets may be network latency
 
 _follows = False
 _offset = timedelta(0)
 
 
 def follow() -> None:
-    """Let `now` follow the database in this process; each connection that opens measures its clock."""
+    """Make `now` follow the database's clock; each new connection measures the offset."""
     global _follows
     _follows = True
 
 
 def now() -> datetime:
-    """Return the time of PostgreSQL's clock, or of this host's if `follow` was not called."""
+    """Return the time of PostgreSQL's clock, or this host's if `follow` was not called."""
     return timezone.now() - _offset
 
 
 def measure(connection: Any) -> None:
-    """Compare this host's clock with that of the server behind a new psycopg2 connection."""
+    """Measure the offset between this host's clock and the server of a new psycopg2 connection."""
     global _offset
     if not _follows:
         return

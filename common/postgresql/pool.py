@@ -1,8 +1,8 @@
 """A bounded pool of psycopg2 connections, shared by the threads of one web process.
 
-A web thread holds a connection while it needs one, and not while its call waits for inference. So a few
-connections serve many threads, and a burst leaves nothing behind: what is idle is closed after `idle_s`.
-Django's own pool needs psycopg 3.
+A web thread holds a connection only while it needs one, and not while its call waits for inference. So a few
+connections serve many threads, and connections opened by a burst are closed after `idle_s` without use.
+Django's own pool requires psycopg 3.
 """
 
 import threading
@@ -15,21 +15,24 @@ from psycopg2 import extensions
 
 from common.postgresql.waits import is_usable
 
-TAKE_S = 5.0  # how long a thread waits for a connection that others hold
+TAKE_S = 5.0  # how long a thread waits for a connection to become free
 
 
 class Pool:
-    """At most `size` connections; raises psycopg2.OperationalError if none comes free within TAKE_S."""
+    """A pool of at most `size` connections, closed after `idle_s` without use."""
 
     def __init__(self, size: int, idle_s: float) -> None:
         self._idle_s = idle_s
         self._free = threading.BoundedSemaphore(size)
-        self._idle: list[tuple[float, Any]] = []  # since when; the latest last, and taken first
+        self._idle: list[tuple[float, Any]] = []  # (idle since, connection), used last in, first out
         self._lock = threading.Lock()
         self._closer: threading.Thread | None = None
 
     def take(self, connect: Callable[[], Any]) -> Any:
-        """Return an idle connection, or a new one."""
+        """Return an idle connection, or a new one from `connect`.
+
+        Raises psycopg2.OperationalError if none becomes free within TAKE_S.
+        """
         if not self._free.acquire(timeout=TAKE_S):
             raise psycopg2.OperationalError("all database connections of this process are in use")
         try:
@@ -43,7 +46,7 @@ class Pool:
             raise
 
     def put(self, connection: Any) -> None:
-        """Take a connection back. One that is closed, or in a transaction, is not kept."""
+        """Return a connection to the pool, unless it is closed; close it if it is in a transaction."""
         try:
             if not connection.closed:
                 if connection.info.transaction_status == extensions.TRANSACTION_STATUS_IDLE:

@@ -1,4 +1,4 @@
-"""The limits of each kind of process: web, background worker, migration. A command has none."""
+"""Timeouts of web, background and migration processes. Other management commands have none."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ IDLE_IN_TRANSACTION_S = 30.0
 
 
 def _as_application() -> None:
-    """Connect as the role of DATABASE_URL, even if DATABASE_OWNER_URL (for `migrate`) is set here."""
+    """Connect as the role of DATABASE_URL, even if DATABASE_OWNER_URL (for `migrate`) is set."""
     application = settings.APPLICATION_DATABASE
     if application is not None:
         database = connections.settings["default"]
@@ -21,18 +21,18 @@ def _as_application() -> None:
 
 
 def web() -> None:
-    """A client waits: short limits, and a bounded pool."""
+    """Set short timeouts, because a client is waiting, and a bounded pool."""
     _as_application()
     waits.limit(Limits(settings.DB_STATEMENT_TIMEOUT_S, settings.DB_LOCK_TIMEOUT_S, IDLE_IN_TRANSACTION_S))
     clock.follow()
     database = connections.settings["default"]
-    database["CONN_MAX_AGE"] = 0  # back into the pool when the request ends
-    database["CONN_HEALTH_CHECKS"] = False  # the pool looks at the socket, which costs no round trip
+    database["CONN_MAX_AGE"] = 0  # return it to the pool when the request ends
+    database["CONN_HEALTH_CHECKS"] = False  # the pool checks the socket, without a round trip
     base.use_pool(settings.DB_CONNECTIONS, settings.DB_CONN_MAX_AGE_S)
 
 
 def background() -> None:
-    """Scheduled work may prove a million calls, but must not hang for ever."""
+    """Set long timeouts: a scheduled task may check a million calls, but must not hang for ever."""
     _as_application()
     clock.follow()
     task_s = settings.DB_TASK_TIMEOUT_S
@@ -40,9 +40,10 @@ def background() -> None:
 
 
 def migration(using: str, **_: Any) -> None:
-    """A migration that waits for a lock makes all that come after it wait too: it gives up early instead.
+    """Set a lock timeout for migrations; a receiver of `pre_migrate`.
 
-    A receiver of `pre_migrate`. Nothing bounds its statements, which may build an index for an hour.
+    A migration that waits for a lock makes every later query on that table wait too, so it gives up early.
+    Its statements have no timeout, because building an index may take an hour.
     """
     if not settings.DB_PGBOUNCER:
         with connections[using].cursor() as cursor:

@@ -1,10 +1,9 @@
-"""How long a process waits for PostgreSQL: limits that the server keeps, and one that this process keeps
-itself.
+"""Timeouts for PostgreSQL: those that the server enforces, and one that this process enforces itself.
 
-`statement_timeout` and its like end a statement while the server works. A server that hangs as a whole (a
-stopped process, a frozen host whose kernel still answers) keeps no limit, and libpq has none for reading
-either. So this process also waits for an answer no longer than the statement may take, and a few seconds;
-then the connection is closed and psycopg2.OperationalError is raised, as for a connection that was lost.
+`statement_timeout` and its like end a statement on a working server. A server that hangs as a whole (a
+stopped process, a frozen host whose kernel still responds) enforces nothing, and libpq has no read timeout.
+So this process waits for a reply no longer than a statement may take plus a few seconds; then the connection
+is closed and psycopg2.OperationalError is raised, as for a lost connection.
 """
 
 import select
@@ -17,14 +16,14 @@ from django.conf import settings
 from django.db import connections
 from psycopg2 import extensions
 
-MARGIN_S = 2.0  # the server's own limit comes first: its error says which limit it was
+MARGIN_S = 2.0  # lets the server's own timeout fire first, as its error names the timeout
 
 _answer_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds for one statement, for a lock that another session holds, and for an idle transaction."""
+    """Timeouts in seconds: for a statement, for waiting on a lock, and for an idle transaction."""
 
     statement_s: float
     lock_s: float
@@ -44,14 +43,14 @@ def limit(limits: Limits) -> None:
     """Apply `limits` to the connections that this process opens from now on."""
     global _answer_s
     database = connections.settings["default"]
-    if not settings.DB_PGBOUNCER:  # which refuses startup options: there they belong to the role
+    if not settings.DB_PGBOUNCER:  # PgBouncer rejects startup options: set them on the role instead
         database["OPTIONS"]["options"] = limits.startup_options()
     _answer_s = limits.statement_s + MARGIN_S
     extensions.set_wait_callback(wait)
 
 
 def wait(connection: Any) -> None:
-    """Wait until psycopg2 has what it waits for. Raises psycopg2.OperationalError if that takes too long."""
+    """Wait until psycopg2 can continue. Raises psycopg2.OperationalError on a timeout."""
     is_connecting = connection.status == extensions.STATUS_SETUP
     limit_s = settings.DB_CONNECT_TIMEOUT_S if is_connecting else _answer_s
     deadline = time.monotonic() + limit_s
@@ -68,7 +67,7 @@ def wait(connection: Any) -> None:
 
 
 def is_usable(connection: Any) -> bool:
-    """Return whether nothing has come from the server on this idle connection: an end, or its last words."""
+    """Return whether this idle connection has no pending input, which would be an error or its end."""
     poller = select.poll()
     poller.register(connection.fileno(), select.POLLIN)
     return not poller.poll(0)

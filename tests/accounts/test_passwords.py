@@ -36,15 +36,15 @@ def test_a_hash_of_an_earlier_version_is_replaced_at_the_next_login() -> None:
 
 
 def test_turns_are_bounded_in_number_queue_and_wait() -> None:
-    turns = passwords.Turns(at_once=1, waiting=1, wait_s=0.2)
-    with turns.take():
-        with pytest.raises(passwords.Busy), turns.take():  # waited in vain
+    slots = passwords.HashingSlots(at_once=1, waiting=1, wait_s=0.2)
+    with slots.take():
+        with pytest.raises(passwords.Busy), slots.take():  # waited in vain
             pass
         entered, release = threading.Event(), threading.Event()
 
         def wait() -> None:
-            patient = passwords.Turns.take
-            with pytest.raises(passwords.Busy), patient(turns):
+            patient = passwords.HashingSlots.take
+            with pytest.raises(passwords.Busy), patient(slots):
                 entered.set()
             release.set()
 
@@ -53,18 +53,18 @@ def test_turns_are_bounded_in_number_queue_and_wait() -> None:
         waiting.join(30)
         assert release.is_set()
         assert not entered.is_set()
-    with turns.take():  # everything was given back
+    with slots.take():  # everything was given back
         pass
 
 
 @pytest.mark.race
 def test_a_flood_holds_no_more_threads_than_the_queue() -> None:
-    turns = passwords.Turns(at_once=2, waiting=3, wait_s=60)
+    slots = passwords.HashingSlots(at_once=2, waiting=3, wait_s=60)
     inside, done, refused = threading.Semaphore(0), threading.Event(), []
 
     def flood() -> None:
         try:
-            with turns.take():
+            with slots.take():
                 inside.release()
                 done.wait(60)
         except passwords.Busy:

@@ -70,7 +70,7 @@ def test_a_secret_that_fits_no_key_is_told_and_kept(app: App, settings: Settings
     assert ended.value.code == 1
     told = capsys.readouterr()
     assert told.out == "3 re-encrypted, 0 already under the newest key\n"
-    assert told.err.startswith("1 fit no key")
+    assert told.err.startswith("1 match no key")
     assert AppKey.objects.get(pk=lost.pk).secret_encrypted == forgotten
 
 

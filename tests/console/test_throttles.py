@@ -50,10 +50,10 @@ def test_the_other_open_forms_are_limited(client: Client, settings: Settings, pa
 @pytest.fixture
 def no_turns(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every turn is taken, and nobody may wait."""
-    turns = passwords.Turns(at_once=1, waiting=0, wait_s=0.01)
-    monkeypatch.setattr(passwords, "turns", turns)
+    slots = passwords.HashingSlots(at_once=1, waiting=0, wait_s=0.01)
+    monkeypatch.setattr(passwords, "slots", slots)
     with ExitStack() as stack:
-        stack.enter_context(turns.take())
+        stack.enter_context(slots.take())
         yield
 
 

@@ -1,4 +1,4 @@
-"""`manage.py reencrypt_secrets`: after a new ENCRYPTION_KEY, so that the old one can go."""
+"""`manage.py reencrypt_secrets`: run after adding a new ENCRYPTION_KEY; then remove the old one."""
 
 import sys
 
@@ -8,11 +8,11 @@ from accounts import keys
 
 
 class Command(BaseCommand):
-    help = "Encrypt every stored SecretKey with the first ENCRYPTION_KEY; exits 1 where one fits no key."
+    help = "Encrypt every stored SecretKey with the first ENCRYPTION_KEY; exits 1 if one cannot be decrypted."
 
     def handle(self, *args: object, **options: object) -> None:
         done = keys.reencrypt()
         self.stdout.write(f"{done.renewed} re-encrypted, {done.current} already under the newest key")
         if done.unreadable:
-            self.stderr.write(f"{done.unreadable} fit no key of ENCRYPTION_KEY: put the missing key back")
+            self.stderr.write(f"{done.unreadable} match no key of ENCRYPTION_KEY: restore the missing key")
             sys.exit(1)
