@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from embedded.environment import KEYS, secret_values
@@ -23,31 +25,41 @@ PREFIX = "facecloud-"
 def main(command: list[str]) -> int:
     """Run the command with temporary services and return its exit status."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        with running(os.environ) as environment, subprocess.Popen(command, env=environment) as child:
+            # Ctrl-C reaches the child through the terminal: it ends, then the services do.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            try:
+                return child.wait()
+            except SystemExit:
+                child.terminate()
+                raise
+    except ServiceError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+@contextmanager
+def running(inherited: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Yield the environment of a process that uses services and a folder of its own.
+
+    Services that `inherited` already names are used instead of started.
+    """
     parent = memory_folder() or Path(tempfile.gettempdir())
     sweep(parent)
     var = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
     paths = Paths(var)
     paths.make()
+    services = Services.of(paths, durable=False, environment=inherited)
     try:
-        with only_one(paths.lock, "bin/test"), Services.of(paths, durable=False).running() as addresses:
-            environment = {
+        with only_one(paths.lock, "bin/test"), services.running() as addresses:
+            yield {
                 "MODELS_DIR": str(REPOSITORY / "var" / "models"),  # shared, since models never change
-                **os.environ,
+                **inherited,
                 **addresses,
                 **secret_values(paths.secrets, KEYS),
                 "FACECLOUD_VAR_DIR": str(var),
             }
-            with subprocess.Popen(command, env=environment) as child:
-                # Ctrl-C reaches the child through the terminal: it ends, then the services do.
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
-                try:
-                    return child.wait()
-                except SystemExit:
-                    child.terminate()
-                    raise
-    except ServiceError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
     finally:
         shutil.rmtree(var, ignore_errors=True)
 

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.test import TransactionTestCase
 
 from common import valkey
 from embedded.pip_settings import uv_environment
@@ -27,14 +28,24 @@ from embedded.site import web_process, worker_process
 from facecloud import database_role
 from inference.models.setup import missing_files
 from inference.worker import exchange
+from tests import parallel, rows
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The quick tests first: a broken rule is told before a browser has started."""
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(parallel.Workers())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Sort quick tests before slow ones, so that a broken rule shows before a browser has started.
+
+    Parallel runs start with the slow ones, so that no worker is left alone with them at the end.
+    """
     slow = {"browser", "race", "chaos", "end_to_end"}
-    items.sort(key=lambda item: any(item.get_closest_marker(name) for name in slow))
+    is_parallel = hasattr(config, "workerinput")
+    items.sort(key=lambda item: any(item.get_closest_marker(name) for name in slow) != is_parallel)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -76,10 +87,10 @@ def astronaut(models: Path) -> bytes:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
-    """The test database, with a role for the product's processes that has no more rights than in production.
+    """Create the test database, with a role for the product's processes that has its rights of production.
 
-    The tests themselves connect as the owner, and empty all tables after a test, which triggers would refuse.
-    If no selected test needs the database, pytest-django has made none.
+    The tests themselves connect as the owner, and empty all tables after a test that commits, which triggers
+    would refuse. If no selected test needs the database, pytest-django has created none.
     """
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         if "django_migrations" not in connection.introspection.table_names(cursor):
@@ -88,6 +99,8 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
         cursor.execute("SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'no_truncate'")
         for (table,) in cursor.fetchall():
             cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER no_truncate")
+        rows.keep()
+    TransactionTestCase._fixture_teardown = lambda self: rows.restore()
 
 
 def as_application(url: str) -> str:

@@ -1,7 +1,7 @@
 """PostgreSQL and Valkey together, except those that the environment already names."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Self
@@ -20,14 +20,14 @@ class Services:
     embedded: dict[str, Service] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, paths: Paths, *, durable: bool = True) -> Self:
+    def of(cls, paths: Paths, *, durable: bool = True, environment: Mapping[str, str] = os.environ) -> Self:
         wanted: dict[str, Service] = {
             "DATABASE_URL": Postgres(
                 data=paths.data, sockets=paths.sockets, log=paths.logs / "postgres.log", durable=durable
             ),
             "REDIS_URL": Valkey(sockets=paths.sockets, log=paths.logs / "valkey.log"),
         }
-        return cls({name: service for name, service in wanted.items() if not os.environ.get(name)})
+        return cls({name: service for name, service in wanted.items() if not environment.get(name)})
 
     @property
     def environment(self) -> dict[str, str]:

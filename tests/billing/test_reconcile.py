@@ -248,7 +248,7 @@ def test_a_read_only_copy_is_proved_without_a_record(books: App) -> None:
 
 
 @pytest.mark.race
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_web_processes_count_at_once(alice: User, shop: Shop) -> None:
     """Each confirms many calls of the same two hours; nothing is lost, and nobody deadlocks."""
     app = shop.buy(alice)
@@ -275,7 +275,7 @@ def test_web_processes_count_at_once(alice: User, shop: Shop) -> None:
 
 
 @pytest.mark.race
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_traffic_during_a_run_is_no_break(alice: User, shop: Shop) -> None:
     """All checks read one snapshot: a call between two of them is not seen by half of them."""
     app = shop.buy(alice)

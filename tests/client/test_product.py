@@ -29,9 +29,7 @@ from tests.conftest import REPOSITORY
 
 
 @pytest.fixture
-def keys(
-    site: str, transactional_db: None, django_db_serialized_rollback: None, monkeypatch: pytest.MonkeyPatch
-) -> dict[str, str]:
+def keys(site: str, transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The demo App's address and keys, as bin/start writes them, in the environment."""
     found = {**seed(timezone.now()), "FACECLOUD_URL": site}
     for name in ("FACECLOUD_URL", "FACECLOUD_APP_KEY", "FACECLOUD_SECRET_KEY"):

@@ -60,7 +60,7 @@ def send(task: str, *args: object, queue: str) -> None:
     broker.publish(task, uuid4().hex, args, queue=queue)
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_the_sweep_runs_while_a_mail_server_hangs_and_no_inference_worker_lives(
     app: App, product_environment: dict[str, str], logs: Path
 ) -> None:

@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from django.db import connection
 from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -112,10 +111,7 @@ def app(alice: User, place: Place, now: datetime) -> App:
 def browser(django_db_setup: None) -> Iterator[Browser]:
     # Playwright keeps an event loop in this thread; the ORM calls beside it are synchronous all the same.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    seeded = getattr(connection, "_test_serialized_contents", None)
     with sync_playwright() as play:
-        # A thread with a loop has a connection of its own: it too must know what the migrations had seeded.
-        connection._test_serialized_contents = seeded  # type: ignore[attr-defined]  # Django's own note
         chromium = launch(play)
         yield chromium
         chromium.close()
@@ -168,17 +164,13 @@ def visit(browser: Browser, site: str, **options: Any) -> Iterator[Visitor]:
 
 
 @pytest.fixture
-def visitor(
-    browser: Browser, site: str, transactional_db: None, django_db_serialized_rollback: None
-) -> Iterator[Visitor]:
+def visitor(browser: Browser, site: str, transactional_db: None) -> Iterator[Visitor]:
     """A fresh profile at a desk; ends with the proof that the console of the browser stayed empty."""
     yield from visit(browser, site)
 
 
 @pytest.fixture
-def phone(
-    browser: Browser, site: str, transactional_db: None, django_db_serialized_rollback: None
-) -> Iterator[Visitor]:
+def phone(browser: Browser, site: str, transactional_db: None) -> Iterator[Visitor]:
     """A fresh profile on a phone."""
     for one in visit(browser, site, is_mobile=True, has_touch=True):
         one.page.set_viewport_size({"width": 375, "height": 720})

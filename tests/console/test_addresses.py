@@ -149,7 +149,7 @@ def test_of_two_who_verify_one_address_the_first_has_it(client: Client, db: None
 
 
 @pytest.mark.race
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_of_many_who_verify_one_address_at_once_one_has_it() -> None:
     users = [User.objects.create_user(f"user-{n}", "same@example.org", PASSWORD) for n in range(6)]
     now = timezone.now()

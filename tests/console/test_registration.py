@@ -75,7 +75,7 @@ def test_an_account_of_an_earlier_version_logs_in_under_any_name(client: Client)
 @pytest.mark.parametrize(
     "names", [["mallory"] * 6, ["mallory", "Mallory", "ma11ory", "maIlory", "mallorY", "MALLORY"]]
 )
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_one_name_many_times_at_once_is_one_account_and_errors_in_the_form(names: list[str]) -> None:
     def attempt(number: int, name: str) -> tuple[int, str]:
         client = Client(raise_request_exception=False)
@@ -161,7 +161,7 @@ def test_nobody_is_invited_who_has_an_account(
 
 
 @pytest.mark.race
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_an_invitation_makes_one_account(settings: Settings) -> None:
     from accounts.users import invitations
 

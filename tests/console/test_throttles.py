@@ -78,7 +78,7 @@ def test_a_disabled_account_is_named_after_the_right_password_only(client: Clien
 
 
 @pytest.mark.race
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_wrong_passwords_at_once_are_wrong_passwords() -> None:
     """The record of a first failure has a unique key; no request may end in 500 because of it."""
     User.objects.create_user("alice", "alice@example.org", PASSWORD)

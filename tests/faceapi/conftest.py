@@ -33,6 +33,7 @@ from common import valkey
 from embedded.services.managed_process import Process
 from embedded.site import web_process
 from faceapi.authentication import signing
+from tests import rows
 from tests.conftest import answers, wait_until
 from tests.faceapi.servers import Servers, running
 
@@ -210,24 +211,12 @@ def now() -> datetime:
 
 
 @pytest.fixture(scope="module")
-def django_db_serialized_rollback() -> None:
-    """Of pytest-django: what the migrations laid down is kept, and can be laid down again."""
-
-
-@pytest.fixture(scope="module")
-def transactional_db(
-    django_db_setup: None, django_db_serialized_rollback: None, django_db_blocker: DjangoDbBlocker
-) -> Iterator[None]:
-    """pytest-django's fixture, for a whole module: rows that the site's process sees are committed, and
-    removed when the module's tests are through, which is ten times as fast as a flush after each.
-    """
+def transactional_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """pytest-django's fixture for a whole module: its rows are committed, and removed after its last test."""
     with django_db_blocker.unblock():
         assert connection.settings_dict["NAME"].startswith("test_")
-        if not Region.objects.exists():  # another module's flush took the catalogue with it
-            connection.creation.deserialize_db_from_string(connection._test_serialized_contents)
         yield
-        with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE accounts_user CASCADE")
+        rows.restore()
         connection.close()
 
 

@@ -20,7 +20,7 @@ def lines(path: Path, request_id: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines() if request_id in line]
 
 
-@pytest.mark.usefixtures("transactional_db", "django_db_serialized_rollback")
+@pytest.mark.usefixtures("transactional_db")
 def test_one_call_through_web_and_worker(
     site: str, worker: Process, alice: User, place: Place, astronaut: bytes, now: Any
 ) -> None:

@@ -52,7 +52,7 @@ def test_free_packages_are_limited_while_they_run(
 
 
 @pytest.mark.race
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_orders_at_once_are_counted_one_after_the_other(alice: User, shop: Shop, settings: Settings) -> None:
     settings.FREE_PACKAGES_PER_CUSTOMER = 3
     for _i in range(17):
@@ -74,7 +74,7 @@ def test_orders_at_once_are_counted_one_after_the_other(alice: User, shop: Shop,
 
 
 @pytest.mark.race
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_one_row_added_many_times_at_once_is_one_row_and_refusals(olga: User) -> None:
     """What must be unique is refused by a rule, not by an error of the database."""
 
@@ -95,7 +95,7 @@ def test_one_row_added_many_times_at_once_is_one_row_and_refusals(olga: User) ->
 
 
 @pytest.mark.race
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_one_form_sent_many_times_at_once(alice: User, olga: User, shop: Shop) -> None:
     """The unique keys of top-ups, orders, notice settings and notices: one row each, and no error."""
     top_up = partial(wallet.top_up, alice, Decimal(5), by=olga, reason="test", at=NOON, token="form")

@@ -21,7 +21,7 @@ from billing.payments import refunds, vouchers, wallet
 from tests.billing.conftest import DETECT, NOON, Shop, breaks
 from tests.lines import AFTER_COMMIT, BEFORE_COMMIT, Line
 
-pytestmark = [pytest.mark.race, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
+pytestmark = [pytest.mark.race, pytest.mark.django_db(transaction=True)]
 
 LATER = NOON + timedelta(minutes=1)
 Action = tuple[Callable[[], object], Callable[[], object]]  # what is done, and what can be seen of it

@@ -18,7 +18,7 @@ from billing.payments import refunds, vouchers, wallet
 from tests.billing.conftest import DETECT, NOON, Shop, breaks
 from tests.together import at_once
 
-pytestmark = [pytest.mark.race, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
+pytestmark = [pytest.mark.race, pytest.mark.django_db(transaction=True)]
 
 LATER = NOON + timedelta(minutes=1)
 

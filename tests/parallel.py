@@ -1,0 +1,51 @@
+"""pytest-xdist (`bin/test --numprocesses 3`): services, a folder and an order of tests for each worker.
+
+Each worker has a PostgreSQL, a Valkey and a var folder of its own; the first one uses those of bin/test. The
+tests of a file run in one worker, because they share fixtures of their module. Slow files start first.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from embedded import ephemeral
+
+OWN = ("DATABASE_URL", "REDIS_URL", "FACECLOUD_VAR_DIR")
+
+
+class Workers:
+    """A plugin of the process that distributes the tests."""
+
+    def __init__(self) -> None:
+        self._services: dict[str, ExitStack] = {}
+
+    def pytest_configure_node(self, node: Any) -> None:
+        """Start the services of a worker and put their addresses into its environment.
+
+        The worker reads the settings while it starts, before any hook of its own.
+        """
+        if node.gateway.id == "gw0":
+            return
+        shared = {name: value for name, value in os.environ.items() if name not in OWN}
+        stack = self._services[node.gateway.id] = ExitStack()
+        environment = stack.enter_context(ephemeral.running(shared))
+        channel = node.gateway.remote_exec("import os\nos.environ.update(channel.receive())")
+        channel.send(environment)
+        channel.waitclose()
+
+    def pytest_testnodedown(self, node: Any) -> None:
+        """End the services of a worker that has ended, or crashed."""
+        if services := self._services.pop(node.gateway.id, None):
+            services.close()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionfinish(self) -> Iterator[None]:
+        """End what an interrupt has left."""
+        try:
+            return (yield)
+        finally:
+            while self._services:
+                self._services.popitem()[1].close()

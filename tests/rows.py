@@ -1,0 +1,46 @@
+"""The rows that migrations create: kept once per run, restored after each test that commits.
+
+Django's `serialized_rollback` restores them only before tests that request it, so that all others depend on
+the order of the run.
+"""
+
+from io import BytesIO
+
+from django.db import connection, transaction
+from psycopg2.sql import SQL, Identifier, Literal
+
+_rows: dict[str, bytes] = {}
+
+
+def keep() -> None:
+    """Remember the rows of all tables."""
+    _rows.clear()
+    for table in _filled():
+        copy = BytesIO()
+        with connection.cursor() as cursor:
+            cursor.copy_expert(SQL("COPY {} TO STDOUT").format(Identifier(table)), copy)
+        _rows[table] = copy.getvalue()
+
+
+def restore() -> None:
+    """Empty all tables, then create the remembered rows. Foreign keys are checked at the end."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        tables = SQL(", ").join(map(Identifier, _filled()))
+        if tables.seq:
+            cursor.execute(SQL("TRUNCATE {} CASCADE").format(tables))
+        for table, rows in _rows.items():
+            cursor.copy_expert(SQL("COPY {} FROM STDIN").format(Identifier(table)), BytesIO(rows))
+
+
+def _filled() -> list[str]:
+    """Names of the tables that have rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname <> 'django_migrations'"
+            " AND relnamespace = 'public'::regnamespace ORDER BY relname"
+        )
+        tables = [name for (name,) in cursor.fetchall()]
+        one = SQL("SELECT {} WHERE EXISTS (SELECT FROM {})")
+        each = (one.format(Literal(name), Identifier(name)) for name in tables)
+        cursor.execute(SQL(" UNION ALL ").join(each))
+        return [name for (name,) in cursor.fetchall()]
