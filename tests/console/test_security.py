@@ -128,16 +128,25 @@ def test_more_fields_than_the_form_has_are_nothing(client: Client, alice: User) 
 
 
 def test_an_order_costs_what_the_catalogue_says(as_alice: Client, alice: User, place: Place) -> None:
+    """Any amount but the price is refused, and no field of the form sets price, owner or state."""
     sku = place(alice).sku
     sku.price = 5
     sku.save()
     mine = {"unit_price": "0", "price": "0", "units_per_month": "9999", "customer": "1", "state": "paid"}
-    for token, amount in enumerate(["0.00", "-5", "sNaN", "NaN", "Infinity", "1e9999999"]):
-        form = WISH | mine | {"token": f"t{token}", "amount": amount}
-        reply = as_alice.post("/console/orders/confirm/", form)
-        assert reply.status_code in (302, 409), amount
-    priced = Order.objects.filter(token__startswith="t", sku=sku)
-    assert {(order.amount, order.state) for order in priced.exclude(amount=0)} <= {(5, "pending")}
+
+    def confirm(amount: str) -> int:
+        form = WISH | mine | {"token": f"with {amount}", "amount": amount}
+        return as_alice.post("/console/orders/confirm/", form).status_code
+
+    wrong = ("0", "0.00", "-5", "4.99")
+    assert {amount: confirm(amount) for amount in wrong} == dict.fromkeys(wrong, 409)
+    taken = ("5.00", "", "sNaN", "NaN", "Infinity", "1e9999999")  # what states no amount is not compared
+    assert {amount: confirm(amount) for amount in taken} == dict.fromkeys(taken, 302)
+    ordered = Order.objects.filter(token__startswith="with ")
+    assert {(order.customer, order.amount, order.unit_price, order.state) for order in ordered} == {
+        (alice, 5, 5, "pending")
+    }
+    assert ordered.count() == len(taken)
 
 
 def test_a_new_address_needs_the_password(as_alice: Client, alice: User) -> None:

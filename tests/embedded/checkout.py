@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -99,7 +98,6 @@ class Running:
     checkout: Checkout
     process: "subprocess.Popen[str]"
     output: str
-    seconds: float
 
     @property
     def demo(self) -> dict[str, str]:
@@ -144,7 +142,6 @@ def fresh_clone(user: str | None = None) -> Iterator[Checkout]:
 @contextmanager
 def running(checkout: Checkout, *arguments: str, **changes: str) -> Iterator[Running]:
     """bin/start, from its call until the end of the block."""
-    began = time.monotonic()
     process = checkout.popen("bin/start", *arguments, **changes)
     output = ""
     try:
@@ -155,7 +152,7 @@ def running(checkout: Checkout, *arguments: str, **changes: str) -> Iterator[Run
                 break
         else:
             raise AssertionError(f"bin/start ended with {process.wait()}:\n{output}")
-        yield Running(checkout, process, output, time.monotonic() - began)
+        yield Running(checkout, process, output)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)

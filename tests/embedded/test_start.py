@@ -64,11 +64,6 @@ def answered(demo: dict[str, str], picture: bytes) -> dict[str, Any]:
     raise AssertionError("never served")
 
 
-def busyness() -> float:
-    """How many processes want each core: promises about seconds are for a machine of one's own."""
-    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-
-
 def calls(checkout: Checkout) -> int:
     status, output = checkout.run("bin/manage", "shell", "-v", "0", "-c", COUNT_CALLS)
     assert status == 0, output
@@ -101,7 +96,6 @@ def test_a_fresh_clone_answers_starts_again_and_keeps_its_data(
     checkout: Checkout, port: str, astronaut: bytes
 ) -> None:
     with running(checkout, "--port", port) as site:
-        assert site.seconds < 120 * busyness()
         assert_it_answered(site)
         assert_files_are_hashed_and_compressed(site.demo["FACECLOUD_URL"])
         assert {f"FACECLOUD_{name}" for name in NAMES} <= {name for name, value in site.demo.items() if value}
@@ -113,7 +107,6 @@ def test_a_fresh_clone_answers_starts_again_and_keeps_its_data(
         first = site.demo
     assert calls(checkout) == 2  # bin/manage, on services of its own
     with running(checkout, "--port", port) as site:
-        assert site.seconds < 15 * busyness()
         assert_it_answered(site)
         assert site.demo == first
         assert calls(checkout) == 3

@@ -13,7 +13,6 @@ REGISTRIES = re.compile(
     "|".join((r"pypi\.(org)", r"python(hosted)", r"registry\.(npmjs)", r"deb\.(debian)\.org"))
 )
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
-MAX_LINES = 400
 MAX_BYTES = 1_500_000
 
 
@@ -64,15 +63,6 @@ def test_the_links_between_the_documents_lead_somewhere() -> None:
         if not (document.parent / target).exists()
     ]
     assert broken == []
-
-
-def test_a_file_is_one_room() -> None:
-    long = {
-        str(file.relative_to(REPOSITORY)): lines
-        for file in tracked("*.py")
-        if "migrations" not in file.parts and (lines := len(file.read_text().splitlines())) > MAX_LINES
-    }
-    assert long == {}
 
 
 def test_nothing_heavy_is_kept() -> None:
