@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from accounts.models import App, Region, User
+from accounts.models import App, User
 from billing import orders, quota
 from billing.books import reconcile
 from billing.books.reconcile import Break
@@ -17,6 +17,7 @@ from billing.models import Order, Sku
 from billing.payments import refunds, vouchers, wallet
 from billing.periods import SHANGHAI
 from common import time_ids
+from tests import purchases
 
 
 def shanghai(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> datetime:
@@ -73,24 +74,19 @@ class Shop:
         token: str = "",
         **sku: str | int,
     ) -> Order:
-        return orders.create(
-            customer=customer,
+        return purchases.place(
+            customer,
+            at=at,
             app=app,
-            region=Region.objects.get(code="cn-sh6"),
-            name="门禁",
-            description="大楼门禁",
             sku=self.sku(**sku),
             quantity=quantity,
             months=months,
             token=token or f"token {next(self.tokens)}",
-            at=at,
         )
 
     def buy(self, customer: User, at: datetime = NOON, **wishes: object) -> App:
         """An order, paid at once; its App."""
-        app = orders.pay(self.order(customer, at, **wishes), at).app
-        assert app is not None
-        return app
+        return purchases.pay(self.order(customer, at, **wishes), at)
 
 
 @pytest.fixture

@@ -10,12 +10,13 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from accounts.models import App, Region, User
-from billing import orders, quota
-from billing.models import Api, Sku, Tier
+from accounts.models import App, User
+from billing import quota
+from billing.models import Api
 from common import broker, queues, valkey
 from embedded.services.managed_process import Process
 from embedded.site import mail_process, scheduled_process
+from tests import purchases
 from tests.common.mail_servers import mail_server
 from tests.conftest import wait_until
 
@@ -39,21 +40,8 @@ def logs() -> Path:
 @pytest.fixture
 def app(transactional_db: None) -> App:
     customer = User.objects.create(username="alice", email="alice@example.org")
-    order = orders.create(
-        customer=customer,
-        app=None,
-        region=Region.objects.filter(is_active=True).first(),
-        name="门禁",
-        description="大楼门禁",
-        sku=Sku.objects.get(api=Api.FACE_DETECT, tier=Tier.THOUSAND),
-        quantity=1,
-        months=1,
-        token=uuid4().hex,
-        at=timezone.now(),
-    )
-    paid = orders.pay(order, timezone.now()).app
-    assert paid is not None
-    return paid
+    now = timezone.now()
+    return purchases.pay(purchases.place(customer, at=now), now)
 
 
 def send(task: str, *args: object, queue: str) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -13,11 +12,11 @@ from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from accounts.models import App, Region, User
-from billing import orders
-from billing.models import Api, Order, Sku, Tier
+from accounts.models import App, User
+from billing.models import Api, Order
 from common import valkey
 from facecloud.celery import app as celery_app
+from tests import purchases
 from tests.console.screenshots import launch
 
 PASSWORD = "ren-lian-2026"
@@ -78,18 +77,7 @@ def place(now: datetime) -> Place:
     def order(
         customer: User, api: str = Api.FACE_DETECT, *, app: App | None = None, name: str = "门禁"
     ) -> Order:
-        return orders.create(
-            customer=customer,
-            app=app,
-            region=Region.objects.filter(is_active=True).first(),
-            name=name,
-            description="一号楼门禁",
-            sku=Sku.objects.get(api=api, tier=Tier.THOUSAND),
-            quantity=2,
-            months=1,
-            token=uuid4().hex,
-            at=now,
-        )
+        return purchases.place(customer, api=api, app=app, name=name, quantity=2, at=now)
 
     return order
 
@@ -97,10 +85,9 @@ def place(now: datetime) -> Place:
 @pytest.fixture
 def app(alice: User, place: Place, now: datetime) -> App:
     """An App of Alice with two thousand units a month of every API."""
-    bought = orders.pay(place(alice), now).app
-    assert bought is not None
+    bought = purchases.pay(place(alice), now)
     for api in (Api.FACE_ANALYSE, Api.FACE_COMPARE):
-        orders.pay(place(alice, api, app=bought), now)
+        purchases.pay(place(alice, api, app=bought), now)
     return bought
 
 

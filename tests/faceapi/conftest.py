@@ -26,14 +26,13 @@ from PIL import Image
 from pytest_django import DjangoDbBlocker
 
 from accounts import keys
-from accounts.models import App, AppKey, Region, User
-from billing import orders
-from billing.models import Api, Sku, Tier
+from accounts.models import App, AppKey, User
+from billing.models import Api
 from common import valkey
 from embedded.services.managed_process import Process
 from embedded.site import web_process
 from faceapi.authentication import signing
-from tests import rows
+from tests import purchases, rows
 from tests.conftest import answers, wait_until
 from tests.faceapi.servers import Servers, running
 
@@ -234,21 +233,7 @@ def alice(transactional_db: None) -> User:
 
 def buy(customer: User, api: str, at: datetime, *, app: App | None = None) -> App:
     """A month of a thousand units of the API, ordered and paid."""
-    order = orders.create(
-        customer=customer,
-        app=app,
-        region=Region.objects.filter(is_active=True).first(),
-        name="门禁",
-        description="大楼门禁",
-        sku=Sku.objects.get(api=api, tier=Tier.THOUSAND),
-        quantity=1,
-        months=1,
-        token=uuid4().hex,
-        at=at,
-    )
-    paid = orders.pay(order, at).app
-    assert paid is not None
-    return paid
+    return purchases.pay(purchases.place(customer, api=api, app=app, at=at), at)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from billing import catalogue, notices, orders
 from billing.errors import ChangeRefused, TooManyFree, TooManyUnpaid
 from billing.models import Duration, Notice, Order, OrderState, Package
 from billing.payments import refunds, wallet
+from tests import purchases
 from tests.billing.conftest import NOON, Shop
 from tests.together import at_once
 
@@ -58,11 +59,7 @@ def test_orders_at_once_are_counted_one_after_the_other(alice: User, shop: Shop,
     for _i in range(17):
         shop.order(alice)
     sku = shop.sku()
-    region = Order.objects.latest("pk").region
-    create = partial(
-        orders.create, customer=alice, region=region, name="门禁", description="大楼门禁", sku=sku,
-        quantity=1, months=1, at=NOON,
-    )  # fmt: skip
+    create = partial(purchases.place, alice, at=NOON, sku=sku)
     made = at_once(*(partial(create, token=f"race {number}") for number in range(8)))
     assert sum(isinstance(one, Order) for one in made) == 3
     assert sum(isinstance(one, TooManyUnpaid) for one in made) == 5
@@ -103,10 +100,7 @@ def test_one_form_sent_many_times_at_once(alice: User, olga: User, shop: Shop) -
     assert len({getattr(entry, "pk", entry) for entry in entries}) == 1
     assert wallet.balance(alice) == 5
     sku = shop.sku()
-    order = partial(
-        orders.create, customer=alice, region=Region.objects.earliest("pk"), name="门禁",
-        description="大楼门禁", sku=sku, quantity=1, months=1, at=NOON, token="form",
-    )  # fmt: skip
+    order = partial(purchases.place, alice, at=NOON, sku=sku, token="form")
     assert len({getattr(one, "pk", one) for one in at_once(*[order] * 6)}) == 1
     choose = partial(
         notices.choose, alice, quota_percents=[50], quota_on=True, ending_on=True, unpaid_on=True
