@@ -1,4 +1,4 @@
-"""pytest-xdist (`bin/test --numprocesses 3`): services, a folder and an order of tests for each worker.
+"""pytest-xdist (`bin/test --numprocesses auto`): services, a folder and an order of tests for each worker.
 
 Each worker has a PostgreSQL, a Valkey and a var folder of its own; the first one uses those of bin/test. The
 tests of a file run in one worker, because they share fixtures of their module. Slow files start first.
@@ -13,7 +13,13 @@ import pytest
 
 from embedded import ephemeral
 
+MOST_WORKERS = 6  # each has a site, an inference worker and a browser: about 1.5 GB
 OWN = ("DATABASE_URL", "REDIS_URL", "FACECLOUD_VAR_DIR")
+
+
+def default_number() -> int:
+    """Return a worker more than there are cores: tests spend half of their time waiting."""
+    return min((os.cpu_count() or 1) + 1, MOST_WORKERS)
 
 
 class Workers:

@@ -44,6 +44,7 @@ call_command("reconcile")
 """
 
 
+@pytest.mark.timeout(600)
 def test_back_and_forth(empty_database: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", BACK_AND_FORTH],
@@ -51,7 +52,7 @@ def test_back_and_forth(empty_database: str) -> None:
         env={**os.environ, "DATABASE_URL": empty_database},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, done.stderr
