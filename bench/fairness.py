@@ -1,8 +1,10 @@
 """One customer's single calls beside another's batches: `bin/bench fairness`.
 
 Everything is real, as in `bin/bench service`. A second customer's single calls (one small picture, one after
-the other) are timed alone and then beside eight batches of 100 pictures at once of the first, in turns.
-Reported is the 95th percentile beside the batches over the usual one; medians of the rounds.
+the other) are timed alone and then beside eight calls at once of the first, in turns: of 100 small pictures
+each, and with `--heavy` of 12 pictures of noise, which cost the detector about a hundred times as much as
+their size promises. Reported is the 95th percentile beside those calls over the usual one; medians of the
+rounds.
 """
 
 from __future__ import annotations
@@ -18,10 +20,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+import cv2
+import numpy as np
+
 from bench.overload import percentile
 from bench.service import Caller, Site, running_site, show
 from bench.speed import sample_pictures
 from embedded.paths import REPOSITORY
+
+HEAVY_SIDE_PX = 1000
+HEAVY_IMAGES = 12  # fewer than a batch has
 
 _SECOND = """
 import json, uuid
@@ -70,15 +78,23 @@ def singles(site: Site, picture: bytes, seconds: float) -> list[float]:
     return times
 
 
-def one_round(first: Site, second: Site, picture: bytes, batches: int, seconds: float) -> dict[str, Any]:
+def noise() -> bytes:
+    """A picture on which the detector spends as much time as it can."""
+    pixels = np.random.default_rng(1).integers(0, 256, (HEAVY_SIDE_PX, HEAVY_SIDE_PX, 3), dtype=np.uint8)
+    return bytes(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 90])[1])
+
+
+def one_round(
+    first: Site, second: Site, picture: bytes, batch: list[bytes], batches: int, seconds: float
+) -> dict[str, Any]:
     usual = singles(second, picture, seconds)
     ended = threading.Event()
 
     def push() -> int:
-        caller, done = Caller(first, [picture] * 100), 0
+        caller, done = Caller(first, batch), 0
         while not ended.is_set():
             caller()
-            done += 100
+            done += len(batch)
         return done
 
     with ThreadPoolExecutor(batches) as pool:
@@ -102,12 +118,14 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8.0, help="of each side of a round")
     parser.add_argument("--batches", type=int, default=8)
+    parser.add_argument("--heavy", action="store_true", help="calls of few pictures that cost much")
     arguments = parser.parse_args()
     picture = sample_pictures(REPOSITORY / "var" / "models")["250x250"]
+    batch = [noise()] * HEAVY_IMAGES if arguments.heavy else [picture] * 100
     with running_site() as first:
         second = second_customer(first)
         rounds = [
-            one_round(first, second, picture, arguments.batches, arguments.seconds)
+            one_round(first, second, picture, batch, arguments.batches, arguments.seconds)
             for _ in range(arguments.rounds)
         ]
     for row in rounds:
@@ -115,7 +133,7 @@ def main() -> int:
     times = statistics.median(row["beside_p95_ms"] / row["usual_p95_ms"] for row in rounds)
     show(
         {
-            "load": f"beside {arguments.batches} batches of 100",
+            "load": f"beside {arguments.batches} calls of {len(batch)}{' heavy pictures' * arguments.heavy}",
             "p95_times": round(times, 2),
             "target_times": 3,
         }

@@ -29,7 +29,7 @@ def expire_orders() -> None:
 @shared_task(name="billing.send_notices")
 def send_notices() -> None:
     """Write the notices that are due, and mail them."""
-    at = timezone.now()
+    at = clock.now()
     notices.scan(at)
     notices.mail(at)
 
@@ -37,7 +37,7 @@ def send_notices() -> None:
 @shared_task(name="billing.sample_usage")
 def sample_usage() -> None:
     """Record the usage at midnight for the run-out forecast."""
-    forecast.sample(timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0))
+    forecast.sample(timezone.localtime(clock.now()).replace(hour=0, minute=0, second=0, microsecond=0))
 
 
 @shared_task(name="billing.reconcile_books")

@@ -7,12 +7,14 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from common import machine
+from facecloud.web import threads as web_threads
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
 try:
     workers = settings.WEB_WORKERS
     threads = settings.WEB_THREADS
     worker_connections = settings.WEB_CONNECTIONS
+    web_threads.check(threads, calls=settings.CALLS_AT_ONCE, uploads=settings.UPLOADS_AT_ONCE)
 except ImproperlyConfigured as error:
     sys.exit(f"A setting in the environment or in .env is wrong: {error}")
 

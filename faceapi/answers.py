@@ -26,7 +26,7 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import close_old_connections, connections
+from django.db import connections
 from django.http import HttpResponse
 
 from billing import quota
@@ -205,17 +205,20 @@ class Journal:
 
 
 def _undisturbed(work: Callable[[], None]) -> bool:
-    """Do this unless the database is away, on a connection that is good. Whether it was done."""
+    """Do this unless the database is away, and return whether it was done.
+
+    The connection goes back into the pool: the journal waits for longer than it works.
+    """
     try:
-        close_old_connections()
         work()
     except DatabaseError as error:
         logger.warning("answers wait to be confirmed: %s", type(error).__name__)
-        connections.close_all()
         return False
     except Exception:
         logger.exception("the journal of answers failed")
         return False
+    finally:
+        connections.close_all()
     return True
 
 

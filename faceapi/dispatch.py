@@ -1,7 +1,9 @@
 """Step 5 of a call: send the pictures to the workers and collect the answers (docs/decisions/0101).
 
-A call's pictures go out in chunks through a window: no more chunks at once than there are slots, and a large
-batch always leaves one slot free, so that a single picture behind it finds a worker at once.
+A call's pictures go out in chunks through a window: no more chunks at once than there are slots. A chunk is
+a few pictures, and no more work than CHUNK_WORK_MS unless one picture is (faceapi/work.py). A batch, which is
+a call of many pictures or of much work, always leaves one slot free, so that a single picture behind it finds
+a worker at once.
 
 A worker that dies takes all its chunks with it, of this call and of others. Their pictures are suspects then,
 as are those that nobody took: they are sent again one after the other, and worked on with nothing beside
@@ -26,17 +28,21 @@ from kombu.exceptions import OperationalError
 from common import broker, clock, valkey
 from faceapi import errors
 from faceapi.errors import ApiError
-from faceapi.limits import admission, turns, unpaid
+from faceapi.limits import admission, turns, unpaid, work
 from faceapi.limits.turns import Lane
 from faceapi.request.spool import Spool, SpoolSlice
+from inference.images.formats.common import Header
 from inference.worker import exchange
 from inference.worker.exchange import Chunk, Failure, Reply
 
 TASK = "inference.infer"
 CHUNK_IMAGES = 4
 CHUNK_BYTES = 16 * 1024 * 1024
-BATCH_IMAGES = 16  # a call of more pictures, or more bytes, is a batch and leaves a slot free
+CHUNK_WORK_MS = 160.0  # four small pictures of face_analyse; what another customer's call may wait behind
+# A call of more pictures, bytes or work is a batch and leaves a slot free.
+BATCH_IMAGES = 16
 BATCH_BYTES = 32 * 1024 * 1024
+BATCH_WORK_MS = 800.0
 TICK_S = 1.0
 UNTAKEN_S = 5.0
 
@@ -47,6 +53,7 @@ logger = logging.getLogger(__name__)
 class Sent:
     chunk: Chunk
     at: float
+    lane: Lane  # whose turn it has
 
 
 @dataclass(slots=True)
@@ -59,14 +66,19 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class _Run:
+class Run:
+    """One call's way through the workers: what is sent, and what is still to be sent."""
+
     request_id: str
     operation: str
     spans: Sequence[SpoolSlice]
     spool: Spool
     deadline: float
-    lane: Lane
-    waiting: deque[Chunk] = field(default_factory=deque)  # by position, so suspects come first
+    lane: Lane  # of the chunks that wait
+    work_ms: Sequence[float]  # estimates, by position
+    suspects: deque[Chunk] = field(default_factory=deque)  # by position; they go before what is not cut yet
+    cut_to: int = 0  # the first picture that is in no chunk yet
+    most_images: int = CHUNK_IMAGES  # of a chunk
     sent: dict[str, Sent] = field(default_factory=dict)
     all_chunks: list[Chunk] = field(default_factory=list)
     slots: int = 1
@@ -78,22 +90,40 @@ class _Run:
     has_lost: bool = False
     is_clean: bool = False  # all was answered, and a worker removes what it answers
 
+    @property
+    def has_more(self) -> bool:
+        """Whether a chunk is still to be sent."""
+        return bool(self.suspects) or self.cut_to < len(self.spans)
 
-def cut(request_id: str, spans: Sequence[SpoolSlice], at_once: int) -> list[Chunk]:
-    """Cut the pictures into chunks of neighbours: a few each, of limited size, enough for `at_once` cores."""
-    most = min(CHUNK_IMAGES, math.ceil(len(spans) / at_once))
-    chunks: list[Chunk] = []
-    first = 0
-    while first < len(spans):
-        count, size = 1, spans[first].length
-        while (
-            count < most and first + count < len(spans) and size + spans[first + count].length <= CHUNK_BYTES
-        ):
-            size += spans[first + count].length
+    def next_chunk(self) -> Chunk:
+        """Return what is to be sent next: a suspect, or the next few pictures, at least one.
+
+        They are cut when there is a turn for them, by what the chunks before them have taken.
+        """
+        if self.suspects:
+            return self.suspects[0]
+        factor = work.experience.factor(self.lane.customer, self.operation)
+        size, work_ms, count = 0, 0.0, 0
+        for position in range(self.cut_to, min(self.cut_to + self.most_images, len(self.spans))):
+            size += self.spans[position].length
+            work_ms += self.work_ms[position] * (factor or 1.0)
+            if count and (factor is None or size > CHUNK_BYTES or work_ms > CHUNK_WORK_MS):
+                break
             count += 1
-        chunks.append(_chunk(request_id, first, count))
-        first += count
-    return chunks
+        return _chunk(self.request_id, self.cut_to, count)
+
+    def start(self, chunk: Chunk) -> None:
+        """Take the chunk out of what is to be sent."""
+        if chunk.is_suspect:
+            self.suspects.popleft()
+        else:
+            self.cut_to += chunk.count
+
+    def drop_from(self, position: int) -> None:
+        """Send nothing of the pictures from `position` on."""
+        self.suspects = deque(chunk for chunk in self.suspects if chunk.first < position)
+        if self.cut_to >= position:
+            self.cut_to = len(self.spans)
 
 
 def _chunk(request_id: str, first: int, count: int, *, is_suspect: bool = False) -> Chunk:
@@ -108,21 +138,24 @@ def infer(
     spool: Spool,
     deadline: float,
     customer_pk: int,
+    headers: Sequence[Header] = (),
     check_client: Callable[[], None] = lambda: None,
 ) -> Outcome:
-    """Return the result of each picture. `deadline` is in monotonic seconds.
+    """Return the result of each picture. `deadline` in monotonic seconds; `headers` those of the pictures,
+    by which their work is estimated.
 
     Raises ApiError with the code of a worker's failure and `index` set to the picture's position; 5003, 5004;
     and what `check_client` raises, which is called each second: the work of a client that has gone ends.
     """
     client = valkey.client()
+    work_ms = [work.estimate_ms(header, operation) for header in headers] or [0.0] * len(spans)
     is_batch = len(spans) > BATCH_IMAGES or sum(span.length for span in spans) > BATCH_BYTES
-    run = _Run(request_id, operation, spans, spool, deadline, Lane(customer_pk, is_batch))
+    run = Run(request_id, operation, spans, spool, deadline, Lane(customer_pk, is_batch), work_ms)
     try:
         available = run.slots = admission.slots(client)
         cores = max(1, available - 1)
         window = cores if is_batch else available
-        run.waiting.extend(cut(request_id, spans, cores))
+        run.most_images = min(CHUNK_IMAGES, math.ceil(len(spans) / cores))  # all cores have some
         return _exchange(client, run, window, check_client)
     except ApiError as error:
         if error.code != errors.OVERLOADED:
@@ -136,7 +169,7 @@ def infer(
 
 
 def _exchange(
-    client: redis.Redis, run: _Run, window: int, check_client: Callable[[], None] = lambda: None
+    client: redis.Redis, run: Run, window: int, check_client: Callable[[], None] = lambda: None
 ) -> Outcome:
     found: dict[int, dict[str, Any]] = {}
     outcome = Outcome([])
@@ -148,7 +181,8 @@ def _exchange(
         if time.monotonic() - run.looked_at >= turns.RENEW_EVERY_S:
             run.looked_at = time.monotonic()
             check_client()
-            run.lane.renew(client, list(run.sent))
+            for lane, chunk_ids in _by_lane(run).items():
+                lane.renew(client, chunk_ids)
         reply = exchange.wait(
             client,
             run.request_id,
@@ -158,20 +192,23 @@ def _exchange(
         reply = reply or _look_after_lost(client, run)
         if reply is None or reply.chunk_id not in run.sent:
             continue
-        chunk = run.sent.pop(reply.chunk_id).chunk
-        run.lane.give_back(client, [chunk.id], wants_more=bool(run.waiting))
+        sent = run.sent.pop(reply.chunk_id)
+        chunk = sent.chunk
+        sent.lane.give_back(client, [chunk.id], wants_more=run.has_more and sent.lane == run.lane)
         outcome.queue_ms = max(outcome.queue_ms, reply.queue_ms, run.first_sent_after_ms or 0.0)
         run.infer_ms += reply.infer_ms
         found.update(zip(range(chunk.first, chunk.first + chunk.count), reply.results, strict=False))
-        if reply.failure is not None:
+        if reply.failure is None:
+            _learn(run, chunk, reply)
+        else:
             position = chunk.first + reply.failure.position
             if failure is None or position < failure.position:
                 failure = Failure(position, reply.failure.code, reply.failure.detail)
-    run.is_clean = not (run.sent or run.waiting or run.has_lost or failure)
+    run.is_clean = not (run.sent or run.has_more or run.has_lost or failure)
     if failure is not None:  # though time may be up for those before it
         detail = failure.detail if failure.code < 5000 else ""
         raise ApiError(failure.code, detail, index=failure.position)
-    if run.sent or run.waiting:
+    if run.sent or run.has_more:
         raise ApiError(errors.NO_ANSWER)
     if len(found) != len(run.spans):
         raise ApiError(errors.INCOMPLETE_RESULT, f"{len(found)} results for {len(run.spans)} images")
@@ -180,29 +217,50 @@ def _exchange(
     return outcome
 
 
-def _send_what_may(client: redis.Redis, run: _Run, window: int, failure: Failure | None) -> bool:
+def _send_what_may(client: redis.Redis, run: Run, window: int, failure: Failure | None) -> bool:
     """Fill the window, with one suspect if there are any, while the customer may have turns.
 
     Returns whether there is anything to wait for.
     """
     run.waits_for_turn = False
-    while run.waiting:
-        chunk = run.waiting[0]
-        has_suspects = chunk.is_suspect or any(sent.chunk.is_suspect for sent in run.sent.values())
+    if failure is not None:  # what comes earlier may fail too
+        run.drop_from(failure.position)
+    while run.has_more:
+        has_suspects = bool(run.suspects) or any(sent.chunk.is_suspect for sent in run.sent.values())
         if len(run.sent) >= (1 if has_suspects else window):
             break
-        if failure is not None and chunk.first >= failure.position:  # what comes earlier may fail too
-            run.waiting.popleft()
-            continue
+        if not run.suspects:
+            _become_batch(run)
+        chunk = run.next_chunk()
         if not chunk.is_suspect and not run.lane.take(client, chunk.id, run.slots):
             run.waits_for_turn = True
             break
-        run.waiting.popleft()
+        run.start(chunk)
         _send(client, run, chunk)
-    return bool(run.sent or run.waiting)
+    return bool(run.sent or run.has_more)
 
 
-def _send(client: redis.Redis, run: _Run, chunk: Chunk) -> None:
+def _become_batch(run: Run) -> None:
+    """Leave the single lane if what is still to be sent is more work than a single call may be."""
+    factor = work.experience.factor(run.lane.customer, run.operation) or 1.0
+    if not run.lane.is_bulk and sum(run.work_ms[run.cut_to :]) * factor > BATCH_WORK_MS:
+        run.lane = Lane(run.lane.customer, True)
+
+
+def _learn(run: Run, chunk: Chunk, reply: Reply) -> None:
+    estimated_ms = sum(run.work_ms[chunk.first : chunk.first + chunk.count])
+    work.experience.learn(run.lane.customer, run.operation, estimated_ms=estimated_ms, took_ms=reply.infer_ms)
+
+
+def _by_lane(run: Run) -> dict[Lane, list[str]]:
+    """Return the ids of the chunks that are under way, by the lane of their turn."""
+    found: dict[Lane, list[str]] = {}
+    for chunk_id, sent in run.sent.items():
+        found.setdefault(sent.lane, []).append(chunk_id)
+    return found
+
+
+def _send(client: redis.Redis, run: Run, chunk: Chunk) -> None:
     """Lay the pictures down and put the task into the queue."""
     ttl_s = max(1, math.ceil(run.deadline - time.monotonic()) + 5)
     run.all_chunks.append(chunk)
@@ -212,7 +270,7 @@ def _send(client: redis.Redis, run: _Run, chunk: Chunk) -> None:
             for span in run.spans[chunk.first : chunk.first + chunk.count]
         ]
         exchange.put(client, chunk, views, ttl_s=ttl_s)
-    run.sent[chunk.id] = Sent(chunk, time.monotonic())
+    run.sent[chunk.id] = Sent(chunk, time.monotonic(), run.lane)
     if run.first_sent_after_ms is None:
         run.first_sent_after_ms = (time.monotonic() - run.started) * 1000
     args = (
@@ -227,7 +285,7 @@ def _send(client: redis.Redis, run: _Run, chunk: Chunk) -> None:
     broker.publish(TASK, chunk.id, args, queue=exchange.QUEUE)
 
 
-def _look_after_lost(client: redis.Redis, run: _Run) -> Reply | None:
+def _look_after_lost(client: redis.Redis, run: Run) -> Reply | None:
     """Re-send lost chunks: their worker stopped its heartbeat, or no worker has them and the queue is empty.
 
     A worker that died with a suspect can't answer: the Reply is what it would have said.
@@ -251,14 +309,14 @@ def _look_after_lost(client: redis.Redis, run: _Run) -> Reply | None:
         if claim is not None and chunk.is_suspect:
             return Reply(chunk.id, [], Failure(0, errors.INTERNAL, "its worker died"), 0.0, 0.0)
         del run.sent[chunk.id]
-        run.lane.give_back(client, [chunk.id], wants_more=True)
+        sent.lane.give_back(client, [chunk.id], wants_more=True)
         positions = range(chunk.first, chunk.first + chunk.count)
         suspects = [_chunk(run.request_id, position, 1, is_suspect=True) for position in positions]
-        run.waiting = deque(sorted([*suspects, *run.waiting], key=attrgetter("first")))
+        run.suspects = deque(sorted([*suspects, *run.suspects], key=attrgetter("first")))
     return None
 
 
-def _note_unpaid(client: redis.Redis, run: _Run, *, with_those_in_hand: bool) -> None:
+def _note_unpaid(client: redis.Redis, run: Run, *, with_those_in_hand: bool) -> None:
     """Add the work done for a failed call, and what its workers are still doing, to its unpaid work.
 
     The latter only if the failure is the caller's: a worker that stands still works on nothing.
@@ -272,9 +330,10 @@ def _note_unpaid(client: redis.Redis, run: _Run, *, with_those_in_hand: bool) ->
         unpaid.add(client, run.lane.customer, run.infer_ms + in_hand_s * 1000)
 
 
-def _clean(client: redis.Redis, run: _Run) -> None:
+def _clean(client: redis.Redis, run: Run) -> None:
     with suppress(redis.RedisError):  # every turn is a lease
-        run.lane.give_back(client, list(run.sent), wants_more=False)
+        for lane in {run.lane, *_by_lane(run)}:
+            lane.give_back(client, _by_lane(run).get(lane, []), wants_more=False)
     if run.all_chunks:
         try:
             exchange.remove(client, run.request_id, run.all_chunks)

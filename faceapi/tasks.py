@@ -3,7 +3,6 @@
 import logging
 
 from celery import shared_task
-from django.utils import timezone
 
 from common.postgresql.clock import now
 from faceapi import calls
@@ -23,13 +22,13 @@ def sweep_answers() -> None:
 @shared_task(name="faceapi.close_usage")
 def close_usage() -> None:
     """Roll up the hours and days that have ended, for the operators' reports."""
-    rollups.close(timezone.now())
+    rollups.close(now())
 
 
 @shared_task(name="faceapi.mend_usage")
 def mend_usage() -> None:
     """Compare the roll-ups with the hours, and recompute them from the first day with a late row on."""
-    at = timezone.now()
+    at = now()
     if broken := list(rollups.differences()):
         for difference in broken:
             logger.warning("roll-up %s %s", difference.table, difference.text)
@@ -40,4 +39,4 @@ def mend_usage() -> None:
 @shared_task(name="faceapi.forget_idempotency_keys")
 def forget_idempotency_keys() -> None:
     """Delete expired Idempotency-Keys."""
-    idempotency.forget(timezone.now())
+    idempotency.forget(now())

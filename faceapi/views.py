@@ -91,6 +91,8 @@ class FaceApiView(APIView):
             spool = stack.enter_context(Spool())
             received = self._receive(request, spool, client)
             self._verify(request, received, client)
+            if self.replay is not None:
+                return self._repeat(self.replay, request, received, spool, client)
             stack.enter_context(admission.admit(client, self.call.caller.app, str(self.call.id)))
             if received.fault is not None:
                 raise received.fault
@@ -146,9 +148,35 @@ class FaceApiView(APIView):
             if idempotency.HEADER not in request.META:
                 raise
             self.replay = refused
+            return
         call.is_authentic = True
         shedding.remember(call.caller)
         keys.touch(call.caller, call.at)
+
+    def _repeat(
+        self, replay: ApiError, request: Request, received: body.Body, spool: Spool, client: redis.Redis
+    ) -> HttpResponse:
+        """Answer a replay with what its Idempotency-Key was charged for, or refuse it.
+
+        It becomes no call of its own and takes no place. Whoever captured a request can send it, with any
+        key, so it counts as authentic only if there is an answer for it.
+        """
+        call = self.call
+        hold = idempotency.find(
+            client,
+            request.META[idempotency.HEADER],
+            app_pk=call.caller.app_id,
+            api=call.api,
+            body_sha1=received.sha1,
+            call_id=call.id,
+            at=now(),
+        )
+        answer = idempotency.answer_of(client, hold) if hold is not None else None
+        if answer is None:
+            raise replay
+        call.images = len(images.parse(received.data, spool, pairs=self.api is Api.FACE_COMPARE))
+        call.is_authentic = True
+        return self._reply(answer, units=calls.succeed(call, now()), is_replay=True)
 
     def _fetch(self, pictures: Sequence[Picture], spool: Spool) -> None:
         """Fetch the pictures given by URL into the spool and check them, before anything is charged."""
@@ -160,39 +188,23 @@ class FaceApiView(APIView):
         for picture, content in zip(wanted, fetching.fetch_all(urls, customer=customer), strict=True):
             picture.span = SpoolSlice(spool.size, len(content))
             spool.write(content)
-            images.check_header(spool, picture.span, picture.index)
+            picture.header = images.check_header(spool, picture.span, picture.index)
 
     def _answered_before(self, request: Request, body_sha1: str, client: redis.Redis) -> bytes | None:
-        """Take the Idempotency-Key, if there is one; the remembered answer, if there is one.
-
-        A replayed request takes no key: it gets an answer that was charged already, or is refused.
-        """
+        """Take the Idempotency-Key, if there is one; the remembered answer, if there is one."""
         header = request.META.get(idempotency.HEADER)
         if header is None:
             return None
         call = self.call
-        if self.replay is not None:
-            call.hold = idempotency.find(
-                client,
-                header,
-                app_pk=call.caller.app_id,
-                api=call.api,
-                body_sha1=body_sha1,
-                call_id=call.id,
-                at=now(),
-            )
-            if call.hold is None:
-                raise self.replay
-        else:
-            call.hold = idempotency.take(
-                client,
-                header,
-                app_pk=call.caller.app_id,
-                api=call.api,
-                body_sha1=body_sha1,
-                call_id=call.id,
-                at=now(),
-            )
+        call.hold = idempotency.take(
+            client,
+            header,
+            app_pk=call.caller.app_id,
+            api=call.api,
+            body_sha1=body_sha1,
+            call_id=call.id,
+            at=now(),
+        )
         return idempotency.answer_of(client, call.hold)
 
     def _reserve(self, pictures: Sequence[Picture]) -> None:
@@ -216,6 +228,7 @@ class FaceApiView(APIView):
 
     def _infer(self, pictures: Sequence[Picture], spool: Spool) -> bytes:
         spans = [picture.span for picture in pictures if picture.span is not None]
+        headers = [picture.header for picture in pictures if picture.header is not None]
         # An anchor among pairs is one picture, however often it was sent.
         first = images.first_alike(spans, spool) if self.api is Api.FACE_COMPARE else range(len(spans))
         distinct = sorted(set(first))
@@ -227,6 +240,7 @@ class FaceApiView(APIView):
                 spool=spool,
                 deadline=self.deadline,
                 customer_pk=self.call.caller.app.customer_id,
+                headers=[headers[position] for position in distinct],
                 check_client=partial(_check_client_waits, self.request.META.get("gunicorn.socket")),
             )
             self.call.queue_ms, self.call.infer_ms = outcome.queue_ms, outcome.infer_ms

@@ -33,9 +33,9 @@ WEB_WORKERS = env.count("WEB_WORKERS", default=2)
 # TRUSTED_PROXIES excepted, there may be only so many.
 WEB_CONNECTIONS = env.count("WEB_CONNECTIONS", default=1000)
 WEB_CONNECTIONS_PER_ADDRESS = env.count("WEB_CONNECTIONS_PER_ADDRESS", default=100)
-# Each serves one call or page. A fifth of them is for pages; the rest, for the API, is more than
-# CALLS_AT_ONCE, so that a call too many is refused at once.
-WEB_THREADS = env.count("WEB_THREADS", default=32)
+# Each serves one call or page. A fifth of them is for pages; the rest, for the API, must be as many as
+# CALLS_AT_ONCE and UPLOADS_AT_ONCE together, so that a call too many is refused at once.
+WEB_THREADS = env.count("WEB_THREADS", default=48)
 # Where the debugger reaches the API; empty: the port that it was asked on.
 SELF_URL = env.str("SELF_URL", default="")
 SECURE_COOKIES = env.bool("SECURE_COOKIES", default=False)  # true behind TLS

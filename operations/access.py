@@ -8,7 +8,6 @@ from typing import Concatenate, ParamSpec, cast
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 from django.utils.text import capfirst
 from django_htmx.middleware import HtmxDetails
@@ -16,6 +15,7 @@ from django_htmx.middleware import HtmxDetails
 from accounts import approvals, roles
 from accounts.models import App, AppKey, AuditEntry, User
 from billing.models import Order, Package, Sku, Voucher, WalletEntry
+from common.postgresql.clock import now
 from console.context import log_in_first
 from faceapi.models import Call
 from operations.records.base import records_of
@@ -62,7 +62,7 @@ def granted(request: HttpRequest) -> dict[str, object]:
     return {
         "may": may,
         "record_links": SimpleLazyObject(lambda: record_links(request)),
-        "approvals_waiting": SimpleLazyObject(lambda: approvals.pending(timezone.now()).count()),
+        "approvals_waiting": SimpleLazyObject(lambda: approvals.pending(now()).count()),
     }
 
 

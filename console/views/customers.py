@@ -9,7 +9,6 @@ from django.contrib.auth import login, views
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse_lazy
-from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
@@ -19,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.errors import RuleError
 from accounts.models import User
 from accounts.users import addresses, invitations
+from common.postgresql.clock import now
 from console import forms, mails, tasks
 from console.context import CustomerRequest, customer, safe_next
 from console.middleware import throttle
@@ -36,7 +36,7 @@ def register(request: HttpRequest) -> HttpResponse:
     """
     if request.user.is_authenticated:
         return redirect("console")
-    at = timezone.now()
+    at = now()
     token = request.POST.get("invitation", request.GET.get("invitation", ""))
     invitation = invitations.find(token, at) if token else None
     allowed = {"open": True, "invited": invitation is not None, "closed": False}
@@ -112,7 +112,7 @@ class PasswordResetConfirmView(views.PasswordResetConfirmView):
         messages.success(self.request, _("密码已重设，请用新密码登录。"))
         response = super().form_valid(form)
         with suppress(RuleError):  # another account has verified the address meanwhile
-            addresses.mark_verified(form.user, form.user.email, timezone.now())
+            addresses.mark_verified(form.user, form.user.email, now())
         tell_of_password(form.user)
         return response
 
@@ -174,7 +174,7 @@ def confirm_address(request: CustomerRequest) -> HttpResponse:
     try:
         address = addresses.address_in(token, user)
         if request.method == "POST":
-            if before := addresses.confirm(user, token, timezone.now()):
+            if before := addresses.confirm(user, token, now()):
                 mails.queue(tasks.send_news, mails.ADDRESS_CHANGED, user.pk, before)
             messages.success(request, _("邮箱 %(address)s 已验证。") % {"address": address})
             return redirect("settings")

@@ -9,7 +9,6 @@ from csp.decorators import csp_update
 from django.conf import settings
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
@@ -18,6 +17,7 @@ from django.views.decorators.http import require_GET
 from accounts.models import App, AppKey
 from billing import packages
 from billing.models import Api
+from common.postgresql.clock import now
 from console import debugger
 from console.context import CustomerRequest, customer, newest_key, own_apps
 from console.debugger import Picture
@@ -75,7 +75,7 @@ def checked(request: CustomerRequest) -> HttpResponse:
 
 def lines_of(app: App) -> list[packages.Summary]:
     """Return what is left of each API that the App has ordered."""
-    return packages.summary([app], timezone.now())
+    return packages.summary([app], now())
 
 
 def chosen_app(apps: list[App], app_id: str) -> App | None:
@@ -152,7 +152,7 @@ def chosen_pictures(request: CustomerRequest, api: str) -> list[Picture]:
 
 
 def signing_key(app: App) -> AppKey:
-    key = newest_key(app, timezone.now())
+    key = newest_key(app, now())
     if key is None:
         raise DebugError(_("该应用没有有效的密钥，请先在密钥页生成新密钥。"))
     return key

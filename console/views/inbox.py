@@ -8,13 +8,13 @@ from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from billing import notices
 from billing.errors import ChangeRefused
 from billing.models import Notice, NoticeKind
+from common.postgresql.clock import now
 from console.context import CustomerRequest, customer
 
 PAGE_ROWS = 20
@@ -65,7 +65,7 @@ def target(notice: Notice) -> str:
 def inbox(request: CustomerRequest) -> HttpResponse:
     if request.method == "POST" and request.POST.get("act") == "read":
         ids = [int(pk) for pk in request.POST.getlist("id") if pk.isdecimal() and len(pk) < 20]
-        notices.mark_read(request.user, timezone.now(), ids or None)
+        notices.mark_read(request.user, now(), ids or None)
         return redirect("inbox")
     chosen = notices.settings_of(request.user)
     initial = {

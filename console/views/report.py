@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET
 from accounts.models import App
 from billing import forecast, packages
 from billing.models import Api
+from common.postgresql.clock import now
 from console.context import CustomerRequest, customer, newest_key, own_app
 from console.error_messages import explained
 from console.reports import usage
@@ -55,7 +56,7 @@ class Asked:
 @require_GET
 @customer
 def report(request: CustomerRequest, app_id: str) -> HttpResponse:
-    app, at = own_app(request, app_id), timezone.now()
+    app, at = own_app(request, app_id), now()
     asked = Asked(request, at)
     made = asked.usage(app)
     lines = packages.summary([app], at)
@@ -100,7 +101,7 @@ def report(request: CustomerRequest, app_id: str) -> HttpResponse:
 @customer
 def export(request: CustomerRequest, app_id: str) -> HttpResponse:
     """Send the series of the page as CSV."""
-    app, at = own_app(request, app_id), timezone.now()
+    app, at = own_app(request, app_id), now()
     asked = Asked(request, at)
     days, made = asked.days, asked.usage(app)
     name = f"{app.app_id}-{days.first:%Y%m%d}-{days.last:%Y%m%d}"

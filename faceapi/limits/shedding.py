@@ -5,13 +5,16 @@ for the calls that are served. Here it costs the parsing of the request, a look-
 body its signature, so that the App's report still counts the refusal (faceapi/usage/unattributed.py).
 
 Nothing is ever admitted here. What this process has not seen verified in the last REMEMBER_S, and whatever
-is not plain, goes to the views.
+is not plain, goes to the views. The addresses that the App allows are judged as there. The replay guard is
+not used, which would cost a round trip: this process counts each signature once for its App.
 """
 
 import contextlib
 import hashlib
 import json
+import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +39,12 @@ LARGE_BODY_BYTES = 256 * 1024  # smaller ones are read and verified before they 
 READ_S = 1.0
 REMEMBER_S = 60.0
 MAX_REMEMBERED = 10_000
-_REASONS = {429: "429 Too Many Requests", 503: "503 Service Unavailable"}
+MAX_SEEN = 100_000
+_REASONS = {
+    401: "401 Unauthorized",
+    429: "429 Too Many Requests",
+    503: "503 Service Unavailable",
+}
 _APIS = {f"{prefix}{api}.json": api.value for prefix in signing.PREFIXES for api in Api}
 
 
@@ -50,6 +58,27 @@ class Known:
 
 
 _known: dict[str, Known] = {}
+
+
+class Seen:
+    """The signatures of shed calls, as long as their timestamps are good. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._until: OrderedDict[str, float] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def is_new(self, signature: str, now: float) -> bool:
+        """Return whether the signature was not seen before, and remember it."""
+        with self._lock:
+            while self._until and (len(self._until) >= MAX_SEEN or next(iter(self._until.values())) < now):
+                self._until.popitem(last=False)
+            if signature in self._until:
+                return False
+            self._until[signature] = now + 2 * settings.CLOCK_SKEW_S
+            return True
+
+
+_seen = Seen()
 
 
 def remember(key: AppKey) -> None:
@@ -77,9 +106,12 @@ class Shedding:
                 headers = [
                     ("Content-Type", "application/json"),
                     ("Content-Length", str(len(content))),
-                    ("Retry-After", str(error.retry_after_s)),
                     ("X-Request-Id", request_id),
                 ]
+                if error.retry_after_s is not None:
+                    headers.append(("Retry-After", str(error.retry_after_s)))
+                if error.row.http == 401:
+                    headers.append(("WWW-Authenticate", "CTYUN"))
                 start_response(_REASONS[error.row.http], headers)
                 return [content]
         return self._application(environ, start_response)
@@ -95,23 +127,27 @@ def _refuse(environ: dict[str, Any]) -> tuple[ApiError, bytes, str] | None:
         return None
     try:
         admission.process_limiter().check(known.key.app.customer_id)
-    except ApiError as error:
-        at = now()
-        call = calls.CallContext(calls.new_id(at), _APIS[environ["PATH_INFO"]], at, client_address(environ))
-        call.key = known.key
-        _verify(environ, call, known.secret, authorization.signature)
-        request_id = str(call.id)
-        with request_id_in_logs(request_id):
-            calls.fail(call, error, at)
-        content = json.dumps(
-            errors.envelope(error, request_id), ensure_ascii=False, separators=(",", ":")
-        ).encode()
-        return error, content, request_id
-    return None
+        return None
+    except ApiError as refusal:
+        error = refusal
+    at = now()
+    call = calls.CallContext(calls.new_id(at), _APIS[environ["PATH_INFO"]], at, client_address(environ))
+    call.key = known.key
+    try:
+        caller.check_address(known.key.app.allowed_addresses, call.address)
+        _verify(environ, call, known.secret, authorization.signature.lower())
+    except ApiError as forbidden:
+        error = forbidden
+    request_id = str(call.id)
+    with request_id_in_logs(request_id):
+        calls.fail(call, error, at)
+    envelope = errors.envelope(error, request_id)
+    content = json.dumps(envelope, ensure_ascii=False, separators=(",", ":")).encode()
+    return error, content, request_id
 
 
 def _verify(environ: dict[str, Any], call: calls.CallContext, secret: str, given: str) -> None:
-    """Mark the call as authentic if its body is small, here and rightly signed."""
+    """Mark the call as authentic if its body is small, complete and rightly signed, for the first time."""
     length, timestamp = environ.get("CONTENT_LENGTH") or "", environ.get("HTTP_X_CTYUN_DT", "").strip()
     timestamp_ms = signing.parse_timestamp(timestamp)
     if not (length.isascii() and length.isdigit()) or int(length) > LARGE_BODY_BYTES or timestamp_ms is None:
@@ -125,7 +161,7 @@ def _verify(environ: dict[str, Any], call: calls.CallContext, secret: str, given
     path, query = signing.split_target(caller.target_as_received(environ))
     sha1 = hashlib.sha1(body, usedforsecurity=False).hexdigest()
     to_sign = signing.canonical("POST", path, query, timestamp, sha1)
-    call.is_authentic = signing.matches(secret, to_sign, given)
+    call.is_authentic = signing.matches(secret, to_sign, given) and _seen.is_new(given, time.monotonic())
 
 
 def _read(environ: dict[str, Any], length: int) -> bytes | None:

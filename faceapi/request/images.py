@@ -14,17 +14,19 @@ from faceapi.request.splitter import Blob
 from faceapi.request.spool import Spool, SpoolSlice
 from inference.errors import ImageError
 from inference.images import headers
+from inference.images.formats.common import Header
 
 MAX_PAIRS = 50
 
 
 @dataclass(slots=True)
 class Picture:
-    """One picture: `index` of its entry (of its pair in face_compare), `span` once it is here."""
+    """A picture: `index` of its entry (of its pair in face_compare), `span` and `header` when it is here."""
 
     index: int
     span: SpoolSlice | None
     url: str = ""
+    header: Header | None = None
 
 
 def parse(data: Any, spool: Spool, *, pairs: bool) -> list[Picture]:
@@ -93,8 +95,7 @@ def _picture(index: int, member: str | Blob, spool: Spool) -> Picture:
         member = _decode(member, spool)
     if member.code:
         raise ApiError(member.code, member.detail, index=index)
-    check_header(spool, member.span, index)
-    return Picture(index, member.span)
+    return Picture(index, member.span, header=check_header(spool, member.span, index))
 
 
 def _decode(member: str, spool: Spool) -> Blob:
@@ -110,12 +111,12 @@ def _decode(member: str, spool: Spool) -> Blob:
     return Blob(SpoolSlice(start, spool.size - start))
 
 
-def check_header(spool: Spool, span: SpoolSlice, index: int) -> None:
-    """Check a picture by its header. Raises ApiError 4002, 4003, 4008, 4009 or 4012 with `index`."""
+def check_header(spool: Spool, span: SpoolSlice, index: int) -> Header:
+    """Return the header of a valid picture. Raises ApiError 4002, 4003, 4008, 4009 or 4012 with `index`."""
     if not span.length:
         raise ApiError(errors.NOT_AN_IMAGE, "an image of no bytes", index=index)
     with spool.view(span) as view:
         try:
-            headers.read_header(view)
+            return headers.read_header(view)
         except ImageError as error:
             raise ApiError(error.code, error.detail, index=index) from None

@@ -14,7 +14,7 @@ import struct
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 from faceapi import errors
@@ -28,7 +28,7 @@ _BYTES_RECEIVED = 128  # offset of tcpi_bytes_received in struct tcp_info (linux
 class Upload:
     """One body in reading. `is_given_up` is set before its socket is shut for reading."""
 
-    def __init__(self, sock: socket.socket, address: str | None, at: float) -> None:
+    def __init__(self, sock: socket.socket, address: Hashable, at: float) -> None:
         self.sock = sock
         self.address = address
         self.started = at
@@ -60,7 +60,7 @@ class Uploads:
         self._thread: threading.Thread | None = None
 
     @contextlib.contextmanager
-    def receive(self, sock: Any, address: str | None) -> Iterator[None]:
+    def receive(self, sock: Any, address: Hashable) -> Iterator[None]:
         """Read a body inside. Raises ApiError 5003 if it was given up for others that arrive faster."""
         if not hasattr(sock, "getsockopt"):  # not under gunicorn
             yield
@@ -97,7 +97,7 @@ class Uploads:
 
     def give_up_surplus(self, now: float) -> None:
         """Give up the slowest bodies until `limit` of those that are slow are left."""
-        by_address: dict[str | None, list[Upload]] = defaultdict(list)
+        by_address: dict[Hashable, list[Upload]] = defaultdict(list)
         for upload in self._running:
             if not upload.is_given_up and now - upload.started >= SLOW_AFTER_S:
                 by_address[upload.address].append(upload)

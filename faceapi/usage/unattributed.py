@@ -235,10 +235,16 @@ def _note_unrecorded(taken: dict[Group, Pending]) -> None:
 def _keep(taken: dict[Group, Pending], error: Exception) -> None:
     logger.warning("refusals could not be written yet: %s", type(error).__name__)
     connection.close()
+    lost = 0
     with _lock:
         for group, pending in taken.items():
             newer = _of_apps.get(group)
+            if newer is None and len(_of_apps) >= MAX_GROUPS:
+                lost += pending.calls
+                continue
             _of_apps[group] = Pending(pending.sample, pending.calls + (newer.calls if newer else 0))
+    if lost:
+        logger.warning("refusals are not counted", extra={"calls": lost})
 
 
 _SAMPLE = """

@@ -34,8 +34,10 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from common import watchdog
 from faceapi import errors
+from faceapi.request import uploads
 from faceapi.usage import unattributed
 from facecloud.web import early_errors, request_head, response_buffer
+from facecloud.web import threads as web_threads
 from facecloud.web.request_head import Kind
 
 Address = IPv4Address | IPv6Address
@@ -52,7 +54,8 @@ LINGER_S = 2.0
 LINGER_BYTES = 64 * 1024
 DISCARD_S = 5.0
 DISCARD_BYTES = 64 * 1024 * 1024
-UPLOAD_THREADS, READY_THREADS, HEALTH_THREADS = 2, 2, 1  # beside WEB_THREADS
+UPLOAD_THREADS, READY_THREADS, HEALTH_THREADS = 8, 2, 1  # beside WEB_THREADS
+SLOW_UPLOADS = UPLOAD_THREADS // 2  # of more uploads that take long, the slowest is given up
 QUEUED = 128  # requests of one kind that may wait for a thread; the next is refused
 SPARE_FILES = 200  # file descriptors for everything but connections
 
@@ -112,11 +115,12 @@ class WebWorker(ThreadWorker):
         self._uncapped = [ip_network(text, strict=False) for text in settings.TRUSTED_PROXIES]
         self._budget = response_buffer.Budget(response_buffer.BUDGET_BYTES)
         self._current = threading.local()
-        pages = max(4, self.cfg.threads // 5)
+        self._uploads = uploads.Uploads(SLOW_UPLOADS)
+        pages = web_threads.for_pages(self.cfg.threads)
         threads = {
             Kind.HEALTH: HEALTH_THREADS,
             Kind.READY: READY_THREADS,
-            Kind.API: max(4, self.cfg.threads - pages),
+            Kind.API: web_threads.for_api(self.cfg.threads),
             Kind.PAGE: pages,
             Kind.UPLOAD: UPLOAD_THREADS,
         }
@@ -292,7 +296,9 @@ class WebWorker(ThreadWorker):
                 return
             conn.outbox = None
             self._after_reply(conn)
-        except Exception:
+        except Exception as error:  # the loop serves all other connections
+            if not isinstance(error, OSError):  # the client is gone
+                logger.exception("a connection was dropped after its request")
             self._stop_waiting(conn)
             self._drop(conn)
 
@@ -357,8 +363,10 @@ class WebWorker(ThreadWorker):
         conn.guard.deadline = time.monotonic() + _upload_s(req) if is_upload else math.inf
         sock = conn.sock
         conn.sock = conn.outbox = response_buffer.Outbox(sock, self._budget)
+        slow = self._uploads.receive(sock, conn.address) if is_upload else contextlib.nullcontext()
         try:
-            return super().handle_request(req, conn)
+            with slow:
+                return super().handle_request(req, conn)
         finally:
             conn.sock = sock
 

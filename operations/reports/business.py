@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
@@ -12,6 +11,7 @@ from accounts.models import User
 from billing.books import sales_reports
 from billing.books.sales_reports import Day, Sales
 from billing.models import Api
+from common.postgresql.clock import now
 from console.reports.charts import Chart, Series
 from faceapi.usage.operator_reports import UsageFilter
 from operations.access import OperatorRequest, operator
@@ -220,7 +220,7 @@ def days_of(span: UsageFilter, at: datetime) -> list[Day]:
 @require_GET
 @operator("ops_reports")
 def page(request: OperatorRequest) -> HttpResponse:
-    at = timezone.now()
+    at = now()
     form, span = report_filter.from_request(request, at)
     context = {"form": form, "nav": "business"}
     if span is None:
@@ -245,7 +245,7 @@ def page(request: OperatorRequest) -> HttpResponse:
 @operator("ops_reports")
 def export(request: OperatorRequest, key: str) -> HttpResponse:
     """One table of the page, whole, as CSV."""
-    at = timezone.now()
+    at = now()
     _form, span = report_filter.from_request(request, at)
     if span is None:
         raise Http404

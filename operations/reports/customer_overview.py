@@ -16,7 +16,6 @@ from uuid import UUID
 from django.db.models import Prefetch, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from accounts import keys as key_rules
@@ -35,6 +34,7 @@ from billing.models import (
 )
 from billing.packages import Summary
 from billing.payments import vouchers, wallet
+from common.postgresql.clock import now
 from console.error_messages import explained
 from faceapi.models import Call
 from faceapi.usage.operator_reports import latest_of
@@ -256,7 +256,7 @@ def _of_name(story: CustomerOverview, text: str) -> CustomerOverview:
 @operator("ops_desk")
 def page(request: OperatorRequest) -> HttpResponse:
     text = request.GET.get("q", "")[:150]
-    story = find(text, timezone.now(), request.GET.get("all", ""))
+    story = find(text, now(), request.GET.get("all", ""))
     context = {
         "q": text,
         "story": story,

@@ -6,12 +6,12 @@ from typing import TypeVar
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from accounts.models import App, Region, User
 from billing.models import Api
+from common.postgresql.clock import now
 from console.context import region_label
 from console.error_messages import explained
 from console.reports import usage
@@ -204,7 +204,7 @@ def tables(span: UsageFilter, made: Usage, top: int | None, at: datetime) -> lis
 @require_GET
 @operator("ops_reports")
 def page(request: OperatorRequest) -> HttpResponse:
-    at = timezone.now()
+    at = now()
     form, span = report_filter.from_request(request, at)
     context = {"form": form, "span": span, "nav": "usage"}
     if span is None:
@@ -230,7 +230,7 @@ def page(request: OperatorRequest) -> HttpResponse:
 @operator("ops_reports")
 def export(request: OperatorRequest, key: str) -> HttpResponse:
     """One table of the page, whole, as CSV."""
-    at = timezone.now()
+    at = now()
     _form, span = report_filter.from_request(request, at)
     if span is None:
         raise Http404

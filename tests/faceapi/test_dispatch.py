@@ -21,6 +21,8 @@ from embedded.services.managed_process import Process
 from embedded.site import worker_process
 from faceapi import dispatch, errors
 from faceapi.errors import ApiError
+from faceapi.limits import work
+from faceapi.limits.turns import Lane
 from faceapi.request.spool import Budget, Spool, SpoolSlice
 from inference.worker import exchange
 from inference.worker.exchange import Failure, Reply
@@ -181,13 +183,25 @@ def test_5004_the_deadline_grows_with_the_images(caller: Caller, worker: Process
     assert three - one > 2  # the same delay of a busy machine is in both
 
 
+def sizes(spans: list[SpoolSlice], most_images: int) -> list[tuple[int, int]]:
+    """First picture and number of pictures of each chunk, for a customer whose pictures are known."""
+    work.experience.learn(1, "detect", estimated_ms=1.0, took_ms=1.0)
+    with Spool(Budget(10**8, 10**8)) as spool:
+        run = dispatch.Run("r", "detect", spans, spool, 0.0, Lane(1, False), [0.0] * len(spans))
+        run.most_images = most_images
+        found = []
+        while run.has_more:
+            chunk = run.next_chunk()
+            found.append((chunk.first, chunk.count))
+            run.start(chunk)
+    return found
+
+
 def test_a_chunk_is_cut_by_count_and_by_bytes() -> None:
     small = [SpoolSlice(i, 1000) for i in range(10)]
-    assert [chunk.count for chunk in dispatch.cut("r", small, 3)] == [4, 4, 2]
-    assert [chunk.count for chunk in dispatch.cut("r", small[:2], 3)] == [1, 1]
-    large = [SpoolSlice(0, 9 * 1024 * 1024)] * 3
-    assert [chunk.count for chunk in dispatch.cut("r", large, 1)] == [1, 1, 1]
-    assert [(chunk.first, chunk.count) for chunk in dispatch.cut("r", small, 1)] == [(0, 4), (4, 4), (8, 2)]
+    assert sizes(small, 4) == [(0, 4), (4, 4), (8, 2)]
+    assert sizes(small[:2], 1) == [(0, 1), (1, 1)]
+    assert sizes([SpoolSlice(0, 9 * 1024 * 1024)] * 3, 4) == [(0, 1), (1, 1), (2, 1)]
 
 
 def test_a_batch_leaves_room_for_a_single_picture(caller: Caller, other_caller: Caller) -> None:

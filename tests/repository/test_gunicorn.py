@@ -34,12 +34,21 @@ def test_a_number_that_means_nothing_is_one_sentence(wrong: str) -> None:
     assert done.returncode == 1
 
 
+def test_threads_that_are_fewer_than_the_calls_are_one_sentence() -> None:
+    done = gunicorn(REPOSITORY, WEB_THREADS="32")
+    (told,) = done.stderr.splitlines()
+    assert told.endswith("need 36: set WEB_THREADS to 44")
+    assert done.returncode == 1
+    assert gunicorn(REPOSITORY, WEB_THREADS="44").returncode == 0
+    assert gunicorn(REPOSITORY, WEB_THREADS="32", CALLS_AT_ONCE="14").returncode == 0
+
+
 def test_the_file_of_settings_counts_too(tmp_path: Path) -> None:
     for name in ("deploy", "facecloud"):
         shutil.copytree(REPOSITORY / name, tmp_path / name)
-    (tmp_path / ".env").write_text("WEB_WORKERS=3\nWEB_THREADS=40\n")
+    (tmp_path / ".env").write_text("WEB_WORKERS=3\nWEB_THREADS=50\n")
     taken = dict(re.findall(r"^(\w+) += (.*)$", gunicorn(tmp_path).stdout, re.MULTILINE))
-    assert (taken["workers"], taken["threads"]) == ("3", "40")
+    assert (taken["workers"], taken["threads"]) == ("3", "50")
 
 
 def test_no_client_moves_the_site_under_another_path() -> None:

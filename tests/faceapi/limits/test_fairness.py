@@ -3,6 +3,7 @@
 Order is observed, not time: these tests hold on a slow machine.
 """
 
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +13,14 @@ import pytest
 from accounts.models import App
 from common import valkey
 from embedded.services.managed_process import Process
-from faceapi import errors
+from faceapi import dispatch, errors
 from faceapi.errors import ApiError
 from faceapi.limits import unpaid
 from faceapi.limits.turns import Lane
+from faceapi.request.spool import Budget, Spool, SpoolSlice
+from inference.images.headers import read_header
+from inference.worker import exchange
+from inference.worker.exchange import Reply
 from tests.conftest import wait_until
 from tests.faceapi.conftest import Caller, encode, inline
 from tests.faceapi.workers import alive, chunks, claims, frozen, left_behind
@@ -149,3 +154,65 @@ def test_a_broken_picture_after_whole_ones_counts_their_work(caller: Caller, app
     name = f"faceapi:unpaid:{app.customer_id}"
     assert valkey.client().pttl(name) > 0
     valkey.client().delete(name)
+
+
+# --- the size of chunks --------------------------------------------------------------
+
+
+def played(
+    worker: Process, customer: int, picture: bytes, images: int, took_ms: float
+) -> list[tuple[str, int]]:
+    """Play a worker that takes `took_ms` for each picture. Return the lane and the size of each chunk."""
+    client, request_id, seen = valkey.client(), uuid.uuid4().hex, []
+    with frozen(worker), Spool(Budget(10**8, 10**8)) as spool, ThreadPoolExecutor(1) as pool:
+        for _ in range(images):
+            spool.write(picture)
+        waiting = pool.submit(
+            dispatch.infer,
+            request_id=request_id,
+            operation="detect",
+            customer_pk=customer,
+            spans=[SpoolSlice(number * len(picture), len(picture)) for number in range(images)],
+            headers=[read_header(picture)] * images,
+            spool=spool,
+            deadline=time.monotonic() + 60,
+        )
+        while sum(count for _, count in seen) < images:
+            wait_until(lambda: bool(chunks(request_id)) or waiting.done(), timeout_s=20, what="a chunk")
+            chunk_id = chunks(request_id)[0]
+            turns = [member.decode() for member in client.zrange("inference:turns:bulk", 0, -1)]
+            lane = "bulk" if f"{customer} {chunk_id}" in turns else "single"
+            count = len(list(client.scan_iter(f"inference:image:{chunk_id}:*")))
+            assert exchange.take(client, chunk_id, count, worker_id="test", ttl_s=30)
+            reply = Reply(chunk_id, [{}] * count, None, 0.0, took_ms * count)
+            exchange.answer(client, request_id, reply, count=count, ttl_s=30)
+            seen.append((lane, count))
+        assert len(waiting.result().results) == images
+    return seen
+
+
+@pytest.mark.usefixtures("clean")
+def test_small_pictures_go_out_by_fours_once_they_are_known_to_be_small(
+    worker: Process, customer: int
+) -> None:
+    sizes = played(worker, customer, encode((100, 100)), 16, took_ms=3)
+    assert (sizes[0], sizes[-1]) == (("single", 1), ("single", 4))
+    assert {size for _, size in played(worker, customer, encode((100, 100)), 16, took_ms=3)} == {4}
+
+
+@pytest.mark.usefixtures("clean")
+def test_what_takes_longer_than_its_size_promises_goes_out_alone_and_leaves_a_slot_free(
+    worker: Process, customer: int
+) -> None:
+    """Twelve pictures are fewer than a batch has."""
+    heavy = played(worker, customer, encode((100, 100)), 12, took_ms=2000)
+    assert {size for _, size in heavy} == {1}
+    assert heavy[-1][0] == "bulk"
+    assert {lane for lane, _ in played(worker, customer, encode((100, 100)), 12, took_ms=3)} == {"bulk"}
+
+
+@pytest.mark.usefixtures("clean")
+def test_large_pictures_share_a_chunk_only_up_to_its_work(worker: Process, customer: int) -> None:
+    picture = encode((1500, 1500), kind="PNG", compress_level=0)  # each is a third of what a chunk may be
+    played(worker, customer, picture, 1, took_ms=60)
+    assert {size for _, size in played(worker, customer, picture, 4, took_ms=60)} == {2}

@@ -112,6 +112,19 @@ def test_4105_a_captured_request_becomes_no_new_call_by_its_key(caller: Caller, 
     assert caller.send(body, **repeat).code == 4105
     assert caller.send(body, **repeat, Idempotency_Key="new").code == 4105
     assert app.debits.count() == 2
+    assert set(app.calls.values_list("code", flat=True)) == {0}  # a replay stands in no record
+
+
+def test_a_replay_takes_no_place_and_its_refusal_is_only_counted(caller: Caller, app: App) -> None:
+    """Whatever it is refused with: too many repeats too."""
+    body = caller.body([inline(encode())])
+    signed = as_options(caller.headers(body)) | {"Idempotency_Key": "k"}
+    assert caller.send(body, **signed).code == 0
+    App.objects.filter(pk=app.pk).update(rate_per_s=1, concurrency=1)
+    codes = [caller.send(body, **signed).code for _ in range(idempotency.MAX_REPEATS + 3)]
+    assert codes == [0] * idempotency.MAX_REPEATS + [4022] * 3
+    assert caller.call([inline(encode())]).code == 0  # at a rate of one a second
+    assert set(app.calls.values_list("code", flat=True)) == {0}
 
 
 def test_4105_the_repeat_of_a_request_that_failed(caller: Caller, app: App) -> None:

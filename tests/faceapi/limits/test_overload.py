@@ -1,17 +1,20 @@
 """More is asked than can be served: what is let in, what is refused, and that the refusals are counted."""
 
 import io
+import itertools
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from accounts import keys
 from accounts.models import App
-from faceapi import errors
+from faceapi import calls, errors
 from faceapi.authentication import signing
+from faceapi.calls import CallContext
 from faceapi.errors import ApiError
 from faceapi.limits import admission, shedding
 from faceapi.limits.admission import ProcessLimiter
@@ -80,13 +83,18 @@ def overloaded(monkeypatch: pytest.MonkeyPatch) -> ProcessLimiter:
     return process_limiter
 
 
+_times_ms = itertools.count(int(time.time() * 1000))  # no two requests have the same signature
+
+
 def site(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     return [b"the views"]
 
 
-def shed(app: App, *, forged: bool = False, path: str = DETECT) -> tuple[bytes, list[Any]]:
+def shed(
+    app: App, *, forged: bool = False, path: str = DETECT, at_ms: int | None = None
+) -> tuple[bytes, list[Any]]:
     key, body = app.keys.get(), b'{"data": []}'
-    headers = signing.sign(key.key, keys.secret_of(key), "POST", path, "", int(time.time() * 1000), body)
+    headers = signing.sign(key.key, keys.secret_of(key), "POST", path, "", at_ms or next(_times_ms), body)
     if forged:
         headers["Authorization"] = f"CTYUN {key.key}:{'0' * 64}"
     started: list[Any] = []
@@ -135,3 +143,48 @@ def test_a_shed_call_is_counted_for_its_app_only_if_it_is_signed(
     wait_until(lambda: app.usage.exists(), timeout_s=20, what="a flush")
     assert sum(app.usage.values_list("calls", flat=True)) == 3
     assert unattributed.counts()[errors.OVERLOADED] == before + 1
+
+
+def test_a_replay_that_is_shed_is_counted_once_for_its_app(app: App, overloaded: ProcessLimiter) -> None:
+    shedding.remember(app.keys.get())
+    at_ms = int(time.time() * 1000)
+    with ExitStack() as stack:
+        inside(overloaded, stack, app.customer_id)
+        inside(overloaded, stack, app.customer_id)
+        for _ in range(3):
+            shed(app, at_ms=at_ms)
+    unattributed.flush()
+    wait_until(lambda: app.usage.exists(), timeout_s=20, what="a flush")
+    assert sum(app.usage.values_list("calls", flat=True)) == 1
+
+
+def test_4106_from_a_forbidden_address_under_overload_too(app: App, overloaded: ProcessLimiter) -> None:
+    App.objects.filter(pk=app.pk).update(allowed_addresses=["198.51.100.0/24"])
+    app.refresh_from_db()
+    shedding._known.clear()
+    shedding.remember(app.keys.get())
+    with ExitStack() as stack:
+        inside(overloaded, stack, app.customer_id)
+        inside(overloaded, stack, app.customer_id)
+        content, started = shed(app)
+    assert b'"code":4106' in content
+    assert started[0][0] == "401 Unauthorized"
+    unattributed.flush()
+    assert not app.usage.exists()
+
+
+def test_unattributed_that_cannot_be_written_are_bounded(
+    app: App, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database is away, and the hours of some Apps go on."""
+    monkeypatch.setattr(unattributed, "MAX_GROUPS", 3)
+    monkeypatch.setattr(unattributed, "_of_apps", {})
+    call = CallContext(calls.new_id(now), "face_detect", now, None)
+    call.key = app.keys.get()
+    sample = unattributed._sample(call, ApiError(errors.RATE))
+    groups = [unattributed.Group(number, 1, "face_detect", now, errors.RATE) for number in range(6)]
+    taken = {group: unattributed.Pending(sample, 2) for group in groups[:3]}
+    unattributed._of_apps.update({group: unattributed.Pending(sample, 1) for group in groups[2:5]})
+    unattributed._keep(taken, OSError())
+    kept = {group.app: pending.calls for group, pending in unattributed._of_apps.items()}
+    assert kept == {2: 3, 3: 1, 4: 1}

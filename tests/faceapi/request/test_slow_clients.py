@@ -99,6 +99,20 @@ def test_a_slow_upload_holds_up_no_page(tight_site: Process, sockets: list[socke
         assert all_answer(tight_site)
 
 
+def test_slow_uploads_hold_up_no_upload_that_arrives(
+    tight_site: Process, sockets: list[socket.socket]
+) -> None:
+    """The slowest are given up when there are too many, and until then most of them wait in line."""
+    for _ in range(40):
+        sockets.append(connect(tight_site))
+        sockets[-1].sendall(FORM % 2_000_000)
+    for _ in range(3):
+        connection = http.client.HTTPConnection(tight_site.address, timeout=60)
+        with contextlib.closing(connection):
+            connection.request("POST", "/login/", b"username=" + b"a" * 300_000)
+            assert connection.getresponse().status in (400, 403)
+
+
 def test_more_idle_connections_than_there_is_room_for(
     tight_site: Process, sockets: list[socket.socket]
 ) -> None:
