@@ -8,7 +8,7 @@ exceed their estimate.
 import threading
 from collections import OrderedDict
 
-from inference.formats.common import Header
+from inference.images.formats.common import Header
 
 # Measured with the models of inference/registry.py on one core (bin/bench speed).
 PICTURE_MS = 3.0

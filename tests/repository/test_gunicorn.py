@@ -44,7 +44,7 @@ def test_threads_that_are_fewer_than_the_calls_are_one_sentence() -> None:
 
 
 def test_the_file_of_settings_counts_too(tmp_path: Path) -> None:
-    for name in ("deploy", "facecloud"):
+    for name in ("deploy", "facecloud", "common"):
         shutil.copytree(REPOSITORY / name, tmp_path / name)
     (tmp_path / ".env").write_text("WEB_WORKERS=3\nWEB_THREADS=50\n")
     taken = dict(re.findall(r"^(\w+) += (.*)$", gunicorn(tmp_path).stdout, re.MULTILINE))

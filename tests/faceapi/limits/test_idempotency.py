@@ -198,7 +198,8 @@ TAKES_AND_DIES = """
 import os, signal, sys, django
 django.setup()
 from django.utils import timezone
-from faceapi import calls, idempotency
+from faceapi import calls
+from faceapi.limits import idempotency
 from faceapi.limits.leases import Leases
 from facecloud import valkey
 idempotency.leases = Leases(2)

@@ -79,7 +79,7 @@ def test_a_burst_of_one_customer_is_refused_and_another_is_served(
 def overloaded(monkeypatch: pytest.MonkeyPatch) -> ProcessLimiter:
     """A gate of this process that is overloaded, and as full as it may be."""
     process_limiter = ProcessLimiter(1)
-    monkeypatch.setattr(admission, "gate", lambda: process_limiter)
+    monkeypatch.setattr(admission, "process_limiter", lambda: process_limiter)
     return process_limiter
 
 
