@@ -14,7 +14,7 @@ ALIKE = str.maketrans({'0': 'o', '1': 'l', 'i': 'l', '|': 'l'})
 
 
 def skeleton(name):
-    """The rule of accounts/usernames.py at the time of this migration."""
+    """The rule of accounts/users/usernames.py at the time of this migration."""
     text = unicodedata.normalize('NFKC', name).casefold().translate(ALIKE)
     return text.replace('rn', 'm').replace('vv', 'w')
 

@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 from inference.images.formats.common import Header
 
-# Measured with the models of inference/registry.py on one core (bin/bench speed).
+# Measured with the models of inference/models/registry.py on one core (bin/bench speed).
 PICTURE_MS = 3.0
 FIRST_MP_MS = 12.0  # detection looks at no more than this; further pixels are decoded only
 MP_MS = {"jpeg": 3.0, "png": 20.0}
