@@ -19,14 +19,14 @@ ROUNDS = 9
 DAYS, CUSTOMERS, APPS = 90, 50, 200
 SHOP = {"apps": 10_000, "orders": 100_000, "debits": 100_000}  # every App orders each tenth day
 PAGES = (
-    "/ops/?range=today",
-    "/ops/?range=7d",
-    "/ops/?range=7d&step=hour",
-    "/ops/?range=30d",
-    "/ops/?range=90d",
-    "/ops/?range=90d&api=face_detect&region=1",
-    "/ops/?range=90d&who=bench-7",
-    "/ops/?range=90d&who=called-0007",
+    "/ops/usage/?range=today",
+    "/ops/usage/?range=7d",
+    "/ops/usage/?range=7d&step=hour",
+    "/ops/usage/?range=30d",
+    "/ops/usage/?range=90d",
+    "/ops/usage/?range=90d&api=face_detect&region=1",
+    "/ops/usage/?range=90d&who=bench-7",
+    "/ops/usage/?range=90d&who=called-0007",
     "/ops/business/?range=90d",
     "/metrics",
 )

@@ -2,12 +2,13 @@
 
 from django.urls import path
 
-from operations import action_views, approval_views
+from operations import action_views, approval_views, home
 from operations.monitoring import live
 from operations.reports import business, customer_overview, usage
 
 urlpatterns = [
-    path("", usage.page, name="ops"),
+    path("", home.page, name="ops"),
+    path("usage/", usage.page, name="ops_usage"),
     path("usage/<slug:key>.csv", usage.export, name="ops_usage_csv"),
     path("business/", business.page, name="ops_business"),
     path("business/<slug:key>.csv", business.export, name="ops_business_csv"),

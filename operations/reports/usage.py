@@ -1,4 +1,4 @@
-"""/ops/: the usage of all customers as charts, tables and CSV."""
+"""/ops/usage/: the usage of all customers as charts, tables and CSV."""
 
 from collections.abc import Iterable
 from datetime import datetime

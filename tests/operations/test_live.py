@@ -177,10 +177,10 @@ def test_the_usage_page_begins_with_how_the_product_is(now: datetime, log_in: Lo
     exchange.beat(client, worker, ABOUT)
     schedule.note()
     try:
-        assert "一切正常" in viewer.get("/ops/").content.decode()
+        assert "一切正常" in viewer.get("/ops/usage/").content.decode()
     finally:
         exchange.leave(client, worker)
-    assert "没有可用的推理 worker" in viewer.get("/ops/").content.decode()
+    assert "没有可用的推理 worker" in viewer.get("/ops/usage/").content.decode()
 
 
 @pytest.mark.django_db

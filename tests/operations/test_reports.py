@@ -133,7 +133,7 @@ def table(client: Client, address: str) -> list[dict[str, str]]:
 def test_the_page_and_its_csv_say_the_same(world: World, now: datetime, log_in: Login) -> None:
     viewer = log_in("viewer")
     rows = raw(span(now, 30))
-    page = viewer.get("/ops/?range=30d").content.decode()
+    page = viewer.get("/ops/usage/?range=30d").content.decode()
     assert f"<dd>{len(rows)}<small>" in page
     by_day = table(viewer, "/ops/usage/usage-by-time.csv?range=30d")
     assert len(by_day) == 30
@@ -164,7 +164,7 @@ def test_narrowed_to_a_customer_or_an_app(world: World, now: datetime, log_in: L
     ):
         rows = table(viewer, f"/ops/usage/usage-by-api.csv?range=30d&who={who}")
         assert sum(int(row["调用次数"]) for row in rows) == len(raw(span(now, 30, **expected)))
-    assert viewer.get("/ops/?who=nobody-of-that-name").status_code == 400
+    assert viewer.get("/ops/usage/?who=nobody-of-that-name").status_code == 400
     assert viewer.get("/ops/usage/usage-by-api.csv?who=nobody-of-that-name").status_code == 404
 
 
@@ -189,7 +189,7 @@ def test_hours_that_have_not_come_are_neither_drawn_nor_exported(
     viewer, owner = log_in("viewer"), Client()
     owner.force_login(world.app.customer)
     for client, page, file in (
-        (viewer, "/ops/?range=today", "/ops/usage/usage-by-time.csv?range=today"),
+        (viewer, "/ops/usage/?range=today", "/ops/usage/usage-by-time.csv?range=today"),
         (
             owner,
             f"/console/apps/{world.app.app_id}/report/?range=today",
@@ -208,7 +208,7 @@ def test_hours_that_have_not_come_are_neither_drawn_nor_exported(
 
 
 def test_a_span_that_is_over_is_not_in_progress(log_in: Login) -> None:
-    page = log_in("viewer").get("/ops/?range=custom&since=2026-03-01&until=2026-03-01").content.decode()
+    page = log_in("viewer").get("/ops/usage/?range=custom&since=2026-03-01&until=2026-03-01").content.decode()
     assert "截至" not in page
 
 
@@ -223,7 +223,7 @@ def test_a_span_that_is_over_is_not_in_progress(log_in: Login) -> None:
     ],
 )
 def test_a_wrong_span_is_told(log_in: Login, query: str) -> None:
-    reply = log_in("viewer").get(f"/ops/?{query}")
+    reply = log_in("viewer").get(f"/ops/usage/?{query}")
     assert reply.status_code == 400
     assert 'role="alert"' in reply.content.decode()
 
@@ -231,9 +231,9 @@ def test_a_wrong_span_is_told(log_in: Login, query: str) -> None:
 def test_hours_that_become_days_are_told(log_in: Login) -> None:
     viewer = log_in("viewer")
     told = "按小时最多显示 7 天"
-    assert told in viewer.get("/ops/?range=30d&step=hour").content.decode()
-    assert told not in viewer.get("/ops/?range=7d&step=hour").content.decode()
-    assert told not in viewer.get("/ops/?range=30d").content.decode()
+    assert told in viewer.get("/ops/usage/?range=30d&step=hour").content.decode()
+    assert told not in viewer.get("/ops/usage/?range=7d&step=hour").content.decode()
+    assert told not in viewer.get("/ops/usage/?range=30d").content.decode()
 
 
 def test_money_is_that_of_the_books(
@@ -311,7 +311,7 @@ def test_a_report_costs_the_same_few_queries_however_many_customers(
     world: World, now: datetime, log_in: Login
 ) -> None:
     viewer = log_in("viewer")
-    for path in ("/ops/?range=30d", "/ops/business/?range=30d"):
+    for path in ("/ops/usage/?range=30d", "/ops/business/?range=30d"):
         viewer.get(path)
         with CaptureQueriesContext(
             connection,

@@ -91,6 +91,7 @@ def test_nothing_is_wider_than_a_phone(phone: Visitor, world: World, language: s
     wide = []
     for path in (
         "/ops/",
+        "/ops/usage/",
         "/ops/live/",
         "/ops/business/",
         "/ops/desk/?q=alice",
@@ -120,7 +121,12 @@ def test_no_table_is_cut_off_at_a_desk(visitor: Visitor, world: World, language:
     visitor.page.context.add_cookies([{"name": "django_language", "value": language, "url": visitor.url}])
     records = [reverse(f"admin:{one._meta.label_lower.replace('.', '_')}_changelist") for one in MODELS]
     hidden = []
-    for path in ["/ops/", "/ops/business/", f"/ops/desk/?q={world.apps[0].customer.username}", *records]:
+    for path in [
+        "/ops/usage/",
+        "/ops/business/",
+        f"/ops/desk/?q={world.apps[0].customer.username}",
+        *records,
+    ]:
         visitor.open(path)
         for width in (1030, 1100, 1241, 1300, 1440):
             visitor.page.set_viewport_size({"width": width, "height": 900})

@@ -1,0 +1,207 @@
+"""/ops/: what needs attention now, and today's figures beside those of yesterday and of a week ago."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Literal
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_GET
+
+from accounts import approvals
+from billing.books import sales_reports
+from billing.books.sales_reports import Sales
+from billing.models import Order, OrderState
+from console.error_messages import explained
+from console.reports import usage
+from console.templatetags.show import count, money, percent, unit
+from faceapi import errors
+from faceapi.usage import operator_reports
+from faceapi.usage.operator_reports import Usage, UsageFilter
+from operations.access import OperatorRequest, operator
+from operations.monitoring import health
+from operations.monitoring.findings import Level, findings
+
+ENDING_WITHIN = timedelta(days=7)
+# A code is rising if it was answered so often today, and so many times as often as yesterday.
+RISING_CALLS, RISING_FACTOR = 20, 2
+# The caller's quota: these have a line of their own.
+QUOTA_CODES = frozenset({errors.NOT_ORDERED, errors.EXPIRED, errors.USED_UP})
+Trend = Literal["better", "worse", "same"]
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """One thing to look at, with the page where it is dealt with."""
+
+    level: Level
+    text: str
+    link: str
+    href: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The change of a figure against an earlier day; `text` is "" if there is nothing to compare with."""
+
+    label: str
+    text: str
+    trend: Trend = "same"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure of today as text, with its comparisons."""
+
+    label: str
+    value: str
+    unit: str
+    href: str
+    comparisons: list[Comparison]
+
+
+@require_GET
+@operator("ops_reports")
+def page(request: OperatorRequest) -> HttpResponse:
+    """Show the home page of the operators."""
+    at = timezone.now()
+    hour = timezone.localtime(at).replace(minute=0, second=0, microsecond=0)
+    days = [_usage_until(hour - timedelta(days=back)) for back in (0, 1, 7)]
+    context = {
+        "attention": [*_attention(at), *_rising(*days[:2])],
+        "figures": _figures(days, at),
+        "until": hour,
+        "nav": "home",
+    }
+    return render(request, "operations/home.html", context)
+
+
+def _midnight(at: datetime) -> datetime:
+    return timezone.localtime(at).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _usage_until(hour: datetime) -> Usage:
+    """Return the usage from local midnight to a full hour, which is what the roll-ups can compare."""
+    return operator_reports.usage(UsageFilter(since=_midnight(hour), until=hour, step="hour"))
+
+
+# --- what needs attention --------------------------------------------------------------------------
+
+
+def _attention(at: datetime) -> Iterator[Attention]:
+    """Yield the findings of the live view, then customers, orders and requests that wait for somebody."""
+    for finding in findings(health.measure(at)):
+        yield Attention(finding.level, finding.what, _("实时状态"), reverse("ops_live"), finding.remedy)
+    business = reverse("ops_business")
+    if used_up := len({full.app.pk for full in sales_reports.near_limit(at, share=1)}):
+        text = ngettext("%(n)s 个应用的额度已用完。", "%(n)s 个应用的额度已用完。", used_up)
+        yield Attention("warn", text % {"n": count(used_up)}, _("查看应用"), f"{business}#apps-near-limit")
+    ending = sales_reports.ending_by_day(at, ENDING_WITHIN).values()
+    if alone := sum(day.packages - day.followed for day in ending):
+        text = ngettext(
+            "%(n)s 个资源包 7 天内到期且没有续订。", "%(n)s 个资源包 7 天内到期且没有续订。", alone
+        )
+        yield Attention("warn", text % {"n": count(alone)}, _("查看资源包"), f"{business}#packages-ending")
+    unpaid = Order.objects.filter(state=OrderState.PENDING, expires_at__gt=at).count()
+    if unpaid:
+        text = ngettext("%(n)s 个订单待支付。", "%(n)s 个订单待支付。", unpaid)
+        orders = reverse("admin:billing_order_changelist")
+        yield Attention("warn", text % {"n": count(unpaid)}, _("查看订单"), f"{orders}?state__exact=pending")
+    if waiting := approvals.pending(at).count():
+        text = ngettext("%(n)s 项操作待批准。", "%(n)s 项操作待批准。", waiting)
+        yield Attention("warn", text % {"n": count(waiting)}, _("待批准"), reverse("ops_approvals"))
+
+
+def _rising(today: Usage, yesterday: Usage) -> Iterator[Attention]:
+    """Yield the error codes that were answered much more often than at the same time yesterday."""
+    for code, figures in today.by_code.items():
+        before = yesterday.by_code[code].calls if code in yesterday.by_code else 0
+        if code == errors.OK or code in QUOTA_CODES:
+            continue
+        if figures.calls >= RISING_CALLS and figures.calls >= before * RISING_FACTOR:
+            text = _("返回码 %(code)s（%(meaning)s）今天 %(n)s 次，昨天同时段 %(before)s 次。") % {
+                "code": code,
+                "meaning": explained(code)["message"],
+                "n": count(figures.calls),
+                "before": count(before),
+            }
+            href = f"{reverse('ops_usage')}?range=today#usage-by-code"
+            yield Attention("warn", text, _("用量报表"), href)
+
+
+# --- the figures of today --------------------------------------------------------------------------
+
+
+def _figures(days: list[Usage], at: datetime) -> list[Figure]:
+    """Return the figures of today, each compared with yesterday and a week ago."""
+    totals = [day.total for day in days]
+    report, business = f"{reverse('ops_usage')}?range=today", f"{reverse('ops_business')}?range=today"
+    meter_of = usage.meters()
+    units = [usage.units_by_meter(total, meter_of) for total in totals]
+    figures = [
+        Figure(_("调用次数"), count(totals[0].calls), _("次"), report, _changes([t.calls for t in totals])),
+        Figure(
+            _("成功率"), percent(totals[0].success_rate, 2), "", report,
+            _points([total.success_rate for total in totals]),
+        ),
+    ]  # fmt: skip
+    for meter in usage.shown_meters(meter_of, meter_of):
+        charged = [of_day[meter] for of_day in units]
+        figures.append(Figure(_("计费量"), count(charged[0]), unit(meter), report, _changes(charged)))
+    p95 = [total.p95_ms for total in totals]
+    figures.append(
+        Figure(
+            _("处理耗时 p95"), "–" if p95[0] is None else count(round(p95[0])), "ms", report,
+            _changes(p95, more_is_better=False),
+        )
+    )  # fmt: skip
+    revenue = [_revenue(at - timedelta(days=back)) for back in (0, 1, 7)]
+    figures.append(Figure(_("净收入"), money(revenue[0]), "", business, _changes(revenue)))
+    return figures
+
+
+def _revenue(at: datetime) -> Decimal:
+    """Return what was paid less what was refunded from local midnight to `at`, in yuan."""
+    return sum(sales_reports.sales_by_api(_midnight(at), at).values(), Sales()).revenue
+
+
+def _changes(
+    values: list[int] | list[Decimal] | list[float | None], *, more_is_better: bool = True
+) -> list[Comparison]:
+    """Compare the first value with each of the others, in per cent."""
+    now, *earlier = values
+    compared = []
+    for label, before in zip((_("较昨天"), _("较上周")), earlier, strict=True):
+        if not before or now is None:
+            compared.append(Comparison(label, ""))
+            continue
+        change = round(float(now) / float(before) * 100 - 100)
+        compared.append(Comparison(label, f"{change:+d} %", _trend(change, more_is_better=more_is_better)))
+    return compared
+
+
+def _points(shares: list[float | None]) -> list[Comparison]:
+    """Compare the first share with each of the others, in percentage points."""
+    now, *earlier = shares
+    compared = []
+    for label, before in zip((_("较昨天"), _("较上周")), earlier, strict=True):
+        if before is None or now is None:
+            compared.append(Comparison(label, ""))
+            continue
+        change = round((now - before) * 100, 2)
+        text = _("%(change)s 个百分点") % {"change": f"{change:+.2f}"}
+        compared.append(Comparison(label, text, _trend(change, more_is_better=True)))
+    return compared
+
+
+def _trend(change: float, *, more_is_better: bool) -> Trend:
+    if not change:
+        return "same"
+    return "better" if (change > 0) == more_is_better else "worse"
