@@ -42,7 +42,7 @@ WORKDIR /app
 RUN groupadd --gid 10001 facecloud && \
     useradd --uid 10001 --gid 10001 --no-create-home --home-dir /app facecloud && \
     install -d -o 10001 -g 10001 var spool
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 
 FROM run AS worker
 COPY --from=worker-packages /venv /venv

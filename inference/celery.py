@@ -15,6 +15,8 @@ from django.conf import settings
 from common import liveness, machine
 
 machine.raise_open_files()
+# Loaded here: the `celery` program has the working directory in sys.path only while it imports this module.
+settings.MODELS_DIR  # noqa: B018
 app = Celery("inference", fixups=[], include=["inference.worker.tasks"])
 app.config_from_object("django.conf:settings", namespace="CELERY")
 liveness.watch(app)

@@ -40,9 +40,12 @@ for name, app in get_commands().items():
         load_command_class(app, name)
 """
 WORKER = """
-import inference.celery
-inference.celery.app.loader.import_default_modules()
-inference.celery.app.loader.import_task_module("celery.apps.worker")
+import sys
+from celery.app.utils import find_app
+sys.path.remove("")  # the program `celery` has the working directory in the path only while it finds the app
+app = find_app("inference")
+app.loader.import_default_modules()
+app.loader.import_task_module("celery.apps.worker")
 """
 
 
