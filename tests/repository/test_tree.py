@@ -5,8 +5,6 @@ import re
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from tests.conftest import REPOSITORY
 
 REGISTRIES = re.compile(
@@ -29,20 +27,6 @@ def test_no_file_carries_the_address_of_a_package_registry() -> None:
     files = tracked()
     assert len(files) > 100
     assert [str(file) for file in files if REGISTRIES.search(file.read_text(errors="ignore"))] == []
-
-
-@pytest.mark.parametrize("name", sorted(path.stem for path in REPOSITORY.glob("requirements*.in")))
-def test_every_package_is_pinned_with_hashes_and_every_wish_is_met(name: str) -> None:
-    pins = re.findall(
-        r"^(\S+)==\S+(?: ; [^\\]+)? \\\n    --hash=sha256:",
-        (REPOSITORY / f"{name}.txt").read_text(),
-        re.MULTILINE,
-    )
-    lines = (REPOSITORY / f"{name}.txt").read_text().splitlines()
-    assert len(pins) == len([line for line in lines if not line.startswith((" ", "#"))])
-    wishes = re.findall(r"^([a-z0-9][a-z0-9-]*)", (REPOSITORY / f"{name}.in").read_text(), re.MULTILINE)
-    assert wishes
-    assert set(wishes) <= set(pins)
 
 
 def test_every_command_can_be_run_and_is_sound() -> None:
