@@ -5,6 +5,7 @@ from django.urls import path
 
 from console.views import (
     apps,
+    calls,
     customers,
     debug,
     docs,
@@ -56,6 +57,10 @@ urlpatterns = [
     path("console/apps/<slug:app_id>/keys/", keys.keys, name="app_keys"),
     path("console/apps/<slug:app_id>/report/", report.report, name="app_report"),
     path("console/apps/<slug:app_id>/report.csv", report.export, name="app_report_csv"),
+    path("console/apps/<slug:app_id>/calls/", calls.of_app, name="app_calls"),
+    path("console/calls/", calls.of_account, name="calls"),
+    path("console/calls.csv", calls.export, name="calls_csv"),
+    path("console/calls/<uuid:call_id>/", calls.detail, name="call"),
     path("console/wallet/", wallet.wallet, name="wallet"),
     path("console/wallet/statement.csv", wallet.statement, name="wallet_statement"),
     path("console/inbox/", inbox.inbox, name="inbox"),

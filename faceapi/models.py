@@ -15,6 +15,8 @@ from faceapi.usage.histogram import SLOTS
 
 SUMS = ("calls", "images", "units", "latency_sum_ms", "queue_sum_ms", "infer_sum_ms")
 
+SLOW_MS = 1_000  # a call that took this long is in the index of slow calls
+
 
 class Call(models.Model):
     """One request of one App, written when it ends. `id` is the request id and the debit's call id."""
@@ -49,6 +51,9 @@ class Call(models.Model):
             models.Index(
                 fields=["code", "-id"], condition=~Q(code=0), name="call_failed"
             ),  # the operators' list
+            # A customer's search for failed or slow calls: both are few, so the indexes are small.
+            models.Index(fields=["app", "code", "-at"], condition=~Q(code=0), name="call_app_failed"),
+            models.Index(fields=["app", "-at"], condition=Q(latency_ms__gte=SLOW_MS), name="call_app_slow"),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(code=0) | Q(units=0), name="call_failed_costs_nothing"),

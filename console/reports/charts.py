@@ -25,6 +25,7 @@ class Series:
 class Row:
     label: str
     values: list[Value]
+    href: str = ""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Chart:
 
     `kind`: a line or upright bars along the time, or ranks: lying bars, each beside its name. A series may be
     shorter than the labels: the steps that have not come yet have no value. `as_of` is set when the last step
-    with values is still in progress, and is when it was read.
+    with values is still in progress, and is when it was read. `links`: an address for each label, or none.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Chart:
     kind: Literal["line", "bar", "ranks"] = "line"
     stacked: bool = False
     as_of: datetime | None = None
+    links: Sequence[str] = ()
 
     @property
     def progress(self) -> str:
@@ -72,6 +74,7 @@ class Chart:
             "kind": self.kind,
             "stacked": self.stacked,
             "progress": self.progress,
+            "links": list(self.links),
             "series": lines,
         }
 
@@ -80,4 +83,6 @@ class Chart:
         """The same numbers as lines of a table: one for each label that has come."""
         columns = list(zip(*(one.values for one in self.series), strict=True))
         labels = self.labels[: len(columns)]
-        return [Row(label, list(values)) for label, values in zip(labels, columns, strict=True)]
+        links = list(self.links[: len(columns)]) or [""] * len(columns)
+        rows = zip(labels, columns, links, strict=True)
+        return [Row(label, list(values), href) for label, values, href in rows]

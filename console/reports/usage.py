@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -13,6 +14,12 @@ from accounts.models import User
 from billing.models import Meter, Sku
 from console.reports.charts import Chart, Series
 from faceapi.usage.operator_reports import Figures, Step, Usage, UsageFilter, usage
+
+
+def span_query(since: datetime, until: datetime) -> str:
+    """Return the query of the call log for [since, until)."""
+    first, last = (timezone.localtime(one).strftime("%Y-%m-%dT%H:%M") for one in (since, until))
+    return urlencode({"range": "custom", "since": first, "until": last})
 
 
 def midnight(at: datetime) -> datetime:
@@ -64,6 +71,20 @@ class TimeLine:
     made: Usage
     step: Step
     at: datetime
+    calls_page: str = ""  # the address of the call log, to which each point leads; "" for no links
+
+    @property
+    def width(self) -> timedelta:
+        """How long a step is."""
+        return timedelta(days=1) if self.step == "day" else timedelta(hours=1)
+
+    @property
+    def links(self) -> list[str]:
+        """The calls of each step that has begun."""
+        if not self.calls_page:
+            return []
+        base = f"{self.calls_page}{'&' if '?' in self.calls_page else '?'}"
+        return [base + span_query(start, start + self.width) for start in self.made.begun(self.at)]
 
     @property
     def figures(self) -> list[Figures]:
@@ -73,13 +94,21 @@ class TimeLine:
     @property
     def as_of(self) -> datetime | None:
         """`at` if one of the steps is in progress then; None if all of them are over."""
-        width = timedelta(days=1) if self.step == "day" else timedelta(hours=1)
         begun = list(self.made.begun(self.at))
-        return self.at if begun and self.at < begun[-1] + width else None
+        return self.at if begun and self.at < begun[-1] + self.width else None
 
     def chart(self, id: str, title: str, series: list[Series], unit: str = "", **looks: Any) -> Chart:
         """Return a chart over the steps of this usage."""
-        return Chart(id, title, labels(self.made, self.step), series, unit, as_of=self.as_of, **looks)
+        return Chart(
+            id,
+            title,
+            labels(self.made, self.step),
+            series,
+            unit,
+            as_of=self.as_of,
+            links=self.links,
+            **looks,
+        )
 
     def calls(self, title: str, **looks: Any) -> Chart:
         """Return the chart of successful and failed calls."""

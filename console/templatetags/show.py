@@ -145,6 +145,13 @@ def state_text(order: Order) -> str:
 
 
 @register.filter
+def short_id(request_id: object) -> str:
+    """The ends of a request id, for a column: 019a1b2c…9f3a."""
+    text = str(request_id)
+    return f"{text[:8]}…{text[-4:]}"
+
+
+@register.filter
 def percent(value: float | None, digits: int = 1) -> str:
     """0.985 → "98.5%"; only all is 100%, only nothing is 0%."""
     if value is None:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from urllib.parse import urlencode
 
 from django import forms
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
@@ -32,7 +34,6 @@ class ReportForm(RangeForm):
     """What of the usage is asked for; what is wrong or missing is told of, or left out."""
 
     api = forms.ChoiceField(choices=Api.choices, required=False)
-    request_id = forms.CharField(required=False, max_length=64)
 
 
 class Asked:
@@ -45,7 +46,6 @@ class Asked:
         self.errors = form.non_field_errors()
         self.range = DEFAULT if self.errors else chosen.get("range") or DEFAULT
         self.api = chosen.get("api", "")
-        self.request_id = chosen.get("request_id", "")
         self.days = form.days(timezone.localdate(at))
 
     def usage(self, app: App) -> Usage:
@@ -64,7 +64,9 @@ def report(request: CustomerRequest, app_id: str) -> HttpResponse:
     meter_of = usage.meters()
     ordered = {line.api for line in lines} | made.total.units_by_api.keys()
     meters = usage.shown_meters([asked.api] if asked.api else ordered, meter_of)
-    time_line = usage.TimeLine(made, asked.days.step, at)
+    calls_page = reverse("app_calls", args=[app.app_id])
+    narrowed = f"{calls_page}?{urlencode({'api': asked.api})}" if asked.api else calls_page
+    time_line = usage.TimeLine(made, asked.days.step, at, narrowed)
     context = {
         "app": app,
         "asked": asked,
@@ -81,10 +83,9 @@ def report(request: CustomerRequest, app_id: str) -> HttpResponse:
         "units_chart": time_line.units(meters, meter_of),
         "latency_chart": time_line.latency(),
         "codes": [(code, explained(code), sums) for code, sums in made.by_code.items()],
-        "calls": [
-            (call, explained(call.code))
-            for call in latest_calls(app, LATEST, api=asked.api, request_id=asked.request_id)
-        ],
+        "calls": [(call, explained(call.code)) for call in latest_calls(app, LATEST, api=asked.api)],
+        "calls_page": calls_page,
+        "span": usage.span_query(asked.days.since, asked.days.until),
         "lines": [
             (line, forecasts.get((app.pk, line.api)))
             for line in lines

@@ -1,6 +1,4 @@
-"""An App's latest calls, for its customer. Sums over calls are in operator_reports.py."""
-
-from uuid import UUID
+"""An App's latest calls, for its report; call_log.py has all of them, operator_reports.py the sums."""
 
 from django.db.models import QuerySet
 
@@ -8,12 +6,7 @@ from accounts.models import App
 from faceapi.models import Call
 
 
-def latest_calls(app: App, limit: int, *, api: str = "", request_id: str = "") -> "QuerySet[Call]":
-    """Return the newest calls of the App, or the one with that request id; none for an invalid id."""
+def latest_calls(app: App, limit: int, *, api: str = "") -> "QuerySet[Call]":
+    """Return the newest calls of the App."""
     calls = Call.objects.filter(app=app).order_by("-at")
-    if request_id:
-        try:
-            return calls.filter(pk=UUID(request_id.strip()))
-        except ValueError:
-            return calls.none()
     return (calls.filter(api=api) if api else calls)[:limit]

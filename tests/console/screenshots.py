@@ -48,6 +48,7 @@ CONSOLE = {
     "&tier=ten_thousand&quantity=2&months=3",
     "orders": "/console/orders/",
     "apps": "/console/apps/",
+    "calls": "/console/calls/",
     "wallet": "/console/wallet/",
     "inbox": "/console/inbox/",
     "settings": "/console/settings/",
@@ -99,7 +100,8 @@ def pages_of(page: Page, url: str) -> Iterator[tuple[str, str]]:
     app = page.locator("main tbody a").first
     if app.count():
         address = app.get_attribute("href") or ""
-        yield from (("app", address), ("keys", f"{address}keys/"), ("report", f"{address}report/?range=30d"))
+        yield from (("app", address), ("keys", f"{address}keys/"))
+        yield from (("app-calls", f"{address}calls/?range=30d"), ("report", f"{address}report/?range=30d"))
     page.goto(f"{url}/console/orders/")
     order = page.locator("main tbody a").first
     if order.count():

@@ -26,6 +26,7 @@ def pages_of(app: App, order: Order) -> list[str]:
     return [
         f"/console/apps/{app.app_id}/",
         f"/console/apps/{app.app_id}/keys/",
+        f"/console/apps/{app.app_id}/calls/",
         f"/console/apps/{app.app_id}/report/",
         f"/console/apps/{app.app_id}/report.csv",
         f"/console/orders/{order.number}/",
