@@ -2,9 +2,10 @@
 
 `scan` writes what is due; a unique key per customer makes every notice one. Quota: an App's API passes a
 share of the month's units (80 % and 100 %; the customer sets them), once for as long as these are the units:
-a share of more or fewer is told anew. Ending: 7 days and 1 day before the last Package ends. Unpaid: an order
-is 24 hours old and still payable. `mail` sends what has not been sent yet: one mail per customer, to verified
-addresses only.
+a share of more or fewer is told anew; of several shares passed at once, the highest. Ending: 7 days and 1 day
+before the last Package ends. Unpaid: an order is 24 hours old and still payable. Money: an operator topped
+up, granted a voucher, or refunded a package, within MONEY_WITHIN. `mail` sends what has not been sent yet:
+one mail per customer, to verified addresses only.
 """
 
 import logging
@@ -12,18 +13,33 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from smtplib import SMTPDataError, SMTPException, SMTPRecipientsRefused
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.core.mail import send_mail
 from django.db import transaction
-from django.db.models import Exists, Max, Min, OuterRef, QuerySet, Sum
+from django.db.models import Exists, F, Max, Min, OuterRef, QuerySet, Sum
+from django.urls import reverse
 from django.utils import formats, timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.models import User
 from billing.errors import ChangeRefused
-from billing.models import Api, Notice, NoticeKind, NoticeSettings, Order, OrderState, Package, Period
+from billing.models import (
+    Api,
+    EntryKind,
+    Notice,
+    NoticeKind,
+    NoticeSettings,
+    Order,
+    OrderState,
+    Package,
+    Period,
+    Voucher,
+    WalletEntry,
+)
+from billing.models.notices import MONEY_KINDS
 from billing.quota import live
 from common.links import absolute
 
@@ -32,6 +48,7 @@ UNPAID_AFTER = timedelta(hours=24)
 MAIL_BATCH = 200  # mails of one run
 MAIL_EVERY = timedelta(hours=1)  # at most one mail to a customer in this time
 MAIL_WITHIN = timedelta(days=3)  # what is older is not news
+MONEY_WITHIN = timedelta(days=1)
 DIGEST_LINES = 20
 INBOX = "/console/inbox/"
 
@@ -62,7 +79,13 @@ def settings_of(customer: User) -> NoticeSettings:
 
 
 def choose(
-    customer: User, *, quota_percents: Iterable[int], quota_on: bool, ending_on: bool, unpaid_on: bool
+    customer: User,
+    *,
+    quota_percents: Iterable[int],
+    quota_on: bool,
+    ending_on: bool,
+    unpaid_on: bool,
+    money_on: bool = True,
 ) -> NoticeSettings:
     """Save the customer's settings: percentages from 1 to 100, at most five, and a switch for each kind.
 
@@ -78,6 +101,7 @@ def choose(
             "quota_on": quota_on,
             "ending_on": ending_on,
             "unpaid_on": unpaid_on,
+            "money_on": money_on,
         },
     )
     return chosen
@@ -86,7 +110,7 @@ def choose(
 def scan(at: datetime) -> int:
     """Write every notice that is due and was not written before, and return their number."""
     wishes = {wish.customer_id: wish for wish in NoticeSettings.objects.all()}
-    due = [*_quota_due(at, wishes), *_ending_due(at), *_unpaid_due(at)]
+    due = [*_quota_due(at, wishes), *_ending_due(at), *_unpaid_due(at), *_money_due(at)]
     wanted = [notice for notice in due if _wanted(notice, wishes.get(notice.customer_id))]
     known = set(
         Notice.objects.filter(key__in={notice.key for notice in wanted}).values_list("customer_id", "key")
@@ -106,18 +130,22 @@ def _next_start(notice: Notice, at: datetime) -> datetime | None:
 
 
 def _wanted(notice: Notice, wish: NoticeSettings | None) -> bool:
-    return (
-        wish is None
-        or {
-            NoticeKind.QUOTA: wish.quota_on,
-            NoticeKind.ENDING: wish.ending_on,
-            NoticeKind.UNPAID: wish.unpaid_on,
-        }[NoticeKind(notice.kind)]
-    )
+    if wish is None:
+        return True
+    if notice.kind in MONEY_KINDS:
+        return wish.money_on
+    return {
+        NoticeKind.QUOTA: wish.quota_on,
+        NoticeKind.ENDING: wish.ending_on,
+        NoticeKind.UNPAID: wish.unpaid_on,
+    }[NoticeKind(notice.kind)]
 
 
 def _quota_due(at: datetime, wishes: dict[int, NoticeSettings]) -> Iterable[Notice]:
-    """One per percentage passed by the units of all live Periods; a Period that comes or goes counts anew."""
+    """The highest percentage passed by the units of all live Periods.
+
+    A Period that comes or goes counts anew.
+    """
     months = (
         Period.objects.filter(live(at), granted__gt=0)
         .values_list("app__customer", "app", "api")
@@ -126,17 +154,18 @@ def _quota_due(at: datetime, wishes: dict[int, NoticeSettings]) -> Iterable[Noti
     )
     defaults = NoticeSettings()
     for customer, app, api, granted, used, month in months:
-        for percent in wishes.get(customer, defaults).quota_percents:
-            if used * 100 >= percent * granted:
-                yield Notice(
-                    customer_id=customer,
-                    kind=NoticeKind.QUOTA,
-                    key=f"quota {app} {api} {month.timestamp():.0f} {granted} {percent}",
-                    app_id=app,
-                    api=api,
-                    percent=percent,
-                    created_at=at,
-                )
+        percents = wishes.get(customer, defaults).quota_percents
+        if passed := [percent for percent in percents if used * 100 >= percent * granted]:
+            percent = max(passed)
+            yield Notice(
+                customer_id=customer,
+                kind=NoticeKind.QUOTA,
+                key=f"quota {app} {api} {month.timestamp():.0f} {granted} {percent}",
+                app_id=app,
+                api=api,
+                percent=percent,
+                created_at=at,
+            )
 
 
 def _ending_due(at: datetime) -> Iterable[Notice]:
@@ -175,6 +204,39 @@ def _unpaid_due(at: datetime) -> Iterable[Notice]:
         )
 
 
+def _money_due(at: datetime) -> Iterable[Notice]:
+    """What operators did with the customer's money: what customers do themselves, they see at once."""
+    since = at - MONEY_WITHIN
+    for entry in WalletEntry.objects.filter(kind=EntryKind.TOP_UP, at__gt=since, at__lte=at):
+        yield Notice(
+            customer_id=entry.wallet_id,
+            kind=NoticeKind.TOP_UP,
+            key=f"top-up {entry.pk}",
+            amount=entry.amount,
+            created_at=at,
+        )
+    granted = Voucher.objects.filter(redeemed_at=F("created_at"), created_at__gt=since, created_at__lte=at)
+    for voucher in granted.filter(customer__isnull=False):
+        yield Notice(
+            customer_id=voucher.customer_id,
+            kind=NoticeKind.VOUCHER,
+            key=f"voucher {voucher.pk}",
+            amount=voucher.face_value,
+            ends_at=voucher.valid_until,
+            created_at=at,
+        )
+    refunded = Package.objects.filter(refunded_at__gt=since, refunded_at__lte=at)
+    for package in refunded.select_related("order"):
+        yield Notice(
+            customer_id=package.order.customer_id,
+            kind=NoticeKind.REFUND,
+            key=f"refund {package.pk}",
+            order=package.order,
+            amount=package.order.amount,
+            created_at=at,
+        )
+
+
 @dataclass(frozen=True)
 class Words:
     """A notice as a person reads it, in the active language."""
@@ -187,6 +249,8 @@ def words(notice: Notice) -> Words:
     """Title and body of a notice."""
     ends = formats.date_format(timezone.localtime(notice.ends_at), "Y-m-d H:i") if notice.ends_at else ""
     last_moment = timezone.localtime(notice.ends_at - timedelta(microseconds=1)) if notice.ends_at else None
+    if notice.kind in MONEY_KINDS:
+        return _money_words(notice)
     if notice.kind == NoticeKind.UNPAID:
         values = {"number": notice.order.number if notice.order else "", "ends": ends}
         return Words(
@@ -224,6 +288,46 @@ def words(notice: Notice) -> Words:
         if ends
         else _("这是最后一个计费周期，用完后将无法继续调用，请提前再次购买资源包。"),
     )
+
+
+def _money_words(notice: Notice) -> Words:
+    amount = _("%(amount)s 元") % {"amount": f"{notice.amount or 0:,.2f}"}
+    if notice.kind == NoticeKind.TOP_UP:
+        return Words(_("账户已充值 %(amount)s") % {"amount": amount}, _("已计入账户余额，可以用于支付订单。"))
+    if notice.kind == NoticeKind.VOUCHER:
+        end = timezone.localtime(notice.ends_at - timedelta(microseconds=1)) if notice.ends_at else None
+        day = formats.date_format(end, "Y-m-d") if end else ""
+        return Words(
+            _("收到代金券，面值 %(amount)s") % {"amount": amount},
+            _("有效期到 %(day)s 为止，支付订单时自动使用。") % {"day": day},
+        )
+    number = notice.order.number if notice.order else ""
+    return Words(
+        _("订单 %(number)s 已退款 %(amount)s") % {"number": number, "amount": amount},
+        _("现金退回账户余额，代金券退回原券；该订单的资源包已失效。"),
+    )
+
+
+@dataclass(frozen=True)
+class Link:
+    """A page on which a customer can act on a notice: its address and its words."""
+
+    path: str
+    text: str
+
+
+def links(notice: Notice) -> list[Link]:
+    """Where something can be done about a notice, the most useful page first."""
+    if notice.kind == NoticeKind.UNPAID and notice.order:
+        return [Link(reverse("order_pay", args=[notice.order.number]), _("立即付款"))]
+    if notice.kind == NoticeKind.REFUND and notice.order:
+        return [Link(reverse("order", args=[notice.order.number]), _("订单详情"))]
+    if notice.app:
+        query = urlencode({"api": notice.api})
+        order = urlencode({"app": notice.app.app_id, "api": notice.api})
+        report = Link(f"{reverse('app_report', args=[notice.app.app_id])}?{query}", _("查看报表"))
+        return [report, Link(f"{reverse('order_new')}?{order}", _("再次购买"))]
+    return [Link(reverse("wallet"), _("账户与代金券"))]
 
 
 def mail(at: datetime) -> int:
@@ -296,16 +400,20 @@ def _release(claimed: list[Notice]) -> None:
 
 def _digest(notices: list[Notice]) -> tuple[str, str]:
     """Return subject and body of one mail about all these notices, in the active language."""
-    told = [words(notice) for notice in notices[:DIGEST_LINES]]
-    subject = told[0].title
+    shown = [(words(notice), links(notice)) for notice in notices[:DIGEST_LINES]]
+    subject = shown[0][0].title
     if len(notices) > 1:
         subject = ngettext("您有 %(count)s 条新消息", "您有 %(count)s 条新消息", len(notices)) % {
             "count": len(notices)
         }
-        parts = [f"{one.title}\n{one.body}" for one in told]
-    else:
-        parts = [told[0].body]
-    if more := len(notices) - len(told):
+    parts = []
+    for one, pages in shown:
+        lines = [one.title, one.body] if len(notices) > 1 else [one.body]
+        lines += [
+            _("%(text)s：%(link)s") % {"text": page.text, "link": absolute(page.path)} for page in pages
+        ]
+        parts.append("\n".join(lines))
+    if more := len(notices) - len(shown):
         parts.append(ngettext("另有 %(count)s 条消息。", "另有 %(count)s 条消息。", more) % {"count": more})
     parts += [
         _("查看全部消息或修改提醒设置：%(link)s") % {"link": absolute(INBOX)},

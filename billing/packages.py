@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
 
-from django.db.models import Max, Q, Sum
+from django.db.models import Exists, F, Max, Min, OuterRef, Q, QuerySet, Sum
 
 from accounts.models import App
 from billing import quota
@@ -45,21 +47,55 @@ def write_periods(package: Package, months: Sequence[tuple[datetime, datetime]],
     )
 
 
+class QuotaState(StrEnum):
+    """What a customer has to know about an App's API, the most urgent first."""
+
+    EXPIRED = "expired"  # every Package has ended
+    USED_UP = "used_up"  # nothing is left of this month
+    LOW = "low"  # less than LOW_PERCENT is left of this month
+    ENDING = "ending"  # the last Package ends within ENDING_WITHIN
+    RESTORED = "restored"  # a month began within RESTORED_FOR, and the one before was used up
+    GOOD = "good"
+
+
+LOW_PERCENT = 20
+ENDING_WITHIN = timedelta(days=7)
+RESTORED_FOR = timedelta(days=3)
+
+
 @dataclass
 class Summary:
-    """One row of the console (manual 3.2): an App's API with what is left of it."""
+    """One row of the console (manual 3.2): an App's API with what is left of it at the moment `at`."""
 
     app: App
     api: str
     expires_at: datetime  # 到期时间: the last end of the App's Packages for this API
+    at: datetime
     remaining: int = 0  # 剩余调用量: units left in the live Periods
     granted: int = 0  # units of the live Periods
+    renews_at: datetime | None = None  # the next start of a Period, if there is one
+    restored_at: datetime | None = None  # the start of a live Period whose predecessor was used up
     specs: list[tuple[str, str, int]] = field(default_factory=list)  # tier, meter, quantity
 
     @property
     def used(self) -> int:
         """Units used in the live Periods."""
         return self.granted - self.remaining
+
+    @property
+    def state(self) -> QuotaState:
+        """The most urgent state that holds."""
+        if self.expires_at <= self.at:
+            return QuotaState.EXPIRED
+        if self.remaining <= 0:
+            return QuotaState.USED_UP
+        if self.remaining * 100 < self.granted * LOW_PERCENT:
+            return QuotaState.LOW
+        if self.expires_at <= self.at + ENDING_WITHIN:
+            return QuotaState.ENDING
+        if self.restored_at and self.restored_at > self.at - RESTORED_FOR:
+            return QuotaState.RESTORED
+        return QuotaState.GOOD
 
     @property
     def api_label(self) -> str:
@@ -78,13 +114,13 @@ def summary(apps: Iterable[App], at: datetime) -> list[Summary]:
     of_apps = Q(app__in=by_pk.keys())
     packages = Package.objects.filter(of_apps, refunded_at=None)
     rows = {
-        (app, api): Summary(by_pk[app], api, last_end)
+        (app, api): Summary(by_pk[app], api, last_end, at)
         for app, api, last_end in packages.values_list("app", "api").annotate(last=Max("ends_at"))
     }
-    live = Period.objects.filter(of_apps, quota.live(at), package__refunded_at=None)
-    for app, api, granted, used in live.values_list("app", "api").annotate(g=Sum("granted"), u=Sum("used")):
+    for app, api, granted, used, renews_at, restored_at in _months(of_apps, at):
         if row := rows.get((app, api)):  # or it was paid for between these queries
-            row.granted, row.remaining = granted, granted - used
+            row.granted, row.remaining = granted or 0, (granted or 0) - (used or 0)
+            row.renews_at, row.restored_at = renews_at, restored_at
     specs = (
         packages.filter(starts_at__lte=at, ends_at__gt=at)
         .values_list("app", "api", "order__sku__tier", "order__meter")
@@ -97,3 +133,19 @@ def summary(apps: Iterable[App], at: datetime) -> list[Summary]:
     position = {pk: index for index, pk in enumerate(by_pk)}
     apis = {api: index for index, api in enumerate(Api.values)}
     return [rows[key] for key in sorted(rows, key=lambda key: (position[key[0]], apis[key[1]]))]
+
+
+def _months(of_apps: Q, at: datetime) -> "QuerySet[Period, tuple[Any, ...]]":
+    """By App and API: granted and used units of the live Periods, the next start, the last restoration."""
+    before = Period.objects.filter(
+        package=OuterRef("package"), number=OuterRef("number") - 1, used__gte=F("granted"), granted__gt=0
+    )
+    live = quota.live(at)
+    restored = live & Q(starts_at__gt=at - RESTORED_FOR, number__gt=0) & Q(Exists(before))
+    periods = Period.objects.filter(of_apps, ends_at__gt=at, package__refunded_at=None)
+    return periods.values_list("app", "api").annotate(
+        granted_now=Sum("granted", filter=live),
+        used_now=Sum("used", filter=live),
+        renews_at=Min("starts_at", filter=Q(starts_at__gt=at, granted__gt=0)),
+        restored_at=Max("starts_at", filter=restored),
+    )

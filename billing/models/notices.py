@@ -18,6 +18,12 @@ class NoticeKind(models.TextChoices):
     QUOTA = "quota", _("用量提醒")
     ENDING = "ending", _("到期提醒")
     UNPAID = "unpaid", _("未支付订单提醒")
+    TOP_UP = "top_up", _("充值通知")
+    VOUCHER = "voucher", _("代金券通知")
+    REFUND = "refund", _("退款通知")
+
+
+MONEY_KINDS = (NoticeKind.TOP_UP, NoticeKind.VOUCHER, NoticeKind.REFUND)
 
 
 def default_percents() -> list[int]:
@@ -39,6 +45,7 @@ class NoticeSettings(models.Model):
     quota_on = models.BooleanField(_("用量提醒"), default=True)
     ending_on = models.BooleanField(_("到期提醒"), default=True)
     unpaid_on = models.BooleanField(_("未支付订单提醒"), default=True)
+    money_on = models.BooleanField(_("充值、代金券和退款通知"), default=True, db_default=True)
 
     def __str__(self) -> str:
         return str(self.customer_id)
@@ -66,7 +73,8 @@ class Notice(models.Model):
     )
     percent = models.PositiveSmallIntegerField(_("已用比例 (%)"), null=True, blank=True)
     days = models.PositiveSmallIntegerField(_("剩余天数"), null=True, blank=True)
-    # When the Package ends, the order is cancelled, or the next Period starts (if there is one).
+    amount = models.DecimalField(_("金额"), max_digits=12, decimal_places=2, null=True, blank=True)
+    # When the Package or voucher ends, the order is cancelled, or the next Period starts (if there is one).
     ends_at = models.DateTimeField(_("截止时间"), null=True, blank=True)
     created_at = models.DateTimeField(_("时间"))
     read_at = models.DateTimeField(_("已读时间"), null=True, blank=True)

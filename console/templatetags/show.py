@@ -111,6 +111,12 @@ def day(moment: datetime | None) -> str:
 
 
 @register.filter
+def month_day(moment: datetime | None) -> str:
+    """The local day without its year: 12-29."""
+    return timezone.localtime(moment).strftime("%m-%d") if moment else "–"
+
+
+@register.filter
 def months(number: int) -> str:
     """3 → "3 个月"."""
     return translation.ngettext("%(n)s 个月", "%(n)s 个月", number) % {"n": number}

@@ -46,15 +46,21 @@ def checked(request: CustomerRequest) -> HttpResponse:
     posted = request.POST if request.method == "POST" else request.GET
     app = chosen_app(apps, posted.get("app", ""))
     api = posted.get("api", "")
-    ordered = lines_of(app) if app else []
+    lines: dict[int, list[packages.Summary]] = {}
+    for line in packages.summary(apps, timezone.now()):
+        lines.setdefault(line.app.pk, []).append(line)
+    ordered = lines.get(app.pk, []) if app else []
     if api not in Api.values:
         api = ordered[0].api if ordered else Api.FACE_DETECT.value
     context: dict[str, Any] = {
-        "apps": apps,
+        "apps": [(one, lines.get(one.pk, [])) for one in apps],
         "app": app,
         "api": api,
         "apis": Api.choices,
         "lines": ordered,
+        "missing": [
+            (value, label) for value, label in Api.choices if value not in {line.api for line in ordered}
+        ],
         "max_pictures": MAX_PICTURES,
         "max_mb": MAX_TOTAL_BYTES // 2**20,
         "has_sample": sample_path().is_file(),

@@ -7,13 +7,12 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from billing import notices
 from billing.errors import ChangeRefused
-from billing.models import Notice, NoticeKind
+from billing.models import Notice
 from common.postgresql.clock import now
 from console.context import CustomerRequest, customer
 
@@ -33,6 +32,8 @@ class NoticeForm(forms.Form):
         required=False, label=gettext_lazy("未支付订单提醒：创建 24 小时后仍未支付")
     )
 
+    money_on = forms.BooleanField(required=False, label=gettext_lazy("充值、代金券和退款通知"))
+
     def clean_quota_percents(self) -> list[int]:
         text = str(self.cleaned_data["quota_percents"]).replace("，", ",").replace("%", "")
         try:
@@ -48,17 +49,9 @@ class NoticeForm(forms.Form):
         return cleaned
 
 
-def with_words(rows: list[Notice]) -> list[tuple[Notice, notices.Words, str]]:
-    """Each notice with its words and the page where something can be done about it."""
-    return [(one, notices.words(one), target(one)) for one in rows]
-
-
-def target(notice: Notice) -> str:
-    if notice.kind == NoticeKind.UNPAID and notice.order:
-        return reverse("order_pay", args=[notice.order.number])
-    if notice.app:
-        return f"{reverse('app_report', args=[notice.app.app_id])}?api={notice.api}"
-    return reverse("inbox")
+def with_words(rows: list[Notice]) -> list[tuple[Notice, notices.Words, list[notices.Link]]]:
+    """Each notice with its words and the pages where something can be done about it."""
+    return [(one, notices.words(one), notices.links(one)) for one in rows]
 
 
 @customer
@@ -73,6 +66,7 @@ def inbox(request: CustomerRequest) -> HttpResponse:
         "quota_percents": ", ".join(map(str, chosen.quota_percents)),
         "ending_on": chosen.ending_on,
         "unpaid_on": chosen.unpaid_on,
+        "money_on": chosen.money_on,
     }
     form = NoticeForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():

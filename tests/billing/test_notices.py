@@ -1,6 +1,7 @@
 """What customers are told: each thing once, in the inbox and by e-mail, as they chose."""
 
 from datetime import timedelta
+from decimal import Decimal
 from smtplib import SMTPDataError, SMTPRecipientsRefused, SMTPServerDisconnected
 
 import pytest
@@ -9,7 +10,7 @@ from django.core.mail.backends import smtp
 from pytest_django import Settings
 
 from accounts.models import User
-from billing import notices, orders
+from billing import notices, orders, refunds, vouchers, wallet
 from billing.errors import ChangeRefused
 from billing.models import Notice
 from tests.billing.conftest import NOON, Shop, shanghai
@@ -37,6 +38,54 @@ def test_80_and_100_percent_once_each(alice: User, shop: Shop, call) -> None:
         "应用“门禁”的人脸检测定位本月调用量已用完",
     ]
     assert "2027-04-10 00:00" in notices.words(notices.inbox(alice)[0]).body
+
+
+def test_80_and_100_percent_at_once_are_one_notice(alice: User, shop: Shop, call) -> None:
+    call(shop.buy(alice, units=100, months=3), NOON, 100)
+    assert (notices.scan(LATER), notices.scan(LATER)) == (1, 0)
+    assert told(alice) == ["应用“门禁”的人脸检测定位本月调用量已用完"]
+
+
+def test_what_operators_do_with_money_is_told_once(
+    alice: User, bob: User, olga: User, shop: Shop, mailoutbox
+) -> None:
+    wallet.top_up(alice, Decimal("1200"), by=olga, reason="transfer", at=NOON)
+    vouchers.issue(
+        customer=alice, face_value=Decimal("30"), valid_from=NOON, valid_until=shanghai(2027, 6, 10),
+        by=olga, reason="welcome", at=NOON,
+    )  # fmt: skip
+    package = shop.buy(alice, price="8").packages.get()
+    refunds.refund(package, by=olga, reason="mistake", at=LATER)
+    notices.choose(bob, quota_percents=[80], quota_on=True, ending_on=True, unpaid_on=True, money_on=False)
+    wallet.top_up(bob, Decimal("5"), by=olga, reason="transfer", at=NOON)
+    assert (notices.scan(LATER), notices.scan(LATER + timedelta(hours=1))) == (3, 0)
+    assert told(alice) == [
+        "账户已充值 1,200.00 元",
+        "收到代金券，面值 30.00 元",
+        f"订单 {package.order.number} 已退款 {package.order.amount} 元",
+    ]
+    assert "2027-06-09" in notices.words(notices.inbox(alice)[1]).body
+    assert notices.mail(LATER) == 1
+    for path in ("/console/wallet/", f"/console/orders/{package.order.number}/"):
+        assert path in mailoutbox[0].body
+    assert not notices.inbox(bob).exists()
+
+
+def test_each_notice_leads_to_where_something_can_be_done(alice: User, shop: Shop, call, mailoutbox) -> None:
+    app = shop.buy(alice, units=10)
+    call(app, NOON, 10)
+    order = shop.order(alice)
+    notices.scan(NOON + timedelta(hours=25))
+    used_up, unpaid = sorted(notices.inbox(alice), key=lambda notice: notice.kind)
+    assert [link.path for link in notices.links(used_up)] == [
+        f"/console/apps/{app.app_id}/report/?api=face_detect",
+        f"/console/orders/new/?app={app.app_id}&api=face_detect",
+    ]
+    assert [link.path for link in notices.links(unpaid)] == [f"/console/orders/{order.number}/pay/"]
+    notices.mail(NOON + timedelta(hours=25))
+    for notice in (used_up, unpaid):
+        for link in notices.links(notice):
+            assert link.path in mailoutbox[0].body
 
 
 def test_it_is_told_when_units_come_back(alice: User, shop: Shop, call) -> None:
