@@ -1,12 +1,16 @@
-"""Creation and renaming of Apps; the only writer of App."""
+"""Creation, renaming, tagging and archiving of Apps; the only writer of App."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import transaction
 
 from accounts import keys
+from accounts.errors import RuleError
 from accounts.models import App, Region, User
 from accounts.names import check_app_description, check_app_name
+
+MAX_TAGS = 5
 
 
 @transaction.atomic
@@ -31,3 +35,23 @@ def rename(app: App, *, name: str, description: str) -> App:
     app.name, app.description = check_app_name(name), check_app_description(description)
     app.save(update_fields=["name", "description"])
     return app
+
+
+def tag(app: App, tags: Iterable[str]) -> App:
+    """Set the App's tags: each by the rule of an App's name, each once. Raises RuleError."""
+    chosen = list(dict.fromkeys(check_app_name(one) for one in tags))
+    if len(chosen) > MAX_TAGS:
+        raise RuleError("tags_too_many", limit=MAX_TAGS)
+    app.tags = chosen
+    app.save(update_fields=["tags"])
+    return app
+
+
+def archive(app: App, at: datetime) -> None:
+    """Take the App out of its customer's lists. Its keys and packages go on working."""
+    App.objects.filter(pk=app.pk, archived_at=None).update(archived_at=at)
+
+
+def restore(app: App) -> None:
+    """Put an archived App back into its customer's lists."""
+    App.objects.filter(pk=app.pk).update(archived_at=None)

@@ -1,4 +1,6 @@
-"""The limits of an App that operators set: requests per second, concurrent requests, client addresses."""
+"""The limits of an App: requests per second and concurrent requests, which operators set, and client addresses,
+which the customer may set too.
+"""
 
 from collections.abc import Iterable
 from ipaddress import ip_network
@@ -40,3 +42,9 @@ def set_limits(
     app.allowed_addresses = check_addresses(allowed_addresses)
     app.rate_per_s, app.concurrency = rate_per_s, concurrency
     app.save(update_fields=["rate_per_s", "concurrency", "allowed_addresses"])
+
+
+def allow_only(app: App, addresses: Iterable[str]) -> None:
+    """Set the addresses that may call; without any, all may. Raises RuleError as in `check_addresses`."""
+    app.allowed_addresses = check_addresses(addresses)
+    app.save(update_fields=["allowed_addresses"])

@@ -170,7 +170,7 @@ def _quota_due(at: datetime, wishes: dict[int, NoticeSettings]) -> Iterable[Noti
 
 def _ending_due(at: datetime) -> Iterable[Notice]:
     last_ends = (
-        Package.objects.filter(refunded_at=None)
+        Package.objects.filter(refunded_at=None, app__archived_at=None)
         .values_list("app__customer", "app", "api")
         .annotate(end=Max("ends_at"))
         .filter(end__gt=at, end__lte=at + timedelta(days=max(DAYS_BEFORE_END)))

@@ -60,7 +60,7 @@ def log_in_first(request: HttpRequest) -> HttpResponse:
     is_htmx = request.headers.get("HX-Request") == "true"
     page = request.get_full_path()
     if request.method != "GET" or is_htmx:
-        page = _page_of(request) or page
+        page = own_page(request) or page
     if request.method != "GET":
         messages.warning(request, _("登录已过期，刚才提交的内容没有保存。请登录后重新提交。"))
     response: HttpResponse = redirect_to_login(page)
@@ -69,7 +69,7 @@ def log_in_first(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def _page_of(request: HttpRequest) -> str:
+def own_page(request: HttpRequest) -> str:
     """Return the path of the page that sent the request, or "" if it is unknown or not on this site."""
     sent_from = request.headers.get("HX-Current-URL") or request.headers.get("Referer", "")
     if not is_own_url(request, sent_from):
@@ -97,6 +97,11 @@ def own_app(request: CustomerRequest, app_id: str) -> App:
 def own_apps(request: CustomerRequest) -> QuerySet[App]:
     """Return the customer's Apps, newest first."""
     return request.user.apps.select_related("region")
+
+
+def apps_in_use(request: CustomerRequest) -> QuerySet[App]:
+    """Those that are not archived."""
+    return own_apps(request).filter(archived_at=None)
 
 
 def newest_key(app: App, at: datetime) -> AppKey | None:

@@ -48,6 +48,14 @@ class App(models.Model):
     allowed_addresses = ArrayField(
         models.CharField(max_length=43), verbose_name=_("允许的地址 (CIDR)"), default=list, blank=True
     )
+    tags = ArrayField(
+        models.CharField(max_length=names.NAME_LENGTH),
+        verbose_name=_("标签"),
+        default=list,
+        db_default=[],
+        blank=True,
+    )
+    archived_at = models.DateTimeField(_("归档时间"), null=True, blank=True)
 
     class Meta:
         ordering = ["-created_at", "-pk"]

@@ -1,24 +1,35 @@
 """The console's App list with the manual's columns (3.2), and one App's own page."""
 
 from dataclasses import dataclass
+from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models import Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_GET, require_POST
 
-from accounts import applications
+from accounts import applications, limits
+from accounts.errors import RuleError
 from accounts.models import App
 from billing import packages
 from billing.models import Api, Package
-from billing.packages import Summary
+from billing.packages import QuotaState, Summary
 from common.postgresql.clock import now
-from console.context import CustomerRequest, current_region, customer, own_app, own_apps
+from console.confirmation import ask_first
+from console.context import CustomerRequest, current_region, customer, own_app, own_apps, regions
 from console.forms import AppForm
+from faceapi.authentication.caller import client_address
 
 PAGE_ROWS = 20
+ALL_REGIONS = "all"
+ARCHIVE_QUESTION = gettext_lazy(
+    "归档后，应用从列表和选择框中隐藏，不再提醒到期；密钥和资源包继续有效，可以随时恢复。确定归档吗？"
+)
 
 
 @dataclass
@@ -32,6 +43,17 @@ class AppRows:
     def span(self) -> int:
         return max(1, len(self.lines))
 
+    @property
+    def urgency(self) -> int:
+        """The place of its most urgent state, 0 first."""
+        order = list(QuotaState)
+        return min((order.index(line.state) for line in self.lines), default=len(order))
+
+    @property
+    def share_left(self) -> float:
+        """The smallest share of this month's units that an API has left, 0-1; 2 without a package."""
+        return min((line.remaining / line.granted if line.granted else 0 for line in self.lines), default=2)
+
 
 def with_lines(apps: list[App]) -> list[AppRows]:
     """Return the Apps with what is left of each API, in a fixed number of queries."""
@@ -41,30 +63,172 @@ def with_lines(apps: list[App]) -> list[AppRows]:
     return [AppRows(app, lines[app.pk]) for app in apps]
 
 
+SORTS = {
+    "": gettext_lazy("按创建时间"),
+    "left": gettext_lazy("按剩余调用量"),
+    "end": gettext_lazy("按到期时间"),
+    "name": gettext_lazy("按名称"),
+}
+
+
+class AppsForm(forms.Form):
+    """The filter of the list; what is wrong filters nothing."""
+
+    q = forms.CharField(required=False, max_length=64)
+    api = forms.ChoiceField(choices=Api.choices, required=False)
+    tag = forms.CharField(required=False, max_length=16)
+    sort = forms.ChoiceField(choices=[(key, label) for key, label in SORTS.items() if key], required=False)
+    archived = forms.BooleanField(required=False)
+
+
 @require_GET
 @customer
 def listing(request: CustomerRequest) -> HttpResponse:
-    region = current_region(request)
-    everywhere = own_apps(request)
-    here = everywhere.filter(region=region.pk) if region else everywhere
-    page = Paginator(here, PAGE_ROWS).get_page(request.GET.get("page"))
+    form = AppsForm(request.GET)
+    form.is_valid()
+    chosen = form.cleaned_data
+    choices = regions(request)
+    here = current_region(request)
+    code = request.GET.get("in", "")
+    region = next((one for one in choices if one.code == code), here)
+    everywhere = own_apps(request).filter(archived_at__isnull=not chosen.get("archived"))
+    in_region = everywhere if code == ALL_REGIONS or region is None else everywhere.filter(region=region.pk)
+    found = narrowed(in_region, chosen)
+    page = Paginator(ordered(found, chosen.get("sort", "")), PAGE_ROWS).get_page(request.GET.get("page"))
+    shown = list(page.object_list)
+    rows = shown if shown and isinstance(shown[0], AppRows) else with_lines(shown)
     context = {
         "page": page,
-        "rows": with_lines(list(page.object_list)),
-        "elsewhere": everywhere.count() - page.paginator.count,
+        "rows": rows,
+        "chosen": chosen,
+        "shown_in": code if code == ALL_REGIONS else region.code if region else "",
+        "all_regions": code == ALL_REGIONS,
+        "elsewhere": everywhere.count() - in_region.count(),
+        "is_narrowed": any(chosen.get(key) for key in ("q", "api", "tag")),
+        "apis": Api.choices,
+        "sorts": SORTS.items(),
+        "tags": sorted({tag for tags in everywhere.values_list("tags", flat=True) for tag in tags}),
+        "archived": own_apps(request).exclude(archived_at=None).count(),
         "nav": "apps",
     }
     return render(request, "console/apps.html", context)
 
 
+def narrowed(apps: QuerySet[App], chosen: dict[str, Any]) -> QuerySet[App]:
+    """The Apps whose id, name or description has the text, with this API and this tag."""
+    if text := chosen.get("q", "").strip():
+        apps = apps.filter(
+            Q(name__icontains=text) | Q(description__icontains=text) | Q(app_id__icontains=text)
+        )
+    if api := chosen.get("api"):
+        apps = apps.filter(pk__in=Package.objects.filter(api=api, refunded_at=None).values("app"))
+    if tag := chosen.get("tag"):
+        apps = apps.filter(tags__contains=[tag])
+    return apps
+
+
+def ordered(apps: QuerySet[App], sort: str) -> QuerySet[App] | list[AppRows]:
+    """The Apps in the chosen order; what is left and when it ends is known only with their packages."""
+    if sort == "name":
+        return apps.order_by("name", "-pk")
+    if sort == "left":
+        return sorted(with_lines(list(apps)), key=lambda row: row.share_left)
+    if sort == "end":
+        rows = [row for row in with_lines(list(apps)) if row.lines]
+        without = [row for row in with_lines(list(apps)) if not row.lines]
+        return sorted(rows, key=lambda row: min(line.expires_at for line in row.lines)) + without
+    return apps
+
+
+class AddressesForm(forms.Form):
+    """The addresses that may call an App: one on each line."""
+
+    addresses = forms.CharField(
+        label=gettext_lazy("允许的来源地址"),
+        required=False,
+        max_length=5000,
+        widget=forms.Textarea(attrs={"rows": 4, "class": "mono", "spellcheck": "false"}),
+        help_text=gettext_lazy("每行一个 IP 地址或网段（CIDR），留空表示不限制。"),
+    )
+
+    def clean_addresses(self) -> list[str]:
+        texts = str(self.cleaned_data["addresses"]).replace(",", " ").replace("，", " ").split()
+        try:
+            return limits.check_addresses(texts)
+        except RuleError as error:
+            if error.code == "addresses_too_many":
+                raise forms.ValidationError(_("最多 %(limit)s 个地址。") % error.details) from error
+            text = str(error.details["text"])[:60]
+            raise forms.ValidationError(_("“%(text)s”不是 IP 地址或网段。") % {"text": text}) from error
+
+
+class TagsForm(forms.Form):
+    """The tags of an App, separated by commas or spaces."""
+
+    tags = forms.CharField(
+        label=gettext_lazy("标签"),
+        required=False,
+        max_length=200,
+        help_text=gettext_lazy("用逗号或空格分隔，最多 5 个，每个不超过 16 个字符；用于在应用列表中筛选。"),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+    def clean_tags(self) -> list[str]:
+        text = str(self.cleaned_data["tags"])
+        for sign in ",，、":
+            text = text.replace(sign, " ")
+        return text.split()
+
+
 @customer
 def detail(request: CustomerRequest, app_id: str) -> HttpResponse:
     app = own_app(request, app_id)
-    form = AppForm(request.POST or None, initial={"name": app.name, "description": app.description})
-    if request.method == "POST" and form.is_valid():
+    data = request.POST if request.method == "POST" else None
+    act = data.get("act", "") if data else ""
+    form = AppForm(data if act == "" else None, initial={"name": app.name, "description": app.description})
+    addresses = AddressesForm(
+        data if act == "addresses" else None, initial={"addresses": "\n".join(app.allowed_addresses)}
+    )
+    tags = TagsForm(data if act == "tags" else None, initial={"tags": ", ".join(app.tags)})
+    if saved(request, app, form, addresses, tags):
+        return redirect("app", app_id)
+    context = about(app) | {
+        "form": form,
+        "addresses": addresses,
+        "tags": tags,
+        "own_address": client_address(request.META) or "",
+        "archive_question": ARCHIVE_QUESTION,
+        "nav": "apps",
+        "tab": "detail",
+    }
+    refused = form.errors or addresses.errors or tags.errors
+    return render(request, "console/app.html", context, status=422 if refused else 200)
+
+
+def saved(
+    request: CustomerRequest, app: App, form: AppForm, addresses: AddressesForm, tags: TagsForm
+) -> bool:
+    """Save the form that was sent, if it is valid."""
+    if form.is_bound and form.is_valid():
         applications.rename(app, **form.cleaned_data)
         messages.success(request, _("应用名称和描述已保存。"))
-        return redirect("app", app_id)
+    elif addresses.is_bound and addresses.is_valid():
+        limits.allow_only(app, addresses.cleaned_data["addresses"])
+        messages.success(request, _("允许的来源地址已保存，立即生效。"))
+    elif tags.is_bound and tags.is_valid():
+        try:
+            applications.tag(app, tags.cleaned_data["tags"])
+        except RuleError:
+            tags.add_error("tags", str(TagsForm.base_fields["tags"].help_text))
+            return False
+        messages.success(request, _("标签已保存。"))
+    else:
+        return False
+    return True
+
+
+def about(app: App) -> dict[str, Any]:
+    """What is left of each API of an App, those that it has not ordered, and its packages."""
     at = now()
     bought = (
         Package.objects.filter(app=app)
@@ -72,17 +236,32 @@ def detail(request: CustomerRequest, app_id: str) -> HttpResponse:
         .prefetch_related("periods")
         .order_by("-pk")
     )
-    ordered = packages.summary([app], at)
-    context = {
+    lines = packages.summary([app], at)
+    return {
         "app": app,
-        "form": form,
-        "lines": ordered,
-        "more": [(api, label) for api, label in Api.choices if api not in {line.api for line in ordered}],
+        "lines": lines,
+        "more": [(api, label) for api, label in Api.choices if api not in {line.api for line in lines}],
         "packages": [
             (one, next((p for p in one.periods.all() if p.starts_at <= at < p.ends_at), None))
             for one in bought
         ],
-        "nav": "apps",
-        "tab": "detail",
     }
-    return render(request, "console/app.html", context, status=422 if form.errors else 200)
+
+
+@require_POST
+@customer
+@ask_first(ARCHIVE_QUESTION, gettext_lazy("归档应用"))
+def archive(request: CustomerRequest, app_id: str) -> HttpResponse:
+    app = own_app(request, app_id)
+    applications.archive(app, now())
+    messages.success(request, _("应用“%(name)s”已归档。") % {"name": app.name})
+    return redirect("apps")
+
+
+@require_POST
+@customer
+def restore(request: CustomerRequest, app_id: str) -> HttpResponse:
+    app = own_app(request, app_id)
+    applications.restore(app)
+    messages.success(request, _("应用“%(name)s”已恢复。") % {"name": app.name})
+    return redirect("app", app_id)

@@ -19,7 +19,7 @@ from billing import packages
 from billing.models import Api
 from common.postgresql.clock import now
 from console import debugger
-from console.context import CustomerRequest, customer, newest_key, own_apps
+from console.context import CustomerRequest, apps_in_use, customer, newest_key
 from console.debugger import Picture
 from console.error_messages import explained
 from console.uploads import MAX_TOTAL_BYTES, BoundedMemoryHandler
@@ -42,7 +42,7 @@ def debug(request: HttpRequest) -> HttpResponse:
 @csrf_protect
 @customer
 def checked(request: CustomerRequest) -> HttpResponse:
-    apps = list(own_apps(request))
+    apps = list(apps_in_use(request))
     posted = request.POST if request.method == "POST" else request.GET
     app = chosen_app(apps, posted.get("app", ""))
     api = posted.get("api", "")

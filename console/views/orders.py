@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.errors import RuleError
@@ -17,11 +18,13 @@ from billing.models import Order, OrderState
 from billing.payments import vouchers, wallet
 from common.paging import RowsPaginator
 from common.postgresql.clock import now
+from console.confirmation import ask_first
 from console.context import CustomerRequest, current_region, customer, own_app
 from console.error_messages import sentence
 from console.forms_order import OrderForm
 
 PAGE_ROWS = 20
+CANCEL_QUESTION = gettext_lazy("取消后订单不能恢复，需要重新下单。确定取消这个订单吗？")
 
 
 def order_form(request: CustomerRequest, data: Any = None) -> OrderForm:
@@ -174,6 +177,7 @@ def pay(request: CustomerRequest, number: str) -> HttpResponse:
 
 @require_POST
 @customer
+@ask_first(CANCEL_QUESTION, gettext_lazy("取消订单"))
 def cancel(request: CustomerRequest, number: str) -> HttpResponse:
     order = own_order(request, number)
     try:

@@ -7,7 +7,7 @@ from django.views.decorators.http import require_GET
 from billing import notices, orders
 from billing.models import OrderState
 from common.postgresql.clock import now
-from console.context import CustomerRequest, customer, own_apps
+from console.context import CustomerRequest, apps_in_use, customer
 from console.reports.usage import week_of
 from console.views.apps import with_lines
 from console.views.inbox import with_words
@@ -19,12 +19,13 @@ SHOWN = 5
 @customer
 def overview(request: CustomerRequest) -> HttpResponse:
     at = now()
-    apps = own_apps(request)
-    count = apps.count()
+    apps = list(apps_in_use(request))
+    count = len(apps)
+    urgent = sorted(with_lines(apps), key=lambda row: row.urgency)
     today, chart = week_of(request.user, at)
     context = {
         "apps": count,
-        "rows": with_lines(list(apps[:SHOWN])),
+        "rows": urgent[:SHOWN],
         "today": today,
         "chart": chart if count else None,
         "notices": with_words(list(notices.inbox(request.user)[:SHOWN])),

@@ -13,6 +13,18 @@
     menus().forEach((menu) => { menu.open = false; menu.querySelector("summary").focus(); });
   });
 
+  // A menu of a row is a popover, which no table cuts off: it stands under its button, or above if there is no room.
+  document.addEventListener("toggle", (event) => {
+    const menu = event.target;
+    if (!menu.matches?.(".menu-list[popover]") || event.newState !== "open") return;
+    const button = document.querySelector(`[popovertarget="${menu.id}"]`).getBoundingClientRect();
+    menu.classList.add("is-placed");
+    const top = button.bottom + 4 + menu.offsetHeight > innerHeight ? button.top - 4 - menu.offsetHeight : button.bottom + 4;
+    menu.style.top = `${Math.max(8, top)}px`;
+    menu.style.left = `${Math.max(8, Math.min(button.right - menu.offsetWidth, innerWidth - menu.offsetWidth - 8))}px`;
+  }, true);
+  addEventListener("scroll", () => document.querySelectorAll(".menu-list:popover-open").forEach((menu) => menu.hidePopover()), true);
+
   // Copy: the text of the block beside the button, or of the element named by data-copy.
   const showCopyButtons = (root) => root.querySelectorAll("[data-copy]").forEach((button) => { button.hidden = false; });
   document.addEventListener("click", async (event) => {
@@ -49,6 +61,9 @@
       box.onclose = () => {
         if (box.returnValue !== "yes") return;
         form.dataset.confirmed = "1";
+        const yes = document.createElement("input"); // what the page without JavaScript adds (console/confirmation.py)
+        Object.assign(yes, { type: "hidden", name: "confirmed", value: "1" });
+        form.append(yes);
         form.requestSubmit(event.submitter);
       };
       box.showModal();

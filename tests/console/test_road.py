@@ -56,7 +56,8 @@ def test_from_registration_to_a_drawn_face(visitor: Visitor) -> None:
     expect(row).to_contain_text("3,000 / 3,000 张")
     expect(row).to_contain_text("千张/月 × 3")
 
-    row.get_by_role("link", name="密钥").click()
+    row.get_by_role("button", name="更多").click()
+    page.locator(".menu-list:popover-open").get_by_role("link", name="密钥").click()
     page.get_by_text("显示 SecretKey").click()
     page.locator("details[open]").get_by_label("登录密码").fill(PASSWORD)
     page.locator("details[open]").get_by_role("button", name="显示").click()
