@@ -104,7 +104,7 @@ def pages(app_id: str) -> list[str]:
     """The reports, and the call log of the App and of the account: first page, filters, a late page."""
     from django.utils import timezone
 
-    from faceapi.call_log import Cursor, first_id
+    from faceapi.usage.call_log import Cursor, first_id
 
     late = timezone.now() - timedelta(days=25)
     after = urlencode({"after": str(Cursor(late, first_id(late)))})

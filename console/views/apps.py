@@ -19,11 +19,11 @@ from accounts.models import App
 from billing import packages
 from billing.models import Api, Package
 from billing.packages import QuotaState, Summary
+from common.client_address import client_address
 from common.postgresql.clock import now
 from console.confirmation import ask_first
 from console.context import CustomerRequest, current_region, customer, own_app, own_apps, regions
 from console.forms import AppForm
-from faceapi.authentication.caller import client_address
 
 PAGE_ROWS = 20
 ALL_REGIONS = "all"

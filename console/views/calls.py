@@ -19,13 +19,14 @@ from django.views.decorators.http import require_GET
 
 from accounts.models import App
 from billing.models import Api
-from console.downloads import csv_file
-from console.ranges import CUSTOM, NO_EARLIER, NO_LATER, local_midnight
-from console.shell import CustomerRequest, customer, own_app, own_apps
-from console.words import explained
-from faceapi import call_log, errors
-from faceapi.call_log import Cursor, Filter
+from console.context import CustomerRequest, customer, own_app, own_apps
+from console.error_messages import explained
+from console.reports.date_ranges import CUSTOM, NO_EARLIER, NO_LATER, local_midnight
+from console.reports.downloads import csv_file
+from faceapi import errors
 from faceapi.models import Call
+from faceapi.usage import call_log
+from faceapi.usage.call_log import Cursor, Filter
 
 PAGE_ROWS = 50
 CSV_ROWS = 50_000

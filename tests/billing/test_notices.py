@@ -10,9 +10,10 @@ from django.core.mail.backends import smtp
 from pytest_django import Settings
 
 from accounts.models import User
-from billing import notices, orders, refunds, vouchers, wallet
+from billing import notices, orders
 from billing.errors import ChangeRefused
 from billing.models import Notice
+from billing.payments import refunds, vouchers, wallet
 from tests.billing.conftest import NOON, Shop, shanghai
 
 LATER = NOON + timedelta(hours=1)

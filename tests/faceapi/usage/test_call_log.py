@@ -9,9 +9,10 @@ from django.db import connection
 
 from accounts.applications import create_app
 from accounts.models import App, User
-from faceapi import call_log, calls
-from faceapi.call_log import Cursor, Filter
+from faceapi import calls
 from faceapi.models import Call
+from faceapi.usage import call_log
+from faceapi.usage.call_log import Cursor, Filter
 
 Record = Callable[..., Call]
 
