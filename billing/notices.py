@@ -216,9 +216,9 @@ def _money_due(at: datetime) -> Iterable[Notice]:
             created_at=at,
         )
     granted = Voucher.objects.filter(redeemed_at=F("created_at"), created_at__gt=since, created_at__lte=at)
-    for voucher in granted.filter(customer__isnull=False):
+    for voucher in granted.filter(customer__isnull=False).select_related("customer"):
         yield Notice(
-            customer_id=voucher.customer_id,
+            customer=voucher.customer,
             kind=NoticeKind.VOUCHER,
             key=f"voucher {voucher.pk}",
             amount=voucher.face_value,

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.functional import Promise
 
-from console.context import own_page
+from console.context import CustomerRequest, own_page
 
 P = ParamSpec("P")
-View = Callable[Concatenate[HttpRequest, P], HttpResponse]
+View = Callable[Concatenate[CustomerRequest, P], HttpResponse]
 CONFIRMED = "confirmed"  # the field that both ways of asking add to the form
 
 
@@ -20,7 +20,7 @@ def ask_first(question: str | Promise, act: str | Promise) -> Callable[[View[P]]
 
     def decorate(view: View[P]) -> View[P]:
         @wraps(view)
-        def asked(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        def asked(request: CustomerRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
             if request.method != "POST" or CONFIRMED in request.POST:
                 return view(request, *args, **kwargs)
             sent = [

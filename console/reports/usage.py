@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -32,6 +32,28 @@ def week_of(customer: User, at: datetime) -> tuple[Figures, Chart]:
     today = midnight(at)
     week = usage(UsageFilter(today - timedelta(days=6), today + timedelta(days=1), customer=customer.pk))
     return week.by_step[today], TimeLine(week, "day", at).calls(_("近 7 天调用次数"))
+
+
+def before(span: UsageFilter, at: datetime) -> Figures:
+    """Return the counts of the same length of time just before `span`.
+
+    If the span is still running at `at`, the time before ends as early in its last day, at a full hour.
+    """
+    shift = span.until - span.since
+    earlier = replace(span, since=span.since - shift, until=span.until - shift, step="day")
+    if at >= span.until:
+        return usage(earlier, with_latencies=False).total
+    day = midnight(at) - shift
+    total = Figures()
+    if day > earlier.since:
+        total.add_counts(usage(replace(earlier, until=day), with_latencies=False).total)
+    last_day = usage(
+        replace(earlier, since=day, until=day + timedelta(days=1), step="hour"), with_latencies=False
+    )
+    for start, figures in last_day.by_step.items():
+        if start + timedelta(hours=1) <= at - shift:
+            total.add_counts(figures)
+    return total
 
 
 def meters() -> dict[str, str]:

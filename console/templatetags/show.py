@@ -171,6 +171,12 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 
 @register.filter
+def change(now: int, before: int) -> str:
+    """By how much a count differs from the one before: +12%; "" where there was none."""
+    return f"{(now - before) / before:+.0%}" if before else ""
+
+
+@register.filter
 def percent_of(part: int, whole: int) -> int:
     """How many of a hundred; 0 of nothing."""
     return round(100 * part / whole) if whole else 0

@@ -96,7 +96,7 @@ def listing(request: CustomerRequest) -> HttpResponse:
     found = narrowed(in_region, chosen)
     page = Paginator(ordered(found, chosen.get("sort", "")), PAGE_ROWS).get_page(request.GET.get("page"))
     shown = list(page.object_list)
-    rows = shown if shown and isinstance(shown[0], AppRows) else with_lines(shown)
+    rows = with_lines([one for one in shown if isinstance(one, App)]) or shown
     context = {
         "page": page,
         "rows": rows,
@@ -134,9 +134,10 @@ def ordered(apps: QuerySet[App], sort: str) -> QuerySet[App] | list[AppRows]:
     if sort == "left":
         return sorted(with_lines(list(apps)), key=lambda row: row.share_left)
     if sort == "end":
-        rows = [row for row in with_lines(list(apps)) if row.lines]
-        without = [row for row in with_lines(list(apps)) if not row.lines]
-        return sorted(rows, key=lambda row: min(line.expires_at for line in row.lines)) + without
+        rows = with_lines(list(apps))
+        ending = [row for row in rows if row.lines]
+        ending.sort(key=lambda row: min(line.expires_at for line in row.lines))
+        return [*ending, *(row for row in rows if not row.lines)]
     return apps
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
@@ -12,17 +13,16 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
-from accounts.models import App
 from billing import forecast, packages
 from billing.models import Api
 from common.postgresql.clock import now
-from console.context import CustomerRequest, customer, newest_key, own_app
+from console.context import CustomerRequest, customer, newest_key, own_app, own_apps
 from console.error_messages import explained
 from console.reports import usage
 from console.reports.date_ranges import DEFAULT, RANGES, RangeForm
 from console.reports.downloads import csv_file
 from console.templatetags.show import unit
-from faceapi.usage.operator_reports import Figures, Usage, UsageFilter
+from faceapi.usage.operator_reports import Figures, Usage, UsageFilter, by_app
 from faceapi.usage.operator_reports import usage as usage_of
 from faceapi.usage.reports import latest_calls
 
@@ -48,9 +48,38 @@ class Asked:
         self.api = chosen.get("api", "")
         self.days = form.days(timezone.localdate(at))
 
-    def usage(self, app: App) -> Usage:
+    def span(self, *, app: int | None = None, customer: int | None = None) -> UsageFilter:
+        """The calls of an App or of a customer that the page is about."""
         days = self.days
-        return usage_of(UsageFilter(days.since, days.until, days.step, api=self.api, app=app.pk))
+        return UsageFilter(days.since, days.until, days.step, api=self.api, app=app, customer=customer)
+
+    def shown(self, made: Usage, before: Figures, at: datetime, calls_page: str) -> dict[str, Any]:
+        """What the reports of an App and of the account have in common. `calls_page`: their call log."""
+        meter_of = usage.meters()
+        meters = usage.shown_meters([self.api] if self.api else made.total.units_by_api, meter_of)
+        narrowed = f"{calls_page}?{urlencode({'api': self.api})}" if self.api else calls_page
+        time_line = usage.TimeLine(made, self.days.step, at, narrowed)
+        return {
+            "asked": self,
+            "ranges": SHOWN_RANGES,
+            "apis": Api.choices,
+            "usage": made,
+            "before": before,
+            "is_running": at < self.days.until,
+            "units": charged(made.total, meters, meter_of),
+            "units_before": charged(before, meters, meter_of),
+            "by_api": [
+                (api, made.by_api[api], charged(made.by_api[api], [meter_of[api]], meter_of)[0])
+                for api in Api.values
+                if api in made.by_api
+            ],
+            "calls_chart": time_line.calls(_("调用次数")),
+            "units_chart": time_line.units(meters, meter_of),
+            "codes": [(code, explained(code), sums) for code, sums in made.by_code.items()],
+            "calls_page": calls_page,
+            "span": usage.span_query(self.days.since, self.days.until),
+            "time_line": time_line,
+        }
 
 
 @require_GET
@@ -58,34 +87,15 @@ class Asked:
 def report(request: CustomerRequest, app_id: str) -> HttpResponse:
     app, at = own_app(request, app_id), now()
     asked = Asked(request, at)
-    made = asked.usage(app)
+    span = asked.span(app=app.pk)
     lines = packages.summary([app], at)
     forecasts = forecast.of([app], at)
-    meter_of = usage.meters()
-    ordered = {line.api for line in lines} | made.total.units_by_api.keys()
-    meters = usage.shown_meters([asked.api] if asked.api else ordered, meter_of)
-    calls_page = reverse("app_calls", args=[app.app_id])
-    narrowed = f"{calls_page}?{urlencode({'api': asked.api})}" if asked.api else calls_page
-    time_line = usage.TimeLine(made, asked.days.step, at, narrowed)
-    context = {
+    shown = asked.shown(usage_of(span), usage.before(span, at), at, reverse("app_calls", args=[app.app_id]))
+    context = shown | {
         "app": app,
-        "asked": asked,
-        "ranges": SHOWN_RANGES,
-        "apis": Api.choices,
-        "usage": made,
-        "by_api": [
-            (api, made.by_api[api], charged(made.by_api[api], [meter_of[api]], meter_of)[0])
-            for api in Api.values
-            if api in made.by_api
-        ],
-        "units": charged(made.total, meters, meter_of),
-        "calls_chart": time_line.calls(_("调用次数")),
-        "units_chart": time_line.units(meters, meter_of),
-        "latency_chart": time_line.latency(),
-        "codes": [(code, explained(code), sums) for code, sums in made.by_code.items()],
+        "csv": reverse("app_report_csv", args=[app.app_id]),
+        "latency_chart": shown["time_line"].latency(),
         "calls": [(call, explained(call.code)) for call in latest_calls(app, LATEST, api=asked.api)],
-        "calls_page": calls_page,
-        "span": usage.span_query(asked.days.since, asked.days.until),
         "lines": [
             (line, forecasts.get((app.pk, line.api)))
             for line in lines
@@ -100,14 +110,50 @@ def report(request: CustomerRequest, app_id: str) -> HttpResponse:
 
 @require_GET
 @customer
+def of_account(request: CustomerRequest) -> HttpResponse:
+    """The usage of all Apps together, and of each."""
+    at = now()
+    asked = Asked(request, at)
+    span = asked.span(customer=request.user.pk)
+    meter_of = usage.meters()
+    apps = {app.pk: app for app in own_apps(request)}
+    context = asked.shown(
+        usage_of(span, with_latencies=False), usage.before(span, at), at, reverse("calls")
+    ) | {
+        "csv": reverse("usage_csv"),
+        "by_app": [
+            (apps[pk], sums, charged(sums, usage.shown_meters(sums.units_by_api, meter_of), meter_of))
+            for pk, sums in by_app(span).items()
+        ],
+        "nav": "usage",
+    }
+    return render(request, "console/usage.html", context)
+
+
+@require_GET
+@customer
+def export_account(request: CustomerRequest) -> HttpResponse:
+    """The series of the account's page as CSV."""
+    at = now()
+    asked = Asked(request, at)
+    return series_file("usage", asked, usage_of(asked.span(customer=request.user.pk)), at)
+
+
+@require_GET
+@customer
 def export(request: CustomerRequest, app_id: str) -> HttpResponse:
     """Send the series of the page as CSV."""
     app, at = own_app(request, app_id), now()
     asked = Asked(request, at)
-    days, made = asked.days, asked.usage(app)
-    name = f"{app.app_id}-{days.first:%Y%m%d}-{days.last:%Y%m%d}"
+    return series_file(app.app_id, asked, usage_of(asked.span(app=app.pk)), at)
+
+
+def series_file(name: str, asked: Asked, made: Usage, at: datetime) -> HttpResponse:
+    """Return the steps that have begun as CSV."""
+    days = asked.days
     time_format = "%Y-%m-%d" if days.step == "day" else "%Y-%m-%d %H:%M"
-    return csv_file(name, series_rows(made.begun(at), time_format))
+    rows = series_rows(made.begun(at), time_format)
+    return csv_file(f"{name}-{days.first:%Y%m%d}-{days.last:%Y%m%d}", rows)
 
 
 def series_rows(figures: dict[datetime, Figures], time_format: str) -> Iterator[list[object]]:

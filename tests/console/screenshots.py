@@ -48,6 +48,7 @@ CONSOLE = {
     "&tier=ten_thousand&quantity=2&months=3",
     "orders": "/console/orders/",
     "apps": "/console/apps/",
+    "usage": "/console/usage/",
     "calls": "/console/calls/",
     "wallet": "/console/wallet/",
     "inbox": "/console/inbox/",
