@@ -13,6 +13,7 @@ from billing import catalogue, periods
 from billing.models import Api, Duration, Sku, Tier
 from console.context import RegionChoice
 from console.forms import description_field, name_field
+from console.templatetags.show import money
 from console.templatetags.show import months as months_text
 
 QUANTITY_RULE = _("数量为 1-9，只能为整数")
@@ -111,10 +112,11 @@ class OrderForm(forms.Form):
         return Region.objects.filter(is_active=True, code=code).first()
 
     def _tier_label(self, tier: str) -> str:
-        """Return the spec in the manual's words, 千张/月 or 千次/月 by the API's meter, and its units."""
+        """Return the spec in the manual's words, 千张/月 or 千次/月 by the API's meter, its units and price."""
         sku = self.skus[self.shown_api, tier]
         units = f"{sku.units_per_month:,}"
-        return sku.spec if units in sku.spec else f"{sku.spec}|{units}"
+        price = _("%(price)s/月") % {"price": money(sku.price)} if sku.price else _("免费")
+        return f"{sku.spec}|{price if units in sku.spec else f'{units} · {price}'}"
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

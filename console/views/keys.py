@@ -1,5 +1,10 @@
-"""AppKey and SecretKey of an App: show a secret (after the password), rotate with an overlap, disable."""
+"""AppKey and SecretKey of an App: show a secret (after the password), rotate with an overlap, disable.
 
+A secret is shown once, on the page that follows the act: the session names the key for REVEAL_WITHIN, never
+the secret itself, and the first page that shows it takes the name out.
+"""
+
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from django import forms
@@ -25,6 +30,37 @@ OVERLAPS = {
     "3600": gettext_lazy("1 小时"),
     "0": gettext_lazy("立即失效"),
 }
+
+
+REVEALED = "revealed_key"  # in the session: a key's id and when, in seconds
+REVEAL_WITHIN = timedelta(minutes=2)
+
+
+@dataclass(frozen=True)
+class Revealed:
+    """A key with its secret, for one page. `is_new`: just made, so nobody had to know a password."""
+
+    key: str
+    secret: str = field(repr=False)
+    is_new: bool
+
+
+def reveal_next(request: CustomerRequest, key: AppKey, *, is_new: bool) -> None:
+    """Let the next page of the key's App show its secret."""
+    request.session[REVEALED] = [key.pk, int(now().timestamp()), is_new]
+
+
+@sensitive_variables()
+def revealed(request: CustomerRequest, app: App) -> Revealed | None:
+    """Return the App's key that this page may show, once; None if there is none, or the act is too old."""
+    pk, at_s, is_new = request.session.get(REVEALED, (None, 0, False))
+    key = app.keys.filter(pk=pk).first() if pk else None
+    if key is None:
+        return None
+    del request.session[REVEALED]
+    if now().timestamp() - at_s > REVEAL_WITHIN.total_seconds():
+        return None
+    return Revealed(key.key, key_rules.secret_of(key), is_new)
 
 
 class PasswordForm(forms.Form):
@@ -70,6 +106,7 @@ def page(request: CustomerRequest, app: App, status: int = 200, **more: object) 
         "app": app,
         "keys": rows,
         "live": len(live),
+        "revealed": revealed(request, app) if status == 200 else None,
         "overlaps": OVERLAPS.items(),
         "nav": "apps",
         "tab": "keys",
@@ -82,13 +119,13 @@ def own_key(request: CustomerRequest, app: App) -> AppKey:
     return get_object_or_404(app.keys, key=request.POST.get("key", ""))
 
 
-@sensitive_variables()
 def show(request: CustomerRequest, app: App) -> HttpResponse:
     key = own_key(request, app)
     form = PasswordForm(request, key.key)
     if not form.is_valid():
         return page(request, app, status=422, form=form, asked=key.key)
-    return page(request, app, shown=key.key, secret=key_rules.secret_of(key))
+    reveal_next(request, key, is_new=False)
+    return redirect("app_keys", app.app_id)
 
 
 def rotate(request: CustomerRequest, app: App) -> HttpResponse:
@@ -97,6 +134,7 @@ def rotate(request: CustomerRequest, app: App) -> HttpResponse:
     if overlap not in OVERLAPS or not form.is_valid():
         return page(request, app, status=422, form=form, asked="rotate", overlap=overlap)
     key = key_rules.rotate(app, now(), timedelta(seconds=int(overlap)))
+    reveal_next(request, key, is_new=True)
     messages.success(request, _("已生成新密钥 %(key)s，请尽快更新您的程序。") % {"key": key.key})
     return redirect("app_keys", app.app_id)
 

@@ -12,16 +12,18 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.errors import RuleError
+from accounts.models import App
 from billing import orders
 from billing.errors import BillingError, OrderNotPayable, OrderPaid
-from billing.models import Order, OrderState
+from billing.models import Duration, Order, OrderState
 from billing.payments import vouchers, wallet
 from common.paging import RowsPaginator
 from common.postgresql.clock import now
 from console.confirmation import ask_first
-from console.context import CustomerRequest, current_region, customer, own_app
+from console.context import CustomerRequest, current_region, customer, newest_key, own_app
 from console.error_messages import sentence
 from console.forms_order import OrderForm
+from console.views.keys import reveal_next, revealed
 
 PAGE_ROWS = 20
 CANCEL_QUESTION = gettext_lazy("取消后订单不能恢复，需要重新下单。确定取消这个订单吗？")
@@ -32,8 +34,21 @@ def order_form(request: CustomerRequest, data: Any = None) -> OrderForm:
     app_id = str((data if data is not None else request.GET).get("app", ""))
     app = own_app(request, app_id) if app_id else None
     keys = ("api", "tier", "quantity", "months", "name", "description")
-    initial = {key: request.GET[key] for key in keys if key in request.GET}
+    asked = {key: request.GET[key] for key in keys if key in request.GET}
+    initial = last_choice(app, asked.get("api", "")) | asked if app else asked
     return OrderForm(data, app=app, region=current_region(request), initial=initial)
+
+
+def last_choice(app: App, api: str) -> dict[str, object]:
+    """What the App's last paid order was, of `api` if given: buying again begins with it."""
+    paid = Order.objects.filter(app=app, state=OrderState.PAID).select_related("sku")
+    last = (paid.filter(sku__api=api) if api else paid).order_by("-paid_at").first()
+    if last is None:
+        return {}
+    choice: dict[str, object] = {"api": last.sku.api, "tier": last.sku.tier, "quantity": last.quantity}
+    if Duration.objects.filter(months=last.months, is_active=True).exists():
+        choice["months"] = last.months
+    return choice
 
 
 @require_GET
@@ -138,6 +153,7 @@ def detail(request: CustomerRequest, number: str) -> HttpResponse:
         "lines": lines,
         "package": package,
         "has_ended": package is not None and package.ends_at <= now(),
+        "revealed": revealed(request, order.app) if order.app else None,
         "nav": "orders",
     }
     return render(request, "console/order.html", context)
@@ -149,7 +165,9 @@ def pay(request: CustomerRequest, number: str) -> HttpResponse:
     order, at = own_order(request, number), now()
     if request.method == "POST":
         try:
-            orders.pay(order, at)
+            paid = orders.pay(order, at)
+            if paid.is_new_app and paid.app and (key := newest_key(paid.app, at)):
+                reveal_next(request, key, is_new=True)
         except OrderPaid as error:
             messages.info(request, sentence(error))
         except OrderNotPayable as error:

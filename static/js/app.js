@@ -152,7 +152,17 @@
   document.addEventListener("htmx:timeout", () => showFailure("offline"));
   document.addEventListener("htmx:responseError", (event) => showFailure("refused", event.detail.xhr.status));
 
+  // A dialog that the page was made with: modal from the start. What it showed is gone once it is closed.
+  const openDialogs = () => document.querySelectorAll("dialog[data-modal]").forEach((box) => {
+    box.open = false;
+    box.showModal();
+    box.querySelector(".btn-primary")?.focus();
+    box.addEventListener("close", () => box.remove());
+    box.querySelector("[data-close]")?.addEventListener("click", (event) => { event.preventDefault(); box.close(); });
+  });
+
   const start = () => {
+    openDialogs();
     showCopyButtons(document);
     document.querySelectorAll("[data-needs-js]").forEach((one) => { one.hidden = false; });
     document.querySelectorAll("[data-name-rule]").forEach((input) => { if (!input.value) return; checkName(input); });

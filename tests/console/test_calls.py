@@ -24,7 +24,9 @@ def record(app: App) -> Record:
     """Writes a call of Alice's App as the product does, with its roll-up."""
 
     def write(at: datetime, code: int = errors.OK, api: str = "face_detect") -> Call:
-        one = calls.LiveCall(calls.new_id(at), api, at, "203.0.113.9", key=app.keys.get(), is_authentic=True)
+        one = calls.CallContext(
+            calls.new_id(at), api, at, "203.0.113.9", key=app.keys.get(), is_authentic=True
+        )
         if code == errors.OK:
             calls.succeed(one, at)
         else:

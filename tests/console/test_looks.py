@@ -169,6 +169,8 @@ def test_the_road_by_keyboard_alone(visitor: Visitor, alice: User) -> None:
         press("Enter")
     expect(page.get_by_text("订单处理完成！")).to_be_visible()
     assert Order.objects.get().sku.api == "face_analyse"
+    expect(page.get_by_role("button", name="复制 SecretKey")).to_be_focused()
+    press("Escape")
     tab_to(visitor, main.get_by_role("link", name="查看密钥"))
     press("Enter")
     tab_to(visitor, main.locator("summary", has_text="显示 SecretKey"))
@@ -177,6 +179,7 @@ def test_the_road_by_keyboard_alone(visitor: Visitor, alice: User) -> None:
     page.keyboard.type(PASSWORD)
     press("Enter")
     expect(page.locator("#secret")).to_be_visible()
+    press("Escape")
     tab_to(visitor, main.get_by_role("link", name="在线调试"))
     press("Enter")
     tab_to(visitor, main.get_by_role("button", name="发送请求"))

@@ -188,9 +188,9 @@ def test_guessing_the_password_on_the_key_page_locks_too(as_alice: Client, app: 
     key = app.keys.get()
     path = f"/console/apps/{app.app_id}/keys/"
     for _try in range(5):
-        refused = as_alice.post(path, {"act": "show", "key": key.key, "password": "not-it"})
+        refused = as_alice.post(path, {"act": "show", "key": key.key, "password": "not-it"}, follow=True)
         assert keys.secret_of(key) not in refused.content.decode()
-    after = as_alice.post(path, {"act": "show", "key": key.key, "password": PASSWORD})
+    after = as_alice.post(path, {"act": "show", "key": key.key, "password": PASSWORD}, follow=True)
     assert keys.secret_of(key) not in after.content.decode()
 
 
@@ -198,9 +198,28 @@ def test_the_secret_is_shown_after_the_password_and_never_cached(as_alice: Clien
     key = app.keys.get()
     path = f"/console/apps/{app.app_id}/keys/"
     assert keys.secret_of(key) not in as_alice.get(path).content.decode()
-    shown = as_alice.post(path, {"act": "show", "key": key.key, "password": PASSWORD})
+    sent = as_alice.post(path, {"act": "show", "key": key.key, "password": PASSWORD})
+    assert sent["Location"] == path
+    shown = as_alice.get(path)
     assert keys.secret_of(key) in shown.content.decode()
     assert "no-store" in shown["Cache-Control"]
+    assert keys.secret_of(key) not in as_alice.get(path).content.decode()
+
+
+def test_a_secret_is_shown_once_and_soon(as_alice: Client, app: App) -> None:
+    path = f"/console/apps/{app.app_id}/keys/"
+    as_alice.post(path, {"act": "rotate", "overlap": "0", "password": PASSWORD})
+    new = app.keys.latest("pk")
+    session = as_alice.session
+    assert keys.secret_of(new) not in str(dict(session))
+    session["revealed_key"] = [new.pk, 0, True]  # an act of long ago
+    session.save()
+    assert keys.secret_of(new) not in as_alice.get(path).content.decode()
+    as_alice.post(path, {"act": "rotate", "overlap": "0", "password": PASSWORD})
+    newest = app.keys.latest("pk")
+    page = as_alice.get(path).content.decode()
+    assert "新密钥已生成" in page
+    assert keys.secret_of(newest) in page
 
 
 def test_a_rotation_keeps_the_old_key_for_the_chosen_time(as_alice: Client, app: App) -> None:

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.test import Client
 
-from accounts.models import Region
+from accounts.models import App, Region
 from billing.models import Sku
 from console.context import RegionChoice
 from console.forms_order import OrderForm, Quote
@@ -55,8 +55,8 @@ def test_there_is_no_total_while_an_answer_is_bad(region: RegionChoice, bad: dic
 @pytest.mark.parametrize(
     ("api", "specs"),
     [
-        ("face_detect", ["千张/月|1,000", "万张/月|10,000", "十万张/月|100,000"]),
-        ("face_compare", ["千次/月|1,000", "万次/月|10,000", "十万次/月|100,000"]),
+        ("face_detect", ["千张/月|1,000 · 免费", "万张/月|10,000 · 免费", "十万张/月|100,000 · 免费"]),
+        ("face_compare", ["千次/月|1,000 · 免费", "万次/月|10,000 · 免费", "十万次/月|100,000 · 免费"]),
     ],
 )
 def test_the_specs_are_the_manuals(region: RegionChoice, api: str, specs: list[str]) -> None:
@@ -65,6 +65,24 @@ def test_the_specs_are_the_manuals(region: RegionChoice, api: str, specs: list[s
         OrderForm(app=None, region=region, initial={"api": api}),
     ):
         assert [option.choice_label for option in form["tier"]] == specs
+
+
+def test_a_price_stands_on_its_tier(region: RegionChoice) -> None:
+    Sku.objects.filter(api="face_detect", tier="thousand").update(price="12.5")
+    form = OrderForm(app=None, region=region, initial={"api": "face_detect"})
+    assert next(option.choice_label for option in form["tier"]) == "千张/月|1,000 · 12.50 元/月"
+
+
+def test_buying_again_begins_with_the_last_order(as_alice: Client, app: App) -> None:
+    """Of the API that is asked for; what the address names comes first."""
+    path = f"/console/orders/new/?app={app.app_id}"
+    for query, api, quantity in (
+        ("", "face_compare", 2),
+        ("&api=face_detect", "face_detect", 2),
+        ("&quantity=5", "face_compare", 5),
+    ):
+        form = as_alice.get(path + query).context["form"]
+        assert (form["api"].value(), int(form["quantity"].value())) == (api, quantity)
 
 
 def test_switching_the_region_orders_in_the_new_one(as_alice: Client) -> None:

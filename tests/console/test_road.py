@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import App, User
 from billing import orders
@@ -49,6 +49,7 @@ def test_from_registration_to_a_drawn_face(visitor: Visitor) -> None:
     visitor.press("立即付款")
 
     expect(page.get_by_text("订单处理完成！")).to_be_visible()
+    hide_the_new_secret(page)
     expect(page.get_by_text("实际支付")).to_be_visible()
     page.get_by_role("navigation", name="控制台导航").get_by_role("link", name="应用列表").click()
     row = page.locator("tbody tr").first
@@ -63,6 +64,8 @@ def test_from_registration_to_a_drawn_face(visitor: Visitor) -> None:
     page.locator("details[open]").get_by_role("button", name="显示").click()
     expect(page.locator("#secret")).to_have_text(re.compile("^[0-9a-f]{32}$"))
     secret = page.locator("#secret").inner_text()
+    page.keyboard.press("Escape")
+    assert secret not in page.content()
 
     page.get_by_role("navigation", name="控制台导航").get_by_role("link", name="在线调试").click()
     visitor.press("发送请求")
@@ -77,6 +80,42 @@ def test_from_registration_to_a_drawn_face(visitor: Visitor) -> None:
     expect(page.locator("#calls tbody tr")).to_have_count(1)
     drawn = page.evaluate("Chart.getChart(document.querySelector('canvas')).data.datasets[0].data.at(-1)")
     assert drawn == 1
+
+
+def hide_the_new_secret(page: Page) -> None:
+    page.get_by_role("dialog").get_by_role("link", name=re.compile("隐藏|Hide")).click()
+    expect(page.locator("#secret")).to_have_count(0)
+
+
+def test_seven_clicks_from_the_product_page_to_the_copied_secret(visitor: Visitor) -> None:
+    """No more than eight for a new customer; typing is not counted."""
+    page = visitor.page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.add_init_script(
+        "addEventListener('click', event => { if (event.detail) sessionStorage.clicks ="
+        " Number(sessionStorage.clicks ?? 0) + 1; }, true)"
+    )
+    visitor.open("/")
+    visitor.follow("立即开通")
+    visitor.follow("立即注册")
+    for field, text in (("username", "xiaowang"), ("email", "xiaowang@example.org")):
+        page.locator(f"#id_{field}").fill(text)
+    for field in ("password1", "password2"):
+        page.locator(f"#id_{field}").fill(PASSWORD)
+    visitor.press("注册并登录")
+    page.get_by_label("应用名称").fill("门禁核验")
+    page.get_by_label("应用描述").fill("一号楼门禁")
+    for button in ("下一步", "立即创建", "立即付款"):
+        visitor.press(button)
+    page.get_by_role("dialog").get_by_role("button", name="复制 SecretKey").click()
+    secret = page.locator("#secret").inner_text()
+    assert re.fullmatch("[0-9a-f]{32}", secret)
+    assert page.evaluate("navigator.clipboard.readText()") == secret
+    assert int(page.evaluate("sessionStorage.clicks")) == 7
+    assert visitor.axe() == []
+    page.reload()
+    expect(page.get_by_text("订单处理完成！")).to_be_visible()
+    assert secret not in page.content()
 
 
 def test_two_clicks_pay_once(visitor: Visitor, alice: User, place: Place) -> None:
@@ -196,6 +235,7 @@ def test_the_road_on_a_phone_in_english(phone: Visitor, alice: User) -> None:
     for button in ("Next", "Create order", "Pay now"):
         phone.page.get_by_role("button", name=button, exact=True).tap()
     expect(phone.page.get_by_text("Your order is complete!")).to_be_visible()
+    hide_the_new_secret(phone.page)
     phone.page.locator("main").get_by_role("link", name="Debugger").tap()
     phone.page.get_by_role("button", name="Send request").tap()
     expect(phone.page.locator("#result .mark-label")).to_contain_text(re.compile(r"(Fem|M)ale · \d+"))
