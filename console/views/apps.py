@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -21,7 +21,7 @@ from billing.models import Api, Package
 from billing.packages import QuotaState, Summary
 from common.client_address import client_address
 from common.postgresql.clock import now
-from console.confirmation import ask_first
+from console.confirmation import unconfirmed
 from console.context import CustomerRequest, current_region, customer, own_app, own_apps, regions
 from console.forms import AppForm
 
@@ -93,6 +93,17 @@ def listing(request: CustomerRequest) -> HttpResponse:
     region = next((one for one in choices if one.code == code), here)
     everywhere = own_apps(request).filter(archived_at__isnull=not chosen.get("archived"))
     in_region = everywhere if code == ALL_REGIONS or region is None else everywhere.filter(region=region.pk)
+    here_too = Q(region=region.pk) if region else Q()
+    shown_too = Q(archived_at__isnull=not chosen.get("archived"))
+    counts = (
+        own_apps(request)
+        .order_by()
+        .aggregate(
+            everywhere=Count("pk", filter=shown_too),
+            here=Count("pk", filter=shown_too & here_too),
+            archived=Count("pk", filter=Q(archived_at__isnull=False)),
+        )
+    )
     found = narrowed(in_region, chosen)
     page = Paginator(ordered(found, chosen.get("sort", "")), PAGE_ROWS).get_page(request.GET.get("page"))
     shown = list(page.object_list)
@@ -103,15 +114,23 @@ def listing(request: CustomerRequest) -> HttpResponse:
         "chosen": chosen,
         "shown_in": code if code == ALL_REGIONS else region.code if region else "",
         "all_regions": code == ALL_REGIONS,
-        "elsewhere": everywhere.count() - in_region.count(),
+        "elsewhere": counts["everywhere"] - counts["here"],
         "is_narrowed": any(chosen.get(key) for key in ("q", "api", "tag")),
         "apis": Api.choices,
         "sorts": SORTS.items(),
-        "tags": sorted({tag for tags in everywhere.values_list("tags", flat=True) for tag in tags}),
-        "archived": own_apps(request).exclude(archived_at=None).count(),
+        "tags": sorted(
+            {tag for tags in everywhere.exclude(tags=[]).values_list("tags", flat=True) for tag in tags}
+        ),
+        "archived": counts["archived"],
         "nav": "apps",
     }
     return render(request, "console/apps.html", context)
+
+
+def tags_of(apps: QuerySet[App]) -> list[str]:
+    """The tags of these Apps, each once."""
+    tagged = apps.exclude(tags=[]).values_list("tags", flat=True)
+    return sorted({tag for tags in tagged for tag in tags})
 
 
 def narrowed(apps: QuerySet[App], chosen: dict[str, Any]) -> QuerySet[App]:
@@ -251,9 +270,10 @@ def about(app: App) -> dict[str, Any]:
 
 @require_POST
 @customer
-@ask_first(ARCHIVE_QUESTION, gettext_lazy("归档应用"))
 def archive(request: CustomerRequest, app_id: str) -> HttpResponse:
     app = own_app(request, app_id)
+    if page := unconfirmed(request, ARCHIVE_QUESTION, _("归档应用")):
+        return page
     applications.archive(app, now())
     messages.success(request, _("应用“%(name)s”已归档。") % {"name": app.name})
     return redirect("apps")

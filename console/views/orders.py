@@ -19,7 +19,7 @@ from billing.models import Duration, Order, OrderState
 from billing.payments import vouchers, wallet
 from common.paging import RowsPaginator
 from common.postgresql.clock import now
-from console.confirmation import ask_first
+from console.confirmation import unconfirmed
 from console.context import CustomerRequest, current_region, customer, newest_key, own_app
 from console.error_messages import sentence
 from console.forms_order import OrderForm
@@ -195,9 +195,10 @@ def pay(request: CustomerRequest, number: str) -> HttpResponse:
 
 @require_POST
 @customer
-@ask_first(CANCEL_QUESTION, gettext_lazy("取消订单"))
 def cancel(request: CustomerRequest, number: str) -> HttpResponse:
     order = own_order(request, number)
+    if page := unconfirmed(request, CANCEL_QUESTION, _("取消订单")):
+        return page
     try:
         orders.cancel(order, now())
         messages.success(request, _("订单已取消。"))

@@ -244,11 +244,12 @@ def test_the_road_on_a_phone_in_english(phone: Visitor, alice: User) -> None:
 def test_buying_again_adds_to_the_same_app(visitor: Visitor, alice: User, app: App) -> None:
     visitor.log_in(alice)
     visitor.open("/console/apps/")
-    visitor.page.locator("tbody tr").first.get_by_role("link", name="再次购买").click()
+    visitor.page.locator("tbody tr").first.get_by_role("button", name="更多").click()
+    visitor.page.locator(".menu-list:popover-open").get_by_role("link", name="再次购买").click()
     expect(visitor.page.get_by_text(app.app_id)).to_be_visible()
     for button in ("下一步", "立即创建", "立即付款"):
         visitor.press(button)
     expect(visitor.page.get_by_text("订单处理完成！")).to_be_visible()
     assert orders.of(alice, state=OrderState.PAID).filter(app=app).count() == 4
     visitor.open("/console/apps/")
-    expect(visitor.page.locator("tbody tr").first).to_contain_text("3,000 / 3,000 张")
+    expect(visitor.page.locator("tbody tr").first).to_contain_text("4,000 / 4,000 张")
