@@ -1,5 +1,6 @@
-"""The limits of an App: requests per second and concurrent requests, which operators set, and client addresses,
-which the customer may set too.
+"""The limits of an App: requests per second, concurrent requests and client addresses.
+
+Operators set all of them; the customer may set the addresses too.
 """
 
 from collections.abc import Iterable

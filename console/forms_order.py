@@ -112,7 +112,7 @@ class OrderForm(forms.Form):
         return Region.objects.filter(is_active=True, code=code).first()
 
     def _tier_label(self, tier: str) -> str:
-        """Return the spec in the manual's words, 千张/月 or 千次/月 by the API's meter, its units and price."""
+        """Return the spec in the manual's words (千张/月 or 千次/月), its units and its price."""
         sku = self.skus[self.shown_api, tier]
         units = f"{sku.units_per_month:,}"
         price = _("%(price)s/月") % {"price": money(sku.price)} if sku.price else _("免费")
