@@ -42,7 +42,7 @@ def order_form(request: CustomerRequest, data: Any = None) -> OrderForm:
 def last_choice(app: App, api: str) -> dict[str, object]:
     """What the App's last paid order was, of `api` if given: buying again begins with it."""
     paid = Order.objects.filter(app=app, state=OrderState.PAID).select_related("sku")
-    last = (paid.filter(sku__api=api) if api else paid).order_by("-paid_at").first()
+    last = (paid.filter(sku__api=api) if api else paid).order_by("-paid_at", "-pk").first()
     if last is None:
         return {}
     choice: dict[str, object] = {"api": last.sku.api, "tier": last.sku.tier, "quantity": last.quantity}
