@@ -19,6 +19,7 @@ from django.views.decorators.http import require_GET
 
 from accounts.models import App
 from billing.models import Api
+from common.postgresql.clock import now
 from console.context import CustomerRequest, customer, own_app, own_apps
 from console.error_messages import explained
 from console.reports.date_ranges import CUSTOM, NO_EARLIER, NO_LATER, local_midnight
@@ -166,7 +167,7 @@ def of_app(request: CustomerRequest, app_id: str) -> HttpResponse:
 
 
 def page(request: CustomerRequest, apps: list[App], template: str, more: dict[str, Any]) -> HttpResponse:
-    asked = asked_by(request, timezone.now())
+    asked = asked_by(request, now())
     if asked.request_id and (call := call_log.one(apps, asked.request_id)):
         return redirect("call", call.pk)
     calls = call_log.find(apps, asked.wanted, PAGE_ROWS + 1, asked.after)
@@ -198,7 +199,7 @@ def export(request: CustomerRequest) -> HttpResponse:
     """The filtered calls as CSV, at most CSV_ROWS."""
     chosen = request.GET.get("app", "")
     apps = [own_app(request, chosen)] if chosen else list(own_apps(request))
-    wanted = asked_by(request, timezone.now()).wanted
+    wanted = asked_by(request, now()).wanted
     first, last = (timezone.localtime(one) for one in (wanted.since, wanted.until))
     name = f"{chosen or 'calls'}-{first:%Y%m%d%H%M}-{last:%Y%m%d%H%M}"
     return csv_file(name, rows(apps, wanted))

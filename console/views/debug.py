@@ -47,7 +47,7 @@ def checked(request: CustomerRequest) -> HttpResponse:
     app = chosen_app(apps, posted.get("app", ""))
     api = posted.get("api", "")
     lines: dict[int, list[packages.Summary]] = {}
-    for line in packages.summary(apps, timezone.now()):
+    for line in packages.summary(apps, now()):
         lines.setdefault(line.app.pk, []).append(line)
     ordered = lines.get(app.pk, []) if app else []
     if api not in Api.values:
