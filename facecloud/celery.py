@@ -15,7 +15,7 @@ app = Celery("facecloud")
 app.set_default()  # for every thread: a web thread that sends a task must not find an app without a broker
 app.config_from_object("django.conf:settings", namespace="CELERY")
 liveness.watch(app)
-app.autodiscover_tasks(["accounts", "billing", "console", "faceapi"])
+app.autodiscover_tasks(["accounts", "billing", "console", "faceapi", "operations"])
 
 
 @signals.setup_logging.connect

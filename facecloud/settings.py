@@ -318,6 +318,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "close-usage": {"task": "faceapi.close_usage", "schedule": 300.0, "options": {"expires": 290}},
     "mend-usage": {"task": "faceapi.mend_usage", "schedule": crontab(minute=10, hour=4)},
     "note-schedule": {"task": "console.note_schedule", "schedule": 60.0, "options": {"expires": 55}},
+    "record-incidents": {
+        "task": "operations.record_incidents",
+        "schedule": 60.0,
+        "options": {"expires": 55},
+    },
     "forget-idempotency-keys": {"task": "faceapi.forget_idempotency_keys", "schedule": 3600.0},
     "forget-logins": {"task": "accounts.forget_logins", "schedule": crontab(minute=50, hour=4)},
     "reconcile-books": {"task": "billing.reconcile_books", "schedule": crontab(minute=30, hour=3)},

@@ -33,6 +33,7 @@ class Rule:
     no remedy for that.
     """
 
+    key: str  # of its incidents
     level: Level
     holds: Callable[[State], bool]
     what: Promise
@@ -81,110 +82,117 @@ def _clock(seconds: float) -> str:
 
 RULES = (
     Rule(
-        "bad", lambda state: not state.valkey.is_up,
+        "valkey-away", "bad", lambda state: not state.valkey.is_up,
         _("Valkey 没有响应（%(error)s），所有调用都会返回 5003。"),
         _("检查 Valkey 进程和 REDIS_URL；恢复后无需其他操作。"),
     ),
     Rule(
-        "bad", lambda state: state.valkey.is_up and not state.valkey.workers,
+        "no-worker", "bad", lambda state: state.valkey.is_up and not state.valkey.workers,
         _("没有可用的推理 worker，所有调用都会返回 5003。"),
         _("查看 worker 的日志并重新启动它；模型缺失时先运行 python -m inference.models.setup。"),
     ),
     Rule(
-        "bad", lambda state: bool(state.recent_deaths),
+        "worker-died", "bad", lambda state: bool(state.recent_deaths),
         _("推理 worker 意外退出或失联：%(dead)s，最后心跳 %(died_at)s。"),
         _("查看它的日志和系统日志（内存不足时会被内核结束），并确认监督程序已重新启动它。"),
     ),
     Rule(
-        "bad", lambda state: state.queue_share >= 1,
+        "queue-full", "bad", lambda state: state.queue_share >= 1,
         _("推理队列已满（%(depth)s / %(limit)s），新的调用正被拒绝（5003）。"),
         _("增加 worker，或为占用最多的应用设置频率上限。"), AFTER_DEATH,
     ),
     Rule(
-        "bad", lambda state: state.is_schedule_late,
+        "schedule-late", "bad", lambda state: state.is_schedule_late,
         _("定时任务没有运行：超时订单、失败调用的退还和通知会停下。"),
         _("启动 celery beat（只启动一个），以及处理 scheduled 队列的 worker（--queues scheduled）。"),
     ),
     Rule(
-        "warn", lambda state: state.valkey.queued_mails > MAILS_WAIT,
+        "mails-wait", "warn", lambda state: state.valkey.queued_mails > MAILS_WAIT,
         _("有 %(mails)s 个邮件任务在等待：通知和重设密码的链接没有发出。"),
         _("确认处理 mail 队列的 worker 在运行（--queues mail），并检查 EMAIL_URL 的邮件服务器。"),
     ),
     Rule(
-        "bad", lambda state: len(state.valkey.model_sets) > 1,
+        "models-differ", "bad", lambda state: len(state.valkey.model_sets) > 1,
         _("worker 使用的模型不一致，同一张图片可能得到不同结果。"),
         _("在每台机器上重新运行 python -m inference.models.setup，然后重新启动 worker。"),
     ),
     Rule(
-        "bad", lambda state: state.traffic.broken > 0,
+        "broken", "bad", lambda state: state.traffic.broken > 0,
         _("最近一分钟有 %(broken)s 次调用因内部错误失败（5001/5002）。"),
         _("在 web 和 worker 的日志里按 request_id 查找原因。"),
     ),
     Rule(
-        "bad", lambda state: state.traffic.timed_out > 0,
+        "timed-out", "bad", lambda state: state.traffic.timed_out > 0,
         _("最近一分钟有 %(timed_out)s 次调用超时（5004）。"),
         _("检查 worker 是否卡住或过载，必要时增加 worker。"), AFTER_DEATH,
     ),
     Rule(
-        "bad", lambda state: state.traffic.overloaded_share > 0.05,
+        "overloaded", "bad", lambda state: state.traffic.overloaded_share > 0.05,
         _("最近一分钟拒绝了 %(overloaded)s 次调用（5003）。"),
         _("增加 worker，或提高 QUEUE_MAX_CHUNKS 和 CALLS_AT_ONCE。"), AFTER_DEATH,
     ),
     Rule(
-        "warn", lambda state: 0 < state.traffic.overloaded_share <= 0.05,
+        "some-overloaded", "warn", lambda state: 0 < state.traffic.overloaded_share <= 0.05,
         _("最近一分钟拒绝了 %(overloaded)s 次调用（5003）。"),
         _("增加 worker，或提高 QUEUE_MAX_CHUNKS 和 CALLS_AT_ONCE。"), AFTER_DEATH,
     ),
     Rule(
-        "warn", lambda state: 0.5 <= state.queue_share < 1,
+        "queue-half", "warn", lambda state: 0.5 <= state.queue_share < 1,
         _("推理队列过半（%(depth)s / %(limit)s）。"),
         _("如果持续增长，增加 worker。"), AFTER_DEATH,
     ),
     Rule(
-        "warn", lambda state: state.valkey.memory_share > 0.8,
+        "memory", "warn", lambda state: state.valkey.memory_share > 0.8,
         _("Valkey 内存使用超过 80%%。"),
         _("提高 maxmemory，或减少同时处理的大批量请求。"),
     ),
     Rule(
-        "warn", lambda state: bool(state.valkey.wrong_clocks),
+        "clocks", "warn", lambda state: bool(state.valkey.wrong_clocks),
         _("有主机的时钟与 Valkey 的时钟不一致（%(wrong_clocks)s）。"),
         _("在该主机上检查 NTP。期间以数据库和 Valkey 的时钟为准，调用不受影响。"),
     ),
     Rule(
-        "bad", lambda state: bool(state.valkey.stuck_workers),
+        "worker-stuck", "bad", lambda state: bool(state.valkey.stuck_workers),
         _("worker 的所有并发槽长时间没有进展（%(stuck)s）。"),
         _("查看该 worker 的日志，然后重新启动它；调用会由其他 worker 重新处理。"),
     ),
     Rule(
-        "warn", lambda state: len(state.valkey.versions) > 1,
+        "versions-differ", "warn", lambda state: len(state.valkey.versions) > 1,
         _("worker 的版本不一致。"),
         _("把所有 worker 升级到同一版本后重新启动。"),
     ),
     Rule(
-        "warn", lambda state: state.postgres.connections > 0.85 * state.postgres.connection_limit,
+        "connections", "warn",
+        lambda state: state.postgres.connections > 0.85 * state.postgres.connection_limit,
         _("PostgreSQL 连接数接近上限（%(connections)s / %(connection_limit)s）。"),
         _("提高 max_connections，或减少 web 进程和线程数。"),
     ),
     Rule(
-        "warn", lambda state: state.postgres.longest_transaction_s > LONG_TRANSACTION_S,
+        "long-transaction", "warn", lambda state: state.postgres.longest_transaction_s > LONG_TRANSACTION_S,
         _("有一个数据库事务已运行 %(seconds)s 秒。"),
         _("查看 pg_stat_activity，结束卡住的会话。"),
     ),
     Rule(
-        "warn", lambda state: state.traffic.held_too_long > 0,
+        "held-too-long", "warn", lambda state: state.traffic.held_too_long > 0,
         _("有 %(held_too_long)s 笔预扣超过 5 分钟没有退还。"),
         _("确认定时任务 billing.sweep_holds 在运行。"),
     ),
     Rule(
-        "bad", lambda state: state.books.breaks > 0,
+        "books-disagree", "bad", lambda state: state.books.breaks > 0,
         _("对账发现 %(breaks)s 处矛盾（%(proved_at)s）。"),
         _("执行 manage.py reconcile 列出每一处，按 docs/runbook.md 查明原因；不要直接修改账目。"),
     ),
     Rule(
-        "warn", lambda state: state.books.is_late,
+        "books-late", "warn", lambda state: state.books.is_late,
         _("对账已有 %(unproved_h)s 小时没有运行。"),
         _("在处理 scheduled 队列的 worker 日志中查找 billing.reconcile_books，或执行 manage.py reconcile。"),
     ),
+)  # fmt: skip
+
+UNWATCHED = Rule(
+    "unwatched", "bad", lambda state: False,
+    _("监控中断：这段时间没有检查结果。"),
+    _("celery beat、处理 scheduled 队列的 worker、Valkey 或 PostgreSQL 当时没有运行，请查看它们的日志。"),
 )  # fmt: skip
 
 

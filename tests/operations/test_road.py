@@ -92,6 +92,7 @@ def test_nothing_is_wider_than_a_phone(phone: Visitor, world: World, language: s
     for path in (
         "/ops/",
         "/ops/usage/",
+        "/ops/incidents/",
         "/ops/live/",
         "/ops/business/",
         "/ops/desk/?q=alice",
@@ -123,6 +124,7 @@ def test_no_table_is_cut_off_at_a_desk(visitor: Visitor, world: World, language:
     hidden = []
     for path in [
         "/ops/usage/",
+        "/ops/incidents/",
         "/ops/business/",
         f"/ops/desk/?q={world.apps[0].customer.username}",
         *records,

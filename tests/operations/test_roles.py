@@ -19,6 +19,7 @@ pytestmark = pytest.mark.django_db
 PAGES = {
     "/ops/": "ops_reports",
     "/ops/usage/": "ops_reports",
+    "/ops/incidents/": "ops_reports",
     "/ops/usage/usage-by-api.csv": "ops_reports",
     "/ops/business/": "ops_reports",
     "/ops/business/packages-ending.csv": "ops_reports",

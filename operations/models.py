@@ -1,0 +1,39 @@
+"""What happened to the product: incidents, written by operations/monitoring/incidents.py."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+
+class Incident(models.Model):
+    """A time in which a rule of findings.py held. `facts` are the numbers of its sentence when it began.
+
+    `failed_calls` counts the calls that failed meanwhile for a fault of the service (5001-5004).
+    """
+
+    rule = models.SlugField(_("规则"), max_length=32, db_index=False)
+    facts = models.JSONField(_("数值"), default=dict)
+    started_at = models.DateTimeField(_("开始时间"))
+    seen_at = models.DateTimeField(_("最近一次"))
+    ended_at = models.DateTimeField(_("结束时间"), null=True)
+    failed_calls = models.PositiveBigIntegerField(_("失败的调用"), default=0)
+
+    class Meta:
+        ordering = ["-started_at", "-pk"]
+        verbose_name = verbose_name_plural = _("故障记录")
+        indexes = [models.Index(fields=["-started_at"], name="incident_latest")]
+        constraints = [
+            models.UniqueConstraint(fields=["rule"], condition=Q(ended_at=None), name="incident_open_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rule} {self.started_at:%Y-%m-%d %H:%M}"
+
+
+class Watch(models.Model):
+    """The last time that incidents were looked for: one row."""
+
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return str(self.at)
