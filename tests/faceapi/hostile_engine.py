@@ -31,4 +31,4 @@ def hostile(operation: Callable[..., Any]) -> Callable[..., Any]:
 
 
 for name, operation in tasks.OPERATIONS.items():
-    tasks.OPERATIONS[name] = operation._replace(show=hostile(operation.show))
+    tasks.OPERATIONS[name] = operation._replace(prepare=hostile(operation.prepare))
