@@ -5,7 +5,7 @@ import os
 import warnings
 from collections.abc import Collection
 from decimal import Decimal, InvalidOperation
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -85,6 +85,21 @@ class Env(environ.Env):
         if value and (parts.scheme not in ("http", "https") or value != f"{parts.scheme}://{parts.netloc}"):
             raise ImproperlyConfigured(f"{var} should be like https://face.example.com, without a path")
         return value
+
+    def name_servers(self, var: str) -> list[str]:
+        """Addresses of name servers, each perhaps with `#` and a port."""
+        servers = [server.strip() for server in self.list(var, default=[])]
+        for server in servers:
+            address, separator, port = server.partition("#")
+            try:
+                ip_address(address)
+                if separator and not 0 < int(port) < 65536:
+                    raise ValueError
+            except ValueError:
+                raise ImproperlyConfigured(
+                    f"{var} should list addresses such as 9.9.9.9 or 127.0.0.1#5353, not {server!r}"
+                ) from None
+        return servers
 
     def count(self, var: str, default: int) -> int:
         """A whole number of at least 1."""

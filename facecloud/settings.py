@@ -282,6 +282,8 @@ URL_TIMEOUT_S = env.float("URL_TIMEOUT_S", default=10.0)
 URL_FETCHERS = env.count("URL_FETCHERS", default=32)  # downloads at once, for one web process
 URL_CALLS_PER_CUSTOMER = env.count("URL_CALLS_PER_CUSTOMER", default=4)  # that wait for URLs at once
 URL_ALLOWED_NETWORKS: list[str] = env.networks("URL_ALLOWED_NETWORKS")
+# The name servers for their host names (address, or address#port); empty: those of /etc/resolv.conf.
+URL_NAME_SERVERS: list[str] = env.name_servers("URL_NAME_SERVERS")
 IDEMPOTENCY_HOURS = env.int("IDEMPOTENCY_HOURS", default=24)
 IDEMPOTENCY_ANSWER_S = env.int("IDEMPOTENCY_ANSWER_S", default=300)  # an answer stays in Valkey's memory
 

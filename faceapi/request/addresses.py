@@ -7,10 +7,9 @@ exceptions.
 
 import contextlib
 import ipaddress
-import os
 import socket
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -18,9 +17,7 @@ from django.conf import settings
 
 from faceapi import errors
 from faceapi.errors import ApiError
-
-# How long the resolver of the C library waits for each name server; read when a thread first uses it.
-os.environ.setdefault("RES_OPTIONS", "timeout:2 attempts:2")
+from faceapi.request import name_lookup
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -28,6 +25,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _METADATA = (ipaddress.IPv4Address("168.63.129.16"),)  # a public address that is internal in one cloud
 OWN_NAMES_KEPT_S = 60.0  # how long the addresses of the site's own names are believed
+OWN_NAMES_S = 2.0  # how long one look-up of them may take
 
 
 def is_allowed(address: Address, extra: tuple[Network, ...] = ()) -> bool:
@@ -75,46 +73,58 @@ def own_names() -> set[str]:
     return {name for name in {*names, urlsplit(settings.SITE_URL).hostname or ""} if name}
 
 
-@lru_cache(maxsize=2)
-def _addresses_of_own_names(_minute: int) -> frozenset[Address]:
-    """Return the addresses of the site's own names, looked up at most once a minute.
+class OwnNames:
+    """The addresses of the site's own names, looked up at most once in OWN_NAMES_KEPT_S. Thread-safe.
 
-    The names are the operator's, so RES_OPTIONS bounds the look-up, not the caller's deadline. A name that
-    doesn't resolve has no address to protect.
+    What a name stood for stays known while it cannot be looked up. A name that never had an address has none
+    to protect.
     """
-    found: set[Address] = set()
-    for name in own_names():
-        with contextlib.suppress(OSError, UnicodeError):
-            infos = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-            found |= {ipaddress.ip_address(str(info[4][0])) for info in infos}
-    return frozenset(found)
+
+    def __init__(self) -> None:
+        self._of: dict[str, frozenset[Address]] = {}
+        self._good_until = -float("inf")
+        self._lock = threading.Lock()
+
+    def addresses(self) -> frozenset[Address]:
+        """Return all addresses; one thread looks the names up while others use what is known."""
+        names = own_names()
+        is_first = not self._of.keys() >= names
+        if (is_first or time.monotonic() >= self._good_until) and self._lock.acquire(blocking=is_first):
+            try:
+                if not self._of.keys() >= names or time.monotonic() >= self._good_until:
+                    self._look_up(names)
+            finally:
+                self._lock.release()
+        return frozenset().union(*(self._of.get(name, frozenset()) for name in names))
+
+    def _look_up(self, names: set[str]) -> None:
+        deadline = time.monotonic() + OWN_NAMES_S
+        found = dict.fromkeys(names, frozenset[Address]()) | self._of
+        for name in names:
+            with contextlib.suppress(name_lookup.NotFoundError, name_lookup.TooLateError):
+                found[name] = frozenset(name_lookup.addresses_of(name, deadline))
+        self._of = found
+        self._good_until = time.monotonic() + OWN_NAMES_KEPT_S
+
+
+_own = OwnNames()
 
 
 def resolve(host: str, port: int, deadline: float) -> list[tuple[str, int]]:
     """Return the addresses to connect to. Raises ApiError 4004 if none or one is forbidden; 4005."""
-    looked_up = _resolver().submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     try:
-        found = looked_up.result(timeout=max(0.0, deadline - time.monotonic()))
-    except TimeoutError:  # before OSError, of which it is a kind
-        looked_up.cancel()
+        found = name_lookup.addresses_of(host, deadline)
+    except name_lookup.TooLateError:
         raise late() from None
-    except (OSError, UnicodeError):
+    except name_lookup.NotFoundError:
         raise ApiError(errors.URL_UNREACHABLE, "the host name does not resolve") from None
     extra = _networks(tuple(settings.URL_ALLOWED_NETWORKS))
-    own_names = _addresses_of_own_names(int(time.monotonic() / OWN_NAMES_KEPT_S))
-    addresses = [str(info[4][0]) for info in found]
-    for text in addresses:
-        address = ipaddress.ip_address(text)
-        is_ours = is_our_own(address) or address in own_names
+    own_addresses = _own.addresses()
+    for address in found:
+        is_ours = is_our_own(address) or address in own_addresses
         if not is_allowed(address, extra) or (is_ours and not _is_in(address, extra)):
             raise ApiError(errors.URL_UNREACHABLE, "the host resolves to an address that is not public")
-    return [(address, port) for address in dict.fromkeys(addresses)]
-
-
-@lru_cache(maxsize=1)
-def _resolver() -> ThreadPoolExecutor:
-    """Threads that wait for the resolver of the system, which knows no deadline (RES_OPTIONS bounds it)."""
-    return ThreadPoolExecutor(settings.URL_FETCHERS, thread_name_prefix="resolve")
+    return [(str(address), port) for address in dict.fromkeys(found)]
 
 
 def late(index: int | None = None) -> ApiError:

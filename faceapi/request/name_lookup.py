@@ -1,0 +1,101 @@
+"""Look-ups of host names in picture URLs, each within a deadline (docs/decisions/0106-name-lookups.md).
+
+The names come from customers, so they are looked up in the DNS alone: the hosts file and the search domains
+of this machine name what is inside.
+"""
+
+import time
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+
+import dns.exception
+import dns.name
+import dns.rdatatype
+import dns.resolver
+from django.conf import settings
+
+Address = IPv4Address | IPv6Address
+
+RESOLV_CONF = Path("/etc/resolv.conf")
+TRY_S = 2.0  # for each attempt at a name server
+LONGEST_S = 5.0  # for all attempts
+SECOND_S = 1.0  # for the AAAA records when there are A records
+MAX_ADDRESSES = 64
+KEPT_NAMES = 2000  # whose records are reused until they expire
+
+
+class NotFoundError(Exception):
+    """The name has no address."""
+
+
+class TooLateError(Exception):
+    """The name servers did not answer in time."""
+
+
+def addresses_of(host: str, deadline: float) -> list[Address]:
+    """Return the addresses of a host name, or the one that `host` is. `deadline` in monotonic seconds.
+
+    Raises NotFoundError and TooLateError.
+    """
+    try:
+        return [ip_address(host)]
+    except ValueError:
+        pass
+    if host.lower().rstrip(".").rpartition(".")[2] == "localhost":  # RFC 6761: never sent to a name server
+        raise NotFoundError
+    try:
+        name = dns.name.from_text(host.encode("idna").decode())
+        resolver = _resolver(tuple(settings.URL_NAME_SERVERS), _version_of_resolv_conf())
+    except (UnicodeError, dns.exception.DNSException, OSError):
+        raise NotFoundError from None
+    found = _records(resolver, name, dns.rdatatype.A, min(deadline, time.monotonic() + LONGEST_S))
+    last = SECOND_S if found else LONGEST_S
+    try:
+        found += _records(resolver, name, dns.rdatatype.AAAA, min(deadline, time.monotonic() + last))
+    except TooLateError:
+        if not found:
+            raise
+    if not found or len(found) > MAX_ADDRESSES:
+        raise NotFoundError
+    return found
+
+
+def _records(
+    resolver: dns.resolver.Resolver, name: dns.name.Name, kind: dns.rdatatype.RdataType, deadline: float
+) -> list[Address]:
+    """Return the addresses in records of one kind; an empty list if there are none."""
+    left_s = deadline - time.monotonic()
+    if left_s <= 0:
+        raise TooLateError
+    try:
+        answer = resolver.resolve(name, kind, lifetime=left_s, search=False, raise_on_no_answer=False)
+    except dns.resolver.NXDOMAIN:
+        raise NotFoundError from None
+    except dns.resolver.LifetimeTimeout:
+        raise TooLateError from None
+    except (dns.exception.DNSException, OSError):  # refused, or malformed answers only
+        return []
+    return [ip_address(record.address) for record in answer.rrset or ()]
+
+
+def _version_of_resolv_conf() -> int:
+    """Return what changes with the file: a laptop has a new one in each network."""
+    try:
+        return RESOLV_CONF.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=2)
+def _resolver(servers: tuple[str, ...], _version: int) -> dns.resolver.Resolver:
+    """Return a resolver that asks `servers` (address, or address#port), or those of resolv.conf."""
+    made = dns.resolver.Resolver(configure=not servers)
+    if servers:
+        made.nameservers = [server.partition("#")[0] for server in servers]
+        made.nameserver_ports = {
+            address: int(port) for address, _, port in (server.partition("#") for server in servers) if port
+        }
+    made.timeout = TRY_S
+    made.cache = dns.resolver.LRUCache(KEPT_NAMES)
+    return made
