@@ -263,7 +263,7 @@ DEADLINE_S = env.float("DEADLINE_S", default=30.0)
 DEADLINE_PER_IMAGE_S = env.float("DEADLINE_PER_IMAGE_S", default=2.0)
 # While no worker lives, a call waits until the last one has been silent for so many seconds, since it may be
 # about to come back from a restart. After that, 5003 at once.
-WORKER_RETURN_S = env.float("WORKER_RETURN_S", default=20.0)
+WORKER_RETURN_S = env.float("WORKER_RETURN_S", default=30.0)
 # /readyz and the live page call a worker stuck if all its slots have held the same chunks for this long: a
 # chunk has up to four pictures, each of which may take PICTURE_MAX_S.
 WORKER_STUCK_S = env.float("WORKER_STUCK_S", default=max(DEADLINE_S, 4 * PICTURE_MAX_S))
