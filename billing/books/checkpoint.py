@@ -7,7 +7,7 @@ up those sums, so that its cost does not grow with the number of calls. `reconci
 and proves every day that still has its rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
@@ -80,6 +80,17 @@ def spans(at: datetime, *, anew: bool = False) -> list[TimeRange]:
     last = closed[-1].until if closed else first
     before = [TimeRange(floor, first)] if floor is None or floor < first else []
     return [*before, *(span for span in closed if day_of(span) not in proved), TimeRange(last, None)]
+
+
+def merged(spans: Iterable[TimeRange]) -> list[TimeRange]:
+    """Return the same time in as few ranges as possible; `spans` are in order and do not overlap."""
+    found: list[TimeRange] = []
+    for span in spans:
+        if found and found[-1].until == span.since:
+            found[-1] = TimeRange(found[-1].since, span.until)
+        else:
+            found.append(span)
+    return found
 
 
 def _first_day(floor: datetime | None) -> datetime | None:
