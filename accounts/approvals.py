@@ -59,7 +59,7 @@ def decide(pk: int, state: State, *, by: User, at: datetime) -> PendingAct:
         raise RuleError("not_pending")
     if state is State.APPROVED and found.by_id == by.pk:
         raise RuleError("own_request")
-    if state is State.APPROVED and found.customer_id == by.pk:
+    if state is not State.WITHDRAWN and found.customer_id == by.pk:
         raise RuleError("own_account")
     found.state, found.decided_by, found.decided_at = state, by, at
     found.save(update_fields=["state", "decided_by", "decided_at"])

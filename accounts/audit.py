@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 from django.db import models, transaction
 
+from accounts import own_account
 from accounts.errors import RuleError
 from accounts.models import AuditEntry, User
 from accounts.models.operators import REASON_LENGTH
@@ -33,12 +34,13 @@ def record(
 ) -> AuditEntry:
     """Write an audit entry in the transaction of the action.
 
-    Raises RuleError `reason_missing` without a reason, and IntegrityError if `token` was used, so that the
-    caller's transaction rolls the repeated action back.
+    Raises RuleError `reason_missing` without a reason and `own_account` if `by` is the customer, and
+    IntegrityError if `token` was used, so that the caller's transaction rolls the repeated action back.
     """
     reason = reason.strip()[:REASON_LENGTH]
     if not reason:
         raise RuleError("reason_missing")
+    own_account.refuse(customer, by)
     entry = AuditEntry.objects.create(
         at=at,
         by=by,

@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 
+from accounts import own_account
 from accounts.errors import RuleError
 from accounts.models import AuditEntry, User
 from billing.models import Package, Voucher
@@ -22,8 +23,7 @@ def check(customer: User | None, by: User) -> None:
     """Raise RuleError `own_account` or `superuser` if the act is out of the operator's reach."""
     if customer is None:
         return
-    if customer.pk == by.pk:
-        raise RuleError("own_account")
+    own_account.refuse(customer, by)
     if customer.is_superuser and not by.is_superuser:
         raise RuleError("superuser")
 

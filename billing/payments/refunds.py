@@ -4,6 +4,7 @@ from datetime import datetime
 
 from django.db import transaction
 
+from accounts import own_account
 from accounts.models import User
 from billing.errors import NotRefundable
 from billing.models import Package, Period
@@ -16,11 +17,13 @@ def refund(package: Package, *, by: User, reason: str, at: datetime) -> Package:
     """Refunds a Package that is wholly unused and has not ended: cash to the wallet, vouchers to themselves.
 
     A call that reserves at the same moment either comes first, and the refund is refused, or finds nothing.
-    Lock order: Package, Periods by (ends_at, package), Vouchers, Wallet. Raises ReasonMissing, NotRefundable.
+    Lock order: Package, Periods by (ends_at, package), Vouchers, Wallet. Raises ReasonMissing,
+    NotRefundable, RuleError `own_account`.
     """
     reason = reason_of(reason)
     locked = Package.objects.select_for_update(of=("self",), no_key=True)
     package = locked.select_related("order__customer").get(pk=package.pk)
+    own_account.refuse(package.order.customer, by)
     if package.refunded_at is not None:
         raise NotRefundable(why="refunded")
     if package.ends_at <= at:

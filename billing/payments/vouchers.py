@@ -8,6 +8,7 @@ from decimal import Decimal
 from django.db import transaction
 from django.db.models import F, Q, QuerySet, Sum
 
+from accounts import own_account
 from accounts.models import User
 from billing.errors import VoucherRefused
 from billing.models import Order, Voucher, VoucherEntry
@@ -41,8 +42,10 @@ def issue(
 ) -> Voucher:
     """Issue a voucher to a customer, or (without one) as a code for whoever redeems it first.
 
-    `apis` names what it applies to; empty: every API. Raises AmountRefused, ReasonMissing, VoucherRefused.
+    `apis` names what it applies to; empty: every API. Raises AmountRefused, ReasonMissing,
+    VoucherRefused, RuleError `own_account`.
     """
+    own_account.refuse(customer, by)
     reason = reason_of(reason)
     if not at < valid_until or not valid_from < valid_until:
         raise VoucherRefused(why="expired")

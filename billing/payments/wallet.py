@@ -12,6 +12,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext
 
+from accounts import own_account
 from accounts.models import User
 from billing.errors import AmountRefused, InsufficientBalance, TokenReused
 from billing.models import EntryKind, Order, Wallet, WalletEntry
@@ -38,8 +39,9 @@ def top_up(
 ) -> WalletEntry:
     """Add money. A repeated `token` (of the form) adds nothing and returns the first entry.
 
-    Raises AmountRefused, ReasonMissing, TokenReused (the token's entry is another).
+    Raises AmountRefused, ReasonMissing, TokenReused (the token's entry is another), RuleError `own_account`.
     """
+    own_account.refuse(customer, by)
     entry = WalletEntry(
         kind=EntryKind.TOP_UP, amount=validate_amount(amount), by=by, reason=reason_of(reason), at=at
     )
@@ -61,6 +63,7 @@ def charge(order: Order, amount: Decimal, at: datetime) -> WalletEntry:
 
 def refund(order: Order, amount: Decimal, *, by: User, reason: str, at: datetime) -> WalletEntry:
     """Refund the cash part of an order. For billing/payments/refunds.py."""
+    own_account.refuse(order.customer, by)
     return _move(
         order.customer,
         WalletEntry(kind=EntryKind.REFUND, amount=amount, order=order, by=by, reason=reason, at=at),

@@ -1,5 +1,6 @@
 """Nobody acts on himself, large amounts need two, codes are masked, superusers are out of reach."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,12 +12,13 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts import approvals, audit, roles
+from accounts.errors import RuleError
 from accounts.models import AuditEntry, PendingAct, User
 from accounts.models.operators import State
 from billing import orders
 from billing.errors import VoucherRefused
 from billing.models import Api, Package, Voucher
-from billing.payments import vouchers, wallet
+from billing.payments import refunds, vouchers, wallet
 from operations.actions import ACTIONS
 from tests.console.conftest import Place
 from tests.operations.conftest import Login, World
@@ -72,6 +74,28 @@ def test_no_act_on_an_account_of_ones_own(
     assert not AuditEntry.objects.exists()
     assert wallet.balance(me) == 100
     assert "/ops/acts/" not in as_admin.get(f"/admin/accounts/user/{me.pk}/change/").content.decode()
+
+
+def test_the_rooms_below_refuse_it_too(operators: dict[str, User], place: Place, now: datetime) -> None:
+    """Another page, or a program, may write for an operator without going through operations/actions.py."""
+    me, other = operators["finance"], operators["admin"]
+    wallet.top_up(me, Decimal("100"), by=other, reason="x", at=now)
+    package = orders.pay(place(me, Api.FACE_DETECT), now).package
+    value, tomorrow = Decimal(5), now + timedelta(days=1)
+    writes: list[Callable[[], object]] = [
+        lambda: wallet.top_up(me, value, by=me, reason="x", at=now),
+        lambda: vouchers.issue(
+            face_value=value, valid_from=now, valid_until=tomorrow, by=me, reason="x", at=now, customer=me
+        ),
+        lambda: refunds.refund(package, by=me, reason="x", at=now),
+        lambda: audit.record("suspend", me, by=me, reason="x", at=now, customer=me),
+    ]
+    for write in writes:
+        with pytest.raises(RuleError) as caught:
+            write()
+        assert caught.value.code == "own_account"
+    assert wallet.balance(me) == 100
+    assert not Voucher.objects.exists()
 
 
 def test_an_operator_redeems_no_code(

@@ -1,0 +1,10 @@
+"""The rule that no operator acts on an account of his own, held by whatever writes for an operator."""
+
+from accounts.errors import RuleError
+from accounts.models import User
+
+
+def refuse(customer: User | None, by: User) -> None:
+    """Raise RuleError `own_account` if the operator is the customer."""
+    if customer is not None and customer.pk == by.pk:
+        raise RuleError("own_account")
