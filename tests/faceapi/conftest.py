@@ -48,6 +48,7 @@ LIMITS = {
     "BODY_MAX_BYTES": str(64 * 1024 * 1024),
     "QUEUE_MAX_CHUNKS": "50",
     "DEADLINE_S": "6",
+    "WORKER_RETURN_S": "2",  # less than a silent worker counts as alive: nobody waits for one
     "TRUSTED_PROXIES": "127.0.0.1/32",
     "WEB_WORKERS": "1",
     "WEB_CONNECTIONS": "300",
