@@ -1,4 +1,4 @@
-"""`python -m facecloud_client` is the `facecloud` command."""
+"""Run the `facecloud` command as `python -m facecloud_client`."""
 
 import sys
 

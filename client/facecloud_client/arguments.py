@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from facecloud_client.batches import BATCH_IMAGES, MAX_IMAGES, MAX_PAIRS
+from facecloud_client.i18n import say
 from facecloud_client.version import VERSION
-from facecloud_client.words import say
 
 
 @dataclass
 class Arguments:
-    """What was asked for; every command has every field."""
+    """The parsed command line; every command has every field."""
 
     command: str = ""
     inputs: list[str] = field(default_factory=list)
@@ -27,22 +27,25 @@ class Arguments:
 
 
 def parse(argv: Sequence[str] | None) -> Arguments:
-    """Read the command line; a wrong one ends the program with status 2, as argparse does."""
+    """Parse the command line. Exits with status 2 if it is invalid, as argparse does."""
     parser = _parser()
-    asked = parser.parse_args(argv, namespace=Arguments())
-    if asked.command == "compare":
-        given = len(asked.inputs)
-        if asked.pairs and (given or asked.anchor):
+    arguments = parser.parse_args(argv, namespace=Arguments())
+    if arguments.command == "compare":
+        given = len(arguments.inputs)
+        if arguments.pairs and (given or arguments.anchor):
             parser.error(
-                say("--pairs 不能与图片或 --anchor 同用", "--pairs takes no pictures and no --anchor")
+                say(
+                    "--pairs 不能与图片或 --anchor 同用",
+                    "--pairs cannot be combined with pictures or --anchor",
+                )
             )
-        if asked.anchor and not given:
+        if arguments.anchor and not given:
             parser.error(say("--anchor 需要至少一张图片或一个文件夹", "--anchor needs a picture or a folder"))
-        if not asked.pairs and not asked.anchor and given != 2:
+        if not arguments.pairs and not arguments.anchor and given != 2:
             parser.error(
                 say("请给出两张图片，或使用 --anchor、--pairs", "give two pictures, --anchor or --pairs")
             )
-    return asked
+    return arguments
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,21 +57,21 @@ def _parser() -> argparse.ArgumentParser:
             "结果逐批输出；某张图片失败不影响其余。"
             "退出码：0 成功，1 部分图片失败，2 用法或文件，有请求被整个拒绝时 3 鉴权、4 配额、5 服务或网络。",
             "Address and keys come from FACECLOUD_URL, FACECLOUD_APP_KEY and FACECLOUD_SECRET_KEY, then from "
-            "var/demo.env. Results are printed batch by batch; a picture that fails stops no others. "
-            "Exit status: 0 done, 1 some pictures failed, 2 usage or file; "
-            "where a whole request was refused: 3 authentication, 4 quota, 5 service or network.",
+            "var/demo.env. Results are printed batch by batch; a picture that fails does not affect the "
+            "others. Exit status: 0 success, 1 some pictures failed, 2 usage or file; "
+            "if a whole request was rejected: 3 authentication, 4 quota, 5 service or network.",
         ),
     )
     parser.add_argument("--version", action="version", version=f"facecloud {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     pictures = say(
-        "图片文件、文件夹、http(s) 地址，或 -（标准输入）", "picture, folder, http(s) address, or - (stdin)"
+        "图片文件、文件夹、http(s) 地址，或 -（标准输入）", "picture, folder, http(s) URL, or - (stdin)"
     )
-    for name, words in (
+    for name, text in (
         ("detect", say("人脸检测定位：位置、关键点、概率", "boxes, landmarks, probabilities")),
         ("analyse", say("人脸属性识别：性别、年龄", "gender and age")),
     ):
-        command = commands.add_parser(name, help=words, description=words)
+        command = commands.add_parser(name, help=text, description=text)
         command.add_argument("inputs", nargs="+", metavar="PICTURE", help=pictures)
         command.add_argument(
             "--draw",
@@ -80,23 +83,26 @@ def _parser() -> argparse.ArgumentParser:
             ),
         )
         _common(command, MAX_IMAGES, BATCH_IMAGES)
-    words = say("人脸比对：是否同一人", "whether two faces are one person")
-    compare = commands.add_parser("compare", help=words, description=words)
+    text = say("人脸比对：是否同一人", "whether two faces are the same person")
+    compare = commands.add_parser("compare", help=text, description=text)
     compare.add_argument("inputs", nargs="*", metavar="PICTURE", help=pictures)
     compare.add_argument(
         "--anchor",
         metavar="PICTURE",
-        help=say("用这一张与其余每一张比对", "compare this one with each of the others"),
+        help=say("用这一张与其余每一张比对", "compare this picture with each of the others"),
     )
     compare.add_argument(
         "--pairs",
         type=Path,
         metavar="CSV",
-        help=say("两列的 CSV 文件，每行一对", "a CSV file of two columns"),
+        help=say("两列的 CSV 文件，每行一对", "a CSV file with two columns, one pair per line"),
     )
     _common(compare, MAX_PAIRS, MAX_PAIRS)  # a request costs one unit, however many pairs
-    words = say("检查连接、时钟、签名与余量（不计费）", "check connection, clock, signature and quota (free)")
-    _connection(commands.add_parser("doctor", help=words, description=words))
+    text = say(
+        "检查连接、时钟、签名与余量（不计费）",
+        "check connection, clock, signature and quota (free of charge)",
+    )
+    _connection(commands.add_parser("doctor", help=text, description=text))
     return parser
 
 
@@ -107,20 +113,22 @@ def _common(command: argparse.ArgumentParser, most: int, default: int) -> None:
         action="store_true",
         help=say(
             "每张图片（每对）输出一行 JSON：source 或 pair，以及 result 或 error",
-            "one line of JSON for each picture or pair: source or pair, and result or error",
+            "one line of JSON per picture or pair: source or pair, and result or error",
         ),
     )
     command.add_argument(
         "--batch",
         type=_Between(1, most),
         metavar="N",
-        help=say(f"每个请求的项数，1-{most}，默认 {default}", f"entries a request, 1-{most} ({default})"),
+        help=say(
+            f"每个请求的项数，1-{most}，默认 {default}", f"entries per request, 1-{most} (default {default})"
+        ),
     )
     command.add_argument(
         "--jobs",
         type=_Between(1, 16),
         metavar="N",
-        help=say("同时进行的请求数，默认 2", "requests at a time (2)"),
+        help=say("同时进行的请求数，默认 2", "concurrent requests (default 2)"),
     )
     command.set_defaults(batch=default, jobs=2)
 
@@ -131,15 +139,15 @@ def _connection(command: argparse.ArgumentParser) -> None:
 
 
 class _Between:
-    """An argparse type: a whole number within a range."""
+    """An argparse type: an integer within a range."""
 
     def __init__(self, least: int, most: int) -> None:
         self.least, self.most = least, most
 
     def __call__(self, text: str) -> int:
         if not text.isdigit() or not self.least <= int(text) <= self.most:
-            words = say(
-                f"应为 {self.least}-{self.most} 的整数", f"must be a whole number, {self.least}-{self.most}"
+            message = say(
+                f"应为 {self.least}-{self.most} 的整数", f"must be an integer, {self.least}-{self.most}"
             )
-            raise argparse.ArgumentTypeError(words)
+            raise argparse.ArgumentTypeError(message)
         return int(text)

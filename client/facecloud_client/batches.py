@@ -1,25 +1,28 @@
-"""How many pictures go into one request. Pure."""
+"""Splitting of pictures into requests. Pure functions."""
 
 from collections.abc import Iterator, Sequence
 
 from facecloud_client.body import Item
 from facecloud_client.sources import Source
 
-MAX_IMAGES = 100  # a request, manual 4.2.2
-MAX_PAIRS = 50  # a face_compare request
-BATCH_IMAGES = 16  # what the client takes unless told: enough to fill the service, and progress stays visible
-BATCH_BYTES = 32 * 1024 * 1024  # of picture bytes in one request; one picture alone is at most 10 MiB
+MAX_IMAGES = 100  # per request, manual 4.2.2
+MAX_PAIRS = 50  # per face_compare request
+BATCH_IMAGES = 16  # the default: enough to keep the service busy, and progress stays visible
+BATCH_BYTES = 32 * 1024 * 1024  # of pictures in one request; a single picture is at most 10 MiB
 
 
 def weight_bytes(item: Item) -> int:
-    """Picture bytes that one entry of `data` adds to the request."""
+    """Return the bytes of the pictures in one entry of `data`."""
     if isinstance(item, Source):
         return item.size_bytes
     return item[0].size_bytes + item[1].size_bytes
 
 
 def split(items: Sequence[Item], max_items: int, max_bytes: int = BATCH_BYTES) -> Iterator[list[Item]]:
-    """Consecutive batches, none over either limit; an entry that is over `max_bytes` by itself goes alone."""
+    """Yield consecutive batches that are within both limits.
+
+    An entry that is larger than `max_bytes` gets a batch of its own.
+    """
     batch: list[Item] = []
     total_bytes = 0
     for item in items:

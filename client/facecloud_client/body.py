@@ -1,6 +1,6 @@
-"""The request body, built twice from the files and never held whole: once for its SHA-1, once for the wire.
+"""The request body, streamed twice from the files: once for its SHA-1, once for the upload.
 
-A request may carry a hundred pictures of 10 MiB; as one string it would take 1.4 GB.
+A request may carry a hundred pictures of 10 MiB; as one string it would take 1.4 GB of memory.
 """
 
 import base64
@@ -9,23 +9,23 @@ import json
 from collections.abc import Iterator, Sequence
 
 from facecloud_client.errors import InputError
+from facecloud_client.i18n import say
 from facecloud_client.sources import Source
-from facecloud_client.words import say
 
 PREFIX = b'"data:application/octet-stream;base64,'
-END = b'], "options": {"quality": true}}'  # results then say what a poor picture lacks
-CHUNK_BYTES = 3 * 64 * 1024  # a multiple of 3, so that the pieces of base64 join without padding
+END = b'], "options": {"quality": true}}'  # adds the reasons for poor quality to the results
+CHUNK_BYTES = 3 * 64 * 1024  # a multiple of 3, so that pieces of base64 can be joined without padding
 
 Item = Source | tuple[Source, Source]  # one picture, or one pair for face_compare
 
 
 def names(item: Item) -> list[str]:
-    """The names of one picture, or of a pair."""
+    """Return the names of a picture, or of the two pictures of a pair."""
     return [item.name] if isinstance(item, Source) else [item[0].name, item[1].name]
 
 
 class Body:
-    """`{"data": [...], ...}` over pictures or pairs. Iterating yields its bytes in pieces."""
+    """The JSON body `{"data": [...], ...}` of pictures or pairs. Iterating yields its bytes in pieces."""
 
     def __init__(self, items: Sequence[Item]) -> None:
         self._parts: list[bytes | Source] = [b'{"data": [']
@@ -61,7 +61,7 @@ class Body:
 
 
 def _base64_pieces(source: Source) -> Iterator[bytes]:
-    """URL-safe base64 of one picture, as the manual asks for. Raises InputError for an unreadable file."""
+    """Yield the URL-safe base64 of one picture. Raises InputError if the file cannot be read."""
     if source.path is None:
         yield base64.urlsafe_b64encode(source.data or b"")
         return

@@ -1,8 +1,8 @@
 """The `facecloud` command.
 
-Exit status: 0 all done; 1 some pictures were refused; 2 wrong usage, no keys, or a file that cannot be read;
-a whole request was refused: 3 authentication (41xx), 4 quota or rate (42xx), 5 the service or the network;
-130 after Ctrl-C.
+Exit status: 0 success; 1 some pictures were rejected; 2 invalid usage, missing keys, or an unreadable file.
+If a whole request was rejected: 3 authentication (41xx), 4 quota or rate (42xx), 5 the service or the
+network. 130 after Ctrl-C.
 """
 
 import os
@@ -20,11 +20,11 @@ from facecloud_client.client import FaceClient
 from facecloud_client.doctor import examine
 from facecloud_client.draw import Targets
 from facecloud_client.errors import AuthenticationError, ConfigError, FaceCloudError, InputError, QuotaError
+from facecloud_client.i18n import say
 from facecloud_client.outcomes import Done, Outcome, run
 from facecloud_client.pairs import from_file
 from facecloud_client.report import Report, print_error
 from facecloud_client.sources import Source, checked, expand, source
-from facecloud_client.words import say
 
 APIS = {"detect": "face_detect", "analyse": "face_analyse", "compare": "face_compare"}
 
@@ -32,31 +32,32 @@ APIS = {"detect": "face_detect", "analyse": "face_analyse", "compare": "face_com
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a name or a sign that the terminal cannot show ends nothing
+        if isinstance(stream, TextIOWrapper):  # do not fail on characters that the terminal cannot show
             stream.reconfigure(errors="backslashreplace")
-    asked = parse(argv)
+    arguments = parse(argv)
     notes = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
-        found = config.load(asked.url, asked.app_key)
+        found = config.load(arguments.url, arguments.app_key)
         with FaceClient(found.app_key, found.secret, found.url) as client:
-            if asked.command == "doctor":
+            if arguments.command == "doctor":
                 return doctor(client, found)
-            return call(client, asked, notes)
+            return call(client, arguments, notes)
     except FaceCloudError as error:
         print_error(notes, str(error))
         return exit_status(error)
     except BrokenPipeError:
-        # The reader of our output went away, as in `facecloud … --json | head`: what the interpreter still
-        # holds goes nowhere, and the status is that of rich, which does the same for rows.
+        # The reader of stdout is gone, as in `facecloud … --json | head`: discard what is still buffered. The
+        # status is the one that rich uses in this case.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        # Not by returning: the interpreter would wait for the requests that are still under way.
+        # Exit at once: a normal return would wait for the requests in progress.
         sys.stdout.flush()
         os._exit(130)
 
 
 def exit_status(error: FaceCloudError) -> int:
+    """Return the exit status for an error."""
     if isinstance(error, ConfigError | InputError):
         return 2
     if isinstance(error, AuthenticationError):
@@ -64,17 +65,17 @@ def exit_status(error: FaceCloudError) -> int:
     return 4 if isinstance(error, QuotaError) else 5
 
 
-def call(client: FaceClient, asked: Arguments, notes: Console) -> int:
-    """detect, analyse and compare: read the inputs, call in batches, and print and draw each as it comes."""
-    items, unreadable = inputs(asked)
-    api = APIS[asked.command]
+def call(client: FaceClient, arguments: Arguments, notes: Console) -> int:
+    """Run detect, analyse or compare: read the inputs, send them in batches, print and draw the results."""
+    items, unreadable = inputs(arguments)
+    api = APIS[arguments.command]
     pictures = [item for item in items if isinstance(item, Source)]
-    targets = Targets(asked.draw, pictures) if asked.draw else None
-    report = Report(notes, api, [*items, *(outcome.item for outcome in unreadable)], asked.json, targets)
+    targets = Targets(arguments.draw, pictures) if arguments.draw else None
+    report = Report(notes, api, [*items, *(outcome.item for outcome in unreadable)], arguments.json, targets)
     report.add(Done(unreadable))
-    with progress(notes, len(items) > asked.batch) as bar:
+    with progress(notes, len(items) > arguments.batch) as bar:
         task = bar.add_task("", total=len(items))
-        for done in run(client, api, items, batch=asked.batch, jobs=asked.jobs):
+        for done in run(client, api, items, batch=arguments.batch, jobs=arguments.jobs):
             report.add(done)
             bar.advance(task, len(done.outcomes))
     report.end()
@@ -83,23 +84,23 @@ def call(client: FaceClient, asked: Arguments, notes: Console) -> int:
     return 1 if report.failed else 0
 
 
-def inputs(asked: Arguments) -> tuple[list[Item], list[Outcome]]:
-    """The pictures or pairs to send, and those that cannot be read here.
+def inputs(arguments: Arguments) -> tuple[list[Item], list[Outcome]]:
+    """Return the pictures or pairs to send, and an Outcome for each one that cannot be read.
 
-    A file that cannot be read stops no others. Raises InputError where nothing is left to send.
+    An unreadable file does not affect the others. Raises InputError if nothing is left to send.
     """
-    if asked.command == "compare" and not asked.pairs and not asked.anchor:
-        return [(picture(asked.inputs[0]), picture(asked.inputs[1]))], []
-    anchor = picture(asked.anchor) if asked.anchor else None
+    if arguments.command == "compare" and not arguments.pairs and not arguments.anchor:
+        return [(picture(arguments.inputs[0]), picture(arguments.inputs[1]))], []
+    anchor = picture(arguments.anchor) if arguments.anchor else None
     items: list[Item] = []
     unreadable: list[tuple[Item, InputError]] = []
-    if asked.pairs:
-        for one, other in from_file(asked.pairs):
+    if arguments.pairs:
+        for one, other in from_file(arguments.pairs):
             try:
                 items.append((source(one), source(other)))
             except InputError as error:
                 unreadable.append(((Source(one), Source(other)), error))
-    for name in expand(asked.inputs):
+    for name in expand(arguments.inputs):
         if anchor and name == anchor.name:
             continue
         try:
@@ -116,7 +117,7 @@ def inputs(asked: Arguments) -> tuple[list[Item], list[Outcome]]:
 
 
 def picture(name: str) -> Source:
-    """A Source from the command line, where `-` is standard input."""
+    """Return the Source for a command-line argument; `-` is standard input."""
     if name == "-":
         data = sys.stdin.buffer.read()
         return checked(Source("-", data=data, size_bytes=len(data)))
@@ -124,17 +125,17 @@ def picture(name: str) -> Source:
 
 
 def progress(notes: Console, useful: bool) -> Progress:
-    """A bar on the terminal for more than one batch, where the results themselves are not seen there."""
+    """Return a progress bar, shown only for several batches whose results do not go to the terminal."""
     columns = (TextColumn(say("识别", "calling")), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     hidden = not useful or not notes.is_terminal or sys.stdout.isatty()
-    # Standard output is the results' alone: rich would send it to where the bar is.
+    # By default rich redirects stdout to the bar's console, but stdout must carry only the results.
     return Progress(
         *columns, console=notes, transient=True, disable=hidden, redirect_stdout=False, redirect_stderr=False
     )
 
 
 def doctor(client: FaceClient, found: config.Config) -> int:
-    """Print the checks as they are made; 1 where one of them failed."""
+    """Print each check as it completes, and return 1 if one failed."""
     out = Console(highlight=False, soft_wrap=True)
     status = 0
     for check in examine(client, found):

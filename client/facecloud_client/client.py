@@ -1,4 +1,4 @@
-"""FaceClient: signed calls with retries, over any number of pictures."""
+"""FaceClient: signed API calls with retries, for any number of pictures."""
 
 import secrets
 import time
@@ -15,14 +15,14 @@ from facecloud_client import config, signing
 from facecloud_client.batches import BATCH_IMAGES, MAX_IMAGES, MAX_PAIRS, split
 from facecloud_client.body import Body, Item
 from facecloud_client.errors import ApiError, ConfigError, FaceCloudError, TransportError, error_class
+from facecloud_client.i18n import say
 from facecloud_client.results import CompareResult, FaceResult, compare_result, face_result
 from facecloud_client.retry import RETRIED_CODES, RETRIED_STATUSES, retry_after_s, wait_s
 from facecloud_client.sources import Picture, is_url, source
 from facecloud_client.version import VERSION
-from facecloud_client.words import say
 
 CONNECT_TIMEOUT_S = 10.0
-READ_TIMEOUT_S = 60.0  # of silence: the service has its own deadline, which grows with the number of pictures
+READ_TIMEOUT_S = 60.0  # without data; the service's own deadline grows with the number of pictures
 READ_TIMEOUT_PER_ITEM_S = 3.0
 _RANDOM = secrets.SystemRandom()
 R = TypeVar("R")
@@ -39,9 +39,9 @@ class Reply:
 
 
 class FaceClient:
-    """One App's access to the API. Safe to share between threads; close it, or use it in a `with`.
+    """Access to the API for one App. Thread-safe; call `close` or use it as a context manager.
 
-    `base_url` may carry a path, such as https://example.org/face: what is signed is the path that is sent.
+    `base_url` may include a path, such as https://example.org/face; the path is part of the signature.
     """
 
     def __init__(
@@ -53,16 +53,20 @@ class FaceClient:
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """Create a client. Raises ConfigError if a value is missing or malformed."""
         if not app_key or not secret or not is_url(base_url):
             raise ConfigError(
                 say(
                     "需要 AppKey、SecretKey 与 http(s) 地址",
-                    "AppKey, SecretKey and an http(s) address are needed",
+                    "AppKey, SecretKey and an http(s) URL are required",
                 )
             )
         if not (app_key.isascii() and app_key.isprintable()):
             raise ConfigError(
-                say("AppKey 含有请求头不能携带的字符", "The AppKey has characters that no header can carry")
+                say(
+                    "AppKey 含有请求头不能携带的字符",
+                    "The AppKey contains characters that are not allowed in a header",
+                )
             )
         self.app_key = app_key
         self.base_url = base_url.rstrip("/")
@@ -73,9 +77,9 @@ class FaceClient:
             host = httpx.URL(self.base_url).host
         except httpx.InvalidURL as error:
             raise ConfigError(
-                say(f"服务地址有误：{error}", f"The service's address is wrong: {error}")
+                say(f"服务地址有误：{error}", f"The URL of the service is invalid: {error}")
             ) from error
-        # A proxy of the environment is for the network, not for this machine.
+        # Ignore proxies from the environment for a service on this machine.
         is_here = host in ("localhost", "127.0.0.1", "::1")
         self._http = httpx.Client(
             headers={"User-Agent": f"facecloud-client/{VERSION}"}, trust_env=not is_here
@@ -83,7 +87,10 @@ class FaceClient:
 
     @classmethod
     def from_env(cls) -> Self:
-        """From FACECLOUD_URL, FACECLOUD_APP_KEY and FACECLOUD_SECRET_KEY, or var/demo.env."""
+        """Create a client from FACECLOUD_URL, FACECLOUD_APP_KEY and FACECLOUD_SECRET_KEY, or var/demo.env.
+
+        Raises ConfigError if a value is missing.
+        """
         found = config.load()
         return cls(found.app_key, found.secret, found.url)
 
@@ -99,26 +106,28 @@ class FaceClient:
         self.close()
 
     def close(self) -> None:
+        """Close the connections."""
         self._http.close()
 
     def detect(self, pictures: Iterable[Picture], *, batch: int = BATCH_IMAGES) -> list[FaceResult]:
-        """Boxes, landmarks and probabilities (face_detect), one FaceResult for each picture, in their order.
+        """Detect faces with boxes, landmarks and probabilities (face_detect).
 
-        A picture is a path, an http(s) address, bytes or an open binary file. Raises ApiError for the first
-        batch that is refused, with `index` counted over all pictures; InputError; TransportError.
+        Returns one FaceResult for each picture, in order. A picture is a path, an http(s) URL, bytes or an
+        open binary file. Raises ApiError for the first batch that is rejected, with `index` counted over all
+        pictures; InputError; TransportError.
         """
         return self._all("face_detect", [source(picture) for picture in pictures], batch, face_result)
 
     def analyse(self, pictures: Iterable[Picture], *, batch: int = BATCH_IMAGES) -> list[FaceResult]:
-        """Age and gender (face_analyse); otherwise as `detect`."""
+        """Estimate age and gender (face_analyse); otherwise like `detect`."""
         return self._all("face_analyse", [source(picture) for picture in pictures], batch, face_result)
 
     def compare(
         self, pairs: Iterable[tuple[Picture, Picture]], *, batch: int = MAX_PAIRS
     ) -> list[CompareResult]:
-        """Whether the largest faces of each pair are one person (face_compare); otherwise as `detect`.
+        """Compare the largest faces of each pair (face_compare); otherwise like `detect`.
 
-        A request counts once, however many pairs it carries.
+        A request is charged as one call, however many pairs it carries.
         """
         items = [(source(one), source(other)) for one, other in pairs]
         return self._all("face_compare", items, batch, compare_result)
@@ -137,8 +146,10 @@ class FaceClient:
         return results
 
     def call(self, api: str, items: Sequence[Item]) -> Reply:
-        """One request, tried again where that can help; every attempt is signed anew and carries the same
-        Idempotency-Key, so that the service charges once. Raises ApiError, TransportError or InputError.
+        """Send one request, with retries; every attempt is signed anew.
+
+        All attempts have the same Idempotency-Key, so that the service charges once. Raises ApiError,
+        TransportError or InputError.
         """
         body = Body(items)
         key = str(uuid.uuid4())
@@ -151,7 +162,7 @@ class FaceClient:
                 asked_s = retry_after_s(response.headers.get("Retry-After"), self._now())
                 return read_reply(response, len(items), asked_s)
             except httpx.TransportError as error:
-                failure = TransportError(_network_words(self.base_url, error))
+                failure = TransportError(_network_message(self.base_url, error))
             except ApiError as error:
                 if error.http_status not in RETRIED_STATUSES and error.code not in RETRIED_CODES:
                     raise
@@ -167,7 +178,7 @@ class FaceClient:
             attempt += 1
 
     def post(self, path: str, body: Body, extra: Mapping[str, str], items: int = 1) -> httpx.Response:
-        """One signed attempt, whatever the reply. Raises httpx.TransportError."""
+        """Send one signed attempt and return the response, whatever it is. Raises httpx.TransportError."""
         url = httpx.URL(self.base_url + path)
         raw_path, _, query = url.raw_path.decode("ascii").partition("?")
         dt = str(int(self._now().timestamp() * 1000))
@@ -181,22 +192,25 @@ class FaceClient:
         return self._http.post(url, content=iter(body), headers=headers, timeout=timeout)
 
     def get(self, path: str) -> httpx.Response:
-        """An unsigned GET below the address. Raises httpx.TransportError."""
+        """Send an unsigned GET for a path below `base_url`. Raises httpx.TransportError."""
         return self._http.get(self.base_url + path, timeout=CONNECT_TIMEOUT_S)
 
 
 def most_items(api: str) -> int:
-    """The API's own limit of entries in one request."""
+    """Return the API's limit of entries per request."""
     return MAX_PAIRS if api == "face_compare" else MAX_IMAGES
 
 
 def read_reply(response: httpx.Response, items: int, asked_s: float | None = None) -> Reply:
-    """The reply of code 0, or the ApiError that it stands for; TransportError for what is no API reply."""
+    """Parse a response with code 0.
+
+    Raises ApiError for other codes, and TransportError if the response is not a reply of the API.
+    """
     try:
         envelope = response.json()
         code = int(envelope["code"])
     except (ValueError, KeyError, TypeError) as error:
-        raise TransportError(_not_api_words(response)) from error
+        raise TransportError(_not_api_message(response)) from error
     request_id = response.headers.get("X-Request-Id", "")
     if code != 0:
         raise error_class(code)(
@@ -210,7 +224,7 @@ def read_reply(response: httpx.Response, items: int, asked_s: float | None = Non
         )
     entries = envelope.get("result")
     if not isinstance(entries, list) or len(entries) != items:
-        raise TransportError(_not_api_words(response))
+        raise TransportError(_not_api_message(response))
     return Reply(
         entries,
         request_id,
@@ -223,23 +237,23 @@ def _number(header: str | None) -> int | None:
     return int(header) if header and header.isdigit() else None
 
 
-def _network_words(base_url: str, error: httpx.TransportError) -> str:
+def _network_message(base_url: str, error: httpx.TransportError) -> str:
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
         return say(f"连不上 {base_url}：{error}", f"Cannot connect to {base_url}: {error}")
     if isinstance(error, httpx.TimeoutException):
-        return say(f"{base_url} 没有在时限内应答", f"{base_url} did not answer in time")
-    return say(f"与 {base_url} 的连接中断：{error}", f"The connection to {base_url} broke: {error}")
+        return say(f"{base_url} 没有在时限内应答", f"{base_url} did not respond in time")
+    return say(f"与 {base_url} 的连接中断：{error}", f"The connection to {base_url} was interrupted: {error}")
 
 
-def _not_api_words(response: httpx.Response) -> str:
+def _not_api_message(response: httpx.Response) -> str:
     if response.is_redirect:
         target = response.headers.get("Location", "")
         return say(
             f"地址被重定向到 {target}，请把 FACECLOUD_URL 改为重定向后的地址",
-            f"The address redirects to {target}: set FACECLOUD_URL to where it leads",
+            f"The URL redirects to {target}: set FACECLOUD_URL to that address",
         )
     start = response.text[:80].strip()
     return say(
         f"应答不是人脸识别 API 的格式（HTTP {response.status_code}）：{start}",
-        f"The reply is not the API's (HTTP {response.status_code}): {start}",
+        f"The response is not from the API (HTTP {response.status_code}): {start}",
     )

@@ -1,6 +1,6 @@
-"""What the service's codes say in English: its `message` is Chinese, as the manual has it.
+"""English messages for the service's codes: `message` in a reply is Chinese, as the manual defines it.
 
-The product's own table (faceapi/errors.py) has the same words; a test holds the two together.
+A test keeps this table equal to faceapi/errors.py.
 """
 
 ENGLISH = {

@@ -1,6 +1,7 @@
-"""Where to call and as whom: the command line, then the environment, then the env file of a local start.
+"""Configuration: from the command line, the environment, or the env file that bin/start writes.
 
-The SecretKey has no flag, because every user of a machine can read its command lines, and is never printed.
+There is no flag for the SecretKey, because every user of a machine can read its command lines. It is never
+printed.
 """
 
 import os
@@ -10,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from facecloud_client.errors import ConfigError
+from facecloud_client.i18n import say
 from facecloud_client.sources import is_url
-from facecloud_client.words import say
 
 NAMES = ("FACECLOUD_URL", "FACECLOUD_APP_KEY", "FACECLOUD_SECRET_KEY")
 DEFAULT_FILE = Path("var/demo.env")
@@ -19,7 +20,7 @@ DEFAULT_FILE = Path("var/demo.env")
 
 @dataclass(frozen=True)
 class Config:
-    """The address without a trailing slash, the AppKey, the SecretKey, and where each was found."""
+    """The URL without a trailing slash, the AppKey, the SecretKey, and the source of each value."""
 
     url: str
     app_key: str
@@ -28,7 +29,7 @@ class Config:
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """NAME=value lines, without blank lines, # comments and one pair of quotes around a value."""
+    """Parse NAME=value lines; blank lines and # comments are skipped, quotes around values removed."""
     values: dict[str, str] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         name, equals, value = line.strip().removeprefix("export ").partition("=")
@@ -47,7 +48,7 @@ def _kept_in(file: Path) -> dict[str, str]:
 def load(
     url: str | None = None, app_key: str | None = None, environ: Mapping[str, str] = os.environ
 ) -> Config:
-    """Each value from the first source that has it. Raises ConfigError, which says what to set where."""
+    """Take each value from the first source that has it. Raises ConfigError, which names what is missing."""
     file = Path(environ.get("FACECLOUD_ENV_FILE") or DEFAULT_FILE)
     sources: list[tuple[str, Mapping[str, str]]] = [
         ("--", {"FACECLOUD_URL": url or "", "FACECLOUD_APP_KEY": app_key or ""}),
@@ -69,8 +70,8 @@ def load(
             say(
                 f"缺少 {names}。在控制台应用的“密钥”页查看 AppKey 与 SecretKey 并设为环境变量；"
                 "本机体验先运行 bin/start。",
-                f"Missing: {names}. Take AppKey and SecretKey from the App's Keys page in the console, set "
-                "them in the environment; to try it on this machine run bin/start first.",
+                f"Missing: {names}. Copy AppKey and SecretKey from the App's Keys page in the console and "
+                "set them in the environment; to try it on this machine, run bin/start first.",
             )
         )
     if not is_url(found["FACECLOUD_URL"]):

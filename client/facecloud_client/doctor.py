@@ -1,7 +1,7 @@
-"""`facecloud doctor`: does the service answer, is the clock right, is the signature accepted, what is left?
+"""`facecloud doctor`: check the connection, the clock, the signature and the remaining quota.
 
-Nothing of it is charged: the calls carry an empty `data`, which is refused with 4001 once the signature has
-been checked.
+It is free of charge: the calls have an empty `data`, which the service rejects with 4001 after it has checked
+the signature.
 """
 
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ from facecloud_client.body import Body
 from facecloud_client.client import FaceClient, read_reply
 from facecloud_client.config import Config
 from facecloud_client.errors import ApiError, TransportError
+from facecloud_client.i18n import say
 from facecloud_client.retry import seconds_ahead
-from facecloud_client.words import say
 
 APIS = ("face_detect", "face_analyse", "face_compare")
 NO_IMAGE = 4001
@@ -25,7 +25,7 @@ CLOCK_WARNING_S = 30.0
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report; `remedy` is set where `ok` is False."""
+    """One line of the report; `remedy` is set if `ok` is False."""
 
     name: str
     ok: bool
@@ -34,7 +34,7 @@ class Check:
 
 
 def examine(client: FaceClient, found: Config, now: datetime | None = None) -> Iterator[Check]:
-    """The checks in order; ends after the first that makes the next ones pointless."""
+    """Yield the checks in order, up to the first failure that makes further checks pointless."""
     yield _keys(found)
     try:
         health = client.get("/healthz")
@@ -45,7 +45,7 @@ def examine(client: FaceClient, found: Config, now: datetime | None = None) -> I
             f"{found.url}: {error}",
             say(
                 "检查 FACECLOUD_URL、网络与服务是否已启动",
-                "check FACECLOUD_URL, the network, and that it is running",
+                "check FACECLOUD_URL, the network, and that the service is running",
             ),
         )
         return
@@ -66,7 +66,7 @@ def examine(client: FaceClient, found: Config, now: datetime | None = None) -> I
 
 
 def _keys(found: Config) -> Check:
-    """The form of the keys: 16 and 32 hex digits. Only lengths are told."""
+    """Check the format of the keys: 16 and 32 hex digits. The report shows only their lengths."""
     name = say("密钥", "keys")
     where = ", ".join(sorted(set(found.origin.values())))
     if _is_hex(found.app_key, 16) and _is_hex(found.secret, 32):
@@ -82,7 +82,7 @@ def _keys(found: Config) -> Check:
         ),
         say(
             "应为 16 位与 32 位十六进制数，请在控制台重新复制",
-            "they should be 16 and 32 hex digits: copy them from the console again",
+            "they should be 16 and 32 hex digits; copy them from the console again",
         ),
     )
 
@@ -92,19 +92,19 @@ def _is_hex(text: str, length: int) -> bool:
 
 
 def _clock(reply: httpx.Response, now: datetime) -> Iterator[Check]:
-    """This machine's clock against the Date header, which is good to a second."""
+    """Compare this machine's clock with the Date header, which has a resolution of one second."""
     ahead_s = seconds_ahead(reply.headers.get("Date"), now)
     if ahead_s is None:
         return
     yield Check(
         say("时钟", "clock"),
         abs(ahead_s) < CLOCK_LIMIT_S,
-        say(f"与服务器相差 {ahead_s:+.0f} 秒", f"{ahead_s:+.0f} s off the service's"),
+        say(f"与服务器相差 {ahead_s:+.0f} 秒", f"{ahead_s:+.0f} s from the service's clock"),
         ""
         if abs(ahead_s) < CLOCK_WARNING_S
         else say(
             f"请校准本机时钟（NTP）；相差超过 {CLOCK_LIMIT_S:.0f} 秒的请求会被拒绝",
-            f"set this machine's clock (NTP): requests more than {CLOCK_LIMIT_S:.0f} s off are refused",
+            f"synchronise this machine's clock (NTP): the limit is {CLOCK_LIMIT_S:.0f} s",
         ),
     )
 
@@ -123,7 +123,7 @@ def _signature(reply: httpx.Response) -> Check:
 
 
 def _signature_remedy(error: ApiError, request: httpx.Request) -> str:
-    """What differs between what was signed here and what the service saw, else the service's advice."""
+    """Describe how the request changed between signing and arrival, else return the service's advice."""
     saw = error.details.get("signed")
     if not isinstance(saw, dict):
         return error.remedy or str(error)
@@ -138,11 +138,11 @@ def _signature_remedy(error: ApiError, request: httpx.Request) -> str:
         if part in saw and saw[part] != value
     ]
     if changed:
-        proxy = say("中间的代理改写了请求", "a proxy in between rewrote the request")
+        proxy = say("中间的代理改写了请求", "a proxy rewrote the request")
         return f"{proxy}: " + "; ".join(changed)
     return say(
         "请求原样到达，签名仍不符：SecretKey 与 AppKey 不是一对，请在控制台重新复制",
-        "the request arrived as it was signed: this SecretKey is not this AppKey's; copy both again",
+        "the request arrived as signed, so SecretKey and AppKey do not belong together; copy both again",
     )
 
 
@@ -150,7 +150,7 @@ def _quota(api: str, reply: httpx.Response) -> Check:
     remaining = reply.headers.get("X-Quota-Remaining")
     name = say(f"余量 {api}", f"quota {api}")
     if remaining is None:
-        return Check(name, False, say("服务器没有给出余量", "the service gave no number"), "")
+        return Check(name, False, say("服务器没有给出余量", "the service did not report it"), "")
     left = say(f"剩余 {remaining}", f"{remaining} left")
     if remaining == "0":
         return Check(name, False, left, say("在控制台为该应用订购", "order it for this App in the console"))

@@ -1,4 +1,4 @@
-"""--draw: the picture with boxes, landmarks, and age and gender where they are known."""
+"""Drawing for --draw: boxes, landmarks, and age and gender if known."""
 
 import io
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ import httpx
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
 from facecloud_client.errors import InputError
+from facecloud_client.i18n import say
 from facecloud_client.results import Face, FaceResult
 from facecloud_client.sources import MAX_IMAGE_BYTES, PICTURE_SUFFIXES, Source
-from facecloud_client.words import say
 
 BOX_COLOUR = (255, 92, 0)
 POINT_COLOUR = (0, 220, 130)
@@ -18,7 +18,10 @@ FETCH_TIMEOUT_S = 20.0
 
 
 def draw(source: Source, result: FaceResult, out: Path) -> None:
-    """Write `out` (its suffix names the format). Raises InputError for what cannot be read or written."""
+    """Write an annotated copy of the picture to `out`, in the format of its suffix.
+
+    Raises InputError if the picture cannot be read or `out` cannot be written.
+    """
     try:
         with Image.open(io.BytesIO(_content(source))) as opened:
             # The API's coordinates are those of the upright picture.
@@ -47,39 +50,39 @@ def draw(source: Source, result: FaceResult, out: Path) -> None:
 
 
 def label(face: Face) -> str:
-    """`F 32` from analyse, `0.998` from detect."""
+    """Return the text for a face: `F 32` from analyse, `0.998` from detect."""
     if face.age is not None or face.gender is not None:
         return " ".join(str(part) for part in (face.gender, face.age) if part is not None)
     return f"{face.probability:.3f}" if face.probability is not None else ""
 
 
 class Targets:
-    """Where each picture goes: a single one to the file `out`, else files in the folder `out`, no name twice.
+    """Output paths: the file `out` for a single picture, otherwise unique file names in the folder `out`.
 
-    A name without a suffix is a folder, also for one picture: `analyse photos/ --draw marked/`. Raises
-    InputError before anything is sent where the suffix names no format, or the folder cannot be made or holds
-    the pictures themselves.
+    A name without a suffix is a folder, even for one picture: `analyse photos/ --draw marked/`. Raises
+    InputError before anything is sent if the suffix is not an image format, if the folder cannot be created,
+    or if the output would overwrite the inputs.
     """
 
     def __init__(self, out: Path, sources: Sequence[Source]) -> None:
         self._out = out
         self._is_file = len(sources) == 1 and bool(out.suffix) and not out.is_dir()
         if self._is_file and out.suffix.lower() not in Image.registered_extensions():
-            raise InputError(str(out), say("后缀不是图片格式", "the suffix names no picture format"))
+            raise InputError(str(out), say("后缀不是图片格式", "the suffix is not an image format"))
         self._taken: set[Path] = set()
         paths = [source.path.resolve() for source in sources if source.path]
         if out.resolve() in {*paths, *(path.parent for path in paths)}:
-            words = say(
-                "会覆盖要识别的图片，请换一个位置", "would overwrite the pictures: name another place"
+            text = say(
+                "会覆盖要识别的图片，请换一个位置", "would overwrite the input pictures; choose another place"
             )
-            raise InputError(str(out), words)
+            raise InputError(str(out), text)
         try:
             (out.parent if self._is_file else out).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(str(out), error.strerror or str(error)) from error
 
     def of(self, source: Source) -> Path:
-        """The next picture's."""
+        """Return the output path of the next picture."""
         if self._is_file:
             return self._out
         name = Path(httpx.URL(source.url).path if source.url else source.name)
@@ -104,8 +107,8 @@ def _content(source: Source) -> bytes:
             for piece in reply.iter_bytes():
                 content += piece
                 if len(content) > MAX_IMAGE_BYTES:
-                    raise InputError(source.url, say("超过 10 MiB 上限", "over the limit of 10 MiB"))
+                    raise InputError(source.url, say("超过 10 MiB 上限", "larger than the limit of 10 MiB"))
             return content
     except httpx.HTTPError as error:
-        reason = say(f"本机无法下载以绘制：{error}", f"cannot be fetched for drawing: {error}")
+        reason = say(f"本机无法下载以绘制：{error}", f"cannot be downloaded for drawing: {error}")
         raise InputError(source.url, reason) from error

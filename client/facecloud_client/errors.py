@@ -1,10 +1,10 @@
-"""What can go wrong, as one tree.
+"""The exceptions of this package.
 
 FaceCloudError
-├── ConfigError             the address, the AppKey or the SecretKey is missing or malformed
-├── InputError              a picture cannot be read here, or is too large to be sent
-├── TransportError          no complete reply: refused, timed out, cut off, not the API's JSON
-└── ApiError                the service answered with a code other than 0
+├── ConfigError             the URL, the AppKey or the SecretKey is missing or malformed
+├── InputError              a picture cannot be read, or is too large to be sent
+├── TransportError          no complete reply: connection refused, timed out, cut off, not the API's JSON
+└── ApiError                the service replied with a code other than 0
     ├── AuthenticationError 41xx
     ├── QuotaError          42xx: not ordered, used up, expired, over the rate limit
     └── ServiceError        5xxx
@@ -14,19 +14,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from facecloud_client.codes import ENGLISH
-from facecloud_client.words import say
+from facecloud_client.i18n import say
 
 
 class FaceCloudError(Exception):
-    """Everything that this package raises on purpose."""
+    """Base of all exceptions that this package raises."""
 
 
 class ConfigError(FaceCloudError):
-    """The client does not know where or as whom to call."""
+    """The URL or the keys are missing or malformed."""
 
 
 class InputError(FaceCloudError):
-    """A picture that cannot be sent. `source` is its name."""
+    """A picture that cannot be sent; `source` is its name."""
 
     def __init__(self, source: str, reason: str) -> None:
         super().__init__(f"{source}: {reason}" if source else reason)
@@ -35,14 +35,14 @@ class InputError(FaceCloudError):
 
 
 class TransportError(FaceCloudError):
-    """No usable reply, after every retry."""
+    """No usable reply after all retries."""
 
 
 class ApiError(FaceCloudError):
-    """The service's refusal.
+    """The service rejected the request.
 
-    `code` and `message` are the service's; `index` is the position of the entry of `data` at fault (None
-    where no single one is); `details` is the whole reply.
+    `code` and `message` are the service's; `index` is the position of the entry of `data` at fault, or None
+    if it is not a single one; `details` is the whole reply.
     """
 
     def __init__(
@@ -67,18 +67,18 @@ class ApiError(FaceCloudError):
 
     @property
     def headline(self) -> str:
-        """Code and message in the reader's language: `4202 本计费周期调用量已用完`."""
+        """Code and message in the user's language: `4202 本计费周期调用量已用完`."""
         return f"{self.code} {say(self.message, ENGLISH.get(self.code, self.message))}"
 
     @property
     def detail(self) -> str:
-        """What was wrong with this request; in Chinese where the reader and the service speak it."""
+        """What was wrong with this request, in the user's language if the service provides it."""
         english = str(self.details.get("detail") or "")
         return say(str(self.details.get("detail_zh") or english), english)
 
     @property
     def remedy(self) -> str:
-        """What the service advises, in the reader's language; empty where it says nothing."""
+        """The service's advice in the user's language; empty if there is none."""
         advice = self.details.get(say("remedy", "remedy_en")) or self.details.get("remedy") or ""
         return str(advice)
 
@@ -98,19 +98,19 @@ class ApiError(FaceCloudError):
 
 
 class AuthenticationError(ApiError):
-    """41xx: the signature, the AppKey, the clock or the caller's address."""
+    """41xx: the signature, the AppKey, the clock or the client's address was rejected."""
 
 
 class QuotaError(ApiError):
-    """42xx: nothing left to spend, or too fast."""
+    """42xx: no quota left, or too many requests."""
 
 
 class ServiceError(ApiError):
-    """5xxx: the service itself."""
+    """5xxx: the service failed."""
 
 
 def error_class(code: int) -> type[ApiError]:
-    """The class that a code belongs to."""
+    """Return the exception class for a code."""
     if 4100 <= code < 4200:
         return AuthenticationError
     if 4200 <= code < 4300:

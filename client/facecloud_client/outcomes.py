@@ -1,9 +1,9 @@
-"""Many pictures, some of them bad: each gets its result or its own refusal, batch after batch, in order.
+"""Processing of many pictures in batches; each picture gets its own result or error, in order.
 
-A request that the service refuses for one picture (`index`) costs nothing; it is sent again without that
-picture. A batch that is refused as a whole, after every retry, takes its own pictures along and no others.
-The run ends where the next batch can fare no better: after a refusal of the keys or the quota, or of several
-batches in a row.
+A request that is rejected because of one picture (`index`) costs nothing and is repeated without that
+picture. If a batch is rejected as a whole, after all retries, only its own pictures fail. The run ends early
+if later batches would be rejected too: after a rejection of the keys or the quota, or of several batches in a
+row.
 """
 
 from collections import deque
@@ -19,12 +19,12 @@ from facecloud_client.results import CompareResult, FaceResult, compare_result, 
 from facecloud_client.retry import RETRIED_STATUSES
 
 JOBS = 2
-PATIENCE = 3  # batches refused in a row: the service is down, or no batch is to its liking
+MAX_REJECTED_IN_A_ROW = 3  # batches, after which the service is considered to be down
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one picture or pair: exactly one of `result` and `error` is set."""
+    """The outcome for one picture or pair: exactly one of `result` and `error` is set."""
 
     item: Item
     result: FaceResult | CompareResult | None = None
@@ -33,9 +33,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Done:
-    """One finished batch. `units` and `remaining` are the service's count, None where it gave none.
+    """One finished batch, with the service's unit counts, or None if it sent none.
 
-    `refusal`: why the batch as a whole was refused; it is then the error of its pictures too.
+    `refusal` is the error if the batch was rejected as a whole; it is then the error of its pictures too.
     """
 
     outcomes: Sequence[Outcome]
@@ -47,9 +47,9 @@ class Done:
 def run(
     client: FaceClient, api: str, items: Sequence[Item], *, batch: int = BATCH_IMAGES, jobs: int = JOBS
 ) -> Iterator[Done]:
-    """Batches in order, `jobs` requests at a time, few results ahead of the reader.
+    """Yield finished batches in order, with `jobs` concurrent requests and a bounded number of results ahead.
 
-    Where the run ends early, the last Done has the `refusal`, and what was not sent is in none.
+    If the run ends early, the last Done has the `refusal`, and pictures that were not sent appear in none.
     """
     parts = iter(list(split(items, min(batch, most_items(api)))))
     pool = ThreadPoolExecutor(jobs)
@@ -63,29 +63,29 @@ def run(
                 break
             done = ahead.popleft().result()
             refused_in_a_row = refused_in_a_row + 1 if done.refusal else 0
-            if is_final(done.refusal) or refused_in_a_row == PATIENCE:
+            if is_final(done.refusal) or refused_in_a_row == MAX_REJECTED_IN_A_ROW:
                 ended_by = done
                 break
             yield done
-        # What is under way may be served, and paid for.
-        for under_way in [future for future in ahead if not future.cancel()]:
-            if not (done := under_way.result()).refusal:
+        # Requests in progress may succeed and be charged, so their results are delivered too.
+        for pending in [future for future in ahead if not future.cancel()]:
+            if not (done := pending.result()).refusal:
                 yield done
         if ended_by:
             yield ended_by
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # nobody waits for requests after a Ctrl-C
+        pool.shutdown(wait=False, cancel_futures=True)  # after Ctrl-C, do not wait for requests
 
 
 def is_final(refusal: FaceCloudError | None) -> bool:
-    """Whether every later request would be refused alike: the keys, or what may be spent with them."""
+    """Return whether all later requests would be rejected too, because of the keys or the quota."""
     if isinstance(refusal, QuotaError):
         return refusal.http_status not in RETRIED_STATUSES
     return isinstance(refusal, AuthenticationError)
 
 
 def one_batch(client: FaceClient, api: str, items: Sequence[Item]) -> Done:
-    """One batch, sent until no picture of it is refused."""
+    """Send one batch, repeating it without rejected pictures."""
     bad: dict[int, FaceCloudError] = {}
     left = list(range(len(items)))
     reply = Reply([], "", 0, None)
@@ -110,8 +110,8 @@ def one_batch(client: FaceClient, api: str, items: Sequence[Item]) -> Done:
 
 
 def faulty(error: ApiError | InputError, sent: Sequence[Item]) -> list[int]:
-    """Which of the entries an error is about; none where it is about the whole request."""
-    if isinstance(error, InputError):  # a file that went away since it was listed
+    """Return the positions of the entries that caused an error; empty if the whole request did."""
+    if isinstance(error, InputError):  # a file that was deleted since it was listed
         return [number for number, item in enumerate(sent) if error.source in names(item)]
     if error.index is None or isinstance(error, AuthenticationError | QuotaError):
         return []

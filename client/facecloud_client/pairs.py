@@ -1,15 +1,15 @@
-"""The pairs of `compare --pairs`."""
+"""The CSV file of `compare --pairs`."""
 
 import csv
 from pathlib import Path
 
 from facecloud_client.errors import InputError
+from facecloud_client.i18n import say
 from facecloud_client.sources import is_url
-from facecloud_client.words import say
 
 
 def from_file(path: Path) -> list[tuple[str, str]]:
-    """Two columns of a CSV file; names that are no addresses count from its folder. Raises InputError."""
+    """Read pairs from a two-column CSV file; paths are relative to its folder. Raises InputError."""
     try:
         rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
     except (OSError, UnicodeDecodeError) as error:

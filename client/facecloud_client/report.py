@@ -1,6 +1,6 @@
-"""What the command says of each batch as it is done, and at the end: rows or JSON, drawings, remedies, sums.
+"""The output of the command: rows or JSON for each batch, drawings, and at the end advice and totals.
 
-Results go to standard output, everything about them to standard error. Nothing but counts is kept.
+Results go to standard output, messages to standard error. Only counts are kept in memory.
 """
 
 import sys
@@ -12,15 +12,19 @@ from rich.console import Console
 from facecloud_client.body import Item, names
 from facecloud_client.draw import Targets, draw
 from facecloud_client.errors import ApiError, FaceCloudError, InputError
+from facecloud_client.i18n import say
 from facecloud_client.outcomes import Done, Outcome
 from facecloud_client.results import FaceResult
 from facecloud_client.sources import Source
 from facecloud_client.tables import Rows, json_line
-from facecloud_client.words import say
 
 
 class Report:
-    """`refusal`: of the last batch that was refused as a whole. `failed`: items without result or drawing."""
+    """Prints results as they arrive.
+
+    `refusal` is the error of the last batch that was rejected as a whole; `failed` counts the items without a
+    result or a drawing.
+    """
 
     def __init__(
         self, notes: Console, api: str, items: Sequence[Item], as_json: bool, targets: Targets | None
@@ -37,7 +41,7 @@ class Report:
         self._since_s = time.monotonic()
 
     def add(self, done: Done) -> None:
-        """Print a batch, and draw it."""
+        """Print a batch and draw its pictures."""
         self._done += len(done.outcomes)
         self._units += done.units or 0
         self._remaining = self._remaining if done.remaining is None else done.remaining
@@ -57,7 +61,7 @@ class Report:
                 self._remedies[outcome.error.code] = outcome.error.remedy
 
     def end(self) -> None:
-        """The advice for each code that pictures were refused with, what was not sent, the sums."""
+        """Print advice for each error code, the number of unprocessed items, and the totals."""
         if self._done < self._expected:
             left = self._expected - self._done
             print_error(self._notes, say(f"已停止，{left} 项没有识别", f"stopped, {left} were not processed"))
@@ -66,8 +70,8 @@ class Report:
         for code, remedy in self._remedies.items():
             self._notes.print(f"{code}: {remedy}", markup=False, style="yellow")
         spent_s = time.monotonic() - self._since_s
-        words = summary(self._done, self.failed, self._units, self._remaining, spent_s)
-        self._notes.print(words, style="dim")
+        text = summary(self._done, self.failed, self._units, self._remaining, spent_s)
+        self._notes.print(text, style="dim")
 
     def _print_rows(self, outcomes: Sequence[Outcome]) -> None:
         if outcomes and not self._has_head:
@@ -78,7 +82,7 @@ class Report:
                 self._out.print(line, markup=False, style="red" if outcome.error else None)
 
     def _draw(self, outcome: Outcome) -> bool:
-        """Whether it is drawn where it should be; what stopped it is told."""
+        """Draw the result of a picture if requested; print the error and return False if that fails."""
         if not self._targets or not isinstance(outcome.item, Source):
             return True
         if not isinstance(outcome.result, FaceResult):
@@ -91,13 +95,14 @@ class Report:
         return True
 
 
-def print_error(notes: Console, words: str) -> None:
+def print_error(notes: Console, text: str) -> None:
+    """Print an error message."""
     notes.print(f"[red]{say('错误', 'error')}[/red]", end=" ")
-    notes.print(words, markup=False)
+    notes.print(text, markup=False)
 
 
 def span(outcomes: Sequence[Outcome]) -> str:
-    """Which pictures a batch held: `a.jpg … p.jpg（16 项）`."""
+    """Describe the pictures of a batch: `a.jpg … p.jpg（16 项）`."""
     first, last = (" + ".join(names(outcome.item)) for outcome in (outcomes[0], outcomes[-1]))
     if len(outcomes) == 1:
         return first
@@ -106,7 +111,7 @@ def span(outcomes: Sequence[Outcome]) -> str:
 
 
 def summary(done: int, failed: int, units: int, remaining: int | None, spent_s: float) -> str:
-    """`共 12 项，1 项失败，用时 1.2 秒，计量 11，剩余 99,989`"""
+    """Return the totals: `共 12 项，1 项失败，用时 1.2 秒，计量 11，剩余 99,989`."""
     parts = [say(f"共 {done} 项", f"{done} in all")]
     if failed:
         parts.append(say(f"{failed} 项失败", f"{failed} failed"))

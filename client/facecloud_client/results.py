@@ -1,16 +1,16 @@
-"""What the API answers, with the types of the manual's tables (4.2.2)."""
+"""The results of the API, with the types of the manual's tables (4.2.2)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from facecloud_client.errors import TransportError
-from facecloud_client.words import say
+from facecloud_client.i18n import say
 
 
 @dataclass(frozen=True)
 class Box:
-    """Pixels of the upright picture."""
+    """A rectangle in pixels of the upright picture."""
 
     left: int
     top: int
@@ -20,7 +20,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Face:
-    """One face. Detect fills `probability` and `landmark`, analyse `age` and `gender`."""
+    """One face. detect sets `probability` and `landmark`, analyse sets `age` and `gender`."""
 
     location: Box
     probability: float | None = None
@@ -31,8 +31,10 @@ class Face:
 
 @dataclass(frozen=True)
 class FaceResult:
-    """The faces of one picture, largest first. `pic_quality` 0: good enough, 1: not, for `reasons` such as
-    "blurred". `raw`: as it came.
+    """The faces of one picture, largest first.
+
+    `pic_quality` is 0 if the quality is sufficient, otherwise 1 with `reasons` such as "blurred". `raw` is
+    the entry as received.
     """
 
     faces: tuple[Face, ...]
@@ -43,7 +45,7 @@ class FaceResult:
 
 @dataclass(frozen=True)
 class CompareResult:
-    """One pair. `confidence` is 0-100 with three decimals."""
+    """The result for one pair. `confidence` is 0-100 with three decimals."""
 
     same: bool
     confidence: float
@@ -53,7 +55,7 @@ class CompareResult:
 
 
 def face_result(entry: Mapping[str, Any]) -> FaceResult:
-    """One entry of the `result` of face_detect or face_analyse. Raises TransportError for anything else."""
+    """Parse one entry of the `result` of face_detect or face_analyse. Raises TransportError."""
     try:
         faces = tuple(_face(face) for face in entry["face_list"])
         return FaceResult(faces, int(entry["pic_quality"]), entry, _reasons(entry))
@@ -62,7 +64,7 @@ def face_result(entry: Mapping[str, Any]) -> FaceResult:
 
 
 def compare_result(entry: Mapping[str, Any]) -> CompareResult:
-    """One entry of the `result` of face_compare. Raises TransportError for anything else."""
+    """Parse one entry of the `result` of face_compare. Raises TransportError."""
     try:
         same = str(entry["face_compare"]).lower() == "true"
         confidence, pic_quality = float(entry["confidence"]), int(entry["pic_quality"])
@@ -72,7 +74,7 @@ def compare_result(entry: Mapping[str, Any]) -> CompareResult:
 
 
 def _reasons(entry: Mapping[str, Any]) -> tuple[str, ...]:
-    """None where the service does not know the option."""
+    """Return the reasons for poor quality; empty if the service does not support the option."""
     return tuple(map(str, entry["quality"]["reasons"])) if "quality" in entry else ()
 
 

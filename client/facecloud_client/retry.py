@@ -1,17 +1,17 @@
-"""When a call is tried again, and after how long. Pure."""
+"""Retry policy: which calls are retried, and after how long. Pure functions."""
 
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 RETRIES = 4
-LONGEST_WAIT_S = 60.0  # a longer Retry-After is handed to the caller instead of slept through
+LONGEST_WAIT_S = 60.0  # with a longer Retry-After the error is raised at once
 FIRST_WAIT_S = 0.5
 RETRIED_STATUSES = (429, 502, 503, 504)
-RETRIED_CODES = (4019, 4105)  # the body did not arrive whole; two calls were signed in one millisecond
+RETRIED_CODES = (4019, 4105)  # incomplete body; identical calls signed in the same millisecond
 
 
 def retry_after_s(header: str | None, at: datetime) -> float | None:
-    """Seconds out of a Retry-After header (a number, or a date seen from `at`); None where it is neither."""
+    """Return the seconds of a Retry-After header (a number or a date); None if it is neither."""
     if not header:
         return None
     if header.strip().isdigit():
@@ -21,7 +21,7 @@ def retry_after_s(header: str | None, at: datetime) -> float | None:
 
 
 def seconds_ahead(http_date: str | None, at: datetime) -> float | None:
-    """How far `at` is past an HTTP date; None where it is no date."""
+    """Return how many seconds `at` is after an HTTP date; None if that is not a date."""
     try:
         when = parsedate_to_datetime(http_date or "")
     except ValueError:
@@ -30,10 +30,10 @@ def seconds_ahead(http_date: str | None, at: datetime) -> float | None:
 
 
 def wait_s(attempt: int, asked_s: float | None, jitter: float) -> float | None:
-    """Seconds to sleep before attempt `attempt + 1`; None: give up now.
+    """Return the seconds to wait before attempt `attempt + 1`, or None to give up.
 
-    `attempt` counts from 0, `asked_s` is the service's Retry-After, `jitter` is in [0, 1). The service's wish
-    is the least that is waited; without one the wait doubles from half a second.
+    `attempt` counts from 0, `asked_s` is the service's Retry-After, `jitter` is in [0, 1). Waits at least
+    `asked_s`; without it, the wait doubles with each attempt, from half a second.
     """
     if attempt >= RETRIES:
         return None

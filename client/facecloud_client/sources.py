@@ -1,4 +1,4 @@
-"""Where a picture comes from: a file, bytes in memory, or an address that the service fetches itself."""
+"""Pictures to send: files, bytes in memory, or URLs that the service fetches itself."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from facecloud_client.errors import InputError
-from facecloud_client.words import say
+from facecloud_client.i18n import say
 
 MAX_IMAGE_BYTES = 10 * 1024 * 1024  # manual 4.2.2
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -17,7 +17,7 @@ Picture = str | PathLike[str] | bytes | BinaryIO
 
 @dataclass(frozen=True)
 class Source:
-    """One picture: exactly one of `path`, `data` and `url` is set. An address has no `size_bytes`."""
+    """One picture: exactly one of `path`, `data` and `url` is set. `size_bytes` is 0 for a URL."""
 
     name: str
     path: Path | None = None
@@ -27,13 +27,14 @@ class Source:
 
 
 def is_url(text: str) -> bool:
+    """Return whether the text is an http(s) URL."""
     return text.lower().startswith(("http://", "https://"))
 
 
 def source(picture: "Picture | Source") -> Source:
-    """A Source from a path, an http(s) address, bytes or an open binary file.
+    """Return a Source for a path, an http(s) URL, bytes or an open binary file.
 
-    Raises InputError for what cannot be read, is empty or is over 10 MiB.
+    Raises InputError if it cannot be read, is empty or is larger than 10 MiB.
     """
     if isinstance(picture, Source):
         return picture
@@ -55,26 +56,31 @@ def source(picture: "Picture | Source") -> Source:
 
 
 def checked(found: Source) -> Source:
-    """Raises InputError for what is empty or over 10 MiB, which the service would refuse after the upload."""
+    """Return the Source if its size is acceptable.
+
+    Raises InputError if it is empty or larger than 10 MiB, which the service would reject only after the
+    upload.
+    """
     if found.size_bytes == 0:
         raise InputError(found.name, say("文件为空", "the file is empty"))
     if found.size_bytes > MAX_IMAGE_BYTES:
         mib = found.size_bytes / 1024 / 1024
         raise InputError(
-            found.name, say(f"{mib:.1f} MiB，超过 10 MiB 上限", f"{mib:.1f} MiB, over the limit of 10 MiB")
+            found.name,
+            say(f"{mib:.1f} MiB，超过 10 MiB 上限", f"{mib:.1f} MiB, larger than the limit of 10 MiB"),
         )
     return found
 
 
 def expand(names: Iterable[str]) -> list[str]:
-    """Folders replaced by the pictures below them (.png .jpg .jpeg) in order of name; the rest as it is."""
+    """Replace folders by the pictures in them (.png .jpg .jpeg, recursively), sorted by name."""
     out: list[str] = []
     for name in names:
         if name != "-" and not is_url(name) and Path(name).is_dir():
             found = pictures_in(Path(name))
             if not found:
                 raise InputError(
-                    name, say("文件夹里没有 png、jpg、jpeg 图片", "no png, jpg or jpeg in this folder")
+                    name, say("文件夹里没有 png、jpg、jpeg 图片", "no png, jpg or jpeg files in this folder")
                 )
             out.extend(str(path) for path in found)
         else:
@@ -83,7 +89,7 @@ def expand(names: Iterable[str]) -> list[str]:
 
 
 def pictures_in(folder: Path) -> Sequence[Path]:
-    """Every picture below a folder, by suffix, sorted; hidden files are left out."""
+    """Return all pictures below a folder, sorted, without hidden files."""
     return sorted(
         path
         for path in folder.rglob("*")

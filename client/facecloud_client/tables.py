@@ -1,4 +1,4 @@
-"""Results as lines for people, and as lines of JSON."""
+"""Output formats: rows of text, and lines of JSON."""
 
 import json
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ from rich.cells import cell_len
 
 from facecloud_client.body import Item, names
 from facecloud_client.errors import ApiError, InputError
+from facecloud_client.i18n import say
 from facecloud_client.outcomes import Outcome
 from facecloud_client.results import CompareResult, Face, FaceResult
 from facecloud_client.sources import Source
-from facecloud_client.words import say
 
 ERROR_FIELDS = ("code", "message", "detail", "request_id")
 REASONS = {
@@ -32,7 +32,7 @@ GENDERS = {"M": ("男", "M"), "F": ("女", "F")}
 
 @dataclass(frozen=True)
 class Column:
-    """Between the names and the words at the end. `width` is that of its longest cell."""
+    """A column between the names and the text at the end of a row; `width` is that of its longest cell."""
 
     zh: str
     en: str
@@ -49,12 +49,12 @@ COLUMNS = {
     "face_analyse": (*PLACE, Column("性别", "gender", 2), Column("年龄", "age", 3)),
     "face_compare": (Column("同一人", "same person", 3), Column("置信值", "confidence", 7)),
 }
-LONGEST_NAME = 48  # a longer one pushes its row to the right
+LONGEST_NAME = 48  # longer names shift the rest of their row to the right
 GAP = "  "
 
 
 def json_line(outcome: Outcome) -> str:
-    """One line: `source` (or `pair`) with the API's own `result`, or with `error`."""
+    """Return one line: `source` (or `pair`), with the API's own `result` or with `error`."""
     line: dict[str, Any] = {}
     if isinstance(outcome.item, Source):
         line["source"] = outcome.item.name
@@ -71,10 +71,10 @@ def json_line(outcome: Outcome) -> str:
 
 
 class Rows:
-    """What people read: a line for each face or pair, under one head, in columns of fixed widths."""
+    """Formats results as one row for each face or pair, under one header, in columns of fixed width."""
 
     def __init__(self, api: str, items: Sequence[Item]) -> None:
-        """`items`: all that may have a line."""
+        """Compute the column widths for `items`, all pictures or pairs that may get a row."""
         self._api, self._columns = api, COLUMNS[api]
         self._heads = [say("图片一", "one"), say("图片二", "other")]
         if api != "face_compare":
@@ -83,13 +83,14 @@ class Rows:
         self._name_width = max(min(longest, LONGEST_NAME), *map(cell_len, self._heads))
 
     def head(self) -> str:
+        """Return the header row."""
         return self._line(self._heads, [column.head for column in self._columns], say("结果", "result"))
 
     def of(self, outcome: Outcome) -> list[str]:
-        """A line for each face; a picture without one, or refused, has a line that says so."""
+        """Return a row for each face, or one row that explains why there is none."""
         shown, result = names(outcome.item), outcome.result
         if result is None:
-            return [self._line(shown, [], _what_was_wrong(outcome))]
+            return [self._line(shown, [], _error_text(outcome))]
         if isinstance(result, CompareResult):
             same = say("是", "yes") if result.same else say("否", "no")
             return [self._line(shown, [same, f"{result.confidence:.3f}"], _quality(result))]
@@ -99,7 +100,7 @@ class Rows:
         return [self._line(shown, [str(at), *self._cells(face)], _quality(result)) for at, face in numbered]
 
     def _cells(self, face: Face) -> list[str]:
-        """Place and size, then what the API says of a face."""
+        """Return the position and size of a face, and its attributes."""
         where = face.location
         place = [f"{where.left}, {where.top}", f"{where.width}×{where.height}"]
         if self._api == "face_detect":
@@ -107,11 +108,11 @@ class Rows:
         gender = say(*GENDERS[face.gender]) if face.gender in GENDERS else ""
         return [*place, gender, "" if face.age is None else str(face.age)]
 
-    def _line(self, shown: Sequence[str], cells: Sequence[str], words: str) -> str:
+    def _line(self, shown: Sequence[str], cells: Sequence[str], text: str) -> str:
         left = [name + " " * (self._name_width - cell_len(name)) for name in shown]
         widths = [max(column.width, cell_len(column.head)) for column in self._columns]
         right = [" " * (width - cell_len(cell)) + cell for width, cell in zip(widths, cells, strict=False)]
-        return GAP.join([*left, *right, words])
+        return GAP.join([*left, *right, text])
 
 
 def _quality(result: FaceResult | CompareResult) -> str:
@@ -121,8 +122,8 @@ def _quality(result: FaceResult | CompareResult) -> str:
     return say("质量不合格", "poor quality") + (say(f"：{why}", f": {why}") if why else "")
 
 
-def _what_was_wrong(outcome: Outcome) -> str:
-    """With the detail that the service gave; its advice stands once, at the end."""
+def _error_text(outcome: Outcome) -> str:
+    """Return the error with the service's detail; its advice is printed once, at the end."""
     error = outcome.error
     if isinstance(error, ApiError):
         return ": ".join(filter(None, [error.headline, error.detail]))

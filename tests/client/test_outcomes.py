@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from facecloud_client import FaceClient, InputError
 from facecloud_client.cli import main
-from facecloud_client.outcomes import PATIENCE, run
+from facecloud_client.outcomes import MAX_REJECTED_IN_A_ROW, run
 from facecloud_client.sources import source
 
 from tests.client.scripted import OK, Scripted, reply, scripted
@@ -72,7 +72,7 @@ def test_a_failure_over_one_picture_costs_that_picture(
 
 @pytest.mark.parametrize(
     ("refusal", "code", "status", "told"),
-    [(UNKNOWN, 4102, 3, 1), (USED_UP, 4202, 4, 1), (FAILED, 5001, 5, PATIENCE)],
+    [(UNKNOWN, 4102, 3, 1), (USED_UP, 4202, 4, 1), (FAILED, 5001, 5, MAX_REJECTED_IN_A_ROW)],
 )
 def test_where_going_on_is_of_no_use_it_ends(
     folder: Path, capsys: pytest.CaptureFixture[str], refusal: bytes, code: int, status: int, told: int

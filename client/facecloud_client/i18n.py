@@ -1,13 +1,14 @@
-"""The client's own words, in Chinese and English.
+"""The client's messages, in Chinese and English.
 
-FACECLOUD_LANG=zh|en decides; without it a locale that starts with `en` means English, anything else Chinese.
+FACECLOUD_LANG=zh|en selects the language; without it, a locale that starts with `en` selects English, and any
+other one Chinese.
 """
 
 import os
 
 
 def language() -> str:
-    """`zh` or `en`."""
+    """Return `zh` or `en`."""
     asked = os.environ.get("FACECLOUD_LANG", "")
     for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
         asked = asked or os.environ.get(name, "")
@@ -15,5 +16,5 @@ def language() -> str:
 
 
 def say(zh: str, en: str) -> str:
-    """The sentence in the reader's language."""
+    """Return the text in the user's language."""
     return en if language() == "en" else zh
