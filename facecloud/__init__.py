@@ -1,1 +1,1 @@
-"""The project: settings, addresses, the Celery app of the scheduled work, the web worker, the checks."""
+"""The composition root: settings, URLs, the Celery app of the scheduled tasks, the web worker, the checks."""

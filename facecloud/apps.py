@@ -1,15 +1,17 @@
+"""The Django app of the composition root."""
+
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate, pre_migrate
 
 
 class ProjectConfig(AppConfig):
-    """The project itself as the last application: what needs every other one to be ready."""
+    """The last application in INSTALLED_APPS: set-up that needs all the others to be ready."""
 
     name = "facecloud"
     verbose_name = "facecloud"
 
     def ready(self) -> None:
-        """Create the Celery app, register the checks; give migrations their limits and then their grants."""
+        """Create the Celery app, register the checks, and connect the migration signals."""
         from common.postgresql import processes
         from facecloud import celery, checks, database_role  # noqa: F401
 

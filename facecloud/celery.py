@@ -1,4 +1,4 @@
-"""The Celery app of the scheduled work of every room, and of mail; that of the pool: inference/celery.py."""
+"""The Celery app of scheduled tasks and mail; inference workers use inference/celery.py."""
 
 import logging.config
 import os
@@ -12,7 +12,7 @@ from common import liveness, schedule
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
 
 app = Celery("facecloud")
-app.set_default()  # for every thread: a web thread that sends a task must not find an app without a broker
+app.set_default()  # in every thread: otherwise a web thread would send tasks with an app without a broker
 app.config_from_object("django.conf:settings", namespace="CELERY")
 liveness.watch(app)
 app.autodiscover_tasks(["accounts", "billing", "console", "faceapi", "operations"])
@@ -20,34 +20,34 @@ app.autodiscover_tasks(["accounts", "billing", "console", "faceapi", "operations
 
 @signals.setup_logging.connect
 def keep_our_logging(**_: object) -> None:
-    """Celery would set levels and formats of its own: with a receiver here, it does not."""
+    """Apply the LOGGING setting; Celery leaves logging alone when this signal has a receiver."""
     logging.config.dictConfig(settings.LOGGING)
 
 
 @signals.worker_init.connect
 def limit_waits(**_: object) -> None:
-    """Bound the waits for PostgreSQL."""
-    from common.postgresql import processes  # needs the settings, which are ready now
+    """Set the timeouts for PostgreSQL."""
+    from common.postgresql import processes  # imported here because it needs the settings
 
     processes.background()
 
 
 @signals.beat_init.connect
 def run_schedule_at_once(**_: object) -> None:
-    """Send the schedule's heartbeat at start; it also sends what was missed while nothing ran."""
+    """Run the schedule's heartbeat at start; it also sends tasks that were missed meanwhile."""
     app.send_task("console.note_schedule")
     liveness.touch()
 
 
 @signals.task_prerun.connect
 def note_start(task: Any, **_: object) -> None:
-    """Record the start of a task that is caught up if it fails."""
+    """Record the start of a task that is repeated if it fails."""
     if task.name in schedule.CAUGHT_UP:
         schedule.note_start(task.name)
 
 
 @signals.task_success.connect
 def note_success(sender: Any, **_: object) -> None:
-    """Record the success of a task that is caught up if it fails."""
+    """Record the success of a task that is repeated if it fails."""
     if sender.name in schedule.CAUGHT_UP:
         schedule.note_success(sender.name)

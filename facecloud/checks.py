@@ -1,7 +1,7 @@
-"""What `manage.py check --deploy` looks for besides Django's own checks: secrets, services, models, schedule.
+"""Additional checks of `manage.py check --deploy`: secrets, services, models, scheduled tasks.
 
-The checks of a running installation (Valkey, PostgreSQL, workers, beat) belong to the tag `deploy` alone, so
-that `manage.py check` needs no service.
+The checks of a running installation (Valkey, PostgreSQL, workers, beat) have only the tag `deploy`, so that
+`manage.py check` needs no service.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,7 +24,7 @@ WEAK = ("secret", "password", "changeme", "change-me", "django-insecure", "examp
 
 
 def of_deployment(check: Callable[[], Iterable[CheckMessage]]) -> Check:
-    """Registers a function without arguments as a check of `--deploy`."""
+    """Register a function without arguments as a check of `--deploy`."""
 
     def run(app_configs: Any, **_options: Any) -> list[CheckMessage]:
         return list(check())
@@ -36,7 +36,7 @@ def of_deployment(check: Callable[[], Iterable[CheckMessage]]) -> Check:
 
 @of_deployment
 def secret_key() -> Iterable[CheckMessage]:
-    """Sessions and forms are signed with it."""
+    """Check the key that signs sessions and forms."""
     key = settings.SECRET_KEY
     if len(key) < 50 or len(set(key)) < 10 or any(word in key.lower() for word in WEAK):
         yield Error(
@@ -48,22 +48,24 @@ def secret_key() -> Iterable[CheckMessage]:
 
 @of_deployment
 def encryption_key() -> Iterable[CheckMessage]:
-    """The customers' SecretKeys are encrypted with it."""
+    """Check the keys that encrypt the customers' SecretKeys."""
     if not settings.ENCRYPTION_KEYS:
-        yield Error("ENCRYPTION_KEY is missing: SecretKeys can't be kept.", hint=FERNET, id="facecloud.E002")
+        yield Error(
+            "ENCRYPTION_KEY is missing: SecretKeys cannot be stored.", hint=FERNET, id="facecloud.E002"
+        )
     for position, key in enumerate(settings.ENCRYPTION_KEYS):
         try:
             Fernet(key)
         except ValueError:
-            yield Error(f"ENCRYPTION_KEY {position} is no Fernet key.", hint=FERNET, id="facecloud.E003")
+            yield Error(f"ENCRYPTION_KEY {position} is not a Fernet key.", hint=FERNET, id="facecloud.E003")
 
 
 @of_deployment
 def links_and_mails() -> Iterable[CheckMessage]:
-    """Mails are sent, and their links lead to this site."""
+    """Check that mails can be sent and that their links lead to this site."""
     if not settings.SITE_URL:
         yield Error(
-            "SITE_URL is missing: links in mails may lead nowhere.",
+            "SITE_URL is missing: links in mails may not work.",
             hint="Set it to the address of the site, such as https://face.example.com",
             id="facecloud.E009",
         )
@@ -72,8 +74,8 @@ def links_and_mails() -> Iterable[CheckMessage]:
     backend = settings.EMAIL_BACKEND
     if any(kind in backend for kind in ("console", "Folder", "Log", "filebased", "locmem", "dummy")):
         yield Warning(
-            f"EMAIL_URL names no mail server: {backend} is in use, and neither notices nor links for new "
-            "passwords reach anybody.",
+            f"EMAIL_URL does not specify a mail server: {backend} is in use, and neither notices nor "
+            "password links are delivered.",
             hint="Set EMAIL_URL, such as smtp://user:password@host:587/?tls=True",
             id="facecloud.W002",
         )
@@ -81,7 +83,7 @@ def links_and_mails() -> Iterable[CheckMessage]:
 
 @of_deployment
 def models() -> Iterable[CheckMessage]:
-    """The workers load them; the files' hashes are checked by inference.models.setup."""
+    """Check that the model files exist; inference.models.setup checks their hashes."""
     missing = [file.file for file in registry.FILES if not (settings.MODELS_DIR / file.file).is_file()]
     if missing:
         yield Error(
@@ -93,16 +95,16 @@ def models() -> Iterable[CheckMessage]:
 
 @of_deployment
 def database() -> Iterable[CheckMessage]:
-    """PostgreSQL answers."""
+    """Check that PostgreSQL accepts connections."""
     try:
         connection.ensure_connection()
     except DatabaseError:
-        yield Error("PostgreSQL does not answer.", hint="Look at DATABASE_URL.", id="facecloud.E005")
+        yield Error("PostgreSQL does not answer.", hint="Check DATABASE_URL.", id="facecloud.E005")
 
 
 @of_deployment
 def database_role() -> Iterable[CheckMessage]:
-    """The application is not the owner of its tables."""
+    """Check that the application is not the owner of its tables."""
     try:
         if can_rewrite_history():
             yield Warning(
@@ -111,35 +113,35 @@ def database_role() -> Iterable[CheckMessage]:
                 id="facecloud.W003",
             )
     except DatabaseError:
-        return  # no database, or no tables yet: facecloud.E005 and migrate have a word for it
+        return  # no database or no tables yet: facecloud.E005 or `migrate` reports that
 
 
 @of_deployment
 def workers_and_schedule() -> Iterable[CheckMessage]:
-    """Valkey answers, a worker is warm, and the scheduled work runs."""
+    """Check that Valkey responds, a worker is warm and the scheduled tasks run."""
     try:
         client = valkey.client()
         alive = exchange.workers(client, now_s=clock.now_s(client))
         age_s = schedule.age_s()
         policy = str(client.info("memory").get("maxmemory_policy", ""))
-    except (redis.RedisError, ValueError):  # ValueError: REDIS_URL is no address at all
-        yield Error("Valkey does not answer.", hint="Look at REDIS_URL.", id="facecloud.E006")
+    except (redis.RedisError, ValueError):  # ValueError: REDIS_URL is invalid
+        yield Error("Valkey does not answer.", hint="Check REDIS_URL.", id="facecloud.E006")
         return
     if policy and policy != "noeviction":
         yield Warning(
-            f"Valkey may throw away pictures and tasks (maxmemory-policy {policy}).",
+            f"Valkey may evict pictures and tasks (maxmemory-policy {policy}).",
             hint="Set maxmemory-policy noeviction.",
             id="facecloud.W001",
         )
     if not alive:
         yield Error(
-            "No inference worker is ready: every call is refused with 5003.",
+            "No inference worker is ready: every call is rejected with 5003.",
             hint="Start one: celery --app inference worker",
             id="facecloud.E007",
         )
     if age_s is None or age_s > schedule.LATE_AFTER_S:
         yield Error(
-            "The scheduled work does not run: unpaid orders, dead calls and notices wait.",
+            "The scheduled tasks do not run: unpaid orders, dead calls and notices are not processed.",
             hint="Start one beat (celery -A facecloud beat), and a worker with --queues scheduled.",
             id="facecloud.E008",
         )

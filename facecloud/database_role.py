@@ -1,8 +1,8 @@
-"""The application's own role in PostgreSQL: it works with the rows, and changes neither tables nor history.
+"""A PostgreSQL role for the application that can modify rows, but neither tables nor history.
 
-The tables belong to the role of DATABASE_OWNER_URL, as which migrations run. The application's role, that of
-DATABASE_URL, cannot truncate, alter or drop a table, nor disable a trigger; to the append-only tables it can
-only add.
+The tables belong to the role of DATABASE_OWNER_URL, which runs migrations. The application's role, that of
+DATABASE_URL, cannot truncate, alter or drop a table, nor disable a trigger; in append-only tables it can only
+insert.
 """
 
 from typing import Any
@@ -20,9 +20,9 @@ SELECT DISTINCT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'append_o
 
 
 def after_migrations(sender: AppConfig, using: str = DEFAULT_DB_ALIAS, **_: Any) -> None:
-    """Receive post_migrate: grant the role of DATABASE_URL its rights if we are connected as the owner.
+    """Grant the role of DATABASE_URL its privileges if connected as the owner; a receiver of post_migrate.
 
-    The signal is sent once for each app with models; the last one is enough.
+    The signal is sent once for each app with models; this acts on the last one.
     """
     application = settings.APPLICATION_DATABASE
     last = [app for app in apps.get_app_configs() if app.models_module][-1]
@@ -31,9 +31,9 @@ def after_migrations(sender: AppConfig, using: str = DEFAULT_DB_ALIAS, **_: Any)
 
 
 def grant(role: str, password: str = "", *, using: str = DEFAULT_DB_ALIAS) -> None:
-    """Create the role if it is missing, and make its rights exactly those that the application needs.
+    """Create the role if it is missing, and grant it exactly the privileges that the application needs.
 
-    Raises ImproperlyConfigured if the role could do more anyway: it is the owner, or a superuser.
+    Raises ImproperlyConfigured if the role is the owner or a superuser, which no grant can restrict.
     """
     with transaction.atomic(using), connections[using].cursor() as cursor:
         _create(cursor, role, password)
@@ -57,7 +57,7 @@ def _create(cursor: Any, role: str, password: str) -> None:
     found = cursor.fetchone()
     if found is not None and any(found):
         raise ImproperlyConfigured(
-            f"The role {role} of DATABASE_URL is {'a superuser' if found[0] else 'the owner too'}: "
+            f"The role {role} of DATABASE_URL is {'a superuser' if found[0] else 'also the owner'}: "
             "give the application a role of its own."
         )
     if found is None:
@@ -67,7 +67,7 @@ def _create(cursor: Any, role: str, password: str) -> None:
 
 
 def can_rewrite_history() -> bool:
-    """Return whether the connected role could empty the audit log, as its owner and a superuser can."""
+    """Return whether the connected role can truncate the audit log, as its owner or a superuser can."""
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute("SELECT has_table_privilege('accounts_auditentry', 'TRUNCATE')")
         return bool(cursor.fetchone()[0])

@@ -1,4 +1,4 @@
-"""The environment, read strictly: a value that means nothing is refused with the name of its variable."""
+"""Strict parsing of environment variables: an invalid value is rejected with the variable's name."""
 
 import logging
 import os
@@ -24,7 +24,7 @@ SMTP_BACKEND = "common.mail_backends.SmtpBackend"
 
 
 class Env(environ.Env):
-    """environ.Env that takes no typing error for False, and PostgreSQL only. Raises ImproperlyConfigured."""
+    """An environ.Env with strict booleans, for PostgreSQL only. Raises ImproperlyConfigured."""
 
     def get_value(self, var: str, *arguments: Any, **options: Any) -> Any:
         try:
@@ -39,14 +39,18 @@ class Env(environ.Env):
         return super().parse_value(value, cast)
 
     def db_url(self, var: str, *arguments: Any, **options: Any) -> dict[str, Any]:
-        with warnings.catch_warnings(action="ignore"):  # what it warns of is refused here
+        with warnings.catch_warnings(action="ignore"):  # what it warns of is an error here
             database: dict[str, Any] = super().db_url(var, *arguments, **options)
         if database.get("ENGINE") != POSTGRESQL:
             raise ImproperlyConfigured(f"{var} should be postgres://user:password@host:port/name")
         return database
 
     def email_url(self, var: str, *arguments: Any, **options: Any) -> dict[str, Any]:
-        """The EMAIL_* settings. Empty or filemail: is the folder backend, whose folder the caller sets."""
+        """Return the EMAIL_* settings.
+
+        If the variable is empty or starts with `filemail:`, mails are written to a folder, which the caller
+        sets.
+        """
         if not self.str(var, default=""):
             return {"EMAIL_BACKEND": FOLDER_BACKEND}
         if self.str(var).startswith("filemail:"):
@@ -63,7 +67,7 @@ class Env(environ.Env):
         return config | {"EMAIL_BACKEND": replaced.get(config["EMAIL_BACKEND"], config["EMAIL_BACKEND"])}
 
     def valkey_url(self, var: str, default: str) -> str:
-        """An address that common/valkey_address.py can read."""
+        """Return a URL that common/valkey_address.py can parse."""
         url = str(self.str(var, default=default))
         try:
             valkey_address.parse(url)
@@ -72,14 +76,14 @@ class Env(environ.Env):
         return url
 
     def hosts(self, var: str, default: list[str]) -> list[str]:
-        """Host names; never `*`, with which the Host header of a request could be anything."""
+        """Return host names. `*` is rejected: the Host header of a request could then be anything."""
         names = [name.strip() for name in self.list(var, default=default)]
         if "*" in names:
-            raise ImproperlyConfigured(f"{var} should list the names of the site; * is refused")
+            raise ImproperlyConfigured(f"{var} should list the host names of the site; * is not allowed")
         return names
 
     def origin(self, var: str, default: str = "") -> str:
-        """A scheme and host, such as https://face.example.com, or empty."""
+        """Return a scheme and host, such as https://face.example.com, or an empty string."""
         value = str(self.str(var, default=default)).rstrip("/")
         parts = urlsplit(value)
         if value and (parts.scheme not in ("http", "https") or value != f"{parts.scheme}://{parts.netloc}"):
@@ -102,14 +106,14 @@ class Env(environ.Env):
         return servers
 
     def count(self, var: str, default: int) -> int:
-        """A whole number of at least 1."""
+        """Return an integer of at least 1."""
         number = int(self.int(var, default=default))
         if number < 1:
             raise ImproperlyConfigured(f"{var} should be at least 1")
         return number
 
     def money(self, var: str, default: str) -> Decimal:
-        """An amount in yuan, zero or more."""
+        """Return an amount in yuan, zero or more."""
         try:
             amount = Decimal(self.str(var, default=default))
         except InvalidOperation as error:
@@ -125,35 +129,35 @@ class Env(environ.Env):
         return value
 
     def folder(self, var: str, default: str) -> Path:
-        """One that is there, and can be written to."""
+        """Return the path of an existing, writable folder."""
         path = Path(self.str(var, default=default))
         if not path.is_dir() or not os.access(path, os.W_OK):
-            raise ImproperlyConfigured(f"{var}: {path} is no folder that can be written to")
+            raise ImproperlyConfigured(f"{var}: {path} is not a writable folder")
         return path
 
     def fernet_keys(self, var: str) -> list[str]:
-        """Fernet keys, comma-separated: checked before anything is migrated or encrypted with them."""
-        from cryptography.fernet import Fernet  # not part of a worker's image, whose settings have no key
+        """Return comma-separated Fernet keys, validated before anything is encrypted with them."""
+        from cryptography.fernet import Fernet  # not installed in the worker's image, which has no keys
 
         keys = [str(key).strip() for key in self.list(var)]
         try:
             if not [Fernet(key) for key in keys]:
                 raise ValueError
-        except ValueError:  # the message never contains the value
+        except ValueError:  # the message must not contain the value
             raise ImproperlyConfigured(
                 f"{var}: a key is 32 random bytes in URL-safe base64: openssl rand -base64 32 | tr '+/' '-_'"
             ) from None
         return keys
 
     def log_level(self, var: str, default: str) -> str:
-        """A level of Python's logging, in any case."""
+        """Return the name of a log level; the case is ignored."""
         level = str(self.str(var, default=default)).upper()
         if level not in logging.getLevelNamesMapping():
             raise ImproperlyConfigured(f"{var} should be DEBUG, INFO, WARNING or ERROR")
         return level
 
     def networks(self, var: str) -> list[str]:
-        """Addresses and networks (CIDR), comma-separated; none by default."""
+        """Return comma-separated addresses and networks (CIDR); none by default."""
         try:
             return [str(ip_network(text.strip(), strict=False)) for text in self.list(var, default=[])]
         except ValueError as error:
@@ -161,6 +165,6 @@ class Env(environ.Env):
 
 
 def read_dotenv() -> None:
-    """Add the checkout's .env to the environment; a variable that is set already wins."""
+    """Add the variables of .env to the environment; those that are already set take precedence."""
     if DOTENV.is_file():
         environ.Env.read_env(DOTENV)

@@ -25,18 +25,18 @@ ENCRYPTION_KEYS: list[str] = env.fernet_keys("ENCRYPTION_KEY")
 DEBUG = env.bool("DJANGO_DEBUG", default=False)
 ALLOWED_HOSTS = env.hosts("DJANGO_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("DJANGO_CSRF_TRUSTED_ORIGINS", default=[])
-# What every absolute link begins with, in mails above all; the Host header of a request never gets there.
+# The base of absolute links, mainly in mails; the Host header of a request is never used for them.
 SITE_URL = env.origin("SITE_URL", default="")
-# Taken by deploy/gunicorn.conf.py. Of no workers gunicorn makes no error: the site would never answer.
+# Read by deploy/gunicorn.conf.py. gunicorn silently accepts `workers=0`, so reject it here.
 WEB_WORKERS = env.count("WEB_WORKERS", default=2)
-# Connections of one web process; the one that has waited longest gives way. From one address, proxies of
-# TRUSTED_PROXIES excepted, there may be only so many.
+# Connections of one web process; when it is full, the connection that has been idle longest is closed. The
+# limit for each client address does not apply to TRUSTED_PROXIES.
 WEB_CONNECTIONS = env.count("WEB_CONNECTIONS", default=1000)
 WEB_CONNECTIONS_PER_ADDRESS = env.count("WEB_CONNECTIONS_PER_ADDRESS", default=100)
-# Each serves one call or page. A fifth of them is for pages; the rest, for the API, must be as many as
-# CALLS_AT_ONCE and UPLOADS_AT_ONCE together, so that a call too many is refused at once.
+# Each thread serves one call or page. A fifth of them is for pages; the rest, for the API, must be as many as
+# CALLS_AT_ONCE and UPLOADS_AT_ONCE together, so that excess calls are rejected at once.
 WEB_THREADS = env.count("WEB_THREADS", default=48)
-# Where the debugger reaches the API; empty: the port that it was asked on.
+# The URL at which the debugger calls the API; empty: the port that served the debugger's page.
 SELF_URL = env.str("SELF_URL", default="")
 SECURE_COOKIES = env.bool("SECURE_COOKIES", default=False)  # true behind TLS
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
@@ -45,13 +45,13 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True  # forms and htmx carry the token themselves
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if SECURE_COOKIES else 0
 SILENCED_SYSTEM_CHECKS = [
-    "security.W005",  # other hosts of the operator's domain are none of ours
-    "security.W008",  # the proxy that ends TLS sends plain HTTP there, /healthz excepted
-    "security.W021",  # nor is the domain ours to preload
+    "security.W005",  # HSTS must not affect other hosts of the operator's domain
+    "security.W008",  # the proxy that terminates TLS redirects plain HTTP, except for /healthz
+    "security.W021",  # preloading concerns the whole domain, which is the operator's decision
 ]
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-# No inline script or style anywhere; a page that needs more says so itself (csp.decorators).
+# No inline scripts or styles; a view that needs more relaxes its own policy (csp.decorators).
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
@@ -127,27 +127,26 @@ TEMPLATES = [
     },
 ]
 
-FORM_RENDERER = "django.forms.renderers.TemplatesSetting"  # widgets may have templates of ours
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"  # so that widgets can use our templates
 
-# Shown to customers who have to top up: a telephone number, an address. Empty: nothing is shown.
+# Shown to customers who have to top up: a telephone number or an address. Empty: nothing is shown.
 SUPPORT_CONTACT = env.str("SUPPORT_CONTACT", default="")
 
 # --- Data --------------------------------------------------------------------
 DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres:///facecloud")}
-# Set for `migrate` alone, which then connects as this owner of the tables and grants the role of DATABASE_URL
-# what the application needs (facecloud/database_role.py). Empty: the role of DATABASE_URL is the owner too.
+# Set only for `migrate`, which then connects as this owner of the tables and grants the role of DATABASE_URL
+# what the application needs (facecloud/database_role.py). Empty: the role of DATABASE_URL is also the owner.
 DATABASE_OWNER_URL = env.str("DATABASE_OWNER_URL", default="")
 APPLICATION_DATABASE = DATABASES["default"] if DATABASE_OWNER_URL else None
 if DATABASE_OWNER_URL:
     DATABASES = {"default": env.db_url("DATABASE_OWNER_URL")}
-# Behind PgBouncer in transaction mode: no startup options, which it refuses, and no cursor across
-# transactions.
+# PgBouncer in transaction mode rejects startup options and cannot keep cursors across transactions.
 DB_PGBOUNCER = env.bool("DB_PGBOUNCER", default=False)
-# Database connections of one web process, shared by its threads; and how long an idle one stays open.
+# Database connections of one web process, shared by its threads, and how long an idle one stays open.
 DB_CONNECTIONS = env.count("DB_CONNECTIONS", default=16)
 DB_CONN_MAX_AGE_S = env.int("DB_CONN_MAX_AGE_S", default=30)
-# How long to wait for PostgreSQL: to connect; in a web process for a statement, and for a lock that another
-# holds; for a statement of the scheduled work; for a lock that a migration needs.
+# Timeouts for PostgreSQL: connecting; a statement and a lock in a web process; a statement of a scheduled
+# task; a lock in a migration.
 DB_CONNECT_TIMEOUT_S = env.count("DB_CONNECT_TIMEOUT_S", default=5)
 DB_STATEMENT_TIMEOUT_S = env.float("DB_STATEMENT_TIMEOUT_S", default=10.0)
 DB_LOCK_TIMEOUT_S = env.float("DB_LOCK_TIMEOUT_S", default=5.0)
@@ -160,10 +159,10 @@ DATABASES["default"] |= {
     "DISABLE_SERVER_SIDE_CURSORS": DB_PGBOUNCER,
     "OPTIONS": {
         "connect_timeout": DB_CONNECT_TIMEOUT_S,
-        "keepalives_idle": 10,  # a host that is gone is noticed in 25 s, though nothing is sent
+        "keepalives_idle": 10,  # detects a dead host within 25 s on an idle connection
         "keepalives_interval": 5,
         "keepalives_count": 3,
-        "tcp_user_timeout": 15_000,  # and in 15 s if something is
+        "tcp_user_timeout": 15_000,  # and within 15 s while sending
         **DATABASES["default"].get("OPTIONS", {}),
     },
 }
@@ -189,37 +188,37 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
     {"NAME": "accounts.users.passwords.KnownPasswordValidator"},
 ]
-# Who may register: everybody (open), whoever an operator invited (invited), nobody (closed).
+# Who may register: everybody (open), people invited by an operator (invited), nobody (closed).
 REGISTRATION = env.choice("REGISTRATION", default="open", choices=["open", "invited", "closed"])
-# Packages whose price is 0 that one customer may have at a time: whoever registers could take any amount.
+# Free packages that one customer may have at a time; without a limit they could be ordered in any number.
 FREE_PACKAGES_PER_CUSTOMER = env.count("FREE_PACKAGES_PER_CUSTOMER", default=12)
-# A session ends after so many minutes without a request, and so many hours after the login in any case.
+# A session ends after this many minutes without a request, and this many hours after the login in any case.
 SESSION_IDLE_MINUTES = env.count("SESSION_IDLE_MINUTES", default=480)
 SESSION_HOURS = env.count("SESSION_HOURS", default=168)
 OPERATOR_SESSION_IDLE_MINUTES = env.count("OPERATOR_SESSION_IDLE_MINUTES", default=30)
 OPERATOR_SESSION_HOURS = env.count("OPERATOR_SESSION_HOURS", default=12)
 SESSION_COOKIE_AGE = SESSION_HOURS * 3600
-# A link that sets a new password ends after an hour.
+# Password-reset links expire after an hour.
 PASSWORD_RESET_TIMEOUT = 3600
-# POST requests that one client address (of IPv6: one /64 network) may send, whoever they name: logins and
-# new passwords within 15 minutes, registrations within an hour.
+# POST requests that one client address (for IPv6, one /64 network) may send, whatever the account: logins and
+# password resets within 15 minutes, registrations within an hour.
 LOGINS_PER_ADDRESS = env.count("LOGINS_PER_ADDRESS", default=100)
 REGISTRATIONS_PER_ADDRESS = env.count("REGISTRATIONS_PER_ADDRESS", default=30)
-# Five wrong passwords for one name from one address: fifteen minutes of rest.
+# Five wrong passwords for one name from one address lock the login for fifteen minutes.
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
-AXES_VERBOSE = False  # or each process greets with its version
-AXES_ENABLE_ADMIN = False  # its tables are among the operators' records
+AXES_VERBOSE = False  # otherwise each process logs the version of axes
+AXES_ENABLE_ADMIN = False  # operators see its tables under Records
 AXES_LOCKOUT_TEMPLATE = "accounts/locked.html"
 AXES_CLIENT_IP_CALLABLE = "console.middleware.throttle.caller"
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/console/"
 LOGOUT_REDIRECT_URL = "/"
 
-# Money that one operator may give one customer within 24 hours (top-ups, vouchers, refunds, added months);
-# more waits for a second operator, so many hours at most.
+# The amount that one operator may grant one customer within 24 hours (top-ups, vouchers, refunds, added
+# months). Larger amounts need the approval of a second operator within APPROVAL_HOURS.
 APPROVAL_ABOVE_YUAN = env.money("APPROVAL_ABOVE_YUAN", default="10000")
 APPROVAL_TIME = timedelta(hours=env.count("APPROVAL_HOURS", default=72))
 
@@ -232,8 +231,8 @@ USE_I18N = True
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(VAR_DIR / "static")))
 STATICFILES_DIRS = [BASE_DIR / "static"]
-# True: serve what `manage.py collectstatic` wrote, compressed and under hashed names that browsers keep for a
-# year (bin/start, the image). False: serve the files of the checkout as they are (tests).
+# True: serve the output of `manage.py collectstatic`, compressed and with hashed names that browsers cache
+# for a year (bin/start, the image). False: serve the files of the checkout (tests).
 STATIC_MANIFEST = env.bool("STATIC_MANIFEST", default=False)
 WHITENOISE_USE_FINDERS = not STATIC_MANIFEST
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
@@ -249,43 +248,44 @@ STORAGES = {
 # --- The signed API ------------------------------------------------------------
 CLOCK_SKEW_S = env.int("CLOCK_SKEW_S", default=300)  # either way
 BODY_MAX_BYTES = env.int("BODY_MAX_BYTES", default=1_402_000_000)  # 100 images of 10 MiB as base64, and text
-# A body may take this long, and longer by one second for each so many bytes that came.
+# A body may take BODY_GRACE_S, plus one second for every BODY_MIN_BYTES_PER_S received.
 BODY_GRACE_S = env.float("BODY_GRACE_S", default=20.0)
 BODY_MIN_BYTES_PER_S = env.int("BODY_MIN_BYTES_PER_S", default=64 * 1024)
-# Decoded images wait in nameless memory, and past that in a nameless file. Both in sum, for one web process.
+# Limits for decoded images of one web process: in anonymous memory, and in memory plus an unnamed file.
 SPOOL_MEMORY_BYTES = env.int("SPOOL_MEMORY_BYTES", default=1536 * 1024 * 1024)
 SPOOL_MAX_BYTES = env.int("SPOOL_MAX_BYTES", default=4 * 1024 * 1024 * 1024)
 SPOOL_DIR = env.folder("SPOOL_DIR", default=gettempdir())
-# The addresses of our own proxies (CIDR): only from them X-Forwarded-For is believed.
+# The addresses of our own proxies (CIDR); X-Forwarded-For is only trusted from these.
 TRUSTED_PROXIES: list[str] = env.networks("TRUSTED_PROXIES")
-# How a call ends in time: seconds from when its images are here to code 5004, and so many more for each.
+# The deadline of a call: seconds from the arrival of its images to code 5004, and more for each image.
 DEADLINE_S = env.float("DEADLINE_S", default=30.0)
 DEADLINE_PER_IMAGE_S = env.float("DEADLINE_PER_IMAGE_S", default=2.0)
-# While no worker lives, a call waits until the last one has been silent for so many seconds, since it may be
-# about to come back from a restart. After that, 5003 at once.
+# While no worker is alive, calls wait until the last heartbeat is this old, because the worker may be
+# restarting. After that they get 5003 at once.
 WORKER_RETURN_S = env.float("WORKER_RETURN_S", default=30.0)
 # /readyz and the live page call a worker stuck if all its slots have held the same chunks for this long: a
 # chunk has up to four pictures, each of which may take PICTURE_MAX_S.
 WORKER_STUCK_S = env.float("WORKER_STUCK_S", default=max(DEADLINE_S, 4 * PICTURE_MAX_S))
-# face_compare says "true" from this confidence up: 70 accepts one pair in 10 000 of strangers of one gender,
-# age group and ethnic group.
+# face_compare returns "true" from this confidence up: 70 accepts one in 10,000 pairs of strangers of the same
+# gender, age group and ethnic group.
 COMPARE_SAME_FROM = env.float("COMPARE_SAME_FROM", default=70.0)
-# Admission: calls that one web process works on at once, and chunks that may wait for a worker.
+# Calls that one web process handles concurrently.
 CALLS_AT_ONCE = env.count("CALLS_AT_ONCE", default=24)
-# Bodies that one web process reads at once and that arrive slowly: of more, the slowest are given up.
+# Slow uploads that one web process reads concurrently; if there are more, the slowest are aborted.
 UPLOADS_AT_ONCE = env.count("UPLOADS_AT_ONCE", default=12)
-# Workers' seconds a minute for calls of one customer that fail or whose client hangs up; over that: 4291.
+# Worker seconds per minute for calls of one customer that fail or whose client disconnects; above that, 4291.
 UNPAID_S_PER_MINUTE = env.count("UNPAID_S_PER_MINUTE", default=30)
+# Chunks that may wait for a worker.
 QUEUE_MAX_CHUNKS = env.count("QUEUE_MAX_CHUNKS", default=200)
-# Images by URL. Private networks are refused unless listed here (CIDR).
+# Images by URL. URLs in private networks are rejected unless listed in URL_ALLOWED_NETWORKS (CIDR).
 URL_TIMEOUT_S = env.float("URL_TIMEOUT_S", default=10.0)
-URL_FETCHERS = env.count("URL_FETCHERS", default=32)  # downloads at once, for one web process
-URL_CALLS_PER_CUSTOMER = env.count("URL_CALLS_PER_CUSTOMER", default=4)  # that wait for URLs at once
+URL_FETCHERS = env.count("URL_FETCHERS", default=32)  # concurrent downloads of one web process
+URL_CALLS_PER_CUSTOMER = env.count("URL_CALLS_PER_CUSTOMER", default=4)  # concurrent calls that fetch URLs
 URL_ALLOWED_NETWORKS: list[str] = env.networks("URL_ALLOWED_NETWORKS")
 # The name servers for their host names (address, or address#port); empty: those of /etc/resolv.conf.
 URL_NAME_SERVERS: list[str] = env.name_servers("URL_NAME_SERVERS")
 IDEMPOTENCY_HOURS = env.int("IDEMPOTENCY_HOURS", default=24)
-IDEMPOTENCY_ANSWER_S = env.int("IDEMPOTENCY_ANSWER_S", default=300)  # an answer stays in Valkey's memory
+IDEMPOTENCY_ANSWER_S = env.int("IDEMPOTENCY_ANSWER_S", default=300)  # how long Valkey keeps the reply
 
 REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}
 SPECTACULAR_SETTINGS = {
@@ -331,19 +331,20 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
 }
 
 # --- Metrics -----------------------------------------------------------------------
-# Who sends this as a Bearer token may read /metrics; without one, only operators may. Never by the peer's
-# address: a proxy on this machine that sets no X-Forwarded-For would open it to everybody.
+# /metrics is served to requests with this Bearer token; if it is empty, only to operators. It is not served
+# by peer address: a local proxy that sets no X-Forwarded-For would then open it to everybody.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 # --- Mail ----------------------------------------------------------------------
-# Without a mail server, mails are files in VAR_DIR/mail. A link in a mail can set a password: never in a log.
+# Without a mail server, mails are written to files in VAR_DIR/mail, and not to the log: their links can set a
+# password.
 EMAIL_FILE_PATH = str(VAR_DIR.absolute() / "mail")
 vars().update(env.email_url("EMAIL_URL", default=""))
-# For each step of a conversation with the mail server; a whole mail may take six times as long.
+# For each step of an SMTP session; a whole mail may take six times as long.
 EMAIL_TIMEOUT = env.float("EMAIL_TIMEOUT_S", default=10.0)
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="facecloud@localhost")
 
-# --- Proofs: dotted paths of what `manage.py reconcile` checks, room by room ----
+# --- Dotted paths of the checks of `manage.py reconcile`, by room ----
 RECONCILE_CHECKS: list[str] = [
     "faceapi.usage.reconcile.usage_is_the_sum_of_calls",
     "faceapi.usage.reconcile.charged_calls_are_the_settled_debits",

@@ -1,4 +1,4 @@
-"""Every address of the product, room by room."""
+"""The URLs of the product, by room."""
 
 from django.contrib import admin
 from django.urls import include, path

@@ -1,1 +1,1 @@
-"""The web worker of gunicorn."""
+"""The gunicorn worker of the web processes."""

@@ -1,4 +1,4 @@
-"""Whole replies that the web worker writes by itself: no thread and no application is behind them."""
+"""Complete HTTP replies that the web worker sends without a thread or the application."""
 
 import json
 
@@ -7,12 +7,12 @@ from faceapi.errors import ApiError
 
 
 def refusal(detail: str, request_id: str) -> bytes:
-    """The whole reply to a request that could not be parsed; `detail` goes to its sender alone."""
+    """Return the reply to a request that could not be parsed; `detail` is sent to the client."""
     return _envelope(ApiError(errors.HTTP, detail[:200]), "Bad Request", request_id)
 
 
 def overloaded(request_id: str) -> bytes:
-    """The whole reply to a call of the API for which there is no thread."""
+    """Return the reply to an API call for which no thread is free."""
     error = ApiError(errors.OVERLOADED, "too many requests at once", retry_after_s=1)
     return _envelope(error, "Service Unavailable", request_id)
 
@@ -32,6 +32,7 @@ def _envelope(error: ApiError, reason: str, request_id: str) -> bytes:
 
 
 def plain(status: str, text: str) -> bytes:
+    """Return a reply of plain text."""
     lines = [
         f"HTTP/1.1 {status}",
         "Connection: close",

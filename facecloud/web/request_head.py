@@ -1,7 +1,7 @@
-"""What the head of an HTTP request says about where it is served. Pure functions of bytes.
+"""Classification of requests by their HTTP head. Pure functions of bytes.
 
-Only a sorting before gunicorn's parser, which judges the request: a head that is sorted wrongly waits among
-the wrong ones, and nothing more.
+This only selects a thread pool; gunicorn's parser validates the request. A misclassified request waits in the
+wrong pool, but has no other effect.
 """
 
 import re
@@ -18,25 +18,25 @@ _NOT_PLAIN = re.compile(rb"\r\n(?:transfer-encoding|expect):", re.IGNORECASE)
 
 
 class Kind(StrEnum):
-    """The groups of requests that cannot take each other's places."""
+    """The kinds of requests, each with a thread pool of its own."""
 
-    HEALTH = "health"  # answered by the process alone
-    READY = "ready"  # probes and metrics, which use the database
+    HEALTH = "health"  # served without any other process
+    READY = "ready"  # readiness and metrics, which use the database
     API = "api"
     PAGE = "page"
-    UPLOAD = "upload"  # a page with a body too large to wait for in memory
+    UPLOAD = "upload"  # a page with a body too large to buffer in memory
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """`body_bytes`: the length of the body if it is to be received before a thread is taken, else 0."""
+    """The kind of a request, and the length of the body to receive before it gets a thread, or 0."""
 
     kind: Kind
     body_bytes: int = 0
 
 
 def read(head: bytes, *, most_bytes: int) -> Head:
-    """Sort a request by its head, which ends with END. Bodies of pages up to `most_bytes` are waited for."""
+    """Classify a request by its head, up to and including END; page bodies over `most_bytes` are uploads."""
     target = _TARGET.match(head)
     path = target[1] if target else b""
     if _HEALTH.match(path):

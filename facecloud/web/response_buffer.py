@@ -1,7 +1,7 @@
-"""Replies to clients that read slowly: what the socket does not take at once waits in memory.
+"""Buffered replies for slow clients: what the socket does not accept at once waits in memory.
 
-The loop of the web worker sends it, so that no thread waits for a reader. Beyond the budget of the process, a
-thread does wait, until the reader's deadline.
+The event loop of the web worker sends it, so that no thread waits for a client. If the budget of the process
+is used up, a thread does wait, up to the client's deadline.
 """
 
 import math
@@ -20,16 +20,16 @@ LONGEST_S = 180.0
 
 
 def longest_s(size: int) -> float:
-    """No client may take longer to read `size` bytes.
+    """Return the maximum time in seconds that a client may take to read `size` bytes.
 
-    Well below the time within which an answer must be confirmed (billing.quota.CONFIRM_WITHIN_S), or it would
-    be given back while it is still being read.
+    It is well below the time within which an answer must be confirmed (billing.quota.CONFIRM_WITHIN_S);
+    otherwise the units would be refunded while the answer is still being read.
     """
     return min(GRACE_S + size / MIN_BYTES_PER_S, LONGEST_S)
 
 
 class Budget:
-    """Bytes of replies that wait in memory. Thread-safe."""
+    """Limits the bytes of buffered replies. Thread-safe."""
 
     def __init__(self, most_bytes: int) -> None:
         self._left = most_bytes
@@ -48,7 +48,7 @@ class Budget:
 
 
 class Outbox:
-    """A client's socket whose `sendall` does not wait for the client while the budget lasts."""
+    """Wraps a client's socket; `sendall` buffers instead of waiting for the client, within the budget."""
 
     def __init__(self, sock: socket.socket, budget: Budget) -> None:
         self.sock = sock
@@ -81,14 +81,14 @@ class Outbox:
         return len(self._waiting)
 
     def when_sent(self, sent: Callable[[], None], lost: Callable[[], None]) -> None:
-        """Call `sent` once nothing waits, or `lost` if what waits is dropped."""
+        """Call `sent` once the buffer is empty, or `lost` if it is discarded."""
         if self._waiting:
             self._sent, self._lost = sent, lost
         else:
             sent()
 
     def flush(self) -> bool:
-        """Send what the socket takes now; True once nothing waits. Raises OSError if the client is gone."""
+        """Send what the socket accepts; return whether the buffer is empty. Raises OSError."""
         sent = _send_now(self.sock, self._waiting)
         del self._waiting[:sent]
         self._budget.give(sent)
@@ -97,7 +97,7 @@ class Outbox:
         return not self._waiting
 
     def close(self) -> None:
-        """Drop what waits."""
+        """Discard the buffer."""
         self._budget.give(len(self._waiting))
         self._waiting.clear()
         self._end(self._lost)
@@ -109,10 +109,10 @@ class Outbox:
 
 
 def _send_now(sock: socket.socket, data: bytes | bytearray) -> int:
-    """Send without waiting and return how many bytes went. The socket's timeout stays as it is."""
+    """Send without waiting and return the number of bytes sent. The socket's timeout is preserved."""
     sent = 0
     timeout_s = sock.gettimeout()
-    sock.settimeout(0)  # with a timeout, send() waits before it looks at MSG_DONTWAIT
+    sock.settimeout(0)  # with a timeout, send() waits even with MSG_DONTWAIT
     try:
         with memoryview(data) as rest:
             while sent < len(data):
@@ -128,9 +128,9 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def bounded(application: Application, guard_of: Callable[[], watchdog.Guard]) -> Application:
-    """Return a WSGI application whose client must read the reply in time.
+    """Return a WSGI application whose clients must read the reply in time.
 
-    Only the time in which the client is waited for counts: a reply may be computed piece by piece.
+    Only the time spent waiting for the client counts, because a reply may be generated piece by piece.
     """
 
     def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

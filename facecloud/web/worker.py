@@ -1,12 +1,10 @@
-"""gunicorn's threads worker, made safe against clients that send or read slowly (docs/decisions/0011).
+"""gunicorn's threads worker, hardened against slow clients (docs/decisions/0011-slow-clients.md).
 
-The loop of the process, not a thread, waits for a client: for a new connection's first byte, for the head of
-a request, for a page's form, for a reader to take the reply. Each wait has a deadline. A request gets a
-thread when its head is complete, in the pool of its kind (request_head.py), so that pages, API, uploads and
-probes never take each other's places. Bodies of the API have limits of their own (faceapi/request/body.py).
+The event loop, not a thread, waits for clients: for a first byte, the head of a request, a page's form, and
+the reader of a reply. Each wait has a deadline. A request gets a thread when its head is complete, from the
+pool of its kind (request_head.py), so that pages, API, uploads and probes cannot starve each other.
 
-What is not HTTP is answered with code 4021. gunicorn would log what it could not parse, which may be a part
-of a body that came without its length: the log has the kind of fault only.
+Invalid HTTP is answered with code 4021 and logged without the bytes, which may be part of a body.
 """
 
 import contextlib
@@ -46,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 HEADERS_S = 10.0
 HEAD_BYTES = 64 * 1024
-FORM_BYTES = 128 * 1024  # a page's body up to this size is received before a thread is taken
+FORM_BYTES = 128 * 1024  # a page's body up to this size is received before the request gets a thread
 FORM_S = 10.0
 UPLOAD_S = 20.0
 MIN_BYTES_PER_S = 16 * 1024
@@ -54,22 +52,22 @@ LINGER_S = 2.0
 LINGER_BYTES = 64 * 1024
 DISCARD_S = 5.0
 DISCARD_BYTES = 64 * 1024 * 1024
-UPLOAD_THREADS, READY_THREADS, HEALTH_THREADS = 8, 2, 1  # beside WEB_THREADS
-SLOW_UPLOADS = UPLOAD_THREADS // 2  # of more uploads that take long, the slowest is given up
-QUEUED = 128  # requests of one kind that may wait for a thread; the next is refused
+UPLOAD_THREADS, READY_THREADS, HEALTH_THREADS = 8, 2, 1  # in addition to WEB_THREADS
+SLOW_UPLOADS = UPLOAD_THREADS // 2  # if more uploads are slow, the slowest is aborted
+QUEUED = 128  # requests of one kind that may wait for a thread; further ones are rejected
 SPARE_FILES = 200  # file descriptors for everything but connections
 
 
 class Connection(TConn):
-    """A client's connection and what of its next request has come. In the loop, or in a thread."""
+    """A client's connection and what has been received of its next request. In the loop, or in a thread."""
 
     def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any) -> None:
         super().__init__(cfg, sock, client, server)
         self.address = _peer(client)
         self.received = bytearray()
         self.head: request_head.Head | None = None
-        self.wanted = 0  # bytes that must be there before a thread is taken
-        self.is_idle = True  # nothing of the next request has come
+        self.wanted = 0  # bytes to receive before the request gets a thread
+        self.is_idle = True  # nothing of the next request has been received
         self.is_ending = False
         self.drained = 0
         self.keeps_open = False
@@ -80,7 +78,7 @@ class Connection(TConn):
 
 @dataclass(slots=True)
 class Pool:
-    """The threads of one kind of request. `inside` is counted by the loop alone."""
+    """The threads for one kind of request. `inside` is accessed only by the event loop."""
 
     threads: int
     executor: ThreadPoolExecutor
@@ -92,9 +90,9 @@ class Pool:
 
 
 class WebWorker(ThreadWorker):
-    """ThreadWorker that hands a request to a thread when it is complete enough to be served.
+    """A ThreadWorker that passes a request to a thread once enough of it has been received.
 
-    It confirms the answers that it sent, and before that those of a worker that died.
+    It also confirms the answers that it sent, and at start those of a worker that died.
     """
 
     def run(self) -> None:
@@ -131,7 +129,7 @@ class WebWorker(ThreadWorker):
         super().init_process()
 
     def get_thread_pool(self) -> ThreadPoolExecutor:
-        """The pool that gunicorn shuts down when it stops; the others end with the process."""
+        """Return the pool that gunicorn shuts down on exit; the others end with the process."""
         return self._pools[Kind.PAGE].executor
 
     def load_wsgi(self) -> None:
@@ -142,9 +140,10 @@ class WebWorker(ThreadWorker):
     # --- connections in the loop -----------------------------------------------------
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        """Close the listening sockets when the process is to end; gunicorn does so after its last call.
+        """Close the listening sockets when the process is about to end.
 
-        The kernel would complete connections that nobody accepts. What it has completed already is served.
+        gunicorn closes them only after its last request, and meanwhile the kernel would complete connections
+        that nobody accepts. Connections that are already complete are served.
         """
         super().set_accept_enabled(enabled)
         while not enabled and not self.alive and self.sockets:
@@ -165,7 +164,7 @@ class WebWorker(ThreadWorker):
                 raise
             return
         if sock.family != socket.AF_UNIX:
-            # gunicorn sends headers and body apart: without this the body waits 40 ms for a delayed ACK.
+            # gunicorn sends headers and body separately: a delayed ACK would hold the body for 40 ms.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         conn = Connection(self.cfg, sock, client, listener.getsockname())
         self.nr_conns += 1
@@ -180,13 +179,13 @@ class WebWorker(ThreadWorker):
         self._wait(conn, HEADERS_S)
 
     def _is_over_cap(self, address: Address) -> bool:
-        """Whether the address has too many connections. The trusted proxies have as many as they need."""
+        """Return whether the address has too many connections. Trusted proxies are exempt."""
         if self._open_of[address] <= settings.WEB_CONNECTIONS_PER_ADDRESS:
             return False
         return not any(address in network for network in self._uncapped if network.version == address.version)
 
     def _evict(self, waiting: dict[Connection, None]) -> bool:
-        """Close the connection that has waited longest, if there is one."""
+        """Close the connection that has waited longest; return whether there was one."""
         oldest = next(iter(waiting), None)
         if oldest is None:
             return False
@@ -209,7 +208,7 @@ class WebWorker(ThreadWorker):
             self.poller.unregister(conn.sock)
 
     def _drop(self, conn: Connection) -> None:
-        """Close the connection, which neither waits nor has a thread."""
+        """Close a connection that neither waits nor has a thread."""
         self.nr_conns -= 1
         if conn.address is not None:
             self._open_of[conn.address] -= 1
@@ -221,8 +220,8 @@ class WebWorker(ThreadWorker):
         conn.close()
 
     def _ready(self, conn: Connection, _: Any) -> None:
-        """The socket of a waiting connection can be read, or written when a reply waits."""
-        if conn not in self._waiting:  # closed for another one since the poller saw it
+        """Handle a waiting connection that can be read, or written if a reply is buffered."""
+        if conn not in self._waiting:  # evicted since the poller returned it
             return
         try:
             if conn.outbox is not None:
@@ -247,7 +246,7 @@ class WebWorker(ThreadWorker):
         self._receive(conn, piece)
 
     def _receive(self, conn: Connection, piece: bytes) -> None:
-        """Take a piece of a request. A thread gets it when enough is there, or when no more will come."""
+        """Add received bytes; pass the request to a thread once it has enough, or no more will come."""
         if conn.is_idle and piece:
             conn.is_idle = False
             conn.deadline = time.monotonic() + HEADERS_S
@@ -267,7 +266,7 @@ class WebWorker(ThreadWorker):
             self._hand_over(conn, conn.head.kind)
         elif not piece:
             self._stop_waiting(conn)
-            if conn.received:  # gunicorn's parser says what is missing
+            if conn.received:  # gunicorn's parser reports what is missing
                 self._hand_over(conn, Kind.PAGE)
             else:
                 self._drop(conn)
@@ -286,7 +285,7 @@ class WebWorker(ThreadWorker):
         future.add_done_callback(lambda done: self.method_queue.defer(self._finished, conn, pool, done))
 
     def _finished(self, conn: Connection, pool: Pool, done: Future[Any]) -> None:
-        """Back in the loop: the thread has served one request of the connection."""
+        """Continue in the event loop after a thread has served one request of the connection."""
         pool.inside -= 1
         try:
             conn.keeps_open = bool(done.result()) if not done.cancelled() else False
@@ -318,12 +317,12 @@ class WebWorker(ThreadWorker):
         self._end(conn)
 
     def _answer(self, conn: Connection, reply: bytes) -> None:
-        with contextlib.suppress(OSError):  # the sender may be gone
+        with contextlib.suppress(OSError):  # the client may be gone
             conn.sock.setblocking(False)
             util.write_nonblock(conn.sock, reply)
 
     def _end(self, conn: Connection) -> None:
-        """Close after the client has read the reply (RFC 9112, 9.6): what it still sends is discarded."""
+        """Close once the client has read the reply; discard what it still sends (RFC 9112, 9.6)."""
         try:
             conn.sock.setblocking(False)
             conn.sock.shutdown(socket.SHUT_WR)
@@ -334,7 +333,7 @@ class WebWorker(ThreadWorker):
         self._wait(conn, LINGER_S)
 
     def murder_keepalived(self, force: bool = False) -> None:
-        """Close the connections whose wait is over. gunicorn calls this at least once a second."""
+        """Close connections past their deadline. gunicorn calls this at least once a second."""
         now = time.monotonic()
         for conn in [conn for conn in self._waiting if force or conn.deadline <= now]:
             self._stop_waiting(conn)
@@ -376,21 +375,24 @@ class WebWorker(ThreadWorker):
             super().handle_error(req, client, addr, exc)
             return
         request_id = str(uuid4())
-        logger.info("no HTTP", extra={"error": type(exc).__name__, "request_id": request_id})
-        with contextlib.suppress(OSError):  # who sent it may be gone
+        logger.info("invalid HTTP", extra={"error": type(exc).__name__, "request_id": request_id})
+        with contextlib.suppress(OSError):  # the client may be gone
             util.write_nonblock(client, early_errors.refusal(str(exc), request_id))
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
-        """Whether the connection can be used again: the rest of the body was well-formed and is discarded."""
+        """Discard the rest of the body; return whether the connection can be used again."""
         deadline = time.monotonic() + DISCARD_S
         try:
             return keepalive and conn.parser.finish_body(deadline=deadline, max_bytes=DISCARD_BYTES)
-        except ParseException:  # the reply is on its way; a second one would follow it
+        except ParseException:  # the reply has been sent, so the error cannot be reported
             return False
 
 
 def _peer(client: Any) -> Address | None:
-    """Return the address whose connections are counted together: of IPv6 the /64, which is one customer's."""
+    """Return the address by which connections are counted, or None for a unix socket.
+
+    For IPv6 it is the /64 network, which belongs to one customer.
+    """
     if not isinstance(client, tuple) or not client:
         return None  # a unix socket
     address = ip_address(client[0].partition("%")[0])
@@ -400,7 +402,7 @@ def _peer(client: Any) -> Address | None:
 
 
 def _upload_s(req: Any) -> float:
-    """How long the body of a page may take: by its promised length, or by the largest that is discarded."""
+    """Return how many seconds the body of a page may take, by its declared length."""
     length = next((value for name, value in req.headers if name == "CONTENT-LENGTH"), "")
     size = int(length) if length.isascii() and length.isdigit() else DISCARD_BYTES
     return UPLOAD_S + min(size, DISCARD_BYTES) / (4 * MIN_BYTES_PER_S)

@@ -71,7 +71,7 @@ def test_one_of_several(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_folder_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert read(monkeypatch, str(tmp_path)).folder("SETTING", default="/") == tmp_path
-    with pytest.raises(ImproperlyConfigured, match=r"SETTING: .*none is no folder"):
+    with pytest.raises(ImproperlyConfigured, match=r"SETTING: .*none is not a writable folder"):
         read(monkeypatch, str(tmp_path / "none")).folder("SETTING", default="/")
 
 
@@ -86,7 +86,7 @@ def test_any_host_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         "a.example",
         "b.example",
     ]
-    with pytest.raises(ImproperlyConfigured, match="SETTING should list the names"):
+    with pytest.raises(ImproperlyConfigured, match="SETTING should list the host names"):
         read(monkeypatch, "a.example, *").hosts("SETTING", default=[])
 
 
