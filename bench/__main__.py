@@ -1,7 +1,7 @@
-"""`bin/bench WHAT …`: each benchmark is a module of this package.
+"""Run a benchmark: `bin/bench WHAT …`; each is a module of this package.
 
-The three of the engine have `add_arguments` and `run` and share --json, --plot and --models; any other
-module with a `main()` (quota, …) reads its own arguments.
+The benchmarks of the engine have `add_arguments` and `run` and share --json, --plot and --models. Other
+modules with a `main()` (quota, …) parse their own arguments.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ MODELS_DIR = Path(__file__).resolve().parent.parent / "var" / "models"
 
 
 def main() -> int:
+    """Run the benchmark that the first argument names, and return its exit status."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name.isidentifier() and name not in ENGINE_BENCHMARKS and find_spec(f"bench.{name}"):
         sys.argv = [f"bin/bench {name}", *sys.argv[2:]]

@@ -1,5 +1,6 @@
-"""How right the engine is: `bin/bench accuracy --data DIR`. Goes through the engine's public functions
-only.
+"""Accuracy of the engine: `bin/bench accuracy --data DIR`.
+
+Uses only the engine's public functions.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from inference.results import Template
 
 FARS = (1e-3, 1e-4, 1e-5)
 SUSPECTS = 100
-FACELESS = -99.0  # below every similarity that two faces have
+FACELESS = -99.0  # lower than the similarity of any two faces
 HEIGHTS = ((80, np.inf), (32, 80), (16, 32))
 PARTS = ("verification", "groups", "detection", "small-faces", "rotation", "attributes", "hostile")
 
@@ -55,19 +56,19 @@ def run(arguments: argparse.Namespace, engine: Engine, report: Report) -> None:
 
 
 def templates(data: Path, engine: Engine) -> tuple[list[datasets.Pair], dict[Path, Template]]:
-    """The pairs, and the template of every picture in them."""
+    """Return the pairs, and the template of every picture in them."""
     pairs = datasets.pairs(data)
     paths = sorted({path for pair in pairs for path in (pair.first, pair.second)})
     return pairs, {path: engine.embed(path.read_bytes()) for path in progress(paths, "verification")}
 
 
 def similarity(first: Template, second: Template) -> float:
-    """The fused similarity, FACELESS where one has no face."""
+    """Return the fused similarity, or FACELESS if one of the pictures has no face."""
     return scoring.similarity(first, second) if first.has_face and second.has_face else FACELESS
 
 
 def impostor_similarities(found: dict[Path, Template]) -> metrics.Floats:
-    """`similarity` of all pairs of pictures of different people, in bulk."""
+    """Return `similarity` for all pairs of pictures of different people, vectorised."""
     paths = [path for path, template in found.items() if template.has_face]
     person = datasets.persons(paths)
     vectors = np.array([scoring.gallery_vector(found[path]) for path in paths])
@@ -85,13 +86,13 @@ def impostor_similarities(found: dict[Path, Template]) -> metrics.Floats:
 
 
 def to_confidence(similarities: metrics.Floats) -> metrics.Floats:
-    """The published map, in bulk."""
+    """Apply the published map to an array."""
     confidence_map = scoring.confidence_map()
     return np.interp(similarities, confidence_map.xs, confidence_map.ys)
 
 
 def verification(data: Path, engine: Engine) -> Section:
-    """LFW's protocol on the listed pairs; FAR on all pairs of pictures of different people."""
+    """Evaluate LFW's protocol on the listed pairs, and the FAR on all pairs of different people."""
     pairs, found = templates(data, engine)
     same = np.array([pair.same for pair in pairs])
     scores = np.array([similarity(found[pair.first], found[pair.second]) for pair in pairs])
@@ -124,7 +125,7 @@ def verification(data: Path, engine: Engine) -> Section:
 
 
 def detection(data: Path, engine: Engine) -> Section:
-    """Recall by face height, false boxes (32 px or higher) an image, and the probability's reliability."""
+    """Measure recall by face height, false boxes of 32 px or more per image, and calibration."""
     section = Section("detection")
     heights, hits, false_boxes, probabilities, outcomes = [], [], 0, [], []
     pictures = datasets.boxed(data)
@@ -166,7 +167,10 @@ def detection(data: Path, engine: Engine) -> Section:
 
 
 def attributes(data: Path, engine: Engine) -> Section:
-    """Age by decade, each decade weighing the same; gender; both by group. Chips are padded by half."""
+    """Measure age error by decade, with the same weight for each decade, and gender accuracy; both by group.
+
+    Chips are padded by half their size.
+    """
     section = Section("attributes")
     labelled = datasets.labelled(data)
     seen, guesses, genders = [], [], []
@@ -204,10 +208,10 @@ def attributes(data: Path, engine: Engine) -> Section:
 
 
 def groups(data: Path, engine: Engine, suspects: Path | None = None) -> Section:
-    """Look-alike strangers that are accepted, by group, with 95 % confidence intervals (cohort/).
+    """Measure the false-accept rate of similar-looking strangers by group, with 95 % intervals (cohort/).
 
-    Writes the pairs with the highest confidence as CSV to `suspects`, to be looked through for one person
-    under two names.
+    Writes the pairs with the highest confidence to `suspects` as CSV, to be checked for one person under two
+    names.
     """
     section = Section("groups")
     if not (data / "cohort").is_dir():
@@ -269,7 +273,7 @@ def _percent(rate: tuple[float, float, float]) -> str:
 
 
 def hostile(data: Path, engine: Engine) -> Section:
-    """What comes of broken and odd files: counts of codes; anything but a documented code is a failure."""
+    """Count the outcomes for broken and odd files; anything but a documented code is a failure."""
     section = Section("hostile")
     outcomes: Counter[str] = Counter()
     slowest_s = 0.0

@@ -1,4 +1,4 @@
-"""A throw-away database for a benchmark that fills it."""
+"""A temporary database for benchmarks that fill it."""
 
 import argparse
 import os
@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 
 def on_a_throwaway(module: str, about: str | None, measure: Callable[[int], bool]) -> int:
-    """The main of benchmark `module`: runs it again on a PostgreSQL of its own, where `measure` gets the
-    number that --calls names. The exit status: whether it held its limit.
+    """Run benchmark `module` on a temporary PostgreSQL; return its exit status, 0 if within its limit.
+
+    The module is started again in that environment, where `measure` gets the number given by --calls.
     """
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--calls", type=int, default=10_000_000)

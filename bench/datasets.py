@@ -1,7 +1,8 @@
-"""The evaluation folder, read: verification/pairs.csv, attributes/labels.csv, cohort/labels.csv,
-detection/boxes.jsonl, hostile/index.csv. docs/model-card.en.md describes the files.
+"""Readers for the evaluation folder.
 
-Research data for measuring. Nothing of it is copied, kept or shown.
+Its files are verification/pairs.csv, attributes/labels.csv, cohort/labels.csv, detection/boxes.jsonl and
+hostile/index.csv; docs/model-card.en.md describes them. It is research data for measurements: nothing of it
+is copied, kept or shown.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two pictures, and whether they show one person."""
+    """Two pictures, and whether they show the same person."""
 
     first: Path
     second: Path
@@ -32,8 +33,9 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A picture of one face: age in years, gender M or F, ethnic group ("" if not labelled); `person` is the
-    same for pictures of one person.
+    """A picture of one face with age in years, gender M or F, and ethnic group ("" if not labelled).
+
+    `person` is the same for pictures of the same person.
     """
 
     path: Path
@@ -45,7 +47,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Boxed:
-    """A picture with its faces as (left, top, width, height); `invalid` ones count neither way."""
+    """A picture with its faces as (left, top, width, height); `invalid` faces are neither hits nor misses."""
 
     path: Path
     boxes: tuple[tuple[float, float, float, float], ...]
@@ -54,7 +56,7 @@ class Boxed:
 
 @dataclass(frozen=True, slots=True)
 class Hostile:
-    """An odd or broken file, and what Pillow and OpenCV made of it."""
+    """An odd or broken file, and what Pillow and OpenCV report for it."""
 
     path: Path
     magic: str
@@ -76,19 +78,19 @@ def pairs(data: Path) -> list[Pair]:
 
 
 def person(path: Path) -> str:
-    """Whose face it is, by the file's name: Jane_Doe_0003.jpg → Jane_Doe."""
+    """Return the person's name from the file name: Jane_Doe_0003.jpg → Jane_Doe."""
     return path.stem.rsplit("_", 1)[0]
 
 
 def persons(paths: Iterable[Path]) -> npt.NDArray[np.intp]:
-    """A number for each picture (N,), the same for pictures of one person."""
+    """Return a number for each picture (N,), the same for pictures of one person."""
     return np.unique([person(path) for path in paths], return_inverse=True)[1]
 
 
 def labelled(data: Path) -> list[Member]:
-    """The faces with an age and a gender: of attributes/labels.csv, and of the cohort if there is one.
+    """Return the faces with an age and a gender: attributes/labels.csv, and the cohort if there is one.
 
-    A file that is in both counts once.
+    A file that is in both is returned once.
     """
     folder = data / "attributes"
     members = cohort(data) if (data / "cohort").is_dir() else []
@@ -101,8 +103,10 @@ def labelled(data: Path) -> list[Member]:
 
 
 def cohort(data: Path) -> list[Member]:
-    """The faces of cohort/labels.csv. Rows with the same `person` (an optional column), and the pairs of
-    cohort/same_person.csv (an optional file), show one person.
+    """Return the faces of cohort/labels.csv.
+
+    Rows with the same `person` (an optional column), and pairs in cohort/same_person.csv (an optional file),
+    show the same person.
     """
     folder = data / "cohort"
     rows = _rows(folder / "labels.csv")
@@ -140,7 +144,7 @@ def hostile(data: Path) -> list[Hostile]:
 
 
 def padded_png(path: Path) -> bytes:
-    """A face chip with half its size of black on each side, as a PNG: a detector needs some room."""
+    """Return a face chip as PNG, padded with black by half its size, as a detector needs some margin."""
     pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
     height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
     padded = cv2.copyMakeBorder(pixels, height, height, width, width, cv2.BORDER_CONSTANT)
@@ -148,6 +152,6 @@ def padded_png(path: Path) -> bytes:
 
 
 def timed(work: Callable[[], T]) -> tuple[T, float]:
-    """What `work` returns, and the wall seconds that it took."""
+    """Call `work` and return its result and the wall-clock time in seconds."""
     started = time.perf_counter()
     return work(), time.perf_counter() - started

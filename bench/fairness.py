@@ -1,9 +1,9 @@
-"""One customer's single calls beside another's batches: `bin/bench fairness`.
+"""Latency of one customer's single calls while another customer sends batches: `bin/bench fairness`.
 
 Everything is real, as in `bin/bench service`. A second customer's single calls (one small picture, one after
-the other) are timed alone and then beside eight calls at once of the first, in turns: of 100 small pictures
-each, and with `--heavy` of 12 pictures of noise, which cost the detector about a hundred times as much as
-their size promises. Reported is the 95th percentile beside those calls over the usual one; medians of the
+the other) are timed alone, and then while the first customer sends eight concurrent calls, in alternation:
+calls of 100 small pictures or, with `--heavy`, of 12 pictures of noise, on which the detector spends about a
+hundred times as much as their size suggests. Reports the ratio of the 95th percentiles, as the median of the
 rounds.
 """
 
@@ -53,7 +53,7 @@ print(json.dumps([key.key, keys.secret_of(key)]))
 
 
 def second_customer(site: Site) -> Site:
-    """The same site as seen by another customer."""
+    """Create a second customer, and return the site with that customer's keys."""
     made = subprocess.run(
         [sys.executable, "-c", _SECOND],
         env=site.environment,
@@ -67,7 +67,7 @@ def second_customer(site: Site) -> Site:
 
 
 def singles(site: Site, picture: bytes, seconds: float) -> list[float]:
-    """Milliseconds of single calls, with a pause after each."""
+    """Return the latencies in milliseconds of single calls with a pause after each."""
     caller, times = Caller(site, [picture]), []
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
@@ -79,7 +79,7 @@ def singles(site: Site, picture: bytes, seconds: float) -> list[float]:
 
 
 def noise() -> bytes:
-    """A picture on which the detector spends as much time as it can."""
+    """Return a picture on which the detector spends as much time as possible."""
     pixels = np.random.default_rng(1).integers(0, 256, (HEAVY_SIDE_PX, HEAVY_SIDE_PX, 3), dtype=np.uint8)
     return bytes(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 90])[1])
 
@@ -87,6 +87,7 @@ def noise() -> bytes:
 def one_round(
     first: Site, second: Site, picture: bytes, batch: list[bytes], batches: int, seconds: float
 ) -> dict[str, Any]:
+    """Time single calls without and with batches of another customer."""
     usual = singles(second, picture, seconds)
     ended = threading.Event()
 

@@ -1,7 +1,7 @@
-"""Show the boxes that no label explains: `bin/bench false_boxes --data DIR --out FOLDER`.
+"""Show detections that match no label: `bin/bench false_boxes --data DIR --out FOLDER`.
 
-Labels are incomplete, so false boxes are also judged by eye. Writes contact sheets as PNG files; they show
-faces of research data and belong into no repository.
+Labels are incomplete, so false boxes are also judged by eye. Writes contact sheets as PNG files. They show
+faces of research data and must not be committed to a repository.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from inference.results import Face
 
 MODELS_DIR = Path(__file__).resolve().parent.parent / "var" / "models"
 TILE_PX, COLUMNS, ROWS = 160, 8, 6
-# Of the box's longer side, around its centre.
+# The side of a tile, as a multiple of the box's longer side.
 SURROUNDINGS = 2.0
 
 
@@ -61,7 +61,7 @@ def false_boxes(data: Path, engine: Engine, min_height_px: int) -> list[Pixels]:
 
 
 def _tile(pixels: Pixels, face: Face) -> Pixels:
-    """The box with its surroundings, black past the picture's edges, and its probability."""
+    """Return the box with its surroundings, black outside the picture, labelled with its probability."""
     box = face.box
     side = round(SURROUNDINGS * max(box.width, box.height))
     padded = cv2.copyMakeBorder(pixels, side, side, side, side, cv2.BORDER_CONSTANT)

@@ -1,8 +1,8 @@
 """Fit a calibration set on an evaluation folder: `bin/bench fit --data DIR --out DIR`.
 
-Every fit is small, regularised and judged by cross-validation, which is printed; the folder is a sample of
-what the product will see, and its quirks must not end up in the tables. A set that an operator makes from
-pictures of his own is put to use by the setting CALIBRATION_DIR (docs/model-card.en.md).
+Every fit is small, regularised and evaluated by cross-validation, whose results are printed: the folder is
+only a sample, and its peculiarities must not end up in the tables. An operator activates a set made from
+other pictures with the setting CALIBRATION_DIR (docs/model-card.en.md).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from inference.pipeline.engine import Engine
 
 Floats = npt.NDArray[np.float64]
 PARTS = ("face_probability", "confidence", "attributes")
-# What each part needs of the evaluation folder.
+# The parts of the evaluation folder that each fit needs.
 FOLDERS = {
     "face_probability": ("detection",),
     "confidence": ("verification", "cohort"),
@@ -57,7 +57,7 @@ def main() -> int:
     for name in arguments.only or PARTS:
         missing = [folder for folder in FOLDERS[name] if not (arguments.data / folder).is_dir()]
         if missing:
-            print(f"{name}: {' and '.join(missing)} missing, so this part stays as it is")
+            print(f"{name}: {' and '.join(missing)} missing, so this part is not fitted")
             continue
         found = fits[name](arguments.data, engine)
         fitted["card"] = fitted.get("card", {}) | found.pop("card", {})
@@ -68,7 +68,7 @@ def main() -> int:
 
 
 def write(out: Path, fitted: dict[str, Any]) -> None:
-    """Write a whole set: the fitted tables, the tables of the set in use for the rest, and the manifest."""
+    """Write a complete set: the fitted tables, the current set's tables for the rest, and the manifest."""
     version = f"{datetime.now(UTC):%Y-%m-%d}"
     kept = {name: json.loads((tables.directory() / f"{name}.json").read_text()) for name in tables.TABLES}
     out.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def write(out: Path, fitted: dict[str, Any]) -> None:
         text = json.dumps(table, separators=(",", ":")).replace('],"', '],\n"').replace("},", "},\n")
         (out / f"{name}.json").write_text(text + "\n")
     tables.seal(out, version)
-    print(f"{out}: a set of version {version}. CALIBRATION_DIR={out} puts it to use.")
+    print(f"{out}: a set of version {version}. Activate it with CALIBRATION_DIR={out}.")
 
 
 # --- face_probability
@@ -86,7 +86,7 @@ def write(out: Path, fitted: dict[str, Any]) -> None:
 
 
 def fit_face_probability(data: Path, engine: Engine) -> dict[str, Any]:
-    """A logistic curve over the finder's score, on every candidate down to half of what is accepted."""
+    """Fit a logistic curve to the detector's scores, on candidates down to half of ACCEPTED."""
     scores, faces, folds = [], [], []
     for number, picture in enumerate(progress(datasets.boxed(data), "face_probability")):
         with mock.patch.object(face_detector, "ACCEPTED", face_detector.ACCEPTED / 2):

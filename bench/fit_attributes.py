@@ -25,9 +25,9 @@ Flags = npt.NDArray[np.bool_]
 AGE_RIDGE = 1500.0
 GENDER_RIDGE, GENDER_PLANES_RIDGE = 100.0, 300.0
 OWN_RIDGE = 1.0
-# The gender of a child is hard to see, so children weigh less and do not pull the layer away from adults.
+# A child's gender is hard to tell, so children get a lower weight and do not distort the fit for adults.
 CHILD_WEIGHT = 0.3
-# A ridge pulls towards the middle: the young were guessed too old, the old too young.
+# Ridge regression shrinks towards the mean: young people were estimated too old, old people too young.
 STRETCH = 1.05
 FOLDS = 5
 PLANES = 1024
@@ -35,7 +35,7 @@ SHAKES, SHAKE = 1, 0.04
 
 
 def fit(data: Path, engine: Engine) -> dict[str, dict[str, Any]]:
-    """Fit the table `attributes`, and the errors by group for the model card."""
+    """Fit the table `attributes`, and return it with the errors by group for the model card."""
     members = datasets.labelled(data)
     kept, ages, genders = [], [], []
     for member in progress(members, "attributes"):
@@ -51,10 +51,10 @@ def fit(data: Path, engine: Engine) -> dict[str, dict[str, Any]]:
 
 
 def tables_of(members: Sequence[Member], ages: Floats, genders: Floats) -> dict[str, dict[str, Any]]:
-    """Fit two ridge regressions on features (faces, looks, n); every decade of age weighs the same.
+    """Fit two ridge regressions on features (faces, variants, n); every decade of age has the same weight.
 
-    Each face is learnt from with its landmarks moved a little and in the mirror, and judged as it is, by
-    layers that no picture of the same person was part of.
+    The training set has variants of each face, with shifted landmarks and mirrored. The original is evaluated
+    by layers that were fitted without pictures of the same person.
     """
     age = np.array([member.age for member in members], float)
     male = np.array([member.gender == "M" for member in members])
@@ -112,9 +112,10 @@ def tables_of(members: Sequence[Member], ages: Floats, genders: Floats) -> dict[
 
 
 def errors_by_group(members: Sequence[Member], errors: Floats, right: Flags) -> list[dict[str, Any]]:
-    """Return a row for each group: faces, mean absolute error and bias of the age, share of right genders.
+    """Return a row for each group: faces, mean absolute error and bias of the age, share of correct genders.
 
-    All but the age groups are of adults; faces without an ethnic group count in the others.
+    All groups but the age groups contain only adults; faces without an ethnic group count in the other
+    groups.
     """
     adult = np.array([member.age >= ADULT for member in members])
     labels = {
@@ -141,7 +142,11 @@ def errors_by_group(members: Sequence[Member], errors: Floats, right: Flags) -> 
 
 
 def _looks(face: Aligned, seed: int) -> list[Aligned]:
-    """The face; with its landmarks off by about as much as a detector's are; and all these in the mirror."""
+    """Return variants of a face, for augmentation.
+
+    They are the face itself, copies with landmarks shifted by about the detector's error, and the mirror
+    images of these.
+    """
     random = np.random.default_rng(seed)
     eyes_px = float(np.linalg.norm(face.points[1] - face.points[0]))
     moves = [np.zeros((5, 2)), *(random.normal(0, SHAKE * eyes_px, (5, 2)) for _ in range(SHAKES))]
@@ -153,5 +158,5 @@ def _looks(face: Aligned, seed: int) -> list[Aligned]:
 
 
 def _stacked(features: Floats) -> Floats:
-    """Lay (faces, looks, n) flat as (faces * looks, n), in double precision."""
+    """Reshape (faces, variants, n) to (faces * variants, n), in double precision."""
     return np.asarray(features.reshape(-1, features.shape[-1]), np.float64)

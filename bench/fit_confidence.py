@@ -1,7 +1,7 @@
 """Fit the cohort, the published map and the table by group: a part of `bin/bench fit`.
 
-The look-alike pairs that set the map are scored with cohorts that neither face of a pair was part of: a face
-must never be judged against itself.
+The pairs of similar-looking strangers that define the map are scored with cohorts that contain neither face,
+because a face must not be compared with a cohort that it is part of.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ Floats = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.intp]
 
 PRIMARY_WEIGHT = 0.6
-# k-means starts with CENTROIDS; a centroid of fewer than LEAST_FACES faces is dropped, so that none shows
-# anybody.
+# k-means starts with CENTROIDS. A centroid of fewer than LEAST_FACES faces is dropped, so that no centroid
+# resembles one person.
 CENTROIDS, LEAST_FACES, TOP = 64, 24, 3
 QUALITY_WEIGHT, QUALITY_LIMIT = 0.1, 2.0
-# The offsets of the centroids are set at this false-accept rate; OFFSET_STEP is about what a factor of ten
-# of the rate is worth in similarity, times the gain.
+# The offsets of the centroids are fitted at this false-accept rate. OFFSET_STEP is about the change in
+# similarity for a factor of ten in the rate, times the gain.
 OFFSET_RATE, OFFSET_STEP, OFFSET_ROUNDS, OFFSET_PRIOR_PAIRS = 0.03, 0.3, 3, 30
 FOLDS, DEALS = 5, 4
 LEAST_ADULT_PAIRS = 4000
@@ -44,7 +44,7 @@ PUBLISHED = (60.0, 70.0, 80.0)
 
 @dataclass(frozen=True, slots=True)
 class Faces:
-    """Embeddings of N faces, as the embedder returns them, and whose they are (N,)."""
+    """Embeddings of N faces, as returned by the embedder, and the number of the person of each (N,)."""
 
     primary: Floats
     secondary: Floats
@@ -57,7 +57,7 @@ class Faces:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """The two embeddings' parts of the fused similarity."""
+    """The weights of the two embeddings in the fused similarity."""
 
     parts: dict[str, dict[str, float]]
 
@@ -74,7 +74,7 @@ class Space:
 def embedded(
     pictures: Sequence[bytes], people: Sequence[str], engine: Engine, what: str
 ) -> tuple[Faces, Numbers]:
-    """Embed the largest face of each picture; also return the numbers of the pictures that show one."""
+    """Embed the largest face of each picture; also return the indices of the pictures that have one."""
     rows, kept = [], []
     for number, data in enumerate(progress(pictures, what)):
         chips = engine.prepare_embedding(data).chips
@@ -103,7 +103,10 @@ def space_of(strangers: Faces) -> Space:
 
 
 def centroids_of(rows: Floats) -> tuple[Floats, Numbers]:
-    """Cluster rows (N, D) by k-means; return centroids of LEAST_FACES rows at least, and each row's own."""
+    """Cluster rows (N, D) by k-means.
+
+    Returns centroids of at least LEAST_FACES rows, and the index of each row's centroid.
+    """
     count = max(1, min(CENTROIDS, len(rows) // LEAST_FACES))
     criteria = (cv2.TERM_CRITERIA_MAX_ITER, 50, 0.0)
     cv2.setRNGSeed(1)
@@ -120,10 +123,10 @@ def centroids_of(rows: Floats) -> tuple[Floats, Numbers]:
 
 
 def cohort_of(space: Space, faces: Faces, pairs: Pairs) -> tuple[Cohort, Numbers]:
-    """Fit a cohort on faces and their look-alike pairs; also return each centroid's number of faces.
+    """Fit a cohort on faces and their look-alike pairs; also return the number of faces of each centroid.
 
-    The offset of a centroid is raised as long as faces around it are accepted more often than others. Each
-    face is left out of its own centroid meanwhile.
+    The offset of a centroid is raised as long as faces near it are accepted more often than others. Each face
+    is left out of its own centroid for this.
     """
     rows = space.fused(faces)
     centres, owner = centroids_of(rows)
@@ -155,7 +158,7 @@ def cohort_of(space: Space, faces: Faces, pairs: Pairs) -> tuple[Cohort, Numbers
 
 
 def scores_of(space: Space, cohort: Cohort, faces: Faces, first: Numbers, second: Numbers) -> Floats:
-    """The normalised similarity of pairs."""
+    """Return the normalised similarity of pairs."""
     rows = space.fused(faces)
     nearest = np.sort(rows @ cohort.centroids.T + cohort.offsets, axis=1)[:, -cohort.top :].mean(axis=1)
     constants = nearest + space.zero + cohort.quality(faces.lengths)
@@ -165,7 +168,7 @@ def scores_of(space: Space, cohort: Cohort, faces: Faces, first: Numbers, second
 
 
 def held_out_scores(space: Space, faces: Faces, members: Sequence[Member], pairs: Pairs, seed: int) -> Floats:
-    """The normalised similarity of pairs, each by a cohort without the two faces and their people."""
+    """Return the similarity of pairs, each with a cohort fitted without the people of the pair."""
     people, owner = np.unique(faces.person, return_inverse=True)
     fold = (np.random.default_rng(seed).permutation(len(people)) % FOLDS)[owner]
     scores = np.empty(len(pairs))
@@ -189,10 +192,10 @@ def held_out_scores(space: Space, faces: Faces, members: Sequence[Member], pairs
 def published_map(scores: Floats, weights: Floats, best: float) -> list[list[float | None]]:
     """Return rows of (similarity, confidence, false-accept rate), confidence = 30 - 10 log10 of the rate.
 
-    Down to 1 % the quantiles of the look-alike pairs are read off. From there log10 of the rate is a straight
-    line over the similarity, fitted where the pairs are many (TAIL), so that no mislabelled pair sets it.
-    Above confidence 80 there is no rate: the map rises in a straight line to 100 at `best`, more than two
-    pictures of one person reach.
+    Down to 1 % the rates are quantiles of the look-alike pairs. Below, log10 of the rate is a straight line
+    over the similarity, fitted in TAIL, where there are many pairs, so that mislabelled pairs do not
+    determine it. Above confidence 80 there is no rate: the map rises linearly to 100 at `best`, which is more
+    than two pictures of the same person reach.
     """
     rates = np.geomspace(*TAIL, 21)
     heights = [threshold_at(scores, weights, rate) for rate in rates]
@@ -210,7 +213,7 @@ def published_map(scores: Floats, weights: Floats, best: float) -> list[list[flo
 
 
 def fit(data: Path, engine: Engine) -> dict[str, dict[str, Any]]:
-    """Fit the tables `cohort` and `confidence`, and the rates by group for the model card."""
+    """Fit the tables `cohort` and `confidence`; also return the rates by group for the model card."""
     pictures = sorted({path for pair in datasets.pairs(data) for path in (pair.first, pair.second)})
     people = [datasets.person(path) for path in pictures]
     strangers, _ = embedded([path.read_bytes() for path in pictures], people, engine, "verification")
@@ -223,7 +226,7 @@ def fit(data: Path, engine: Engine) -> dict[str, dict[str, Any]]:
 
 
 def accepted_pairs(space: Space, cohort: Cohort, faces: Faces, points: list[Any]) -> list[dict[str, Any]]:
-    """Return how many pairs of one person, and of any two people, reach each published confidence."""
+    """Return the share of same-person and of different-person pairs at each published confidence."""
     first, second = np.triu_indices(len(faces.person), 1)
     confidences = np.interp(
         scores_of(space, cohort, faces, first, second), [row[0] for row in points], [row[1] for row in points]
@@ -245,7 +248,7 @@ def data_digest(data: Path) -> str:
 
 
 def tables_of(strangers: Faces, faces: Faces, members: Sequence[Member]) -> dict[str, dict[str, Any]]:
-    """Fit on embeddings: `strangers` for the scale, `faces` of the cohort for the rest."""
+    """Fit the scale on embeddings of `strangers`, and the rest on `faces` of the cohort."""
     space = space_of(strangers)
     pairs = look_alikes(members)
     if pairs.adult.sum() < LEAST_ADULT_PAIRS:
@@ -254,7 +257,7 @@ def tables_of(strangers: Faces, faces: Faces, members: Sequence[Member]) -> dict
             f"rate of 1 in 1 000; {LEAST_ADULT_PAIRS} are needed (25 faces in each of 15 such cells)."
         )
     cohort, sizes = cohort_of(space, faces, pairs)
-    # (DEALS, pairs): which faces a cohort is fitted on moves the tail, so several deals are taken together.
+    # (DEALS, pairs): the tail depends on the split into folds, so several random splits are pooled.
     scores = np.array([held_out_scores(space, faces, members, pairs, deal) for deal in range(DEALS)])
     adults = pairs.adult
     weights = pairs[adults].weights()

@@ -1,4 +1,4 @@
-"""What the numbers of a benchmark are: pure functions of arrays."""
+"""Metrics of the benchmarks: pure functions of arrays."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ Numbers = npt.NDArray[np.intp]
 
 
 def stranger_cosines(vectors: Floats, person: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
-    """The cosine of each pair of unit rows (N, D) whose persons (N,) differ. Row by row: 30 million pairs are
-    120 MB, and no list of pairs is ever made.
+    """Return the cosine of each pair of unit rows (N, D) with different persons (N,).
+
+    Computed row by row, without a list of pairs: 30 million pairs take 120 MB.
     """
     rows = [
         (vectors[i + 1 :] @ vectors[i])[person[i + 1 :] != person[i]].astype(np.float32)
@@ -26,25 +27,25 @@ def stranger_cosines(vectors: Floats, person: npt.NDArray[np.intp]) -> npt.NDArr
 
 
 def stranger_pairs(person: npt.NDArray[np.intp]) -> int:
-    """How many pairs of rows have different persons (N,)."""
+    """Return the number of pairs of rows with different persons (N,)."""
     counts = np.bincount(person)
     return int(len(person) * (len(person) - 1) - (counts * (counts - 1)).sum()) // 2
 
 
 def threshold_at(impostors: Floats, far: float) -> float:
-    """The lowest threshold at which at most `far` of the impostors are accepted (score >= threshold)."""
+    """Return the lowest threshold that at most the share `far` of the impostors reaches."""
     ordered = np.sort(impostors)[::-1]
     allowed = int(far * len(ordered))
     return float(np.nextafter(ordered[allowed], np.inf)) if allowed < len(ordered) else -np.inf
 
 
 def accepted(scores: Floats, threshold: float) -> float:
-    """The share of scores that reach the threshold: TAR for genuine pairs, FAR for impostors."""
+    """Return the share of scores that reach the threshold: TAR for genuine pairs, FAR for impostors."""
     return float(np.mean(scores >= threshold)) if len(scores) else float("nan")
 
 
 def area_under_curve(genuine: Floats, impostors: Floats) -> float:
-    """The chance that a genuine pair scores above an impostor pair; ties count half."""
+    """Return the probability that a genuine pair scores above an impostor pair; ties count half."""
     ordered = np.sort(impostors)
     below = np.searchsorted(ordered, genuine, "left")
     up_to = np.searchsorted(ordered, genuine, "right")
@@ -52,7 +53,7 @@ def area_under_curve(genuine: Floats, impostors: Floats) -> float:
 
 
 def best_threshold(scores: Floats, same: Flags) -> float:
-    """The threshold with the most right answers; the middle one where several are equally good."""
+    """Return the threshold with the most correct decisions; the middle one if there are several."""
     order = np.argsort(-scores, kind="stable")
     right = np.cumsum(np.where(same[order], 1, -1))
     best = np.flatnonzero(right == right.max())
@@ -63,8 +64,9 @@ def best_threshold(scores: Floats, same: Flags) -> float:
 
 
 def fold_accuracies(scores: Floats, same: Flags, folds: int = 10, seed: int = 0) -> Floats:
-    """Accuracy in each fold with the threshold that is best on all the others, genuine and impostors dealt
-    evenly.
+    """Return the accuracy in each fold, at the threshold that is best on the other folds.
+
+    Genuine and impostor pairs are distributed evenly over the folds.
     """
     fold = np.empty(len(scores), np.intp)
     order = np.random.default_rng(seed)
@@ -82,17 +84,16 @@ def fold_accuracies(scores: Floats, same: Flags, folds: int = 10, seed: int = 0)
 
 
 def corners(faces: Iterable[Face]) -> Floats:
-    """Their boxes (N, 4) as left, top, right, bottom."""
+    """Return the boxes of faces (N, 4) as left, top, right, bottom."""
     boxes = [face.box for face in faces]
     rows = [(box.left, box.top, box.left + box.width, box.top + box.height) for box in boxes]
     return np.array(rows, float).reshape(-1, 4)
 
 
 def match(boxes: Floats, truth: Floats, overlap: float = 0.5) -> tuple[npt.NDArray[np.intp], Flags]:
-    """Pair detections, best first, with the true boxes (N, 4) left, top, right, bottom.
+    """Match detections, best first, with the true boxes (N, 4): left, top, right, bottom.
 
-    Returns for each detection the index of its true box (-1: none), and for each true box whether it was
-    found.
+    Returns for each detection the index of its true box, or -1, and for each true box whether it was found.
     """
     partner = np.full(len(boxes), -1, np.intp)
     found = np.zeros(len(truth), np.bool_)
@@ -110,7 +111,7 @@ def match(boxes: Floats, truth: Floats, overlap: float = 0.5) -> tuple[npt.NDArr
 
 
 def reliability(probabilities: Floats, outcomes: Flags, bins: int = 10) -> list[tuple[float, float, int]]:
-    """(mean probability, share that came true, count) of each filled bin of equal width."""
+    """Return (mean probability, share of positives, count) of each non-empty bin of equal width."""
     bin_of = np.minimum((probabilities * bins).astype(int), bins - 1)
     return [
         (
@@ -124,9 +125,7 @@ def reliability(probabilities: Floats, outcomes: Flags, bins: int = 10) -> list[
 
 
 def calibration_error(probabilities: Floats, outcomes: Flags, bins: int = 10) -> float:
-    """Expected calibration error: the mean gap between promise and outcome, weighed by the count of each
-    bin.
-    """
+    """Return the expected calibration error: the mean gap in each bin, weighted by its count."""
     if not len(probabilities):
         return float("nan")
     rows = reliability(probabilities, outcomes, bins)

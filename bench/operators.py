@@ -1,10 +1,11 @@
-"""The operators' reports over very many calls of many customers: how long the server takes.
+"""CPU time of the operators' reports over very many calls of many customers.
 
-`bin/bench operators --calls 10000000` fills a throw-away database with the hourly roll-ups of so many calls
-(200 Apps of 50 customers, 90 days) beside 100 000 orders of 10 000 other Apps (100 days), closes the days and
-hours as beat does, opens the pages as an operator.
-Judged is the CPU time of the web thread and its database session together (without parallel queries, so that
-none is missed): on a machine that other work shares, the wall clock says more about that work.
+`bin/bench operators --calls 10000000` fills a temporary database with the hourly roll-ups of that many calls
+(200 Apps of 50 customers, 90 days) and 100,000 orders of 10,000 other Apps (100 days), closes the days and
+hours as the scheduled task does, and opens the pages as an operator.
+
+The result is the CPU time of the web thread and its database session (without parallel queries, whose
+processes would not be counted): on a machine with other load, wall-clock time says more about that load.
 """
 
 import statistics
@@ -30,7 +31,7 @@ PAGES = (
     "/ops/business/?range=90d",
     "/metrics",
 )
-# Each App calls each API in every third hour: as many rows as so few calls can make.
+# Each App calls each API in every third hour, which gives as many rows as possible for the number of calls.
 USAGE = """
 INSERT INTO faceapi_usagehour (app_id, region_id, api, hour, code, calls, images, units, latency_sum_ms,
         queue_sum_ms, infer_sum_ms, latency_histogram, queue_histogram, infer_histogram)
@@ -58,7 +59,7 @@ def run(calls: int) -> bool:
 
 
 def generate(calls: int) -> None:
-    """Orders, then customers, Apps, their roll-ups; closed as beat closes them."""
+    """Create orders, customers, Apps and their roll-ups, and close them as the scheduled task does."""
     from django.db import connection
     from django.utils import timezone
 
@@ -106,7 +107,7 @@ def generate(calls: int) -> None:
 
 
 def measure() -> bool:
-    """The medians of each page, and whether all are within the limit."""
+    """Measure each page; return whether all medians are within the limit."""
     import psutil
     from django.db import connection
     from django.test import Client

@@ -1,4 +1,4 @@
-"""What a benchmark prints: tables in the terminal, JSON, plots."""
+"""Output of benchmarks: tables in the terminal, JSON, plots."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def progress(things: Sequence[T], what: str) -> Iterable[T]:
-    """`things`, with a progress bar on standard error."""
+    """Iterate over `things` with a progress bar on standard error."""
     return track(things, description=what, console=Console(stderr=True), transient=True)
 
 
@@ -51,13 +51,13 @@ class Section:
         self.tables[name] = (columns, plain)
 
     def histogram(self, name: str, x_label: str, counted: tuple[Any, Any]) -> None:
-        """As numpy makes it: (heights, edges). All those of a section share one plot."""
+        """Add a histogram (heights, edges) as numpy returns it. A section's histograms share one plot."""
         self.histograms[name] = (x_label, *counted)
 
 
 @dataclass
 class Report:
-    """All sections of one run; each is printed as soon as it is there."""
+    """The sections of one run; each is printed as soon as it is complete."""
 
     title: str
     sections: list[Section] = field(default_factory=list)
@@ -98,7 +98,7 @@ class Report:
         )
 
     def plot(self, folder: Path) -> None:
-        """One PNG for each section that has something to draw. Needs matplotlib (bin/bench installs it)."""
+        """Write one PNG for each section with something to draw. Needs matplotlib (bin/bench installs it)."""
         try:
             from matplotlib.figure import Figure
         except ImportError:
@@ -125,7 +125,7 @@ class Report:
 
 
 def _draw_table(axis: Any, title: str, columns: Sequence[str], rows: list[Sequence[Cell]]) -> None:
-    """The first column against the second: a line where both are numbers, bars where the first is words."""
+    """Draw the second column over the first: a line for numbers, bars for text."""
     axis.set_title(title)
     axis.set_xlabel(columns[0])
     axis.set_ylabel(columns[1])

@@ -1,12 +1,12 @@
-"""The whole signed service when ten times as much is asked of it as it can serve: `bin/bench overload`.
+"""The whole signed service under ten times the load that it can serve: `bin/bench overload`.
 
-Everything is real, as in `bin/bench service`. Capacity is measured first, with as many clients as keep both
-cores busy, and the latency of one client alone. Then calls come at `--times` the capacity, whether or not the
-earlier ones were answered, over connections that are kept open. Reported are the goodput (calls answered with
-code 0) against the capacity, and the 99th percentile of those calls against that of one client alone.
+Everything is real, as in `bin/bench service`. First the capacity is measured, with as many clients as keep
+both cores busy, and the latency of a single client. Then calls arrive at `--times` the capacity, whether or
+not earlier ones were answered, over persistent connections. Reports the goodput (calls answered with code 0)
+relative to the capacity, and the 99th percentile of those calls relative to that of a single client.
 
-The client runs on the same cores. So it is light: one process and one thread with plain sockets, requests
-that were signed beforehand. Its own CPU-ms a request are in the report.
+The client runs on the same cores, so it is light: one process and one thread with plain sockets, and requests
+that were signed beforehand. The report includes its own CPU-ms per request.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _number = itertools.count(time.time_ns())
 
 
 def signed(site: Site, body: bytes, count: int) -> deque[bytes]:
-    """So many requests with the same body, each with a signature of its own."""
+    """Return `count` requests with the same body, each with a signature of its own."""
     found: deque[bytes] = deque()
     for _ in range(count):
         query = str(next(_number))
@@ -51,7 +51,7 @@ def signed(site: Site, body: bytes, count: int) -> deque[bytes]:
 
 @dataclass
 class Connection:
-    """A kept connection: at most one request at a time."""
+    """A persistent connection with at most one request at a time."""
 
     sock: socket.socket
     out: memoryview = field(default_factory=lambda: memoryview(b""))
@@ -61,7 +61,7 @@ class Connection:
 
 @dataclass
 class Outcome:
-    """What came of the requests: answers by code, and the latency of those with code 0."""
+    """The answers by code, and the latencies of those with code 0."""
 
     codes: Counter[int] = field(default_factory=Counter)
     served_ms: list[float] = field(default_factory=list)
@@ -72,7 +72,7 @@ class Outcome:
 
 
 class Load:
-    """Sends requests over some connections of one thread."""
+    """Sends requests over several connections in one thread."""
 
     def __init__(self, site: Site, connections: int) -> None:
         host, _, port = site.address.partition(":")
@@ -91,7 +91,7 @@ class Load:
             connection.sock.close()
 
     def run(self, requests: deque[bytes], seconds: float, *, rate: float | None = None) -> Outcome:
-        """Send `rate` requests a second, or, without one, one on each connection at any time."""
+        """Send `rate` requests per second or, without a rate, keep one in flight on each connection."""
         outcome = Outcome()
         busy = 0
         started, cpu = time.perf_counter(), time.process_time()
@@ -100,7 +100,7 @@ class Load:
             is_over = now >= seconds
             due = len(self._idle) if rate is None else int(now * rate) - sent
             while due > 0 and requests and not is_over:
-                if not self._idle:  # more are under way than there are connections: these are lost
+                if not self._idle:  # no connection is free, so the request is dropped
                     outcome.not_sent += due
                     sent += due
                     break
@@ -124,7 +124,7 @@ class Load:
         self._selector.register(connection.sock, events, connection)
 
     def _go_on(self, connection: Connection, events: int, outcome: Outcome) -> int:
-        """Send and receive what may be; 1 if the answer is complete."""
+        """Send and receive what is possible; return 1 if the answer is complete."""
         if events & selectors.EVENT_WRITE:
             with contextlib.suppress(BlockingIOError, ConnectionError):
                 connection.out = connection.out[connection.sock.send(connection.out) :]
@@ -154,7 +154,7 @@ class Load:
 
 
 def parsed(answer: bytearray) -> tuple[int, bool]:
-    """The code of an answer, and whether it is complete; -1 until then."""
+    """Return the code of an answer and whether it is complete; the code is -1 until then."""
     end = answer.find(b"\r\n\r\n")
     if end < 0:
         return -1, False
@@ -180,7 +180,7 @@ def load(site: Site, connections: int) -> Iterator[Load]:
 
 
 def one_round(site: Site, body: bytes, seconds: float, times: float, clients: int) -> dict[str, Any]:
-    """One client alone, then capacity, then overload."""
+    """Measure a single client, then the capacity, then overload."""
     with load(site, 1) as alone:
         unloaded = alone.run(signed(site, body, 2000), seconds)
     with load(site, clients) as closed:
@@ -191,7 +191,7 @@ def one_round(site: Site, body: bytes, seconds: float, times: float, clients: in
     time.sleep(1)
     web, worker = site.web_cpu_s(), cpu_s(psutil.Process(site.worker.pid))
     with load(site, 400) as flood:
-        flood.run(requests, 2, rate=rate)  # until the gate has found its width
+        flood.run(requests, 2, rate=rate)  # warm-up: the adaptive limit has to settle
         outcome = flood.run(requests, seconds, rate=rate)
     web = site.web_cpu_s() - web
     worker = cpu_s(psutil.Process(site.worker.pid)) - worker
@@ -218,7 +218,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8.0, help="of each of the three loads of a round")
-    parser.add_argument("--times", type=float, default=10.0, help="the rate asked for, in capacities")
+    parser.add_argument(
+        "--times", type=float, default=10.0, help="the request rate, as a multiple of the capacity"
+    )
     parser.add_argument("--clients", type=int, default=16, help="calls at once while capacity is measured")
     parser.add_argument("--megapixels", type=float, default=6.0, help="of the picture")
     arguments = parser.parse_args()
@@ -248,7 +250,7 @@ def rounded(value: object) -> object:
 
 
 def picture(megapixels: float) -> bytes:
-    """A photograph enlarged to so many megapixels: much work in few bytes."""
+    """Return a photograph enlarged to a number of megapixels: much work in few bytes."""
     sample = sample_pictures(REPOSITORY / "var" / "models")["250x250"]
     side = int((megapixels * 1e6) ** 0.5)
     image = cv2.resize(cv2.imdecode(np.frombuffer(sample, np.uint8), cv2.IMREAD_COLOR), (side, side))

@@ -1,7 +1,7 @@
-"""Worst inputs of every parser that runs before a call is authentic or charged: CPU-ms for each megabyte.
+"""CPU time of every parser that runs before a call is authenticated or charged, on worst-case inputs.
 
-`bin/bench parsers` ends with status 1 when one of them is above --limit. What counts is the CPU time of the
-process in the best of several rounds, so it holds on a busy machine.
+`bin/bench parsers` exits with status 1 if one of them takes more than --limit CPU-ms per megabyte. The result
+is the CPU time of the process in the best of several rounds, so it is valid on a busy machine.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from typing import Any
 from common.client_address import client_address
 
 MB = 1024 * 1024
-# .NET writes base64 in lines like this, so it cannot be refused, and each of 42 000 escapes is looked at.
+# .NET writes base64 in lines like this, so it cannot be rejected, and has 42,000 escapes to decode.
 ALLOWED = {"picture: base64, some of each escape": 1.5}
 SIZE = 4 * MB
 PREFIX = b"data:application/octet-stream;base64,"
@@ -28,7 +28,7 @@ def fill(pattern: bytes, size: int = SIZE) -> bytes:
 
 
 def bodies() -> dict[str, bytes]:
-    """JSON bodies that are slow to split: one long string, many short ones, every kind of escape."""
+    """Return JSON bodies that are slow to split: one long string, many short ones, every kind of escape."""
     picture = b'{"data":["' + PREFIX
     text = b'{"data":["'
     inside = {
@@ -77,7 +77,7 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def pictures() -> dict[str, bytes]:
-    """Pictures whose headers are slow to read."""
+    """Return pictures whose headers are slow to parse."""
     png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 64, 64, 8, 2, 0, 0, 0))
     exif = b"MM\0*\0\0\0\x08" + struct.pack(">H", 65535) + bytes(6200)
     return {
@@ -108,7 +108,7 @@ def split(body: bytes) -> None:
                 splitter.feed(body[at : at + PIECE_BYTES])
             splitter.close()
         except ApiError:
-            pass  # faceapi.request.body goes on without the splitter
+            pass  # faceapi.request.body continues without the splitter
 
 
 def read_header(picture: bytes) -> None:
@@ -120,7 +120,7 @@ def read_header(picture: bytes) -> None:
 
 
 def heads(_: bytes) -> None:
-    """The headers of 128 requests, 8 KB each: as long as gunicorn takes them."""
+    """Parse the headers of 128 requests of 8 KB each, the maximum that gunicorn accepts."""
     from faceapi.authentication import signing
 
     for part in (",", "1", "a:", "\t", "10.0.0.1,", "%2f", "&="):

@@ -1,5 +1,6 @@
-"""Runs in the peer's own environment (bench/peers.py starts it): face_recognition, one JSON line a
-question.
+"""Run face_recognition in its own environment, started by bench/peers.py.
+
+Each request and each reply is one line of JSON.
 """
 
 import json
@@ -14,7 +15,7 @@ def detect(path: str) -> dict[str, object]:
 
 
 def compare(first: str, second: str) -> dict[str, object]:
-    """The distance of the largest faces, 9 where one picture has none."""
+    """Return the distance of the largest faces, or 9 if one of the pictures has no face."""
     encodings = []
     for path in (first, second):
         image = face_recognition.load_image_file(path)

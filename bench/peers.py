@@ -1,7 +1,7 @@
-"""The same pictures through face_recognition and dlib, taking turns with ours: `bin/bench peers`.
+"""Compare with face_recognition and dlib on the same pictures: `bin/bench peers`.
 
-The peer lives in an environment of its own under var/bench, made on demand: face_recognition 1.3.0 with
-dlib as a wheel. With --data the accuracy of both on the verification pairs is measured too.
+The peer has an environment of its own under var/bench, created on demand: face_recognition 1.3.0 and dlib as
+a wheel. With --data, the accuracy of both on the verification pairs is measured too.
 """
 
 from __future__ import annotations
@@ -54,20 +54,20 @@ def run(arguments: argparse.Namespace, engine: Engine, report: Report) -> None:
 
 
 def install() -> None:
-    """Make the peer's environment, once."""
+    """Create the peer's environment if it does not exist."""
     python = ENVIRONMENT / "bin" / "python"
     if (ENVIRONMENT / "ready").exists():
         return
     print("Installing face_recognition and dlib into var/bench/peers (110 MB) …", file=sys.stderr)
     uv = [sys.executable, "-m", "uv", "--quiet"]
     subprocess.run([*uv, "venv", "--clear", "--python", sys.executable, str(ENVIRONMENT)], check=True)
-    # without dependencies: face_recognition asks for dlib's source package, which takes minutes to compile
+    # Without dependencies: face_recognition depends on dlib's source package, which takes minutes to compile.
     subprocess.run([*uv, "pip", "install", "--python", str(python), "--no-deps", *PACKAGES], check=True)
     (ENVIRONMENT / "ready").touch()
 
 
 class Peer:
-    """A process in the peer's environment; it answers one JSON line to each."""
+    """A process in the peer's environment that answers each line of JSON with one line."""
 
     def __init__(self) -> None:
         command = [str(ENVIRONMENT / "bin" / "python"), str(Path(__file__).with_name("peer_process.py"))]
@@ -86,7 +86,7 @@ class Peer:
         self._process.wait(timeout=30)
 
     def ask(self, what: str, *paths: Path) -> dict[str, Any]:
-        """`detect` a picture or `compare` two: {"cpu_ms", "wall_ms", and the answer}."""
+        """Run `detect` on a picture or `compare` on two; return {"cpu_ms", "wall_ms", and the result}."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps([what, *map(str, paths)]) + "\n")
@@ -96,7 +96,7 @@ class Peer:
 
 
 def _ours(engine: Engine, what: str, data: bytes) -> float:
-    """CPU-ms of one call of ours."""
+    """Return the CPU-ms of one call of our engine."""
     started = time.process_time()
     if what == "detect":
         engine.detect(data)
@@ -106,7 +106,7 @@ def _ours(engine: Engine, what: str, data: bytes) -> float:
 
 
 def speed(engine: Engine, peer: Peer, models_dir: Path, rounds: int) -> Section:
-    """Turn by turn on the same pictures, so that both meet the machine in the same mood."""
+    """Measure both on the same pictures, in alternation, so that other load affects both equally."""
     section = Section("speed")
     rows = []
     pictures = {name: data for name, data in sample_pictures(models_dir).items() if name != "12 MP"}
@@ -128,7 +128,7 @@ def speed(engine: Engine, peer: Peer, models_dir: Path, rounds: int) -> Section:
 
 
 def accuracy(engine: Engine, peer: Peer, data: Path, count: int) -> Section:
-    """Ten-fold accuracy on the same pairs; a picture without a face counts as the lowest similarity."""
+    """Measure ten-fold accuracy on the same pairs; a missing face counts as the lowest similarity."""
     pairs = datasets.pairs(data)
     chosen = [pair for same in (True, False) for pair in [p for p in pairs if p.same == same][: count // 2]]
     ours, theirs = [], []

@@ -1,7 +1,7 @@
-"""A full database for the page queries: Apps, orders, packages, wallets and debits whose books agree.
+"""Fill a database for the page queries: Apps, orders, packages, wallets and debits with consistent books.
 
-One customer owns half of everything, 500 others the rest. Rows go in by COPY and INSERT ... SELECT with the
-triggers off, so the database's user must be a superuser; `reconcile` proves the result.
+One customer owns half of everything, 500 others the rest. Rows are inserted by COPY and INSERT ... SELECT
+with the triggers off, so the database user must be a superuser; `reconcile` verifies the result.
 """
 
 import io
@@ -32,7 +32,7 @@ PAID_AFTER = timedelta(minutes=1)
 
 @transaction.atomic
 def populate(*, apps: int, orders: int, debits: int, seed: int = 1) -> None:
-    """Fills an empty database. `orders` must be a multiple of `apps`."""
+    """Fill an empty database. `orders` must be a multiple of `apps`."""
     started = time.monotonic()
     dice = random.Random(seed)
     now = timezone.now()
@@ -97,7 +97,7 @@ def _order(
     skus: list[Sku],
     now: datetime,
 ) -> None:
-    """One order: the first of an App is paid, of the others 2 % wait and 8 % were cancelled."""
+    """Add one order: an App's first is paid; of the others 2 % are pending and 8 % cancelled."""
     pk = len(rows[Order]) + 1
     sku, quantity, months = dice.choice(skus), dice.randint(1, 9), dice.randint(1, 3)
     lot = dice.random()
@@ -152,7 +152,7 @@ def _write(rows: dict[type[models.Model], list[tuple[object, ...]]], balance: di
 
 
 def _text(rows: Iterable[tuple[object, ...]]) -> io.StringIO:
-    """Rows in COPY's text form; no value here needs escaping."""
+    """Format rows for COPY; no value here needs escaping."""
     lines = io.StringIO()
     for row in rows:
         lines.write("\t".join(r"\N" if value is None else str(value) for value in row) + "\n")
@@ -160,7 +160,7 @@ def _text(rows: Iterable[tuple[object, ...]]) -> io.StringIO:
     return lines
 
 
-# An id of version 7 for debit number `n` of Period `p`: its moment, then digits that are always the same.
+# A version 7 UUID for debit number `n` of Period `p`: its time, then digits that are reproducible.
 DEBIT_ID = """
 (lpad(to_hex((extract(epoch FROM made.at) * 1000)::bigint), 12, '0')
  || '7' || left(made.digits, 3) || '8' || right(made.digits, 15))::uuid
@@ -168,7 +168,7 @@ DEBIT_ID = """
 
 
 def _debits(each: int, now: datetime) -> None:
-    """`each` settled debits of one unit in the first Period of every Package, settled after a second."""
+    """Create `each` debits of one unit in the first Period of every Package, settled after a second."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
@@ -194,7 +194,7 @@ def _debits(each: int, now: datetime) -> None:
 
 
 def measure(target_ms: float) -> bool:
-    """What the console's pages ask of this room, for the customer who owns half of everything."""
+    """Time the queries of the console's pages for the customer who owns half of everything."""
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
     customer = User.objects.get(username="bench0")

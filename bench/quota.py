@@ -1,7 +1,7 @@
-"""`bin/bench quota`: the hot App's throughput, the 50-process race, the kill -9 rounds, the pages' queries.
+"""Quota benchmarks: throughput of one App, a race of 50 processes, kill -9 rounds, queries of the pages.
 
-Runs on a PostgreSQL of its own with fsync on (or on DATABASE_URL, which must be an empty database). Options:
---seconds N, --rounds N, --apps N (0: no page queries), --only throughput|race|crash|pages.
+`bin/bench quota` runs on its own PostgreSQL with fsync on, or on DATABASE_URL, which must be an empty
+database. Options: --seconds N, --rounds N, --apps N (0: no page queries), --only throughput|race|crash|pages.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def _again_with_services() -> int:
-    """This same command, with a durable PostgreSQL that lives as long as it does."""
+    """Run this command again with a durable PostgreSQL for its duration."""
     from embedded.environment import KEYS, secret_values
     from embedded.paths import Paths
     from embedded.services.pair import Services
@@ -66,7 +66,7 @@ def _again_with_services() -> int:
 
 
 def throughput(seconds: float) -> bool:
-    """Reserve + settle cycles a second on one hot App, beside a bare UPDATE ... RETURNING of one row."""
+    """Measure reserve + settle cycles per second on one App, relative to a bare UPDATE ... RETURNING."""
     from django.db import connection
     from django.utils import timezone
 
@@ -90,7 +90,7 @@ def throughput(seconds: float) -> bool:
     confirmed_at = time.monotonic()
 
     def cycle() -> None:
-        """A call as the web process makes it: its answer is confirmed later, with those of others."""
+        """Reserve and settle as the web process does: answers are confirmed later, in batches."""
         nonlocal confirmed_at
         call_id = uuid4()
         races.take(app, call_id, 1, timezone.now())
@@ -107,7 +107,7 @@ def throughput(seconds: float) -> bool:
             )
             cursor.fetchone()
 
-    # In turns, so that a noisy neighbour meets both alike.
+    # In alternation, so that other load affects both equally.
     rates: dict[str, list[float]] = {"cycle": [], "bare": []}
     for _turn in range(3):
         rates["bare"].append(_rate(bare, seconds / 3))
@@ -121,7 +121,7 @@ def throughput(seconds: float) -> bool:
 
 
 def _rate(call: Callable[[], None], seconds: float) -> float:
-    """Calls a second of CALLERS processes together."""
+    """Return the calls per second of CALLERS processes together."""
     from bench.races import Forked
 
     def work(say: Callable[[str], None]) -> None:
@@ -141,7 +141,7 @@ def _rate(call: Callable[[], None], seconds: float) -> float:
 
 
 def race() -> bool:
-    """50 processes on one App with N units left."""
+    """Race 50 processes for the remaining units of one App."""
     from django.utils import timezone
 
     from bench import races
@@ -158,7 +158,7 @@ def race() -> bool:
 
 
 def crash(rounds: int) -> bool:
-    """kill -9 in the middle of calls, then the sweep and the proof."""
+    """Kill processes in the middle of calls, then run the sweep and the reconciliation."""
     from django.utils import timezone
 
     from bench import races
@@ -174,7 +174,7 @@ def crash(rounds: int) -> bool:
 
 
 def pages(apps: int) -> bool:
-    """The queries of the console's pages on a full database."""
+    """Run the queries of the console's pages on a full database."""
     from bench import populate
 
     if not apps:

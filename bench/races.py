@@ -1,7 +1,7 @@
-"""Many processes on one App's units, and processes killed in the middle of a call: for tests and the bench.
+"""Concurrent processes on one App's units, and processes killed in the middle of a call.
 
-Each process is forked and opens a database connection of its own. What a caller says was served goes through
-a pipe, so that a kill loses nothing that was said before it.
+For tests and benchmarks. Each process is forked and opens a database connection of its own. Reports of served
+calls go through a pipe, so that a kill does not lose what was reported before it.
 """
 
 import os
@@ -29,7 +29,7 @@ API = Api.FACE_DETECT
 
 
 def customer_of(name: str) -> User:
-    """A customer of that name, made if need be."""
+    """Return the customer with this user name, created if necessary."""
     user, _made = User.objects.get_or_create(username=name, defaults={"email": f"{name}@example.org"})
     return user
 
@@ -37,7 +37,7 @@ def customer_of(name: str) -> User:
 def buy(
     customer: User, *, units: int, at: datetime, app: App | None = None, api: str = API, months: int = 1
 ) -> App:
-    """An App (a new one, unless given) with `units` a month more, through a paid order."""
+    """Add `units` per month to an App (a new one if `app` is None) through a paid order; return the App."""
     sku = Sku.objects.get(api=api, tier=Tier.THOUSAND)
     usual = sku.units_per_month
     Sku.objects.filter(pk=sku.pk).update(units_per_month=units)
@@ -63,7 +63,7 @@ def buy(
 
 
 class Forked:
-    """A child process that runs `work(say)`; what it says arrives here line by line."""
+    """A child process that runs `work(say)`; lines passed to `say` are read here."""
 
     def __init__(self, work: Callable[[Callable[[str], None]], None]) -> None:
         connections.close_all()  # a connection must not be shared across the fork
@@ -88,7 +88,7 @@ class Forked:
         self._rest = b""
 
     def lines(self, until: str = "", timeout_s: float = 120) -> list[str]:
-        """What the child says up to a line `until`, or up to its end."""
+        """Return the child's lines up to one that starts with `until`, or until the child ends."""
         said: list[str] = []
         deadline = time.monotonic() + timeout_s
         while True:
@@ -104,11 +104,11 @@ class Forked:
             self._rest += more
 
     def kill(self) -> None:
-        """kill -9, and everything that it said before."""
+        """Send SIGKILL; lines reported before it can still be read."""
         os.kill(self.pid, signal.SIGKILL)
 
     def end(self) -> int:
-        """Waits for the child; its exit status, negative for a signal."""
+        """Wait for the child and return its exit status, negative for a signal."""
         os.close(self._reading)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
@@ -121,7 +121,7 @@ Take = Callable[[App, UUID, int, datetime], bool]
 
 
 def take(app: App, call_id: UUID, units: int, at: datetime) -> bool:
-    """A whole call, as faceapi makes it: reserve, settle. False if the units are used up."""
+    """Reserve and settle as faceapi does; return False if the units are used up."""
     try:
         quota.reserve(call_id=call_id, app=app, api=API, images=units, at=at)
     except UsedUp:
@@ -131,17 +131,20 @@ def take(app: App, call_id: UUID, units: int, at: datetime) -> bool:
 
 
 def take_naively(app: App, call_id: UUID, units: int, at: datetime) -> bool:
-    """The control that loses: read, look, write. Nothing like it is in the product."""
+    """Read, check and write without a lock, as a control that loses the race.
+
+    Nothing like it is in the product.
+    """
     period = Period.objects.filter(quota.live(at), app=app, api=API).order_by("ends_at", "package").first()
     if period is None or period.granted - period.used < units:
         return False
-    time.sleep(0.001)  # where another may come in between
+    time.sleep(0.001)  # another process may come in between
     Period.objects.filter(pk=period.pk).update(used=period.used + units)
     return True
 
 
 def race(app: App, *, processes: int, calls_each: int, units: int, at: datetime, take: Take = take) -> int:
-    """All at once, each makes its calls; how many were served."""
+    """Run `processes` concurrently, each making its calls; return how many were served."""
     gate_in, gate_out = os.pipe()
 
     def work(say: Callable[[str], None]) -> None:
@@ -168,7 +171,7 @@ def race(app: App, *, processes: int, calls_each: int, units: int, at: datetime,
 def race_threads(
     app: App, *, threads: int, calls_each: int, units: int, at: datetime, take: Take = take
 ) -> int:
-    """The same with threads, each with its own connection; how many calls were served."""
+    """Do the same with threads, each with its own connection; return how many calls were served."""
     gate = threading.Barrier(threads)
     served: list[bool] = []
     failures: list[BaseException] = []
@@ -196,21 +199,21 @@ def race_threads(
 
 @dataclass
 class Rounds:
-    """What the crash rounds saw."""
+    """Counts of the crash rounds."""
 
     killed: int = 0
-    answered: int = 0  # calls whose caller said that it got its answer
+    answered: int = 0  # calls whose caller reported an answer
     answered_units: int = 0
-    settled_unanswered: int = 0  # killed after the settle was on disk, before it could say so
+    settled_unanswered: int = 0  # killed after the settle was on disk, before it was reported
     swept: int = 0
-    late: int = 0  # calls that came to settle after the sweep, and were refused
+    late: int = 0  # calls whose settle was rejected after the sweep
 
 
 def crash_rounds(app: App, *, rounds: int, seed: int) -> Rounds:
-    """`rounds` processes, each killed with -9 at a chosen point of a call or at any moment; then the sweep.
+    """Kill `rounds` processes with SIGKILL, at a chosen point of a call or at any moment, then run the sweep.
 
-    The points: between reserve and dispatch, between reply and settle, and (half of the rounds) wherever a
-    random delay of up to 30 ms hits a process that makes one call after the other.
+    The points are between reserve and dispatch, between reply and settle, and (in half of the rounds)
+    wherever a random delay of up to 30 ms hits a process that makes calls in a loop.
     """
     dice = random.Random(seed)
     seen = Rounds()

@@ -1,6 +1,6 @@
-"""The report and the call log with very many calls: how long the server takes, and that the sums are right.
+"""The report and the call log with very many calls: server time, and whether the sums are right.
 
-`bin/bench reports --calls 10000000` fills a throw-away database with calls of the last 30 days (one tenth of
+`bin/bench reports --calls 10000000` fills a temporary database with calls of the last 30 days (one tenth of
 them of one App), sums them into the roll-ups, and requests that App's pages as a customer does.
 """
 
@@ -30,7 +30,7 @@ def run(calls: int) -> bool:
 
 
 def generate(calls: int) -> str:
-    """Calls spread over DAYS and APPS, their roll-ups, and the App whose report will be asked for."""
+    """Create calls spread over DAYS and APPS and their roll-ups; return the id of the App to report on."""
     from django.db import connection
     from django.utils import timezone
 
@@ -101,7 +101,7 @@ def generate(calls: int) -> str:
 
 
 def pages(app_id: str) -> list[str]:
-    """The reports, and the call log of the App and of the account: first page, filters, a late page."""
+    """Return the pages to measure: reports, and call logs (first page, filters, a late page)."""
     from django.utils import timezone
 
     from faceapi.usage.call_log import Cursor, first_id
@@ -115,7 +115,7 @@ def pages(app_id: str) -> list[str]:
 
 
 def measure(app_id: str) -> bool:
-    """Print the server's time for each page; return whether all stay under LIMIT_MS."""
+    """Print the server time for each page; return whether all are below LIMIT_MS."""
     from django.db.models import Sum
     from django.test import Client
     from django.utils import timezone

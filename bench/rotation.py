@@ -1,4 +1,4 @@
-"""Faces turned in the plane: each picture compared with itself, turned by every STEP_DEGREES."""
+"""Faces rotated in the image plane: each picture compared with rotated copies of itself."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ SECTORS = ((0, "upright"), (30, "up to 30"), (60, "31 to 60"), (90, "61 to 90"),
 
 
 def rotation(data: Path, engine: Engine) -> Section:
-    """The share of turned copies that are the same person, and what finding costs, by angle.
+    """Measure, by angle, the share of rotated copies accepted as the same person and the cost of detection.
 
-    Pictures of which the upright one has `several_faces` are counted apart: which face is the largest may
+    Pictures whose upright version has `several_faces` are counted separately, because the largest face may
     change with the angle.
     """
     paths = _one_of_each_person(data)
@@ -64,7 +64,7 @@ def rotation(data: Path, engine: Engine) -> Section:
 
 
 def turned(pixels: Pixels, degrees: float) -> Pixels:
-    """The whole picture, turned to the left, with black corners."""
+    """Return the whole picture, rotated counter-clockwise, with black corners."""
     if degrees % 90 == 0:
         return np.ascontiguousarray(np.rot90(pixels, int(degrees) // 90))
     height, width = pixels.shape[:2]
@@ -76,7 +76,7 @@ def turned(pixels: Pixels, degrees: float) -> Pixels:
 
 
 def _one_of_each_person(data: Path) -> list[Path]:
-    """PEOPLE pictures of different people, the same ones every time."""
+    """Return PEOPLE pictures of different people, the same ones every time."""
     paths: dict[str, Path] = {}
     for pair in datasets.pairs(data):
         for path in (pair.first, pair.second):

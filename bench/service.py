@@ -1,9 +1,8 @@
-"""The whole signed service against the bare engine on the same pictures, in alternating rounds: `bin/bench
-service`.
+"""The whole signed service compared with the bare engine on the same pictures: `bin/bench service`.
 
-Everything is real: PostgreSQL with fsync, Valkey, the worker and gunicorn as bin/start runs them, signed
-HTTP calls. The bare loop has a thread a core and the same models. Throughputs are compared as ratios within a
-round; the median of the rounds is reported, with CPU-ms of the web processes a call.
+Everything is real: PostgreSQL with fsync, Valkey, the worker and gunicorn as started by bin/start, signed
+HTTP calls. The bare loop has one thread per core and the same models. Both alternate, and throughputs are
+compared within a round; reports the median of the rounds, with the web processes' CPU-ms per call.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ DETECT = "/api/v1/face_detect.json"
 
 @dataclass(frozen=True)
 class Target:
-    """A load and what it has to reach: at least `ratio` of the bare loop."""
+    """A load, and the throughput to be reached: at least `ratio` of the bare loop's."""
 
     name: str
     size: str
@@ -66,7 +65,7 @@ TARGETS = (
 
 @dataclass
 class Site:
-    """The running product: where it is, who may call it, and its processes."""
+    """The running product: its address, the keys of a customer, and its processes."""
 
     address: str
     app_key: str
@@ -90,7 +89,7 @@ def cpu_s(process: psutil.Process) -> float:
 
 @contextlib.contextmanager
 def running_site() -> Iterator[Site]:
-    """The product on services of its own, with the demo customer's keys."""
+    """Run the product with services of its own and the demo customer's keys."""
     folder = Path(tempfile.mkdtemp(prefix="facecloud-bench-", dir=REPOSITORY / "var"))
     paths = Paths(folder)
     paths.make()
@@ -142,7 +141,7 @@ def inline(picture: bytes) -> str:
 
 
 class Caller:
-    """One client with a connection of its own; each body differs, so no signature comes twice."""
+    """A client with a connection of its own; each body is different, so no signature is used twice."""
 
     def __init__(self, site: Site, pictures: Sequence[bytes]) -> None:
         self._site = site
@@ -163,7 +162,7 @@ class Caller:
 
 
 def rate(works: Sequence[Callable[[], object]], seconds: float) -> tuple[float, int]:
-    """Calls a second of all `works` repeated at once for some seconds, and how many they were."""
+    """Repeat all `works` concurrently for some seconds; return calls per second and the number of calls."""
     end = time.perf_counter() + seconds
 
     def repeat(work: Callable[[], object]) -> int:
@@ -182,7 +181,7 @@ def rate(works: Sequence[Callable[[], object]], seconds: float) -> tuple[float, 
 def throughput(
     site: Site, engine: Engine, target: Target, picture: bytes, rounds: int, seconds: float
 ) -> dict[str, Any]:
-    """Images a second of both sides by turns, their ratio, and the web side's CPU-ms a call."""
+    """Measure images per second of both sides in alternation, their ratio, and the web CPU-ms per call."""
     callers = [Caller(site, [picture] * target.images) for _ in range(target.clients)]
     bare = [lambda: engine.detect(picture)] * CORES
     rate(callers, 1)
@@ -207,7 +206,7 @@ def throughput(
 
 
 def latency(site: Site, engine: Engine, picture: bytes, rounds: int) -> dict[str, Any]:
-    """One client, one small picture: the median of the service less the median of the engine."""
+    """Return the service's median latency minus the engine's, for one client and a small picture."""
     caller = Caller(site, [picture])
 
     def median_ms(work: Callable[[], object]) -> float:
@@ -231,7 +230,7 @@ def latency(site: Site, engine: Engine, picture: bytes, rounds: int) -> dict[str
 
 
 def against_peer(site: Site, pictures: dict[str, bytes], rounds: int, seconds: float) -> list[dict[str, Any]]:
-    """The service against face_recognition's bare function, a process a core, on the same files."""
+    """Compare the service with face_recognition's bare function, one process per core, on the same files."""
     peers.install()
     rows = []
     with contextlib.ExitStack() as stack:
@@ -259,7 +258,7 @@ def against_peer(site: Site, pictures: dict[str, bytes], rounds: int, seconds: f
 
 
 def large_picture() -> bytes:
-    """A JPEG of just under 10 MiB: noise of 13 MP."""
+    """Return a JPEG of just under 10 MiB: noise of 13 MP."""
     import cv2
 
     noise = np.random.default_rng(1).integers(0, 255, (3000, 4400, 3), dtype=np.uint8)
@@ -271,13 +270,13 @@ def large_picture() -> bytes:
 
 
 def memory_mb(site: Site) -> int:
-    """Anonymous and shared memory that the web processes hold, in MB."""
+    """Return the anonymous and shared memory of the web processes in MB."""
     children = psutil.Process(site.web.pid).children()
     return sum(int(child.memory_info().rss) for child in children) // 1_000_000
 
 
 def large_body(site: Site, engine: Engine, single: bytes) -> dict[str, Any]:
-    """100 images of 10 MB in one request, with single calls beside it."""
+    """Send 100 images of 10 MB in one request, and single calls at the same time."""
     picture = large_picture()
     item = b'"' + inline(picture).encode() + b'"'
     pieces = [b'{"data": [', *([item, b","] * 99), item, b"]}"]
@@ -325,7 +324,7 @@ def large_body(site: Site, engine: Engine, single: bytes) -> dict[str, Any]:
         "wall_s": round(wall_s, 1),
         "web_growth_mb": peak - memory,
         "target_growth_mb": 100,
-        # without that of the single calls beside it
+        # without the memory that the concurrent single calls need
         "web_cpu_s": round(spent["web"] - single_cpu_s * len(beside_ms), 2),
         "target_cpu_s": 4,
         "valkey_cpu_s": round(spent["valkey"], 2),
@@ -339,7 +338,7 @@ def large_body(site: Site, engine: Engine, single: bytes) -> dict[str, Any]:
 
 
 def singles(site: Site, picture: bytes, ended: Callable[[], bool], most: int) -> list[float]:
-    """Milliseconds of single calls, one after the other with a pause."""
+    """Return the latencies in milliseconds of single calls, one after the other with a pause."""
     caller, times = Caller(site, [picture]), []
     while len(times) < most and (not ended() or not times):
         started = time.perf_counter()

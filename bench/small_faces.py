@@ -1,4 +1,4 @@
-"""Ten faces of 40 px in a 12 MP frame, many times over: real faces, pasted on backgrounds of many kinds."""
+"""Detection of faces of 40 px in 12 MP frames: real faces, pasted on backgrounds of many kinds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FRAME_PX = (4000, 3000)
 FACE_PX = 40
 FACES_A_FRAME = 10
 ROUNDS = 2
-# Between the corners of two faces: more than any of them is wide.
+# The distance between the corners of two faces: more than the width of any of them.
 APART_PX = 140
 QUALITIES = (80, 85, 90, 95)
 PEOPLE = 60
@@ -42,15 +42,17 @@ BACKGROUNDS = (
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """A cut-out whose face is FACE_PX high, and where in it: left, top, right, bottom."""
+    """A cut-out whose face is FACE_PX high, and the face's box in it: left, top, right, bottom."""
 
     pixels: Pixels
     box: npt.NDArray[np.float64]
 
 
 def small_faces(data: Path, engine: Engine) -> Section:
-    """Found is a face of which a box shares half (intersection over union). On photographs, their own faces
-    count neither way; on the other backgrounds every other box is false.
+    """Measure recall and false boxes on composed frames.
+
+    A face is found if a box has an IoU of .5 with it. On photographs, their own faces are neither hits nor
+    misses; on other backgrounds every other box is false.
     """
     random = np.random.default_rng(0)
     faces = {source: _faces(data, engine, source, random) for source in SOURCES}
@@ -81,7 +83,7 @@ def small_faces(data: Path, engine: Engine) -> Section:
 
 
 def _faces(data: Path, engine: Engine, source: Source, random: np.random.Generator) -> Iterator[Face]:
-    """PEOPLE different ones, over and over. Where a face is, the engine says on the full-size picture."""
+    """Yield faces of PEOPLE people, repeatedly; the engine locates them in the full-size pictures."""
     if source == "UTKFace, the whole chip":
         paths = [row.path for row in datasets.labelled(data)]
     else:
@@ -92,7 +94,7 @@ def _faces(data: Path, engine: Engine, source: Source, random: np.random.Generat
 
 
 def _cut_outs(engine: Engine, paths: list[Path], source: Source) -> Iterator[Face]:
-    """Of the pictures that show one face."""
+    """Yield the faces of pictures that show exactly one."""
     for path in paths:
         found = engine.detect(datasets.padded_png(path)).faces
         if len(found) == 1:
@@ -104,7 +106,7 @@ def _cut_outs(engine: Engine, paths: list[Path], source: Source) -> Iterator[Fac
 
 
 def _cut_out(pixels: Pixels, box: npt.NDArray[np.int64], source: Source) -> Face:
-    """The face, with as much around it as the source says, scaled to FACE_PX."""
+    """Return the face with the margin that `source` names, scaled to FACE_PX."""
     size = np.array(pixels.shape[1::-1])
     margin = {"LFW, with surroundings": 0.25, "LFW, the box alone": 0.0}.get(source, np.inf)
     height = box[3] - box[1]
@@ -116,7 +118,7 @@ def _cut_out(pixels: Pixels, box: npt.NDArray[np.int64], source: Source) -> Face
 
 
 def _paste(frame: Pixels, faces: Iterator[Face], random: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Put ten faces anywhere, apart from each other. Returns their boxes in the frame, (10, 4)."""
+    """Paste ten faces at random positions, apart from each other; return their boxes in the frame (10, 4)."""
     corners: list[npt.NDArray[np.int64]] = []
     boxes = []
     for face in islice(faces, FACES_A_FRAME):
@@ -133,7 +135,7 @@ def _paste(frame: Pixels, faces: Iterator[Face], random: np.random.Generator) ->
 
 
 def _background(name: str, photographs: list[Path], random: np.random.Generator) -> Pixels:
-    """(3000, 4000, 3), made anew."""
+    """Return a new background (3000, 4000, 3)."""
     width, height = FRAME_PX
     first, second = random.integers(0, 256, (2, 3))
     if name == "plain":
@@ -155,7 +157,7 @@ def _background(name: str, photographs: list[Path], random: np.random.Generator)
 
 
 def _photograph(paths: list[Path], random: np.random.Generator, size: tuple[int, int]) -> Pixels:
-    """One of them, scaled to cover (width, height), the rest cut off."""
+    """Return a random photograph, scaled and cropped to (width, height)."""
     pixels = cv2.imread(str(paths[random.integers(len(paths))]), cv2.IMREAD_COLOR)
     scale = max(size[0] / pixels.shape[1], size[1] / pixels.shape[0])
     scaled = (max(size[0], round(pixels.shape[1] * scale)), max(size[1], round(pixels.shape[0] * scale)))
@@ -164,7 +166,7 @@ def _photograph(paths: list[Path], random: np.random.Generator, size: tuple[int,
 
 
 def _jpeg(frame: Pixels, quality: int) -> bytes:
-    """Of that quality, or of the next lower one that the product's limit on bytes allows."""
+    """Encode a frame at that quality, or the next lower one that is within the product's size limit."""
     for lower in range(quality, 0, -10):
         data = bytes(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, lower])[1])
         if len(data) <= MAX_BYTES:

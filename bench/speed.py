@@ -1,6 +1,6 @@
-"""How fast the engine is, stage by stage and as a whole: `bin/bench speed`.
+"""Speed of the engine, by stage and as a whole: `bin/bench speed`.
 
-CPU-milliseconds are a process's own and hardly move with what else the machine does; wall-clock times do.
+CPU-milliseconds are those of the process, and hardly depend on other load; wall-clock times do.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from inference.pipeline.attributes import AttributeChips
 from inference.pipeline.embedder import EmbedderChips
 from inference.pipeline.engine import Engine
 
-# What is measured: the sample portrait at these sizes, as JPEG of quality 90.
+# The sample portrait is measured at these sizes, as JPEG of quality 90.
 SIZES = {"250x250": (250, 250), "1 MP": (1000, 1000), "12 MP": (4000, 3000)}
 BATCHES = (1, 2, 4, 8, 16)
 
@@ -42,13 +42,13 @@ def run(arguments: argparse.Namespace, engine: Engine, report: Report) -> None:
 
 
 def sample_pictures(models_dir: Path) -> dict[str, bytes]:
-    """Name of a size → JPEG of the sample portrait."""
+    """Return the sample portrait as JPEG for each name of a size."""
     portrait = cv2.imread(str(models_dir / ASTRONAUT.file), cv2.IMREAD_COLOR)
     return {name: _jpeg(portrait, size) for name, size in SIZES.items()}
 
 
 def _jpeg(portrait: np.ndarray, size: tuple[int, int]) -> bytes:
-    """The portrait in the middle of a frame of that size, as large as fits."""
+    """Return the portrait in the middle of a frame of that size, as large as fits."""
     scale = min(size[0] / portrait.shape[1], size[1] / portrait.shape[0])
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     scaled = cv2.resize(portrait, None, fx=scale, fy=scale, interpolation=method)
@@ -65,7 +65,7 @@ def _jpeg(portrait: np.ndarray, size: tuple[int, int]) -> bytes:
 
 
 def measured(work: Callable[[], object], rounds: int) -> tuple[float, float]:
-    """(median CPU-ms of the process, median wall-ms) of some work, after one run that does not count."""
+    """Return the median CPU-ms of the process and the median wall-ms of `work`, after a warm-up run."""
     work()
     cpu, wall = [], []
     for _ in range(rounds):
@@ -77,7 +77,7 @@ def measured(work: Callable[[], object], rounds: int) -> tuple[float, float]:
 
 
 def stages(engine: Engine, pictures: dict[str, bytes], rounds: int) -> Section:
-    """What each step of a call costs."""
+    """Measure each step of a call."""
     section = Section("stages")
     rows: list[tuple[str, str, float, float]] = []
     for size, data in progress(list(pictures.items()), "stages"):
@@ -98,7 +98,7 @@ def stages(engine: Engine, pictures: dict[str, bytes], rounds: int) -> Section:
 
 
 def functions(engine: Engine, pictures: dict[str, bytes], rounds: int) -> Section:
-    """The three functions of the product, one picture each (two for compare)."""
+    """Measure the three functions of the product with one picture each (two for compare)."""
     section = Section("functions")
     rows: list[tuple[str, str, float, float]] = []
     for size, data in progress(list(pictures.items()), "functions"):
@@ -113,7 +113,7 @@ def functions(engine: Engine, pictures: dict[str, bytes], rounds: int) -> Sectio
 
 
 def batches(engine: Engine, pictures: dict[str, bytes], rounds: int) -> Section:
-    """What a face costs when so many go through the networks at once. The sizes take turns."""
+    """Measure the cost of a face for different batch sizes, in alternation."""
     section = Section("batches")
     picture = Picture(pictures["1 MP"])
     face = engine.align(picture, engine.detector.find(picture), 0)
@@ -130,7 +130,7 @@ def batches(engine: Engine, pictures: dict[str, bytes], rounds: int) -> Section:
 
 
 def threads(engine: Engine, pictures: dict[str, bytes], rounds: int) -> Section:
-    """Pictures a second through `detect`, by one thread and by two that share the engine."""
+    """Measure pictures per second through `detect`, with one thread and with two that share the engine."""
     section = Section("threads")
     rows = []
     for size, data in progress(list(pictures.items()), "threads"):

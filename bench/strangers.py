@@ -1,5 +1,6 @@
-"""Look-alike strangers: pairs of different people of one gender, age group and ethnic group, and how often
-they are accepted, by group.
+"""Similar-looking strangers: pairs of different people of the same gender, age group and ethnic group.
+
+The functions select the pairs and compute how often they are accepted, by group.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def age_group(age: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Pairs of members by their numbers (P,), and the labels that both members of each have (P,)."""
+    """Pairs of members by index (P,), and the labels (P,) that both members of a pair have in common."""
 
     members: Sequence[Member]
     first: Numbers
@@ -62,8 +63,9 @@ class Pairs:
         return Pairs.of(self.members, self.first[chosen], self.second[chosen])
 
     def weights(self) -> Floats:
-        """Return a weight for each pair, such that every age group weighs the same, every gender and every
-        ethnic group (iterative proportional fitting).
+        """Return a weight for each pair, so that every age group, gender and ethnic group has the same total.
+
+        Computed by iterative proportional fitting.
         """
         weight = np.ones(len(self))
         for _ in range(50):
@@ -75,7 +77,7 @@ class Pairs:
 
 
 def look_alikes(members: Sequence[Member]) -> Pairs:
-    """Return all pairs of different people of one gender, age group and ethnic group (a cell)."""
+    """Return all pairs of different people of the same gender, age group and ethnic group (a cell)."""
     cells = np.unique(
         [f"{age_group(member.age)} {member.gender} {member.group}" for member in members], return_inverse=True
     )[1]
@@ -88,7 +90,7 @@ def look_alikes(members: Sequence[Member]) -> Pairs:
 
 
 def same_person(members: Sequence[Member]) -> Pairs:
-    """Return all pairs that show one person; a pair counts in the groups of its first picture."""
+    """Return all pairs that show the same person; a pair counts in the groups of its first picture."""
     _, person = np.unique([member.person for member in members], return_inverse=True)
     first, second = np.triu_indices(len(members), 1)
     chosen = person[first] == person[second]
@@ -105,8 +107,8 @@ def threshold_at(scores: Floats, weights: Floats, rate: float) -> float:
 def rate_with_interval(accepted: Floats, pairs: Pairs, weights: Floats) -> tuple[float, float, float]:
     """Return the weighted mean of `accepted` (P,), and its 95 % confidence interval.
 
-    The interval covers Wilson's, for the number of pairs, and a bootstrap over people, since one face is in
-    many pairs.
+    The interval covers both Wilson's, for the number of pairs, and a bootstrap over people, since one face is
+    in many pairs.
     """
     rate = float(weights @ accepted / weights.sum())
     effective = float(weights.sum() ** 2 / (weights**2).sum())
@@ -124,14 +126,14 @@ def rate_with_interval(accepted: Floats, pairs: Pairs, weights: Floats) -> tuple
 
 
 def wilson(rate: float, count: float, z: float = 1.96) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a share seen in `count` trials."""
+    """Return Wilson's 95 % interval of a proportion observed in `count` trials."""
     centre = (rate + z * z / (2 * count)) / (1 + z * z / count)
     half = z * np.sqrt(rate * (1 - rate) / count + z * z / (4 * count**2)) / (1 + z * z / count)
     return max(0.0, float(centre - half)), float(centre + half)
 
 
 def groups_of(pairs: Pairs) -> list[tuple[str, str, Flags]]:
-    """Return (kind, name, which pairs) of every group. All but the age groups are of adults."""
+    """Return (kind, name, mask of pairs) of every group. All but the age groups contain only adults."""
     found = [("age", name, pairs.age == name) for name in dict.fromkeys(map(age_group, (0, 6, 16, 30, 60)))]
     found.append(("adults", "adults", pairs.adult))
     found += [("gender", name, pairs.adult & (pairs.gender == name)) for name in np.unique(pairs.gender)]
@@ -140,8 +142,9 @@ def groups_of(pairs: Pairs) -> list[tuple[str, str, Flags]]:
 
 
 def rates_by_group(pairs: Pairs, accepted: Floats) -> list[dict[str, Any]]:
-    """Return a row for each group: its faces, its pairs, and for each row of `accepted` (R, P) the rate with
-    its interval. Inside a group the other labels weigh the same.
+    """Return a row for each group: faces, pairs, and a rate with interval for each row of `accepted` (R, P).
+
+    Inside a group, the other labels have the same weight.
     """
     rows: list[dict[str, Any]] = []
     for kind, name, chosen in groups_of(pairs):

@@ -197,7 +197,7 @@ class Run:
 
 
 def grey_picture() -> bytes:
-    """A small picture without a face: the cheapest call that is charged."""
+    """Return a small picture without a face: the cheapest call that is charged."""
     import cv2
     import numpy as np
 

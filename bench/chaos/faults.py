@@ -54,7 +54,7 @@ def end(number: signal.Signals, choose: Callable[[Site], Process]) -> Inject:
 
 
 def web_children(site: Site) -> list[psutil.Process]:
-    """The web master's children, as soon as there are any: the last fault may not have healed yet."""
+    """Return the web master's children; wait for them if the last fault has not healed yet."""
     site.wait(THERE_TIMEOUT_S, until=lambda: bool(site.children(site.web)))
     return site.children(site.web)
 
@@ -87,7 +87,7 @@ def postgres_away(site: Site, rng: random.Random) -> None:
 
 
 def postgres_dies_at_commit(site: Site, rng: random.Random) -> None:
-    """Commits are on disk, but the server dies before anybody hears of them."""
+    """Kill the server while commits are on disk but not yet acknowledged."""
     backends(site)
     site.hold_commits()
     with contextlib.suppress(TimeoutError):
@@ -153,7 +153,7 @@ def cut_connections(site: Site, rng: random.Random) -> None:
 
 
 def cut_at_commit(site: Site, rng: random.Random) -> None:
-    """Connections end while their commits wait; the server's side of them goes on."""
+    """Cut connections while their commits wait; the server's side of them continues."""
     backends(site)
     with site.commits_that_wait():
         with contextlib.suppress(TimeoutError):

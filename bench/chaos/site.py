@@ -153,7 +153,7 @@ class Site(Database):
 
 @contextlib.contextmanager
 def running_site(keep: Path | None = None) -> Iterator[Site]:
-    """A site that has served no call yet. Its logs are copied to `keep` at the end."""
+    """Run a site that has served no call yet. Its logs are copied to `keep` at the end."""
     (REPOSITORY / "var").mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="chaos-", dir=REPOSITORY / "var"))
     is_mounted = _mount(folder)

@@ -1,5 +1,7 @@
-"""The product on hosts of its own: two webs, three workers, the scheduled work, PostgreSQL, two Valkeys under
-three Sentinels, and nginx as the balancer.
+"""The product on several hosts.
+
+Two web hosts, three workers, one host for scheduled tasks, PostgreSQL, two Valkeys under three Sentinels, and
+nginx as the load balancer.
 """
 
 from __future__ import annotations
@@ -268,7 +270,7 @@ class Cluster(Database):
         return found
 
     def _environment(self, name: str) -> dict[str, str]:
-        """The product's environment on that host: a folder of its own, and perhaps a wrong clock."""
+        """Return the product's environment on that host: its own folder, and a shifted clock if set."""
         environment = self.environment | {"FACECLOUD_VAR_DIR": str(self._folder(name))}
         if shift_s := self.shift_s.get(name, 0.0):
             custom = self._folder(name) / "clock"
