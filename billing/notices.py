@@ -142,7 +142,7 @@ def _wanted(notice: Notice, wish: NoticeSettings | None) -> bool:
 
 
 def _quota_due(at: datetime, wishes: dict[int, NoticeSettings]) -> Iterable[Notice]:
-    """The highest percentage passed by the units of all live Periods.
+    """Yield the highest percentage passed by the units of all live Periods.
 
     A Period that comes or goes counts anew.
     """
@@ -205,7 +205,7 @@ def _unpaid_due(at: datetime) -> Iterable[Notice]:
 
 
 def _money_due(at: datetime) -> Iterable[Notice]:
-    """What operators did with the customer's money: what customers do themselves, they see at once."""
+    """Yield what operators did with the customer's money: customers see their own actions at once."""
     since = at - MONEY_WITHIN
     for entry in WalletEntry.objects.filter(kind=EntryKind.TOP_UP, at__gt=since, at__lte=at):
         yield Notice(

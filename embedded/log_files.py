@@ -105,5 +105,5 @@ def _rotated(log: Path, number: int) -> Path:
 
 
 def _day(moment_s: float) -> date:
-    """The day of the machine's own time zone."""
+    """Return the day of the machine's own time zone."""
     return datetime.fromtimestamp(moment_s).astimezone().date()

@@ -141,8 +141,9 @@ def infer(
     headers: Sequence[Header] = (),
     check_client: Callable[[], None] = lambda: None,
 ) -> Outcome:
-    """Return the result of each picture. `deadline` in monotonic seconds; `headers` those of the pictures,
-    by which their work is estimated.
+    """Return the result of each picture.
+
+    `deadline` is in monotonic seconds; `headers` are those of the pictures, by which their work is estimated.
 
     Raises ApiError with the code of a worker's failure and `index` set to the picture's position; 5003, 5004;
     and what `check_client` raises, which is called each second: the work of a client that has gone ends.

@@ -64,7 +64,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(autouse=True)
 def _umask_of_one_test() -> Iterator[None]:
-    """The commands set a umask of their own, and some tests run them in this process."""
+    """Restore the umask: the commands set their own, and some tests run them in this process."""
     before = os.umask(0o022)
     os.umask(before)
     yield
@@ -73,7 +73,7 @@ def _umask_of_one_test() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def models() -> Path:
-    """The folder of the real models, fetched and checked on the first run, shared by all runs."""
+    """Return the folder of the real models, fetched and checked on the first run, shared by all runs."""
     folder = Path(settings.MODELS_DIR)
     if missing_files(folder):
         command = [sys.executable, "-m", "inference.models.setup", "--models", str(folder)]
@@ -85,7 +85,7 @@ def models() -> Path:
 
 @pytest.fixture(scope="session")
 def astronaut(models: Path) -> bytes:
-    """A PNG photograph of one person, 512x512: the sample of the demo call."""
+    """Return a PNG photograph of one person, 512x512: the sample of the demo call."""
     return (models / "astronaut.png").read_bytes()
 
 
@@ -116,7 +116,7 @@ def as_application(url: str) -> str:
 
 @pytest.fixture(scope="session")
 def product_environment(django_db_setup: None, models: Path) -> dict[str, str]:
-    """The environment in which a process of the product sees this run's test database and Valkey."""
+    """Return the environment in which a process of the product sees this run's test database and Valkey."""
     database = settings.DATABASES["default"]
     return {
         **os.environ,
@@ -127,7 +127,7 @@ def product_environment(django_db_setup: None, models: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def worker(product_environment: dict[str, str]) -> Iterator[Process]:
-    """A Celery worker, warm: a real process. Tests that use it need `transactional_db`."""
+    """Yield a Celery worker, warm: a real process. Tests that use it need `transactional_db`."""
     process = worker_process(product_environment, logs=settings.VAR_DIR / "log")
     process.start()
     try:
@@ -143,7 +143,7 @@ def worker(product_environment: dict[str, str]) -> Iterator[Process]:
 
 @pytest.fixture(scope="session")
 def site(worker: Process, product_environment: dict[str, str]) -> Iterator[str]:
-    """The address of the real site: gunicorn before the worker. Tests need `transactional_db` too."""
+    """Yield the address of the real site: gunicorn before the worker. Tests need `transactional_db` too."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

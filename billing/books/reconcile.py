@@ -147,7 +147,7 @@ SELECT 'period ' || period.id, 'used ' || period.used || ', debited ' || coalesc
 
 @of_sums
 def used_is_debited(at: datetime, spans: Sequence[TimeRange]) -> Iterable[Break]:
-    """What a Period has used is the sum of its Debits that are not returned."""
+    """Check that what a Period has used is the sum of its Debits that are not returned."""
     # Constants in the statement, neighbours as one: the planner sees how much of the table is read.
     ranges, values = [], dict[str, object]()
     for number, span in enumerate(checkpoint.merged(spans)):

@@ -112,7 +112,7 @@ def day(moment: datetime | None) -> str:
 
 @register.filter
 def month_day(moment: datetime | None) -> str:
-    """The local day without its year: 12-29."""
+    """Return the local day without its year: 12-29."""
     return timezone.localtime(moment).strftime("%m-%d") if moment else "–"
 
 
@@ -152,7 +152,7 @@ def state_text(order: Order) -> str:
 
 @register.filter
 def short_id(request_id: object) -> str:
-    """The ends of a request id, for a column: 019a1b2c…9f3a."""
+    """Return the ends of a request id, for a column: 019a1b2c…9f3a."""
     text = str(request_id)
     return f"{text[:8]}…{text[-4:]}"
 
@@ -213,7 +213,7 @@ def ticked(text: str) -> SafeString:
 
 @register.filter
 def parts(spec: str) -> list[str]:
-    """ "千张/月 × 2 + 万张/月 × 1" → its packages."""
+    """Split "千张/月 × 2 + 万张/月 × 1" into its packages."""
     return spec.split(" + ") if spec else []
 
 

@@ -128,13 +128,13 @@ def listing(request: CustomerRequest) -> HttpResponse:
 
 
 def tags_of(apps: QuerySet[App]) -> list[str]:
-    """The tags of these Apps, each once."""
+    """Return the tags of these Apps, each once."""
     tagged = apps.exclude(tags=[]).values_list("tags", flat=True)
     return sorted({tag for tags in tagged for tag in tags})
 
 
 def narrowed(apps: QuerySet[App], chosen: dict[str, Any]) -> QuerySet[App]:
-    """The Apps whose id, name or description has the text, with this API and this tag."""
+    """Return the Apps whose id, name or description has the text, with this API and this tag."""
     if text := chosen.get("q", "").strip():
         apps = apps.filter(
             Q(name__icontains=text) | Q(description__icontains=text) | Q(app_id__icontains=text)
@@ -147,7 +147,7 @@ def narrowed(apps: QuerySet[App], chosen: dict[str, Any]) -> QuerySet[App]:
 
 
 def ordered(apps: QuerySet[App], sort: str) -> QuerySet[App] | list[AppRows]:
-    """The Apps in the chosen order; what is left and when it ends is known only with their packages."""
+    """Return the Apps in the chosen order. What is left and when it ends come from their packages."""
     if sort == "name":
         return apps.order_by("name", "-pk")
     if sort == "left":
@@ -248,7 +248,7 @@ def saved(
 
 
 def about(app: App) -> dict[str, Any]:
-    """What is left of each API of an App, those that it has not ordered, and its packages."""
+    """Return what an App has left of each API, the APIs it has not ordered, and its packages."""
     at = now()
     bought = (
         Package.objects.filter(app=app)

@@ -149,7 +149,7 @@ def recent(key: str, at: datetime) -> tuple[datetime, datetime]:
 @require_GET
 @customer
 def of_account(request: CustomerRequest) -> HttpResponse:
-    """The calls of all Apps, or of the one named by `app`."""
+    """Return the calls of all Apps, or of the one named by `app`."""
     apps = list(own_apps(request))
     chosen = request.GET.get("app", "")
     if chosen:
@@ -196,7 +196,7 @@ def local_minute(moment: datetime) -> str:
 @require_GET
 @customer
 def export(request: CustomerRequest) -> HttpResponse:
-    """The filtered calls as CSV, at most CSV_ROWS."""
+    """Return the filtered calls as CSV, at most CSV_ROWS."""
     chosen = request.GET.get("app", "")
     apps = [own_app(request, chosen)] if chosen else list(own_apps(request))
     wanted = asked_by(request, now()).wanted
@@ -234,7 +234,7 @@ def detail(request: CustomerRequest, call_id: UUID) -> HttpResponse:
 
 
 def remedies(call: Call) -> list[tuple[str, str]]:
-    """The pages on which a caller can mend what the code is about: address and words of each."""
+    """Return the pages on which the caller can mend the error: address and label of each."""
     app, api = call.app.app_id, call.api
     order = (f"{reverse('order_new')}?{urlencode({'app': app, 'api': api})}", _("再次购买"))
     report = (f"{reverse('app_report', args=[app])}?{urlencode({'api': api})}", _("查看剩余调用量"))

@@ -40,7 +40,7 @@ def order_form(request: CustomerRequest, data: Any = None) -> OrderForm:
 
 
 def last_choice(app: App, api: str) -> dict[str, object]:
-    """What the App's last paid order was, of `api` if given: buying again begins with it."""
+    """Return the App's last paid order, of `api` if given, with which buying again begins."""
     paid = Order.objects.filter(app=app, state=OrderState.PAID).select_related("sku")
     last = (paid.filter(sku__api=api) if api else paid).order_by("-paid_at", "-pk").first()
     if last is None:

@@ -49,12 +49,12 @@ class Asked:
         self.days = form.days(timezone.localdate(at))
 
     def span(self, *, app: int | None = None, customer: int | None = None) -> UsageFilter:
-        """The calls of an App or of a customer that the page is about."""
+        """Return the filter for the calls of the App or customer of the page."""
         days = self.days
         return UsageFilter(days.since, days.until, days.step, api=self.api, app=app, customer=customer)
 
     def shown(self, made: Usage, before: Figures, at: datetime, calls_page: str) -> dict[str, Any]:
-        """What the reports of an App and of the account have in common. `calls_page`: their call log."""
+        """Return what the reports of an App and of the account share. `calls_page` is their call log."""
         meter_of = usage.meters()
         meters = usage.shown_meters([self.api] if self.api else made.total.units_by_api, meter_of)
         narrowed = f"{calls_page}?{urlencode({'api': self.api})}" if self.api else calls_page
@@ -111,7 +111,7 @@ def report(request: CustomerRequest, app_id: str) -> HttpResponse:
 @require_GET
 @customer
 def of_account(request: CustomerRequest) -> HttpResponse:
-    """The usage of all Apps together, and of each."""
+    """Return the usage of all Apps together, and of each."""
     at = now()
     asked = Asked(request, at)
     span = asked.span(customer=request.user.pk)
@@ -133,7 +133,7 @@ def of_account(request: CustomerRequest) -> HttpResponse:
 @require_GET
 @customer
 def export_account(request: CustomerRequest) -> HttpResponse:
-    """The series of the account's page as CSV."""
+    """Return the series of the account's page as CSV."""
     at = now()
     asked = Asked(request, at)
     return series_file("usage", asked, usage_of(asked.span(customer=request.user.pk)), at)

@@ -21,7 +21,7 @@ from tests import purchases
 
 
 def shanghai(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> datetime:
-    """A moment of the local clock."""
+    """Return a moment of the local clock."""
     return datetime(year, month, day, hour, minute, second, tzinfo=SHANGHAI)
 
 
@@ -46,7 +46,7 @@ def olga(db: None) -> User:
 
 
 def breaks(at: datetime = NOON) -> list[Break]:
-    """What reconcile finds in this room's books. (Calls are faceapi's, and these tests make none.)"""
+    """Return what reconcile finds in this room's books (without the checks of faceapi)."""
     return [broken for proof in reconcile.prove(reconcile.CHECKS, at) for broken in proof.breaks]
 
 
@@ -57,7 +57,7 @@ class Shop:
     tokens: count = field(default_factory=count)
 
     def sku(self, *, api: str = DETECT, units: int = 1000, price: str = "0.00", meter: str = "") -> Sku:
-        """The thousand-tier Sku of the API, with these units and price from now on."""
+        """Return the thousand-tier Sku of the API, with these units and price from now on."""
         sku = Sku.objects.get(api=api, tier="thousand")
         sku.units_per_month, sku.price, sku.meter = units, Decimal(price), meter or sku.meter
         sku.save()
@@ -85,7 +85,7 @@ class Shop:
         )
 
     def buy(self, customer: User, at: datetime = NOON, **wishes: object) -> App:
-        """An order, paid at once; its App."""
+        """Place and pay an order; return its App."""
         return purchases.pay(self.order(customer, at, **wishes), at)
 
 
@@ -96,7 +96,7 @@ def shop(db: None) -> Shop:
 
 @pytest.fixture
 def call() -> Callable[..., UUID]:
-    """A call that is answered with code 0, confirmed; its id."""
+    """Make a call with code 0, confirm it, and return its id."""
 
     def answered(app: App, at: datetime, images: int = 1, *, pairs: int = 0, api: str = DETECT) -> UUID:
         call_id = time_ids.new(at)
@@ -110,7 +110,7 @@ def call() -> Callable[..., UUID]:
 
 @pytest.fixture
 def books(alice: User, olga: User, shop: Shop, call) -> App:
-    """A bit of everything: cash, vouchers, a refund, a cancelled order; calls settled, returned and held."""
+    """Make some of everything: cash, vouchers, a refund, a cancelled order; settled, returned, held calls."""
     wallet.top_up(alice, Decimal(50), by=olga, reason="transfer", at=NOON)
     vouchers.issue(
         face_value=Decimal(5), valid_from=NOON, valid_until=NOON + timedelta(days=9), customer=alice, by=olga,

@@ -32,7 +32,7 @@ def app(alice: User, shop: Shop) -> App:
 
 
 def answered(app: App, at: datetime, images: int = 1) -> None:
-    """A call of that moment, settled half a minute later."""
+    """Return a call of that moment, settled half a minute later."""
     call_id = time_ids.new(at)
     quota.reserve(call_id=call_id, app=app, api=DETECT, images=images, at=at)
     quota.settle(call_id, at + timedelta(seconds=30))

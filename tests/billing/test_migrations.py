@@ -13,7 +13,7 @@ from tests.conftest import REPOSITORY
 
 @pytest.fixture
 def empty_database(db: None) -> Iterator[str]:
-    """The address of a database of its own beside that of the tests."""
+    """Yield the address of a database of its own beside that of the tests."""
     server, _slash, _name = os.environ["DATABASE_URL"].rpartition("/")
     alone = connections.create_connection("default")
     alone.set_autocommit(True)

@@ -20,7 +20,7 @@ LATER = NOON + timedelta(hours=1)
 
 
 def told(customer: User) -> list[str]:
-    """The titles in the inbox, oldest first."""
+    """Return the titles in the inbox, oldest first."""
     return [notices.words(notice).title for notice in reversed(notices.inbox(customer))]
 
 

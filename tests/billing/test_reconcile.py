@@ -20,13 +20,13 @@ from tests.billing.conftest import DETECT, NOON, Shop, breaks
 
 @pytest.fixture(autouse=True)
 def answers_were_always_counted(db: None) -> None:
-    """The books of these tests lie before the migration."""
+    """Treat answers as always counted: the books of these tests are older than the migration."""
     migration = MigrationRecorder.Migration.objects.filter(app="billing", name="0015_answered_hour")
     assert migration.update(applied=NOON - timedelta(days=400)) == 1
 
 
 def found(at=NOON) -> set[str]:
-    """The names of the checks that find a break."""
+    """Return the names of the checks that find a break."""
     return {check.__name__ for check in reconcile.CHECKS if reconcile.prove([check], at)[0].breaks}
 
 
@@ -35,7 +35,7 @@ def test_sound_books(books: App) -> None:
 
 
 def tamper(*statements: str) -> None:
-    """Writes past the rules, the CHECKs and the triggers, as a bad hand on the database could."""
+    """Write past the rules, the CHECKs and the triggers, as somebody with access to the database could."""
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("SET LOCAL session_replication_role = replica")
@@ -281,7 +281,7 @@ def test_traffic_during_a_run_is_no_break(alice: User, shop: Shop) -> None:
     app = shop.buy(alice)
 
     def a_call_in_between(at: object) -> list[reconcile.Break]:
-        """A call comes in, on a connection of its own."""
+        """Make a call on a connection of its own."""
         from threading import Thread
 
         def work() -> None:

@@ -9,7 +9,7 @@ from tests.client.samples import COMMANDS, Run, runner
 
 @pytest.fixture(autouse=True)
 def chinese(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client speaks Chinese in these tests, whatever the machine's locale."""
+    """Set the client's language to Chinese, whatever the machine's locale."""
     monkeypatch.setenv("FACECLOUD_LANG", "zh")
 
 

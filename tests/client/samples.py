@@ -21,7 +21,7 @@ Run = Callable[..., str]
 
 
 def runner(name: str, home: Path) -> Run:
-    """Runs the sample with arguments and an environment of its own, and returns what it printed.
+    """Run the sample with arguments and an environment of its own, and return what it printed.
 
     Where its language is not installed the test is skipped; .ci/run installs them all and forbids skips.
     """

@@ -14,7 +14,7 @@ OK = {"code": 0, "message": "成功", "result": [{"face_list": [], "pic_quality"
 
 
 def reply(status: str, body: object, *headers: str, cut: int = 0) -> bytes:
-    """A whole HTTP reply; `cut` bytes of its end are missing while Content-Length still promises them."""
+    """Return a whole HTTP reply; `cut` bytes of its end are missing, though Content-Length counts them."""
     content = body.encode() if isinstance(body, str) else json.dumps(body, ensure_ascii=False).encode()
     head = [f"HTTP/1.1 {status}", f"Content-Length: {len(content)}", "Connection: close", *headers]
     return "\r\n".join(head).encode() + b"\r\n\r\n" + content[: len(content) - cut]
@@ -51,7 +51,7 @@ class Scripted:
 
 @contextmanager
 def scripted(*replies: bytes) -> Iterator[Scripted]:
-    """A running server on a loopback port."""
+    """Yield a running server on a loopback port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = Scripted(list(replies), f"http://127.0.0.1:{listener.getsockname()[1]}")
 

@@ -20,7 +20,7 @@ from tests.conftest import REPOSITORY
 def command(
     url: str, *arguments: str, stderr: int = subprocess.PIPE, **environment: str
 ) -> subprocess.Popen[bytes]:
-    """A running `facecloud`."""
+    """Return a running `facecloud`."""
     return subprocess.Popen(
         [sys.executable, "-m", "facecloud_client", *arguments],
         env={
@@ -47,7 +47,7 @@ def picture(tmp_path: Path) -> Path:
 
 @contextmanager
 def silent() -> Iterator[socket.socket]:
-    """A service that takes requests and never answers."""
+    """Yield a service that takes requests and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(30)
         yield listener

@@ -37,7 +37,7 @@ def test_the_tables_of_codes_are_the_product_s() -> None:
 
 
 def outline(section: str) -> tuple[list[str], list[str], set[str], set[str]]:
-    """What a translation keeps: shapes of tables, examples, names, numbers."""
+    """Return what a translation keeps: shapes of tables, examples, names, numbers."""
     prose = re.sub(r"^\| \d{4} \|.*\n", "", section, flags=re.MULTILINE)
     rows = [str(line.count("|")) for line in prose.splitlines() if line.startswith("|")]
     examples = re.findall(r"^```json\n(.*?)^```", prose, re.MULTILINE | re.DOTALL)
@@ -46,7 +46,7 @@ def outline(section: str) -> tuple[list[str], list[str], set[str], set[str]]:
 
 
 def sections(page: str) -> list[tuple[str, str]]:
-    """The depth of each heading, and the text under it."""
+    """Return the depth of each heading, and the text under it."""
     return re.findall(r"^(#+)(.*?)(?=^#|\Z)", page, re.MULTILINE | re.DOTALL)
 
 

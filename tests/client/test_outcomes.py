@@ -41,12 +41,12 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def detect(server: Scripted, folder: Path, *options: str) -> int:
-    """The exit status of one picture a request, one request at a time."""
+    """Return the exit status of one picture a request, one request at a time."""
     return main(["detect", str(folder), "--url", server.url, "--batch", "1", "--jobs", "1", *options])
 
 
 def answers(printed: str) -> list[int]:
-    """The code of each line of JSON, 0 for a result."""
+    """Return the code of each line of JSON, 0 for a result."""
     lines = [json.loads(line) for line in printed.splitlines()]
     return [line["error"]["code"] if "error" in line else 0 for line in lines]
 

@@ -30,7 +30,7 @@ from tests.conftest import REPOSITORY
 
 @pytest.fixture
 def keys(site: str, transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The demo App's address and keys, as bin/start writes them, in the environment."""
+    """Return the demo App's address and keys, as bin/start writes them, in the environment."""
     found = {**seed(timezone.now()), "FACECLOUD_URL": site}
     for name in ("FACECLOUD_URL", "FACECLOUD_APP_KEY", "FACECLOUD_SECRET_KEY"):
         monkeypatch.setenv(name, found[name])
@@ -45,7 +45,7 @@ def client(keys: dict[str, str]) -> Iterator[FaceClient]:
 
 @pytest.fixture
 def pictures(tmp_path: Path, astronaut: bytes) -> Path:
-    """A folder: the photograph, the same mirrored, one without a face, and one that is no picture."""
+    """Return a folder: the photograph, the same mirrored, one without a face, and one that is no picture."""
     folder = tmp_path / "pictures"
     folder.mkdir()
     (folder / "a.png").write_bytes(astronaut)
@@ -261,7 +261,7 @@ def test_every_sample_gets_a_real_answer(run: Run, keys: dict[str, str], picture
 
 @contextmanager
 def losing_the_first_reply(site: str) -> Iterator[str]:
-    """A relay that passes every request on and hangs up instead of passing the first reply back."""
+    """Yield a relay that passes every request on and hangs up instead of passing the first reply back."""
     target = urlsplit(site)
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

@@ -18,7 +18,7 @@ TOO_FAST = {"code": 4291, "message": "请求过于频繁", "request_id": "r-2"}
 
 
 def client_of(server: Scripted) -> tuple[FaceClient, list[float]]:
-    """A client that notes its pauses instead of sleeping through them."""
+    """Return a client that notes its pauses instead of sleeping through them."""
     pauses: list[float] = []
     return FaceClient(APP_KEY, SECRET, server.url, sleep=pauses.append), pauses
 

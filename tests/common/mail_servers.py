@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 @contextmanager
 def mail_server(line: bytes = b"", pause_s: float = 0.2) -> Iterator[tuple[int, list[float]]]:
-    """A server that sends `line` byte by byte, without end, or is silent. Its port and when it was called."""
+    """Yield a server that sends `line` byte by byte, without end, or is silent. With its port and calls."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     ended = threading.Event()
     called: list[float] = []

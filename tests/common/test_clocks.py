@@ -20,7 +20,7 @@ from tests.conftest import REPOSITORY, wait_until
 
 @pytest.fixture(params=[-600, 600])
 def shifted(request: pytest.FixtureRequest, product_environment: dict[str, str]) -> Iterator[Process]:
-    """A worker on a host whose clock is ten minutes behind, or ahead."""
+    """Yield a worker on a host whose clock is ten minutes behind, or ahead."""
     logs = Path(settings.VAR_DIR) / "log" / "shifted"
     logs.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "tests.common.shifted", str(request.param)]

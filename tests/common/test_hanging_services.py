@@ -47,7 +47,7 @@ class Site:
     secret: str
 
     def call(self) -> tuple[int, float]:
-        """The code of a signed call, and how long it took."""
+        """Return the code of a signed call, and how long it took."""
         body = json.dumps({"data": [f"data:image/png;base64,{base64.b64encode(os.urandom(60)).decode()}"]})
         headers = sign(self.key, self.secret, "POST", DETECT, "", int(time.time() * 1000), body.encode())
         request = urllib.request.Request(self.url + DETECT, body.encode(), headers)
@@ -74,7 +74,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(models: Path) -> Iterator[Site]:
-    """A web process on services of its own, which are made to hang."""
+    """Yield a web process on services of its own, which are made to hang."""
     with tempfile.TemporaryDirectory(prefix="facecloud-") as name, pytest.MonkeyPatch.context() as patch:
         patch.delenv("DATABASE_URL")
         patch.delenv("REDIS_URL")

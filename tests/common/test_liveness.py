@@ -17,7 +17,7 @@ from tests.conftest import REPOSITORY, wait_until
 
 @pytest.fixture
 def broker() -> Iterator[Valkey]:
-    """A Valkey that a test may stop."""
+    """Yield a Valkey that a test may stop."""
     with tempfile.TemporaryDirectory(prefix="facecloud-", dir=memory_folder()) as folder:
         server = Valkey(sockets=Path(folder), log=Path(folder) / "valkey.log")
         server.start()

@@ -71,7 +71,7 @@ def test_a_password_is_in_no_sentence() -> None:
 
 
 def certificate(folder: Path) -> Path:
-    """A certificate for 127.0.0.1 that no authority signed; the key is in the same file."""
+    """Return a certificate for 127.0.0.1 that no authority signed; the key is in the same file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "valkey")])
     now = datetime.datetime.now(datetime.UTC)
@@ -101,7 +101,7 @@ def certificate(folder: Path) -> Path:
 
 @contextmanager
 def tls_in_front_of(path: Path, file: Path) -> Iterator[int]:
-    """A port that ends TLS and passes everything on to the socket at `path`."""
+    """Yield a port that ends TLS and passes everything on to the socket at `path`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     listener = socket.create_server(("127.0.0.1", 0))

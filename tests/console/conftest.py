@@ -24,7 +24,7 @@ PASSWORD = "ren-lian-2026"
 
 @pytest.fixture(autouse=True)
 def _no_mails_of_other_tests() -> None:
-    """The counts of console/middleware/throttle.py outlive a test's rollback."""
+    """Reset the counts of console/middleware/throttle.py, which outlive a test's rollback."""
     for kind in ("mail-*", "throttle:*"):
         for key in valkey.client().scan_iter(kind):
             valkey.client().delete(key)
@@ -84,7 +84,7 @@ def place(now: datetime) -> Place:
 
 @pytest.fixture
 def app(alice: User, place: Place, now: datetime) -> App:
-    """An App of Alice with two thousand units a month of every API."""
+    """Return an App of Alice with two thousand units a month of every API."""
     bought = purchases.pay(place(alice), now)
     for api in (Api.FACE_ANALYSE, Api.FACE_COMPARE):
         purchases.pay(place(alice, api, app=bought), now)
@@ -129,7 +129,7 @@ class Visitor:
         self.page.wait_for_url("**/console/")
 
     def axe(self) -> list[str]:
-        """The serious and critical violations of the page as it stands."""
+        """Return the serious and critical violations of the page as it stands."""
         results = Axe().run(self.page).response["violations"]
         return [
             f"{self.page.url}: {one['id']}: {one['nodes'][0]['html'][:160]}"
@@ -152,13 +152,13 @@ def visit(browser: Browser, site: str, **options: Any) -> Iterator[Visitor]:
 
 @pytest.fixture
 def visitor(browser: Browser, site: str, transactional_db: None) -> Iterator[Visitor]:
-    """A fresh profile at a desk; ends with the proof that the console of the browser stayed empty."""
+    """Yield a fresh desktop profile; check at the end that the console of the browser stayed empty."""
     yield from visit(browser, site)
 
 
 @pytest.fixture
 def phone(browser: Browser, site: str, transactional_db: None) -> Iterator[Visitor]:
-    """A fresh profile on a phone."""
+    """Yield a fresh profile on a phone."""
     for one in visit(browser, site, is_mobile=True, has_touch=True):
         one.page.set_viewport_size({"width": 375, "height": 720})
         yield one

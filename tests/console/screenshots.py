@@ -62,7 +62,7 @@ PRESSED = {"debug-result": ("#debug-form button[type=submit]", "#result .mark-bo
 
 
 def chromium() -> str:
-    """The Chromium on this machine: CHROMIUM, or the first of the usual names."""
+    """Return the Chromium on this machine: CHROMIUM, or the first of the usual names."""
     found = os.environ.get("CHROMIUM") or next(
         filter(None, map(shutil.which, ("chromium", "google-chrome"))), None
     )
@@ -95,7 +95,7 @@ def log_in(page: Page, url: str, user: str, password: str) -> None:
 
 
 def pages_of(page: Page, url: str) -> Iterator[tuple[str, str]]:
-    """The fixed pages, then those of the first App and the first order there is."""
+    """Yield the fixed pages, then those of the first App and the first order there is."""
     yield from CONSOLE.items()
     page.goto(f"{url}/console/apps/")
     app = page.locator("main tbody a").first
@@ -114,7 +114,7 @@ def pages_of(page: Page, url: str) -> Iterator[tuple[str, str]]:
 
 
 def operator_pages(page: Page, url: str) -> Iterator[tuple[str, str]]:
-    """What the operators' navigation leads to."""
+    """Yield what the operators' navigation leads to."""
     page.goto(f"{url}/ops/")
     links = page.locator(".side a")
     for path in dict.fromkeys(
@@ -131,7 +131,7 @@ Login = tuple[str, str]  # user, password
 def shoot(
     url: str, customer: Login, operator: Login | None, folder: Path, *, look: str, only: set[str]
 ) -> int:
-    """Writes the pictures into `folder`; how many. `look` narrows to the looks whose name holds it."""
+    """Write the pictures into `folder`; return their number. `look` is a part of a name of LOOKS."""
     folder.mkdir(parents=True, exist_ok=True)
     visits: list[tuple[Login | None, Callable[[Page, str], Iterator[tuple[str, str]]]]] = [
         (None, lambda _page, _url: iter(PUBLIC.items())),

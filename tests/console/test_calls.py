@@ -21,7 +21,7 @@ Record = Callable[..., Call]
 
 @pytest.fixture
 def record(app: App) -> Record:
-    """Writes a call of Alice's App as the product does, with its roll-up."""
+    """Write a call of Alice's App as the product does, with its roll-up."""
 
     def write(at: datetime, code: int = errors.OK, api: str = "face_detect") -> Call:
         one = calls.CallContext(

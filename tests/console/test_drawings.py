@@ -12,7 +12,7 @@ PNG = cv2.imencode(".png", np.zeros((400, 600, 3), np.uint8))[1].tobytes()
 
 
 def drawing(*corners: tuple[int, int]) -> Drawing:
-    """A picture of 600 x 400 px with faces of 60 x 60 px at these corners (left, top)."""
+    """Return a picture of 600 x 400 px with faces of 60 x 60 px at these corners (left, top)."""
     marks = [Mark(left, top, 60, 60, [], f"女 · {30 + at} 岁") for at, (left, top) in enumerate(corners)]
     return Drawing(Picture("group.png", data=PNG), marks)
 

@@ -73,7 +73,7 @@ def test_every_text_of_the_code_is_in_the_book(tmp_path: Path) -> None:
 
 
 def visible(page: str) -> str:
-    """The text and the spoken attributes of a page, without code samples."""
+    """Return the text and the spoken attributes of a page, without code samples."""
     page = re.sub(r"<(script|pre|code)\b.*?</\1>", " ", page, flags=re.S)
     spoken = " ".join(
         re.findall(r'(?:aria-label|title|placeholder|alt|data-label|data-confirm)="([^"]*)"', page)

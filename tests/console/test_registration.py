@@ -104,7 +104,7 @@ def test_closed(client: Client, settings: Settings) -> None:
 def invite(
     settings: Settings, django_capture_on_commit_callbacks: Callable[..., object]
 ) -> Callable[[str], tuple[Client, str]]:
-    """An operator invites an address on the operators' pages; return the client and the link's token."""
+    """Invite an address on the operators' pages; return the client and the token of the link."""
     settings.REGISTRATION = "invited"
     olga = User.objects.create_superuser("olga", "olga@example.org", PASSWORD)
     operator = Client()

@@ -255,7 +255,7 @@ def forged(site: Site) -> tuple[bool, str]:
 
 
 def upgrade(site: Site) -> tuple[bool, str]:
-    """A new version is code that differs; both replica counts must be kept."""
+    """Upgrade to code that differs; both replica counts must be kept."""
     (site.folder / "common" / "upgraded.py").write_text('"""A change of the code."""\n')
     before = site.compose("ps", "--quiet").split()
     is_right, words = site.under_load("deploy/upgrade")

@@ -41,7 +41,7 @@ class Checkout:
         return self.folder / "var"
 
     def environment(self, **changes: str) -> dict[str, str]:
-        """What is set for this test run is not the newcomer's."""
+        """Return the environment of a newcomer, without what this test run has set."""
         kept = {name: value for name, value in os.environ.items() if not OF_THIS_RUN.fullmatch(name)}
         if self.user:
             kept["PATH"] = "/usr/local/bin:/usr/bin:/bin"  # ours may lead to folders that are ours alone

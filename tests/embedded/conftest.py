@@ -17,7 +17,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def paths(folder: Path) -> Paths:
-    """The folders of one instance."""
+    """Return the folders of one instance."""
     paths = Paths(folder)
     paths.make()
     return paths

@@ -50,7 +50,7 @@ only_root_changes_uid = pytest.mark.skipif(os.getuid() != 0, reason="only root h
 
 
 def is_alive(pid: int) -> bool:
-    """A zombie is not."""
+    """Return whether the process is alive; a zombie is not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
@@ -111,7 +111,7 @@ def test_without_user_namespaces_it_is_nobody_and_still_reaches_its_files(folder
 
 
 def uid_of_an_unprivileged_child(folder: Path, inside: list[str]) -> int:
-    """The child reads a file in a folder that only root may enter, then tells who it is."""
+    """Return the uid of a child that has read a file in a folder that only root may enter."""
     secret = folder / "secret"
     secret.mkdir(mode=0o700)
     (secret / "file").write_text("read\n")

@@ -40,7 +40,7 @@ def port() -> str:
 
 
 def call_by_the_manual(demo: dict[str, str], picture: bytes) -> dict[str, Any]:
-    """A signed face_detect written from the manual alone, with none of the project's code."""
+    """Return a signed face_detect written from the manual alone, with none of the project's code."""
     body = json.dumps({"data": ["data:image/png;base64," + base64.b64encode(picture).decode()]}).encode()
     timestamp = str(int(time.time() * 1000))
     to_sign = f"POST\n/api/v1/face_detect.json\n\n{timestamp}\n{hashlib.sha1(body).hexdigest()}"
@@ -53,7 +53,7 @@ def call_by_the_manual(demo: dict[str, str], picture: bytes) -> dict[str, Any]:
 
 
 def answered(demo: dict[str, str], picture: bytes) -> dict[str, Any]:
-    """A call, signed anew while the service says 503, as a replay guard that lost its record does."""
+    """Make a call, signed anew while the service answers 503, as the replay guard does after a restart."""
     for _ in range(10):
         try:
             return call_by_the_manual(demo, picture)

@@ -62,7 +62,7 @@ def inline(picture: bytes) -> str:
 
 @cache
 def encode(size: tuple[int, int] = (64, 64), mode: str = "RGB", kind: str = "JPEG", **options: Any) -> bytes:
-    """A picture of noise: no face, but whole."""
+    """Return a picture of noise: no face, but whole."""
     channels = {"L": 1, "RGB": 3, "RGBA": 4}[mode]
     noise = np.random.default_rng(7).integers(0, 255, (size[1], size[0], channels), dtype=np.uint8)
     out = BytesIO()
@@ -146,7 +146,7 @@ class Caller:
             return read_answer(sock)
 
     def raw(self) -> socket.socket:
-        """A bare connection, for what no HTTP library would send."""
+        """Return a bare connection, for what no HTTP library would send."""
         host, _, port = self.address.partition(":")
         return socket.create_connection((host, int(port)), timeout=30)
 
@@ -181,14 +181,14 @@ def _read_answer(stream: BufferedReader) -> Answer:
 
 @pytest.fixture(scope="session")
 def tight_site(worker: Process, product_environment: dict[str, str]) -> Iterator[Process]:
-    """gunicorn with LIMITS, in front of the session's worker. `address` is host:port."""
+    """Yield a gunicorn with LIMITS, in front of the session's worker. `address` is host:port."""
     with running_site(product_environment | LIMITS, "tight") as site:
         yield site
 
 
 @contextlib.contextmanager
 def running_site(environment: dict[str, str], name: str) -> Iterator[Process]:
-    """gunicorn with this environment; its logs are in a folder `name`. `address` is host:port."""
+    """Run a gunicorn with this environment and logs in a folder `name`. `address` is host:port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -233,13 +233,13 @@ def alice(transactional_db: None) -> User:
 
 
 def buy(customer: User, api: str, at: datetime, *, app: App | None = None) -> App:
-    """A month of a thousand units of the API, ordered and paid."""
+    """Return a month of a thousand units of the API, ordered and paid."""
     return purchases.pay(purchases.place(customer, api=api, app=app, at=at), at)
 
 
 @pytest.fixture
 def app(alice: User, now: datetime) -> App:
-    """A new App of Alice with a month of every API."""
+    """Return a new App of Alice with a month of every API."""
     bought = buy(alice, Api.FACE_DETECT, now)
     for api in (Api.FACE_ANALYSE, Api.FACE_COMPARE):
         buy(alice, api, now, app=bought)
@@ -258,7 +258,7 @@ def caller(tight_site: Process, app: App) -> Iterator[Caller]:
 
 @pytest.fixture
 def other_caller(caller: Caller, alice: User, now: datetime) -> Iterator[Caller]:
-    """A second App with a month of face_detect."""
+    """Yield a second App with a month of face_detect."""
     key = buy(alice, Api.FACE_DETECT, now).keys.get()
     other = Caller(caller.address, key, keys.secret_of(key))
     yield other

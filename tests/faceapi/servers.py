@@ -56,7 +56,7 @@ class Servers:
                 client.sendall(piece)
 
     def behave(self, path: str) -> Iterator[bytes]:
-        """The pieces of the reply."""
+        """Yield the pieces of the reply."""
         name, _, rest = path.partition("?")[0].partition("/")
         if name == "image":
             yield reply(self.image)
@@ -136,7 +136,7 @@ def reply(content: bytes) -> bytes:
 
 
 def drip(content: bytes) -> Iterator[bytes]:
-    """A byte now and then, for longer than anybody should wait."""
+    """Yield a byte now and then, for longer than a client should wait."""
     for byte in content:
         yield bytes([byte])
         time.sleep(0.1)

@@ -31,7 +31,7 @@ LATE = timedelta(seconds=quota.CONFIRM_WITHIN_S)
 
 @pytest.fixture
 def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Journal:
-    """A journal that flushes when the test says so, in a folder of its own."""
+    """Return a journal that flushes when the test says so, in a folder of its own."""
     monkeypatch.setattr(settings, "VAR_DIR", tmp_path)
     monkeypatch.setattr(Journal, "start", lambda self: None)
     made = Journal()

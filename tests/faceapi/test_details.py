@@ -16,12 +16,12 @@ TREES = [ast.parse(path.read_text()) for room in ROOMS for path in room.rglob("*
 
 
 def called(node: ast.expr) -> str:
-    """The last name of what is called or returned: ApiError for errors.ApiError."""
+    """Return the last name of what is called or returned: ApiError for errors.ApiError."""
     return ast.unparse(node).rpartition(".")[2]
 
 
 def makers() -> set[str]:
-    """The errors themselves, and the functions that return one."""
+    """Return the errors themselves, and the functions that return one."""
     functions = (node for tree in TREES for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
     return RAISED | {one.name for one in functions if one.returns and called(one.returns) in RAISED}
 
@@ -30,7 +30,7 @@ MAKERS = makers()
 
 
 def sentences(node: ast.expr) -> Iterator[str]:
-    """The texts that an expression can have, with {} for each value."""
+    """Yield the texts that an expression can have, with {} for each value."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield node.value
     elif isinstance(node, ast.JoinedStr):
@@ -41,7 +41,7 @@ def sentences(node: ast.expr) -> Iterator[str]:
 
 
 def details_in_the_code() -> set[str]:
-    """The details that are given without their Chinese beside them."""
+    """Return the details that are given without their Chinese beside them."""
     found = set()
     for tree in TREES:
         for node in ast.walk(tree):

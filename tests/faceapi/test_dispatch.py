@@ -33,7 +33,7 @@ from tests.faceapi.workers import alive, chunks, claims, frozen, left_behind
 
 @pytest.fixture
 def victim(worker: Process, product_environment: dict[str, str]) -> Iterator[Process]:
-    """A second worker, to be killed."""
+    """Yield a second worker, to be killed."""
     logs = settings.VAR_DIR / "log" / "victim"
     logs.mkdir(parents=True, exist_ok=True)
     before = {found.id for found in alive()}

@@ -56,7 +56,7 @@ class Fragile(Database):
         return UUID(call_id).bytes in noted or self.ask(state, call_id) == [("settled",)]
 
     def end_of(self, call_id: str) -> tuple[object, ...]:
-        """The debit's last state, with the code and the units of the record."""
+        """Return the debit's last state, with the code and the units of the record."""
         sql = (
             "SELECT state, code, call.units FROM billing_debit debit"
             " LEFT JOIN faceapi_call call ON call.id = debit.call_id WHERE call_id = %s"

@@ -40,7 +40,7 @@ logfile = {folder}/pgbouncer.log
 def behind_pgbouncer(
     transactional_db: None, product_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, str]]:
-    """The environment of a process that reaches the test database through PgBouncer alone."""
+    """Yield the environment of a process that reaches the test database through PgBouncer alone."""
     program = shutil.which("pgbouncer")
     if program is None:
         pytest.skip("PgBouncer is not installed (on Debian and Ubuntu: apt install pgbouncer)")

@@ -23,7 +23,7 @@ PLANTED = b"PLANTED-TO-BE-FOUND-91bd"
 
 
 def with_canary(picture: bytes) -> bytes:
-    """A JPEG whose comment holds the canary, in the middle of real content."""
+    """Return a JPEG whose comment holds the canary, in the middle of real content."""
     comment = CANARY * 400
     return picture[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + picture[2:]
 
@@ -34,7 +34,7 @@ def files(folder: Path) -> Iterator[Path]:
 
 
 def encodings(needle: bytes) -> list[bytes]:
-    """The needle as it is, in hex, and as base64 has it at each of the three offsets."""
+    """Return the needle as it is, in hex, and as base64 has it at each of the three offsets."""
     inner = [base64.b64encode(b"\0" * shift + needle)[4:-4] for shift in range(3)]
     safe = [text.translate(bytes.maketrans(b"+/", b"-_")) for text in inner]
     return [needle, needle.hex().encode(), *inner, *safe]

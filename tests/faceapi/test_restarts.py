@@ -25,7 +25,7 @@ NOTHING_SEEN = admission.QueueSnapshot(-float("inf"), 0, 0)
 
 @pytest.fixture
 def valkey(monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
-    """A database of Valkey without the workers of the other tests."""
+    """Yield a database of Valkey without the workers of the other tests."""
     monkeypatch.setattr(admission, "_seen", NOTHING_SEEN)
     client = redis.Redis.from_url(settings.REDIS_URL, db=5)
     client.flushdb()

@@ -22,7 +22,7 @@ def alive() -> list[exchange.Worker]:
 
 @contextmanager
 def frozen(worker: Process) -> Iterator[None]:
-    """The worker stands still, as in a long pause of its machine."""
+    """Stop the worker, as a long pause of its machine does."""
     os.kill(worker.pid, signal.SIGSTOP)
     try:
         yield
@@ -34,7 +34,7 @@ def frozen(worker: Process) -> Iterator[None]:
 
 @contextmanager
 def silent(worker: Process) -> Iterator[None]:
-    """The worker stands still, and the site has seen it."""
+    """Stop the worker until the site has noticed."""
     with frozen(worker):
         wait_until(lambda: not alive(), timeout_s=10, what="the heartbeat is over")
         time.sleep(admission.LOOK_EVERY_S)
@@ -59,7 +59,7 @@ def left_behind(request_id: str = "") -> list[bytes]:
 
 
 def in_its_place(worker: Process, caller: Caller, failure: int) -> Answer:
-    """The test takes the chunks in the frozen worker's place and reports a failure of the second picture."""
+    """Take the chunks in place of the frozen worker, and report a failure of the second picture."""
     client = valkey.client()
     with frozen(worker), ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(caller.call, [inline(encode())] * 2)

@@ -28,7 +28,7 @@ def portrait(astronaut: bytes) -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def close_up(portrait: np.ndarray) -> np.ndarray:
-    """The face and little else, 160x160."""
+    """Return the face and little else, 160x160."""
     return np.ascontiguousarray(portrait[40:200, 145:305])
 
 

@@ -15,7 +15,7 @@ def ihdr(width: int, height: int, depth: int = 8, colour: int = 2, interlace: in
 
 
 def png(width: int = 64, height: int = 64, *, colour: int = 2, depth: int = 8, extra: bytes = b"") -> bytes:
-    """A black PNG; `extra` chunks go before the image data."""
+    """Return a black PNG; `extra` chunks go before the image data."""
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
     row = b"\x00" + bytes((width * channels * depth + 7) // 8)
     palette = chunk(b"PLTE", bytes(768)) if colour == 3 else b""
@@ -24,7 +24,7 @@ def png(width: int = 64, height: int = 64, *, colour: int = 2, depth: int = 8, e
 
 
 def tiff_orientation(value: int, order: str = "<", field: str = "H2x") -> bytes:
-    """A TIFF block that holds the orientation tag only; `field` is its value's struct format."""
+    """Return a TIFF block that holds the orientation tag only; `field` is its value's struct format."""
     magic = b"II*\x00" if order == "<" else b"MM\x00*"
     kind = {"B3x": 1, "H2x": 3, "I": 4}[field]
     entry = struct.pack(order + "HHI" + field, 0x0112, kind, 1, value)
@@ -32,7 +32,7 @@ def tiff_orientation(value: int, order: str = "<", field: str = "H2x") -> bytes:
 
 
 def raw_profile(value: int, kind: bytes = b"zTXt", name: bytes = b"exif") -> bytes:
-    """A PNG text chunk with the orientation in a raw profile, as ImageMagick writes it."""
+    """Return a PNG text chunk with the orientation in a raw profile, as ImageMagick writes it."""
     block = b"Exif\x00\x00" + tiff_orientation(value, ">")
     digits = block.hex().encode()
     lines = b"\n".join(digits[start : start + 72] for start in range(0, len(digits), 72))
@@ -53,7 +53,7 @@ def segment(marker: int, content: bytes) -> bytes:
 
 
 def with_exif(jpeg: bytes, orientation: int, order: str = "<") -> bytes:
-    """The JPEG with an EXIF segment behind its start marker."""
+    """Return the JPEG with an EXIF segment behind its start marker."""
     return jpeg[:2] + segment(0xE1, b"Exif\x00\x00" + tiff_orientation(orientation, order)) + jpeg[2:]
 
 
@@ -63,5 +63,5 @@ def jpeg_frame(width: int, height: int, *, channels: int = 3, depth: int = 8, ma
 
 
 def jpeg(*segments: bytes) -> bytes:
-    """A JPEG as far as its header goes: the segments, then a scan without data."""
+    """Return a JPEG as far as its header goes: the segments, then a scan without data."""
     return b"\xff\xd8" + b"".join(segments) + segment(0xDA, bytes(6)) + b"\xff\xd9"

@@ -75,7 +75,7 @@ class World:
 
 
 def call(app: App, api: str, at: datetime, *, images: int = 1, code: int = errors.OK) -> UUID:
-    """A call as the signed API leaves it: debit, record and roll-up."""
+    """Return a call as the signed API leaves it: debit, record and roll-up."""
     one = calls.CallContext(calls.new_id(at), api, at, "203.0.113.9", key=app.keys.first(), images=images)
     one.is_authentic = True
     one.queue_ms, one.infer_ms = random.Random(str(one.id)).uniform(0, 20), 35.0

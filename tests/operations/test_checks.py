@@ -22,14 +22,14 @@ STRONG = "kq3-Z9vXr7Lw_2TgB8mYpNc5JdHs4FuAe6RtVy1QxWzKoPiMbGhC0nS"
 
 @pytest.fixture
 def as_application(db: None) -> None:
-    """The test's transaction goes on as the application's role."""
+    """Continue the transaction of the test as the application's role."""
     with connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL ROLE {APPLICATION}")
 
 
 @pytest.fixture
 def well(as_application: None, settings: Settings, models: Path) -> Iterator[Settings]:
-    """An installation behind TLS with a worker and a schedule."""
+    """Yield an installation behind TLS with a worker and a schedule."""
     settings.SECRET_KEY = STRONG
     settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
     settings.SECURE_HSTS_SECONDS = 31_536_000
@@ -45,7 +45,7 @@ def well(as_application: None, settings: Settings, models: Path) -> Iterator[Set
 
 
 def faults() -> list[str]:
-    """The ids that the command complains of, warnings too."""
+    """Return the ids that the command complains of, warnings too."""
     err = io.StringIO()
     try:
         call_command("check", deploy=True, fail_level="WARNING", stderr=err, stdout=io.StringIO())

@@ -270,7 +270,7 @@ def test_money_is_that_of_the_books(
 
 
 def charts(viewer: Client) -> dict[str, list[float]]:
-    """What each chart of the business page draws: the sum of every series."""
+    """Return what each chart of the business page draws: the sum of every series."""
     page = viewer.get("/ops/business/").content.decode()
     drawn = re.findall(r'<script id="(chart-[\w-]+)" type="application/json">(.*?)</script>', page)
     return {key: [sum(one["values"]) for one in json.loads(payload)["series"]] for key, payload in drawn}

@@ -13,7 +13,7 @@ from tests.conftest import REPOSITORY
 
 
 def gunicorn(folder: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """What it would do; with a configuration that it takes, it only prints that."""
+    """Return what it would do; with a configuration that it takes, it only prints that."""
     command = ["gunicorn", "--config", "deploy/gunicorn.conf.py", "--print-config", "facecloud.wsgi"]
     return subprocess.run(
         [sys.executable, "-m", *command],
@@ -52,6 +52,6 @@ def test_the_file_of_settings_counts_too(tmp_path: Path) -> None:
 
 
 def test_no_client_moves_the_site_under_another_path() -> None:
-    """gunicorn would take SCRIPT_NAME and PATH_INFO as headers from loopback."""
+    """Check that SCRIPT_NAME and PATH_INFO are not taken from headers, as gunicorn does from loopback."""
     taken = dict(re.findall(r"^(\w+) += (.*)$", gunicorn(REPOSITORY).stdout, re.MULTILINE))
     assert taken["forwarder_headers"] == "[]"

@@ -15,7 +15,7 @@ def listed() -> dict[str, str]:
 
 
 def calls_in(path: Path) -> Iterator[tuple[str, str, ast.Call]]:
-    """What is called, as `object.method`, and its first argument, where that is a constant."""
+    """Yield what is called, as `object.method`, and its first argument, where that is a constant."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
             yield ast.unparse(node.func), str(node.args[0].value), node

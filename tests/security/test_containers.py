@@ -72,7 +72,7 @@ def test_only_migrate_is_the_owner(services: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """A Valkey as compose starts it."""
+    """Yield a Valkey as compose starts it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         number = int(probe.getsockname()[1])

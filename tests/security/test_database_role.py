@@ -30,7 +30,7 @@ APPEND_ONLY = (
 
 @pytest.fixture
 def application(django_db_setup: None) -> Iterator[Any]:
-    """A connection to the test database as the application's role."""
+    """Yield a connection to the test database as the application's role."""
     parameters = {name: connection.get_connection_params().get(name) for name in ("host", "port", "dbname")}
     opened = psycopg2.connect(**parameters, user=APPLICATION, password=APPLICATION)
     opened.autocommit = True

@@ -40,7 +40,7 @@ def test_callers_killed_anywhere(alice: User, shop: Shop) -> None:
 
 @pytest.fixture
 def durable_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """A cluster of its own with fsync on, with our tables and a demo App."""
+    """Yield a cluster of its own with fsync on, with our tables and a demo App."""
     folder = tmp_path_factory.mktemp("pg")
     folder.chmod(0o700)
     postgres = Postgres(data=folder / "data", sockets=folder, log=folder / "log")

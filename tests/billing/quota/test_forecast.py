@@ -16,7 +16,7 @@ DAY = timedelta(days=1)
 
 
 def month(start: int, end: int, units: int) -> Left:
-    """A Period from day `start` to day `end` after NOON."""
+    """Return a Period from day `start` to day `end` after NOON."""
     return Left(NOON + start * DAY, NOON + end * DAY, units)
 
 

@@ -85,7 +85,7 @@ def top_up(alice: User, olga: User, shop: Shop) -> Action:
 
 
 def a_call(does: Callable[..., object], *, is_held: bool = True) -> Callable[..., Action]:
-    """A call that two Packages pay for."""
+    """Return a call that two Packages pay for."""
 
     def call(alice: User, olga: User, shop: Shop) -> Action:
         app = shop.buy(alice, units=2)

@@ -54,7 +54,7 @@ class Billing(RuleBasedStateMachine):
         days=st.integers(1, 20),
     )
     def open(self, start: tuple[int, int, int], days: int) -> object:
-        """A customer with money, vouchers, and an App with two Packages that overlap."""
+        """Return a customer with money, vouchers, and an App with two Packages that overlap."""
         self.block = transaction.atomic()
         self.block.__enter__()
         self.now = datetime(*start, 10, tzinfo=SHANGHAI)
@@ -287,7 +287,7 @@ class Billing(RuleBasedStateMachine):
 
     @rule(held=calls)
     def reserve_again(self, held: Held) -> None:
-        """A call that is reserved twice takes its units once, whatever became of it."""
+        """Reserve a call again: it takes its units once, whatever its state."""
         debit = quota.reserve(call_id=held.call_id, app=held.service.app, api=DETECT, images=1, at=self.now)
         assert (debit.units, debit.state) == (sum(units for _month, units in held.parts), held.state)
 

@@ -18,7 +18,7 @@ LATER = NOON + timedelta(seconds=5)
 
 
 def used(app: App) -> list[int]:
-    """What each Period has used, in burn order."""
+    """Return what each Period has used, in burn order."""
     return list(Period.objects.filter(app=app).order_by("ends_at", "package").values_list("used", flat=True))
 
 
@@ -251,7 +251,7 @@ def test_the_live_period_is_found_by_index(alice: User, shop: Shop) -> None:
 
 
 def burn(free: list[int], need: int) -> list[int] | None:
-    """The rule in four lines: in order, as much as needed, or nothing at all."""
+    """Apply the rule in four lines: in order, as much as needed, or nothing at all."""
     if sum(free) < need:
         return None
     taken = []

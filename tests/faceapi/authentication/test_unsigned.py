@@ -1,6 +1,4 @@
-"""What somebody can do who knows an AppKey without its SecretKey: neither refuse its owner, nor use up his
-limits, nor stand in his records.
-"""
+"""An AppKey without its SecretKey: it refuses nothing to its owner, uses up no limit and writes no record."""
 
 import socket
 import time

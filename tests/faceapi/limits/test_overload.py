@@ -77,7 +77,7 @@ def test_a_burst_of_one_customer_is_refused_and_another_is_served(
 
 @pytest.fixture
 def overloaded(monkeypatch: pytest.MonkeyPatch) -> ProcessLimiter:
-    """A gate of this process that is overloaded, and as full as it may be."""
+    """Yield the limiter of this process, overloaded and full."""
     process_limiter = ProcessLimiter(1)
     monkeypatch.setattr(admission, "process_limiter", lambda: process_limiter)
     return process_limiter

@@ -97,7 +97,7 @@ def _tcp_handler(server: NameServer) -> type[socketserver.StreamRequestHandler]:
 
 @contextmanager
 def running(zone: Zone) -> Iterator[tuple[NameServer, str]]:
-    """A name server and its address as in URL_NAME_SERVERS."""
+    """Yield a name server and its address as in URL_NAME_SERVERS."""
     server = NameServer(zone)
     with socketserver.ThreadingUDPServer(("127.0.0.1", 0), _handler(server)) as udp:
         port = udp.server_address[1]

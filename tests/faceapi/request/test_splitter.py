@@ -23,7 +23,7 @@ PREFIX = base64_text.PREFIXES[0]
 
 
 def split(body: bytes, cuts: list[int], *, max_blobs: int = 5, max_blob_bytes: int = MAX_BLOB) -> Any:
-    """The parsed body, each Blob replaced by its bytes, or by its code where it has one."""
+    """Return the parsed body, each Blob replaced by its bytes, or by its code if it has one."""
     with Spool(Budget(10**9, 10**9)) as spool:
         splitter = Splitter(spool, max_blobs=max_blobs, max_blob_bytes=max_blob_bytes)
         edges = [0, *sorted({cut % (len(body) + 1) for cut in cuts}), len(body)]
@@ -46,7 +46,7 @@ def resolve(value: Any, spool: Spool) -> Any:
 
 
 def oracle(value: Any, *, max_blob_bytes: int = MAX_BLOB) -> Any:
-    """What the splitter has to make of a parsed value: long data: strings decoded, the rest as it is."""
+    """Return what the splitter has to make of a parsed value: long data: strings decoded, the rest kept."""
     if isinstance(value, str) and len(value) > SHORT and value.lstrip()[:5].lower() == "data:":
         prefix, comma, text = value.partition(",")
         if "".join(prefix.split()) + comma not in base64_text.PREFIXES:
@@ -75,7 +75,7 @@ def code_of(body: bytes, cuts: list[int], **limits: int) -> int:
 
 @st.composite
 def base64_strings(draw: st.DrawFn) -> str:
-    """A picture as a client may write it: either alphabet, padded or not, wrapped or not."""
+    """Return a picture as a client may write it: either alphabet, padded or not, wrapped or not."""
     size = draw(st.integers(SHORT * 3 // 4, SHORT * 3))
     data = (draw(st.binary(min_size=1, max_size=64)) * size)[:size]
     text = draw(st.sampled_from([base64.b64encode, base64.urlsafe_b64encode]))(data).decode()

@@ -22,7 +22,7 @@ def content(spool: Spool) -> bytes:
 
 @contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
-    """What a full disk answers, for this process: writes fail."""
+    """Yield what a full disk answers, for this process: writes fail."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

@@ -19,7 +19,7 @@ Record = Callable[..., Call]
 
 @pytest.fixture
 def record(app: App) -> Record:
-    """Writes a call as the product does, without its debit."""
+    """Write a call as the product does, without its debit."""
 
     def write(at: datetime, *, code: int = 0, latency_ms: int = 40, api: str = "face_detect") -> Call:
         return Call.objects.create(

@@ -14,7 +14,7 @@ from inference.errors import ModelError
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Iterator[Path]:
-    """A copy of our set, to alter and to use; afterwards ours is in use again."""
+    """Yield a copy of our set, to alter and to use; afterwards ours is in use again."""
     yield Path(shutil.copytree(tables.DIRECTORY, tmp_path / "set"))
     tables.use(tables.DIRECTORY)
 

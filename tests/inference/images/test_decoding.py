@@ -81,7 +81,7 @@ JPEG_KINDS = {
 
 @pytest.fixture(params=["colour", "grey"])
 def pixels(portrait: np.ndarray, request: pytest.FixtureRequest) -> np.ndarray:
-    """A part whose sides are no multiples of a block."""
+    """Return a part whose sides are not multiples of a block."""
     part = np.ascontiguousarray(portrait[:333, 40:357])
     return cv2.cvtColor(part, cv2.COLOR_BGR2GRAY) if request.param == "grey" else part
 

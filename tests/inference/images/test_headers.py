@@ -13,7 +13,7 @@ from tests.inference import pictures
 
 
 def code_of(data: bytes) -> int:
-    """The code that the header check answers with, 0 where it lets the file pass."""
+    """Return the code that the header check answers with, 0 where it lets the file pass."""
     try:
         read_header(data)
     except ImageError as error:

@@ -40,7 +40,7 @@ class Batches:
         monkeypatch.setattr(sface, "run", listening)
 
     def spoil(self, face: int) -> None:
-        """The face with this number, counted from now."""
+        """Return the face with this number, counted from now."""
         self.sizes.clear()
         self.spoiled = face
 

@@ -80,7 +80,7 @@ def answer_of(request_id: str) -> exchange.Reply | None:
 
 @pytest.fixture
 def in_hand() -> Iterator[None]:
-    """The chunks of STUCK, each claimed by a worker."""
+    """Yield the chunks of STUCK, each claimed by a worker."""
     client = valkey.client()
     counts = {"hung": 4, "hung-beside": 4, "hung-batch": 4, "hung-single": 1, "late": 4}
     chunks = [exchange.Chunk(name, f"chunk-of-{name}", 0, count) for name, count in counts.items()]
