@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
+from django.urls import reverse
 from django.utils import translation
 from django.utils.functional import SimpleLazyObject
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -22,6 +23,7 @@ from django.utils.translation import gettext as _
 from accounts import keys
 from accounts.models import App, AppKey, Region, User
 from billing import notices
+from console import kept_forms
 
 REGION_COOKIE = "region"
 THEME_COOKIE = "theme"
@@ -54,15 +56,20 @@ def log_in_first(request: HttpRequest) -> HttpResponse:
     """Redirect to the login page, and from there back to the page that the visitor was on.
 
     htmx would swap a redirected page into a part of the current one, so it gets 401 with HX-Redirect, which
-    loads the login page as a whole. A form sent after the session ended returns to the page of that form,
-    with a message that nothing was saved: its own address may accept POST only.
+    loads the login page as a whole. A form sent after the session ended is offered again after the login
+    (console/kept_forms.py). If it can't be kept, the login leads to the page of that form, with a message
+    that nothing was saved: its own address may accept POST only.
     """
     is_htmx = request.headers.get("HX-Request") == "true"
     page = request.get_full_path()
     if request.method != "GET" or is_htmx:
         page = own_page(request) or page
     if request.method != "GET":
-        messages.warning(request, _("登录已过期，刚才提交的内容没有保存。请登录后重新提交。"))
+        if not is_htmx and kept_forms.keep(request, page):
+            page = reverse("resubmit")
+            messages.warning(request, _("登录已过期。请登录，刚才提交的内容已保留，登录后可以继续提交。"))
+        else:
+            messages.warning(request, _("登录已过期，刚才提交的内容没有保存。请登录后重新提交。"))
     response: HttpResponse = redirect_to_login(page)
     if is_htmx:
         response = HttpResponse(status=401, headers={"HX-Redirect": response["Location"]})

@@ -43,6 +43,7 @@ urlpatterns = [
     path("console/email/", customers.confirm_address, name="email_confirm"),
     path("console/email/resend/", customers.resend, name="email_resend"),
     path("console/settings/password/", customers.PasswordChangeView.as_view(), name="password_change"),
+    path("console/resubmit/", preferences.resubmit, name="resubmit"),
     # Console
     path("console/", overview.overview, name="console"),
     path("console/orders/new/", orders.new, name="order_new"),

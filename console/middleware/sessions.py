@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
+from console import kept_forms
 
 STARTED, SEEN = "started_s", "seen_s"
 SEEN_EVERY_S = 60  # a request within this time of the last one writes nothing
@@ -61,6 +62,7 @@ class SessionLimitMiddleware:
         idle, lasting = limits(user)
         if now_s - seen_s > idle.total_seconds() or now_s - started_s > lasting.total_seconds():
             logout(request)
+            setattr(request, kept_forms.ENDED_USER, user.pk)
         elif now_s - seen_s >= SEEN_EVERY_S and not refreshes_itself(request):
             request.session[SEEN] = now_s
 

@@ -1,11 +1,14 @@
-"""The three switches of the top bar: language, theme, region. Each is a small POST that leads back."""
+"""The three switches of the top bar: language, theme, region, each a small POST that leads back; and the form
+that was kept over a login.
+"""
 
 from urllib.parse import urlsplit
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
-from django.shortcuts import resolve_url
-from django.views.decorators.http import require_POST
+from django.shortcuts import redirect, render, resolve_url
+from django.views.decorators.http import require_GET, require_POST
 
+from console import kept_forms
 from console.context import REGION_COOKIE, THEME_COOKIE, THEMES, CustomerRequest, customer, regions, safe_next
 from console.middleware.language import keep, remember, supported
 
@@ -51,3 +54,13 @@ def with_region(location: str, code: str) -> str:
     if "region" in query:
         query["region"] = code
     return parts._replace(query=query.urlencode()).geturl()
+
+
+@require_GET
+@customer
+def resubmit(request: CustomerRequest) -> HttpResponse:
+    """Offer the form that was sent after the session had ended (console/kept_forms.py)."""
+    kept = kept_forms.take(request)
+    if kept is None:
+        return redirect("console")
+    return render(request, "console/resubmit.html", {"kept": kept})

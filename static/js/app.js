@@ -162,8 +162,8 @@
   });
 
   const start = () => {
-    openDialogs();
     showCopyButtons(document);
+    openDialogs(); // whose copy button gets the focus
     document.querySelectorAll("[data-needs-js]").forEach((one) => { one.hidden = false; });
     document.querySelectorAll("[data-name-rule]").forEach((input) => { if (!input.value) return; checkName(input); });
     document.querySelectorAll("[data-submit-on-change]").forEach((one) => one.addEventListener("change", () => one.form.requestSubmit()));

@@ -1,6 +1,9 @@
 """A session that ended while a page was open: the login page loads, and says what was not saved."""
 
+from urllib.parse import urlencode
+
 import pytest
+from django.http import HttpResponse
 from django.test import Client
 from playwright.sync_api import expect
 
@@ -41,6 +44,49 @@ def test_a_form_sent_too_late_returns_to_its_page_and_says_so(
     )
     assert logged_in["Location"] == page
     assert Order.objects.get(pk=order.pk).state == "pending"
+
+
+def send_late(client: Client, path: str, form: dict[str, str]) -> HttpResponse:
+    """Send a form as a browser does, after the session has ended."""
+    session = client.session
+    session["seen_s"] = 0
+    session.save()
+    return client.post(
+        path,
+        urlencode(form),
+        content_type="application/x-www-form-urlencoded",
+        headers={"Referer": f"http://testserver{path}"},
+    )
+
+
+def test_a_form_is_kept_over_a_login_and_offered_again(as_alice: Client, alice: User, app: App) -> None:
+    page = f"/console/apps/{app.app_id}/"
+    sent = {"name": "新的名称", "description": "新的描述"}
+    reply = send_late(as_alice, page, sent)
+    assert reply["Location"] == "/login/?next=/console/resubmit/"
+    assert "登录后可以继续提交" in as_alice.get(reply["Location"]).content.decode()
+    login = {"username": alice.username, "password": PASSWORD, "next": "/console/resubmit/"}
+    assert as_alice.post("/login/", login)["Location"] == "/console/resubmit/"
+    offered = as_alice.get("/console/resubmit/").content.decode()
+    for expected in (f'action="{page}"', 'value="新的名称"', f'href="{page}"'):
+        assert expected in offered
+    app.refresh_from_db()
+    assert app.name == "门禁"
+    assert as_alice.get("/console/resubmit/")["Location"] == "/console/"  # offered once
+
+
+def test_a_kept_form_is_for_nobody_else(as_alice: Client, bob: User, app: App) -> None:
+    send_late(as_alice, f"/console/apps/{app.app_id}/", {"name": "x", "description": "x"})
+    assert "kept_form" in as_alice.session
+    as_alice.post("/login/", {"username": bob.username, "password": PASSWORD})
+    assert as_alice.get("/console/resubmit/")["Location"] == "/console/"
+
+
+def test_a_form_with_a_password_is_not_kept(as_alice: Client, app: App) -> None:
+    path = f"/console/apps/{app.app_id}/keys/"
+    reply = send_late(as_alice, path, {"act": "rotate", "overlap": "0", "password": PASSWORD})
+    assert reply["Location"] == f"/login/?next={path}"
+    assert PASSWORD not in str(dict(as_alice.session))
 
 
 @pytest.mark.parametrize(
