@@ -110,7 +110,7 @@ def centroids_of(rows: Floats) -> tuple[Floats, Numbers]:
     count = max(1, min(CENTROIDS, len(rows) // LEAST_FACES))
     criteria = (cv2.TERM_CRITERIA_MAX_ITER, 50, 0.0)
     cv2.setRNGSeed(1)
-    _, _, found = cv2.kmeans(rows.astype(np.float32), count, None, criteria, 8, cv2.KMEANS_PP_CENTERS)  # type: ignore[call-overload]
+    _, _, found = cv2.kmeans(rows.astype(np.float32), count, None, criteria, 8, cv2.KMEANS_PP_CENTERS)
     centres = found.astype(np.float64)
     while True:
         owner = (rows @ centres.T - (centres**2).sum(axis=1) / 2).argmax(axis=1)

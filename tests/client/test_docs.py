@@ -13,7 +13,8 @@ from facecloud_client.codes import ENGLISH
 from faceapi.authentication import signing
 from faceapi.errors import TABLE
 from inference.results import REASONS
-from tests.client.test_samples import BODY, GOLDEN, SAMPLES, SECRET
+from tests.client.samples import SAMPLES
+from tests.client.test_samples import BODY, GOLDEN, SECRET
 from tests.conftest import REPOSITORY
 
 PAGES = [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md"), REPOSITORY / "client" / "README.md"]

@@ -123,7 +123,7 @@ def test_a_burst_holds_no_more_connections_than_configured(site: Site) -> None:
         codes = {future.result()[0] for future in [pool.submit(site.call) for _number in range(96)]}
     assert codes <= {5003}
     database = site.services["DATABASE_URL"]
-    connection = database.connect()  # type: ignore[union-attr]
+    connection = database.connect()
     with connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"

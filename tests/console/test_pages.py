@@ -14,7 +14,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts import keys
 from accounts.models import App, User
-from billing import orders
+from billing import catalogue, orders
 from billing.models import Order, OrderState, Package, Sku
 from billing.payments import refunds, vouchers
 from console.views import docs
@@ -296,7 +296,7 @@ def test_the_page_of_an_order_tells_how_it_is_now(as_alice: Client, alice: User,
 def test_a_voucher_code_is_redeemed_once(as_alice: Client, as_bob: Client, alice: User, place: Place) -> None:
     order = place(alice)
     voucher = vouchers.issue(
-        face_value=orders.catalogue.amount(order.unit_price + 8, 1, 1),
+        face_value=catalogue.amount(order.unit_price + 8, 1, 1),
         valid_from=order.created_at,
         valid_until=order.created_at + timedelta(days=30),
         by=User.objects.create_user("clerk", "clerk@example.com"),

@@ -146,7 +146,7 @@ def everything(site: Site, resolver: Resolver) -> None:
     site.check("a forged X-Forwarded-For is not believed", lambda: forged(site))
     site.check("upgrade under load", lambda: upgrade(site))
     for service in ("worker", "web", "scheduled", "mail", "beat"):
-        site.check(f"restart {service} under load", lambda name=service: site.under_load(  # type: ignore[misc]
+        site.check(f"restart {service} under load", lambda name=service: site.under_load(
             "docker", "compose", "restart", name))  # fmt: skip
     site.check("without a web: 5003 with Retry-After", lambda: nobody(site))
     site.check("a consumer that stands still is unhealthy", lambda: stands_still(site))

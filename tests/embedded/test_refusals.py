@@ -18,7 +18,7 @@ def test_a_file_that_cannot_be_written_is_one_sentence(
         in_the_way = Path(folder) / "log" / "prepare.log"
         in_the_way.mkdir(parents=True)
         monkeypatch.setenv("FACECLOUD_VAR_DIR", folder)
-        monkeypatch.setattr(start.signal, "signal", lambda *_: None)  # the test run keeps its own
+        monkeypatch.setattr("signal.signal", lambda *_: None)  # the test run keeps its own
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
         assert start.main(["--port", str(port)]) == 1

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from io import BufferedReader, BytesIO
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import numpy as np
@@ -179,27 +179,33 @@ def _read_answer(stream: BufferedReader) -> Answer:
     return Answer(int(start.split()[1]), dict(headers), json.loads(content))
 
 
+class Site(Process):
+    """A web process, and the host:port that it serves."""
+
+    address: str
+
+
 @pytest.fixture(scope="session")
-def tight_site(worker: Process, product_environment: dict[str, str]) -> Iterator[Process]:
+def tight_site(worker: Process, product_environment: dict[str, str]) -> Iterator[Site]:
     """Yield a gunicorn with LIMITS, in front of the session's worker. `address` is host:port."""
     with running_site(product_environment | LIMITS, "tight") as site:
         yield site
 
 
 @contextlib.contextmanager
-def running_site(environment: dict[str, str], name: str) -> Iterator[Process]:
+def running_site(environment: dict[str, str], name: str) -> Iterator[Site]:
     """Run a gunicorn with this environment and logs in a folder `name`. `address` is host:port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     logs = settings.VAR_DIR / "log" / name
     logs.mkdir(parents=True, exist_ok=True)
-    process = web_process(environment, host="127.0.0.1", port=port, logs=logs)
+    process = cast(Site, web_process(environment, host="127.0.0.1", port=port, logs=logs))
     process.start()
     try:
         url = f"http://127.0.0.1:{port}/readyz"
         wait_until(lambda: answers(url), timeout_s=60, what=f"{url} ({process.log})")
-        process.address = f"127.0.0.1:{port}"  # for the fixtures below
+        process.address = f"127.0.0.1:{port}"
         yield process
     finally:
         process.stop()
@@ -247,7 +253,7 @@ def app(alice: User, now: datetime) -> App:
 
 
 @pytest.fixture
-def caller(tight_site: Process, app: App) -> Iterator[Caller]:
+def caller(tight_site: Site, app: App) -> Iterator[Caller]:
     key = app.keys.get()
     caller = Caller(tight_site.address, key, keys.secret_of(key))
     valkey.client().delete(f"faceapi:unpaid:{app.customer_id}")  # a module shares its customer

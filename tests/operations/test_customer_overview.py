@@ -119,7 +119,7 @@ def test_names_are_shown_as_text(world: World, log_in: Login) -> None:
 
 def with_many_apps(customer: User, count: int) -> list[App]:
     """`count` more Apps of the customer, newer than all others."""
-    region = App.objects.filter(customer=customer).first().region  # type: ignore[union-attr]  # has one
+    region = App.objects.filter(customer=customer).first().region  # has one
     made = [
         App(customer=customer, region=region, name="n", description="d", created_at=timezone.now())
         for _ in range(count)

@@ -7,6 +7,7 @@ import pytest
 
 from operations.models import Incident
 from operations.monitoring import incidents
+from operations.monitoring.findings import RULES, UNWATCHED
 from operations.monitoring.health import PostgresState, State, Traffic, ValkeyState, WorkerState
 from tests.operations.conftest import Login
 
@@ -71,7 +72,7 @@ def test_old_incidents_are_deleted() -> None:
 
 
 def test_every_rule_has_a_key_of_its_own() -> None:
-    keys = [rule.key for rule in incidents.RULES] + [incidents.UNWATCHED.key]
+    keys = [rule.key for rule in RULES] + [UNWATCHED.key]
     assert len(set(keys)) == len(keys)
 
 

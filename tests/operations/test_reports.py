@@ -33,7 +33,7 @@ pytestmark = pytest.mark.django_db
 
 def span(now: datetime, days: int = 10, step: Step = "day", **narrowed: object) -> UsageFilter:
     tomorrow = rollups.local_day(now) + timedelta(days=1)
-    return UsageFilter(tomorrow - timedelta(days=days), tomorrow, step, **narrowed)  # type: ignore[arg-type]  # of many types
+    return UsageFilter(tomorrow - timedelta(days=days), tomorrow, step, **narrowed)  # of many types
 
 
 def start_of(at: datetime, step: Step) -> datetime:

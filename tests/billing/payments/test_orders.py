@@ -35,7 +35,7 @@ def test_the_number_is_local_time_and_six_digits(alice: User, shop: Shop) -> Non
 
 def test_a_number_that_is_taken_is_drawn_again(alice: User, shop: Shop, monkeypatch) -> None:
     drawn = iter([1, 1, 1, 2])
-    monkeypatch.setattr(orders.secrets, "randbelow", lambda _limit: next(drawn))
+    monkeypatch.setattr("secrets.randbelow", lambda _limit: next(drawn))
     numbers = [shop.order(alice).number for _i in range(2)]
     assert [number[-6:] for number in numbers] == ["000001", "000002"]
 

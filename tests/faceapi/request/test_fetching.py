@@ -225,7 +225,7 @@ def test_dns_that_changes_its_answer(
         connected.append(address[0])
         return connect(address, *rest, **named)
 
-    monkeypatch.setattr(fetching.socket, "create_connection", noted)
+    monkeypatch.setattr(socket, "create_connection", noted)
     with name_server.running({"rebind.example": ["A 127.0.0.1"]}) as (dns, address):
         settings.URL_NAME_SERVERS = [address]
         assert get(servers.url("image", "rebind.example")) == servers.image

@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from common import watchdog
-from embedded.services.managed_process import Process
 from facecloud.web import request_head, response_buffer
 from facecloud.web.request_head import Kind
 from tests.conftest import wait_until
-from tests.faceapi.conftest import DETECT, LIMITS
+from tests.faceapi.conftest import DETECT, LIMITS, Site
 
 PATHS = {"/healthz": 200, "/readyz": 200, "/login/": 200, DETECT: 405}
 FORM = b"POST /login/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\nusername="
@@ -29,7 +28,7 @@ def sockets() -> Iterator[list[socket.socket]]:
         sock.close()
 
 
-def connect(site: Process, source: str = "127.0.0.1", receive_bytes: int = 0) -> socket.socket:
+def connect(site: Site, source: str = "127.0.0.1", receive_bytes: int = 0) -> socket.socket:
     host, _, port = site.address.partition(":")
     sock = socket.socket()
     if receive_bytes:
@@ -40,7 +39,7 @@ def connect(site: Process, source: str = "127.0.0.1", receive_bytes: int = 0) ->
     return sock
 
 
-def status(site: Process, path: str) -> int:
+def status(site: Site, path: str) -> int:
     connection = http.client.HTTPConnection(site.address, timeout=30)
     with contextlib.closing(connection):
         connection.request("GET", path)
@@ -49,7 +48,7 @@ def status(site: Process, path: str) -> int:
         return reply.status
 
 
-def all_answer(site: Process) -> bool:
+def all_answer(site: Site) -> bool:
     return {path: status(site, path) for path in PATHS} == PATHS
 
 
@@ -77,7 +76,7 @@ def is_closed(sock: socket.socket) -> bool:
     ids=["nothing", "headers", "a form", "a chunked form"],
 )
 def test_slow_senders_take_no_place_and_are_cut_off(
-    tight_site: Process, sockets: list[socket.socket], start: bytes, more: bytes
+    tight_site: Site, sockets: list[socket.socket], start: bytes, more: bytes
 ) -> None:
     for _ in range(100):
         sockets.append(connect(tight_site))
@@ -90,7 +89,7 @@ def test_slow_senders_take_no_place_and_are_cut_off(
     wait_until(lambda: all(map(is_closed, sockets)), timeout_s=90, what="the end of the slow connections")
 
 
-def test_a_slow_upload_holds_up_no_page(tight_site: Process, sockets: list[socket.socket]) -> None:
+def test_a_slow_upload_holds_up_no_page(tight_site: Site, sockets: list[socket.socket]) -> None:
     """It needs a thread, but not one of the pages'."""
     for _ in range(40):
         sockets.append(connect(tight_site))
@@ -99,9 +98,7 @@ def test_a_slow_upload_holds_up_no_page(tight_site: Process, sockets: list[socke
         assert all_answer(tight_site)
 
 
-def test_slow_uploads_hold_up_no_upload_that_arrives(
-    tight_site: Process, sockets: list[socket.socket]
-) -> None:
+def test_slow_uploads_hold_up_no_upload_that_arrives(tight_site: Site, sockets: list[socket.socket]) -> None:
     """The slowest are given up when there are too many, and until then most of them wait in line."""
     for _ in range(40):
         sockets.append(connect(tight_site))
@@ -113,9 +110,7 @@ def test_slow_uploads_hold_up_no_upload_that_arrives(
             assert connection.getresponse().status in (400, 403)
 
 
-def test_more_idle_connections_than_there_is_room_for(
-    tight_site: Process, sockets: list[socket.socket]
-) -> None:
+def test_more_idle_connections_than_there_is_room_for(tight_site: Site, sockets: list[socket.socket]) -> None:
     """Those that have waited longest give way."""
     room = int(LIMITS["WEB_CONNECTIONS"])
     for _ in range(room + 50):
@@ -124,9 +119,7 @@ def test_more_idle_connections_than_there_is_room_for(
     assert sum(map(is_closed, sockets[:60])) >= 50
 
 
-def test_the_connections_of_one_address_are_limited(
-    tight_site: Process, sockets: list[socket.socket]
-) -> None:
+def test_the_connections_of_one_address_are_limited(tight_site: Site, sockets: list[socket.socket]) -> None:
     most = int(LIMITS["WEB_CONNECTIONS_PER_ADDRESS"])
     others = [connect(tight_site) for _ in range(3)]  # from a trusted proxy
     sockets += others
@@ -145,7 +138,7 @@ def test_the_connections_of_one_address_are_limited(
     assert over.recv(1000).startswith(b"HTTP/1.1 429 ")
 
 
-def test_slow_readers_hold_up_nobody(tight_site: Process, sockets: list[socket.socket]) -> None:
+def test_slow_readers_hold_up_nobody(tight_site: Site, sockets: list[socket.socket]) -> None:
     for _ in range(40):
         sockets.append(connect(tight_site, receive_bytes=4096))
         sockets[-1].sendall(f"GET {LARGE} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
@@ -158,7 +151,7 @@ def test_slow_readers_hold_up_nobody(tight_site: Process, sockets: list[socket.s
     reply.close()
 
 
-def test_clients_that_do_not_close_hold_up_nobody(tight_site: Process, sockets: list[socket.socket]) -> None:
+def test_clients_that_do_not_close_hold_up_nobody(tight_site: Site, sockets: list[socket.socket]) -> None:
     """After the last reply the server waits for the client to close: in the loop, without blocking it."""
     for _ in range(40):
         sockets.append(connect(tight_site))
@@ -166,7 +159,7 @@ def test_clients_that_do_not_close_hold_up_nobody(tight_site: Process, sockets: 
     assert all_answer(tight_site)
 
 
-def test_a_form_in_two_pieces_is_served(tight_site: Process, sockets: list[socket.socket]) -> None:
+def test_a_form_in_two_pieces_is_served(tight_site: Site, sockets: list[socket.socket]) -> None:
     sock = connect(tight_site)
     sockets.append(sock)
     body = b"username=alice&password=wrong"

@@ -38,7 +38,7 @@ def record(app: App) -> Record:
 
 
 def around(at: datetime, **more: object) -> Filter:
-    return Filter(at - timedelta(days=1), at + timedelta(days=1), **more)  # type: ignore[arg-type]
+    return Filter(at - timedelta(days=1), at + timedelta(days=1), **more)
 
 
 def test_pages_follow_each_other_without_a_gap_or_a_double(app: App, now: datetime, record: Record) -> None:

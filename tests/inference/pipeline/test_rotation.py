@@ -9,7 +9,7 @@ from inference.calibration.scoring import compare
 from inference.pipeline import face_detector
 from inference.pipeline.detections import Detections
 from inference.pipeline.engine import Engine
-from inference.pipeline.rotation import angle_from, roll, undo_quarter_turns
+from inference.pipeline.rotation import RotationResolver, angle_from, roll, undo_quarter_turns
 from inference.results import Face
 from tests.inference.conftest import Encode
 
@@ -114,6 +114,6 @@ def test_an_upright_face_costs_no_further_look(
     def no_look(*_: object) -> None:
         raise AssertionError("a turned look at an upright face")
 
-    monkeypatch.setattr(face_detector.RotationResolver, "resolve", no_look)
+    monkeypatch.setattr(RotationResolver, "resolve", no_look)
     monkeypatch.setattr(face_detector.FaceDetector, "_detect_sideways", no_look)
     assert len(engine.detect(astronaut).faces) == 1
