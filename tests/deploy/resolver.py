@@ -1,21 +1,25 @@
 """A DNS server that answers nothing and notes the names that it is asked for."""
 
+import contextlib
 import socket
 import threading
 from typing import Self
 
 
 class Resolver:
-    """Listens on UDP port 53 of every address; without the right to do so it notes nothing."""
+    """Listens on UDP port 53 of every address, if that is free and allowed."""
 
     def __init__(self) -> None:
         self.names: set[str] = set()
+        self.listens = False
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
     def __enter__(self) -> Self:
-        self._socket.bind(("0.0.0.0", 53))
-        self._thread.start()
+        with contextlib.suppress(OSError):
+            self._socket.bind(("0.0.0.0", 53))
+            self._thread.start()
+            self.listens = True
         return self
 
     def __exit__(self, *_: object) -> None:
