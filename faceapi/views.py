@@ -34,7 +34,7 @@ from faceapi.answers import AnswerResponse
 from faceapi.authentication import caller, replay
 from faceapi.calls import CallContext
 from faceapi.errors import ApiError
-from faceapi.limits import admission, idempotency, shedding, unpaid
+from faceapi.limits import admission, idempotency, shedding, unpaid, unverified
 from faceapi.request import body, fetching, images, uploads
 from faceapi.request.images import Picture
 from faceapi.request.spool import Spool, SpoolSlice
@@ -121,12 +121,14 @@ class FaceApiView(APIView):
     def _receive(self, request: Request, spool: Spool, client: redis.Redis) -> body.Body:
         """Read the body; a large one only if its call would be admitted."""
         size = body.content_length(request.META)
-        if size is None or size > shedding.LARGE_BODY_BYTES:
+        is_large = size is None or size > shedding.LARGE_BODY_BYTES
+        unverified.check(client, self.call.address, is_large=is_large)
+        if is_large:
             admission.check_room(client, self.call.caller.app)
         release()  # the sender is not verified: slow bodies must not hold the connections of the process
         uploading = uploads.of_this_process(settings.UPLOADS_AT_ONCE)
         with uploading.receive(request.META.get("gunicorn.socket"), self.call.address):
-            return body.read(request.META, spool)
+            return body.read(request.META, spool, partial(setattr, self.call, "body_bytes"))
 
     def _verify(self, request: Request, received: body.Body, client: redis.Redis) -> None:
         """Verify the signature over what was received, then the replay guard, then the JSON."""
@@ -295,6 +297,9 @@ class FaceApiView(APIView):
         ):  # the client is gone, the work was done
             with contextlib.suppress(redis.RedisError):
                 unpaid.add(valkey.client(), self.call.caller.app.customer_id, self.call.infer_ms)
+        if self.call.body_bytes and not self.call.is_authentic:
+            with contextlib.suppress(redis.RedisError):
+                unverified.add(valkey.client(), self.call.address, self.call.body_bytes)
         try:
             calls.fail(self.call, error, now())
         except DatabaseError as failure:

@@ -273,6 +273,8 @@ COMPARE_SAME_FROM = env.float("COMPARE_SAME_FROM", default=70.0)
 CALLS_AT_ONCE = env.count("CALLS_AT_ONCE", default=24)
 # Slow uploads that one web process reads concurrently; if there are more, the slowest are aborted.
 UPLOADS_AT_ONCE = env.count("UPLOADS_AT_ONCE", default=12)
+# Bytes a minute that are read from one client address without a right signature; over that: 4291.
+UNVERIFIED_BYTES_PER_MINUTE = env.count("UNVERIFIED_BYTES_PER_MINUTE", default=64 * 1024 * 1024)
 # Worker seconds per minute for calls of one customer that fail or whose client disconnects; above that, 4291.
 UNPAID_S_PER_MINUTE = env.count("UNPAID_S_PER_MINUTE", default=30)
 # Chunks that may wait for a worker.

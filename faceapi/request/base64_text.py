@@ -159,10 +159,14 @@ class Decoder:
 class _Spaces:
     """The spaces inside a base64 text fed in parts: those of wrapped lines, or what became of its "+".
 
-    Lines have one width, a multiple of 4. Between the pluses of a picture lies any number of characters.
+    Lines have one width, a multiple of 4. Between the pluses of a picture lies any number of characters, so
+    the first MOST_RUNS runs tell: a text of spaces must not cost a step for each of them.
     """
 
+    MOST_RUNS = 1000
+
     def __init__(self) -> None:
+        self._left = self.MOST_RUNS
         self._run = 0  # characters since the last space
         self._width = 0  # of the first run
         self._has_ended = False  # by a run of another width: that can only be the last line
@@ -170,10 +174,13 @@ class _Spaces:
 
     def feed(self, text: bytes) -> None:
         """Take the next part. A part without spaces costs one search."""
+        if self.are_lost_pluses or not self._left:
+            return
         if b" " not in text:
             self._run += len(text)
             return
-        first, *others = text.split(b" ")
+        first, *others = text.split(b" ", self._left)
+        self._left -= len(others)
         self._run += len(first.translate(None, _WHITE))
         for run in others:
             self._close()

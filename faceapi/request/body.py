@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -62,8 +62,9 @@ def longest_s(size: int) -> float:
     return settings.BODY_GRACE_S + size / settings.BODY_MIN_BYTES_PER_S
 
 
-def read(environ: Mapping[str, Any], spool: Spool) -> Body:
+def read(environ: Mapping[str, Any], spool: Spool, note: Callable[[int], None] = lambda size: None) -> Body:
     """Read the whole body. A fault of the JSON waits in Body.fault, so that the signature is judged first.
+    `note` is called with the bytes read so far.
 
     Raises ApiError 4010 (too large), 4015 (too many images), 4019 (incomplete or too slow), 5003 (no room).
     """
@@ -86,6 +87,7 @@ def read(environ: Mapping[str, Any], spool: Spool) -> Body:
             if not piece:
                 break
             size += len(piece)
+            note(size)
             if size > settings.BODY_MAX_BYTES:
                 raise too_large(size)
             sha1.update(piece)

@@ -3,16 +3,19 @@
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from datetime import datetime
 
 import pytest
+from pytest_django import Settings
 
 from accounts.models import App, AppKey
 from billing import quota
+from common import valkey
 from faceapi import calls, errors
 from faceapi.calls import CallContext
 from faceapi.errors import ApiError
+from faceapi.limits import unverified
 from faceapi.request.uploads import Uploads
 from faceapi.usage import reconcile, unattributed
 from tests.conftest import wait_until
@@ -85,6 +88,45 @@ def test_forged_calls_use_up_no_rate_and_stand_in_no_record(caller: Caller, app:
     )
     assert list(app.calls.values_list("code", flat=True)) == [0]
     assert list(app.usage.values_list("code", "calls")) == [(0, 1)]
+
+
+# --- the allowance of an address ------------------------------------------------------
+
+
+def test_4291_for_an_address_whose_bodies_are_not_signed(caller: Caller, app: App) -> None:
+    client, key = valkey.client(), "faceapi:unverified:127.0.0.1"
+    client.delete(key)
+    forged, large = f"CTYUN {caller.key.key}:{FORGED}", [inline(encode((500, 500), kind="PNG"))]
+    try:
+        assert caller.call(large).code == 0
+        assert not client.exists(key)  # verified bodies cost nothing
+        unverified.add(client, "127.0.0.1", 10**13)
+        before = unattributed.counts().get(errors.RATE, 0)
+        answer = caller.call(large, Authorization=forged)
+        assert (answer.code, int(answer.headers["Retry-After"]) > 1) == (errors.RATE, True)
+        wait_until(
+            lambda: unattributed.counts().get(errors.RATE, 0) - before == 1, timeout_s=20, what="a flush"
+        )
+    finally:
+        client.delete(key)
+    assert set(app.calls.values_list("code", flat=True)) == {0}
+    assert caller.call(large).code == 0
+
+
+def test_what_was_read_counts_for_the_network_of_its_sender(settings: Settings) -> None:
+    settings.UNVERIFIED_BYTES_PER_MINUTE = 1000
+    client = valkey.client()
+    try:
+        for _ in range(2):
+            unverified.add(client, "2001:db8:1:2::1", 900)
+        for address, is_refused in (("2001:db8:1:2:3::4", True), ("2001:db8:1:3::1", False), (None, False)):
+            with pytest.raises(ApiError) if is_refused else nullcontext():
+                unverified.check(client, address, is_large=True)
+        with pytest.raises(ApiError):  # this process has seen it
+            unverified.check(client, "2001:db8:1:2::1", is_large=False)
+    finally:
+        client.delete("faceapi:unverified:2001:db8:1:2::/64")
+        unverified._refused_until.clear()
 
 
 # --- which upload is given up --------------------------------------------------

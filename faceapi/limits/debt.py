@@ -1,0 +1,21 @@
+"""Debts in Valkey that run down by themselves: the sum is the time to live of one key."""
+
+import math
+
+import redis
+
+_ADD = """
+local left = math.max(0, redis.call('PTTL', KEYS[1]))
+redis.call('SET', KEYS[1], '', 'PX', math.min(left + tonumber(ARGV[1]), tonumber(ARGV[2])))
+"""
+
+
+def add(valkey: redis.Redis, key: str, amount_ms: float, *, most_ms: int) -> None:
+    """Add to the debt, up to `most_ms`; it runs down by a millisecond each millisecond."""
+    if amount_ms > 0:
+        valkey.eval(_ADD, 1, key, math.ceil(amount_ms), most_ms)
+
+
+def over_s(valkey: redis.Redis, key: str, *, free_ms: int) -> int:
+    """Return the seconds until the debt is `free_ms` or less, rounded up; 0 if it is."""
+    return max(0, math.ceil((int(valkey.pttl(key)) - free_ms) / 1000))

@@ -1,0 +1,63 @@
+"""Bytes of bodies that turned out not to be signed: an allowance for each client address.
+
+An AppKey is shown in every request, so anybody who has seen one can send bodies that are read and hashed
+before the signature is judged. What was read of a body that was not verified counts against its sender's
+address (of IPv6: the /64 network). Over settings.UNVERIFIED_BYTES_PER_MINUTE further bodies from there are
+refused unread, with 4291, until enough of it is forgotten. Verified bodies cost nothing.
+
+The sums are in Valkey, for all web processes. They are looked up before a large body only; before a small one
+a process uses what it has seen itself.
+"""
+
+import time
+from collections import OrderedDict
+from ipaddress import IPv4Address, ip_address, ip_network
+
+import redis
+from django.conf import settings
+
+from faceapi import errors
+from faceapi.errors import ApiError
+from faceapi.limits import debt
+
+WINDOW_MS = 60_000
+MOST_MS = 10 * WINDOW_MS  # nobody is refused for longer
+
+
+MAX_REMEMBERED = 10_000
+_refused_until: OrderedDict[str, float] = OrderedDict()
+
+
+def add(valkey: redis.Redis, address: str | None, read_bytes: int) -> None:
+    """Count what was read of a body that was not verified."""
+    key = _key(address)
+    amount_ms = read_bytes * WINDOW_MS / settings.UNVERIFIED_BYTES_PER_MINUTE
+    debt.add(valkey, key, amount_ms, most_ms=MOST_MS)
+    if over_s := debt.over_s(valkey, key, free_ms=WINDOW_MS):
+        _refused_until[key] = time.monotonic() + over_s
+        if len(_refused_until) > MAX_REMEMBERED:
+            _refused_until.popitem(last=False)
+
+
+def check(valkey: redis.Redis, address: str | None, *, is_large: bool) -> None:
+    """Raise ApiError 4291 for an address that is over its allowance."""
+    key = _key(address)
+    if not is_large and _refused_until.get(key, 0.0) <= time.monotonic():
+        return
+    if over_s := debt.over_s(valkey, key, free_ms=WINDOW_MS):
+        limit = settings.UNVERIFIED_BYTES_PER_MINUTE
+        raise ApiError(
+            errors.RATE,
+            f"over {limit} bytes a minute from this address whose signature was wrong or never judged",
+            f"来自该地址的、签名错误或未能验签的请求体每分钟超过 {limit} 字节",
+            retry_after_s=over_s,
+        )
+
+
+def _key(address: str | None) -> str:
+    if address is None:
+        return "faceapi:unverified:"
+    found = ip_address(address)
+    if isinstance(found, IPv4Address):
+        return f"faceapi:unverified:{found}"
+    return f"faceapi:unverified:{ip_network((int(found), 64), strict=False)}"
