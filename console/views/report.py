@@ -56,7 +56,7 @@ class Asked:
     def shown(self, made: Usage, before: Figures, at: datetime, calls_page: str) -> dict[str, Any]:
         """Return what the reports of an App and of the account share. `calls_page` is their call log."""
         meter_of = usage.meters()
-        meters = usage.shown_meters([self.api] if self.api else made.total.units_by_api, meter_of)
+        meters = usage.shown_meters([self.api] if self.api else made.by_api or meter_of, meter_of)
         narrowed = f"{calls_page}?{urlencode({'api': self.api})}" if self.api else calls_page
         time_line = usage.TimeLine(made, self.days.step, at, narrowed)
         return {
