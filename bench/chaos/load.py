@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from bench.service import inline
@@ -195,11 +194,7 @@ class Client:
         took_s = time.monotonic() - started
         if reply.will_close:
             self.close()
-        try:
-            content = json.loads(text)
-        except ValueError:  # of a proxy
-            return Sent(at, took_s, reply.status, key=hashed, fault=f"HTTP {reply.status}")
-        return _sent(reply, content, at, took_s, hashed)
+        return _sent(reply, text, at, took_s, hashed)
 
     def hang_up(self, path: str, body: bytes, after_s: float) -> Sent:
         """Send a whole request and close the connection, unless an answer has come by then."""
@@ -220,14 +215,18 @@ class Client:
         sock.settimeout(CLIENT_TIMEOUT_S)
         reply = http.client.HTTPResponse(sock, method="POST")
         reply.begin()
-        return _sent(reply, json.loads(reply.read()), at, time.time() - at)
+        return _sent(reply, reply.read(), at, time.time() - at)
 
     def _headers(self, path: str, body: bytes) -> dict[str, str]:
         signed = sign(self._key, self._secret, "POST", path, "", int(time.time() * 1000), body)
         return {"Content-Type": "application/json", **signed}
 
 
-def _sent(reply: http.client.HTTPResponse, content: Any, at: float, took_s: float, key: str = "") -> Sent:
+def _sent(reply: http.client.HTTPResponse, text: bytes, at: float, took_s: float, key: str = "") -> Sent:
+    try:
+        content = json.loads(text)
+    except ValueError:  # of a proxy
+        return Sent(at, took_s, reply.status, key=key, fault=f"HTTP {reply.status}")
     return Sent(
         at,
         took_s,
