@@ -6,12 +6,30 @@ from typing import Any
 import redis
 from django.conf import settings
 from redis.backoff import NoBackoff
+from redis.connection import SSLConnection
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import Sentinel, SentinelManagedConnection
 
 from common import valkey_address
 
 HEALTH_CHECK_S = 30
+
+
+class SentinelConnection(SentinelManagedConnection):
+    """A connection to Sentinel's master that ends when an answer does not come in time.
+
+    redis-py's own stays open after a time-out, unlike its connections without Sentinel: the next command on
+    it would read the late answer of another command.
+    """
+
+    def read_response(
+        self, disable_decoding: bool = False, *, disconnect_on_error: bool | None = True, **options: Any
+    ) -> Any:
+        return super().read_response(disable_decoding, disconnect_on_error=disconnect_on_error, **options)
+
+
+class SentinelTlsConnection(SentinelConnection, SSLConnection):
+    """The same with TLS."""
 
 
 def now_s(client: redis.Redis) -> float:
@@ -44,8 +62,9 @@ def client() -> redis.Redis:
     common |= {"socket_keepalive": True, **tls}
     if address.is_sentinel:
         sentinels = {**limits, **address.sentinel_login(), **tls}
+        common.pop("ssl", None)  # stands in for the class of the connection
         found: redis.Redis = Sentinel(address.hosts, sentinel_kwargs=sentinels, **common).master_for(
-            address.service
+            address.service, connection_class=SentinelTlsConnection if tls else SentinelConnection
         )
         return found
     ((host, port),) = address.hosts

@@ -192,7 +192,8 @@ def run(
     finally:
         load.stop()
     for scenario, began_at, ended_at, recovered_s in spans:
-        sent = [one for one in record.sent if began_at <= one.sent_at < ended_at and one.fault != HUNG_UP]
+        sent = [one for one in record.sent if began_at <= one.sent_at + one.took_s < ended_at]
+        sent = [one for one in sent if one.fault != HUNG_UP]
         row, is_allowed = judged(scenario, sent, recovered_s)
         print(" | ".join(str(round(cell, 1) if isinstance(cell, float) else cell) for cell in row))
         rows.append(row)

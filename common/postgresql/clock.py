@@ -4,23 +4,39 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.db import Error as DatabaseError
+from django.db import connection as default_connection
 from django.utils import timezone
 
 IGNORED = timedelta(milliseconds=500)  # smaller offsets may be network latency
 
 _follows = False
-_offset = timedelta(0)
+_is_needed = False
+_offset: timedelta | None = None  # until it is measured
 
 
-def follow() -> None:
-    """Make `now` follow the database's clock; each new connection measures the offset."""
-    global _follows
-    _follows = True
+def follow(*, is_needed: bool = False) -> None:
+    """Make `now` follow the database's clock; each new connection measures the offset.
+
+    With `is_needed`, `now` raises DatabaseError rather than return the time of this host.
+    """
+    global _follows, _is_needed
+    _follows, _is_needed = True, is_needed
 
 
 def now() -> datetime:
-    """Return the time of PostgreSQL's clock, or this host's if `follow` was not called."""
-    return timezone.now() - _offset
+    """Return the time of PostgreSQL's clock, or this host's if `follow` was not called.
+
+    The first time, it opens a connection if there was none: a sweep by the clock of a host that is ahead
+    would give back the units of running calls.
+    """
+    if _follows and _offset is None:
+        try:
+            default_connection.ensure_connection()
+        except DatabaseError:
+            if _is_needed:
+                raise
+    return timezone.now() - (_offset or timedelta(0))
 
 
 def measure(connection: Any) -> None:

@@ -34,7 +34,7 @@ def web() -> None:
 def background() -> None:
     """Set long timeouts: a scheduled task may check a million calls, but must not hang for ever."""
     _as_application()
-    clock.follow()
+    clock.follow(is_needed=True)
     task_s = settings.DB_TASK_TIMEOUT_S
     waits.limit(Limits(task_s, settings.DB_LOCK_TIMEOUT_S * 6, task_s))
 

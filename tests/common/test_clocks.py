@@ -69,26 +69,29 @@ def test_a_worker_whose_clock_is_off_lives_and_dies_as_any_other(shifted: Proces
 
 
 DIFFERENCE = """
+import sys
 import django
 django.setup()
 from django.db import connection
 from django.utils import timezone
 from common.postgresql import clock, processes
-processes.web()
+getattr(processes, sys.argv[1])()
+ours = clock.now()  # before any connection is open
 with connection.cursor() as cursor:
     cursor.execute("SELECT clock_timestamp()")
     (server,) = cursor.fetchone()
-print(abs((clock.now() - server).total_seconds()), abs((timezone.now() - server).total_seconds()))
+print(abs((ours - server).total_seconds()), abs((timezone.now() - server).total_seconds()))
 """
 
 
+@pytest.mark.parametrize("kind", ["web", "background"])
 @pytest.mark.parametrize("shift_s", [-600, 600])
 def test_a_hold_goes_by_the_clock_of_the_database(
-    shift_s: int, product_environment: dict[str, str], tmp_path: Path
+    shift_s: int, kind: str, product_environment: dict[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "difference.py").write_text(DIFFERENCE)
     done = subprocess.run(
-        [sys.executable, "-m", "tests.common.shifted", str(shift_s), "difference"],
+        [sys.executable, "-m", "tests.common.shifted", str(shift_s), "difference", kind],
         cwd=REPOSITORY,
         env=product_environment
         | {"PYTHONPATH": str(tmp_path), "DJANGO_SETTINGS_MODULE": "facecloud.settings"},

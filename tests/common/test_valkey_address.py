@@ -3,6 +3,7 @@
 import datetime
 import ipaddress
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -235,6 +236,41 @@ def test_sentinel_and_a_failover(settings: Settings, folder: Path) -> None:
                 assert client.get("seen") == b"client"
         finally:
             settings.REDIS_URL = before
+            valkey.client.cache_clear()
+            sentinel.kill()
+            sentinel.wait()
+
+
+def test_an_answer_that_comes_late_is_nobodys(settings: Settings, folder: Path) -> None:
+    """A connection whose answer timed out must not give that answer to the next command."""
+    port, watching = free_ports(2)
+    config = folder / "sentinel.conf"
+    config.write_text(
+        f"port {watching}\nbind 127.0.0.1\ndir {folder}\n"
+        f"sentinel monitor faces 127.0.0.1 {port} 1\n"
+        "sentinel down-after-milliseconds faces 60000\n"
+    )
+    before = settings.REDIS_URL, settings.VALKEY_TIMEOUT_S
+    with valkey_on(port, folder) as primary:
+        sentinel = subprocess.Popen([server(), str(config), "--sentinel"], stdout=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: pings(watching), timeout_s=60, what="Sentinel")
+            settings.REDIS_URL = f"sentinel://127.0.0.1:{watching}/0?service=faces"
+            settings.VALKEY_TIMEOUT_S = 0.5
+            valkey.client.cache_clear()
+            client = valkey.client()
+            client.mset({"mine": "mine", "another's": "another's"})
+            primary.send_signal(signal.SIGSTOP)
+            with pytest.raises(redis.TimeoutError):
+                client.get("another's")
+            primary.send_signal(signal.SIGCONT)
+            wait_until(lambda: pings(port), timeout_s=30, what="the server")
+            assert client.get("mine") == b"mine"
+            for opened in (client, *client.connection_pool.sentinel_manager.sentinels):
+                opened.close()
+        finally:
+            primary.send_signal(signal.SIGCONT)
+            settings.REDIS_URL, settings.VALKEY_TIMEOUT_S = before
             valkey.client.cache_clear()
             sentinel.kill()
             sentinel.wait()
