@@ -30,14 +30,14 @@ CHUNK = 4
 
 
 def png_of_16_bits() -> bytes:
-    """The portrait enlarged to 25 megapixels, in colour with 16 bits a channel: the largest when decoded."""
+    """Return the portrait at 25 megapixels with 16 bits a channel: the largest picture once decoded."""
     small = cv2.resize(portrait(), (500, 500))  # with more detail, the file would exceed 10 MiB
     large = cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
     return bytes(cv2.imencode(".png", large.astype(np.uint16) * 257)[1])
 
 
 def jpeg() -> bytes:
-    """The same as JPEG."""
+    """Return the portrait at 25 megapixels as JPEG."""
     large = cv2.resize(portrait(), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     return bytes(cv2.imencode(".jpg", large, [cv2.IMWRITE_JPEG_QUALITY, 85])[1])
 
@@ -94,7 +94,7 @@ def main() -> int:
 
 
 def environment() -> dict[str, str]:
-    """A worker's, as embedded/site.py makes it."""
+    """Return the environment of a worker, as embedded/site.py makes it."""
     return {
         **os.environ,
         "OMP_NUM_THREADS": "1",
