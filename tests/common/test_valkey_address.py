@@ -266,7 +266,8 @@ def test_an_answer_that_comes_late_is_nobodys(settings: Settings, folder: Path) 
             primary.send_signal(signal.SIGCONT)
             wait_until(lambda: pings(port), timeout_s=30, what="the server")
             assert client.get("mine") == b"mine"
-            for opened in (client, *client.connection_pool.sentinel_manager.sentinels):
+            pool: Any = client.connection_pool
+            for opened in (client, *pool.sentinel_manager.sentinels):
                 opened.close()
         finally:
             primary.send_signal(signal.SIGCONT)
