@@ -53,34 +53,53 @@ def secret_of(key: AppKey) -> str:
 
 @dataclass(slots=True)
 class Reencryption:
-    """Counts of SecretKeys re-encrypted, already under the newest key, and encrypted with an unknown key."""
+    """How many stored secrets were written anew, were under the newest key already, or fit no key."""
 
     renewed: int = 0
     current: int = 0
     unreadable: int = 0
 
+    def __add__(self, other: "Reencryption") -> "Reencryption":
+        return Reencryption(
+            self.renewed + other.renewed, self.current + other.current, self.unreadable + other.unreadable
+        )
 
-def reencrypt() -> Reencryption:
-    """Re-encrypt every stored SecretKey with the first of ENCRYPTION_KEYS, so that the others can be removed.
+
+def renew(stored: str) -> str | None:
+    """Return what is stored under the first of ENCRYPTION_KEYS, or None if it is already.
+
+    Raises InvalidToken if no key fits.
+    """
+    try:
+        _ciphers(tuple(settings.ENCRYPTION_KEYS))[0].decrypt(stored)
+    except InvalidToken:
+        return cipher().rotate(stored).decode()
+    return None
+
+
+def reencrypt_column(model: type[Model], column: str) -> Reencryption:
+    """Bring every value of an encrypted column under the first of ENCRYPTION_KEYS.
 
     Each row is a conditional UPDATE of its own: calls can be served meanwhile, and repeating it is harmless.
     """
-    newest = _ciphers(tuple(settings.ENCRYPTION_KEYS))[0]
     found = Reencryption()
-    for pk, stored in AppKey.objects.values_list("pk", "secret_encrypted").order_by("pk").iterator():
+    rows = model._default_manager.order_by("pk")
+    for pk, stored in rows.values_list("pk", column).iterator():
         try:
-            newest.decrypt(stored)
-            found.current += 1
+            renewed = renew(stored)
         except InvalidToken:
-            try:
-                renewed = cipher().rotate(stored).decode()
-            except InvalidToken:
-                found.unreadable += 1
-            else:
-                found.renewed += AppKey.objects.filter(pk=pk, secret_encrypted=stored).update(
-                    secret_encrypted=renewed
-                )
+            found.unreadable += 1
+            continue
+        if renewed is None:
+            found.current += 1
+        else:
+            found.renewed += rows.filter(**{"pk": pk, column: stored}).update(**{column: renewed})
     return found
+
+
+def reencrypt() -> Reencryption:
+    """Bring every stored SecretKey under the first of ENCRYPTION_KEYS, so that the others can go."""
+    return reencrypt_column(AppKey, "secret_encrypted")
 
 
 def live(at: datetime) -> "QuerySet[AppKey]":

@@ -31,18 +31,23 @@ def check_addresses(texts: Iterable[str]) -> list[str]:
 
 
 def set_limits(
-    app: App, *, rate_per_s: int | None, concurrency: int | None, allowed_addresses: Iterable[str]
+    app: App,
+    *,
+    rate_per_s: int | None,
+    concurrency: int | None,
+    allowed_addresses: Iterable[str],
+    face_limit: int | None = None,
 ) -> None:
     """Set the limits of an App. Raises RuleError `limit_not_positive` and those of `check_addresses`.
 
     None means the installation's default limit; without addresses, calls are accepted from any address.
     """
-    for limit in (rate_per_s, concurrency):
+    for limit in (rate_per_s, concurrency, face_limit):
         if limit is not None and limit < 1:
             raise RuleError("limit_not_positive")
     app.allowed_addresses = check_addresses(allowed_addresses)
-    app.rate_per_s, app.concurrency = rate_per_s, concurrency
-    app.save(update_fields=["rate_per_s", "concurrency", "allowed_addresses"])
+    app.rate_per_s, app.concurrency, app.face_limit = rate_per_s, concurrency, face_limit
+    app.save(update_fields=["rate_per_s", "concurrency", "allowed_addresses", "face_limit"])
 
 
 def allow_only(app: App, addresses: Iterable[str]) -> None:

@@ -5,12 +5,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, transaction
 
 from accounts.models import Region, User
 from billing.errors import ChangeRefused
-from billing.models import CatalogueChange, Duration, Sku
+from billing.models import Api, CatalogueChange, Duration, Sku
 from billing.reasons import reason_of
 
 type_of_subject: dict[str, type[models.Model]] = {"sku": Sku, "duration": Duration, "region": Region}
@@ -19,6 +20,17 @@ _FIELDS = {
     "duration": ("is_active",),
     "region": ("name", "name_en", "is_active", "position"),
 }
+
+
+def skus_on_sale() -> "models.QuerySet[Sku]":
+    """What can be ordered now: 人脸搜索 only where the installation has its gallery switched on."""
+    on_sale = Sku.objects.filter(on_sale=True)
+    return on_sale if settings.GALLERY else on_sale.exclude(api=Api.FACE_SEARCH)
+
+
+def apis_on_offer() -> list[tuple[str, str]]:
+    """The APIs of this installation, with their names."""
+    return [(api, str(label)) for api, label in Api.choices if settings.GALLERY or api != Api.FACE_SEARCH]
 
 
 def amount(price: Decimal, quantity: int, months: int) -> Decimal:

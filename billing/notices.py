@@ -111,7 +111,18 @@ def scan(at: datetime) -> int:
     """Write every notice that is due and was not written before, and return their number."""
     wishes = {wish.customer_id: wish for wish in NoticeSettings.objects.all()}
     due = [*_quota_due(at, wishes), *_ending_due(at), *_unpaid_due(at), *_money_due(at)]
-    wanted = [notice for notice in due if _wanted(notice, wishes.get(notice.customer_id))]
+    return _write([notice for notice in due if _wanted(notice, wishes.get(notice.customer_id))], at)
+
+
+def add(due: Iterable[Notice], at: datetime) -> int:
+    """Write the notices of another room that were not written before; return how many.
+
+    They can't be switched off: NoticeKind.FACES is about the deletion of a customer's data.
+    """
+    return _write(list(due), at)
+
+
+def _write(wanted: Sequence[Notice], at: datetime) -> int:
     known = set(
         Notice.objects.filter(key__in={notice.key for notice in wanted}).values_list("customer_id", "key")
     )
@@ -259,12 +270,28 @@ def words(notice: Notice) -> Words:
         )
     values = {
         "app": notice.app.name if notice.app else "",
-        "api": str(Api(notice.api).label),
+        "api": str(Api(notice.api).label) if notice.api else "",
         "percent": str(notice.percent),
         "days": str(notice.days),
         "ends": ends,
         "last_day": formats.date_format(last_moment, "Y-m-d") if last_moment else "",
     }
+    if notice.kind == NoticeKind.FACES:
+        group, _space, count = notice.detail.partition(" ")
+        values |= {"group": group, "count": count}
+        return Words(
+            ngettext(
+                "应用“%(app)s”的人脸组 %(group)s 有 %(count)s 个人脸即将到期删除",
+                "应用“%(app)s”的人脸组 %(group)s 有 %(count)s 个人脸即将到期删除",
+                int(count or 0),
+            )
+            % values,
+            _(
+                "同意书或保存天数最早于 %(ends)s 到期，之后的夜间任务会删除这些人脸，无法恢复。"
+                "需要继续使用请重新取得同意并入库。"
+            )
+            % values,
+        )
     if notice.kind == NoticeKind.ENDING:
         return Words(
             ngettext(
@@ -322,6 +349,8 @@ def links(notice: Notice) -> list[Link]:
         return [Link(reverse("order_pay", args=[notice.order.number]), _("立即付款"))]
     if notice.kind == NoticeKind.REFUND and notice.order:
         return [Link(reverse("order", args=[notice.order.number]), _("订单详情"))]
+    if notice.kind == NoticeKind.FACES and notice.app:
+        return [Link(reverse("gallery", args=[notice.app.app_id]), _("人脸库"))]
     if notice.app:
         query = urlencode({"api": notice.api})
         order = urlencode({"app": notice.app.app_id, "api": notice.api})

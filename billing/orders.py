@@ -77,7 +77,7 @@ def create(
         raise OfferClosed(what="quantity")
     if not Duration.objects.filter(months=months, is_active=True).exists():
         raise OfferClosed(what="duration")
-    offer = Sku.objects.filter(pk=sku.pk, on_sale=True).first()
+    offer = catalogue.skus_on_sale().filter(pk=sku.pk).first()
     if offer is None:
         raise OfferClosed(what="sku")
     amount = catalogue.amount(offer.price, quantity, months)

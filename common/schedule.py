@@ -29,6 +29,7 @@ CAUGHT_UP = frozenset(
         "billing.reconcile_books",
         "faceapi.forget_idempotency_keys",
         "faceapi.mend_usage",
+        "gallery.delete_expired",
     }
 )
 

@@ -78,10 +78,19 @@ class Exchange:
         return self.reply.get("code") if isinstance(self.reply, dict) else None
 
 
-def body_of(api: str, pictures: list[Picture]) -> dict[str, Any]:
-    """Return the body: a list of pictures, or of pairs for a comparison, in the order given."""
+def body_of(api: str, pictures: list[Picture], groups: list[str]) -> dict[str, Any]:
+    """Return the body: pictures, or pairs for a comparison, in the order given; a search names its groups."""
     entries = [one.entry for one in pictures]
-    return {"data": pairs(entries) if api == Api.FACE_COMPARE else entries, "options": {"quality": True}}
+    return {
+        "data": pairs(entries) if api == Api.FACE_COMPARE else entries,
+        "options": options_of(api, groups),
+    }
+
+
+def options_of(api: str, groups: list[str]) -> dict[str, Any]:
+    """The options beside `data`."""
+    options: dict[str, Any] = {"quality": True}
+    return options | {"groups": groups, "faces": "all"} if api == Api.FACE_SEARCH else options
 
 
 def pairs(items: list[Any]) -> list[list[Any]]:
@@ -99,18 +108,17 @@ def shorten(value: Any) -> Any:
     return value
 
 
-def send(
-    *, address: str, host: str, key: AppKey, api: str, pictures: list[Picture], language: str
+def send_body(
+    *, address: str, host: str, key: AppKey, api: str, body: dict[str, Any], language: str
 ) -> Exchange:
     """Signs and sends one call to `address`, named `host` in its Host header. Raises httpx.HTTPError."""
     path = f"/api/v1/{api}.json"
-    plain = body_of(api, pictures)
-    body = json.dumps(plain).encode()
-    signed = signing.sign(key.key, key_rules.secret_of(key), "POST", path, "", int(time.time() * 1000), body)
+    sent = json.dumps(body).encode()
+    signed = signing.sign(key.key, key_rules.secret_of(key), "POST", path, "", int(time.time() * 1000), sent)
     headers = {"Content-Type": "application/json", "Accept-Language": language, **signed}
     started = time.monotonic()
     with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
-        reply = client.post(address + path, content=body, headers={"Host": host, **headers})
+        reply = client.post(address + path, content=sent, headers={"Host": host, **headers})
     elapsed_ms = round((time.monotonic() - started) * 1000)
     try:
         answer = reply.json()
@@ -121,7 +129,7 @@ def send(
         method="POST",
         path=path,
         headers=headers,
-        shown_body=json.dumps(shorten(plain), ensure_ascii=False, indent=2),
+        shown_body=json.dumps(shorten(body), ensure_ascii=False, indent=2),
         status=reply.status_code,
         reply_headers={name.title(): reply.headers[name] for name in kept if name in reply.headers},
         reply=answer,
@@ -129,7 +137,7 @@ def send(
     )
 
 
-def curl(*, base_url: str, api: str, key: AppKey, pictures: list[Picture]) -> str:
+def curl(*, base_url: str, api: str, key: AppKey, pictures: list[Picture], groups: list[str]) -> str:
     """Return the call as a shell command that signs with $SECRET_KEY, with files by their names."""
     path = f"/api/v1/{api}.json"
     lines = ["SECRET_KEY='...'", ""]
@@ -145,8 +153,9 @@ def curl(*, base_url: str, api: str, key: AppKey, pictures: list[Picture]) -> st
         if api == Api.FACE_COMPARE
         else ", ".join(names)
     )
+    options = json.dumps(options_of(api, groups))
     lines += [
-        f'printf \'%s\' \'{{"data": [{inner}], "options": {{"quality": true}}}}\' > body.json',
+        f"printf '%s' '{{\"data\": [{inner}], \"options\": {options}}}' > body.json",
         "DT=$(($(date +%s) * 1000))",
         "SHA1=$(openssl dgst -sha1 -r body.json | cut -d' ' -f1)",
         f'SIGN=$(printf \'POST\\n{path}\\n\\n%s\\n%s\' "$DT" "$SHA1" \\',
@@ -270,7 +279,7 @@ def text_width(text: str) -> float:
 
 
 def drawings(api: str, pictures: list[Picture], reply: Any, words: dict[str, str]) -> list[Drawing]:
-    """One drawing for each picture of a detection or analysis that succeeded; else the bare pictures."""
+    """One drawing for each picture of a call that succeeded, but for a comparison; else the bare pictures."""
     drawn = [Drawing(one) for one in pictures]
     results = reply.get("result") if isinstance(reply, dict) else None
     if api == Api.FACE_COMPARE or not results:
@@ -283,7 +292,10 @@ def drawings(api: str, pictures: list[Picture], reply: Any, words: dict[str, str
 
 def mark_of(face: dict[str, Any], words: dict[str, str]) -> Mark:
     box = face["location"]
-    if "age" in face:
+    if "person_list" in face:
+        best = face["person_list"][:1]
+        text = f"{best[0]['person_id']} {best[0]['confidence']:.1f}" if best else words["nobody"]
+    elif "age" in face:
         text = words["face"] % {"gender": words[face["gender"]], "age": face["age"]}
     else:
         text = f"{face['face_probability'] * 100:.1f}%"

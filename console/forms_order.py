@@ -81,7 +81,7 @@ class OrderForm(forms.Form):
     ) -> None:
         super().__init__(data, **kwargs)
         self.bought_app = app
-        self.skus = {(sku.api, sku.tier): sku for sku in Sku.objects.filter(on_sale=True)}
+        self.skus = {(sku.api, sku.tier): sku for sku in catalogue.skus_on_sale()}
         self.region_row = app.region if app else self._region(region)
         apis = {api for api, _tier in self.skus}
         self._offer("api", [(value, str(label)) for value, label in Api.choices if value in apis])

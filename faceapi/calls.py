@@ -9,6 +9,7 @@ ends otherwise after all, `fail` replaces its record; if nobody confirms it, `wi
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import ip_address
@@ -19,14 +20,16 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from accounts.models import AppKey
 from billing import quota
 from billing.errors import HoldLost
-from billing.models import Debit
+from billing.models import Api, Debit
 from common import time_ids
+from common.postgresql.clock import now
 from faceapi import errors
 from faceapi.errors import ApiError
 from faceapi.limits import idempotency
 from faceapi.models import Call
 from faceapi.usage import unattributed
 from faceapi.usage.histogram import SLOTS, slot
+from gallery import enrolment
 
 logger = logging.getLogger("faceapi.call")
 
@@ -62,6 +65,7 @@ class CallContext:
     debit: Debit | None = None
     is_settled: bool = False  # or may be: a settle was begun
     hold: idempotency.Hold | None = None
+    effect: Callable[[datetime], None] | None = None  # what settling the call also writes; may run again
 
     @property
     def caller(self) -> AppKey:
@@ -113,6 +117,8 @@ def _settle(call: CallContext, units: int, at: datetime) -> None:
             quota.settle(call.id, at)
         if call.hold is not None:
             idempotency.keep(call.hold, at)
+        if call.effect is not None:
+            call.effect(at)
         _end(call, errors.OK, 200, units=units)
 
 
@@ -166,6 +172,8 @@ def _unrecord(call_id: UUID) -> Call | None:
     call = Call.objects.filter(pk=call_id, code=errors.OK).first()
     if call is None:
         return None
+    if call.api == Api.FACE_SEARCH:  # before the hour is locked: an enrolment locks in this order
+        enrolment.withdraw(call.app, call_id, now())
     slots = [slot(call.latency_ms), slot(call.queue_ms), slot(call.infer_ms)]
     with connection.cursor() as cursor:
         cursor.execute("SELECT faceapi_unrecord_call(%s, %s, %s, %s)", [call_id, *slots])

@@ -130,6 +130,43 @@ CHINESE = {
     "the record of used signatures was lost; sign the request again with a new X-CTYUN-DT": (
         "已用签名的记录丢失；请以新的 X-CTYUN-DT 重新签名后发送"
     ),
+    # --- the face gallery ------------------------------------------------------------
+    "the face gallery is switched off in this installation": "本系统没有启用人脸库",
+    "group_id {}": "group_id 为 {0}",
+    "person_id {} of group {}": "组 {1} 的 person_id 为 {0}",
+    "the limit is {} {}": "上限为 {0} 个{1}",
+    "faces": "人脸",
+    "groups": "组",
+    "it looks like person_id {}": "与 person_id 为 {0} 的人员相似",
+    "the consent has expired": "同意已到期",
+    "person_id {}, the limit is {} faces": "person_id 为 {0}，上限为 {1} 张人脸",
+    "not face:<group_id>/<person_id> or face:<group_id>/<person_id>/<face_id>": (
+        "不是 face:<group_id>/<person_id> 或 face:<group_id>/<person_id>/<face_id>"
+    ),
+    "the workers are being upgraded": "推理 worker 正在升级",
+    "{} where an object must be": "应为对象的位置是{0}",
+    "unknown field {}": "未知的字段 {0}",
+    "{} must be 1-64 characters of A-Z a-z 0-9 _ - .": "{0} 应为 1-64 个字符：A-Z a-z 0-9 _ - .",
+    "{} must be at most {} printable characters": "{0} 应为至多 {1} 个可打印字符",
+    "{} must be a whole number from {} to {}": "{0} 应为 {1} 到 {2} 的整数",
+    '"options" is {}, not an object': "options 是{0}，应为对象",
+    "{} must be true or false": "{0} 应为 true 或 false",
+    '"consent" is {}, not an object': "consent 是{0}，应为对象",
+    "there is no consent.reference": "没有 consent.reference",
+    "options.groups must be a list of 1 to {} group ids": "options.groups 应为 1 到 {0} 个 group_id 的列表",
+    'options.faces must be "largest" or "all"': 'options.faces 应为 "largest" 或 "all"',
+    "options.min_confidence must be a number from 0 to 100": "options.min_confidence 应为 0 到 100 的数",
+    # Why a picture can't be enrolled: the words of inference/results.py.
+    "no_face": "没有人脸",
+    "face_too_small": "人脸过小",
+    "blurred": "模糊",
+    "too_dark": "过暗",
+    "too_bright": "过亮",
+    "low_contrast": "对比度低",
+    "extreme_pose": "姿态过大",
+    "rotated": "倒置",
+    "cut_off": "不完整",
+    "several_faces": "有多张人脸",
     # --- the service -----------------------------------------------------------------
     "the broker is not available": "消息队列不可用",
     "{} results for {} images": "{1} 张图片只有 {0} 个结果",

@@ -7,27 +7,13 @@ Numbers and Chinese messages are the manual's (4.1.2); 4015-4292, 5003 and 5004 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from faceapi.details import in_chinese
+from faceapi.error_code import Code as Code
+from faceapi.gallery import codes as gallery
 
 OK = 0
 SUCCESS = ("成功", "Success")
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """One line of the table. `http` is the status that the reply carries."""
-
-    number: int
-    http: int
-    zh: str
-    en: str
-    cause_zh: str
-    cause_en: str
-    remedy_zh: str
-    remedy_en: str
-    reserved: bool = False
 
 
 NO_IMAGE = 4001
@@ -224,9 +210,10 @@ _ROWS = (
         PATH, 404,
         "接口路径不存在", "There is no API at this address",
         "请求的路径不是任何接口的路径。", "The path is none of the APIs'.",
-        "使用 /api/v1/ 下的 face_detect.json、face_analyse.json 或 face_compare.json：小写，末尾没有斜杠。",
-        "Use face_detect.json, face_analyse.json or face_compare.json under /api/v1/: in lower case, "
-        "without a slash at the end.",
+        "使用 /api/v1/ 下的 face_detect.json、face_analyse.json、face_compare.json、face_search.json "
+        "或人脸库的其他接口：小写，末尾没有斜杠。",
+        "Use face_detect.json, face_analyse.json, face_compare.json, face_search.json or another API of the "
+        "face gallery under /api/v1/: in lower case, without a slash at the end.",
     ),
     Code(
         HTTP, 400,
@@ -325,6 +312,7 @@ _ROWS = (
         "先前的同一请求还没有结束。", "The earlier request with the same key has not ended yet.",
         "等待 Retry-After 秒后重试。", "Try again after the seconds in Retry-After.",
     ),
+    *gallery.ROWS,
     Code(
         INTERNAL, 500,
         "服务接口异常,请联系管理员", "The service failed; contact the administrator",
@@ -363,7 +351,8 @@ class ApiError(Exception):
     `index` is the position of the image (for compare: of the pair) at fault, `detail` one English sentence on
     this very request (never a secret, never image content), `detail_zh` the same in Chinese
     (from faceapi/details.py if not given), `retry_after_s` becomes the Retry-After header,
-    `signed` is what the server saw of a request whose signature is wrong.
+    `signed` is what the server saw of a request whose signature is wrong, `quality` why a picture could not
+    be enrolled.
     """
 
     def __init__(
@@ -375,6 +364,7 @@ class ApiError(Exception):
         index: int | None = None,
         retry_after_s: int | None = None,
         signed: Mapping[str, str | int] | None = None,
+        quality: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(f"{code} {detail}".strip())
         self.row = TABLE[code]
@@ -383,6 +373,7 @@ class ApiError(Exception):
         self.index = index
         self.retry_after_s = retry_after_s
         self.signed = signed
+        self.quality = quality
 
 
 def envelope(error: ApiError, request_id: str) -> dict[str, object]:
@@ -396,5 +387,7 @@ def envelope(error: ApiError, request_id: str) -> dict[str, object]:
         body["index"] = error.index
     if error.signed is not None:
         body["signed"] = dict(error.signed)
+    if error.quality is not None:
+        body["quality"] = dict(error.quality)
     body["remedy"], body["remedy_en"] = error.row.remedy_zh, error.row.remedy_en
     return body

@@ -3,12 +3,16 @@
 `with_quality`: each entry also says why its picture is good enough, or not.
 """
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
+from gallery.enrolment import Enrolled
+from gallery.search import Match, false_match_rate
 from inference.calibration import scoring
 from inference.errors import IncompleteResultError
-from inference.results import Quality, Template
+from inference.results import IdentifyResult, Quality, Template
 
 Json = dict[str, Any]
 
@@ -49,18 +53,22 @@ def _analysed(face: Json) -> Json:
 
 
 def compare(
-    results: Sequence[Json], *, same_from: float = scoring.SAME_FROM, with_quality: bool = False
+    sides: Sequence[Sequence[Template]], *, same_from: float = scoring.SAME_FROM, with_quality: bool = False
 ) -> list[Json]:
-    """人脸比对: one entry a pair; `results` are the templates of both pictures of each pair, in order."""
-    templates = [Template.from_dict(result) for result in results]
+    """人脸比对: one entry a pair; `sides` are both sides of each pair, in order. A side of several templates
+    is a stored person, whose best match counts.
+    """
     return [
         _compared(first, second, same_from, with_quality)
-        for first, second in zip(templates[::2], templates[1::2], strict=True)
+        for first, second in zip(sides[::2], sides[1::2], strict=True)
     ]
 
 
-def _compared(first: Template, second: Template, same_from: float, with_quality: bool) -> Json:
-    score = scoring.compare(first, second, same_from=same_from)
+def _compared(
+    firsts: Sequence[Template], seconds: Sequence[Template], same_from: float, with_quality: bool
+) -> Json:
+    scores = [(scoring.compare(a, b, same_from=same_from), a, b) for a in firsts for b in seconds]
+    score, first, second = max(scores, key=lambda scored: scored[0].confidence)
     return {
         "face_compare": "true" if score.same else "false",
         "confidence": score.confidence,
@@ -68,8 +76,62 @@ def _compared(first: Template, second: Template, same_from: float, with_quality:
     }
 
 
-def _judged(quality: Quality, with_quality: bool) -> Json:
-    judged: Json = {"pic_quality": quality.pic_quality}
+def search(
+    results: Sequence[IdentifyResult],
+    found: Sequence[Sequence[Sequence[Match]]],
+    *,
+    faces: int,
+    with_quality: bool = False,
+) -> list[Json]:
+    """人脸搜索: one entry a picture. `found` are the matches of its faces, among `faces` stored ones."""
+    return [
+        {
+            "face_list": [
+                {"location": asdict(box), "person_list": [_matched(match, faces) for match in matches]}
+                for box, matches in zip(result.boxes, of_faces, strict=True)
+            ],
+            **_judged(result.quality, with_quality),
+        }
+        for result, of_faces in zip(results, found, strict=True)
+    ]
+
+
+def _matched(match: Match, faces: int) -> Json:
+    return {
+        "group_id": match.group_id,
+        "person_id": match.person_id,
+        "face_id": match.face_id.hex,
+        "confidence": match.confidence,
+        "false_match_rate": float(f"{false_match_rate(match.confidence, faces):.3g}"),
+    }
+
+
+def enrolled(results: Sequence[IdentifyResult], faces: Sequence[Enrolled]) -> list[Json]:
+    """face_person_add: one entry a face."""
+    return [
+        {
+            "group_id": one.entry.group_id,
+            "person_id": one.entry.person_id,
+            "face_id": one.face_id.hex,
+            "location": asdict(result.boxes[0]),
+            "quality": quality(result.quality),
+        }
+        for result, one in zip(results, faces, strict=True)
+    ]
+
+
+def quality(judged: Quality) -> Json:
+    """The `quality` of an answer: the score, and the reasons for which it is low."""
+    return {"score": judged.score, "reasons": list(judged.reasons)}
+
+
+def _judged(verdict: Quality, with_quality: bool) -> Json:
+    judged: Json = {"pic_quality": verdict.pic_quality}
     if with_quality:
-        judged["quality"] = {"score": quality.score, "reasons": list(quality.reasons)}
+        judged["quality"] = quality(verdict)
     return judged
+
+
+def as_json(value: object) -> bytes:
+    """Return the bytes of a reply."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from billing.models import Api
 from faceapi import errors
 from faceapi.errors import Code
+from faceapi.gallery import schema as gallery
 from faceapi.request import base64_text
 from faceapi.request.body import MAX_IMAGES
 from faceapi.request.images import MAX_PAIRS
@@ -150,6 +151,7 @@ def _error_responses() -> dict[tuple[int, str], Json]:
             "detail_zh": {"type": "string", "description": "the same in Chinese"},
             "index": {"type": "integer", "minimum": 0, "description": "the image (or pair) at fault"},
             "signed": _ref("Signed"),
+            "quality": _ref("Quality"),
         }
         responses[http, "application/json"] = schema
     return responses
@@ -212,6 +214,33 @@ def describes(api: Api, summary: str, result: str, *, pairs: bool = False) -> An
     )
 
 
+def describes_gallery(name: str, summary: str, result: str, *, entry: str) -> Any:
+    """A class decorator that describes one API of the face gallery (faceapi/gallery/schema.py)."""
+    request = _object(data=_list(_ref(entry), minItems=1, maxItems=MAX_IMAGES))
+    if options := gallery.OPTIONS.get(name):
+        request["properties"]["options"] = options
+        if options["required"]:
+            request["required"].append("options")
+    answer = _object(
+        code={"type": "integer", "const": errors.OK},
+        message={"type": "string", "const": errors.SUCCESS[0]},
+        result=_list(_ref(result)),
+    )
+    return extend_schema_view(
+        post=extend_schema(
+            operation_id=name,
+            summary=f"{gallery.LABELS[name]} · {summary}",
+            description=f"{gallery.DESCRIPTIONS[name]}\n\n"
+            f"Also under /face/api/v1/{name}.json and /v1/{name}.json.",
+            tags=["人脸库"],
+            parameters=_PARAMETERS,
+            request={"application/json": request},
+            responses={(200, "application/json"): answer} | _error_responses(),
+            examples=[OpenApiExample(name, value=gallery.EXAMPLES[name], request_only=True)],
+        )
+    )
+
+
 # --- hooks of drf-spectacular (settings.SPECTACULAR_SETTINGS) ----------------------
 
 
@@ -226,7 +255,7 @@ def add_components(result: Json, generator: Any, request: Any, public: bool) -> 
         path["post"]["requestBody"]["required"] = True
         path["post"]["security"] = [{"CTYUN": []}]
     components = result.setdefault("components", {})
-    components["schemas"] = COMPONENTS | components.get("schemas", {})
+    components["schemas"] = COMPONENTS | gallery.COMPONENTS | components.get("schemas", {})
     components["securitySchemes"] = {
         "CTYUN": {
             "type": "apiKey",

@@ -5,11 +5,20 @@ from drf_spectacular.views import SpectacularAPIView
 
 from faceapi import health, views
 from faceapi.authentication.signing import PREFIXES
+from faceapi.compare_view import FaceCompareView
+from faceapi.gallery import views as gallery_views
 
 APIS = {
     "face_detect": views.FaceDetectView,
     "face_analyse": views.FaceAnalyseView,
-    "face_compare": views.FaceCompareView,
+    "face_compare": FaceCompareView,
+    "face_search": gallery_views.FaceSearchView,
+    "face_group_add": gallery_views.GroupAddView,
+    "face_group_list": gallery_views.GroupListView,
+    "face_group_delete": gallery_views.GroupDeleteView,
+    "face_person_add": gallery_views.PersonAddView,
+    "face_person_list": gallery_views.PersonListView,
+    "face_person_delete": gallery_views.PersonDeleteView,
 }
 
 urlpatterns: list[URLPattern | URLResolver] = [

@@ -1,7 +1,6 @@
 """The APIs (manual 4.2): each view reads like the steps of a call (ARCHITECTURE.md, the life of one call)."""
 
 import contextlib
-import json
 import logging
 import socket
 import ssl
@@ -34,12 +33,16 @@ from faceapi.answers import AnswerResponse
 from faceapi.authentication import caller, replay
 from faceapi.calls import CallContext
 from faceapi.errors import ApiError
+from faceapi.gallery import codes, stored_faces
 from faceapi.limits import admission, idempotency, shedding, unpaid, unverified
 from faceapi.request import body, fetching, images, uploads
 from faceapi.request.images import Picture
 from faceapi.request.spool import Spool, SpoolSlice
 from faceapi.usage import unattributed
+from gallery import remembered
+from gallery.errors import GalleryError
 from inference.errors import InferenceError
+from inference.images.formats.common import Header
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +59,8 @@ class FaceApiView(APIView):
     api: Api
     operation: str
     make_reply: Callable[..., list[dict[str, Any]]]
+    names_persons = False  # in its answer, which a deletion of faces must then take out of Valkey
+    pairs = 0
 
     call: CallContext
     claim: caller.Claim
@@ -96,18 +101,19 @@ class FaceApiView(APIView):
             stack.enter_context(admission.admit(client, self.call.caller.app, str(self.call.id)))
             if received.fault is not None:
                 raise received.fault
-            pictures = images.parse(received.data, spool, pairs=self.api is Api.FACE_COMPARE)
-            self.with_quality = images.wants_quality(received.data)
+            pictures = self.parse(received.data, spool)
             self.call.images = len(pictures)
             if answer := self._answered_before(request, received.sha1, client):
                 return self._reply(answer, units=calls.succeed(self.call, now()), is_replay=True)
+            self.check()
             self._fetch(pictures, spool)
             self.deadline = time.monotonic() + self._time_s()
             self._reserve(pictures)
             release()  # a call that waits for inference needs no database connection
             answer = self._infer(pictures, spool)
         if self.call.hold is not None:
-            idempotency.remember_answer(client, self.call.hold, answer)
+            listed_in = remembered.list_of(self.call.caller.app_id) if self.names_persons else ""
+            idempotency.remember_answer(client, self.call.hold, answer, listed_in=listed_in)
         sock = request.META.get("gunicorn.socket")
         _check_client_waits(sock)
         units = calls.succeed(self.call, now())
@@ -176,7 +182,7 @@ class FaceApiView(APIView):
         answer = idempotency.answer_of(client, hold) if hold is not None else None
         if answer is None:
             raise replay
-        call.images = len(images.parse(received.data, spool, pairs=self.api is Api.FACE_COMPARE))
+        call.images = len(self.parse(received.data, spool))
         call.is_authentic = True
         return self._reply(answer, units=calls.succeed(call, now()), is_replay=True)
 
@@ -216,8 +222,8 @@ class FaceApiView(APIView):
                 call_id=call.id,
                 app=call.caller.app,
                 api=call.api,
-                images=len(pictures),
-                pairs=len(pictures) // 2 if self.api is Api.FACE_COMPARE else 0,
+                images=max(1, len(pictures)),  # a call that compares stored faces has none
+                pairs=self.pairs,
                 at=now(),
                 hold_s=min(quota.MAX_HOLD_S, self._left_s() + HOLD_MARGIN_S),
             )
@@ -229,33 +235,55 @@ class FaceApiView(APIView):
             raise ApiError(errors.USED_UP, *details.used_up(error, len(pictures))) from None
 
     def _infer(self, pictures: Sequence[Picture], spool: Spool) -> bytes:
-        spans = [picture.span for picture in pictures if picture.span is not None]
-        headers = [picture.header for picture in pictures if picture.header is not None]
+        sent = [(one.span, one.header) for one in pictures if one.span and one.header]
         # An anchor among pairs is one picture, however often it was sent.
-        first = images.first_alike(spans, spool) if self.api is Api.FACE_COMPARE else range(len(spans))
+        spans = [span for span, _header in sent]
+        first = images.first_alike(spans, spool) if self.api is Api.FACE_COMPARE else range(len(sent))
         distinct = sorted(set(first))
         try:
-            outcome = dispatch.infer(
-                request_id=str(self.call.id),
-                operation=self.operation,
-                spans=[spans[position] for position in distinct],
-                spool=spool,
-                deadline=self.deadline,
-                customer_pk=self.call.caller.app.customer_id,
-                headers=[headers[position] for position in distinct],
-                check_client=partial(_check_client_waits, self.request.META.get("gunicorn.socket")),
-            )
-            self.call.queue_ms, self.call.infer_ms = outcome.queue_ms, outcome.infer_ms
-            admission.process_limiter().learn(queue_ms=outcome.queue_ms, infer_ms=outcome.infer_ms)
-            found = dict(zip(distinct, outcome.results, strict=True))
-            result = self.make_reply([found[position] for position in first], with_quality=self.with_quality)
-        except InferenceError as error:
-            raise ApiError(error.code) from error
+            results = self._dispatch([sent[position] for position in distinct], spool)
         except ApiError as error:
             if error.index is not None:
                 error.index = pictures[distinct[error.index]].index
             raise
-        return _json({"code": errors.OK, "message": errors.SUCCESS[0], "result": result})
+        found = dict(zip(distinct, results, strict=True))
+        try:
+            result = self.answer([found[position] for position in first])
+        except InferenceError as error:
+            raise ApiError(error.code) from error
+        return responses.as_json({"code": errors.OK, "message": errors.SUCCESS[0], "result": result})
+
+    def _dispatch(self, sent: Sequence[tuple[SpoolSlice, Header]], spool: Spool) -> list[dict[str, Any]]:
+        if not sent:  # a comparison of stored faces
+            return []
+        outcome = dispatch.infer(
+            request_id=str(self.call.id),
+            operation=self.operation,
+            spans=[span for span, _header in sent],
+            spool=spool,
+            deadline=self.deadline,
+            customer_pk=self.call.caller.app.customer_id,
+            headers=[header for _span, header in sent],
+            check_client=partial(_check_client_waits, self.request.META.get("gunicorn.socket")),
+        )
+        self.call.queue_ms, self.call.infer_ms = outcome.queue_ms, outcome.infer_ms
+        admission.process_limiter().learn(queue_ms=outcome.queue_ms, infer_ms=outcome.infer_ms)
+        return outcome.results
+
+    # --- what differs from API to API ----------------------------------------------
+
+    def parse(self, data: Any, spool: Spool) -> list[Picture]:
+        """Return the pictures of the request; what else it says is for `check` and `answer`."""
+        pictures = images.parse(data, spool)
+        self.with_quality = images.wants_quality(data)
+        return pictures
+
+    def check(self) -> None:
+        """Refuse what can be refused before anything is fetched or charged."""
+
+    def answer(self, results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the `result` of the reply. `results` are the worker's, one for each picture."""
+        return self.make_reply(results, with_quality=self.with_quality)
 
     def _time_s(self) -> float:
         """How long inference may take."""
@@ -292,9 +320,8 @@ class FaceApiView(APIView):
     def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]  # never a DRF Response
         """Return what the call took, record it, and reply with the error envelope."""
         error = _as_api_error(exc)
-        if (
-            self.call.infer_ms and error.code == errors.BODY_INCOMPLETE
-        ):  # the client is gone, the work was done
+        is_unpaid = error.code == errors.BODY_INCOMPLETE or codes.NO_GROUP <= error.code < errors.INTERNAL
+        if self.call.infer_ms and is_unpaid:  # the client is gone, or the gallery refused: the work was done
             with contextlib.suppress(redis.RedisError):
                 unpaid.add(valkey.client(), self.call.caller.app.customer_id, self.call.infer_ms)
         if self.call.body_bytes and not self.call.is_authentic:
@@ -310,7 +337,7 @@ class FaceApiView(APIView):
             if self.call.debit is not None or self.call.hold is not None:
                 answers.journal.withdraw(self.call, error)
         self.call.debit = None
-        content = _json(errors.envelope(error, str(self.call.id)))
+        content = responses.as_json(errors.envelope(error, str(self.call.id)))
         response = self._reply(content, units=0, is_cheap=error.code in unattributed.CHEAP)
         response.status_code = error.row.http
         if error.retry_after_s is not None:
@@ -338,19 +365,6 @@ class FaceAnalyseView(FaceApiView):
     make_reply = staticmethod(responses.analyse)
 
 
-@schema.describes(Api.FACE_COMPARE, "whether two pictures show one person", "FaceCompareResult", pairs=True)
-class FaceCompareView(FaceApiView):
-    """人脸比对 (manual 4.2.2, model 3)."""
-
-    api = Api.FACE_COMPARE
-    operation = "embed"
-    make_reply = staticmethod(partial(responses.compare, same_from=settings.COMPARE_SAME_FROM))
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-
-
 def _check_client_waits(sock: Any) -> None:
     """Raise ApiError 4019 if the client has hung up, so that it is not charged."""
     if sock is None:
@@ -374,6 +388,8 @@ def _as_api_error(exc: Exception) -> ApiError:
     """
     if isinstance(exc, ApiError):
         return exc
+    if isinstance(exc, GalleryError):
+        return stored_faces.as_api_error(exc)
     stack = [
         f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(exc.__traceback__)
     ]

@@ -15,7 +15,7 @@ app = Celery("facecloud")
 app.set_default()  # in every thread: otherwise a web thread would send tasks with an app without a broker
 app.config_from_object("django.conf:settings", namespace="CELERY")
 liveness.watch(app)
-app.autodiscover_tasks(["accounts", "billing", "console", "faceapi", "operations"])
+app.autodiscover_tasks(["accounts", "billing", "console", "faceapi", "gallery", "operations"])
 
 
 @signals.setup_logging.connect

@@ -84,6 +84,7 @@ INSTALLED_APPS = [
     "axes",
     "accounts",
     "billing",
+    "gallery",
     "faceapi",
     "console",
     "operations",
@@ -289,6 +290,17 @@ URL_NAME_SERVERS: list[str] = env.name_servers("URL_NAME_SERVERS")
 IDEMPOTENCY_HOURS = env.int("IDEMPOTENCY_HOURS", default=24)
 IDEMPOTENCY_ANSWER_S = env.int("IDEMPOTENCY_ANSWER_S", default=300)  # how long Valkey keeps the reply
 
+# --- The face gallery ------------------------------------------------------------
+# False: no face can be enrolled, searched or compared with; what is stored can be listed and deleted.
+GALLERY = env.bool("GALLERY", default=True)
+# Faces that an App may store; operators change it for one App.
+GALLERY_FACES_PER_APP = env.count("GALLERY_FACES_PER_APP", default=10_000)
+# A group of more faces is searched through an index, which is quicker and misses some (docs/benchmarks.md).
+GALLERY_EXACT_FACES = env.count("GALLERY_EXACT_FACES", default=100_000)
+# Operators are warned from so many stored persons: at 100 000 the processing of faces has to be filed with
+# the authority in China (the rules of 2025 on the security of face recognition).
+GALLERY_PERSONS_WARNING = env.count("GALLERY_PERSONS_WARNING", default=90_000)
+
 REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}
 SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
@@ -329,6 +341,12 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     },
     "forget-idempotency-keys": {"task": "faceapi.forget_idempotency_keys", "schedule": 3600.0},
     "forget-logins": {"task": "accounts.forget_logins", "schedule": crontab(minute=50, hour=4)},
+    "delete-expired-faces": {"task": "gallery.delete_expired", "schedule": crontab(minute=20, hour=2)},
+    "index-large-groups": {
+        "task": "gallery.index_large_groups",
+        "schedule": 300.0,
+        "options": {"expires": 290},
+    },
     "reconcile-books": {"task": "billing.reconcile_books", "schedule": crontab(minute=30, hour=3)},
 }
 
@@ -350,4 +368,9 @@ DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="facecloud@localhost")
 RECONCILE_CHECKS: list[str] = [
     "faceapi.usage.reconcile.usage_is_the_sum_of_calls",
     "faceapi.usage.reconcile.charged_calls_are_the_settled_debits",
+    "gallery.reconcile.groups_count_their_faces",
+    "gallery.reconcile.enrolled_faces_were_charged",
+    "gallery.reconcile.faces_are_their_persons",
 ]
+# Likewise of what `manage.py reencrypt_secrets` renews.
+REENCRYPTED: list[str] = ["accounts.keys.reencrypt", "gallery.keys.reencrypt"]

@@ -180,3 +180,32 @@ class Template:
             constant=plain["constant"],
             quality=Quality.from_dict(plain["quality"]),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifyResult:
+    """What the face gallery needs of one picture: its largest faces, each with its template, largest first.
+
+    Biometric, like Template. `version` is that of the templates (scoring.template_version): the web process
+    rejects what was computed with another one than its own.
+    """
+
+    boxes: tuple[Box, ...]
+    templates: tuple[Template, ...]
+    quality: Quality
+    version: str
+
+    def __repr__(self) -> str:
+        return f"IdentifyResult(faces={len(self.boxes)}, quality={self.quality!r})"
+
+    def to_dict(self) -> Plain:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: Plain) -> Self:
+        return cls(
+            boxes=tuple(Box(**box) for box in plain["boxes"]),
+            templates=tuple(Template.from_dict(template) for template in plain["templates"]),
+            quality=Quality.from_dict(plain["quality"]),
+            version=plain["version"],
+        )

@@ -84,6 +84,13 @@ class Limits(ActionForm):
         required=False,
         help_text=_("留空表示不单独限制。"),
     )
+    face_limit = forms.IntegerField(
+        label=_("人脸库容量"),
+        min_value=1,
+        max_value=10_000_000,
+        required=False,
+        help_text=_("该应用最多保存的人脸数；留空表示使用系统默认值。"),
+    )
     allowed_addresses = forms.CharField(
         label=_("允许的来源地址"),
         required=False,
@@ -95,6 +102,7 @@ class Limits(ActionForm):
         return {
             "rate_per_s": subject.rate_per_s,
             "concurrency": subject.concurrency,
+            "face_limit": subject.face_limit,
             "allowed_addresses": "\n".join(subject.allowed_addresses),
         }
 

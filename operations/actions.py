@@ -229,7 +229,7 @@ def _extend(package: Package, form: dict[str, Any], by: User, at: datetime) -> D
 
 
 def _limits(app: App, form: dict[str, Any], by: User, at: datetime) -> Details:
-    names = ("rate_per_s", "concurrency", "allowed_addresses")
+    names = ("rate_per_s", "concurrency", "allowed_addresses", "face_limit")
     before = {name: getattr(app, name) for name in names}
     limits.set_limits(app, **{name: form[name] for name in names})
     return {"before": before, "after": {name: getattr(app, name) for name in names}}

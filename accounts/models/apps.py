@@ -45,6 +45,7 @@ class App(models.Model):
     created_at = models.DateTimeField(_("创建时间"))
     rate_per_s = models.PositiveIntegerField(_("每秒请求上限"), null=True, blank=True)
     concurrency = models.PositiveIntegerField(_("并发上限"), null=True, blank=True)
+    face_limit = models.PositiveIntegerField(_("人脸库容量"), null=True, blank=True)
     allowed_addresses = ArrayField(
         models.CharField(max_length=43), verbose_name=_("允许的地址 (CIDR)"), default=list, blank=True
     )

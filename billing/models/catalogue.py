@@ -13,6 +13,7 @@ class Api(models.TextChoices):
     FACE_DETECT = "face_detect", _("人脸检测定位")
     FACE_ANALYSE = "face_analyse", _("人脸属性识别")
     FACE_COMPARE = "face_compare", _("人脸比对")
+    FACE_SEARCH = "face_search", _("人脸搜索")
 
 
 class Tier(models.TextChoices):

@@ -21,6 +21,7 @@ class NoticeKind(models.TextChoices):
     TOP_UP = "top_up", _("充值通知")
     VOUCHER = "voucher", _("代金券通知")
     REFUND = "refund", _("退款通知")
+    FACES = "faces", _("人脸到期提醒")
 
 
 MONEY_KINDS = (NoticeKind.TOP_UP, NoticeKind.VOUCHER, NoticeKind.REFUND)
@@ -74,7 +75,10 @@ class Notice(models.Model):
     percent = models.PositiveSmallIntegerField(_("已用比例 (%)"), null=True, blank=True)
     days = models.PositiveSmallIntegerField(_("剩余天数"), null=True, blank=True)
     amount = models.DecimalField(_("金额"), max_digits=12, decimal_places=2, null=True, blank=True)
-    # When the Package or voucher ends, the order is cancelled, or the next Period starts (if there is one).
+    # Of FACES: the group's id and how many of its faces are deleted soon.
+    detail = models.CharField(max_length=80, blank=True, default="", db_default="", editable=False)
+    # When the Package or voucher ends, the order is cancelled, the faces are deleted, or the next Period
+    # starts (if there is one).
     ends_at = models.DateTimeField(_("截止时间"), null=True, blank=True)
     created_at = models.DateTimeField(_("时间"))
     read_at = models.DateTimeField(_("已读时间"), null=True, blank=True)

@@ -18,6 +18,7 @@ from facecloud_client.errors import (
     ServiceError,
     TransportError,
 )
+from facecloud_client.gallery import Enrolment, FoundFace, Gallery, Match
 from facecloud_client.outcomes import Done, Outcome, run
 from facecloud_client.results import Box, CompareResult, Face, FaceResult
 from facecloud_client.sources import Source, source
@@ -29,11 +30,15 @@ __all__ = [
     "CompareResult",
     "ConfigError",
     "Done",
+    "Enrolment",
     "Face",
     "FaceClient",
     "FaceCloudError",
     "FaceResult",
+    "FoundFace",
+    "Gallery",
     "InputError",
+    "Match",
     "Outcome",
     "QuotaError",
     "ServiceError",

@@ -24,6 +24,12 @@ class Arguments:
     pairs: Path | None = None
     batch: int = BATCH_IMAGES
     jobs: int = 2
+    group: str = ""
+    groups: list[str] = field(default_factory=list)
+    person: str | None = None
+    consent: str | None = None
+    unique: bool = False
+    top: int = 5
 
 
 def parse(argv: Sequence[str] | None) -> Arguments:
@@ -98,12 +104,77 @@ def _parser() -> argparse.ArgumentParser:
         help=say("两列的 CSV 文件，每行一对", "a CSV file with two columns, one pair per line"),
     )
     _common(compare, MAX_PAIRS, MAX_PAIRS)  # a request costs one unit, however many pairs
+    _gallery(commands, pictures)
     text = say(
         "检查连接、时钟、签名与余量（不计费）",
         "check connection, clock, signature and quota (free of charge)",
     )
     _connection(commands.add_parser("doctor", help=text, description=text))
     return parser
+
+
+def _gallery(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", pictures: str) -> None:
+    """Enrol and search."""
+    words = say("人脸入库：文件夹里的图片", "enrol the pictures of a folder into the face gallery")
+    enrol = commands.add_parser("enrol", help=words, description=words)
+    enrol.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="FOLDER",
+        help=say(
+            "图片的文件夹；人员 ID 取自文件名，zhang_1.jpg 与 zhang_2.jpg 都是 zhang。"
+            "中断后再次运行会跳过已入库的图片",
+            "folder of pictures; person ids are taken from file names: zhang_1.jpg and zhang_2.jpg are of "
+            "zhang. When run again after an interruption, it skips what is enrolled",
+        ),
+    )
+    enrol.add_argument(
+        "--group",
+        required=True,
+        metavar="ID",
+        help=say("人脸组，没有则新建", "the group; made if it is missing"),
+    )
+    enrol.add_argument(
+        "--consent",
+        required=True,
+        metavar="REFERENCE",
+        help=say("本人同意的记录编号", "the reference of the persons' consent"),
+    )
+    enrol.add_argument(
+        "--person", metavar="ID", help=say("所有图片都是这一个人", "all pictures are of this person")
+    )
+    enrol.add_argument(
+        "--unique",
+        action="store_true",
+        help=say("拒绝与组内其他人员相似的人脸", "reject a face that looks like another person of the group"),
+    )
+    words = say("人脸搜索：图片里的人是谁", "who of the face gallery is in a picture")
+    search = commands.add_parser("search", help=words, description=words)
+    search.add_argument("inputs", nargs="+", metavar="PICTURE", help=pictures)
+    search.add_argument(
+        "--group",
+        dest="groups",
+        action="append",
+        metavar="ID",
+        help=say("要搜索的组，可以多次；默认全部", "a group to search, repeatable; all by default"),
+    )
+    search.add_argument(
+        "--top",
+        type=_Between(1, 100),
+        metavar="N",
+        help=say("每张人脸最多几人，默认 5", "persons a face (5)"),
+    )
+    search.set_defaults(top=5)
+    for command in (enrol, search):
+        _connection(command)
+        command.add_argument("--json", action="store_true", help=say("输出 JSON 行", "lines of JSON"))
+        command.add_argument(
+            "--jobs",
+            type=_Between(1, 16),
+            metavar="N",
+            help=say("同时进行的请求数，默认 2", "requests at a time (2)"),
+        )
+        command.set_defaults(jobs=2)
 
 
 def _common(command: argparse.ArgumentParser, most: int, default: int) -> None:

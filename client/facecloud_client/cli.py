@@ -11,18 +11,19 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from facecloud_client import config
+from facecloud_client import config, gallery_commands
 from facecloud_client.arguments import Arguments, parse
 from facecloud_client.body import Item
 from facecloud_client.client import FaceClient
 from facecloud_client.doctor import examine
 from facecloud_client.draw import Targets
 from facecloud_client.errors import AuthenticationError, ConfigError, FaceCloudError, InputError, QuotaError
+from facecloud_client.gallery import Gallery
 from facecloud_client.i18n import say
 from facecloud_client.outcomes import Done, Outcome, run
 from facecloud_client.pairs import from_file
+from facecloud_client.progress import progress
 from facecloud_client.report import Report, print_error
 from facecloud_client.sources import Source, checked, expand, source
 
@@ -41,6 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         with FaceClient(found.app_key, found.secret, found.url) as client:
             if arguments.command == "doctor":
                 return doctor(client, found)
+            if arguments.command == "enrol":
+                return gallery_commands.enrol(Gallery(client), arguments, notes)
+            if arguments.command == "search":
+                return gallery_commands.search(Gallery(client), arguments, notes)
             return call(client, arguments, notes)
     except FaceCloudError as error:
         print_error(notes, str(error))
@@ -122,16 +127,6 @@ def picture(name: str) -> Source:
         data = sys.stdin.buffer.read()
         return checked(Source("-", data=data, size_bytes=len(data)))
     return source(name)
-
-
-def progress(notes: Console, useful: bool) -> Progress:
-    """Return a progress bar, shown only for several batches whose results do not go to the terminal."""
-    columns = (TextColumn(say("识别", "calling")), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    hidden = not useful or not notes.is_terminal or sys.stdout.isatty()
-    # By default rich redirects stdout to the bar's console, but stdout must carry only the results.
-    return Progress(
-        *columns, console=notes, transient=True, disable=hidden, redirect_stdout=False, redirect_stderr=False
-    )
 
 
 def doctor(client: FaceClient, found: config.Config) -> int:

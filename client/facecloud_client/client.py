@@ -3,11 +3,11 @@
 import secrets
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import httpx
 
@@ -26,6 +26,18 @@ READ_TIMEOUT_S = 60.0  # without data; the service's own deadline grows with the
 READ_TIMEOUT_PER_ITEM_S = 3.0
 _RANDOM = secrets.SystemRandom()
 R = TypeVar("R")
+
+
+class Content(Protocol):
+    """A request body: its size and its SHA-1, and its bytes in pieces, as often as they are needed."""
+
+    @property
+    def length_bytes(self) -> int: ...
+
+    @property
+    def sha1_hex(self) -> str: ...
+
+    def __iter__(self) -> Iterator[bytes]: ...
 
 
 @dataclass(frozen=True)
@@ -151,16 +163,19 @@ class FaceClient:
         All attempts have the same Idempotency-Key, so that the service charges once. Raises ApiError,
         TransportError or InputError.
         """
-        body = Body(items)
+        return self.call_body(api, Body(items), len(items))
+
+    def call_body(self, api: str, body: Content, count: int) -> Reply:
+        """Do what `call` does, with a body of `count` entries that is made already."""
         key = str(uuid.uuid4())
         attempt = 0
         while True:
             asked_s: float | None = None
             failure: FaceCloudError
             try:
-                response = self.post(f"/api/v1/{api}.json", body, {"Idempotency-Key": key}, len(items))
+                response = self.post(f"/api/v1/{api}.json", body, {"Idempotency-Key": key}, count)
                 asked_s = retry_after_s(response.headers.get("Retry-After"), self._now())
-                return read_reply(response, len(items), asked_s)
+                return read_reply(response, count, asked_s)
             except httpx.TransportError as error:
                 failure = TransportError(_network_message(self.base_url, error))
             except ApiError as error:
@@ -177,7 +192,7 @@ class FaceClient:
             self._sleep(pause_s)
             attempt += 1
 
-    def post(self, path: str, body: Body, extra: Mapping[str, str], items: int = 1) -> httpx.Response:
+    def post(self, path: str, body: Content, extra: Mapping[str, str], items: int = 1) -> httpx.Response:
         """Send one signed attempt and return the response, whatever it is. Raises httpx.TransportError."""
         url = httpx.URL(self.base_url + path)
         raw_path, _, query = url.raw_path.decode("ascii").partition("?")

@@ -60,7 +60,7 @@ def face_result(entry: Mapping[str, Any]) -> FaceResult:
         faces = tuple(_face(face) for face in entry["face_list"])
         return FaceResult(faces, int(entry["pic_quality"]), entry, _reasons(entry))
     except (KeyError, TypeError, ValueError) as error:
-        raise _unexpected(entry) from error
+        raise unexpected(entry) from error
 
 
 def compare_result(entry: Mapping[str, Any]) -> CompareResult:
@@ -70,7 +70,7 @@ def compare_result(entry: Mapping[str, Any]) -> CompareResult:
         confidence, pic_quality = float(entry["confidence"]), int(entry["pic_quality"])
         return CompareResult(same, confidence, pic_quality, entry, _reasons(entry))
     except (KeyError, TypeError, ValueError) as error:
-        raise _unexpected(entry) from error
+        raise unexpected(entry) from error
 
 
 def _reasons(entry: Mapping[str, Any]) -> tuple[str, ...]:
@@ -78,7 +78,8 @@ def _reasons(entry: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(map(str, entry["quality"]["reasons"])) if "quality" in entry else ()
 
 
-def _unexpected(entry: object) -> TransportError:
+def unexpected(entry: object) -> TransportError:
+    """Return the error for an entry of `result` that is not what the API promises."""
     text = str(entry)[:80]
     return TransportError(say(f"应答的 result 不符合约定：{text}", f"Unexpected entry of result: {text}"))
 

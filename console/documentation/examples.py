@@ -64,11 +64,41 @@ FACE_COMPARE = """{
   ]
 }"""
 
+SEARCH = """{
+  "data": ["https://example.org/example.png"],
+  "options": {"groups": ["staff"], "top": 5, "min_confidence": 70, "faces": "largest"}
+}"""
+
+FACE_SEARCH = """{
+  "code": 0,
+  "message": "成功",
+  "result": [
+    {
+      "face_list": [
+        {
+          "location": {"left": 142, "top": 73, "width": 239, "height": 304},
+          "person_list": [
+            {
+              "group_id": "staff",
+              "person_id": "1001",
+              "face_id": "5d1f7c0a3b6e4f0e9a7c2b8d4e6f1a03",
+              "confidence": 91.204,
+              "false_match_rate": 0.000997
+            }
+          ]
+        }
+      ],
+      "pic_quality": 0
+    }
+  ]
+}"""
+
 # API: its request and its reply.
 EXAMPLES = {
     "face_detect": (IMAGES, FACE_DETECT),
     "face_analyse": (IMAGES, FACE_ANALYSE),
     "face_compare": (PAIRS, FACE_COMPARE),
+    "face_search": (SEARCH, FACE_SEARCH),
 }
 
 REQUEST_STR = """RequestStr =

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts import applications, limits
 from accounts.errors import RuleError
 from accounts.models import App
-from billing import packages
+from billing import catalogue, packages
 from billing.models import Api, Package
 from billing.packages import QuotaState, Summary
 from common.client_address import client_address
@@ -116,7 +116,7 @@ def listing(request: CustomerRequest) -> HttpResponse:
         "all_regions": code == ALL_REGIONS,
         "elsewhere": counts["everywhere"] - counts["here"],
         "is_narrowed": any(chosen.get(key) for key in ("q", "api", "tag")),
-        "apis": Api.choices,
+        "apis": catalogue.apis_on_offer(),
         "sorts": SORTS.items(),
         "tags": sorted(
             {tag for tags in everywhere.exclude(tags=[]).values_list("tags", flat=True) for tag in tags}
@@ -257,10 +257,11 @@ def about(app: App) -> dict[str, Any]:
         .order_by("-pk")
     )
     lines = packages.summary([app], at)
+    has = {line.api for line in lines}
     return {
         "app": app,
         "lines": lines,
-        "more": [(api, label) for api, label in Api.choices if api not in {line.api for line in lines}],
+        "more": [(api, label) for api, label in catalogue.apis_on_offer() if api not in has],
         "packages": [
             (one, next((p for p in one.periods.all() if p.starts_at <= at < p.ends_at), None))
             for one in bought

@@ -15,7 +15,7 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_GET
 
 from accounts.models import App, AppKey
-from billing import packages
+from billing import catalogue, packages
 from billing.models import Api
 from common.postgresql.clock import now
 from console import debugger
@@ -23,6 +23,8 @@ from console.context import CustomerRequest, apps_in_use, customer, newest_key
 from console.debugger import Picture
 from console.error_messages import explained
 from console.uploads import MAX_TOTAL_BYTES, BoundedMemoryHandler
+from gallery.models import Group
+from gallery.search import MAX_GROUPS
 
 MAX_PICTURES = 10
 
@@ -56,7 +58,7 @@ def checked(request: CustomerRequest) -> HttpResponse:
         "apps": [(one, lines.get(one.pk, [])) for one in apps],
         "app": app,
         "api": api,
-        "apis": Api.choices,
+        "apis": catalogue.apis_on_offer(),
         "lines": ordered,
         "missing": [
             (value, label) for value, label in Api.choices if value not in {line.api for line in ordered}
@@ -65,6 +67,8 @@ def checked(request: CustomerRequest) -> HttpResponse:
         "max_mb": MAX_TOTAL_BYTES // 2**20,
         "has_sample": sample_path().is_file(),
         "urls": posted.get("urls", ""),
+        "groups": Group.objects.filter(app=app) if app else [],
+        "chosen": posted.getlist("groups"),
         "nav": "debug",
     }
     if request.method == "POST" and app:
@@ -96,27 +100,30 @@ def chosen_app(apps: list[App], app_id: str) -> App | None:
 
 def call(request: CustomerRequest, app: App, api: str) -> dict[str, Any]:
     pictures = chosen_pictures(request, api)
+    groups = chosen_groups(request, app) if api == Api.FACE_SEARCH else []
     key = signing_key(app)
     host = request.get_host()
     try:
-        exchange = debugger.send(
+        exchange = debugger.send_body(
             address=own_address(request),
             host=host,
             key=key,
             api=api,
-            pictures=pictures,
+            body=debugger.body_of(api, pictures, groups),
             language="en" if get_language() == "en" else "zh-CN",
         )
     except httpx.HTTPError as error:
         raise DebugError(_("没有连上 API 服务，请稍后再试，或联系管理员检查服务状态。")) from error
-    words = {"M": _("男"), "F": _("女"), "face": _("%(gender)s · %(age)s 岁")}
+    words = {"M": _("男"), "F": _("女"), "face": _("%(gender)s · %(age)s 岁"), "nobody": _("无匹配")}
     drawn = debugger.drawings(api, pictures, exchange.reply, words)
     reply = exchange.reply if isinstance(exchange.reply, dict) else {}
     results = reply.get("result")
     return {
         "exchange": exchange,
         "failed": failed(reply),
-        "curl": debugger.curl(base_url=f"{request.scheme}://{host}", api=api, key=key, pictures=pictures),
+        "curl": debugger.curl(
+            base_url=f"{request.scheme}://{host}", api=api, key=key, pictures=pictures, groups=groups
+        ),
         "drawings": drawn,
         "pairs": list(zip(debugger.pairs(drawn), results or [], strict=False))
         if api == Api.FACE_COMPARE
@@ -155,6 +162,17 @@ def chosen_pictures(request: CustomerRequest, api: str) -> list[Picture]:
     if api == Api.FACE_COMPARE and len(pictures) % 2:
         raise DebugError(_("人脸比对以两张图片为一组，请再选一张图片。"))
     return pictures
+
+
+def chosen_groups(request: CustomerRequest, app: App) -> list[str]:
+    """The groups to search, of the App's own; all of them if none is chosen and they are not too many."""
+    own = list(Group.objects.filter(app=app).values_list("group_id", flat=True)[: MAX_GROUPS + 1])
+    chosen = [group for group in request.POST.getlist("groups") if group in own] or own
+    if not own:
+        raise DebugError(_("该应用还没有人脸组，请先在人脸库中新建并入库。"))
+    if len(chosen) > MAX_GROUPS:
+        raise DebugError(_("一次最多搜索 %(n)s 个组，请选择要搜索的组。") % {"n": MAX_GROUPS})
+    return chosen
 
 
 def signing_key(app: App) -> AppKey:

@@ -20,11 +20,54 @@ PAGES = {
     "face_detect": _("人脸检测定位"),
     "face_analyse": _("人脸属性识别"),
     "face_compare": _("人脸比对"),
+    "face_search": _("人脸搜索与人脸库"),
     "model-card": _("模型卡"),
     "errors": _("错误代码"),
     "samples": _("示例代码"),
     "faq": _("常见问题"),
 }
+# The APIs of the gallery beside face_search: name, label, an entry of `data`, an entry of `result`.
+GALLERY = [
+    (
+        "face_group_add",
+        _("新建人脸组"),
+        '{"group_id": "staff", "name": "员工", "retention_days": 365}',
+        '{"group_id": "staff", "created": true}',
+    ),
+    (
+        "face_group_list",
+        _("人脸组列表"),
+        '{"after": "…", "limit": 100}',
+        '{"groups": [{"group_id", "name", "persons", "faces", "created_at_ms", "model_version"}], '
+        '"next": "…"}',
+    ),
+    (
+        "face_group_delete",
+        _("删除人脸组"),
+        '{"group_id": "staff"}',
+        '{"group_id": "staff", "deleted_faces": 2}',
+    ),
+    (
+        "face_person_add",
+        _("人脸入库"),
+        '{"group_id": "staff", "person_id": "1001", "image": "…", '
+        '"consent": {"reference": "HR-12", "expires_at_ms": 1798732800000}, "note": "…"}',
+        '{"group_id", "person_id", "face_id", "location", "quality": {"score", "reasons"}}',
+    ),
+    (
+        "face_person_list",
+        _("人员列表"),
+        '{"group_id": "staff", "after": "…", "limit": 100}',
+        '{"persons": [{"person_id", "note", "faces": [{"face_id", "created_at_ms", '
+        '"consent_expires_at_ms"}]}], "next": "…"}',
+    ),
+    (
+        "face_person_delete",
+        _("删除人员"),
+        '{"group_id": "staff", "person_id": "1001", "face_id": "…"}',
+        '{"deleted_faces": 1}',
+    ),
+]
 # The confidences whose meaning is shown.
 SCALE = (50, 60, 70, 80)
 # Language, file under docs/samples.
@@ -57,6 +100,11 @@ def show(request: HttpRequest, page: str) -> HttpResponse:
             "measured_to": scoring.measured_to(),
             "scale": [(at, round(1 / scoring.false_accept_rate(at))) for at in SCALE],
         }
+    if page == "face_search":
+        context["gallery_apis"] = [
+            {"name": name, "label": label, "entry": entry, "result": result}
+            for name, label, entry, result in GALLERY
+        ]
     if page == "model-card":
         context |= {
             "card": model_card.html("en" if get_language() == "en" else "zh"),

@@ -3,7 +3,8 @@
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from billing.models import Api, Duration, Sku
+from billing import catalogue
+from billing.models import Api, Duration
 
 # The answer of the documentation's example (manual 4.2).
 SAMPLE = """POST /api/v1/face_detect.json
@@ -25,9 +26,7 @@ HTTP/1.1 200 OK
 
 def product(request: HttpRequest) -> HttpResponse:
     order = list(Api.values)
-    skus = sorted(
-        Sku.objects.filter(on_sale=True), key=lambda sku: (order.index(sku.api), sku.units_per_month)
-    )
+    skus = sorted(catalogue.skus_on_sale(), key=lambda sku: (order.index(sku.api), sku.units_per_month))
     context = {
         "skus": skus,
         "free": all(sku.price == 0 for sku in skus),

@@ -3,6 +3,9 @@
 
 调用    python3 facecloud.py face_detect photo.jpg [更多图片]
         python3 facecloud.py face_compare a.jpg b.jpg
+人脸库  python3 facecloud.py face_person_add '{"data": [{"group_id": "staff", "person_id": "1001",
+            "image": "@photo.jpg", "consent": {"reference": "HR-12"}}]}'
+        直接给出请求体；其中以 @ 开头的字符串是图片文件
 核对签名 python3 facecloud.py --sign POST /api/v1/face_detect.json "" 1544518784923 '{"data": [...]}'
 
 环境变量：FACECLOUD_URL、FACECLOUD_APP_KEY、FACECLOUD_SECRET_KEY
@@ -31,11 +34,26 @@ def data_uri(picture: str) -> str:
     return "data:application/octet-stream;base64," + encoded
 
 
-def call(api: str, pictures: list[str]) -> str:
+def with_pictures(value: object) -> object:
+    """把请求体中以 @ 开头的字符串换成图片文件的内容。"""
+    if isinstance(value, dict):
+        return {name: with_pictures(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [with_pictures(one) for one in value]
+    return data_uri(value[1:]) if isinstance(value, str) and value.startswith("@") else value
+
+
+def body_of(api: str, pictures: list[str]) -> object:
+    if pictures[0].startswith("{"):
+        return with_pictures(json.loads(pictures[0]))
     images = [data_uri(picture) for picture in pictures]
     # 检测与属性：一维列表；比对：二维列表，两张一组。
     data = [images[i : i + 2] for i in range(0, len(images), 2)] if api == "face_compare" else images
-    body = json.dumps({"data": data}).encode()  # 签名与发送必须是同一串字节
+    return {"data": data}
+
+
+def call(api: str, pictures: list[str]) -> str:
+    body = json.dumps(body_of(api, pictures)).encode()  # 签名与发送必须是同一串字节
 
     path = f"/api/v1/{api}.json"
     dt = str(int(time.time() * 1000))  # 毫秒

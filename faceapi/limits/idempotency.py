@@ -182,8 +182,10 @@ def forget(at: datetime) -> int:
 # --- the answer, in memory -------------------------------------------------------
 
 
-def remember_answer(valkey: redis.Redis, hold: Hold, answer: bytes) -> None:
+def remember_answer(valkey: redis.Redis, hold: Hold, answer: bytes, *, listed_in: str = "") -> None:
     """Store the answer for repeats. Before the call is settled: a charged answer must not get lost.
+
+    Its name is added to the set `listed_in`, if there is one, so that the answer can be deleted early.
 
     An answer of a call that is not settled afterwards is unreachable, since the key's row names another call.
     """
@@ -191,7 +193,11 @@ def remember_answer(valkey: redis.Redis, hold: Hold, answer: bytes) -> None:
         return
     stored = zlib.compress(answer, 1)
     if len(stored) <= MAX_ANSWER_BYTES:
-        valkey.set(_answer_name(hold.call_id), stored, ex=settings.IDEMPOTENCY_ANSWER_S)
+        name = _answer_name(hold.call_id)
+        if listed_in:
+            valkey.sadd(listed_in, name)
+            valkey.expire(listed_in, settings.IDEMPOTENCY_ANSWER_S)
+        valkey.set(name, stored, ex=settings.IDEMPOTENCY_ANSWER_S)
 
 
 def answer_of(valkey: redis.Redis, hold: Hold) -> bytes | None:

@@ -15,7 +15,7 @@ PICTURE_MS = 3.0
 FIRST_MP_MS = 12.0  # detection looks at no more than this; further pixels are decoded only
 MP_MS = {"jpeg": 3.0, "png": 20.0}
 PROGRESSIVE_MP_MS = 7.0
-FACE_MS = {"detect": 0.0, "analyse": 35.0, "embed": 25.0}  # of one face
+FACE_MS = {"detect": 0.0, "analyse": 35.0, "embed": 25.0, "identify": 25.0, "identify_all": 25.0}  # of one
 
 CONTENTION = 2.0  # a busy machine may double the time without the pictures being to blame
 WEIGHT = 0.3  # of the newest chunk in the average

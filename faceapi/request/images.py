@@ -8,10 +8,12 @@ from typing import Any
 
 from faceapi import errors
 from faceapi.errors import ApiError
+from faceapi.gallery import stored_faces
 from faceapi.request import base64_text, fetching
 from faceapi.request.body import MAX_IMAGES
 from faceapi.request.splitter import Blob
 from faceapi.request.spool import Spool, SpoolSlice
+from gallery.search import Reference
 from inference.errors import ImageError
 from inference.images import headers
 from inference.images.formats.common import Header
@@ -29,32 +31,43 @@ class Picture:
     header: Header | None = None
 
 
-def parse(data: Any, spool: Spool, *, pairs: bool) -> list[Picture]:
+def parse(data: Any, spool: Spool) -> list[Picture]:
     """Return the pictures in the order of the request, with the headers of inline ones checked.
 
     Raises ApiError 4001 and 4015, and with `index` 4001, 4002, 4003, 4006, 4008, 4009, 4011, 4012.
     """
+    return [picture(index, entry, spool) for index, entry in enumerate(listed(data, MAX_IMAGES))]
+
+
+def parse_pairs(data: Any, spool: Spool) -> list[Picture | Reference]:
+    """The pictures of all pairs, two by two; an image may be a stored face of the gallery.
+
+    Raises what `parse` raises.
+    """
+    flat: list[Picture | Reference] = []
+    for index, entry in enumerate(listed(data, MAX_PAIRS)):
+        if not (isinstance(entry, list) and len(entry) == 2):
+            found = f"a list of {len(entry)}" if isinstance(entry, list) else kind(entry)
+            raise ApiError(errors.NO_IMAGE, f"{found} where a pair of images must be", index=index)
+        for member in entry:
+            reference = stored_faces.reference(member, index) if isinstance(member, str) else None
+            flat.append(reference or picture(index, member, spool))
+    return flat
+
+
+def listed(data: Any, limit: int) -> list[Any]:
+    """The entries of `data`. Raises ApiError 4001 and 4015."""
     if not isinstance(data, dict):
-        raise ApiError(errors.NO_IMAGE, f'the body is {_kind(data)}, not an object {{"data": [...]}}')
+        raise ApiError(errors.NO_IMAGE, f'the body is {kind(data)}, not an object {{"data": [...]}}')
     if "data" not in data:
         raise ApiError(errors.NO_IMAGE, 'the body has no "data"')
     entries = data["data"]
     if not isinstance(entries, list) or not entries:
-        found = "an empty list" if entries == [] else _kind(entries)
+        found = "an empty list" if entries == [] else kind(entries)
         raise ApiError(errors.NO_IMAGE, f'"data" is {found}, not a list of at least one entry')
-    limit = MAX_PAIRS if pairs else MAX_IMAGES
     if len(entries) > limit:
         raise ApiError(errors.TOO_MANY_IMAGES, f"{len(entries)} entries, the limit is {limit}")
-    flat: list[tuple[int, str | Blob]] = []
-    for index, entry in enumerate(entries):
-        if pairs and not (isinstance(entry, list) and len(entry) == 2):
-            found = f"a list of {len(entry)}" if isinstance(entry, list) else _kind(entry)
-            raise ApiError(errors.NO_IMAGE, f"{found} where a pair of images must be", index=index)
-        for member in entry if pairs else [entry]:
-            if not isinstance(member, str | Blob):
-                raise ApiError(errors.NO_IMAGE, f"{_kind(member)} where an image must be", index=index)
-            flat.append((index, member))
-    return [_picture(index, member, spool) for index, member in flat]
+    return entries
 
 
 def wants_quality(data: Any) -> bool:
@@ -80,13 +93,16 @@ def first_alike(spans: Sequence[SpoolSlice], spool: Spool) -> list[int]:
     return first
 
 
-def _kind(value: Any) -> str:
+def kind(value: Any) -> str:
     """Return the JSON type of a value."""
     kinds = {str: "a string", Blob: "a string", list: "a list", dict: "an object", bool: "a boolean"}
     return "null" if value is None else kinds.get(type(value), "a number")
 
 
-def _picture(index: int, member: str | Blob, spool: Spool) -> Picture:
+def picture(index: int, member: Any, spool: Spool) -> Picture:
+    """One image of the request. Raises ApiError with `index`."""
+    if not isinstance(member, str | Blob):
+        raise ApiError(errors.NO_IMAGE, f"{kind(member)} where an image must be", index=index)
     if isinstance(member, str):
         member = member.strip()
         if member[:5].lower() != "data:":

@@ -7,6 +7,8 @@ Pure Python, because the web process computes the scores. A `confidence` of 60 /
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import log10, sqrt
@@ -14,6 +16,7 @@ from operator import mul
 
 from inference.calibration import tables
 from inference.errors import IncompleteResultError
+from inference.models import registry
 from inference.results import Quality, Template
 
 SAME_FROM = 70.0
@@ -74,6 +77,46 @@ def probe_vector(template: Template) -> tuple[float, ...]:
 def similarity_of(inner_product: float, probe: Template) -> float:
     """Return the `similarity` that corresponds to the inner product of a gallery vector and this probe."""
     return inner_product + zero() - probe.constant / 2
+
+
+def confidence_of(inner_product: float, probe: Template) -> float:
+    """Return the confidence of a stored face from its inner product with the probe, as `compare` gives it.
+
+    That two embeddings are one picture's is read off the fused similarity, since both have the same constant.
+    """
+    found = similarity_of(inner_product, probe)
+    primary, secondary = parts()
+    whole = primary.scale**2 + secondary.scale**2
+    if found + probe.constant - zero() >= whole * IDENTICAL:
+        return 100.0
+    return round(float(confidence_map()(found)), 3)
+
+
+def template_of_vector(vector: Sequence[float], quality: Quality) -> Template:
+    """Return the Template whose `gallery_vector` this is."""
+    primary, secondary = parts()
+    size = (len(vector) - 1) // 2
+    return Template(
+        tuple(number / primary.scale for number in vector[:size]),
+        tuple(number / secondary.scale for number in vector[size : 2 * size]),
+        vector[-1],
+        quality,
+    )
+
+
+@tables.reader
+def template_version() -> str:
+    """Return the version of templates: what has another one must not be compared.
+
+    It covers both networks, the scale of each embedding, and the cohort that constants are computed with.
+    """
+    made_of = [
+        registry.SFACE.sha256,
+        registry.DLIB_RESNET.sha256,
+        tables.load("confidence")["embeddings"],
+        tables.load("cohort"),
+    ]
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _fused(template: Template) -> Iterator[float]:

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.arrays import Floats
+from inference.calibration import scoring
 from inference.calibration.cohort import cohort, fused
 from inference.errors import IncompleteResultError
 from inference.images.decoding import Picture, configure_opencv
@@ -36,6 +37,7 @@ from inference.results import (
     Box,
     DetectResult,
     Face,
+    IdentifyResult,
     Landmarks,
     Point,
     Quality,
@@ -46,6 +48,8 @@ from inference.results import (
 ALIGN_SIDE_PX = 128
 # In a crowd, only the largest faces are embedded for age and gender: embedding takes most of the time.
 MAX_EMBEDDED = 32
+# Faces of one picture that are searched for in a gallery.
+MAX_IDENTIFIED = 10
 Vector = tuple[float, ...]
 
 
@@ -59,6 +63,15 @@ class PreparedAnalysis:
     faces: tuple[Face, ...]
     waiting: tuple[AttributeChips, ...]
     crowd: tuple[Attributes, ...]
+    quality: Quality
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedIdentification:
+    """A picture prepared for an IdentifyResult: the boxes and the chips of its largest faces."""
+
+    boxes: tuple[Box, ...]
+    chips: tuple[EmbedderChips, ...]
     quality: Quality
 
 
@@ -132,6 +145,30 @@ class Engine:
         if not len(found.detections):
             return PreparedEmbedding(None, quality)
         return PreparedEmbedding(EmbedderChips.from_face(self.align(picture, found, 0)), quality)
+
+    def prepare_largest(self, data: bytes) -> PreparedIdentification:
+        """Prepare the largest face of a picture for identification. Raises ImageError."""
+        return self._prepare_identification(data, 1)
+
+    def prepare_people(self, data: bytes) -> PreparedIdentification:
+        """Prepare the MAX_IDENTIFIED largest faces for identification. Raises ImageError."""
+        return self._prepare_identification(data, MAX_IDENTIFIED)
+
+    def _prepare_identification(self, data: bytes, most: int) -> PreparedIdentification:
+        picture = Picture(data)
+        found = self.detector.find(picture)
+        count = min(most, len(found.detections))
+        chips = tuple(EmbedderChips.from_face(self.align(picture, found, index)) for index in range(count))
+        boxes = tuple(face.box for face in self._faces(found)[:count])
+        return PreparedIdentification(boxes, chips, self._quality(found, "compare"))
+
+    def finish_identifications(self, pictures: Sequence[PreparedIdentification]) -> Iterator[IdentifyResult]:
+        """Yield an IdentifyResult for each prepared picture, in order. Raises as `finish_embeddings`."""
+        faces = [PreparedEmbedding(chips, picture.quality) for picture in pictures for chips in picture.chips]
+        templates = self.finish_embeddings(faces)
+        for picture in pictures:
+            found = tuple(islice(templates, len(picture.boxes)))
+            yield IdentifyResult(picture.boxes, found, picture.quality, scoring.template_version())
 
     def finish_embeddings(self, pictures: Sequence[PreparedEmbedding]) -> Iterator[Template]:
         """Yield a Template for each prepared picture, in order.

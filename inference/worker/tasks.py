@@ -29,7 +29,7 @@ from inference.calibration import tables
 from inference.errors import InferenceError
 from inference.models import registry, session
 from inference.pipeline.engine import Engine, engine
-from inference.results import AnalyseResult, DetectResult, Template
+from inference.results import AnalyseResult, DetectResult, IdentifyResult, Template
 from inference.worker import exchange
 from inference.worker.exchange import Failure, Reply
 from inference.worker.hang_watchdog import Watchdog, Work
@@ -47,13 +47,15 @@ class Operation(NamedTuple):
     """
 
     prepare: Callable[[Engine, bytes], Any]
-    finish: Callable[[Engine, list[Any]], Iterable[DetectResult | AnalyseResult | Template]]
+    finish: Callable[[Engine, list[Any]], Iterable[DetectResult | AnalyseResult | Template | IdentifyResult]]
 
 
 OPERATIONS = {
     "detect": Operation(Engine.detect, lambda _, results: results),
     "analyse": Operation(Engine.prepare_analysis, Engine.finish_analyses),
     "embed": Operation(Engine.prepare_embedding, Engine.finish_embeddings),
+    "identify": Operation(Engine.prepare_largest, Engine.finish_identifications),
+    "identify_all": Operation(Engine.prepare_people, Engine.finish_identifications),
 }
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from django.conf import settings
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -68,6 +69,7 @@ def facts(state: State) -> dict[str, object]:
         "breaks": state.books.breaks,
         "proved_at": _minute(state.books.proved_at),
         "unproved_h": int(state.books.age_s // 3600),
+        "persons": state.persons,
         "died_at": str(_("、")).join(_clock(death.seen_at_s) for death in state.recent_deaths),
     }
 
@@ -186,6 +188,12 @@ RULES = (
         "books-late", "warn", lambda state: state.books.is_late,
         _("对账已有 %(unproved_h)s 小时没有运行。"),
         _("在处理 scheduled 队列的 worker 日志中查找 billing.reconcile_books，或执行 manage.py reconcile。"),
+    ),
+    Rule(
+        "many-persons", "warn", lambda state: state.persons >= settings.GALLERY_PERSONS_WARNING,
+        _("人脸库已保存 %(persons)s 人，接近或超过 10 万人的备案门槛。"),
+        _("按《人脸识别技术应用安全管理办法》，满 10 万人之日起 30 个工作日内向省级以上网信部门备案；"
+          "或请客户删除不再需要的人员。"),
     ),
 )  # fmt: skip
 

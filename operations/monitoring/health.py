@@ -18,6 +18,7 @@ from common import clock, queues, schedule, valkey
 from faceapi import errors
 from faceapi.models import Call
 from faceapi.usage import unattributed
+from gallery import people
 from inference.worker import exchange
 
 RECENT = timedelta(minutes=1)
@@ -158,6 +159,8 @@ class State:
     queue_limit: int
     apps: int = 0
     books: Books = field(default_factory=Books)
+    persons: int = 0  # in all face galleries
+    faces: int = 0
 
     @property
     def recent_deaths(self) -> list[exchange.Death]:
@@ -187,6 +190,8 @@ def measure(at: datetime) -> State:
         queue_limit=settings.QUEUE_MAX_CHUNKS,
         apps=App.objects.count(),
         books=measure_books(at),
+        persons=people.stored_persons(),
+        faces=people.stored_faces(),
     )
 
 

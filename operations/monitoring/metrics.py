@@ -107,6 +107,8 @@ def gauges(state: health.State) -> Iterator[Family]:
     yield gauge("calls_in_flight", "Calls that hold units now", traffic.in_flight)
     yield gauge("holds_overdue", "Holds that should have been given back", traffic.held_too_long)
     yield gauge("apps", "Apps", state.apps)
+    yield gauge("gallery_persons", "Persons in all face galleries", state.persons)
+    yield gauge("gallery_faces", "Faces in all face galleries", state.faces)
     yield gauge("orders_pending", "Unpaid orders", Order.objects.filter(state=OrderState.PENDING).count())
     yield gauge("postgres_ping_seconds", "PostgreSQL's answer time", database.ping_ms / 1000)
     yield gauge("postgres_size_bytes", "The database's size", database.size_bytes)

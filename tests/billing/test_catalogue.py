@@ -22,7 +22,7 @@ def test_seeded_as_the_manuals_table() -> None:
     rows = Sku.objects.values_list("api", "tier", "units_per_month", "meter", "price", "on_sale")
     assert set(rows) == {
         (api, tier, units, "calls" if api == "face_compare" else "images", Decimal("0.00"), True)
-        for api in ("face_detect", "face_analyse", "face_compare")
+        for api in ("face_detect", "face_analyse", "face_compare", "face_search")
         for tier, units in UNITS.items()
     }
     assert list(Duration.objects.values_list("months", flat=True)) == [1, 2, 3]

@@ -33,7 +33,7 @@ def test_a_customer_with_all_apis_and_an_operator() -> None:
     assert keys.secret_of(key) == made["FACECLOUD_SECRET_KEY"]
     rows = packages.summary([key.app], NOON)
     assert [(row.api, row.remaining) for row in rows] == [
-        (api, 100_000) for api in ("face_detect", "face_analyse", "face_compare")
+        (api, 100_000) for api in ("face_detect", "face_analyse", "face_compare", "face_search")
     ]
     assert {str(order.amount) for order in Order.objects.all()} == {"0.00"}
     assert not breaks()

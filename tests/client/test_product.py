@@ -4,11 +4,13 @@ import io
 import json
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -24,7 +26,7 @@ from accounts.keys import secret_of
 from accounts.models import App, AppKey, Region
 from billing.management.demo import seed
 from billing.quota import remaining
-from tests.client.samples import Run
+from tests.client.samples import SAMPLES, Run
 from tests.conftest import REPOSITORY
 
 
@@ -257,6 +259,57 @@ def test_every_sample_gets_a_real_answer(run: Run, keys: dict[str, str], picture
     assert [entry["face_compare"] for entry in compared["result"]] == ["true"]
     refused = json.loads(run("face_detect", str(pictures / "c.jpg"), **environment))
     assert refused["code"] == 4012
+
+
+def test_a_person_is_enrolled_found_and_erased_with_the_sample(keys: dict[str, str], pictures: Path) -> None:
+    environment = {
+        name: keys[name] for name in ("FACECLOUD_URL", "FACECLOUD_APP_KEY", "FACECLOUD_SECRET_KEY")
+    }
+    sample = [sys.executable, str(SAMPLES / "facecloud.py")]
+
+    def call(api: str, **body: object) -> list[Any]:
+        done = subprocess.run(
+            [*sample, api, json.dumps(body)], env=environment, capture_output=True, timeout=120, check=True
+        )
+        reply = json.loads(done.stdout)
+        assert reply["code"] == 0, reply
+        return list(reply["result"])
+
+    who = {"group_id": "sample", "person_id": "1001"}
+    picture = f"@{pictures / 'a.png'}"
+    call("face_group_add", data=[{"group_id": "sample"}])
+    (added,) = call("face_person_add", data=[{**who, "image": picture, "consent": {"reference": "HR-12"}}])
+    (found,) = call("face_search", data=[picture], options={"groups": ["sample"]})
+    assert found["face_list"][0]["person_list"][0]["face_id"] == added["face_id"]
+    assert call("face_person_delete", data=[who]) == [{"deleted_faces": 1}]
+    (found,) = call("face_search", data=[picture], options={"groups": ["sample"]})
+    assert found["face_list"][0]["person_list"] == []
+
+
+def test_a_folder_is_enrolled_once_and_searched(
+    keys: dict[str, str], pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "staff"
+    folder.mkdir()
+    (folder / "zhang san_1.png").write_bytes((pictures / "a.png").read_bytes())
+    (folder / "nobody.png").write_bytes((pictures / "c.jpg").read_bytes())
+    enrol = ["enrol", str(folder), "--group", "folder", "--consent", "HR-12"]
+    before = left(keys, "face_search")
+    assert main(enrol) == 1
+    printed = capsys.readouterr()
+    assert "nobody.png" in printed.err
+    assert "4012" in printed.err
+    assert main(enrol) == 1  # what is enrolled is not enrolled again
+    assert before - left(keys, "face_search") == 1
+    search = ["search", str(pictures / "b.jpg"), "--group", "folder"]
+    capsys.readouterr()
+    assert main([*search, "--json"]) == 0
+    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert line["faces"][0]["persons"][0]["person_id"] == "zhang-san"
+    assert main(search) == 0
+    assert "folder/zhang-san" in capsys.readouterr().out
+    assert main([*search[:-1], "nowhere"]) == 1
+    assert "4301" in capsys.readouterr().err
 
 
 @contextmanager

@@ -36,6 +36,7 @@ PUBLIC = {
     "docs-detect": "/docs/face_detect/",
     "docs-analyse": "/docs/face_analyse/",
     "docs-compare": "/docs/face_compare/",
+    "docs-search": "/docs/face_search/",
     "docs-errors": "/docs/errors/",
     "docs-samples": "/docs/samples/",
     "docs-faq": "/docs/faq/",

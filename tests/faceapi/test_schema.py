@@ -16,7 +16,10 @@ from faceapi import errors
 from faceapi.authentication import signing
 from tests.faceapi.conftest import Caller, encode, inline
 
-APIS = {"/api/v1/face_detect.json", "/api/v1/face_analyse.json", "/api/v1/face_compare.json"}
+NAMES = ("face_detect", "face_analyse", "face_compare", "face_search")
+GALLERY = ("face_group_add", "face_group_list", "face_group_delete")
+PERSONS = ("face_person_add", "face_person_list", "face_person_delete")
+APIS = {f"/api/v1/{name}.json" for name in (*NAMES, *GALLERY, *PERSONS)}
 
 
 def description() -> dict[str, Any]:
@@ -24,7 +27,7 @@ def description() -> dict[str, Any]:
     return plain
 
 
-def test_it_is_openapi_3_1_of_the_three_apis() -> None:
+def test_it_is_openapi_3_1_of_all_apis() -> None:
     found = description()
     assert found["openapi"] == "3.1.0"
     assert set(found["paths"]) == APIS

@@ -103,6 +103,7 @@ TROUBLES = [
     ("warn", "对账已有 27 小时", replace(WELL, books=replace(PROVED, age_s=27.5 * 3600))),
     ("warn", "对账已有 26 小时", replace(WELL, books=Books(age_s=26.5 * 3600))),
     ("warn", "预扣", replace(WELL, traffic=replace(WELL.traffic, held_too_long=1))),
+    ("warn", "备案", replace(WELL, persons=90_000)),
 ]
 
 

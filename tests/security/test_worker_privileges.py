@@ -29,7 +29,7 @@ from django.apps import apps
 from django.conf import settings
 print(settings.SETTINGS_MODULE)
 print(repr(settings.DATABASES), apps.ready)
-rooms = ("accounts", "billing", "console", "faceapi")
+rooms = ("accounts", "billing", "console", "faceapi", "gallery")
 print([name for name in sys.modules if name.partition(".")[0] in rooms])
 try:
     settings.SECRET_KEY

@@ -2,16 +2,18 @@
 
 import sys
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
+from django.utils.module_loading import import_string
 
-from accounts import keys
+from accounts.keys import Reencryption
 
 
 class Command(BaseCommand):
-    help = "Encrypt every stored SecretKey with the first ENCRYPTION_KEY; exits 1 if one cannot be decrypted."
+    help = "Encrypt every stored secret with the first ENCRYPTION_KEY; exits 1 if one cannot be decrypted."
 
     def handle(self, *args: object, **options: object) -> None:
-        done = keys.reencrypt()
+        done = sum((import_string(path)() for path in settings.REENCRYPTED), Reencryption())
         self.stdout.write(f"{done.renewed} re-encrypted, {done.current} already under the newest key")
         if done.unreadable:
             self.stderr.write(f"{done.unreadable} match no key of ENCRYPTION_KEY: restore the missing key")

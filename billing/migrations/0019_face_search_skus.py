@@ -1,0 +1,27 @@
+"""人脸搜索 in the catalogue, in the three tiers of the others, at the public beta's price."""
+
+from django.db import migrations
+
+TIERS = [("thousand", 1_000), ("ten_thousand", 10_000), ("hundred_thousand", 100_000)]
+
+
+def seed(apps, schema_editor):
+    Sku = apps.get_model("billing", "Sku")
+    Sku.objects.bulk_create(
+        (
+            Sku(api="face_search", tier=tier, units_per_month=units, meter="images", price=0)
+            for tier, units in TIERS
+        ),
+        ignore_conflicts=True,
+    )
+
+
+def withdraw(apps, schema_editor):
+    """Delete what nobody has ordered: the migration before this one no longer allows the API."""
+    Sku, Order = apps.get_model("billing", "Sku"), apps.get_model("billing", "Order")
+    Sku.objects.filter(api="face_search").exclude(pk__in=Order.objects.values("sku")).delete()
+
+
+class Migration(migrations.Migration):
+    dependencies = [("billing", "0018_face_search")]
+    operations = [migrations.RunPython(seed, withdraw)]

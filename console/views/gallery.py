@@ -1,0 +1,322 @@
+"""人脸库 of an App: its groups, their persons, enrolment by pictures, deletion, and the audit trail."""
+
+import json
+import re
+from datetime import datetime, timedelta
+from pathlib import PurePath
+from typing import Any
+from uuid import uuid4
+
+import httpx
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import get_language, gettext_lazy, ngettext
+from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.models import App
+from billing import packages
+from billing.models import Api
+from common.postgresql.clock import now
+from console import debugger
+from console.context import CustomerRequest, customer, newest_key, own_app
+from console.reports.downloads import csv_file
+from console.templatetags.show import reasons as reason_words
+from console.uploads import MAX_TOTAL_BYTES, BoundedMemoryHandler
+from console.views.debug import failed, own_address
+from faceapi.gallery.stored_faces import face_id
+from gallery import enrolment, erasure, groups, people, search, trail
+from gallery.groups import Wanted
+from gallery.models import ID_PATTERN, Action, Face, Group, Person, TrailEntry
+from gallery.trail import Actor
+from inference.calibration import scoring
+
+PAGE_ROWS = 50
+TRAIL_ROWS = 10_000
+ID_RULE = gettext_lazy("1-64 个字符：字母、数字、下划线、连字符和点。")
+
+
+class GroupForm(forms.Form):
+    """A new group."""
+
+    group_id = forms.RegexField(
+        label=gettext_lazy("组 ID"),
+        regex=ID_PATTERN,
+        max_length=64,
+        help_text=ID_RULE,
+        error_messages={"invalid": ID_RULE},
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    name = forms.CharField(label=gettext_lazy("名称"), max_length=64)
+    retention_days = forms.IntegerField(
+        label=gettext_lazy("保存天数"),
+        min_value=1,
+        max_value=36_500,
+        required=False,
+        help_text=gettext_lazy("选填：人脸入库满这些天后自动删除；不填则保留到您删除为止。"),
+    )
+
+
+def own_group(app: App, pk: int) -> Group:
+    """The App's group; another's is 404."""
+    group = get_object_or_404(Group, app=app, pk=pk)
+    group.app = app
+    return group
+
+
+def frame(app: App, **more: object) -> dict[str, Any]:
+    """What every page of a gallery shows."""
+    return {
+        "app": app,
+        "nav": "apps",
+        "tab": "gallery",
+        "is_on": settings.GALLERY,
+        "stored": enrolment.stored_faces(app),
+        "limit": groups.face_limit(app),
+        "version": scoring.template_version(),
+        **more,
+    }
+
+
+@customer
+def gallery(request: CustomerRequest, app_id: str) -> HttpResponse:
+    """The groups of an App, and a form for another."""
+    app = own_app(request, app_id)
+    form = GroupForm(request.POST or None)
+    if request.method == "POST" and settings.GALLERY and form.is_valid():
+        wanted = Wanted(**form.cleaned_data)
+        if Group.objects.filter(app=app, group_id=wanted.group_id).exists():
+            form.add_error("group_id", _("已有这个 ID 的组。"))
+        else:
+            groups.add(app, [wanted], now(), Actor(by=request.user))
+            group = Group.objects.get(app=app, group_id=wanted.group_id)
+            return redirect("gallery_group", app_id, group.pk)
+    listed, _more = groups.page(app, "", groups.MAX_GROUPS)
+    version = scoring.template_version()
+    context = frame(
+        app,
+        form=form,
+        groups=listed,
+        outdated=[row for row in listed if row.group.faces and row.group.model_version != version],
+        has_package=any(line.api == Api.FACE_SEARCH for line in packages.summary([app], now())),
+    )
+    return render(request, "console/gallery.html", context, status=422 if form.errors else 200)
+
+
+@customer
+def group(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
+    """The persons of a group."""
+    app = own_app(request, app_id)
+    found = own_group(app, pk)
+    if request.method == "POST" and request.POST.get("act") == "delete":
+        faces = groups.delete(app, found.group_id, now(), Actor(by=request.user))
+        messages.success(
+            request,
+            ngettext(
+                "组 %(group)s 已删除，其中的 %(n)s 个人脸和密钥已销毁。",
+                "组 %(group)s 已删除，其中的 %(n)s 个人脸和密钥已销毁。",
+                faces,
+            )
+            % {"group": found.group_id, "n": faces},
+        )
+        return redirect("gallery", app_id)
+    prefix = request.GET.get("q", "").strip()[:64]
+    after = request.GET.get("after", "")[:64]
+    persons, more = people.page(app, found.group_id, after, PAGE_ROWS, prefix=prefix)
+    context = frame(
+        app,
+        group=found,
+        persons=persons,
+        count=Person.objects.filter(group=found).count(),
+        q=prefix,
+        after=after,
+        more=more,
+        is_outdated=found.faces and found.model_version != scoring.template_version(),
+        lines=packages.summary([app], now()),
+    )
+    return render(request, "console/gallery_group.html", context)
+
+
+@customer
+def person(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
+    """What is stored of a person, and how to delete it."""
+    app = own_app(request, app_id)
+    found = get_object_or_404(Person.objects.select_related("group"), group__app=app, pk=pk)
+    if request.method == "POST" and request.POST.get("act") == "delete":
+        which = face_id(request.POST.get("face", ""))
+        if "face" in request.POST and not Face.objects.filter(person=found, pk=which or uuid4()).exists():
+            raise Http404
+        erasure.delete_person(
+            app,
+            found.group.group_id,
+            found.person_id,
+            now(),
+            Actor(by=request.user),
+            face_id=which,
+        )
+        messages.success(request, _("已删除，无法恢复。"))
+        if Person.objects.filter(pk=found.pk).exists():
+            return redirect("gallery_person", app_id, pk)
+        return redirect("gallery_group", app_id, found.group.pk)
+    faces = list(Face.objects.filter(person=found).defer("embedding", "remainder"))
+    context = frame(
+        app,
+        person=found,
+        group=found.group,
+        faces=[(face, search.kept_until(face, found.group)) for face in faces],
+    )
+    return render(request, "console/gallery_person.html", context)
+
+
+@require_POST
+@customer
+def export(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
+    """What is stored of a person, as a file for the person."""
+    app = own_app(request, app_id)
+    found = get_object_or_404(Person.objects.select_related("group"), group__app=app, pk=pk)
+    told = people.export(app, found.group.group_id, found.person_id, now(), Actor(by=request.user))
+    response = HttpResponse(
+        json.dumps(told, ensure_ascii=False, indent=2), content_type="application/json; charset=utf-8"
+    )
+    response["Content-Disposition"] = 'attachment; filename="person.json"'
+    return response
+
+
+# --- enrolment -----------------------------------------------------------------------
+
+
+@csrf_exempt  # the token is in the body: it is checked below, once our own upload handler stands ready
+def enrol(request: HttpRequest, app_id: str, pk: int) -> HttpResponse:
+    """Enrol pictures, each by a call of its own, and answer with a row of the table for each."""
+    request.upload_handlers = [BoundedMemoryHandler(request)]
+    return enrol_checked(request, app_id, pk)
+
+
+@csrf_protect
+@require_POST
+@customer
+def enrol_checked(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
+    app = own_app(request, app_id)
+    found = own_group(app, pk)
+    files = request.FILES.getlist("files")
+    if getattr(request, "too_large", False):
+        rows = [
+            {
+                "name": "",
+                "error": _("图片合计超过 %(mb)s MB，请减少图片。") % {"mb": MAX_TOTAL_BYTES // 2**20},
+            }
+        ]
+    elif not files:
+        rows = [{"name": "", "error": _("请选择图片。")}]
+    else:
+        rows = [_enrol(request, app, found, str(file.name), file.read()) for file in files]
+    context = frame(app, rows=rows, group=found)
+    whole = request.headers.get("X-Part") != "rows"
+    return render(request, "console/gallery_enrolled.html" if whole else "parts/gallery_rows.html", context)
+
+
+def _enrol(request: CustomerRequest, app: App, group: Group, name: str, picture: bytes) -> dict[str, Any]:
+    """One signed call of face_person_add; the row that shows what came of it."""
+    posted = request.POST
+    person_id = posted.get("person_id", "").strip() or person_id_of(name)
+    consent: dict[str, Any] = {"reference": posted.get("reference", "")}
+    expires = posted.get("expires", "")
+    if expires:
+        try:
+            day = datetime.strptime(expires, "%Y-%m-%d").astimezone()
+        except ValueError:
+            return {"name": name, "person_id": person_id, "error": _("同意到期日不是日期。")}
+        consent["expires_at_ms"] = round((day + timedelta(days=1)).timestamp() * 1000)
+    entry = {
+        "group_id": group.group_id,
+        "person_id": person_id,
+        "image": debugger.Picture(name, data=picture).entry,
+        "consent": consent,
+    }
+    row: dict[str, Any] = {"name": name, "person_id": person_id}
+    key = newest_key(app, now())
+    if key is None:
+        return row | {"error": _("该应用没有有效的密钥，请先在密钥页生成新密钥。")}
+    try:
+        exchange = debugger.send_body(
+            address=own_address(request),
+            host=request.get_host(),
+            key=key,
+            api="face_person_add",
+            body={"data": [entry], "options": {"unique": posted.get("unique") == "1"}},
+            language="en" if get_language() == "en" else "zh-CN",
+        )
+    except httpx.HTTPError:
+        return row | {"error": _("没有连上 API 服务，请稍后再试，或联系管理员检查服务状态。")}
+    reply = exchange.reply if isinstance(exchange.reply, dict) else {}
+    if exchange.code == 0:
+        return row | {"face": reply["result"][0], "person": _person(group, person_id)}
+    quality = reply.get("quality") or {}
+    return row | {"failed": failed(reply), "reasons": reason_words(quality), "code": exchange.code}
+
+
+def _person(group: Group, person_id: str) -> Person | None:
+    return Person.objects.filter(group=group, person_id=person_id).first()
+
+
+def person_id_of(name: str) -> str:
+    """The id that a file's name suggests: `zhang san_1.jpg` is of zhang-san, as `zhang san_2.jpg` is."""
+    stem = re.sub(r"[ _-]*[(\[]?\d{1,3}[)\]]?$", "", PurePath(name).stem) or PurePath(name).stem
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-")[:64]
+
+
+# --- the trail -----------------------------------------------------------------------
+
+
+def trail_of(app: App, person_id: str) -> Any:
+    """The App's entries, newest first; of one person where an id is given."""
+    entries = TrailEntry.objects.filter(app=app).select_related("by")
+    if person_id:
+        entries = entries.filter(tags__overlap=trail.tags_of(app, person_id))
+    return entries.order_by("-pk")
+
+
+@require_GET
+@customer
+def audit(request: CustomerRequest, app_id: str) -> HttpResponse:
+    """The audit trail; the persons that still exist by their ids."""
+    app = own_app(request, app_id)
+    who = request.GET.get("q", "").strip()[:64]
+    page = Paginator(trail_of(app, who), PAGE_ROWS).get_page(request.GET.get("page"))
+    rows = list(page.object_list)
+    names = trail.names_of(app, rows)
+    context = frame(
+        app,
+        page=page,
+        rows=[(row, [names.get(tag) or tag[:8] for tag in row.tags]) for row in rows],
+        q=who,
+    )
+    return render(request, "console/gallery_trail.html", context)
+
+
+@require_GET
+@customer
+def audit_csv(request: CustomerRequest, app_id: str) -> HttpResponse:
+    """The audit trail for a spreadsheet: the newest TRAIL_ROWS entries."""
+    app = own_app(request, app_id)
+    entries = list(trail_of(app, request.GET.get("q", "").strip()[:64])[:TRAIL_ROWS])
+    names = trail.names_of(app, entries)
+    heading = [_("时间"), _("操作"), _("组 ID"), _("人员"), _("人脸数"), _("请求 ID"), _("操作人")]
+    lines = [
+        [
+            entry.at.isoformat(timespec="seconds"),
+            str(Action(entry.action).label),
+            " ".join(entry.group_ids),
+            " ".join(names.get(tag) or tag for tag in entry.tags),
+            entry.faces,
+            str(entry.call_id or ""),
+            entry.by.username if entry.by else "",
+        ]
+        for entry in entries
+    ]
+    return csv_file("gallery-trail", [heading, *lines])

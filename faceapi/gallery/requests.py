@@ -1,0 +1,241 @@
+"""The bodies of the gallery's APIs: what each entry and option must be. Nothing here reads the database.
+
+A fault of form is ApiError 4007 with the entry's index, a missing picture 4001, a missing consent 4306.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from faceapi import errors
+from faceapi.errors import ApiError
+from faceapi.gallery import codes, stored_faces
+from faceapi.request import images
+from faceapi.request.body import MAX_IMAGES
+from faceapi.request.images import Picture
+from faceapi.request.spool import Spool
+from gallery import search
+from gallery.enrolment import Entry
+from gallery.groups import Wanted
+
+MAX_LIST = 1000
+MAX_NAME, MAX_NOTE, MAX_REFERENCE = 64, 200, 100
+MAX_RETENTION_DAYS = 36_500
+MAX_MS = 253_402_300_799_999  # the year 9999
+
+
+def wrong(detail: str, index: int | None = None) -> ApiError:
+    return ApiError(errors.JSON, detail, index=index)
+
+
+def objects(data: Any) -> list[dict[str, Any]]:
+    """The entries of `data`, each an object. Raises ApiError 4001, 4007, 4015."""
+    found = images.listed(data, MAX_IMAGES)
+    for index, entry in enumerate(found):
+        if not isinstance(entry, dict):
+            raise wrong(f"{images.kind(entry)} where an object must be", index)
+    return found
+
+
+def _known(given: Mapping[str, Any], names: Iterable[str], index: int | None) -> None:
+    """A misspelt name would be ignored in silence: `retention_day` would keep faces for ever."""
+    for name in given:
+        if name not in names:
+            raise wrong(f"unknown field {name[:32]}", index)
+
+
+def _id(entry: Mapping[str, Any], name: str, index: int) -> str:
+    value = entry.get(name)
+    if not stored_faces.is_id(value):
+        raise wrong(f"{name} must be 1-64 characters of A-Z a-z 0-9 _ - .", index)
+    return str(value)
+
+
+def _text(entry: Mapping[str, Any], name: str, most: int, index: int) -> str | None:
+    """A text of one line, without control characters; None if it is absent."""
+    value = entry.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or len(value.strip()) > most or not value.strip().isprintable():
+        raise wrong(f"{name} must be at most {most} printable characters", index)
+    return value.strip()
+
+
+def _number(entry: Mapping[str, Any], name: str, least: int, most: int, index: int | None) -> int | None:
+    value = entry.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise wrong(f"{name} must be a whole number from {least} to {most}", index)
+    return value
+
+
+def _options(data: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    options = data.get("options", {})
+    if not isinstance(options, dict):
+        raise wrong(f'"options" is {images.kind(options)}, not an object')
+    _known(options, names, None)
+    return options
+
+
+def _flag(options: Mapping[str, Any], name: str) -> bool:
+    value = options.get(name, False)
+    if not isinstance(value, bool):
+        raise wrong(f"{name} must be true or false")
+    return value
+
+
+# --- groups ----------------------------------------------------------------------
+
+
+def groups_to_add(data: Any) -> list[Wanted]:
+    """The entries of face_group_add."""
+    found = []
+    for index, entry in enumerate(objects(data)):
+        _known(entry, ("group_id", "name", "retention_days"), index)
+        group_id = _id(entry, "group_id", index)
+        name = _text(entry, "name", MAX_NAME, index) or group_id
+        found.append(Wanted(group_id, name, _number(entry, "retention_days", 1, MAX_RETENTION_DAYS, index)))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An entry of a list: what comes after `after`, at most `limit`."""
+
+    after: str
+    limit: int
+    group_id: str = ""
+
+
+def pages(data: Any, *, of_group: bool) -> list[Page]:
+    """The entries of face_group_list and face_person_list."""
+    found = []
+    for index, entry in enumerate(objects(data)):
+        _known(entry, ("group_id", "after", "limit") if of_group else ("after", "limit"), index)
+        after = _id(entry, "after", index) if entry.get("after") is not None else ""
+        limit = _number(entry, "limit", 1, MAX_LIST, index) or 100
+        found.append(Page(after, limit, _id(entry, "group_id", index) if of_group else ""))
+    return found
+
+
+def group_ids(data: Any) -> list[str]:
+    """The entries of face_group_delete."""
+    found = []
+    for index, entry in enumerate(objects(data)):
+        _known(entry, ("group_id",), index)
+        found.append(_id(entry, "group_id", index))
+    return found
+
+
+# --- persons -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """An entry of face_person_delete. A `face_id` that can't be one matches nothing."""
+
+    group_id: str
+    person_id: str
+    face_id: UUID | None
+    is_of_one_face: bool
+
+
+def erasures(data: Any) -> list[Erasure]:
+    """The entries of face_person_delete."""
+    found = []
+    for index, entry in enumerate(objects(data)):
+        _known(entry, ("group_id", "person_id", "face_id"), index)
+        which = entry.get("face_id")
+        if which is not None:
+            _id(entry, "face_id", index)
+        group_id, person_id = _id(entry, "group_id", index), _id(entry, "person_id", index)
+        found.append(Erasure(group_id, person_id, stored_faces.face_id(which), which is not None))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """The body of face_person_add: the entries and, in the same order, their pictures."""
+
+    entries: list[Entry]
+    pictures: list[Picture]
+    unique: bool
+
+
+def enrolment(data: Any, spool: Spool) -> Enrolment:
+    """Read the body of face_person_add."""
+    found, pictures = [], []
+    for index, entry in enumerate(objects(data)):
+        _known(entry, ("group_id", "person_id", "image", "consent", "note"), index)
+        expires_at, reference = _consent(entry.get("consent"), index)
+        found.append(
+            Entry(
+                _id(entry, "group_id", index),
+                _id(entry, "person_id", index),
+                reference,
+                expires_at,
+                _text(entry, "note", MAX_NOTE, index),
+            )
+        )
+        pictures.append(images.picture(index, entry.get("image"), spool))
+    return Enrolment(found, pictures, _flag(_options(data, ("unique",)), "unique"))
+
+
+def _consent(consent: Any, index: int) -> tuple[datetime | None, str]:
+    if not isinstance(consent, dict):
+        raise ApiError(codes.NO_CONSENT, f'"consent" is {images.kind(consent)}, not an object', index=index)
+    _known(consent, ("reference", "expires_at_ms"), index)
+    reference = _text(consent, "reference", MAX_REFERENCE, index)
+    if not reference:
+        raise ApiError(codes.NO_CONSENT, "there is no consent.reference", index=index)
+    expires_at_ms = _number(consent, "expires_at_ms", 1, MAX_MS, index)
+    if expires_at_ms is None:
+        return None, reference
+    return datetime.fromtimestamp(expires_at_ms / 1000, UTC), reference
+
+
+# --- search ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The options of face_search."""
+
+    groups: list[str]
+    top: int
+    min_confidence: float
+    is_of_all_faces: bool
+    with_quality: bool
+
+
+def search_options(data: Any) -> Search:
+    """Read the options of face_search."""
+    if not isinstance(data, dict):  # `images.listed` names the fault
+        images.listed(data, MAX_IMAGES)
+    options = _options(data, ("groups", "top", "min_confidence", "faces", "quality"))
+    groups = options.get("groups")
+    most = search.MAX_GROUPS
+    if (
+        not isinstance(groups, list)
+        or not 1 <= len(groups) <= most
+        or not all(map(stored_faces.is_id, groups))
+    ):
+        raise wrong(f"options.groups must be a list of 1 to {most} group ids")
+    faces = options.get("faces", "largest")
+    if faces not in ("largest", "all"):
+        raise wrong('options.faces must be "largest" or "all"')
+    least = options.get("min_confidence", settings.COMPARE_SAME_FROM)
+    if not isinstance(least, int | float) or isinstance(least, bool) or not 0 <= least <= 100:
+        raise wrong("options.min_confidence must be a number from 0 to 100")
+    return Search(
+        list(dict.fromkeys(groups)),
+        _number(options, "top", 1, search.MAX_TOP, None) or 5,
+        float(least),
+        faces == "all",
+        _flag(options, "quality"),
+    )

@@ -1,0 +1,122 @@
+"""Stored faces of the gallery in a call: references to them, and the refusals of the gallery as codes."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from accounts.models import App
+from faceapi import errors
+from faceapi.errors import ApiError
+from faceapi.gallery import codes
+from gallery import search, trail
+from gallery.errors import (
+    ConsentPast,
+    GalleryError,
+    GalleryFull,
+    LooksLike,
+    NoSuchFace,
+    NoSuchGroup,
+    OtherModel,
+    TooManyFaces,
+)
+from gallery.models import Action
+from gallery.search import Known, Reference
+from gallery.trail import Actor
+from inference.calibration import scoring
+from inference.results import IdentifyResult, Template
+
+PREFIX = "face:"
+_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_FACE_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def is_id(value: object) -> bool:
+    """Return whether this is the id of a group or a person."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+def face_id(value: object) -> UUID | None:
+    """Return the id of a face, or None if it has not the form of one."""
+    return UUID(value) if isinstance(value, str) and _FACE_ID.fullmatch(value) else None
+
+
+def reference(text: str, index: int) -> Reference | None:
+    """Return what `face:<group_id>/<person_id>[/<face_id>]` stands for; None if it is no such text.
+
+    Raises ApiError 4302 if it is malformed.
+    """
+    if not text.startswith(PREFIX):
+        return None
+    require_gallery()
+    parts = text.removeprefix(PREFIX).split("/")
+    which = face_id(parts[2]) if len(parts) == 3 else None
+    if len(parts) not in (2, 3) or not all(map(is_id, parts)) or (len(parts) == 3 and which is None):
+        raise ApiError(
+            codes.NO_FACE,
+            "not face:<group_id>/<person_id> or face:<group_id>/<person_id>/<face_id>",
+            index=index,
+        )
+    return Reference(parts[0], parts[1], which, index)
+
+
+def require_gallery() -> None:
+    """Raise ApiError 4020 if this installation has switched the gallery off."""
+    if not settings.GALLERY:
+        raise ApiError(errors.PATH, "the face gallery is switched off in this installation")
+
+
+def look_up(app: App, references: Sequence[Reference], at: datetime) -> list[Known]:
+    """Return the templates of each reference. Raises GalleryError."""
+    return search.look_up(app, references, at)
+
+
+def trail_of_comparison(app: App, call_id: UUID, known: Sequence[Known]) -> Callable[[datetime], None]:
+    """Return what records a comparison with these stored persons when the call is settled."""
+
+    def write(at: datetime) -> None:
+        trail.write(
+            app,
+            Action.COMPARE,
+            at,
+            Actor(call_id),
+            groups=[one.group_id for one in known],
+            tags=[one.tag for one in known],
+            faces=sum(len(one.templates) for one in known),
+        )
+
+    return write
+
+
+def identified(result: Mapping[str, Any]) -> IdentifyResult:
+    """Return a worker's result. Raises ApiError 5003 if the worker has another model version than we have."""
+    found = IdentifyResult.from_dict(dict(result))
+    if found.version != scoring.template_version():
+        raise ApiError(errors.OVERLOADED, "the workers are being upgraded", retry_after_s=30)
+    return found
+
+
+def template_of(result: Mapping[str, Any]) -> Template:
+    """Return the template of a picture's largest face, or the one of a picture without a face."""
+    found = identified(result)
+    return found.templates[0] if found.templates else Template((), (), 0.0, found.quality)
+
+
+_CODES: dict[type[GalleryError], tuple[int, str]] = {
+    NoSuchGroup: (codes.NO_GROUP, "group_id {group_id}"),
+    NoSuchFace: (codes.NO_FACE, "person_id {person_id} of group {group_id}"),
+    GalleryFull: (codes.GALLERY_FULL, "the limit is {limit} {what}"),
+    LooksLike: (codes.LOOKS_LIKE, "it looks like person_id {person_id}"),
+    ConsentPast: (codes.NO_CONSENT, "the consent has expired"),
+    OtherModel: (codes.OTHER_MODEL, "group_id {group_id}"),
+    TooManyFaces: (codes.TOO_MANY_FACES, "person_id {person_id}, the limit is {limit} faces"),
+}
+
+
+def as_api_error(refusal: GalleryError) -> ApiError:
+    """Return the code of a refusal of the gallery."""
+    code, detail = _CODES[type(refusal)]
+    return ApiError(code, detail.format(**refusal.values), index=refusal.index)

@@ -1,0 +1,266 @@
+"""The face gallery's APIs: enrolment and search, which take pictures and units, and the free ones.
+
+All of them are calls of the API `face_search`. What is stored is written in the transaction that settles the
+call: a face is in the gallery if and only if its enrolment is paid for.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from billing.models import Api
+from common import valkey
+from common.postgresql.clock import now
+from faceapi import calls, details, errors, responses, schema
+from faceapi.errors import ApiError
+from faceapi.gallery import codes, requests, stored_faces
+from faceapi.gallery.requests import Enrolment, Search
+from faceapi.limits import admission
+from faceapi.request.images import Picture, parse
+from faceapi.request.spool import Spool
+from faceapi.views import FaceApiView
+from gallery import enrolment, erasure, groups, people, search, trail
+from gallery.enrolment import Enrolled
+from gallery.models import Action, Group
+from gallery.search import Match
+from gallery.trail import Actor
+from inference.results import Template
+
+Json = dict[str, Any]
+
+# Exact scans of large groups keep a core of PostgreSQL busy: one web process runs so many at once.
+SCANS_AT_ONCE = 4
+_scans = threading.BoundedSemaphore(SCANS_AT_ONCE)
+
+
+def _ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+@schema.describes_gallery("face_person_add", "enrol faces, all or none", "PersonAdded", entry="PersonToAdd")
+class PersonAddView(FaceApiView):
+    """Enrolment: a picture an entry, one unit each; of all entries or of none."""
+
+    api = Api.FACE_SEARCH
+    operation = "identify"
+    names_persons = True
+    wanted: Enrolment
+
+    def parse(self, data: Any, spool: Spool) -> list[Picture]:
+        stored_faces.require_gallery()
+        self.wanted = requests.enrolment(data, spool)
+        return self.wanted.pictures
+
+    def check(self) -> None:
+        enrolment.check(self.call.caller.app, self.wanted.entries, self.call.at)
+
+    def answer(self, results: list[Json]) -> list[Json]:
+        found = [stored_faces.identified(result) for result in results]
+        for index, one in enumerate(found):
+            if not one.quality.passed:
+                raise ApiError(
+                    codes.NOT_GOOD_ENOUGH,
+                    ", ".join(one.quality.reasons),
+                    "、".join(map(details.in_chinese, one.quality.reasons)),
+                    index=index,
+                    quality=responses.quality(one.quality),
+                )
+        enrolled = enrolment.with_ids(self.wanted.entries, [one.templates[0] for one in found])
+        self.call.effect = partial(self._store, enrolled)
+        return responses.enrolled(found, enrolled)
+
+    def _store(self, enrolled: list[Enrolled], at: datetime) -> None:
+        enrolment.store(
+            self.call.caller.app,
+            enrolled,
+            at,
+            self.call.id,
+            unique=self.wanted.unique,
+            same_from=settings.COMPARE_SAME_FROM,
+        )
+
+
+@schema.describes_gallery("face_search", "whose stored face it is", "FaceSearchResult", entry="Image")
+class FaceSearchView(FaceApiView):
+    """人脸搜索: the persons of some groups that the faces of a picture match."""
+
+    api = Api.FACE_SEARCH
+    names_persons = True
+    wanted: Search
+    in_groups: list[Group]
+
+    def parse(self, data: Any, spool: Spool) -> list[Picture]:
+        stored_faces.require_gallery()
+        self.wanted = requests.search_options(data)
+        self.operation = "identify_all" if self.wanted.is_of_all_faces else "identify"
+        return parse(data, spool)
+
+    def check(self) -> None:
+        self.in_groups = search.searched(self.call.caller.app, self.wanted.groups)
+
+    def answer(self, results: list[Json]) -> list[Json]:
+        pictures = [stored_faces.identified(result) for result in results]
+        found = [[self._matches(template) for template in one.templates] for one in pictures]
+        tags = [match.tag for faces in found for matches in faces for match in matches]
+        self.call.effect = partial(self._write_trail, tags, sum(len(one.templates) for one in pictures))
+        stored = sum(group.faces for group in self.in_groups)
+        return responses.search(pictures, found, faces=stored, with_quality=self.wanted.with_quality)
+
+    def _matches(self, template: Template) -> list[Match]:
+        left_s = self.deadline - time.monotonic()
+        if left_s <= 0 or not _scans.acquire(timeout=left_s):
+            raise ApiError(errors.NO_ANSWER)
+        try:
+            return search.best(
+                self.in_groups,
+                template,
+                top=self.wanted.top,
+                min_confidence=self.wanted.min_confidence,
+                at=self.call.at,
+            )
+        finally:
+            _scans.release()
+
+    def _write_trail(self, tags: list[str], faces: int, at: datetime) -> None:
+        trail.write(
+            self.call.caller.app,
+            Action.SEARCH,
+            at,
+            Actor(self.call.id),
+            groups=self.wanted.groups,
+            tags=tags,
+            faces=faces,
+        )
+
+
+# --- free of charge ------------------------------------------------------------------
+
+
+class FreeView(FaceApiView):
+    """An API without pictures: it needs no package, takes no units, and works after the packages' end."""
+
+    api = Api.FACE_SEARCH
+    needs_gallery = False
+    act: Callable[..., list[Json]]
+
+    def post(self, request: Request) -> HttpResponse:
+        client = valkey.client()
+        with ExitStack() as stack:
+            spool = stack.enter_context(Spool())
+            received = self._receive(request, spool, client)
+            self._verify(request, received, client)
+            stack.enter_context(admission.admit(client, self.call.caller.app, str(self.call.id)))
+            if received.fault is not None:
+                raise received.fault
+            if self.replay is not None:  # its Idempotency-Key lets a paid call be repeated, not a free one
+                raise self.replay
+            if self.needs_gallery:
+                stored_faces.require_gallery()
+            result = self.act(received.data)
+        answer = responses.as_json({"code": errors.OK, "message": errors.SUCCESS[0], "result": result})
+        return self._reply(answer, units=calls.succeed(self.call, now()))
+
+
+@schema.describes_gallery("face_group_add", "make or change groups", "GroupAdded", entry="GroupToAdd")
+class GroupAddView(FreeView):
+    needs_gallery = True
+
+    def act(self, data: Any) -> list[Json]:
+        wanted = requests.groups_to_add(data)
+        created = groups.add(self.call.caller.app, wanted, now(), Actor(self.call.id))
+        return [
+            {"group_id": one.group_id, "created": made} for one, made in zip(wanted, created, strict=True)
+        ]
+
+
+@schema.describes_gallery("face_group_list", "the groups of the App", "GroupPage", entry="GroupsToList")
+class GroupListView(FreeView):
+    def act(self, data: Any) -> list[Json]:
+        return [self._page(page) for page in requests.pages(data, of_group=False)]
+
+    def _page(self, page: requests.Page) -> Json:
+        rows, after = groups.page(self.call.caller.app, page.after, page.limit)
+        listed = [
+            {
+                "group_id": row.group.group_id,
+                "name": row.group.name,
+                "persons": row.persons,
+                "faces": row.group.faces,
+                "created_at_ms": _ms(row.group.created_at),
+                "model_version": row.group.model_version,
+                **(
+                    {"retention_days": row.group.retention_days}
+                    if row.group.retention_days is not None
+                    else {}
+                ),
+            }
+            for row in rows
+        ]
+        return {"groups": listed, **({"next": after} if after else {})}
+
+
+@schema.describes_gallery("face_group_delete", "delete groups and their keys", "Deleted", entry="GroupRef")
+class GroupDeleteView(FreeView):
+    def act(self, data: Any) -> list[Json]:
+        app, actor = self.call.caller.app, Actor(self.call.id)
+        return [
+            {"group_id": group_id, "deleted_faces": groups.delete(app, group_id, now(), actor)}
+            for group_id in requests.group_ids(data)
+        ]
+
+
+@schema.describes_gallery("face_person_list", "the persons of a group", "PersonPage", entry="PersonsToList")
+class PersonListView(FreeView):
+    def act(self, data: Any) -> list[Json]:
+        pages = requests.pages(data, of_group=True)
+        groups.find(self.call.caller.app, [page.group_id for page in pages])
+        return [self._page(page) for page in pages]
+
+    def _page(self, page: requests.Page) -> Json:
+        rows, after = people.page(self.call.caller.app, page.group_id, page.after, page.limit)
+        listed = [
+            {
+                "person_id": row.person.person_id,
+                "note": row.person.note,
+                "faces": [
+                    {
+                        "face_id": face.pk.hex,
+                        "created_at_ms": _ms(face.created_at),
+                        **(
+                            {"consent_expires_at_ms": _ms(face.consent_expires_at)}
+                            if face.consent_expires_at is not None
+                            else {}
+                        ),
+                    }
+                    for face in row.faces
+                ],
+            }
+            for row in rows
+        ]
+        return {"persons": listed, **({"next": after} if after else {})}
+
+
+@schema.describes_gallery("face_person_delete", "erase persons or faces", "Deleted", entry="PersonRef")
+class PersonDeleteView(FreeView):
+    def act(self, data: Any) -> list[Json]:
+        return [{"deleted_faces": self._delete(one)} for one in requests.erasures(data)]
+
+    def _delete(self, one: requests.Erasure) -> int:
+        if one.is_of_one_face and one.face_id is None:
+            return 0  # no face has such an id
+        return erasure.delete_person(
+            self.call.caller.app,
+            one.group_id,
+            one.person_id,
+            now(),
+            Actor(self.call.id),
+            face_id=one.face_id,
+        )

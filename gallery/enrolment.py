@@ -1,0 +1,213 @@
+"""Enrolment: faces into a group, all of a request or none; the only writer of Person and Face.
+
+`check` refuses early what can be refused before a picture is looked at. `store` checks again under the lock
+of the App, in the transaction that settles the call, so that a face is stored if and only if it is paid for.
+`withdraw` takes the faces of a call out again whose answer was not sent, and which therefore cost nothing.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from django.db import transaction
+from django.db.models import Count, Sum
+
+from accounts.models import App
+from gallery import erasure, groups, keys, remembered, search, templates, trail
+from gallery.errors import ConsentPast, GalleryFull, LooksLike, OtherModel, TooManyFaces
+from gallery.locks import lock
+from gallery.models import MAX_FACES_OF_PERSON, Action, Face, Group, Person
+from gallery.trail import Actor
+from inference.calibration import scoring
+from inference.results import Template
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A face to be enrolled. `note`: None leaves the person's as it is."""
+
+    group_id: str
+    person_id: str
+    consent_reference: str
+    consent_expires_at: datetime | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """An entry with its template and the id that its face gets."""
+
+    entry: Entry
+    template: Template
+    face_id: UUID
+
+
+def with_ids(entries: Sequence[Entry], found: Sequence[Template]) -> list[Enrolled]:
+    """Give each face its id, so that the answer can be made before the faces are stored."""
+    pairs = zip(entries, found, strict=True)
+    return [Enrolled(entry, template, uuid4()) for entry, template in pairs]
+
+
+def check(app: App, entries: Sequence[Entry], at: datetime) -> dict[str, Group]:
+    """Return the groups of a request, by id.
+
+    Raises ConsentPast, NoSuchGroup, OtherModel, GalleryFull and TooManyFaces with the entry's index.
+    """
+    for index, entry in enumerate(entries):
+        if entry.consent_expires_at is not None and entry.consent_expires_at <= at:
+            raise ConsentPast(index=index)
+    found = groups.find(app, [entry.group_id for entry in entries])
+    version = scoring.template_version()
+    for index, entry in enumerate(entries):
+        group = found[entry.group_id]
+        if group.faces and group.model_version != version:
+            raise OtherModel(index=index, group_id=entry.group_id)
+    limit = groups.face_limit(app)
+    free = limit - stored_faces(app)
+    if len(entries) > free:
+        raise GalleryFull(index=max(0, free), what="faces", limit=limit)
+    wanted = {(found[entry.group_id].pk, entry.person_id) for entry in entries}
+    counts: Counter[tuple[int, str]] = Counter()
+    persons = Person.objects.filter(group__in=found.values(), person_id__in={one for _pk, one in wanted})
+    for pk, person_id, faces in persons.values_list("group", "person_id").annotate(Count("faces")):
+        counts[pk, person_id] = faces
+    for index, entry in enumerate(entries):
+        person = found[entry.group_id].pk, entry.person_id
+        counts[person] += 1
+        if counts[person] > MAX_FACES_OF_PERSON:
+            raise TooManyFaces(index=index, person_id=entry.person_id, limit=MAX_FACES_OF_PERSON)
+    return found
+
+
+def stored_faces(app: App) -> int:
+    """Return how many faces the App has stored."""
+    return Group.objects.filter(app=app).aggregate(total=Sum("faces"))["total"] or 0
+
+
+def store(
+    app: App, enrolled: Sequence[Enrolled], at: datetime, call_id: UUID, *, unique: bool, same_from: float
+) -> None:
+    """Store the faces of a call, each with its consent and an entry of the trail. Repeating it is harmless.
+
+    Raises what `check` raises, and LooksLike if `unique` and a face reaches `same_from` with another person.
+    """
+    with transaction.atomic():
+        app = lock(app)
+        if Face.objects.filter(call_id=call_id).exists():  # stored already; the answer of the commit was lost
+            return
+        found = check(app, [one.entry for one in enrolled], at)
+        # A group that is deleted waits for the lock of the App; its row is ours to change.
+        if unique:
+            _refuse_look_alikes(found, enrolled, at, same_from)
+        persons = _persons(found, [one.entry for one in enrolled], at)
+        version = scoring.template_version()
+        faces = []
+        for offset, one in enumerate(enrolled):
+            group = found[one.entry.group_id]
+            vector = templates.stored(one.template, group)
+            faces.append(
+                Face(
+                    pk=one.face_id,
+                    group=group,
+                    person=persons[one.entry.group_id, one.entry.person_id],
+                    embedding=vector.embedding,
+                    remainder=vector.remainder,
+                    model_version=version,
+                    quality=one.template.quality.score,
+                    consent_reference=one.entry.consent_reference,
+                    consent_expires_at=one.entry.consent_expires_at,
+                    # In the order of the request, which lists show.
+                    created_at=at + timedelta(microseconds=offset),
+                    call_id=call_id,
+                    indexed=group.indexed_at is not None,
+                )
+            )
+        Group.objects.filter(pk__in=[group.pk for group in found.values()]).exclude(
+            model_version=version
+        ).update(model_version=version)
+        Face.objects.bulk_create(faces)
+        for group in found.values():
+            own = [face for face in faces if face.group_id == group.pk]
+            trail.write(
+                app,
+                Action.ENROL,
+                at,
+                Actor(call_id),
+                groups=[group.group_id],
+                tags=[face.person.tag for face in own],
+                faces=len(own),
+            )
+
+
+def _persons(
+    found: dict[str, Group], entries: Sequence[Entry], at: datetime
+) -> dict[tuple[str, str], Person]:
+    """Return the persons of the entries, made or updated where necessary, by group id and person id."""
+    wanted: dict[tuple[str, str], str | None] = {}
+    for entry in entries:
+        who = entry.group_id, entry.person_id
+        wanted[who] = entry.note if entry.note is not None else wanted.get(who)
+    Person.objects.bulk_create(
+        [
+            Person(
+                group=found[group_id],
+                person_id=person_id,
+                tag=keys.tag(found[group_id], person_id),
+                note=note or "",
+                created_at=at,
+            )
+            for (group_id, person_id), note in wanted.items()
+        ],
+        ignore_conflicts=True,
+    )
+    rows = Person.objects.filter(
+        group__in=found.values(), person_id__in={person_id for _group, person_id in wanted}
+    ).select_related("group")
+    persons = {(row.group.group_id, row.person_id): row for row in rows}
+    for who, note in wanted.items():
+        if note is not None and persons[who].note != note:
+            Person.objects.filter(pk=persons[who].pk).update(note=note)
+    return persons
+
+
+def _refuse_look_alikes(
+    found: dict[str, Group], enrolled: Sequence[Enrolled], at: datetime, same_from: float
+) -> None:
+    for index, one in enumerate(enrolled):
+        group = found[one.entry.group_id]
+        for other in enrolled[:index]:
+            if other.entry.group_id != one.entry.group_id or other.entry.person_id == one.entry.person_id:
+                continue
+            if scoring.compare(one.template, other.template, same_from=same_from).same:
+                raise LooksLike(index=index, person_id=other.entry.person_id)
+        for match in search.nearest(group, one.template, top=2, at=at):
+            if match.person_id != one.entry.person_id and match.confidence >= same_from:
+                raise LooksLike(index=index, person_id=match.person_id)
+
+
+def withdraw(app: App, call_id: UUID, at: datetime) -> int:
+    """Take out what a call enrolled whose answer was not sent: it costs nothing. Return how many faces."""
+    with transaction.atomic():
+        lock(app)
+        faces = Face.objects.filter(call_id=call_id)
+        persons = list(
+            Person.objects.filter(faces__call_id=call_id)
+            .distinct()
+            .values_list("pk", "tag", "group__group_id")
+        )
+        deleted = erasure.delete(faces)
+        if deleted:
+            remembered.forget(app.pk)
+            erasure.delete_empty(Person.objects.filter(pk__in=[pk for pk, _tag, _group in persons]))
+            trail.write(
+                app,
+                Action.WITHDRAW,
+                at,
+                Actor(call_id),
+                groups=[group_id for _pk, _tag, group_id in persons],
+                tags=[tag for _pk, tag, _group in persons],
+                faces=deleted,
+            )
+        return deleted

@@ -1,0 +1,60 @@
+"""Deletion of persons and faces: at the customer's request, and by expiry; complete either way."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
+
+from accounts.models import App
+from gallery import remembered, trail
+from gallery.locks import lock
+from gallery.models import Action, Face, Group, Person
+from gallery.trail import Actor
+
+
+def delete_person(
+    app: App, group_id: str, person_id: str, at: datetime, actor: Actor, *, face_id: UUID | None = None
+) -> int:
+    """Delete a person with all faces, or one face; the last face takes the person with it. Return how many.
+
+    A group, person or face that doesn't exist has 0.
+    """
+    with transaction.atomic():
+        lock(app)
+        person = Person.objects.filter(group__app=app, group__group_id=group_id, person_id=person_id).first()
+        if person is None:
+            return 0
+        faces = Face.objects.filter(person=person)
+        if face_id is not None:
+            faces = faces.filter(pk=face_id)
+        deleted = delete(faces)
+        if face_id is None:
+            Person.objects.filter(pk=person.pk).delete()
+        else:
+            delete_empty(Person.objects.filter(pk=person.pk))
+        if deleted:
+            remembered.forget(app.pk)
+            trail.write(app, Action.ERASE, at, actor, groups=[group_id], tags=[person.tag], faces=deleted)
+        return deleted
+
+
+def delete(faces: "QuerySet[Face]") -> int:
+    """Delete faces, and return their number. Nothing refers to a face, so nothing has to be collected."""
+    found: Any = faces
+    return int(found._raw_delete(found.db))
+
+
+def delete_empty(persons: "QuerySet[Person]") -> int:
+    """Delete those of the persons that have no face, and return their number."""
+    empty: Any = persons.filter(~Exists(Face.objects.filter(person=OuterRef("pk"))))
+    return int(empty._raw_delete(empty.db))
+
+
+def empty(group: Group) -> int:
+    """Delete everything that the group holds, and return the number of faces."""
+    faces = delete(Face.objects.filter(group=group))
+    persons: Any = Person.objects.filter(group=group)
+    persons._raw_delete(persons.db)
+    return faces

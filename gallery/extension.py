@@ -1,0 +1,30 @@
+"""pgvector in the database: the migration's first step, with one sentence for a server without it."""
+
+from typing import Any
+
+from django.core.management.base import CommandError
+from pgvector.django import VectorExtension
+
+MINIMUM = (0, 8)  # iterative index scans
+MISSING = (
+    "This PostgreSQL server does not offer the extension pgvector ({found}): install pgvector "
+    f"{'.'.join(map(str, MINIMUM))} or newer on it (docs/operations.en.md), then run migrate again."
+)
+
+
+class CreateVectorExtension(VectorExtension):
+    """CREATE EXTENSION vector, as the owner of the tables; raises CommandError if the server has none."""
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        with schema_editor.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT coalesce((SELECT extversion FROM pg_extension WHERE extname = 'vector'),"
+                " (SELECT default_version FROM pg_available_extensions WHERE name = 'vector'))"
+            )
+            (version,) = cursor.fetchone()
+        if version is None or tuple(map(int, version.split(".")[:2])) < MINIMUM:
+            raise CommandError(MISSING.format(found=version or "none"))
+        super().database_forwards(app_label, schema_editor, from_state, to_state)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        """Leave the extension: something else may use it."""

@@ -1,0 +1,107 @@
+"""Groups: made, changed, listed and deleted; the only writer of Group but for its model version."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count
+
+from accounts.models import App
+from gallery import erasure, keys, remembered, trail
+from gallery.errors import GalleryFull, NoSuchGroup
+from gallery.locks import lock
+from gallery.models import Action, Group
+from gallery.trail import Actor
+
+MAX_GROUPS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A group to be there. Without `retention_days`, its faces are kept until they are deleted."""
+
+    group_id: str
+    name: str
+    retention_days: int | None = None
+
+
+def find(app: App, group_ids: Sequence[str]) -> dict[str, Group]:
+    """Return the App's groups of these ids. Raises NoSuchGroup, with the position of the id."""
+    found = {group.group_id: group for group in Group.objects.filter(app=app, group_id__in=set(group_ids))}
+    for index, group_id in enumerate(group_ids):
+        if group_id not in found:
+            raise NoSuchGroup(index=index, group_id=group_id)
+    return found
+
+
+@transaction.atomic
+def add(app: App, wanted: Sequence[Wanted], at: datetime, actor: Actor) -> list[bool]:
+    """Make each group, or update the one that exists; return whether it was made. Raises GalleryFull."""
+    lock(app)
+    ids = {one.group_id for one in wanted}
+    groups = {group.group_id: group for group in Group.objects.filter(app=app, group_id__in=ids)}
+    free = MAX_GROUPS - Group.objects.filter(app=app).count()
+    created = []
+    for index, one in enumerate(wanted):
+        group = groups.get(one.group_id)
+        created.append(group is None)
+        if group is None:
+            if free <= 0:
+                raise GalleryFull(index=index, what="groups", limit=MAX_GROUPS)
+            free -= 1
+            groups[one.group_id] = Group.objects.create(
+                app=app,
+                group_id=one.group_id,
+                name=one.name,
+                retention_days=one.retention_days,
+                created_at=at,
+                key_encrypted=keys.new_key(),
+            )
+            trail.write(app, Action.GROUP_ADD, at, actor, groups=[one.group_id])
+        elif (group.name, group.retention_days) != (one.name, one.retention_days):
+            group.name, group.retention_days = one.name, one.retention_days
+            group.save(update_fields=["name", "retention_days"])
+            trail.write(app, Action.GROUP_CHANGE, at, actor, groups=[one.group_id])
+    return created
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A group with its numbers, as they are now."""
+
+    group: Group
+    persons: int
+
+
+def page(app: App, after: str, limit: int) -> tuple[list[Listed], str | None]:
+    """Return the groups whose ids come after `after`, and the id to go on after, if there are more."""
+    rows = list(Group.objects.filter(app=app, group_id__gt=after).order_by("group_id")[: limit + 1])
+    counts = dict(
+        Group.objects.filter(pk__in=[group.pk for group in rows])
+        .order_by()
+        .values_list("pk")
+        .annotate(Count("persons"))
+    )
+    shown = [Listed(group, counts[group.pk]) for group in rows[:limit]]
+    return shown, shown[-1].group.group_id if len(rows) > limit else None
+
+
+@transaction.atomic
+def delete(app: App, group_id: str, at: datetime, actor: Actor) -> int:
+    """Delete a group with all that it holds, and its key; return the number of faces. 0 if there is none."""
+    lock(app)
+    group = Group.objects.filter(app=app, group_id=group_id).first()
+    if group is None:
+        return 0
+    faces = erasure.empty(group)
+    remembered.forget(app.pk)
+    group.delete()
+    trail.write(app, Action.GROUP_DELETE, at, actor, groups=[group_id], faces=faces)
+    return faces
+
+
+def face_limit(app: App) -> int:
+    """Return how many faces the App may store: its own limit, or the installation's."""
+    return app.face_limit if app.face_limit is not None else int(settings.GALLERY_FACES_PER_APP)

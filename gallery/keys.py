@@ -1,0 +1,63 @@
+"""The data key of a group, and what is derived from it: the rotation of templates, the tags of persons.
+
+The key is 32 random bytes, stored encrypted under settings.ENCRYPTION_KEYS (accounts/keys.py). A rotation
+keeps inner products, so a search works on rotated templates; without the key a stored template compares with
+nothing, not even with another group's template of the same person. Deleting the group destroys its key.
+"""
+
+import hmac
+import secrets
+from functools import lru_cache
+from hashlib import sha256
+
+import numpy as np
+import numpy.typing as npt
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from django.conf import settings
+
+from accounts import keys
+from gallery.models import DIMENSIONS, Group
+
+Floats = npt.NDArray[np.float64]
+
+
+def new_key() -> str:
+    """Return a new data key, encrypted."""
+    return keys.cipher().encrypt(secrets.token_bytes(32)).decode()
+
+
+def _data_key(group: Group) -> bytes:
+    return keys.cipher().decrypt(group.key_encrypted.encode())
+
+
+def tag(group: Group, person_id: str) -> str:
+    """Return the pseudonym of a person: a keyed hash of the id, 32 hex digits."""
+    return hmac.new(_data_key(group), b"person:" + person_id.encode(), sha256).hexdigest()[:32]
+
+
+def rotation(group: Group) -> Floats:
+    """Return the group's orthogonal matrix, of DIMENSIONS rows and columns."""
+    # The settings are an argument, so that a key that was taken away is no longer honoured.
+    return _rotation(group.key_encrypted, tuple(settings.ENCRYPTION_KEYS))
+
+
+@lru_cache(maxsize=32)
+def _rotation(encrypted: str, _encryption_keys: tuple[str, ...]) -> Floats:
+    """Draw the matrix uniformly (by Haar measure) from the key's own stream of random numbers."""
+    seed = hmac.new(keys.cipher().decrypt(encrypted.encode()), b"rotation", sha256).digest()
+    size = DIMENSIONS * DIMENSIONS
+    cipher = Cipher(algorithms.AES(seed), modes.CTR(bytes(16)))
+    stream = cipher.encryptor().update(bytes(size * 16))
+    # Box-Muller on 53 bits each: the same numbers on every machine and with every version of numpy.
+    bits = np.frombuffer(stream, "<u8").reshape(2, size) >> np.uint64(11)
+    uniform = (bits.astype(np.float64) + 0.5) / 2.0**53
+    normal = np.sqrt(-2 * np.log(uniform[0])) * np.cos(2 * np.pi * uniform[1])
+    orthogonal, triangular = np.linalg.qr(normal.reshape(DIMENSIONS, DIMENSIONS))
+    matrix = np.asarray(orthogonal * np.sign(np.diag(triangular)))
+    matrix.flags.writeable = False
+    return matrix
+
+
+def reencrypt() -> keys.Reencryption:
+    """Bring every data key under the first of ENCRYPTION_KEYS, so that the others can go."""
+    return keys.reencrypt_column(Group, "key_encrypted")

@@ -1,0 +1,164 @@
+"""Groups, persons and faces, and the audit trail of what was done with them.
+
+Groups are written by groups.py, persons and faces by enrolment.py and erasure.py, the trail by trail.py.
+Nothing here is shown in the operators' record pages: a template has no page.
+"""
+
+import uuid
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+from pgvector.django import HalfVectorField, HnswIndex
+
+from accounts.models import App
+
+MAX_FACES_OF_PERSON = 20
+ID_PATTERN = r"^[A-Za-z0-9_.-]{1,64}$"
+DIMENSIONS = 257  # two embeddings of 128 numbers, and the constant of score normalisation
+
+
+class Group(models.Model):
+    """A gallery: persons of one App that are searched together, under one data key.
+
+    `model_version` is that of its templates; it is set by the first enrolment into an empty group. `faces` is
+    kept by a trigger of the database. `indexed_at` is when its faces came into the HNSW index, if they did.
+    """
+
+    app = models.ForeignKey(App, models.PROTECT, related_name="groups", verbose_name=_("应用"))
+    group_id = models.CharField(_("组 ID"), max_length=64)
+    name = models.CharField(_("名称"), max_length=64)
+    retention_days = models.PositiveIntegerField(_("保存天数"), null=True, blank=True)
+    created_at = models.DateTimeField(_("创建时间"))
+    model_version = models.CharField(_("模型版本"), max_length=32, blank=True, default="")
+    faces = models.PositiveIntegerField(_("人脸数"), default=0, db_default=0)
+    key_encrypted = models.TextField(editable=False)
+    indexed_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering = ["group_id"]
+        verbose_name = verbose_name_plural = _("人脸组")
+        constraints = [
+            models.UniqueConstraint(fields=["app", "group_id"], name="gallery_group_once"),
+            models.CheckConstraint(condition=Q(group_id__regex=ID_PATTERN), name="gallery_group_id_form"),
+            models.CheckConstraint(
+                condition=Q(retention_days=None) | Q(retention_days__range=(1, 36_500)),
+                name="gallery_retention_range",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.group_id
+
+
+class Person(models.Model):
+    """A person of a group. `tag` is the pseudonym under which the audit trail names the person (keys.py)."""
+
+    group = models.ForeignKey(Group, models.CASCADE, related_name="persons")
+    person_id = models.CharField(_("人员 ID"), max_length=64)
+    tag = models.CharField(max_length=32, editable=False)
+    note = models.CharField(_("备注"), max_length=200, blank=True, default="")
+    created_at = models.DateTimeField(_("创建时间"))
+
+    class Meta:
+        ordering = ["person_id"]
+        verbose_name = verbose_name_plural = _("人员")
+        constraints = [
+            models.UniqueConstraint(fields=["group", "person_id"], name="gallery_person_once"),
+            models.UniqueConstraint(fields=["group", "tag"], name="gallery_person_tag_once"),
+            models.CheckConstraint(condition=Q(person_id__regex=ID_PATTERN), name="gallery_person_id_form"),
+        ]
+
+    def __str__(self) -> str:
+        return f"person {self.pk}"
+
+
+class Face(models.Model):
+    """One enrolled face: its rotated template, and the consent to keep it. No picture.
+
+    `embedding` is what is searched; `remainder` is what its half precision leaves out, so that the score of a
+    match is exact. `call_id` is the call that enrolled it, which may yet be withdrawn.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    group = models.ForeignKey(Group, models.CASCADE, related_name="+", db_index=False)
+    person = models.ForeignKey(Person, models.CASCADE, related_name="faces")
+    embedding = HalfVectorField(dimensions=DIMENSIONS, editable=False)
+    remainder = HalfVectorField(dimensions=DIMENSIONS, editable=False)
+    model_version = models.CharField(_("模型版本"), max_length=32)
+    quality = models.FloatField(_("质量"))
+    consent_reference = models.CharField(_("同意书编号"), max_length=100)
+    consent_expires_at = models.DateTimeField(_("同意到期时间"), null=True, blank=True)
+    created_at = models.DateTimeField(_("入库时间"))
+    call_id = models.UUIDField(_("请求 ID"), db_index=True, editable=False)
+    indexed = models.BooleanField(default=False, db_default=False, editable=False)
+
+    class Meta:
+        ordering = ["created_at", "id"]
+        verbose_name = verbose_name_plural = _("人脸")
+        indexes = [
+            models.Index(fields=["group"], name="gallery_face_of_group"),
+            models.Index(
+                fields=["consent_expires_at"],
+                condition=Q(consent_expires_at__isnull=False),
+                name="gallery_consent_end",
+            ),
+            # Only the faces of groups that are too large for an exact scan (indexing.py).
+            HnswIndex(
+                fields=["embedding"],
+                opclasses=["halfvec_ip_ops"],
+                m=16,
+                ef_construction=64,
+                condition=Q(indexed=True),
+                name="gallery_face_hnsw",
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=~Q(consent_reference=""), name="gallery_face_has_consent"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class Action(models.TextChoices):
+    """What an entry of the audit trail records."""
+
+    GROUP_ADD = "group_add", _("新建组")
+    GROUP_CHANGE = "group_change", _("修改组")
+    GROUP_DELETE = "group_delete", _("删除组")
+    ENROL = "enrol", _("入库")
+    WITHDRAW = "withdraw", _("撤回入库")
+    ERASE = "erase", _("删除人脸")
+    EXPIRE = "expire", _("到期删除")
+    SEARCH = "search", _("搜索")
+    COMPARE = "compare", _("比对")
+    EXPORT = "export", _("导出")
+
+
+class TrailEntry(models.Model):
+    """An entry of the audit trail: ids and counts, no biometrics, nothing that a person is called.
+
+    Persons are named by their tags, which only the group's data key links to an id: once the group is
+    deleted, nothing does. `call_id` is the API call, `by` the customer in the console; neither is set for the
+    nightly deletion. Append-only.
+    """
+
+    app = models.ForeignKey(App, models.PROTECT, related_name="+", db_index=False)
+    at = models.DateTimeField(_("时间"))
+    action = models.CharField(_("操作"), max_length=16, choices=Action)
+    group_ids = ArrayField(models.CharField(max_length=64), verbose_name=_("组 ID"))
+    tags = ArrayField(models.CharField(max_length=32), default=list)
+    faces = models.PositiveIntegerField(_("人脸数"), default=0)
+    call_id = models.UUIDField(_("请求 ID"), null=True)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        verbose_name = verbose_name_plural = _("人脸库审计记录")
+        indexes = [models.Index(fields=["app", "-id"], name="gallery_trail_of_app")]
+
+    def __str__(self) -> str:
+        return f"{self.app_id} {self.action}"

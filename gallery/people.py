@@ -1,0 +1,88 @@
+"""Persons as they are listed and exported: everything that is stored of them but the template."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Sum
+
+from accounts.models import App
+from gallery import groups, search, trail
+from gallery.errors import NoSuchFace
+from gallery.models import Action, Face, Group, Person, TrailEntry
+from gallery.trail import Actor
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A person with the faces, oldest first."""
+
+    person: Person
+    faces: list[Face]
+
+
+def page(
+    app: App, group_id: str, after: str, limit: int, *, prefix: str = ""
+) -> tuple[list[Listed], str | None]:
+    """Return the persons whose ids come after `after` (and start with `prefix`), and where to go on, if there
+    are more. Raises NoSuchGroup.
+    """
+    group = groups.find(app, [group_id])[group_id]
+    persons = Person.objects.filter(group=group, person_id__gt=after)
+    if prefix:
+        persons = persons.filter(person_id__startswith=prefix)
+    rows = list(persons.order_by("person_id")[: limit + 1])
+    faces: dict[int, list[Face]] = {row.pk: [] for row in rows[:limit]}
+    for face in Face.objects.filter(person__in=faces).defer("embedding", "remainder"):
+        face.group = group
+        faces[face.person_id].append(face)
+    shown = [Listed(row, faces[row.pk]) for row in rows[:limit]]
+    return shown, shown[-1].person.person_id if len(rows) > limit else None
+
+
+def export(app: App, group_id: str, person_id: str, at: datetime, actor: Actor) -> dict[str, Any]:
+    """Return what is stored of a person, for the person to read; the template is described, not shown.
+
+    Raises NoSuchGroup, NoSuchFace.
+    """
+    group = groups.find(app, [group_id])[group_id]
+    person = Person.objects.filter(group=group, person_id=person_id).first()
+    if person is None:
+        raise NoSuchFace(group_id=group_id, person_id=person_id, face_id=None)
+    trail.write(app, Action.EXPORT, at, actor, groups=[group_id], tags=[person.tag])
+    return {
+        "app_id": app.app_id,
+        "group_id": group_id,
+        "person_id": person_id,
+        "note": person.note,
+        "created_at": person.created_at.isoformat(),
+        "faces": [_face(face, group) for face in Face.objects.filter(person=person)],
+        "trail": [
+            {"at": entry.at.isoformat(), "action": entry.action, "faces": entry.faces}
+            for entry in TrailEntry.objects.filter(app=app, tags__contains=[person.tag]).order_by("pk")
+        ],
+        "stored": "One template of 257 numbers for each face, encrypted by rotation; no picture.",
+    }
+
+
+def _face(face: Face, group: Group) -> dict[str, Any]:
+    ends_at = search.kept_until(face, group)
+    return {
+        "face_id": face.pk.hex,
+        "enrolled_at": face.created_at.isoformat(),
+        "quality": face.quality,
+        "model_version": face.model_version,
+        "consent_reference": face.consent_reference,
+        "consent_expires_at": face.consent_expires_at.isoformat() if face.consent_expires_at else None,
+        "deleted_by_itself_at": ends_at.isoformat() if ends_at else None,
+    }
+
+
+def stored_persons() -> int:
+    """Return how many persons this installation has stored."""
+    return Person.objects.count()
+
+
+def stored_faces() -> int:
+    """Return how many faces this installation has stored."""
+    return Group.objects.aggregate(total=Sum("faces"))["total"] or 0

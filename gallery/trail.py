@@ -1,0 +1,58 @@
+"""The audit trail: who did what with whose faces, in ids and counts; the only writer of TrailEntry."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from accounts.models import App, User
+from gallery import keys
+from gallery.models import Action, Group, Person, TrailEntry
+
+MAX_TAGS = 100  # named in one entry
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Through which call of the API, or as which user of the console; neither for what runs by the clock."""
+
+    call_id: UUID | None = None
+    by: User | None = None
+
+
+NIGHTLY = Actor()
+
+
+def write(
+    app: App,
+    action: Action,
+    at: datetime,
+    actor: Actor,
+    *,
+    groups: Iterable[str],
+    tags: Iterable[str] = (),
+    faces: int = 0,
+) -> None:
+    """Add one entry, inside the transaction of what it records."""
+    TrailEntry.objects.create(
+        app=app,
+        at=at,
+        action=action,
+        group_ids=sorted(set(groups)),
+        tags=sorted(set(tags))[:MAX_TAGS],
+        faces=faces,
+        call_id=actor.call_id,
+        by=actor.by,
+    )
+
+
+def names_of(app: App, entries: Sequence[TrailEntry]) -> dict[str, str]:
+    """Return the person ids behind the tags of these entries, of the persons that still exist."""
+    tags = {tag for entry in entries for tag in entry.tags}
+    found = Person.objects.filter(group__app=app, tag__in=tags)
+    return dict(found.values_list("tag", "person_id"))
+
+
+def tags_of(app: App, person_id: str) -> list[str]:
+    """Return the tags that a person id has in the App's groups, whether the person exists or was erased."""
+    return [keys.tag(group, person_id) for group in Group.objects.filter(app=app)]

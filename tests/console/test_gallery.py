@@ -1,0 +1,159 @@
+"""The pages of the face gallery: groups, persons, enrolment by pictures, deletion, the audit trail."""
+
+from datetime import datetime
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from pytest_django import Settings
+
+from accounts.models import App, User
+from billing.models import Api
+from console.views.gallery import person_id_of
+from gallery import groups
+from gallery.groups import Wanted
+from gallery.models import Face, Group, Person, TrailEntry
+from gallery.trail import Actor
+from tests.gallery.conftest import app_of, store, template
+
+
+@pytest.fixture
+def now() -> datetime:
+    return timezone.now()
+
+
+@pytest.fixture
+def group(app: App, now: datetime) -> Group:
+    """With one person, enrolled."""
+    groups.add(app, [Wanted("staff", "员工")], now, Actor())
+    store(app, "zhang.san", template(1), at=now, note="三楼")
+    return Group.objects.get(app=app)
+
+
+def address(app: App, rest: str = "gallery/") -> str:
+    return f"/console/apps/{app.app_id}/{rest}"
+
+
+def test_a_group_is_made(as_alice: Client, app: App) -> None:
+    assert "还没有人脸组" in as_alice.get(address(app)).content.decode()
+    for wrong in ("", "a b", "组", "a" * 65):
+        reply = as_alice.post(address(app), {"group_id": wrong, "name": "员工"})
+        assert reply.status_code == 422
+    made = as_alice.post(address(app), {"group_id": "staff", "name": "员工", "retention_days": "365"})
+    group = Group.objects.get(app=app)
+    assert made["Location"] == address(app, f"gallery/{group.pk}/")
+    assert group.retention_days == 365
+    again = as_alice.post(address(app), {"group_id": "staff", "name": "别的"})
+    assert "已有这个 ID 的组" in again.content.decode()
+    assert TrailEntry.objects.get(app=app).by.username == "alice"
+
+
+def test_persons_are_found_by_their_ids(as_alice: Client, app: App, group: Group) -> None:
+    page = address(app, f"gallery/{group.pk}/")
+    assert "zhang.san" in as_alice.get(page).content.decode()
+    assert "zhang.san" in as_alice.get(page, {"q": "zhang"}).content.decode()
+    assert "没有以此开头的人员 ID" in as_alice.get(page, {"q": "li"}).content.decode()
+    person = as_alice.get(address(app, f"persons/{Person.objects.get().pk}/")).content.decode()
+    assert "HR-12" in person
+    assert "三楼" in person
+    assert Face.objects.get().pk.hex in person
+
+
+def test_deleting_says_what_it_does_and_does_it(as_alice: Client, app: App, group: Group, now: datetime) -> None:
+    store(app, "zhang.san", template(2, like=1), at=now)
+    person = Person.objects.get()
+    page = address(app, f"persons/{person.pk}/")
+    assert "无法恢复" in as_alice.get(page).content.decode()
+    first, second = Face.objects.order_by("created_at")
+    assert as_alice.post(page, {"act": "delete", "face": "0" * 32}).status_code == 404
+    assert as_alice.post(page, {"act": "delete", "face": "not an id"}).status_code == 404
+    assert Face.objects.count() == 2
+    assert as_alice.post(page, {"act": "delete", "face": first.pk.hex})["Location"] == page
+    assert list(Face.objects.all()) == [second]
+    gone = as_alice.post(page, {"act": "delete"})
+    assert gone["Location"] == address(app, f"gallery/{group.pk}/")
+    assert not Person.objects.exists()
+    assert as_alice.post(address(app, f"gallery/{group.pk}/"), {"act": "delete"}).status_code == 302
+    assert not Group.objects.exists()
+    trail = as_alice.get(address(app, "trail/")).content.decode()
+    assert "zhang.san" not in trail
+    assert "删除组" in trail
+
+
+def test_an_export_is_the_person_s(as_alice: Client, app: App, group: Group) -> None:
+    reply = as_alice.post(address(app, f"persons/{Person.objects.get().pk}/export/"))
+    assert reply.json()["person_id"] == "zhang.san"
+    assert "attachment" in reply["Content-Disposition"]
+    assert TrailEntry.objects.latest("pk").action == "export"
+
+
+def test_the_trail_as_a_file(as_alice: Client, app: App, group: Group) -> None:
+    lines = as_alice.get(address(app, "trail.csv")).content.decode().splitlines()
+    assert len(lines) == 3
+    assert "zhang.san" in lines[1]
+    only = as_alice.get(address(app, "trail.csv"), {"q": "nobody"}).content.decode().splitlines()
+    assert len(only) == 1
+
+
+def test_another_customer_sees_nothing(as_alice: Client, app: App, group: Group, now: datetime) -> None:
+    foreign = app_of("mallory", now)
+    groups.add(foreign, [Wanted("staff", "员工")], now, Actor())
+    store(foreign, "victim", template(9), at=now)
+    theirs = Group.objects.get(app=foreign)
+    person = Person.objects.get(person_id="victim")
+    for page in (address(foreign), address(foreign, "trail/"), address(foreign, "trail.csv")):
+        assert as_alice.get(page).status_code == 404
+    for page in (f"gallery/{theirs.pk}/", f"persons/{person.pk}/"):
+        assert as_alice.get(address(app, page)).status_code == 404
+        assert as_alice.post(address(app, page), {"act": "delete"}).status_code == 404
+    assert as_alice.post(address(app, f"persons/{person.pk}/export/")).status_code == 404
+    assert as_alice.post(address(app, f"gallery/{theirs.pk}/enrol/"), {"reference": "x"}).status_code == 404
+    assert Face.objects.filter(group=theirs).count() == 1
+
+
+def test_a_group_of_another_model_version_is_listed(as_alice: Client, app: App, group: Group) -> None:
+    Group.objects.update(model_version="of-last-year")
+    assert "4307" in as_alice.get(address(app)).content.decode()
+    page = as_alice.get(address(app, f"gallery/{group.pk}/")).content.decode()
+    assert "4307" in page
+    assert 'id="enrol-form"' not in page
+
+
+def test_a_switched_off_gallery_shows_and_deletes_only(
+    as_alice: Client, app: App, group: Group, settings: Settings
+) -> None:
+    settings.GALLERY = False
+    for page in (address(app), address(app, f"gallery/{group.pk}/")):
+        shown = as_alice.get(page).content.decode()
+        assert "本系统已停用人脸库" in shown
+        assert 'id="enrol-form"' not in shown
+    as_alice.post(address(app), {"group_id": "another", "name": "x"})
+    assert Group.objects.count() == 1
+    assert "face_search" not in as_alice.get("/console/orders/new/").content.decode()
+    assert as_alice.get("/").content.decode().count("api=face_search") == 0
+    assert as_alice.post(address(app, f"gallery/{group.pk}/"), {"act": "delete"}).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("name", "person_id"),
+    [
+        ("zhangsan_1.jpg", "zhangsan"),
+        ("zhangsan (2).jpg", "zhangsan"),
+        ("1001.png", "1001"),
+        ("li si-03.jpeg", "li-si"),
+        ("张三.jpg", ""),
+        ("a" * 80 + ".jpg", "a" * 64),
+    ],
+)
+def test_a_file_s_name_suggests_the_person(name: str, person_id: str) -> None:
+    assert person_id_of(name) == person_id
+
+
+def test_enrolment_without_pictures_or_too_many_bytes(as_alice: Client, app: App, group: Group) -> None:
+    page = address(app, f"gallery/{group.pk}/enrol/")
+    assert "请选择图片" in as_alice.post(page, {"reference": "HR"}).content.decode()
+    assert as_alice.get(page).status_code == 405
+
+
+def test_an_app_without_a_package_is_sent_to_order(as_alice: Client, app: App, alice: User) -> None:
+    assert f"app={app.app_id}&amp;api={Api.FACE_SEARCH}" in as_alice.get(address(app)).content.decode()

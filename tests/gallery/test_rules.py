@@ -1,0 +1,389 @@
+"""The rules of groups, enrolment, search and erasure, on the real database."""
+
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from uuid import uuid4
+
+import pytest
+from django.core.management.base import CommandError
+from django.db import IntegrityError, connection, transaction
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from pytest_django import Settings
+
+from accounts.models import App
+from billing import notices
+from billing.models import Notice
+from gallery import enrolment, erasure, expiry, extension, groups, indexing, people, reconcile, search, trail
+from gallery.enrolment import Entry
+from gallery.errors import (
+    ConsentPast,
+    GalleryFull,
+    LooksLike,
+    NoSuchFace,
+    NoSuchGroup,
+    OtherModel,
+    TooManyFaces,
+)
+from gallery.groups import Wanted
+from gallery.models import Face, Group, Person, TrailEntry
+from gallery.trail import Actor
+from tests.gallery.conftest import Enrol, template
+
+pytestmark = pytest.mark.django_db
+
+
+def actions(app: App) -> list[str]:
+    return list(TrailEntry.objects.filter(app=app).order_by("pk").values_list("action", flat=True))
+
+
+def breaks(at: datetime) -> list[str]:
+    checks = (
+        reconcile.groups_count_their_faces,
+        reconcile.enrolled_faces_were_charged,
+        reconcile.faces_are_their_persons,
+    )
+    return [found.row for check in checks for found in check(at)]
+
+
+# --- groups ----------------------------------------------------------------------
+
+
+def test_a_group_is_made_once_and_then_changed(app: App, now: datetime) -> None:
+    wanted = [Wanted("guests", "访客"), Wanted("staff", "全体员工", 365)]
+    assert groups.add(app, wanted, now, Actor()) == [True, False]
+    staff = Group.objects.get(app=app, group_id="staff")
+    assert (staff.name, staff.retention_days) == ("全体员工", 365)
+    groups.add(app, wanted, now, Actor())  # no change, no entry
+    assert actions(app) == ["group_add", "group_add", "group_change"]
+
+
+def test_groups_have_a_limit(app: App, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groups, "MAX_GROUPS", 2)
+    with pytest.raises(GalleryFull) as refused:
+        groups.add(app, [Wanted("b", "b"), Wanted("c", "c")], now, Actor())
+    assert (refused.value.index, refused.value.values["limit"]) == (1, 2)
+    assert Group.objects.filter(app=app).count() == 1
+
+
+def test_deleting_a_group_leaves_nothing_but_its_trail(app: App, enrol: Enrol, now: datetime) -> None:
+    enrol(app, "p", template(1))
+    assert groups.delete(app, "staff", now, Actor()) == 1
+    assert groups.delete(app, "staff", now, Actor()) == 0
+    assert not Group.objects.exists()
+    assert not Person.objects.exists()
+    assert not Face.objects.exists()
+    assert actions(app) == ["group_add", "enrol", "group_delete"]
+
+
+def test_another_app_can_reach_nothing(app: App, strange_app: App, enrol: Enrol, now: datetime) -> None:
+    enrol(app, "p", template(1))
+    assert erasure.delete_person(strange_app, "staff", "p", now, Actor()) == 0
+    assert groups.delete(strange_app, "staff", now, Actor()) == 0
+    with pytest.raises(NoSuchGroup):
+        search.searched(strange_app, ["staff"])
+    with pytest.raises(NoSuchGroup):
+        search.look_up(strange_app, [search.Reference("staff", "p", None, 0)], now)
+    assert Face.objects.count() == 1
+
+
+# --- enrolment ---------------------------------------------------------------------
+
+
+def test_a_missing_group_and_a_past_consent_are_refused_with_their_index(app: App, now: datetime) -> None:
+    good = Entry("staff", "p", "HR-12")
+    with pytest.raises(NoSuchGroup) as missing:
+        enrolment.check(app, [good, Entry("nobody", "p", "HR-12")], now)
+    with pytest.raises(ConsentPast) as past:
+        enrolment.check(app, [good, good, Entry("staff", "p", "HR-12", now)], now)
+    assert (missing.value.index, past.value.index) == (1, 2)
+
+
+def test_the_gallery_is_full_at_its_limit(app: App, enrol: Enrol, now: datetime, settings: Settings) -> None:
+    settings.GALLERY_FACES_PER_APP = 2
+    enrol(app, "a", template(1))
+    with pytest.raises(GalleryFull) as refused:
+        enrolment.check(app, [Entry("staff", "b", "HR"), Entry("staff", "c", "HR")], now)
+    assert (refused.value.index, refused.value.values["limit"]) == (1, 2)
+    enrol(app, "b", template(2))
+    App.objects.filter(pk=app.pk).update(face_limit=3)
+    enrol(app, "c", template(3))
+    with pytest.raises(GalleryFull):
+        enrol(app, "d", template(4))
+    assert not breaks(now)
+
+
+def test_a_person_has_at_most_twenty_faces(app: App, enrol: Enrol, now: datetime) -> None:
+    for seed in range(20):
+        enrol(app, "p", template(seed, like=1))
+    with pytest.raises(TooManyFaces):
+        enrol(app, "p", template(21, like=1))
+    with pytest.raises(TooManyFaces) as refused:
+        enrolment.check(app, [Entry("staff", "q", "HR")] * 21, now)
+    assert refused.value.index == 20
+
+
+def test_unique_persons(app: App, enrol: Enrol, now: datetime) -> None:
+    enrol(app, "p", template(1))
+    again = template(2, like=1)
+    with pytest.raises(LooksLike) as refused:
+        enrol(app, "q", again, unique=True)
+    assert refused.value.values == {"person_id": "p"}
+    enrol(app, "p", again, unique=True)
+    enrol(app, "q", template(3, like=1))
+    pair = [template(4), template(5, like=4)]
+    faces = enrolment.with_ids([Entry("staff", "r", "HR"), Entry("staff", "s", "HR")], pair)
+    with pytest.raises(LooksLike) as refused:
+        enrolment.store(app, faces, now, uuid4(), unique=True, same_from=70.0)
+    assert (refused.value.index, refused.value.values["person_id"]) == (1, "r")
+    assert not Person.objects.filter(person_id__in=["r", "s"]).exists()
+
+
+def test_storing_twice_is_storing_once(app: App, now: datetime) -> None:
+    """A settle whose commit was not answered is tried again."""
+    faces = enrolment.with_ids([Entry("staff", "p", "HR")], [template(1)])
+    call_id = uuid4()
+    for _ in range(2):
+        enrolment.store(app, faces, now, call_id, unique=False, same_from=70.0)
+    assert Face.objects.count() == 1
+    assert actions(app).count("enrol") == 1
+
+
+def test_a_withdrawn_enrolment_leaves_nothing(app: App, enrol: Enrol, now: datetime) -> None:
+    enrol(app, "p", template(1))
+    call_id = enrol(app, "p", template(2, like=1))
+    other = enrol(app, "q", template(3))
+    assert enrolment.withdraw(app, call_id, now) == 1
+    assert enrolment.withdraw(app, other, now) == 1
+    assert list(Person.objects.values_list("person_id", flat=True)) == ["p"]
+    assert Group.objects.get().faces == 1
+    assert not breaks(now)
+
+
+def test_a_note_stays_until_another_is_sent(app: App, enrol: Enrol) -> None:
+    enrol(app, "p", template(1), note="三楼")
+    enrol(app, "p", template(2, like=1))
+    assert Person.objects.get().note == "三楼"
+    enrol(app, "p", template(3, like=1), note="")
+    assert Person.objects.get().note == ""
+
+
+# --- model versions ------------------------------------------------------------------
+
+
+def test_nothing_mixes_two_model_versions(
+    app: App, enrol: Enrol, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enrol(app, "p", template(1))
+    monkeypatch.setattr("inference.calibration.scoring.template_version", lambda: "another")
+    with pytest.raises(OtherModel):
+        search.searched(app, ["staff"])
+    with pytest.raises(OtherModel):
+        search.look_up(app, [search.Reference("staff", "p", None, 3)], now)
+    with pytest.raises(OtherModel):
+        enrol(app, "q", template(2))
+    erasure.delete_person(app, "staff", "p", now, Actor())
+    enrol(app, "q", template(2))  # an empty group takes the new version
+    assert Group.objects.get().model_version == Face.objects.get().model_version == "another"
+    assert not breaks(now)
+
+
+# --- search --------------------------------------------------------------------------
+
+
+def test_a_search_names_each_person_once_by_the_best_face(app: App, enrol: Enrol, now: datetime) -> None:
+    groups.add(app, [Wanted("guests", "访客")], now, Actor())
+    for seed in range(10, 16):
+        enrol(app, "p", template(seed, like=1, noise=0.2 + seed / 50))
+    enrol(app, "q", template(2))
+    enrol(app, "p", template(16, like=1, noise=0.3), group_id="guests")
+    both = search.searched(app, ["staff", "guests"])
+    probe = template(17, like=1, noise=1.2)
+    found = search.best(both, probe, top=5, min_confidence=40, at=now)
+    assert {(match.group_id, match.person_id) for match in found} == {("staff", "p"), ("guests", "p")}
+    assert [m.confidence for m in found] == sorted((m.confidence for m in found), reverse=True)
+    assert len(search.best(both, probe, top=1, min_confidence=0, at=now)) == 1
+    assert search.best(both, probe, top=5, min_confidence=found[0].confidence, at=now) == found[:1]
+    assert found[0].confidence < 100
+
+
+def test_the_chance_of_a_stranger_grows_with_the_gallery() -> None:
+    one, many = search.false_match_rate(70.0, 1), search.false_match_rate(70.0, 10_000)
+    assert one == pytest.approx(1e-4, rel=0.01)
+    assert many == pytest.approx(1 - (1 - 1e-4) ** 10_000, rel=0.01)
+
+
+def test_an_index_finds_what_the_scan_finds(app: App, enrol: Enrol, now: datetime, settings: Settings) -> None:
+    for seed in range(60):
+        enrol(app, f"p{seed}", template(seed))
+    group = Group.objects.get()
+    exact = search.nearest(group, template(99, like=7), top=3, at=now)
+    settings.GALLERY_EXACT_FACES = 50
+    assert indexing.update(now) == 1
+    enrol(app, "late", template(100))
+    group.refresh_from_db()
+    assert group.indexed_at == now
+    assert not Face.objects.filter(indexed=False).exists()
+    assert search.nearest(group, template(99, like=7), top=3, at=now)[0] == exact[0]
+    assert search.nearest(group, template(101, like=100), top=1, at=now)[0].person_id == "late"
+    settings.GALLERY_EXACT_FACES = 100
+    assert indexing.update(now) == 1
+    group.refresh_from_db()
+    assert group.indexed_at is None
+    assert search.nearest(group, template(99, like=7), top=3, at=now) == exact
+
+
+def test_an_indexed_search_reads_the_index(app: App, enrol: Enrol, now: datetime) -> None:
+    enrol(app, "p", template(1))
+    Group.objects.update(indexed_at=now)
+    Face.objects.update(indexed=True)
+    plans = []
+
+    def explain(execute, sql, params, many, context):
+        if "candidates" in sql:
+            with connection.connection.cursor() as cursor:
+                cursor.execute("EXPLAIN " + sql, params)
+                plans.extend(line for (line,) in cursor.fetchall())
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(explain):
+        search.nearest(Group.objects.get(), template(1), top=1, at=now)
+    assert any("gallery_face_hnsw" in line for line in plans), plans
+
+
+# --- expiry ----------------------------------------------------------------------------
+
+
+def test_expired_faces_are_not_found_and_are_deleted_at_night(app: App, enrol: Enrol, now: datetime) -> None:
+    soon = now + timedelta(days=3)
+    enrol(app, "p", template(1), expires_at=soon)
+    enrol(app, "q", template(2))
+    group = Group.objects.get()
+    assert expiry.delete_expired(now) == 0
+    assert {match.person_id for match in search.nearest(group, template(1), top=5, at=now)} == {"p", "q"}
+    assert {match.person_id for match in search.nearest(group, template(1), top=5, at=soon)} == {"q"}
+    with pytest.raises(NoSuchFace):
+        search.look_up(app, [search.Reference("staff", "p", None, 0)], soon)
+    assert expiry.notify(now) == 1
+    assert expiry.notify(now) == 0
+    notice = Notice.objects.get()
+    assert "staff" in notices.words(notice).title
+    assert "1" in notices.words(notice).title
+    assert expiry.delete_expired(soon) == 1
+    assert list(Person.objects.values_list("person_id", flat=True)) == ["q"]
+    assert actions(app)[-1] == "expire"
+
+
+def test_retention_of_a_group(app: App, enrol: Enrol, now: datetime) -> None:
+    enrol(app, "p", template(1), at=now - timedelta(days=30))
+    enrol(app, "p", template(2, like=1), at=now - timedelta(days=28))
+    groups.add(app, [Wanted("staff", "员工", 30)], now, Actor())
+    assert expiry.delete_expired(now) == 1
+    assert expiry.delete_expired(now + timedelta(days=1)) == 0
+    assert expiry.delete_expired(now + timedelta(days=2)) == 1
+    assert not Person.objects.exists()
+
+
+# --- the trail and the person's rights ---------------------------------------------------
+
+
+def test_the_trail_names_persons_by_tags_only(app: App, enrol: Enrol, now: datetime) -> None:
+    enrol(app, "zhang.san", template(1))
+    tag = Person.objects.get().tag
+    entries = list(TrailEntry.objects.filter(app=app, tags__contains=[tag]))
+    assert [entry.action for entry in entries] == ["enrol"]
+    assert trail.names_of(app, entries) == {tag: "zhang.san"}
+    erasure.delete_person(app, "staff", "zhang.san", now, Actor())
+    assert trail.names_of(app, entries) == {}
+    assert trail.tags_of(app, "zhang.san") == [tag]  # whoever knows the id still finds what was done
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT string_agg(gallery_trailentry::text, '') FROM gallery_trailentry")
+        assert "zhang" not in cursor.fetchone()[0]
+
+
+def test_the_trail_is_append_only(app: App) -> None:
+    for write in (TrailEntry.objects.all().delete, lambda: TrailEntry.objects.update(faces=0)):
+        with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
+            write()
+
+
+def test_an_export_says_everything_but_the_template(app: App, enrol: Enrol, now: datetime) -> None:
+    enrol(app, "p", template(1), note="三楼", expires_at=now + timedelta(days=1))
+    told = people.export(app, "staff", "p", now, Actor())
+    assert told["note"] == "三楼"
+    assert told["faces"][0]["consent_reference"] == "HR-12"
+    assert told["faces"][0]["deleted_by_itself_at"] is not None
+    assert [entry["action"] for entry in told["trail"]] == ["enrol", "export"]
+    assert "embedding" not in str(told)
+    with pytest.raises(NoSuchFace):
+        people.export(app, "staff", "q", now, Actor())
+
+
+@pytest.fixture
+def many(app: App, now: datetime) -> App:
+    """Persons without faces: for lists alone."""
+    group = Group.objects.get(app=app)
+    ids = ["a", "A", "a.b", "a-b", "_", "0", "9" * 64, *(f"p{n}" for n in range(30))]
+    Person.objects.bulk_create(
+        Person(group=group, person_id=one, tag=f"{n:032x}", created_at=now) for n, one in enumerate(ids)
+    )
+    return app
+
+
+@hypothesis_settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(limit=st.integers(1, 50), prefix=st.sampled_from(["", "p", "p1", "a", "zz"]))
+def test_pages_show_every_person_once_in_order(many: App, limit: int, prefix: str) -> None:
+    seen: list[str] = []
+    after: str | None = ""
+    while after is not None:
+        rows, after = people.page(many, "staff", after, limit, prefix=prefix)
+        assert len(rows) <= limit
+        assert after is None or len(rows) == limit
+        seen += [row.person.person_id for row in rows]
+    expected = Person.objects.filter(person_id__startswith=prefix).order_by("person_id")
+    assert seen == list(expected.values_list("person_id", flat=True))
+
+
+@hypothesis_settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(limit=st.integers(1, 12))
+def test_pages_show_every_group_once_in_order(app: App, now: datetime, limit: int) -> None:
+    groups.add(app, [Wanted(f"g{n}", f"组{n}") for n in range(9)], now, Actor())
+    seen: list[str] = []
+    after: str | None = ""
+    while after is not None:
+        rows, after = groups.page(app, after, limit)
+        seen += [row.group.group_id for row in rows]
+    assert seen == sorted(seen)
+    assert len(seen) == len(set(seen)) == 10
+
+
+@pytest.mark.parametrize(
+    ("statement", "row"),
+    [
+        ("UPDATE gallery_group SET faces = 7", "gallery group"),
+        ("UPDATE gallery_face SET model_version = 'x'", "gallery group"),
+        ("UPDATE gallery_face SET call_id = gen_random_uuid()", "gallery face"),
+        ("DELETE FROM gallery_face", "gallery person"),
+    ],
+)
+def test_reconcile_finds_what_was_tampered_with(
+    app: App, enrol: Enrol, now: datetime, statement: str, row: str
+) -> None:
+    enrol(app, "p", template(1))
+    assert not breaks(now)
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+    assert any(found.startswith(row) for found in breaks(now))
+
+
+def test_a_database_without_pgvector_gets_one_clear_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server has it, so a newer version than there is stands for one that is missing."""
+    monkeypatch.setattr(extension, "MINIMUM", (99, 0))
+    editor = SimpleNamespace(connection=connection)
+    with pytest.raises(CommandError, match=r"does not offer the extension pgvector \(0\.\d"):
+        extension.CreateVectorExtension().database_forwards("gallery", editor, None, None)
