@@ -44,7 +44,7 @@ def test_a_second_call_changes_nothing() -> None:
     again = demo.seed(NOON + timedelta(days=20), password="another")
     assert "FACECLOUD_PASSWORD" not in again
     assert again == {name: value for name, value in first.items() if "_PASSWORD" not in name}
-    assert (App.objects.count(), Order.objects.count(), User.objects.count()) == (1, 3, 2)
+    assert (App.objects.count(), Order.objects.count(), User.objects.count()) == (1, 4, 2)
     assert User.objects.get(username="demo").check_password(first["FACECLOUD_PASSWORD"])
 
 
@@ -52,8 +52,8 @@ def test_what_ended_is_bought_again() -> None:
     demo.seed(NOON)
     later = NOON + timedelta(days=100)
     demo.seed(later)
-    assert (App.objects.count(), Order.objects.count()) == (1, 6)
-    assert [row.remaining for row in packages.summary(App.objects.all(), later)] == [100_000] * 3
+    assert (App.objects.count(), Order.objects.count()) == (1, 8)
+    assert [row.remaining for row in packages.summary(App.objects.all(), later)] == [100_000] * 4
 
 
 def test_what_was_refunded_is_bought_again() -> None:
@@ -62,7 +62,7 @@ def test_what_was_refunded_is_bought_again() -> None:
     package = Package.objects.get(api="face_detect")
     refunds.refund(package, by=operator, reason="tried it out", at=NOON)
     demo.seed(NOON)
-    assert [row.remaining for row in packages.summary(App.objects.all(), NOON)] == [100_000] * 3
+    assert [row.remaining for row in packages.summary(App.objects.all(), NOON)] == [100_000] * 4
 
 
 def test_the_demo_app_has_all_apis_whatever_the_customer_bought_elsewhere(shop: Shop) -> None:
@@ -72,7 +72,7 @@ def test_the_demo_app_has_all_apis_whatever_the_customer_bought_elsewhere(shop: 
     demo.seed(later)
     key = keys.live_key(first["FACECLOUD_APP_KEY"], later)
     assert key is not None
-    assert [row.remaining for row in packages.summary([key.app], later)] == [100_000] * 3
+    assert [row.remaining for row in packages.summary([key.app], later)] == [100_000] * 4
 
 
 def test_what_ended_and_now_has_a_price_is_left_to_the_customer() -> None:
@@ -80,7 +80,7 @@ def test_what_ended_and_now_has_a_price_is_left_to_the_customer() -> None:
     Sku.objects.update(price=1)
     again = demo.seed(NOON + timedelta(days=100))
     assert again["FACECLOUD_APP_KEY"] == first["FACECLOUD_APP_KEY"]
-    assert Order.objects.count() == 3
+    assert Order.objects.count() == 4
 
 
 def test_a_key_that_was_disabled_is_replaced() -> None:
