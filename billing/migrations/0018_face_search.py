@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='notice',
             name='kind',
-            field=models.CharField(choices=[('quota', '用量提醒'), ('ending', '到期提醒'), ('unpaid', '未支付订单提醒'), ('faces', '人脸到期提醒')], max_length=8, verbose_name='类型'),
+            field=models.CharField(choices=[('quota', '用量提醒'), ('ending', '到期提醒'), ('unpaid', '未支付订单提醒'), ('top_up', '充值通知'), ('voucher', '代金券通知'), ('refund', '退款通知'), ('faces', '人脸到期提醒')], max_length=8, verbose_name='类型'),
         ),
         migrations.AlterField(
             model_name='package',
