@@ -115,7 +115,7 @@ def _deal(
 
 
 def _look_alikes(data: Path, engine: Any, scoring: Any) -> None:
-    """The stated rate among people of one gender, age group and ethnic group: what it is stated for."""
+    """Print the stated rate among people of one gender, age group and ethnic group: what it is stated for."""
     from bench.strangers import ADULT, age_group
 
     cells: dict[tuple[str, str, str], list[tuple[str, Any]]] = defaultdict(list)
