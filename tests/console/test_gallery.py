@@ -59,7 +59,9 @@ def test_persons_are_found_by_their_ids(as_alice: Client, app: App, group: Group
     assert Face.objects.get().pk.hex in person
 
 
-def test_deleting_says_what_it_does_and_does_it(as_alice: Client, app: App, group: Group, now: datetime) -> None:
+def test_deleting_says_what_it_does_and_does_it(
+    as_alice: Client, app: App, group: Group, now: datetime
+) -> None:
     store(app, "zhang.san", template(2, like=1), at=now)
     person = Person.objects.get()
     page = address(app, f"persons/{person.pk}/")

@@ -214,7 +214,9 @@ def test_the_chance_of_a_stranger_grows_with_the_gallery() -> None:
     assert many == pytest.approx(1 - (1 - 1e-4) ** 10_000, rel=0.01)
 
 
-def test_an_index_finds_what_the_scan_finds(app: App, enrol: Enrol, now: datetime, settings: Settings) -> None:
+def test_an_index_finds_what_the_scan_finds(
+    app: App, enrol: Enrol, now: datetime, settings: Settings
+) -> None:
     for seed in range(60):
         enrol(app, f"p{seed}", template(seed))
     group = Group.objects.get()

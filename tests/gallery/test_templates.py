@@ -1,6 +1,7 @@
 """A stored template: it scores exactly as face_compare does, and without its group's key it is noise."""
 
 from datetime import datetime
+
 import numpy as np
 import pytest
 from cryptography.fernet import Fernet
@@ -71,7 +72,9 @@ def test_a_rotation_is_orthogonal_and_each_group_has_its_own(app: App, now: date
     assert not np.allclose(staff, guests, atol=0.1)
 
 
-def test_data_keys_move_to_the_newest_encryption_key(app: App, enrol: Enrol, now: datetime, settings: Settings) -> None:
+def test_data_keys_move_to_the_newest_encryption_key(
+    app: App, enrol: Enrol, now: datetime, settings: Settings
+) -> None:
     face = template(1)
     enrol(app, "p", face)
     settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode(), *settings.ENCRYPTION_KEYS]
