@@ -19,6 +19,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 from django.test import TransactionTestCase
+from playwright.sync_api import Browser, sync_playwright
 
 from common import valkey
 from embedded.pip_settings import uv_environment
@@ -155,6 +156,19 @@ def site(worker: Process, product_environment: dict[str, str]) -> Iterator[str]:
         yield url
     finally:
         process.stop()
+
+
+@pytest.fixture(scope="session")
+def browser(django_db_setup: None) -> Iterator[Browser]:
+    """Yield the one Chromium of this run: Playwright refuses a second one in the same thread."""
+    from tests.console.screenshots import launch
+
+    # Playwright keeps an event loop in this thread; the ORM calls beside it are synchronous all the same.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    with sync_playwright() as play:
+        chromium = launch(play)
+        yield chromium
+        chromium.close()
 
 
 def answers(url: str) -> bool:

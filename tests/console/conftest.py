@@ -1,6 +1,5 @@
 """The cast of the pages: Alice with an App of all three APIs, Bob who must not see it, a real Chromium."""
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,14 +9,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.test import Client
 from django.utils import timezone
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from accounts.models import App, User
 from billing.models import Api, Order
 from common import valkey
 from facecloud.celery import app as celery_app
 from tests import purchases
-from tests.console.screenshots import launch
 
 PASSWORD = "ren-lian-2026"
 
@@ -92,16 +90,6 @@ def app(alice: User, place: Place, now: datetime) -> App:
 
 
 # --- A real browser -----------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def browser(django_db_setup: None) -> Iterator[Browser]:
-    # Playwright keeps an event loop in this thread; the ORM calls beside it are synchronous all the same.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    with sync_playwright() as play:
-        chromium = launch(play)
-        yield chromium
-        chromium.close()
 
 
 @dataclass
