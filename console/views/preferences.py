@@ -1,5 +1,6 @@
-"""The three switches of the top bar: language, theme, region, each a small POST that leads back; and the form
-that was kept over a login.
+"""The switches of the top bar (language, theme, region), and the form that was kept over a login.
+
+Each switch is a POST that redirects to the page it was sent from.
 """
 
 from urllib.parse import urlsplit
