@@ -63,8 +63,9 @@ def longest_s(size: int) -> float:
 
 
 def read(environ: Mapping[str, Any], spool: Spool, note: Callable[[int], None] = lambda size: None) -> Body:
-    """Read the whole body. A fault of the JSON waits in Body.fault, so that the signature is judged first.
-    `note` is called with the bytes read so far.
+    """Read the whole body, and call `note` with the bytes read so far.
+
+    A fault of the JSON waits in Body.fault, so that the signature is judged first.
 
     Raises ApiError 4010 (too large), 4015 (too many images), 4019 (incomplete or too slow), 5003 (no room).
     """
