@@ -23,13 +23,13 @@ _FIELDS = {
 
 
 def skus_on_sale() -> "models.QuerySet[Sku]":
-    """What can be ordered now: 人脸搜索 only where the installation has its gallery switched on."""
+    """Return what can be ordered now: 人脸搜索 only if the gallery of the installation is on."""
     on_sale = Sku.objects.filter(on_sale=True)
     return on_sale if settings.GALLERY else on_sale.exclude(api=Api.FACE_SEARCH)
 
 
 def apis_on_offer() -> list[tuple[str, str]]:
-    """The APIs of this installation, with their names."""
+    """Return the APIs of this installation, with their names."""
     return [(api, str(label)) for api, label in Api.choices if settings.GALLERY or api != Api.FACE_SEARCH]
 
 

@@ -88,7 +88,7 @@ def body_of(api: str, pictures: list[Picture], groups: list[str]) -> dict[str, A
 
 
 def options_of(api: str, groups: list[str]) -> dict[str, Any]:
-    """The options beside `data`."""
+    """Return the options beside `data`."""
     options: dict[str, Any] = {"quality": True}
     return options | {"groups": groups, "faces": "all"} if api == Api.FACE_SEARCH else options
 

@@ -55,8 +55,10 @@ def _analysed(face: Json) -> Json:
 def compare(
     sides: Sequence[Sequence[Template]], *, same_from: float = scoring.SAME_FROM, with_quality: bool = False
 ) -> list[Json]:
-    """人脸比对: one entry a pair; `sides` are both sides of each pair, in order. A side of several templates
-    is a stored person, whose best match counts.
+    """Return the entries of 人脸比对, one for each pair.
+
+    `sides` are both sides of each pair, in order. A side of several templates is a stored person, whose best
+    match counts.
     """
     return [
         _compared(first, second, same_from, with_quality)
@@ -121,7 +123,7 @@ def enrolled(results: Sequence[IdentifyResult], faces: Sequence[Enrolled]) -> li
 
 
 def quality(judged: Quality) -> Json:
-    """The `quality` of an answer: the score, and the reasons for which it is low."""
+    """Return the `quality` of an answer: the score, and the reasons for which it is low."""
     return {"score": judged.score, "reasons": list(judged.reasons)}
 
 

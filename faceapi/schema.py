@@ -215,7 +215,7 @@ def describes(api: Api, summary: str, result: str, *, pairs: bool = False) -> An
 
 
 def describes_gallery(name: str, summary: str, result: str, *, entry: str) -> Any:
-    """A class decorator that describes one API of the face gallery (faceapi/gallery/schema.py)."""
+    """Return a class decorator that describes one API of the face gallery (faceapi/gallery/schema.py)."""
     request = _object(data=_list(_ref(entry), minItems=1, maxItems=MAX_IMAGES))
     if options := gallery.OPTIONS.get(name):
         request["properties"]["options"] = options

@@ -24,8 +24,9 @@ class Listed:
 def page(
     app: App, group_id: str, after: str, limit: int, *, prefix: str = ""
 ) -> tuple[list[Listed], str | None]:
-    """Return the persons whose ids come after `after` (and start with `prefix`), and where to go on, if there
-    are more. Raises NoSuchGroup.
+    """Return the persons whose ids come after `after` (and start with `prefix`), and where to go on.
+
+    The latter is None if there are no more. Raises NoSuchGroup.
     """
     group = groups.find(app, [group_id])[group_id]
     persons = Person.objects.filter(group=group, person_id__gt=after)

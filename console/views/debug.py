@@ -165,7 +165,7 @@ def chosen_pictures(request: CustomerRequest, api: str) -> list[Picture]:
 
 
 def chosen_groups(request: CustomerRequest, app: App) -> list[str]:
-    """The groups to search, of the App's own; all of them if none is chosen and they are not too many."""
+    """Return the App's groups to search: the chosen ones, or all if none is chosen and there are few."""
     own = list(Group.objects.filter(app=app).values_list("group_id", flat=True)[: MAX_GROUPS + 1])
     chosen = [group for group in request.POST.getlist("groups") if group in own] or own
     if not own:

@@ -63,14 +63,14 @@ class GroupForm(forms.Form):
 
 
 def own_group(app: App, pk: int) -> Group:
-    """The App's group; another's is 404."""
+    """Return the App's group. Raises Http404 for another's."""
     group = get_object_or_404(Group, app=app, pk=pk)
     group.app = app
     return group
 
 
 def frame(app: App, **more: object) -> dict[str, Any]:
-    """What every page of a gallery shows."""
+    """Return what every page of a gallery shows."""
     return {
         "app": app,
         "nav": "apps",
@@ -85,7 +85,7 @@ def frame(app: App, **more: object) -> dict[str, Any]:
 
 @customer
 def gallery(request: CustomerRequest, app_id: str) -> HttpResponse:
-    """The groups of an App, and a form for another."""
+    """Show the groups of an App, and a form for a new one."""
     app = own_app(request, app_id)
     form = GroupForm(request.POST or None)
     if request.method == "POST" and settings.GALLERY and form.is_valid():
@@ -110,7 +110,7 @@ def gallery(request: CustomerRequest, app_id: str) -> HttpResponse:
 
 @customer
 def group(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
-    """The persons of a group."""
+    """Show the persons of a group."""
     app = own_app(request, app_id)
     found = own_group(app, pk)
     if request.method == "POST" and request.POST.get("act") == "delete":
@@ -144,7 +144,7 @@ def group(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
 
 @customer
 def person(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
-    """What is stored of a person, and how to delete it."""
+    """Show what is stored of a person, and how to delete it."""
     app = own_app(request, app_id)
     found = get_object_or_404(Person.objects.select_related("group"), group__app=app, pk=pk)
     if request.method == "POST" and request.POST.get("act") == "delete":
@@ -176,7 +176,7 @@ def person(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
 @require_POST
 @customer
 def export(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
-    """What is stored of a person, as a file for the person."""
+    """Send what is stored of a person, as a file for that person."""
     app = own_app(request, app_id)
     found = get_object_or_404(Person.objects.select_related("group"), group__app=app, pk=pk)
     told = people.export(app, found.group.group_id, found.person_id, now(), Actor(by=request.user))
@@ -265,7 +265,7 @@ def _person(group: Group, person_id: str) -> Person | None:
 
 
 def person_id_of(name: str) -> str:
-    """The id that a file's name suggests: `zhang san_1.jpg` is of zhang-san, as `zhang san_2.jpg` is."""
+    """Return the id that a file name suggests: zhang-san for `zhang san_1.jpg` and `zhang san_2.jpg`."""
     stem = re.sub(r"[ _-]*[(\[]?\d{1,3}[)\]]?$", "", PurePath(name).stem) or PurePath(name).stem
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-")[:64]
 
@@ -274,7 +274,7 @@ def person_id_of(name: str) -> str:
 
 
 def trail_of(app: App, person_id: str) -> Any:
-    """The App's entries, newest first; of one person where an id is given."""
+    """Return the App's entries, newest first; of one person where an id is given."""
     entries = TrailEntry.objects.filter(app=app).select_related("by")
     if person_id:
         entries = entries.filter(tags__overlap=trail.tags_of(app, person_id))
@@ -284,7 +284,7 @@ def trail_of(app: App, person_id: str) -> Any:
 @require_GET
 @customer
 def audit(request: CustomerRequest, app_id: str) -> HttpResponse:
-    """The audit trail; the persons that still exist by their ids."""
+    """Return the audit trail; the persons that still exist by their ids."""
     app = own_app(request, app_id)
     who = request.GET.get("q", "").strip()[:64]
     page = Paginator(trail_of(app, who), PAGE_ROWS).get_page(request.GET.get("page"))
@@ -302,7 +302,7 @@ def audit(request: CustomerRequest, app_id: str) -> HttpResponse:
 @require_GET
 @customer
 def audit_csv(request: CustomerRequest, app_id: str) -> HttpResponse:
-    """The audit trail for a spreadsheet: the newest TRAIL_ROWS entries."""
+    """Return the audit trail for a spreadsheet: the newest TRAIL_ROWS entries."""
     app = own_app(request, app_id)
     entries = list(trail_of(app, request.GET.get("q", "").strip()[:64])[:TRAIL_ROWS])
     names = trail.names_of(app, entries)

@@ -33,7 +33,7 @@ def wrong(detail: str, index: int | None = None) -> ApiError:
 
 
 def objects(data: Any) -> list[dict[str, Any]]:
-    """The entries of `data`, each an object. Raises ApiError 4001, 4007, 4015."""
+    """Return the entries of `data`, each an object. Raises ApiError 4001, 4007, 4015."""
     found = images.listed(data, MAX_IMAGES)
     for index, entry in enumerate(found):
         if not isinstance(entry, dict):
@@ -42,7 +42,7 @@ def objects(data: Any) -> list[dict[str, Any]]:
 
 
 def _known(given: Mapping[str, Any], names: Iterable[str], index: int | None) -> None:
-    """A misspelt name would be ignored in silence: `retention_day` would keep faces for ever."""
+    """Return a misspelt name would be ignored in silence: `retention_day` would keep faces for ever."""
     for name in given:
         if name not in names:
             raise wrong(f"unknown field {name[:32]}", index)
@@ -56,7 +56,7 @@ def _id(entry: Mapping[str, Any], name: str, index: int) -> str:
 
 
 def _text(entry: Mapping[str, Any], name: str, most: int, index: int) -> str | None:
-    """A text of one line, without control characters; None if it is absent."""
+    """Return a text of one line, without control characters; None if it is absent."""
     value = entry.get(name)
     if value is None:
         return None
@@ -93,7 +93,7 @@ def _flag(options: Mapping[str, Any], name: str) -> bool:
 
 
 def groups_to_add(data: Any) -> list[Wanted]:
-    """The entries of face_group_add."""
+    """Return the entries of face_group_add."""
     found = []
     for index, entry in enumerate(objects(data)):
         _known(entry, ("group_id", "name", "retention_days"), index)
@@ -113,7 +113,7 @@ class Page:
 
 
 def pages(data: Any, *, of_group: bool) -> list[Page]:
-    """The entries of face_group_list and face_person_list."""
+    """Return the entries of face_group_list and face_person_list."""
     found = []
     for index, entry in enumerate(objects(data)):
         _known(entry, ("group_id", "after", "limit") if of_group else ("after", "limit"), index)
@@ -124,7 +124,7 @@ def pages(data: Any, *, of_group: bool) -> list[Page]:
 
 
 def group_ids(data: Any) -> list[str]:
-    """The entries of face_group_delete."""
+    """Return the entries of face_group_delete."""
     found = []
     for index, entry in enumerate(objects(data)):
         _known(entry, ("group_id",), index)
@@ -146,7 +146,7 @@ class Erasure:
 
 
 def erasures(data: Any) -> list[Erasure]:
-    """The entries of face_person_delete."""
+    """Return the entries of face_person_delete."""
     found = []
     for index, entry in enumerate(objects(data)):
         _known(entry, ("group_id", "person_id", "face_id"), index)

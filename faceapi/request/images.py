@@ -40,7 +40,7 @@ def parse(data: Any, spool: Spool) -> list[Picture]:
 
 
 def parse_pairs(data: Any, spool: Spool) -> list[Picture | Reference]:
-    """The pictures of all pairs, two by two; an image may be a stored face of the gallery.
+    """Return the pictures of all pairs, two by two; an image may be a stored face of the gallery.
 
     Raises what `parse` raises.
     """
@@ -56,7 +56,7 @@ def parse_pairs(data: Any, spool: Spool) -> list[Picture | Reference]:
 
 
 def listed(data: Any, limit: int) -> list[Any]:
-    """The entries of `data`. Raises ApiError 4001 and 4015."""
+    """Return the entries of `data`. Raises ApiError 4001 and 4015."""
     if not isinstance(data, dict):
         raise ApiError(errors.NO_IMAGE, f'the body is {kind(data)}, not an object {{"data": [...]}}')
     if "data" not in data:

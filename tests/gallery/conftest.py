@@ -24,7 +24,7 @@ GOOD = Quality(1.0, ())
 
 
 def template(seed: int, *, like: int | None = None, noise: float = 0.4) -> Template:
-    """A made-up face: a stranger to every other seed, or a second picture of the person of seed `like`."""
+    """Return a made-up face: a stranger to other seeds, or another picture of the person of seed `like`."""
     random = np.random.default_rng(seed)
     base = np.random.default_rng(like if like is not None else seed)
 

@@ -58,7 +58,7 @@ def gallery(caller: Caller) -> Gallery:
 
 @pytest.fixture(scope="module")
 def portrait(astronaut: bytes) -> bytes:
-    """The face and its surroundings, small enough to send often."""
+    """Return the face and its surroundings, small enough to send often."""
     out = BytesIO()
     Image.open(BytesIO(astronaut)).convert("RGB").crop((80, 0, 370, 290)).save(out, "JPEG", quality=92)
     return out.getvalue()
@@ -66,7 +66,7 @@ def portrait(astronaut: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def second_shot(astronaut: bytes) -> bytes:
-    """The same person, larger and turned a little."""
+    """Return the same person, larger and turned a little."""
     out = BytesIO()
     turned = Image.open(BytesIO(astronaut)).convert("RGB").rotate(4).crop((90, 10, 360, 280))
     turned.resize((330, 330)).save(out, "JPEG", quality=80)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("worker")
 
 
 def kill_all(pid: int) -> None:
-    """kill -9 to a process and to all that it started, children first."""
+    """Send SIGKILL to a process and to all that it started, children first."""
     parent = psutil.Process(pid)
     for process in [*parent.children(recursive=True), parent]:
         process.kill()
@@ -77,7 +77,7 @@ def test_searches_while_persons_are_erased(gallery: Gallery, app: App, portrait:
 def test_a_process_killed_before_the_row(
     app: App, gallery: Gallery, worker: Process, product_environment: dict[str, str], portrait: bytes
 ) -> None:
-    """kill -9 between the debit and the row: the sweep gives the units back, and nothing is stored."""
+    """Send SIGKILL between the debit and the row: the sweep gives the units back, nothing is stored."""
     with running_site(product_environment | LIMITS, "killed") as site:
         caller = Caller(site.address, app.keys.get(), keys.secret_of(app.keys.get()))
         with connection.cursor() as cursor, ThreadPoolExecutor(1) as threads:
