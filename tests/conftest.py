@@ -17,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import connection, connections
 from django.test import TransactionTestCase
 from playwright.sync_api import Browser, sync_playwright
 
@@ -169,6 +169,7 @@ def browser(django_db_setup: None) -> Iterator[Browser]:
         chromium = launch(play)
         yield chromium
         chromium.close()
+        connections.close_all()  # those of this thread while it has a loop
 
 
 def answers(url: str) -> bool:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from django.core import mail
@@ -61,8 +62,9 @@ def test_every_other_address_asks_who_is_there(client: Client, app: App) -> None
     """Also one that is added tomorrow: whatever is not named as open needs a login."""
     order = Order.objects.filter(app=app).latest("pk")
     words = {
-        "number": order.number, "app_id": app.app_id, "key": "x", "name": "top-up", "pk": "1",
-        "object_id": "1", "app_label": "billing", "url": "x", "content_type_id": "1",
+        "number": order.number, "app_id": app.app_id, "call_id": str(UUID(int=1)), "key": "x",
+        "name": "top-up", "pk": "1", "object_id": "1", "app_label": "billing", "url": "x",
+        "content_type_id": "1",
     }  # fmt: skip
     asked = 0
     for pattern in addresses(get_resolver()):
