@@ -29,7 +29,7 @@ DONE_FILE = ".facecloud-enrolled"
 
 def person_id_of(path: Path) -> str:
     """Return the id that a file's name suggests: zhang-san for `zhang san_1.jpg` and `zhang san_2.jpg`."""
-    stem = re.sub(r"[ _-]*[(\[]?\d{1,3}[)\]]?$", "", path.stem) or path.stem
+    stem = re.sub(r"(?:[ _-]+\d{1,3}|[ _-]*[(\[]\d{1,3}[)\]])$", "", path.stem) or path.stem
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-")[:64]
 
 

@@ -266,7 +266,9 @@ def _person(group: Group, person_id: str) -> Person | None:
 
 def person_id_of(name: str) -> str:
     """Return the id that a file name suggests: zhang-san for `zhang san_1.jpg` and `zhang san_2.jpg`."""
-    stem = re.sub(r"[ _-]*[(\[]?\d{1,3}[)\]]?$", "", PurePath(name).stem) or PurePath(name).stem
+    stem = (
+        re.sub(r"(?:[ _-]+\d{1,3}|[ _-]*[(\[]\d{1,3}[)\]])$", "", PurePath(name).stem) or PurePath(name).stem
+    )
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-")[:64]
 
 

@@ -49,7 +49,6 @@ def test_every_text_of_the_code_is_in_the_book(tmp_path: Path) -> None:
         "faceapi",
         "facecloud",
         "gallery",
-        "common",
         "inference",
         "operations",
         "templates",
