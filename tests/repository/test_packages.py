@@ -26,6 +26,7 @@ ROOMS = (
     "embedded",
     "facecloud",
     "faceapi",
+    "gallery",
     "inference",
     "operations",
 )
