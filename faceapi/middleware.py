@@ -48,7 +48,7 @@ def _answer(request: HttpRequest) -> HttpResponse:
 
 def unknown_address(path: str) -> HttpResponse:
     """404 with code 4020, which names the address that was probably meant."""
-    meant = get_close_matches(path, ADDRESSES, 1, cutoff=0.5)
+    meant = get_close_matches(path.lower(), ADDRESSES, 1, cutoff=0.5)
     error = ApiError(errors.PATH, f"did you mean {meant[0]}?" if meant else "")
     unattributed.note(error.code)
     request_id = str(calls.new_id(timezone.now()))

@@ -55,7 +55,7 @@ def test_slots_fit_into_the_memory_of_a_container(tmp_path: Path, files: dict[st
 RAISE = """
 import resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, 2048))
-from facecloud import machine
+from common import machine
 print(machine.raise_open_files(), *resource.getrlimit(resource.RLIMIT_NOFILE))
 """
 

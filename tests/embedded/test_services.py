@@ -94,11 +94,11 @@ def test_the_reason_is_told_when_postgres_cannot_start(postgres: Postgres) -> No
 START = """
 import sys
 from pathlib import Path
-from embedded.paths import Places
+from embedded.paths import Paths
 from embedded.services.postgres import Postgres
 from embedded.services.managed_process import ServiceError
-places = Places(Path(sys.argv[1]))
-server = Postgres(data=places.data, sockets=places.sockets, log=places.logs / "postgres.log")
+paths = Paths(Path(sys.argv[1]))
+server = Postgres(data=paths.data, sockets=paths.sockets, log=paths.logs / "postgres.log")
 try:
     server.start()
     print("up")

@@ -226,10 +226,10 @@ def test_a_batch_leaves_room_for_a_single_picture(caller: Caller, other_caller: 
 
 
 def test_the_web_process_knows_no_model() -> None:
-    """Importing the site must not load OpenCV, onnxruntime or numpy."""
+    """Importing the site must not load OpenCV or onnxruntime. numpy is the gallery's too."""
     code = (
         "import facecloud.wsgi, sys, django.urls; django.urls.get_resolver().url_patterns; "
-        "print([name for name in ('cv2', 'onnxruntime', 'numpy') if name in sys.modules])"
+        "print([name for name in ('cv2', 'onnxruntime') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().splitlines()[-1] == "[]"

@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
+import redis
+from django.conf import settings
 from django.utils import timezone
 
 from billing import quota
@@ -169,12 +171,15 @@ def test_the_last_reconcile_run_is_seen(now: datetime) -> None:
 
 
 @pytest.mark.django_db
-def test_the_usage_page_begins_with_how_the_product_is(now: datetime, log_in: Login) -> None:
+def test_the_usage_page_begins_with_how_the_product_is(
+    now: datetime, log_in: Login, monkeypatch: pytest.MonkeyPatch
+) -> None:
     viewer = log_in("viewer")
-    client = valkey.client()
+    # A database of Valkey without the workers, deaths and refusals of other tests.
+    client = redis.Redis.from_url(settings.REDIS_URL, db=6)
+    client.flushdb()
+    monkeypatch.setattr(valkey, "client", lambda: client)
     worker = exchange.Worker(f"test:{uuid4().hex[:6]}", 3, now.timestamp())
-    # What other tests left in Valkey: workers that they killed, calls that they saw refused.
-    client.delete(exchange.DEATHS_KEY, *client.keys(f"{unattributed.RECENT_KEY}:*"))
     exchange.beat(client, worker, ABOUT)
     schedule.note()
     try:
@@ -182,6 +187,8 @@ def test_the_usage_page_begins_with_how_the_product_is(now: datetime, log_in: Lo
     finally:
         exchange.leave(client, worker)
     assert "没有可用的推理 worker" in viewer.get("/ops/usage/").content.decode()
+    client.flushdb()
+    client.close()
 
 
 @pytest.mark.django_db

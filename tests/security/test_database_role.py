@@ -25,6 +25,7 @@ from tests.conftest import REPOSITORY
 
 APPEND_ONLY = (
     "accounts_auditentry", "billing_cataloguechange", "billing_voucherentry", "billing_walletentry",
+    "gallery_trailentry",
 )  # fmt: skip
 
 

@@ -92,9 +92,9 @@ def test_the_place_of_a_process_that_died_is_free_after_its_lease() -> None:
 DIES_IN_ITS_PLACE = """
 import os, signal, sys, django
 django.setup()
-from faceapi import admission
-from facecloud import valkey
-with admission.Places(lease_s=2).hold(valkey.client(), int(sys.argv[1]), 1, "dead"):
+from common import valkey
+from faceapi.limits import admission
+with admission.ConcurrencyLeases(lease_s=2).hold(valkey.client(), int(sys.argv[1]), 1, "dead"):
     os.kill(os.getpid(), signal.SIGKILL)
 """
 

@@ -196,7 +196,8 @@ def test_small_pictures_go_out_by_fours_once_they_are_known_to_be_small(
     worker: Process, customer: int
 ) -> None:
     sizes = played(worker, customer, encode((100, 100)), 16, took_ms=3)
-    assert (sizes[0], sizes[-1]) == (("single", 1), ("single", 4))
+    assert sizes[0] == ("single", 1)
+    assert ("single", 4) in sizes  # the last chunk may be what is left over
     assert {size for _, size in played(worker, customer, encode((100, 100)), 16, took_ms=3)} == {4}
 
 

@@ -201,7 +201,7 @@ from django.utils import timezone
 from faceapi import calls
 from faceapi.limits import idempotency
 from faceapi.limits.leases import Leases
-from facecloud import valkey
+from common import valkey
 idempotency.leases = Leases(2)
 assert idempotency.leases.acquire(valkey.client(), sys.argv[1], "dead")
 os.kill(os.getpid(), signal.SIGKILL)

@@ -1,7 +1,6 @@
 """More is asked than can be served: what is let in, what is refused, and that the refusals are counted."""
 
 import io
-import itertools
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -20,7 +19,7 @@ from faceapi.limits import admission, shedding
 from faceapi.limits.admission import ProcessLimiter
 from faceapi.usage import unattributed
 from tests.conftest import wait_until
-from tests.faceapi.conftest import DETECT, Caller, encode, inline
+from tests.faceapi.conftest import DETECT, Caller, encode, inline, next_millisecond
 
 
 def inside(process_limiter: ProcessLimiter, stack: ExitStack, customer: int) -> bool:
@@ -83,9 +82,6 @@ def overloaded(monkeypatch: pytest.MonkeyPatch) -> ProcessLimiter:
     return process_limiter
 
 
-_times_ms = itertools.count(int(time.time() * 1000))  # no two requests have the same signature
-
-
 def site(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     return [b"the views"]
 
@@ -94,7 +90,7 @@ def shed(
     app: App, *, forged: bool = False, path: str = DETECT, at_ms: int | None = None
 ) -> tuple[bytes, list[Any]]:
     key, body = app.keys.get(), b'{"data": []}'
-    headers = signing.sign(key.key, keys.secret_of(key), "POST", path, "", at_ms or next(_times_ms), body)
+    headers = signing.sign(key.key, keys.secret_of(key), "POST", path, "", at_ms or next_millisecond(), body)
     if forged:
         headers["Authorization"] = f"CTYUN {key.key}:{'0' * 64}"
     started: list[Any] = []
