@@ -1,7 +1,8 @@
 """The roles of operators: Django groups with custom permissions, identical in every installation.
 
 A permission names an action, not a table: the admin is read-only for everyone, and every action goes through
-a rule. The groups are created by migration 0003.
+a rule. The groups are created by migration 0003; a new permission needs a migration that calls
+`install`.
 """
 
 from collections.abc import Iterable

@@ -125,7 +125,7 @@ def _settle(call: CallContext, units: int, at: datetime) -> None:
 def fail(call: CallContext, error: ApiError, at: datetime) -> None:
     """End a call with an error: return what it took, and replace a record of success.
 
-    A request that was never authentic is only counted; so is a refusal before any work (faceapi/refusals).
+    A request that was never authentic is only counted; so is one before any work (usage/unattributed.py).
     """
     is_idle = call.debit is None and call.hold is None
     if is_idle and (not call.is_authentic or error.code in unattributed.CHEAP):

@@ -1,7 +1,7 @@
 """Step 5 of a call: send the pictures to the workers and collect the answers (docs/decisions/0101).
 
 A call's pictures go out in chunks through a window: no more chunks at once than there are slots. A chunk is
-a few pictures, and no more work than CHUNK_WORK_MS unless one picture is (faceapi/work.py). A batch, which is
+a few pictures, and no more work than CHUNK_WORK_MS unless one picture is (limits/work.py). A batch, which is
 a call of many pictures or of much work, always leaves one slot free, so that a single picture behind it finds
 a worker at once.
 

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 description of the three APIs (/api/schema/), made from the table of codes."""
+"""The OpenAPI 3.1 description of the signed APIs (/api/schema/), made from the table of codes."""
 
 from itertools import groupby
 from typing import Any

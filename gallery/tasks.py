@@ -3,8 +3,8 @@
 import logging
 
 from celery import shared_task
-from django.utils import timezone
 
+from common.postgresql.clock import now
 from gallery import expiry, indexing
 
 log = logging.getLogger(__name__)
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 @shared_task(name="gallery.delete_expired")
 def delete_expired() -> None:
     """Delete the faces whose consent or retention is over, and tell customers what is next."""
-    at = timezone.now()
+    at = now()
     if deleted := expiry.delete_expired(at):
         log.info("%s faces deleted whose consent or retention was over", deleted)
     expiry.notify(at)
@@ -22,4 +22,4 @@ def delete_expired() -> None:
 @shared_task(name="gallery.index_large_groups")
 def index_large_groups() -> None:
     """Bring the groups that are too large for an exact scan into the index, and the others out of it."""
-    indexing.update(timezone.now())
+    indexing.update(now())

@@ -1,4 +1,4 @@
-"""The demo of a first start: a customer whose App has all three APIs, bought as anyone buys; an operator."""
+"""The demo of a first start: a customer whose App has every API, bought as anyone buys; an operator."""
 
 import secrets
 from datetime import datetime
