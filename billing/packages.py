@@ -132,7 +132,9 @@ def summary(apps: Iterable[App], at: datetime) -> list[Summary]:
             row.specs.append((tier, meter, quantity))
     position = {pk: index for index, pk in enumerate(by_pk)}
     apis = {api: index for index, api in enumerate(Api.values)}
-    return [rows[key] for key in sorted(rows, key=lambda key: (position[key[0]], apis[key[1]]))]
+    return [
+        rows[key] for key in sorted(rows, key=lambda key: (position[key[0]], apis.get(key[1], len(apis))))
+    ]
 
 
 def _months(of_apps: Q, at: datetime) -> "QuerySet[Period, tuple[Any, ...]]":

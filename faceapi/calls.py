@@ -57,6 +57,7 @@ class CallContext:
     started: float = field(default_factory=time.perf_counter)
     ended: float | None = None
     key: AppKey | None = None
+    is_signed: bool = False  # the signature is right, even if the request was seen before
     is_authentic: bool = False
     images: int = 0
     body_bytes: int = 0

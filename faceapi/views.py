@@ -149,6 +149,7 @@ class FaceApiView(APIView):
             body_size=received.size,
             at=call.at,
         )
+        call.is_signed = True
         try:
             replay.refuse(client, self.claim, body_s=body.longest_s(received.size))
         except ApiError as refused:
@@ -324,7 +325,7 @@ class FaceApiView(APIView):
         if self.call.infer_ms and is_unpaid:  # the client is gone, or the gallery refused: the work was done
             with contextlib.suppress(redis.RedisError):
                 unpaid.add(valkey.client(), self.call.caller.app.customer_id, self.call.infer_ms)
-        if self.call.body_bytes and not self.call.is_authentic:
+        if self.call.body_bytes and not self.call.is_signed:
             with contextlib.suppress(redis.RedisError):
                 unverified.add(valkey.client(), self.call.address, self.call.body_bytes)
         try:

@@ -33,17 +33,19 @@ def write(
     tags: Iterable[str] = (),
     faces: int = 0,
 ) -> None:
-    """Add one entry, inside the transaction of what it records."""
-    TrailEntry.objects.create(
-        app=app,
-        at=at,
-        action=action,
-        group_ids=sorted(set(groups)),
-        tags=sorted(set(tags))[:MAX_TAGS],
-        faces=faces,
-        call_id=actor.call_id,
-        by=actor.by,
-    )
+    """Add an entry for each MAX_TAGS tags, inside the transaction of what it records."""
+    named = sorted(set(tags))
+    for first in range(0, len(named) or 1, MAX_TAGS):
+        TrailEntry.objects.create(
+            app=app,
+            at=at,
+            action=action,
+            group_ids=sorted(set(groups)),
+            tags=named[first : first + MAX_TAGS],
+            faces=faces if first == 0 else 0,
+            call_id=actor.call_id,
+            by=actor.by,
+        )
 
 
 def names_of(app: App, entries: Sequence[TrailEntry]) -> dict[str, str]:

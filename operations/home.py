@@ -18,6 +18,7 @@ from accounts import approvals
 from billing.books import sales_reports
 from billing.books.sales_reports import Sales
 from billing.models import Order, OrderState
+from common.postgresql.clock import now
 from console.error_messages import explained
 from console.reports import usage
 from console.templatetags.show import count, money, percent, unit
@@ -71,7 +72,7 @@ class Figure:
 @operator("ops_reports")
 def page(request: OperatorRequest) -> HttpResponse:
     """Show the home page of the operators."""
-    at = timezone.now()
+    at = now()
     hour = timezone.localtime(at).replace(minute=0, second=0, microsecond=0)
     days = [_usage_until(hour - timedelta(days=back)) for back in (0, 1, 7)]
     context = {

@@ -55,7 +55,7 @@ def run_and_record(at: datetime, *, anew: bool = False) -> list[Proof]:
     checks = [*CHECKS, *map(import_string, settings.RECONCILE_CHECKS)]
     with _snapshot():
         spans = checkpoint.spans(at, anew=anew)
-        proofs, broken = _prove(checks, at, spans)
+        proofs, broken = _prove(checks, at, spans, anew=anew)
     if is_writable:
         for span in spans:
             if span.is_closed(at) and span not in broken:
@@ -91,10 +91,12 @@ def prove(checks: Iterable[Check], at: datetime) -> list[Proof]:
 
 
 def _prove(
-    checks: Iterable[Check], at: datetime, spans: Sequence[TimeRange]
+    checks: Iterable[Check], at: datetime, spans: Sequence[TimeRange], *, anew: bool = False
 ) -> tuple[list[Proof], set[TimeRange]]:
     """Return the proofs, and the spans in which something is broken."""
     proofs, broken = [], set[TimeRange]()
+    # Anew, no recorded sum is added: a copy that is read only still has them.
+    summed = [checkpoint.everything()] if anew else spans
     for check in checks:
         breaks: list[Break] = []
         if isinstance(check, by_day):
@@ -103,7 +105,7 @@ def _prove(
                     broken.add(span)
                     breaks += found
         else:
-            breaks += check(at, spans) if isinstance(check, of_sums) else check(at)
+            breaks += check(at, summed) if isinstance(check, of_sums) else check(at)
         proofs.append(Proof(_sentence(check), breaks))
     return proofs, broken
 

@@ -1,4 +1,8 @@
-"""人脸搜索 in the catalogue, in the three tiers of the others, at the public beta's price."""
+"""人脸搜索 in the catalogue, in the three tiers of the others, at the public beta's price.
+
+On sale at once in a new installation only: in an upgraded one the version before still serves, whose pages know
+three APIs. Operators put it on sale there (docs/operations*.md).
+"""
 
 from django.db import migrations
 
@@ -7,9 +11,10 @@ TIERS = [("thousand", 1_000), ("ten_thousand", 10_000), ("hundred_thousand", 100
 
 def seed(apps, schema_editor):
     Sku = apps.get_model("billing", "Sku")
+    is_new = not apps.get_model("billing", "Order").objects.exists()
     Sku.objects.bulk_create(
         (
-            Sku(api="face_search", tier=tier, units_per_month=units, meter="images", price=0)
+            Sku(api="face_search", tier=tier, units_per_month=units, meter="images", price=0, on_sale=is_new)
             for tier, units in TIERS
         ),
         ignore_conflicts=True,

@@ -28,9 +28,14 @@ DONE_FILE = ".facecloud-enrolled"
 
 
 def person_id_of(path: Path) -> str:
-    """Return the id that a file's name suggests: zhang-san for `zhang san_1.jpg` and `zhang san_2.jpg`."""
-    stem = re.sub(r"(?:[ _-]+\d{1,3}|[ _-]*[(\[]\d{1,3}[)\]])$", "", path.stem) or path.stem
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-")[:64]
+    """Return the id that a file name suggests, "" if it suggests none: zhang-san for `zhang san_1.jpg`.
+
+    Only the number of a copy (`_2`, ` (2)`) is dropped: other parts may tell people apart.
+    """
+    stem = path.stem
+    stem = re.sub(r"(?:_\d{1,2}| ?\(\d{1,2}\))$", "", stem) or stem
+    found = re.sub(r"\s+", "-", stem)
+    return found[:64] if re.fullmatch(r"[A-Za-z0-9_.-]+", found) else ""
 
 
 @dataclass
@@ -62,7 +67,8 @@ def mark_of(service: str, group: str, person: str, content: bytes) -> str:
 
 def enrol(gallery: Gallery, asked: Arguments, notes: Console) -> int:
     """Enrol every picture of the folders by a request of its own; return 1 if one was refused."""
-    gallery.add_group(asked.group)
+    if all(group["group_id"] != asked.group for group in gallery.groups()):
+        gallery.add_group(asked.group)  # an existing one keeps its name and retention
     failed = 0
     for folder in map(Path, asked.inputs):
         if not folder.is_dir():
@@ -99,6 +105,8 @@ def _enrol_folder(
 def _enrol_one(gallery: Gallery, asked: Arguments, path: Path, kept: Enrolled) -> FaceCloudError | None:
     person = asked.person or person_id_of(path)
     try:
+        if not person:
+            raise InputError(str(path), say("请用 --person 指定人员 ID", "name the person with --person"))
         picture = source(str(path))
         mark = mark_of(gallery.base_url, asked.group, person, path.read_bytes())
         if mark in kept.done:

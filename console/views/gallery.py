@@ -265,11 +265,14 @@ def _person(group: Group, person_id: str) -> Person | None:
 
 
 def person_id_of(name: str) -> str:
-    """Return the id that a file name suggests: zhang-san for `zhang san_1.jpg` and `zhang san_2.jpg`."""
-    stem = (
-        re.sub(r"(?:[ _-]+\d{1,3}|[ _-]*[(\[]\d{1,3}[)\]])$", "", PurePath(name).stem) or PurePath(name).stem
-    )
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-")[:64]
+    """Return the id that a file name suggests, "" if it suggests none: zhang-san for `zhang san_1.jpg`.
+
+    Only the number of a copy (`_2`, ` (2)`) is dropped: other parts may tell people apart.
+    """
+    stem = PurePath(name).stem
+    stem = re.sub(r"(?:_\d{1,2}| ?\(\d{1,2}\))$", "", stem) or stem
+    found = re.sub(r"\s+", "-", stem)
+    return found[:64] if re.fullmatch(r"[A-Za-z0-9_.-]+", found) else ""
 
 
 # --- the trail -----------------------------------------------------------------------

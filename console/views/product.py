@@ -25,8 +25,10 @@ HTTP/1.1 200 OK
 
 
 def product(request: HttpRequest) -> HttpResponse:
-    order = list(Api.values)
-    skus = sorted(catalogue.skus_on_sale(), key=lambda sku: (order.index(sku.api), sku.units_per_month))
+    order = {api: index for index, api in enumerate(Api.values)}  # a newer version may sell more of them
+    skus = sorted(
+        catalogue.skus_on_sale(), key=lambda sku: (order.get(sku.api, len(order)), sku.units_per_month)
+    )
     context = {
         "skus": skus,
         "free": all(sku.price == 0 for sku in skus),

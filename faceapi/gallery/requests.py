@@ -120,6 +120,8 @@ def pages(data: Any, *, of_group: bool) -> list[Page]:
         after = _id(entry, "after", index) if entry.get("after") is not None else ""
         limit = _number(entry, "limit", 1, MAX_LIST, index) or 100
         found.append(Page(after, limit, _id(entry, "group_id", index) if of_group else ""))
+    if sum(page.limit for page in found) > MAX_LIST:
+        raise wrong(f"the limits of all entries add up to more than {MAX_LIST}")
     return found
 
 

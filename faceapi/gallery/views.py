@@ -157,11 +157,11 @@ class FreeView(FaceApiView):
             spool = stack.enter_context(Spool())
             received = self._receive(request, spool, client)
             self._verify(request, received, client)
+            if self.replay is not None:  # its Idempotency-Key lets a paid call be repeated, not a free one
+                raise self.replay
             stack.enter_context(admission.admit(client, self.call.caller.app, str(self.call.id)))
             if received.fault is not None:
                 raise received.fault
-            if self.replay is not None:  # its Idempotency-Key lets a paid call be repeated, not a free one
-                raise self.replay
             if self.needs_gallery:
                 stored_faces.require_gallery()
             result = self.act(received.data)

@@ -16,12 +16,13 @@ from ipaddress import IPv4Address, ip_address, ip_network
 import redis
 from django.conf import settings
 
+from common import client_address
 from faceapi import errors
 from faceapi.errors import ApiError
 from faceapi.limits import debt
 
 WINDOW_MS = 60_000
-MOST_MS = 10 * WINDOW_MS  # nobody is refused for longer
+MOST_MS = 2 * WINDOW_MS  # nobody is refused for longer than a window
 
 
 MAX_REMEMBERED = 10_000
@@ -30,6 +31,8 @@ _refused_until: OrderedDict[str, float] = OrderedDict()
 
 def add(valkey: redis.Redis, address: str | None, read_bytes: int) -> None:
     """Count what was read of a body that was not verified."""
+    if address is None or _is_shared(address):
+        return
     key = _key(address)
     amount_ms = read_bytes * WINDOW_MS / settings.UNVERIFIED_BYTES_PER_MINUTE
     debt.add(valkey, key, amount_ms, most_ms=MOST_MS)
@@ -41,6 +44,8 @@ def add(valkey: redis.Redis, address: str | None, read_bytes: int) -> None:
 
 def check(valkey: redis.Redis, address: str | None, *, is_large: bool) -> None:
     """Raise ApiError 4291 for an address that is over its allowance."""
+    if address is None or _is_shared(address):
+        return
     key = _key(address)
     if not is_large and _refused_until.get(key, 0.0) <= time.monotonic():
         return
@@ -54,9 +59,12 @@ def check(valkey: redis.Redis, address: str | None, *, is_large: bool) -> None:
         )
 
 
-def _key(address: str | None) -> str:
-    if address is None:
-        return "faceapi:unverified:"
+def _is_shared(address: str) -> bool:
+    """Return whether many callers have this address: it is one of the operator's proxies."""
+    return client_address.is_in(ip_address(address), settings.TRUSTED_PROXIES)
+
+
+def _key(address: str) -> str:
     found = ip_address(address)
     if isinstance(found, IPv4Address):
         return f"faceapi:unverified:{found}"

@@ -53,7 +53,7 @@ def addresses_of(host: str, deadline: float) -> list[Address]:
     last = SECOND_S if found else LONGEST_S
     try:
         found += _records(resolver, name, dns.rdatatype.AAAA, min(deadline, time.monotonic() + last))
-    except TooLateError:
+    except (NotFoundError, TooLateError):  # some servers deny a name that has A records only
         if not found:
             raise
     if not found or len(found) > MAX_ADDRESSES:

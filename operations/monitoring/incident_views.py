@@ -1,13 +1,14 @@
 """/ops/incidents/: what happened, when and for how long."""
 
+from collections import defaultdict
 from datetime import datetime, timedelta
 
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
+from common.postgresql.clock import now
 from operations.access import OperatorRequest, operator
 from operations.models import Incident
 from operations.monitoring import incidents
@@ -19,7 +20,7 @@ SHOWN = 500
 
 def _row(incident: Incident, at: datetime) -> list[object]:
     rule = incidents.rule_of(incident)
-    what = rule.what % incident.facts if rule else incident.rule
+    what = rule.what % defaultdict(lambda: "–", incident.facts) if rule else incident.rule
     lasted = (incident.ended_at or at) - incident.started_at
     return [
         incident.started_at,
@@ -57,7 +58,7 @@ def table(since: datetime, until: datetime, at: datetime, limit: int | None) -> 
 @operator("ops_reports")
 def page(request: OperatorRequest) -> HttpResponse:
     """Show the incidents of the chosen days."""
-    at = timezone.now()
+    at = now()
     form, days = report_filter.from_request(request, at)
     context: dict[str, object] = {"form": form, "span": days, "nav": "incidents"}
     if days is None:
@@ -70,7 +71,7 @@ def page(request: OperatorRequest) -> HttpResponse:
 @operator("ops_reports")
 def export(request: OperatorRequest, key: str) -> HttpResponse:
     """Send the incidents of the chosen days as CSV."""
-    at = timezone.now()
+    at = now()
     _form, days = report_filter.from_request(request, at)
     rows = [table(days.since, days.until, at, None)] if days else []
     return download(rows, key)
