@@ -1,9 +1,10 @@
 """Expiry: faces whose consent or retention is over are deleted each night; a notice comes before."""
 
+import logging
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Count, Min, QuerySet
 
 from billing import notices
@@ -14,6 +15,8 @@ from gallery.models import Action, Face, Group, Person
 from gallery.trail import NIGHTLY
 
 DAYS_BEFORE = 7
+
+log = logging.getLogger(__name__)
 
 
 def expired(group: Group, at: datetime) -> "QuerySet[Face]":
@@ -26,33 +29,47 @@ def expired(group: Group, at: datetime) -> "QuerySet[Face]":
 
 
 def delete_expired(at: datetime) -> int:
-    """Delete every face that may no longer be kept, one transaction a group; return how many."""
+    """Delete every face that may no longer be kept, one transaction a group; return how many.
+
+    A group whose deletion fails does not stop the others; the error of the last one is raised at the end.
+    """
     deleted = 0
+    failure: DatabaseError | None = None
     for group in Group.objects.filter(faces__gt=0).select_related("app").order_by("pk"):
         if not expired(group, at).exists():
             continue
-        with transaction.atomic():
-            lock(group.app)
-            faces = expired(group, at)
-            persons = Person.objects.filter(pk__in=faces.order_by().values("person").distinct())
-            tags = list(persons.values_list("tag", flat=True))
-            pks = list(persons.values_list("pk", flat=True))
-            gone = erasure.delete(faces)
-            remembered.forget(group.app_id)
-            erasure.delete_empty(Person.objects.filter(pk__in=pks))
-            for first in range(0, len(tags), trail.MAX_TAGS):
-                some = tags[first : first + trail.MAX_TAGS]
-                trail.write(
-                    group.app,
-                    Action.EXPIRE,
-                    at,
-                    NIGHTLY,
-                    groups=[group.group_id],
-                    tags=some,
-                    faces=gone if first == 0 else 0,
-                )
-            deleted += gone
+        try:
+            deleted += _delete_expired_of(group, at)
+        except DatabaseError as error:
+            log.exception("expired faces of group %s were not deleted", group.pk)
+            failure = error
+    if failure is not None:
+        raise failure
     return deleted
+
+
+def _delete_expired_of(group: Group, at: datetime) -> int:
+    with transaction.atomic():
+        lock(group.app)
+        faces = expired(group, at)
+        persons = Person.objects.filter(pk__in=faces.order_by().values("person").distinct())
+        tags = list(persons.values_list("tag", flat=True))
+        pks = list(persons.values_list("pk", flat=True))
+        gone = erasure.delete(faces)
+        remembered.forget(group.app_id)
+        erasure.delete_empty(Person.objects.filter(pk__in=pks))
+        for first in range(0, len(tags), trail.MAX_TAGS):
+            some = tags[first : first + trail.MAX_TAGS]
+            trail.write(
+                group.app,
+                Action.EXPIRE,
+                at,
+                NIGHTLY,
+                groups=[group.group_id],
+                tags=some,
+                faces=gone if first == 0 else 0,
+            )
+        return gone
 
 
 def notify(at: datetime) -> int:

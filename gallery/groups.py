@@ -20,11 +20,15 @@ MAX_GROUPS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A group to be there. Without `retention_days`, its faces are kept until they are deleted."""
+    """A group to be there. Without `retention_days`, its faces are kept until they are deleted.
+
+    Of a group that exists, only the `given` fields are changed.
+    """
 
     group_id: str
     name: str
     retention_days: int | None = None
+    given: frozenset[str] = frozenset({"name", "retention_days"})
 
 
 def find(app: App, group_ids: Sequence[str]) -> dict[str, Group]:
@@ -60,8 +64,11 @@ def add(app: App, wanted: Sequence[Wanted], at: datetime, actor: Actor) -> list[
                 key_encrypted=keys.new_key(),
             )
             trail.write(app, Action.GROUP_ADD, at, actor, groups=[one.group_id])
-        elif (group.name, group.retention_days) != (one.name, one.retention_days):
-            group.name, group.retention_days = one.name, one.retention_days
+            continue
+        name = one.name if "name" in one.given else group.name
+        days = one.retention_days if "retention_days" in one.given else group.retention_days
+        if (group.name, group.retention_days) != (name, days):
+            group.name, group.retention_days = name, days
             group.save(update_fields=["name", "retention_days"])
             trail.write(app, Action.GROUP_CHANGE, at, actor, groups=[one.group_id])
     return created

@@ -62,7 +62,7 @@ def export(app: App, group_id: str, person_id: str, at: datetime, actor: Actor) 
             {"at": entry.at.isoformat(), "action": entry.action, "faces": entry.faces}
             for entry in TrailEntry.objects.filter(app=app, tags__contains=[person.tag]).order_by("pk")
         ],
-        "stored": "One template of 257 numbers for each face, encrypted by rotation; no picture.",
+        "stored": "A template of 257 numbers for each face, rotated with the group's key; no picture.",
     }
 
 

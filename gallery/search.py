@@ -37,7 +37,8 @@ class Match:
 
 # What is lawful to search: the consent has not expired, nor has the group's retention.
 _KEPT = """
-    face.group_id = %(group)s AND (face.consent_expires_at IS NULL OR face.consent_expires_at > %(at)s)
+    face.group_id = %(group)s AND face.model_version = %(version)s
+    AND (face.consent_expires_at IS NULL OR face.consent_expires_at > %(at)s)
     AND (%(kept_since)s::timestamptz IS NULL OR face.created_at > %(kept_since)s::timestamptz)
 """
 # The inner product in half precision finds the candidates, and in full precision orders them. `+ 0` keeps the
@@ -67,6 +68,7 @@ def nearest(group: Group, template: Template, *, top: int, at: datetime) -> list
     days = group.retention_days
     values: dict[str, Any] = {
         "group": group.pk,
+        "version": scoring.template_version(),
         "probe": probe,
         "at": at,
         "kept_since": at - timedelta(days=days) if days is not None else None,
@@ -75,7 +77,9 @@ def nearest(group: Group, template: Template, *, top: int, at: datetime) -> list
         "top": top,
     }
     with transaction.atomic(), connection.cursor() as cursor:
-        if group.indexed_at is None:
+        # As it is now: the group may have left the index while the picture was worked on.
+        indexed_at = Group.objects.filter(pk=group.pk).values_list("indexed_at", flat=True).first()
+        if indexed_at is None:
             cursor.execute(_EXACT, values)
         else:
             # Iterative scan: the index is read on until enough of its entries are of this group.

@@ -14,9 +14,11 @@ log = logging.getLogger(__name__)
 def delete_expired() -> None:
     """Delete the faces whose consent or retention is over, and tell customers what is next."""
     at = now()
-    if deleted := expiry.delete_expired(at):
-        log.info("%s faces deleted whose consent or retention was over", deleted)
-    expiry.notify(at)
+    try:
+        if deleted := expiry.delete_expired(at):
+            log.info("%s faces deleted whose consent or retention was over", deleted)
+    finally:
+        expiry.notify(at)
 
 
 @shared_task(name="gallery.index_large_groups")

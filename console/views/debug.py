@@ -166,9 +166,9 @@ def chosen_pictures(request: CustomerRequest, api: str) -> list[Picture]:
 
 def chosen_groups(request: CustomerRequest, app: App) -> list[str]:
     """Return the App's groups to search: the chosen ones, or all if none is chosen and there are few."""
-    own = list(Group.objects.filter(app=app).values_list("group_id", flat=True)[: MAX_GROUPS + 1])
-    chosen = [group for group in request.POST.getlist("groups") if group in own] or own
-    if not own:
+    own = Group.objects.filter(app=app).values_list("group_id", flat=True)
+    chosen = list(own.filter(group_id__in=request.POST.getlist("groups"))) or list(own[: MAX_GROUPS + 1])
+    if not chosen:
         raise DebugError(_("该应用还没有人脸组，请先在人脸库中新建并入库。"))
     if len(chosen) > MAX_GROUPS:
         raise DebugError(_("一次最多搜索 %(n)s 个组，请选择要搜索的组。") % {"n": MAX_GROUPS})

@@ -229,9 +229,9 @@ def _enrol(request: CustomerRequest, app: App, group: Group, name: str, picture:
     if expires:
         try:
             day = datetime.strptime(expires, "%Y-%m-%d").astimezone()
-        except ValueError:
+            consent["expires_at_ms"] = round((day + timedelta(days=1)).timestamp() * 1000)
+        except (ValueError, OverflowError):
             return {"name": name, "person_id": person_id, "error": _("同意到期日不是日期。")}
-        consent["expires_at_ms"] = round((day + timedelta(days=1)).timestamp() * 1000)
     entry = {
         "group_id": group.group_id,
         "person_id": person_id,

@@ -99,7 +99,8 @@ def groups_to_add(data: Any) -> list[Wanted]:
         _known(entry, ("group_id", "name", "retention_days"), index)
         group_id = _id(entry, "group_id", index)
         name = _text(entry, "name", MAX_NAME, index) or group_id
-        found.append(Wanted(group_id, name, _number(entry, "retention_days", 1, MAX_RETENTION_DAYS, index)))
+        days = _number(entry, "retention_days", 1, MAX_RETENTION_DAYS, index)
+        found.append(Wanted(group_id, name, days, frozenset(entry)))
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import redis
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, DateTimeField, DurationField, ExpressionWrapper, F, Q, Sum
 
 from accounts.models import App
 from billing.books import reconcile
@@ -22,6 +22,7 @@ from gallery import people
 from inference.worker import exchange
 
 RECENT = timedelta(minutes=1)
+LONGEST_CALL = timedelta(minutes=10)  # from arrival to end; slower uploads are not looked for
 DEATH_IS_RECENT = timedelta(minutes=10)
 PROOF_IS_LATE_S = 26 * 3600  # it runs once a day; FacecloudReconcileStopped has the same limit
 
@@ -110,7 +111,7 @@ class PostgresState:
 
 @dataclass(slots=True)
 class Traffic:
-    """The calls that arrived in the last minute and have ended, and those that run."""
+    """The calls that ended in the last minute, and those that run."""
 
     calls: int = 0
     ok: int = 0
@@ -252,13 +253,20 @@ def measure_books(at: datetime) -> Books:
 
 
 def measure_traffic(at: datetime) -> Traffic:
-    counts = Call.objects.filter(at__gt=at - RECENT, at__lte=at).aggregate(
-        calls=Count("pk"),
-        ok=Count("pk", filter=Q(code=errors.OK)),
-        images=Sum("images", filter=Q(code=errors.OK)),
-        overloaded=Count("pk", filter=Q(code=errors.OVERLOADED)),
-        timed_out=Count("pk", filter=Q(code=errors.NO_ANSWER)),
-        broken=Count("pk", filter=Q(code__in=[errors.INTERNAL, errors.INCOMPLETE_RESULT])),
+    took = ExpressionWrapper(F("latency_ms") * timedelta(milliseconds=1), output_field=DurationField())
+    ended = ExpressionWrapper(F("at") + took, output_field=DateTimeField())
+    calls = Call.objects.filter(at__gt=at - RECENT - LONGEST_CALL, at__lte=at)
+    counts = (
+        calls.annotate(ended=ended)
+        .filter(ended__gt=at - RECENT, ended__lte=at)
+        .aggregate(
+            calls=Count("pk"),
+            ok=Count("pk", filter=Q(code=errors.OK)),
+            images=Sum("images", filter=Q(code=errors.OK)),
+            overloaded=Count("pk", filter=Q(code=errors.OVERLOADED)),
+            timed_out=Count("pk", filter=Q(code=errors.NO_ANSWER)),
+            broken=Count("pk", filter=Q(code__in=[errors.INTERNAL, errors.INCOMPLETE_RESULT])),
+        )
     )
     held = Debit.objects.filter(state__in=[DebitState.HELD, DebitState.SETTLING]).aggregate(
         in_flight=Count("pk", filter=Q(state=DebitState.HELD, hold_expires_at__gt=at)),

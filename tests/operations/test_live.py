@@ -13,6 +13,7 @@ from billing import quota
 from billing.books import reconcile
 from billing.models import ReconcileRun
 from common import schedule, valkey
+from faceapi.models import Call
 from faceapi.usage import unattributed
 from inference.worker import exchange
 from operations.monitoring import health
@@ -155,6 +156,16 @@ def test_what_is_measured_is_what_happened(world: World, now: datetime, log_in: 
     assert (after.calls - before.calls, after.ok - before.ok) == (4, 1)
     assert (after.images - before.images, after.overloaded - before.overloaded) == (4, 3)
     assert after.in_flight - before.in_flight == 1
+
+
+@pytest.mark.django_db
+def test_a_call_counts_in_the_minute_in_which_it_ended(world: World, now: datetime) -> None:
+    """A time-out arrives more than half a minute before it ends."""
+    before = health.measure_traffic(now)
+    late = call(world.app, "face_detect", now - timedelta(seconds=70), code=5004)
+    Call.objects.filter(pk=late).update(latency_ms=32_000)
+    after = health.measure_traffic(now)
+    assert (after.calls - before.calls, after.timed_out - before.timed_out) == (1, 1)
 
 
 @pytest.mark.django_db

@@ -251,3 +251,18 @@ def test_an_answer_that_was_not_sent_stores_nothing(gallery: Gallery, app: App, 
     assert not Person.objects.filter(group__app=app).exists()
     assert Call.objects.get(pk=call_id).code == 5003
     assert used(app) == 0
+
+
+def test_an_update_of_a_group_keeps_what_is_not_given(gallery: Gallery) -> None:
+    gallery.result("face_group_add", [{"group_id": "staff", "name": "员工", "retention_days": 365}])
+    assert gallery.result("face_group_add", [{"group_id": "staff"}])[0]["created"] is False
+    (staff,) = gallery.result("face_group_list", [{}])[0]["groups"]
+    assert (staff["name"], staff["retention_days"]) == ("员工", 365)
+    gallery.result("face_group_add", [{"group_id": "staff", "retention_days": None}])
+    (staff,) = gallery.result("face_group_list", [{}])[0]["groups"]
+    assert "retention_days" not in staff
+
+
+def test_the_limits_of_a_list_are_bounded_in_sum(gallery: Gallery) -> None:
+    assert gallery.send("face_group_list", [{"limit": 100}] * 10).code == 0
+    assert gallery.send("face_group_list", [{"limit": 100}] * 11).code == 4007
