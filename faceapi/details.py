@@ -148,6 +148,7 @@ CHINESE = {
     "unknown field {}": "未知的字段 {0}",
     "{} must be 1-64 characters of A-Z a-z 0-9 _ - .": "{0} 应为 1-64 个字符：A-Z a-z 0-9 _ - .",
     "{} must be at most {} printable characters": "{0} 应为至多 {1} 个可打印字符",
+    "the limits of all entries add up to more than {}": "所有条目的 limit 之和超过 {0}",
     "{} must be a whole number from {} to {}": "{0} 应为 {1} 到 {2} 的整数",
     '"options" is {}, not an object': "options 是{0}，应为对象",
     "{} must be true or false": "{0} 应为 true 或 false",

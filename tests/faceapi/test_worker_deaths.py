@@ -158,6 +158,7 @@ def test_5001_names_the_picture_that_hangs_and_the_calls_beside_it_are_served(
 
 def test_a_worker_that_is_told_to_end_finishes_what_it_has(supervised: Supervised, caller: Caller) -> None:
     wait_until(lambda: is_served(caller), timeout_s=30, what="a worker")
+    wait_until(lambda: len(alive()) == 1, timeout_s=60, what="the end of other tests' workers")
     (before,) = alive()
     with ThreadPoolExecutor(1) as pool:
         started = time.monotonic()

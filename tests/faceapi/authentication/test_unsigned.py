@@ -94,19 +94,18 @@ def test_forged_calls_use_up_no_rate_and_stand_in_no_record(caller: Caller, app:
 
 
 def test_4291_for_an_address_whose_bodies_are_not_signed(caller: Caller, app: App) -> None:
-    client, key = valkey.client(), "faceapi:unverified:127.0.0.1"
+    # Through a proxy: many callers may share the address of one, so it has no allowance.
+    sender, client, key = "203.0.113.77", valkey.client(), "faceapi:unverified:203.0.113.77"
     client.delete(key)
     forged, large = f"CTYUN {caller.key.key}:{FORGED}", [inline(encode((500, 500), kind="PNG"))]
     try:
-        assert caller.call(large).code == 0
+        assert caller.call(large, X_Forwarded_For=sender).code == 0
         assert not client.exists(key)  # verified bodies cost nothing
-        unverified.add(client, "127.0.0.1", 10**13)
+        unverified.add(client, sender, 10**13)
         before = unattributed.counts().get(errors.RATE, 0)
-        answer = caller.call(large, Authorization=forged)
+        answer = caller.call(large, X_Forwarded_For=sender, Authorization=forged)
         assert (answer.code, int(answer.headers["Retry-After"]) > 1) == (errors.RATE, True)
-        wait_until(
-            lambda: unattributed.counts().get(errors.RATE, 0) - before == 1, timeout_s=20, what="a flush"
-        )
+        wait_until(lambda: unattributed.counts().get(errors.RATE, 0) > before, timeout_s=20, what="a flush")
     finally:
         client.delete(key)
     assert set(app.calls.values_list("code", flat=True)) == {0}
