@@ -174,7 +174,7 @@ class Run:
         details: list[tuple[str, Any]] = [*found.against_the_customer.items(), *found.in_their_favour.items()]
         if details:
             section.table("calls that differ", ["call", "answered", "charged"], [
-                [call_id, told, taken] for call_id, (told, taken) in details
+                [call_id, stated, taken] for call_id, (stated, taken) in details
             ])  # fmt: skip
         report.add(section)
         for name in sorted(self._skipped):

@@ -38,13 +38,13 @@ def compare(sent: Sequence[Sent], database: Database, since: float) -> Compariso
     by_repeat = {str(call_id) for key, call_id in database.ask(_KEYS) if key in repeated}
     found = Comparison(len(debits), sum(answered.values()), sum(charged.values()))
     for call_id in answered.keys() | charged.keys():
-        told, taken = answered.get(call_id, 0), charged.get(call_id, 0)
-        if told < taken and call_id in by_repeat and not told:
+        stated, taken = answered.get(call_id, 0), charged.get(call_id, 0)
+        if stated < taken and call_id in by_repeat and not stated:
             found.by_repeat += taken
-        elif told < taken:
-            found.against_the_customer[call_id] = (told, taken)
-        elif told > taken:
-            found.in_their_favour[call_id] = (told, taken)
+        elif stated < taken:
+            found.against_the_customer[call_id] = (stated, taken)
+        elif stated > taken:
+            found.in_their_favour[call_id] = (stated, taken)
     return found
 
 
@@ -55,6 +55,6 @@ def open_debits(database: Database) -> int:
 
 def unconfirmed(database: Database, sent: Sequence[Sent]) -> list[str]:
     """Return the calls whose answers with code 0 arrived and that are not confirmed yet."""
-    told = {one.call_id for one in sent if one.units}
+    stated = {one.call_id for one in sent if one.units}
     settling = database.ask("SELECT call_id::text FROM billing_debit WHERE state = 'settling'")
-    return [str(call_id) for (call_id,) in settling if call_id in told]
+    return [str(call_id) for (call_id,) in settling if call_id in stated]
