@@ -15,7 +15,6 @@ import http.client
 import json
 import os
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -32,6 +31,7 @@ import numpy as np
 import psutil
 
 from bench import peers
+from bench.ports import free_port
 from bench.speed import sample_pictures
 from embedded.environment import KEYS, secret_values
 from embedded.paths import REPOSITORY, Paths
@@ -104,9 +104,7 @@ def running_site() -> Iterator[Site]:
             "MODELS_DIR": str(REPOSITORY / "var" / "models"),
             "DJANGO_SETTINGS_MODULE": "facecloud.settings",
         }
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         prepare = [sys.executable, "-m", "embedded.prepare", f"http://127.0.0.1:{port}"]
         subprocess.run(prepare, env=environment, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
         demo = dict(line.split("=", 1) for line in paths.demo.read_text().splitlines() if "=" in line)

@@ -4,7 +4,6 @@ PostgreSQL and Valkey come from bin/test (or DATABASE_URL and REDIS_URL); nothin
 """
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from django.db import connection, connections
 from django.test import TransactionTestCase
 from playwright.sync_api import Browser, sync_playwright
 
+from bench.ports import free_port
 from common import valkey
 from embedded.pip_settings import uv_environment
 from embedded.services.managed_process import Process
@@ -145,9 +145,7 @@ def worker(product_environment: dict[str, str]) -> Iterator[Process]:
 @pytest.fixture(scope="session")
 def site(worker: Process, product_environment: dict[str, str]) -> Iterator[str]:
     """Yield the address of the real site: gunicorn before the worker. Tests need `transactional_db` too."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = web_process(product_environment, host="127.0.0.1", port=port, logs=settings.VAR_DIR / "log")
     process.start()
     url = f"http://127.0.0.1:{port}"

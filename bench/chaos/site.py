@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ import psycopg2
 
 from bench.chaos.database import Database
 from bench.chaos.proxy import Proxy
+from bench.ports import free_port
 from embedded.environment import KEYS, read_env, secret_values
 from embedded.paths import REPOSITORY, Paths
 from embedded.services.managed_process import Process
@@ -54,9 +54,7 @@ class Site(Database):
         self._front = front
         self.says: list[str] = []
         self._supervisor = Supervisor(self.says.append)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         self.environment = {
             **os.environ,

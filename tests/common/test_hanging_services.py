@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bench.ports import free_port
 from embedded.environment import KEYS, read_env, secret_values
 from embedded.paths import REPOSITORY, Paths
 from embedded.services.pair import Service, Services
@@ -81,10 +81,8 @@ def site(models: Path) -> Iterator[Site]:
         paths = Paths(Path(name))
         paths.make()
         services = Services.of(paths, durable=False)
-        with services.running() as addresses, socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-            probe.close()
+        with services.running() as addresses:
+            port = free_port()
             url = f"http://127.0.0.1:{port}"
             environment = {
                 **os.environ,

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from pytest_django import Settings
 
+from bench.ports import free_port
 from common import valkey, valkey_address
 from embedded.services.valkey import Valkey, server
 from tests.conftest import wait_until
@@ -201,16 +202,8 @@ def pings(port: int) -> bool:
         return False
 
 
-def free_ports(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _number in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
 def test_sentinel_and_a_failover(settings: Settings, folder: Path) -> None:
-    first, second, watching = free_ports(3)
+    first, second, watching = free_port(), free_port(), free_port()
     config = folder / "sentinel.conf"
     config.write_text(
         f"port {watching}\nbind 127.0.0.1\ndir {folder}\n"
@@ -243,7 +236,7 @@ def test_sentinel_and_a_failover(settings: Settings, folder: Path) -> None:
 
 def test_an_answer_that_comes_late_is_nobodys(settings: Settings, folder: Path) -> None:
     """A connection whose answer timed out must not give that answer to the next command."""
-    port, watching = free_ports(2)
+    port, watching = free_port(), free_port()
     config = folder / "sentinel.conf"
     config.write_text(
         f"port {watching}\nbind 127.0.0.1\ndir {folder}\n"

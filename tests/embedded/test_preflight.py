@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
 from embedded import preflight
 from embedded.paths import Paths
 from embedded.preflight import Refusal
@@ -55,9 +56,7 @@ def test_an_address_of_another_machine(host: str) -> None:
 
 
 def test_a_free_port_is_left_free() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     preflight.check_address("127.0.0.1", port)
     preflight.check_address("127.0.0.1", port)
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from bench.ports import free_port
 from embedded import smoke_test, start
 from tests.client.scripted import reply, scripted
 
@@ -19,9 +20,7 @@ def test_a_file_that_cannot_be_written_is_one_sentence(
         in_the_way.mkdir(parents=True)
         monkeypatch.setenv("FACECLOUD_VAR_DIR", folder)
         monkeypatch.setattr("signal.signal", lambda *_: None)  # the test run keeps its own
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
-        assert start.main(["--port", str(port)]) == 1
+        assert start.main(["--port", str(free_port())]) == 1
     (told,) = capsys.readouterr().err.splitlines()
     assert told.startswith("bin/start can't go on: [Errno 21] Is a directory")
     assert str(in_the_way) in told

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from bench.ports import free_port
 from tests.conftest import wait_until
 from tests.embedded.checkout import Checkout, Running, fresh_clone, running
 
@@ -34,9 +35,7 @@ def checkout() -> Iterator[Checkout]:
 
 @pytest.fixture
 def port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+    return str(free_port())
 
 
 def call_by_the_manual(demo: dict[str, str], picture: bytes) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from pytest_django import DjangoDbBlocker
 
 from accounts import keys
 from accounts.models import App, AppKey, User
+from bench.ports import free_port
 from billing.models import Api
 from common import valkey
 from embedded.services.managed_process import Process
@@ -196,9 +197,7 @@ def tight_site(worker: Process, product_environment: dict[str, str]) -> Iterator
 @contextlib.contextmanager
 def running_site(environment: dict[str, str], name: str) -> Iterator[Site]:
     """Run a gunicorn with this environment and logs in a folder `name`. `address` is host:port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     logs = settings.VAR_DIR / "log" / name
     logs.mkdir(parents=True, exist_ok=True)
     process = cast(Site, web_process(environment, host="127.0.0.1", port=port, logs=logs))

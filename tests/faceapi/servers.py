@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from bench.ports import free_port
+
 
 class Servers:
     """One listening socket; a thread a connection. `url(path)` is the address of a behaviour."""
@@ -18,8 +20,7 @@ class Servers:
         self._ended = threading.Event()
         self.image = image
         self.requests: list[str] = []
-        with socket.create_server(("127.0.0.1", 0)) as unused:
-            self.closed_url = f"http://127.0.0.1:{unused.getsockname()[1]}/x.jpg"
+        self.closed_url = f"http://127.0.0.1:{free_port()}/x.jpg"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def url(self, path: str, host: str = "127.0.0.1") -> str:

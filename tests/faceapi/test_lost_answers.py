@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import pytest
 from accounts.models import AppKey
 from bench.chaos.database import Database
 from bench.chaos.proxy import Proxy
+from bench.ports import free_port
 from common import valkey
 from embedded.services.managed_process import Process
 from embedded.services.postgres import Postgres
@@ -104,9 +104,7 @@ def fragile(
     postgres.start()
     proxy = Proxy(folder / "front" / ".s.PGSQL.5432", sockets / ".s.PGSQL.5432")
     demo = json.loads(seeded)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment["DATABASE_URL"] = f"postgres://postgres@/{quote(str(folder / 'front'))}/facecloud"
     web = web_process(environment, host="127.0.0.1", port=port, logs=folder / "log")
     web.start()

@@ -1,7 +1,6 @@
 """compose.yaml confines each process, and Valkey's users reach what they need and nothing else."""
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ import pytest
 import redis
 import yaml
 
+from bench.ports import free_port
 from embedded.paths import memory_folder
 from embedded.services.managed_process import Process
 from embedded.services.valkey import server
@@ -73,9 +73,7 @@ def test_only_migrate_is_the_owner(services: dict[str, Any]) -> None:
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     """Yield a Valkey as compose starts it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number = int(probe.getsockname()[1])
+    number = free_port()
     with tempfile.TemporaryDirectory(prefix="facecloud-", dir=memory_folder()) as folder:
         process = Process(
             "Valkey",

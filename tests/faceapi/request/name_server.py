@@ -1,18 +1,18 @@
 """A small DNS server on loopback, UDP and TCP, whose names behave badly."""
 
-import socket
 import socketserver
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import dns.flags
 import dns.message
 import dns.rcode
 import dns.rdatatype
 import dns.rrset
+
+from bench.ports import free_port
 
 Zone = dict[str, list[str]]  # name → "A 192.0.2.1", "CNAME other.example.", "SILENT", "SILENT AAAA", …
 
@@ -99,17 +99,16 @@ def _tcp_handler(server: NameServer) -> type[socketserver.StreamRequestHandler]:
 def running(zone: Zone) -> Iterator[tuple[NameServer, str]]:
     """Yield a name server and its address as in URL_NAME_SERVERS."""
     server = NameServer(zone)
-    with socketserver.ThreadingUDPServer(("127.0.0.1", 0), _handler(server)) as udp:
-        port = udp.server_address[1]
-        make: Callable[..., Any] = socketserver.ThreadingTCPServer
-        make.allow_reuse_address = True  # type: ignore[attr-defined]  # of the class
-        with make(("127.0.0.1", port), _tcp_handler(server)) as tcp:
-            tcp.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            for each in (udp, tcp):
-                each.daemon_threads = True
-                threading.Thread(target=each.serve_forever, daemon=True).start()
-            try:
-                yield server, f"127.0.0.1#{port}"
-            finally:
-                udp.shutdown()
-                tcp.shutdown()
+    port = free_port()
+    with (
+        socketserver.ThreadingUDPServer(("127.0.0.1", port), _handler(server)) as udp,
+        socketserver.ThreadingTCPServer(("127.0.0.1", port), _tcp_handler(server)) as tcp,
+    ):
+        for each in (udp, tcp):
+            each.daemon_threads = True
+            threading.Thread(target=each.serve_forever, daemon=True).start()
+        try:
+            yield server, f"127.0.0.1#{port}"
+        finally:
+            udp.shutdown()
+            tcp.shutdown()
