@@ -42,11 +42,10 @@ from billing import orders
 from billing.models import Sku, Tier
 at = timezone.now()
 user = User.objects.create(username=uuid.uuid4().hex, email=f"{uuid.uuid4().hex}@example.org")
-order = orders.create(
-    customer=user, app=None, region=Region.objects.filter(is_active=True).first(), name="second",
-    description="bench", sku=Sku.objects.get(api="face_detect", tier=Tier.HUNDRED_THOUSAND), quantity=9,
-    months=1, token=uuid.uuid4().hex, at=at,
-)
+sku = Sku.objects.get(api="face_detect", tier=Tier.HUNDRED_THOUSAND)
+region = Region.objects.filter(is_active=True).first()
+request = orders.OrderRequest(sku, 9, 1, region=region, name="second", description="bench")
+order = orders.create(user, request, token=uuid.uuid4().hex, at=at)
 key = orders.pay(order, at).app.keys.get()
 print(json.dumps([key.key, keys.secret_of(key)]))
 """

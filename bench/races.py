@@ -42,18 +42,11 @@ def buy(
     usual = sku.units_per_month
     Sku.objects.filter(pk=sku.pk).update(units_per_month=units)
     try:
-        order = orders.create(
-            customer=customer,
-            app=app,
-            region=Region.objects.get(code="cn-sh6"),
-            name="racing",
-            description="racing",
-            sku=sku,
-            quantity=1,
-            months=months,
-            token=uuid4().hex,
-            at=at,
+        region = Region.objects.get(code="cn-sh6")
+        request = orders.OrderRequest(
+            sku, 1, months, app=app, region=region, name="racing", description="racing"
         )
+        order = orders.create(customer, request, token=uuid4().hex, at=at)
         bought = orders.pay(order, at).app
     finally:
         Sku.objects.filter(pk=sku.pk).update(units_per_month=usual)

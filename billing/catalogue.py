@@ -1,4 +1,4 @@
-"""What is on sale, the operators' edits and their history; the only writer of Sku, Duration, Region."""
+"""The catalogue, how operators change it, and the history of changes; writes Sku, Duration and Region."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -23,13 +23,13 @@ _FIELDS = {
 
 
 def skus_on_sale() -> "models.QuerySet[Sku]":
-    """Return what can be ordered now: 人脸搜索 only if the gallery of the installation is on."""
+    """Return what can be ordered now; 人脸搜索 only if the gallery is enabled in this installation."""
     on_sale = Sku.objects.filter(on_sale=True)
     return on_sale if settings.GALLERY else on_sale.exclude(api=Api.FACE_SEARCH)
 
 
 def apis_on_offer() -> list[tuple[str, str]]:
-    """Return the APIs of this installation, with their names."""
+    """Return the APIs of this installation with their labels."""
     return [(api, str(label)) for api, label in Api.choices if settings.GALLERY or api != Api.FACE_SEARCH]
 
 
@@ -39,7 +39,7 @@ def amount(price: Decimal, quantity: int, months: int) -> Decimal:
 
 
 def yuan(value: Decimal) -> str:
-    """¥ with two places: ¥1,234.50; a negative amount is -¥1,234.50."""
+    """Format an amount with two decimals: ¥1,234.50, and -¥1,234.50 if it is negative."""
     return f"{'-' if value < 0 else ''}¥{abs(value):,.2f}"
 
 
@@ -53,7 +53,7 @@ def change(
 ) -> None:
     """Set the fields that differ, and record who changed what, when and why, in one transaction.
 
-    Orders made before keep their price, units and meter. Raises ReasonMissing, ChangeRefused.
+    Existing orders keep their price, units and meter. Raises ReasonMissing, ChangeRefused.
     """
     reason = reason_of(reason)
     subject = _subject(row)
@@ -81,7 +81,7 @@ def _check(row: Sku | Duration | Region) -> None:
 
 
 def _save(row: Sku | Duration | Region, **options: Any) -> None:
-    """Save the row. Raises ChangeRefused if an edit at the same time took what must be unique."""
+    """Save the row. Raises ChangeRefused if a concurrent edit broke a unique constraint."""
     try:
         with transaction.atomic():
             row.save(**options)

@@ -1,13 +1,13 @@
-"""What the rules about money and quota refuse.
+"""The errors of this room: a rule about money or quota does not allow the request.
 
-BillingError                    `code` is stable; `details` are the values for a sentence about it
+BillingError                    `code` is stable; `details` are the values for its message
 ├── NotOrdered                  no Package for this App and API        (faceapi: 4201)
 ├── UsedUp                      live Periods, but too little in them   (faceapi: 4202)
 ├── Expired                     every Package has ended                (faceapi: 4203)
 ├── HoldLost                    the hold was given back before it was settled: the call must not be served
 ├── OfferClosed                 details.what: sku, duration, region, quantity, app
 ├── PriceChanged                the catalogue's price is no longer the one that the customer saw
-├── TooManyUnpaid               details.limit: orders of one customer that may wait for payment
+├── TooManyUnpaid               details.limit: unpaid orders that one customer may have
 ├── TooManyFree                 details.limit: free packages that one customer may have at a time
 ├── TokenReused                 the form's token belongs to a different order or top-up
 ├── OrderNotPayable             details.state
@@ -17,16 +17,16 @@ BillingError                    `code` is stable; `details` are the values for a
 ├── OrderNotCancellable         details.state
 ├── InsufficientBalance         details.needed, details.balance; the order stays payable
 ├── VoucherRefused              details.why: unknown, taken, expired
-├── AmountRefused               money that is no positive number of fen; months out of range
-├── ReasonMissing               an operator's act without a reason
-├── ChangeRefused               details.field: a value that the catalogue can't hold
+├── AmountRefused               not a positive whole number of fen, or months out of range
+├── ReasonMissing               an operator's action without a reason
+├── ChangeRefused               details.field: a value that the catalogue does not accept
 ├── NotRefundable               details.why: used, ended, refunded
 └── NotExtendable               details.why: ended, refunded
 """
 
 
 class BillingError(Exception):
-    """A rule about money or quota said no."""
+    """Base class: a rule about money or quota does not allow the request."""
 
     code = "billing"
 
@@ -42,7 +42,7 @@ class NotOrdered(BillingError):
 
 
 class UsedUp(BillingError):
-    """Too little left. details: remaining (units), next_at (when the next Period starts, or None)."""
+    """Fewer units are left than the call needs. details: remaining, next_at (of the next Period, or None)."""
 
     code = "used_up"
 
@@ -54,61 +54,61 @@ class Expired(BillingError):
 
 
 class HoldLost(BillingError):
-    """The units went back to their Periods before the call was settled. details: call_id."""
+    """The units were returned before the call was settled. details: call_id."""
 
     code = "hold_lost"
 
 
 class OfferClosed(BillingError):
-    """The catalogue does not offer this. details: what."""
+    """The catalogue does not offer what was ordered. details: what."""
 
     code = "offer_closed"
 
 
 class PriceChanged(BillingError):
-    """details: seen, amount (yuan)."""
+    """The price is no longer the one that the customer confirmed. details: seen, amount (yuan)."""
 
     code = "price_changed"
 
 
 class TooManyUnpaid(BillingError):
-    """As many of the customer's orders wait for payment as may. details: limit."""
+    """The customer already has the maximum number of unpaid orders. details: limit."""
 
     code = "too_many_unpaid"
 
 
 class TooManyFree(BillingError):
-    """As many free packages of the customer are running as may. details: limit."""
+    """The customer already has the maximum number of free packages. details: limit."""
 
     code = "too_many_free"
 
 
 class TokenReused(BillingError):
-    """One form token, two different wishes. details: number (of the first, if it is an order)."""
+    """A form token was reused for something else. details: number (of the first, if it is an order)."""
 
     code = "token_reused"
 
 
 class OrderNotPayable(BillingError):
-    """details: number, state."""
+    """The order is no longer pending. details: number, state."""
 
     code = "order_not_payable"
 
 
 class OrderPaid(OrderNotPayable):
-    """Paid before."""
+    """The order was paid before."""
 
     code = "order_paid"
 
 
 class OrderCancelled(OrderNotPayable):
-    """Cancelled by the customer."""
+    """The order was cancelled by the customer or an operator."""
 
     code = "order_cancelled"
 
 
 class OrderExpired(OrderNotPayable):
-    """Unpaid for 48 hours."""
+    """The order was unpaid for 48 hours."""
 
     code = "order_expired"
 
@@ -120,42 +120,42 @@ class OrderNotCancellable(BillingError):
 
 
 class InsufficientBalance(BillingError):
-    """Vouchers and balance together are too little. details: needed, balance (yuan)."""
+    """Vouchers and balance together do not cover the amount. details: needed, balance (yuan)."""
 
     code = "insufficient_balance"
 
 
 class VoucherRefused(BillingError):
-    """details: why (unknown, taken, expired, operator)."""
+    """The voucher cannot be redeemed or issued. details: why (unknown, taken, expired, operator)."""
 
     code = "voucher_refused"
 
 
 class AmountRefused(BillingError):
-    """Not a positive number of whole fen, or too many or too few months. details: amount."""
+    """Not a positive whole number of fen, or months out of range. details: amount."""
 
     code = "amount_refused"
 
 
 class ReasonMissing(BillingError):
-    """An operator's act needs a reason."""
+    """An operator's action needs a reason."""
 
     code = "reason_missing"
 
 
 class ChangeRefused(BillingError):
-    """The catalogue can't hold this value. details: field, value."""
+    """The catalogue does not accept this value. details: field, value."""
 
     code = "change_refused"
 
 
 class NotRefundable(BillingError):
-    """details: why (used, ended, refunded)."""
+    """The package cannot be refunded. details: why (used, ended, refunded)."""
 
     code = "not_refundable"
 
 
 class NotExtendable(BillingError):
-    """details: why (ended, refunded)."""
+    """The package cannot be extended. details: why (ended, refunded)."""
 
     code = "not_extendable"

@@ -1,4 +1,4 @@
-"""延长资源包: an operator adds months to a Package, as a courtesy; the money of its order stays as it is."""
+"""延长资源包: an operator adds months to a Package free of charge; its order does not change."""
 
 from datetime import datetime
 
@@ -9,14 +9,14 @@ from billing.errors import AmountRefused, NotExtendable
 from billing.models import Package
 from billing.periods import windows
 
-LONGEST = 36  # months, the ordered ones and the added ones together
+LONGEST = 36  # months, ordered and added together
 
 
 @transaction.atomic
 def extend(package: Package, months: int, at: datetime) -> Package:
-    """Add `months` Periods after the last, by the anchor of the payment; each grants what the others do.
+    """Append `months` Periods, anchored at the day of payment; each grants the same units as the others.
 
-    A Package that has ended or was refunded stays so. Raises AmountRefused, NotExtendable.
+    Raises NotExtendable if the Package has ended or was refunded, AmountRefused for invalid `months`.
     """
     locked = Package.objects.select_for_update(of=("self",), no_key=True)
     package = locked.select_related("order").get(pk=package.pk)

@@ -1,7 +1,7 @@
-"""When the units will run out, at the pace of the last 7 days; beside 剩余调用量 in the console.
+"""Forecast of when the units run out, from the usage of the last 7 days (剩余调用量 in the console).
 
-`sample` writes, at each local midnight, what every live Period has used; the pace is what was used since the
-first sample of the last 7 days (or since the App's first Period, if that is younger). `run_out` is pure.
+`sample` records at each local midnight what every live Period has used. The rate is what was used since the
+first sample of the last 7 days, or since the App's first Period if that is later. `run_out` is pure.
 """
 
 from collections import defaultdict
@@ -16,12 +16,12 @@ from billing.models import Period, PeriodSample
 from billing.quota import live
 
 WINDOW = timedelta(days=7)
-SHORTEST = timedelta(days=1)  # what a younger App used is the pace of its first day
+SHORTEST = timedelta(days=1)  # an App younger than this counts as one day old
 
 
 @dataclass(frozen=True)
 class Left:
-    """A Period to be burned: its window and the units left in it."""
+    """The window of a Period and the units left in it."""
 
     starts_at: datetime
     ends_at: datetime
@@ -30,14 +30,14 @@ class Left:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Pace in units a day, and when nothing will be left; None: the Packages end before they are used up."""
+    """Units used per day, and when none are left; None if the Packages end before they are used up."""
 
     per_day: float
     runs_out_at: datetime | None
 
 
 def run_out(periods: Sequence[Left], per_day: float, at: datetime) -> datetime | None:
-    """Return the first moment from `at` on at which Periods are live but none has units left, or None."""
+    """Return the first moment from `at` on when a Period is live but no units are left, or None."""
     left = {number: float(period.units) for number, period in enumerate(periods)}
     bounds = sorted({b for p in periods for b in (p.starts_at, p.ends_at) if b > at})
     now = at
@@ -59,7 +59,7 @@ def run_out(periods: Sequence[Left], per_day: float, at: datetime) -> datetime |
 
 
 def of(apps: Iterable[App], at: datetime) -> dict[tuple[int, str], Forecast]:
-    """Return the forecast for each (App's pk, API) used in the last 7 days. Three queries."""
+    """Return the forecast of each (App's pk, API) that was used in the last 7 days, in three queries."""
     first = PeriodSample.objects.filter(at__gte=at - WINDOW, at__lte=at).aggregate(at=Min("at"))["at"]
     periods = Period.objects.filter(app__in=apps, ends_at__gt=first or at - WINDOW, granted__gt=0)
     before = dict(PeriodSample.objects.filter(at=first, period__in=periods).values_list("period_id", "used"))
@@ -81,7 +81,7 @@ def of(apps: Iterable[App], at: datetime) -> dict[tuple[int, str], Forecast]:
 
 
 def sample(at: datetime) -> int:
-    """Record the usage of every live Period at local midnight `at`; return their number. Keeps 8 days."""
+    """Record the usage of every live Period at local midnight `at`; return how many. Keeps 8 days."""
     PeriodSample.objects.filter(at__lt=at - WINDOW - timedelta(days=1)).delete()
     samples = [
         PeriodSample(period_id=period, at=at, used=used)

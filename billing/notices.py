@@ -1,11 +1,14 @@
-"""通知: what a customer is told, once each, in the inbox and by e-mail; the only writer of Notice.
+"""通知: notices to customers, in the inbox and by e-mail; the only writer of Notice.
 
-`scan` writes what is due; a unique key per customer makes every notice one. Quota: an App's API passes a
-share of the month's units (80 % and 100 %; the customer sets them), once for as long as these are the units:
-a share of more or fewer is told anew; of several shares passed at once, the highest. Ending: 7 days and 1 day
-before the last Package ends. Unpaid: an order is 24 hours old and still payable. Money: an operator topped
-up, granted a voucher, or refunded a package, within MONEY_WITHIN. `mail` sends what has not been sent yet:
-one mail per customer, to verified addresses only.
+`scan` writes the notices that are due. A unique key per customer prevents duplicates. The kinds:
+
+- Quota: usage of an App's API reached a percentage of the month's units (80 % and 100 % by default). If it
+  reached several at once, only the highest is reported. If the month's units change, it is reported again.
+- Ending: 7 days and 1 day before the last Package ends.
+- Unpaid: an order is 24 hours old and can still be paid.
+- Money: an operator topped up, granted a voucher or refunded a package, within MONEY_WITHIN.
+
+`mail` sends unsent notices: one mail per customer, to verified addresses only.
 """
 
 import logging
@@ -45,9 +48,9 @@ from common.links import absolute
 
 DAYS_BEFORE_END = (1, 7)
 UNPAID_AFTER = timedelta(hours=24)
-MAIL_BATCH = 200  # mails of one run
-MAIL_EVERY = timedelta(hours=1)  # at most one mail to a customer in this time
-MAIL_WITHIN = timedelta(days=3)  # what is older is not news
+MAIL_BATCH = 200  # mails per run
+MAIL_EVERY = timedelta(hours=1)  # minimum interval between two mails to one customer
+MAIL_WITHIN = timedelta(days=3)  # older notices are not mailed
 MONEY_WITHIN = timedelta(days=1)
 DIGEST_LINES = 20
 INBOX = "/console/inbox/"
@@ -63,7 +66,7 @@ def inbox(customer: User) -> "QuerySet[Notice]":
 
 
 def unread_count(customer: User) -> int:
-    """How many notices the customer has not read."""
+    """Return how many notices the customer has not read."""
     return Notice.objects.filter(customer=customer, read_at=None).count()
 
 
@@ -109,15 +112,15 @@ def choose(
 
 def scan(at: datetime) -> int:
     """Write every notice that is due and was not written before, and return their number."""
-    wishes = {wish.customer_id: wish for wish in NoticeSettings.objects.all()}
-    due = [*_quota_due(at, wishes), *_ending_due(at), *_unpaid_due(at), *_money_due(at)]
-    return _write([notice for notice in due if _wanted(notice, wishes.get(notice.customer_id))], at)
+    chosen = {row.customer_id: row for row in NoticeSettings.objects.all()}
+    due = [*_quota_due(at, chosen), *_ending_due(at), *_unpaid_due(at), *_money_due(at)]
+    return _write([notice for notice in due if _wanted(notice, chosen.get(notice.customer_id))], at)
 
 
 def add(due: Iterable[Notice], at: datetime) -> int:
-    """Write the notices of another room that were not written before; return how many.
+    """Write notices of another room that do not exist yet, and return how many.
 
-    They can't be switched off: NoticeKind.FACES is about the deletion of a customer's data.
+    Customers cannot turn these off: NoticeKind.FACES announces the deletion of their data.
     """
     return _write(list(due), at)
 
@@ -135,27 +138,27 @@ def _write(wanted: Sequence[Notice], at: datetime) -> int:
 
 
 def _next_start(notice: Notice, at: datetime) -> datetime | None:
-    """When the App's API gets units again, if it ever does."""
+    """Return when the App's API gets units again; None if it does not."""
     later = Period.objects.filter(app=notice.app_id, api=notice.api, starts_at__gt=at, granted__gt=0)
     return later.aggregate(at=Min("starts_at"))["at"]
 
 
-def _wanted(notice: Notice, wish: NoticeSettings | None) -> bool:
-    if wish is None:
+def _wanted(notice: Notice, chosen: NoticeSettings | None) -> bool:
+    if chosen is None:
         return True
     if notice.kind in MONEY_KINDS:
-        return wish.money_on
+        return chosen.money_on
     return {
-        NoticeKind.QUOTA: wish.quota_on,
-        NoticeKind.ENDING: wish.ending_on,
-        NoticeKind.UNPAID: wish.unpaid_on,
+        NoticeKind.QUOTA: chosen.quota_on,
+        NoticeKind.ENDING: chosen.ending_on,
+        NoticeKind.UNPAID: chosen.unpaid_on,
     }[NoticeKind(notice.kind)]
 
 
-def _quota_due(at: datetime, wishes: dict[int, NoticeSettings]) -> Iterable[Notice]:
-    """Yield the highest percentage passed by the units of all live Periods.
+def _quota_due(at: datetime, chosen: dict[int, NoticeSettings]) -> Iterable[Notice]:
+    """Yield a notice for the highest percentage that the usage of all live Periods has reached.
 
-    A Period that comes or goes counts anew.
+    If a Period starts or ends, the percentages are reported again.
     """
     months = (
         Period.objects.filter(live(at), granted__gt=0)
@@ -165,7 +168,7 @@ def _quota_due(at: datetime, wishes: dict[int, NoticeSettings]) -> Iterable[Noti
     )
     defaults = NoticeSettings()
     for customer, app, api, granted, used, month in months:
-        percents = wishes.get(customer, defaults).quota_percents
+        percents = chosen.get(customer, defaults).quota_percents
         if passed := [percent for percent in percents if used * 100 >= percent * granted]:
             percent = max(passed)
             yield Notice(
@@ -216,7 +219,7 @@ def _unpaid_due(at: datetime) -> Iterable[Notice]:
 
 
 def _money_due(at: datetime) -> Iterable[Notice]:
-    """Yield what operators did with the customer's money: customers see their own actions at once."""
+    """Yield notices of what operators did; customers see the effect of their own actions at once."""
     since = at - MONEY_WITHIN
     for entry in WalletEntry.objects.filter(kind=EntryKind.TOP_UP, at__gt=since, at__lte=at):
         yield Notice(
@@ -249,22 +252,22 @@ def _money_due(at: datetime) -> Iterable[Notice]:
 
 
 @dataclass(frozen=True)
-class Words:
-    """A notice as a person reads it, in the active language."""
+class NoticeText:
+    """Title and body of a notice, in the active language."""
 
     title: str
     body: str
 
 
-def words(notice: Notice) -> Words:
-    """Title and body of a notice."""
+def text_of(notice: Notice) -> NoticeText:
+    """Return title and body of a notice."""
     ends = formats.date_format(timezone.localtime(notice.ends_at), "Y-m-d H:i") if notice.ends_at else ""
     last_moment = timezone.localtime(notice.ends_at - timedelta(microseconds=1)) if notice.ends_at else None
     if notice.kind in MONEY_KINDS:
-        return _money_words(notice)
+        return _money_text(notice)
     if notice.kind == NoticeKind.UNPAID:
         values = {"number": notice.order.number if notice.order else "", "ends": ends}
-        return Words(
+        return NoticeText(
             _("订单 %(number)s 尚未支付") % values,
             _("请在 %(ends)s 前完成支付，逾期订单将被取消。") % values,
         )
@@ -279,7 +282,7 @@ def words(notice: Notice) -> Words:
     if notice.kind == NoticeKind.FACES:
         group, _space, count = notice.detail.partition(" ")
         values |= {"group": group, "count": count}
-        return Words(
+        return NoticeText(
             ngettext(
                 "应用“%(app)s”的人脸组 %(group)s 有 %(count)s 个人脸即将到期删除",
                 "应用“%(app)s”的人脸组 %(group)s 有 %(count)s 个人脸即将到期删除",
@@ -293,7 +296,7 @@ def words(notice: Notice) -> Words:
             % values,
         )
     if notice.kind == NoticeKind.ENDING:
-        return Words(
+        return NoticeText(
             ngettext(
                 "应用“%(app)s”的%(api)s还有 %(days)s 天到期",
                 "应用“%(app)s”的%(api)s还有 %(days)s 天到期",
@@ -303,13 +306,13 @@ def words(notice: Notice) -> Words:
             _("最后一个资源包的有效期到 %(last_day)s 为止，之后将无法调用。请提前再次购买。") % values,
         )
     if notice.percent == 100:
-        return Words(
+        return NoticeText(
             _("应用“%(app)s”的%(api)s本月调用量已用完") % values,
             _("下一个计费周期于 %(ends)s 开始，在此之前无法继续调用，除非再次购买资源包。") % values
             if ends
             else _("这是最后一个计费周期，再次购买资源包后才能继续调用。"),
         )
-    return Words(
+    return NoticeText(
         _("应用“%(app)s”的%(api)s本月调用量已使用 %(percent)s%%") % values,
         _("用完后将无法继续调用，直到下一个计费周期于 %(ends)s 开始；也可以再次购买资源包。") % values
         if ends
@@ -317,19 +320,21 @@ def words(notice: Notice) -> Words:
     )
 
 
-def _money_words(notice: Notice) -> Words:
+def _money_text(notice: Notice) -> NoticeText:
     amount = _("%(amount)s 元") % {"amount": f"{notice.amount or 0:,.2f}"}
     if notice.kind == NoticeKind.TOP_UP:
-        return Words(_("账户已充值 %(amount)s") % {"amount": amount}, _("已计入账户余额，可以用于支付订单。"))
+        return NoticeText(
+            _("账户已充值 %(amount)s") % {"amount": amount}, _("已计入账户余额，可以用于支付订单。")
+        )
     if notice.kind == NoticeKind.VOUCHER:
         end = timezone.localtime(notice.ends_at - timedelta(microseconds=1)) if notice.ends_at else None
         day = formats.date_format(end, "Y-m-d") if end else ""
-        return Words(
+        return NoticeText(
             _("收到代金券，面值 %(amount)s") % {"amount": amount},
             _("有效期到 %(day)s 为止，支付订单时自动使用。") % {"day": day},
         )
     number = notice.order.number if notice.order else ""
-    return Words(
+    return NoticeText(
         _("订单 %(number)s 已退款 %(amount)s") % {"number": number, "amount": amount},
         _("现金退回账户余额，代金券退回原券；该订单的资源包已失效。"),
     )
@@ -337,14 +342,14 @@ def _money_words(notice: Notice) -> Words:
 
 @dataclass(frozen=True)
 class Link:
-    """A page on which a customer can act on a notice: its address and its words."""
+    """A page on which a customer can act on a notice: its path and the text of the link."""
 
     path: str
     text: str
 
 
 def links(notice: Notice) -> list[Link]:
-    """Where something can be done about a notice, the most useful page first."""
+    """Return links to the pages on which a customer can act on a notice, the most useful first."""
     if notice.kind == NoticeKind.UNPAID and notice.order:
         return [Link(reverse("order_pay", args=[notice.order.number]), _("立即付款"))]
     if notice.kind == NoticeKind.REFUND and notice.order:
@@ -360,27 +365,27 @@ def links(notice: Notice) -> list[Link]:
 
 
 def mail(at: datetime) -> int:
-    """Send each customer one mail with all the notices that wait for it; return the number of mails.
+    """Send each customer one mail with all unsent notices; return the number of mails.
 
-    Only to addresses that were verified, and at most one mail an hour to each, so that no customer takes more
-    than one place of a run's MAIL_BATCH, and an account can't be used to flood somebody else's mailbox.
-    Notices older than MAIL_WITHIN stay in the inbox.
+    Mail goes to verified addresses only, and to each at most once an hour: so no customer uses more than one
+    of a run's MAIL_BATCH, and an account cannot be used to flood another person's mailbox. Notices older than
+    MAIL_WITHIN are not mailed.
 
-    Notices count as sent before they are: if the process dies in between, only the inbox has them, and nobody
-    gets them twice. If a mail is refused or can't even be written, the others still go: it is tried again
-    later, or, if it would fail again, left to the inbox. If the server can't be reached, all wait.
+    Notices are marked as sent first: if the process dies in between, they are in the inbox only, but never
+    mailed twice. If a mail is rejected or cannot be built, the others are still sent; it is retried later
+    unless the error is permanent. If the server cannot be reached, all are retried later.
     """
     sent = 0
     for customer, waiting in _digests(at):
         claimed = _claim(waiting, at)
         if not claimed:
-            continue  # another worker has them
+            continue  # another worker claimed them
         try:
             with translation.override(customer.language):
                 subject, body = _digest(claimed)
                 send_mail(subject, body, settings.DEFAULT_FROM_EMAIL, [customer.email])
         except (SMTPRecipientsRefused, SMTPDataError) as error:
-            log.warning("notices of customer %s were refused: %s", customer.pk, error)
+            log.warning("mail of notices to customer %s was rejected: %s", customer.pk, error)
             if not _is_final(error):
                 _release(claimed)
         except (SMTPException, OSError):
@@ -388,15 +393,15 @@ def mail(at: datetime) -> int:
             _release(claimed)
             break
         except Exception as error:
-            # An address or a text that no mail can carry: it would fail in the same way every time.
-            log.error("notices of customer %s are left to the inbox: %s", customer.pk, type(error).__name__)
+            # The address or text cannot be put into a mail: a retry would fail in the same way.
+            log.error("notices of customer %s cannot be mailed: %s", customer.pk, type(error).__name__)
         else:
             sent += 1
     return sent
 
 
 def _digests(at: datetime) -> Iterable[tuple[User, list[Notice]]]:
-    """Return the customers whose turn it is, each with the waiting notices, those who wait longest first."""
+    """Yield the customers who may get a mail now with their unsent notices, longest wait first."""
     due = Notice.objects.filter(mailed_at=None, created_at__gt=at - MAIL_WITHIN)
     lately = Notice.objects.filter(customer=OuterRef("customer"), mailed_at__gt=at - MAIL_EVERY)
     turns = (
@@ -413,7 +418,7 @@ def _digests(at: datetime) -> Iterable[tuple[User, list[Notice]]]:
 
 
 def _claim(waiting: list[Notice], at: datetime) -> list[Notice]:
-    """Mark the notices as mailed; return those that no other worker had marked before."""
+    """Mark the notices as mailed; return those that no other worker had claimed."""
     with transaction.atomic():
         free = Notice.objects.select_for_update(skip_locked=True).filter(
             pk__in=[notice.pk for notice in waiting], mailed_at=None
@@ -429,7 +434,7 @@ def _release(claimed: list[Notice]) -> None:
 
 def _digest(notices: list[Notice]) -> tuple[str, str]:
     """Return subject and body of one mail about all these notices, in the active language."""
-    shown = [(words(notice), links(notice)) for notice in notices[:DIGEST_LINES]]
+    shown = [(text_of(notice), links(notice)) for notice in notices[:DIGEST_LINES]]
     subject = shown[0][0].title
     if len(notices) > 1:
         subject = ngettext("您有 %(count)s 条新消息", "您有 %(count)s 条新消息", len(notices)) % {
@@ -452,7 +457,7 @@ def _digest(notices: list[Notice]) -> tuple[str, str]:
 
 
 def _is_final(error: SMTPRecipientsRefused | SMTPDataError) -> bool:
-    """Whether the same mail would be refused again: 5xx, not 4xx."""
+    """Return whether the error is permanent (5xx), so that a retry would fail too."""
     if isinstance(error, SMTPDataError):
         return error.smtp_code >= 500
     return all(code >= 500 for code, _words in error.recipients.values())

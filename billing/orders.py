@@ -1,11 +1,12 @@
 """订单 (manual 3.1): 待支付 → 已完成 or 已取消; the only writer of Order.
 
-Every step out of 待支付 is one conditional UPDATE, so of two clicks, tabs or processes one wins. A payment is
-one transaction: the order, vouchers (nearest expiry first), the wallet, the App, its Package and all Periods.
-Lock order: Order, User (where a limit of the customer is checked), Vouchers by (valid_until, id), Wallet.
+Every transition out of 待支付 is one conditional UPDATE, so only one of several concurrent attempts wins. A
+payment is one transaction: order, vouchers (nearest expiry first), wallet, App, Package and all Periods.
+Lock order: Order, User (if a limit of the customer is checked), Vouchers by (valid_until, id), Wallet.
 """
 
 import secrets
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -35,65 +36,80 @@ from billing.periods import SHANGHAI
 
 PAYABLE_FOR = timedelta(hours=48)
 QUANTITIES = range(1, 10)
-UNPAID_AT_ONCE = 20  # orders of one customer that may wait for payment
+UNPAID_AT_ONCE = 20  # unpaid orders that one customer may have
 NUMBER_LENGTH = 20
 
 
 def new_number(at: datetime) -> str:
-    """订单编号: local time and six random digits."""
+    """Return a new 订单编号: local time and six random digits."""
     return f"{at.astimezone(SHANGHAI):%Y%m%d%H%M%S}{secrets.randbelow(1_000_000):06}"
 
 
-def create(
-    *,
-    customer: User,
-    sku: Sku,
-    quantity: int,
-    months: int,
-    token: str,
-    at: datetime,
-    app: App | None = None,
-    region: Region | None = None,
-    name: str = "",
-    description: str = "",
-    seen_amount: Decimal | None = None,
-) -> Order:
-    """Create an order for a new App (`region`, `name`, `description`) or for an existing `app`.
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """What a customer orders: for an existing `app`, or for a new one (`region`, `name`, `description`)."""
 
-    Idempotent: the same `token` of the same customer with the same wishes returns the first order. With
+    sku: Sku
+    quantity: int
+    months: int
+    app: App | None = None
+    region: Region | None = None
+    name: str = ""
+    description: str = ""
+
+    def checked(self, customer: User) -> "OrderRequest":
+        """Return the request with valid texts; those of an existing App are its own, as is its region.
+
+        Raises OfferClosed if the App is not the customer's, RuleError for a name or description.
+        """
+        wanted = self
+        if self.app is not None:
+            if self.app.customer_id != customer.pk:
+                raise OfferClosed(what="app")
+            app = self.app
+            wanted = replace(self, region=app.region, name=app.name, description=app.description)
+        name, description = check_app_name(wanted.name), check_app_description(wanted.description)
+        return replace(wanted, name=name, description=description)
+
+    def is_for(self, order: Order) -> bool:
+        """Return whether `order` was created from a request like this one."""
+        return (
+            order.is_new_app == (self.app is None)
+            and (self.app is None or order.app_id == self.app.pk)
+            and self.region is not None
+            and order.region_id == self.region.pk
+            and (order.app_name, order.app_description) == (self.name, self.description)
+            and (order.sku_id, order.quantity, order.months) == (self.sku.pk, self.quantity, self.months)
+        )
+
+
+def create(
+    customer: User, request: OrderRequest, *, token: str, at: datetime, seen_amount: Decimal | None = None
+) -> Order:
+    """Create an order.
+
+    Idempotent: the same `token` of the same customer with the same request returns the first order. With
     `seen_amount`, what the customer confirmed, raises PriceChanged if it no longer holds. Raises RuleError
     for a name or description, OfferClosed, TokenReused, TooManyUnpaid, TooManyFree.
     """
-    if app is not None:
-        if app.customer_id != customer.pk:
-            raise OfferClosed(what="app")
-        region, name, description = app.region, app.name, app.description
-    name, description = check_app_name(name), check_app_description(description)
+    request = request.checked(customer)
     if first := Order.objects.filter(customer=customer, token=token).first():
-        return _same(first, app, region, name, description, sku, quantity, months)
-    if region is None or not (app or Region.objects.filter(pk=region.pk, is_active=True).exists()):
-        raise OfferClosed(what="region")
-    if quantity not in QUANTITIES:
-        raise OfferClosed(what="quantity")
-    if not Duration.objects.filter(months=months, is_active=True).exists():
-        raise OfferClosed(what="duration")
-    offer = catalogue.skus_on_sale().filter(pk=sku.pk).first()
-    if offer is None:
-        raise OfferClosed(what="sku")
-    amount = catalogue.amount(offer.price, quantity, months)
+        return _same(first, request)
+    region, offer = _offered(request)
+    amount = catalogue.amount(offer.price, request.quantity, request.months)
     if seen_amount is not None and seen_amount != amount:
         raise PriceChanged(seen=seen_amount, amount=amount)
     order = Order(
         customer=customer,
         token=token,
-        app=app,
-        is_new_app=app is None,
-        app_name=name,
-        app_description=description,
+        app=request.app,
+        is_new_app=request.app is None,
+        app_name=request.name,
+        app_description=request.description,
         region=region,
         sku=offer,
-        quantity=quantity,
-        months=months,
+        quantity=request.quantity,
+        months=request.months,
         units_per_month=offer.units_per_month,
         meter=offer.meter,
         unit_price=offer.price,
@@ -109,7 +125,7 @@ def create(
                 order.save(force_insert=True)
         except IntegrityError:
             if first := Order.objects.filter(customer=customer, token=token).first():
-                return _same(first, app, region, name, description, sku, quantity, months)
+                return _same(first, request)
             if not Order.objects.filter(number=order.number).exists():
                 raise
         else:
@@ -117,9 +133,9 @@ def create(
 
 
 def _check_limits(order: Order, at: datetime) -> None:
-    """Lock the customer, so that orders at once are counted one after the other.
+    """Lock the customer, so that concurrent orders are counted one after the other.
 
-    Raises TooManyUnpaid, and TooManyFree early: `pay` decides.
+    Raises TooManyUnpaid and TooManyFree; `pay` checks the latter again.
     """
     customer = User.objects.select_for_update(no_key=True).get(pk=order.customer_id)
     unpaid = Order.objects.filter(customer=customer, state=OrderState.PENDING, expires_at__gt=at)
@@ -139,32 +155,33 @@ def _check_free(order: Order, at: datetime) -> None:
             raise TooManyFree(limit=limit)
 
 
-def _same(
-    first: Order,
-    app: App | None,
-    region: Region | None,
-    name: str,
-    description: str,
-    sku: Sku,
-    quantity: int,
-    months: int,
-) -> Order:
+def _offered(request: OrderRequest) -> tuple[Region, Sku]:
+    """Return the region and the Sku as they are on sale now. Raises OfferClosed."""
+    region = request.region
+    if region is None or not (request.app or Region.objects.filter(pk=region.pk, is_active=True).exists()):
+        raise OfferClosed(what="region")
+    if request.quantity not in QUANTITIES:
+        raise OfferClosed(what="quantity")
+    if not Duration.objects.filter(months=request.months, is_active=True).exists():
+        raise OfferClosed(what="duration")
+    offer = catalogue.skus_on_sale().filter(pk=request.sku.pk).first()
+    if offer is None:
+        raise OfferClosed(what="sku")
+    return region, offer
+
+
+def _same(first: Order, request: OrderRequest) -> Order:
     """Return the first order of a token. Raises TokenReused if it is for something else."""
-    if (app is None) == first.is_new_app and (
-        (app is None or first.app_id == app.pk)
-        and region is not None
-        and (first.region_id, first.app_name, first.app_description) == (region.pk, name, description)
-        and (first.sku_id, first.quantity, first.months) == (sku.pk, quantity, months)
-    ):
-        return first
-    raise TokenReused(number=first.number)
+    if not request.is_for(first):
+        raise TokenReused(number=first.number)
+    return first
 
 
 def pay(order: Order, at: datetime) -> Order:
-    """Pays an order wholly and delivers it: App, Package, Periods. Returns it as it is then.
+    """Pay an order in full and deliver it: App, Package, Periods. Return the order as it is afterwards.
 
-    Raises OrderPaid, OrderCancelled, OrderExpired (an order past its 48 hours is cancelled by this), and
-    InsufficientBalance or TooManyFree, which leave the order payable.
+    Raises OrderPaid, OrderCancelled, OrderExpired (an order past its 48 hours is cancelled by this call), and
+    InsufficientBalance or TooManyFree, after which the order can still be paid.
     """
     if Order.objects.get(pk=order.pk).expires_at <= at:
         _cancel(order, CancelReason.EXPIRED, at)

@@ -1,4 +1,4 @@
-"""资源包: Packages and their Periods, written at payment or extended later; what is left of them."""
+"""资源包: writes Packages and their Periods, and sums up what is left of them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -48,13 +48,13 @@ def write_periods(package: Package, months: Sequence[tuple[datetime, datetime]],
 
 
 class QuotaState(StrEnum):
-    """What a customer has to know about an App's API, the most urgent first."""
+    """The state of an App's quota for an API, most urgent first."""
 
     EXPIRED = "expired"  # every Package has ended
     USED_UP = "used_up"  # nothing is left of this month
     LOW = "low"  # less than LOW_PERCENT is left of this month
     ENDING = "ending"  # the last Package ends within ENDING_WITHIN
-    RESTORED = "restored"  # a month began within RESTORED_FOR, and the one before was used up
+    RESTORED = "restored"  # a Period began within RESTORED_FOR, and the one before was used up
     GOOD = "good"
 
 
@@ -65,7 +65,7 @@ RESTORED_FOR = timedelta(days=3)
 
 @dataclass
 class Summary:
-    """One row of the console (manual 3.2): an App's API with what is left of it at the moment `at`."""
+    """One row of the console (manual 3.2): an App's API and its quota at the moment `at`."""
 
     app: App
     api: str
@@ -84,7 +84,7 @@ class Summary:
 
     @property
     def state(self) -> QuotaState:
-        """The most urgent state that holds."""
+        """Return the most urgent state that applies."""
         if self.expires_at <= self.at:
             return QuotaState.EXPIRED
         if self.remaining <= 0:
@@ -118,7 +118,7 @@ def summary(apps: Iterable[App], at: datetime) -> list[Summary]:
         for app, api, last_end in packages.values_list("app", "api").annotate(last=Max("ends_at"))
     }
     for app, api, granted, used, renews_at, restored_at in _months(of_apps, at):
-        if row := rows.get((app, api)):  # or it was paid for between these queries
+        if row := rows.get((app, api)):  # it is missing if it was paid for between these queries
             row.granted, row.remaining = granted or 0, (granted or 0) - (used or 0)
             row.renews_at, row.restored_at = renews_at, restored_at
     specs = (

@@ -1,4 +1,4 @@
-"""How a month is anchored (manual 2, order note 3 and its example). Pure: dates and times in, windows out.
+"""How months are anchored (manual 2, order note 3 and its example). Pure functions.
 
 Months count from the day of payment in Asia/Shanghai. Period 0 starts at the moment of payment; Period k
 starts at local midnight of that day plus k months, clipped to the month's end from the ORIGINAL day

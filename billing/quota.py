@@ -1,16 +1,15 @@
 """抵扣: reserve units before a call is dispatched, then settle or give back; the only writer of Debits.
 
-A Debit is `held` until `settle` makes it `settling`: the answer with code 0 may be sent now. Once it was
-sent, `confirm` makes the Debit `settled`, and only then is the customer charged for good. `withdraw` returns
-the units of a call that ended otherwise, whether held or settling, and the sweeps return what nobody ended in
-time: `sweep` the holds, faceapi the settling ones, since it corrects their Calls too. Every transition is a
-conditional UPDATE, so the first one wins: a settle after a sweep raises HoldLost, and that call must not be
-served.
+A Debit is `held` until `settle` makes it `settling`: the answer with code 0 may be sent now. After it was
+sent, `confirm` makes the Debit `settled`, and only then is the charge final. `withdraw` returns the units of
+a call that ended otherwise, held or settling. What is not finished in time is returned by a sweep: holds by
+`sweep`, settling Debits by faceapi, which corrects their Calls too. Every transition is a conditional UPDATE,
+so the first one wins: a settle after a sweep raises HoldLost, and that call must not be served.
 
-Each function is one round trip (two for a reserve that its first Period can't pay alone), by itself or
-inside a caller's `transaction.atomic()`. By itself, reserve and give_back do not wait for the disk, settle
-and confirm do (docs/decisions/0020-quota.md). Lock order everywhere: the call's Debit, then Periods by
-(ends_at, package), then what the caller locks: settle and give_back come first.
+Each function is one round trip (two for a reserve that needs more than its first Period), on its own or
+inside a caller's `transaction.atomic()`. On their own, reserve and give_back do not wait for the disk; settle
+and confirm do (docs/decisions/0020-quota.md). Lock order everywhere: the call's Debit, Periods by
+(ends_at, package), then what the caller locks. So call settle and give_back first.
 """
 
 from collections.abc import Mapping
@@ -25,7 +24,7 @@ from billing.errors import BillingError, Expired, HoldLost, NotOrdered, UsedUp
 from billing.models import Debit, DebitState, Period
 
 MAX_HOLD_S = 240  # with a sweep each minute, a dead call's units are back within 5 minutes
-# From the settle to the confirmation; no client may take longer to read (facecloud/web/response_buffer.py).
+# From the settle to the confirmation; a client may not read longer (facecloud/web/response_buffer.py).
 CONFIRM_WITHIN_S = 240
 SWEEP_BATCH = 1000
 CHARGED = (DebitState.SETTLING, DebitState.SETTLED)
@@ -44,10 +43,10 @@ def live(at: datetime) -> Q:
 def reserve(
     *, call_id: UUID, app: App, api: str, images: int, pairs: int = 0, at: datetime, hold_s: float = 180
 ) -> Debit:
-    """Reserve what the call costs in the App's live Periods: all or nothing, in burn order.
+    """Reserve the units of the call in the App's live Periods: all or none, in burn order.
 
-    Idempotent by `call_id`: a repeat takes nothing and returns the Debit as it is now, in whatever state.
-    Its `units` and `remaining_after` (X-Quota-Remaining) need no further query. Raises NotOrdered, UsedUp,
+    Idempotent by `call_id`: a repeat reserves nothing and returns the Debit in its present state. Its `units`
+    and `remaining_after` (X-Quota-Remaining) need no further query. Raises NotOrdered, UsedUp,
     Expired.
     """
     if images < 1 or pairs < 0 or not 0 < hold_s <= MAX_HOLD_S:
@@ -99,19 +98,19 @@ def settle(call_id: UUID, at: datetime) -> None:
 
 
 _CONFIRM = """
-WITH told AS (
-    SELECT * FROM unnest(%s::uuid[], %s::integer[]) AS told (call_id, units)
+WITH stated AS (
+    SELECT * FROM unnest(%s::uuid[], %s::integer[]) AS stated (call_id, units)
 ), ready AS MATERIALIZED (
-    SELECT debit.call_id FROM billing_debit AS debit JOIN told USING (call_id)
-     WHERE debit.state = 'settling' AND debit.units = told.units
+    SELECT debit.call_id FROM billing_debit AS debit JOIN stated USING (call_id)
+     WHERE debit.state = 'settling' AND debit.units = stated.units
        FOR NO KEY UPDATE OF debit SKIP LOCKED
 ), settled AS (
     UPDATE billing_debit AS debit SET state = 'settled' FROM ready WHERE debit.call_id = ready.call_id
     RETURNING debit.call_id, debit.app_id, debit.api, debit.closed_at
 ), tallied AS (
     INSERT INTO billing_answeredhour AS tally (hour, app_id, api, answers, units)
-    SELECT date_trunc('hour', closed_at, 'UTC'), app_id, api, count(*), sum(told.units)
-      FROM settled JOIN told USING (call_id) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+    SELECT date_trunc('hour', closed_at, 'UTC'), app_id, api, count(*), sum(stated.units)
+      FROM settled JOIN stated USING (call_id) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
     ON CONFLICT (hour, app_id, api) DO UPDATE
        SET answers = tally.answers + excluded.answers, units = tally.units + excluded.units
 )
@@ -119,31 +118,31 @@ SELECT call_id FROM settled
 """
 
 
-def confirm(told: Mapping[UUID, int]) -> dict[UUID, str]:
-    """Settle for good the calls whose answers were sent, by the units that each answer stated.
+def confirm(stated: Mapping[UUID, int]) -> dict[UUID, str]:
+    """Settle the calls whose answers were sent; `stated` has the units that each answer stated.
 
-    The stated units are added to the AnsweredHours, in one order, so that two of these can't deadlock.
+    The units are added to the AnsweredHours in a fixed order, so that two of these cannot deadlock.
 
-    Returns what each Debit is now: `settled`; `settling` if it is locked at the moment, so that confirming it
-    must be tried again; `returned` if the sweep was first; `wrong` if it doesn't exist or has other units.
+    Returns the state of each Debit: `settled`; `settling` if it is locked now, and must be confirmed again;
+    `returned` if the sweep came first; `wrong` if it does not exist or has other units.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_CONFIRM, [list(told), list(told.values())])
+        cursor.execute(_CONFIRM, [list(stated), list(stated.values())])
         now = {call_id: DebitState.SETTLED.value for (call_id,) in cursor.fetchall()}
-    if left := told.keys() - now.keys():
+    if left := stated.keys() - now.keys():
         debits = Debit.objects.filter(call_id__in=left).values_list("call_id", "state", "units")
         now |= dict.fromkeys(left, "wrong")
-        now |= {call_id: state for call_id, state, units in debits if units == told[call_id]}
+        now |= {call_id: state for call_id, state, units in debits if units == stated[call_id]}
     return now
 
 
 def give_back(call_id: UUID, at: datetime) -> int:
-    """Return the units of a held call to their Periods. How many; 0 if none were held."""
+    """Return the units of a held call to their Periods; return how many, 0 if none were held."""
     return _return(call_id, at, "held")
 
 
 def withdraw(call_id: UUID, at: datetime) -> int:
-    """Return the units of a held or settling call: its answer with code 0 was not sent. How many."""
+    """Return the units of a held or settling call whose answer was not sent; return how many."""
     return _return(call_id, at, "settling")
 
 
@@ -156,7 +155,10 @@ def _return(call_id: UUID, at: datetime, up_to: str) -> int:
 
 
 def sweep(at: datetime) -> int:
-    """Give back every hold that ran out by `at`; how many. One transaction each: no deadlock."""
+    """Give back every hold that expired by `at`; return how many.
+
+    Each has a transaction of its own, so that sweeps cannot deadlock.
+    """
     swept = 0
     while True:
         lost = list(
@@ -176,6 +178,6 @@ def unconfirmed(at: datetime) -> list[UUID]:
 
 
 def remaining(app: App, api: str, at: datetime) -> int:
-    """剩余调用量: the units left in the live Periods of the App's API."""
+    """Return 剩余调用量: the units left in the live Periods of the App's API."""
     periods = Period.objects.filter(live(at), app=app, api=api)
     return periods.aggregate(left=Sum(F("granted") - F("used")))["left"] or 0

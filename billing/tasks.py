@@ -1,4 +1,4 @@
-"""The scheduled work of this room (settings.CELERY_BEAT_SCHEDULE). Each task may run twice or late."""
+"""The scheduled tasks of this room (settings.CELERY_BEAT_SCHEDULE). Each may run twice or late."""
 
 import logging
 
@@ -14,16 +14,16 @@ log = logging.getLogger(__name__)
 
 @shared_task(name="billing.sweep_holds")
 def sweep_holds() -> None:
-    """Return the holds of calls that ended without a result."""
+    """Return the units of calls that ended without a result."""
     if swept := quota.sweep(clock.now()):
-        log.warning("%s holds of dead calls given back", swept)
+        log.warning("returned the units of %s expired holds", swept)
 
 
 @shared_task(name="billing.expire_orders")
 def expire_orders() -> None:
     """Cancel orders unpaid for 48 hours."""
     if expired := orders.expire_due(clock.now()):
-        log.info("%s unpaid orders cancelled", expired)
+        log.info("cancelled %s unpaid orders", expired)
 
 
 @shared_task(name="billing.send_notices")

@@ -21,18 +21,16 @@ def place(
     token: str = "",
 ) -> Order:
     """Order the thousand-tier Sku of the API, or `sku`: for a new App, or for `app`."""
-    return orders.create(
-        customer=customer,
+    request = orders.OrderRequest(
+        sku=sku or Sku.objects.get(api=api, tier=Tier.THOUSAND),
+        quantity=quantity,
+        months=months,
         app=app,
         region=Region.objects.get(code="cn-sh6"),
         name=name,
         description="一号楼门禁",
-        sku=sku or Sku.objects.get(api=api, tier=Tier.THOUSAND),
-        quantity=quantity,
-        months=months,
-        token=token or uuid4().hex,
-        at=at,
     )
+    return orders.create(customer, request, token=token or uuid4().hex, at=at)
 
 
 def pay(order: Order, at: datetime) -> App:

@@ -1,1 +1,1 @@
-"""What is derived from the ledgers: the proof that they agree, and sales figures."""
+"""Reports on the ledgers: the proof that they agree, and sales."""

@@ -20,7 +20,7 @@ Key = TypeVar("Key", int, str)
 
 @dataclass(slots=True)
 class Day:
-    """One local day: counts, and yuan. `cash` and `voucher` were paid, the rest went back or came in."""
+    """One local day: counts, and amounts in yuan. `cash` and `voucher` were paid for orders."""
 
     start: datetime
     new_apps: int = 0
@@ -34,11 +34,11 @@ class Day:
 
     @property
     def revenue(self) -> Decimal:
-        """Paid less refunded, cash only: vouchers are not money that came in."""
+        """Cash paid less cash refunded; vouchers are not revenue."""
         return self.cash - self.refunded_cash
 
 
-# A day is a range of each index, so nothing is grouped and no time of an order is turned into a local day.
+# Each day is a range scan of an index: nothing is grouped, no timestamp is converted to a local day.
 _DAYS = """
 SELECT new_apps, created, paid, cash, voucher, refunded_cash, refunded_voucher, topped_up
   FROM unnest(%s::timestamptz[], %s::timestamptz[]) AS day (start, until)
@@ -64,7 +64,7 @@ SELECT new_apps, created, paid, cash, voucher, refunded_cash, refunded_voucher, 
 
 
 def days(since: datetime, until: datetime) -> list[Day]:
-    """Each local day of [since, until), both local midnights, oldest first."""
+    """Return each local day of [since, until), both local midnights, oldest first."""
     edges = [timezone.localtime(since)]
     while edges[-1] < until:
         edges.append(edges[-1] + timedelta(days=1))
@@ -76,7 +76,7 @@ def days(since: datetime, until: datetime) -> list[Day]:
 
 @dataclass(slots=True)
 class Sales:
-    """What came in from some orders within a span, and what went back, in yuan."""
+    """What was paid for some orders within a time range, and what was refunded, in yuan."""
 
     orders: int = 0
     cash: Decimal = ZERO
@@ -111,7 +111,7 @@ def sales_by_api(since: datetime, until: datetime) -> dict[str, Sales]:
 
 
 def _sales_by(key: Literal["customer", "sku"], since: datetime, until: datetime) -> dict[int, Sales]:
-    """By a column that the index of paid orders carries, as it does all that is asked of them here."""
+    """Return sales by a column; the covering index of paid orders has all columns of the query."""
     found: dict[int, Sales] = defaultdict(Sales)
     paid = Order.objects.filter(state=OrderState.PAID, paid_at__gte=since, paid_at__lt=until).order_by()
     sums = {"orders": Count("*"), "cash": Sum("cash_paid"), "voucher": Sum("voucher_paid")}
@@ -161,7 +161,7 @@ class EndingDay:
     followed: int = 0
 
 
-# The last end of each App and API in one pass: asking for each Package takes twice as long.
+# The last end of each App and API in one pass: a subquery per Package takes twice as long.
 _ENDS = """
 SELECT ends_at, count(*), count(*) FILTER (WHERE ends_at < last)
   FROM (SELECT ends_at, max(ends_at) OVER (PARTITION BY app_id, api) AS last
@@ -172,7 +172,7 @@ SELECT ends_at, count(*), count(*) FILTER (WHERE ends_at < last)
 
 
 def ending_by_day(at: datetime, within: timedelta) -> dict[date, EndingDay]:
-    """Each local day from that of `at` to that of its end."""
+    """Return the Packages that end on each local day, from that of `at` to that of `at + within`."""
     first = timezone.localdate(at)
     days = {first + timedelta(days=number): EndingDay() for number in range(within.days + 1)}
     with connection.cursor() as cursor:
@@ -204,9 +204,9 @@ class NearLimit:
 
 
 def near_limit(at: datetime, share: float = 0.8) -> list[NearLimit]:
-    """Apps that have used at least `share` of an API's live units, the fullest first."""
+    """Return the Apps that have used at least `share` of an API's live units, highest share first."""
     live = Period.objects.filter(quota.live(at), granted__gt=0).order_by()
-    # Who has used so much of all has used so much of one Period: few are left to be summed.
+    # An App above the share in total is above it in at least one Period: few are left to be summed.
     full = set(live.filter(used__gte=F("granted") * share).values_list("app_id", flat=True))
     rows = list(
         live.filter(app__in=full)

@@ -1,4 +1,4 @@
-"""The demo of a first start: a customer whose App has every API, bought as anyone buys; an operator."""
+"""Demo data of a first start: a customer whose App has every API, and an operator."""
 
 import secrets
 from datetime import datetime
@@ -19,9 +19,9 @@ CUSTOMER, OPERATOR = "demo", "operator"
 def seed(at: datetime, *, password: str = "", operator_password: str = "") -> dict[str, str]:
     """Create what is missing, and return the credentials by the names of var/demo.env.
 
-    What there is stays: an existing user's password is neither changed nor known, so it is missing from the
-    result. An API whose Packages have ended or were refunded is bought again while it is free. Raises
-    BillingError if the catalogue refuses the first time.
+    Existing rows stay. The password of an existing user is not changed and not part of the result. An API
+    whose Packages have ended or were refunded is ordered again if it is free. Raises BillingError if the
+    first order fails.
     """
     made = {"FACECLOUD_USER": CUSTOMER, "FACECLOUD_OPERATOR": OPERATOR}
     customer, new_password = _user(CUSTOMER, password, is_operator=False)
@@ -38,7 +38,7 @@ def seed(at: datetime, *, password: str = "", operator_password: str = "") -> di
             except BillingError:
                 if app is None:
                     raise
-                # Bought before, but no longer free or on sale: buying again is the customer's to decide.
+                # Ordered before, but no longer free or on sale: the customer decides whether to order again.
     app = customer.apps.earliest("pk")
     key = keys.live(at).filter(app=app, expires_at=None).order_by("pk").first() or keys.issue(app, at)
     return made | {"FACECLOUD_APP_KEY": key.key, "FACECLOUD_SECRET_KEY": keys.secret_of(key)}
@@ -56,17 +56,15 @@ def _user(username: str, password: str, *, is_operator: bool) -> tuple[User, str
 
 @transaction.atomic
 def _buy(customer: User, app: App | None, api: str, at: datetime) -> None:
-    """Orders and pays 100 000 units a month for the longest time on offer; the first time for a new App."""
-    order = orders.create(
-        customer=customer,
+    """Order and pay 100 000 units a month for the longest duration; for a new App if `app` is None."""
+    request = orders.OrderRequest(
+        sku=Sku.objects.get(api=api, tier=Tier.HUNDRED_THOUSAND),
+        quantity=1,
+        months=Duration.objects.filter(is_active=True).latest("months").months,
         app=app,
         region=Region.objects.filter(is_active=True).first(),
         name="演示应用",
         description="随系统创建的演示应用",
-        sku=Sku.objects.get(api=api, tier=Tier.HUNDRED_THOUSAND),
-        quantity=1,
-        months=Duration.objects.filter(is_active=True).latest("months").months,
-        token=f"demo {api} {customer.orders.filter(sku__api=api).count()}",
-        at=at,
     )
-    orders.pay(order, at)
+    token = f"demo {api} {customer.orders.filter(sku__api=api).count()}"
+    orders.pay(orders.create(customer, request, token=token, at=at), at)

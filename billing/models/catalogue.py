@@ -25,14 +25,14 @@ class Tier(models.TextChoices):
 
 
 class Meter(models.TextChoices):
-    """What one unit counts in a call: its images, the call itself, or its pairs."""
+    """What is counted in a call: images, calls or pairs."""
 
     IMAGES = "images", _("张")
     CALLS = "calls", _("次")
     PAIRS = "pairs", _("对")
 
 
-MAX_UNITS, MAX_PRICE = 200_000_000, 10_000_000  # nine of it, and 36 months of that, fit their columns
+MAX_UNITS, MAX_PRICE = 200_000_000, 10_000_000  # so that 9 packages of 36 months fit their columns
 
 
 class Sku(models.Model):
@@ -73,12 +73,12 @@ class Sku(models.Model):
 
     @property
     def spec(self) -> str:
-        """The spec as the manual writes it: 千张/月, 万次/月."""
+        """The spec in the manual's words: 千张/月, 万次/月."""
         return spec_text(self.tier, self.meter)
 
 
 def spec_text(tier: str, meter: str) -> str:
-    """千张/月: the tier, what it counts, a month."""
+    """Return tier and meter as the manual writes them: 千张/月."""
     return _("%(tier)s%(meter)s/月") % {"tier": Tier(tier).label, "meter": Meter(meter).label}
 
 
@@ -100,7 +100,7 @@ class Duration(models.Model):
 
 
 class CatalogueChange(models.Model):
-    """Who changed what in the catalogue, when and why. Append-only."""
+    """A change of the catalogue: who, what, when and why. Append-only."""
 
     at = models.DateTimeField(_("时间"))
     by = models.ForeignKey(

@@ -1,4 +1,4 @@
-"""The inbox and what a customer wants to hear. Written by billing/notices.py."""
+"""The inbox and its settings. Written by billing/notices.py."""
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -53,7 +53,7 @@ class NoticeSettings(models.Model):
 
 
 class Notice(models.Model):
-    """One message in a customer's inbox. `key` says what it is about, so that it is written once."""
+    """One message in a customer's inbox. `key` identifies its subject, so that it is written once."""
 
     customer = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="notices", verbose_name=_("客户")
@@ -75,7 +75,7 @@ class Notice(models.Model):
     percent = models.PositiveSmallIntegerField(_("已用比例 (%)"), null=True, blank=True)
     days = models.PositiveSmallIntegerField(_("剩余天数"), null=True, blank=True)
     amount = models.DecimalField(_("金额"), max_digits=12, decimal_places=2, null=True, blank=True)
-    # Of FACES: the group's id and how many of its faces are deleted soon.
+    # FACES only: the group's id and how many of its faces will be deleted.
     detail = models.CharField(max_length=80, blank=True, default="", db_default="", editable=False)
     # When the Package or voucher ends, the order is cancelled, the faces are deleted, or the next Period
     # starts (if there is one).

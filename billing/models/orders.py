@@ -1,4 +1,4 @@
-"""Orders. Written by billing/orders.py alone."""
+"""Orders. Written by billing/orders.py."""
 
 from django.conf import settings
 from django.db import models
@@ -11,7 +11,7 @@ from billing.models.catalogue import MAX_UNITS, Meter, Sku, spec_text
 
 
 class OrderState(models.TextChoices):
-    """待支付 → 已完成, or 待支付 → 已取消; nothing else."""
+    """待支付 → 已完成, or 待支付 → 已取消."""
 
     PENDING = "pending", _("待支付")
     PAID = "paid", _("已完成")
@@ -28,10 +28,10 @@ class CancelReason(models.TextChoices):
 
 
 class Order(models.Model):
-    """One API, one tier, 1-9 of it, for some months, in a region, for a new App or one there is.
+    """An order of 1 to 9 packages of one Sku for some months, for a new App or an existing one.
 
-    Price, units and meter are the catalogue's at creation and stay: a trigger refuses any change of what was
-    ordered, and of a state that is final. `token` makes creation idempotent.
+    Price, units and meter are copied from the catalogue at creation. A trigger rejects changes of what was
+    ordered, and of a final state. `token` makes creation idempotent.
     """
 
     number = models.CharField(_("订单编号"), max_length=20, unique=True)
@@ -71,7 +71,7 @@ class Order(models.Model):
             models.Index(fields=["customer", "-created_at", "-id"], name="order_of_customer"),
             models.Index(fields=["customer", "state", "-created_at", "-id"], name="order_of_customer_state"),
             models.Index(fields=["expires_at"], condition=Q(state="pending"), name="order_pending_expiry"),
-            # The operators' reports: a span of days over all customers.
+            # The operators' reports: a range of days over all customers.
             models.Index(fields=["created_at"], name="order_created"),
             models.Index(
                 fields=["paid_at"],

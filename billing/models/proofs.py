@@ -1,4 +1,4 @@
-"""What reconcile found and need not prove again, and what it compares the settled Debits with."""
+"""Results of reconcile, the days it need not check again, and what settled Debits are compared with."""
 
 from django.db import models
 

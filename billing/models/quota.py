@@ -1,4 +1,4 @@
-"""Packages, their Periods and what calls take from them.
+"""Packages, their Periods, and the Debits of calls.
 
 Packages and Periods are written by billing/packages.py, and later by extension.py and refunds.py; Debits, and
 `Period.used`, by billing/quota.py.
@@ -16,7 +16,7 @@ from billing.models.orders import Order
 
 
 class Package(models.Model):
-    """资源包: what one paid order adds to an App, from the moment of payment to the end of its last month."""
+    """资源包: what a paid order adds to an App, from the payment to the end of its last month."""
 
     order = models.OneToOneField(
         Order, models.PROTECT, related_name="package", verbose_name=pgettext_lazy("one", "订单")
@@ -65,8 +65,8 @@ class Package(models.Model):
 class Period(models.Model):
     """计费周期: one month [starts_at, ends_at) of a Package, its granted and its used units.
 
-    `used` counts held and settled Debits. App, API and meter repeat the Package's, so that a live Period is
-    found by one index; a foreign key of all three columns holds them to it. A refund sets `granted` to 0.
+    `used` counts held, settling and settled Debits. App, API and meter are copies of the Package's, so that
+    one index finds the live Periods; a composite foreign key keeps them equal. A refund sets `granted` to 0.
     """
 
     package = models.ForeignKey(
@@ -104,7 +104,7 @@ class Period(models.Model):
 
 
 class PeriodSample(models.Model):
-    """`used` of a Period at the start of a local day: the pace of the run-out forecast. By forecast.py."""
+    """`used` of a Period at the start of a local day, for the forecast. Written by forecast.py."""
 
     period = models.ForeignKey(Period, models.PROTECT, related_name="samples")
     at = models.DateTimeField()
@@ -120,7 +120,7 @@ class PeriodSample(models.Model):
 class DebitState(models.TextChoices):
     """held → settling (an answer with code 0 is about to be sent) → settled (it was sent).
 
-    Either of the first two becomes `returned` when the call ends otherwise, or by the sweep after its expiry.
+    Both of the first two become `returned` if the call ends otherwise, or by the sweep after their expiry.
     """
 
     HELD = "held", _("预扣")
@@ -132,8 +132,8 @@ class DebitState(models.TextChoices):
 class Debit(models.Model):
     """抵扣: the units that one call took, from one or more Periods. The key is the call's id.
 
-    Once settled or returned it is final: a trigger refuses any UPDATE. `hold_expires_at` is when the sweep
-    may give back what is still held or, after the settle, still waits for its confirmation.
+    Settled and returned are final: a trigger rejects any UPDATE. After `hold_expires_at` the sweep may return
+    the units of a Debit that is still held or settling.
     """
 
     call_id = models.UUIDField(_("请求 ID"), primary_key=True)

@@ -1,7 +1,7 @@
 """Money: the wallet's ledger and the vouchers'. Written by billing/payments/.
 
-Ledger rows are append-only: a trigger refuses UPDATE and DELETE. `balance` and `remaining` are the sums of
-the entries, kept beside them so that spending is one conditional UPDATE; reconcile proves that they agree.
+Ledger entries are append-only: a trigger rejects UPDATE and DELETE. `balance` and `remaining` are the sums of
+the entries, stored so that spending is one conditional UPDATE; reconcile checks that they agree.
 """
 
 from uuid import uuid4
@@ -18,7 +18,7 @@ from billing.models.orders import Order
 
 
 class EntryKind(models.TextChoices):
-    """What moved the money."""
+    """The cause of a movement of money."""
 
     TOP_UP = "top_up", _("充值")
     PAYMENT = "payment", _("支付")
@@ -46,14 +46,14 @@ class Wallet(models.Model):
 
 
 def new_token() -> str:
-    """Return a token for an entry that is not made by a form."""
+    """Return a token for an entry that no form created."""
     return uuid4().hex
 
 
 class WalletEntry(models.Model):
     """One movement of money: top-ups and refunds are positive, payments negative. Append-only.
 
-    `token` is the operator's form's: a double click tops up once.
+    `token` is that of the operator's form, so that a double click tops up once.
     """
 
     wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="entries", verbose_name=_("账户"))
@@ -111,7 +111,7 @@ class WalletEntry(models.Model):
 
 
 class Voucher(models.Model):
-    """代金券: granted to a customer, or a code that the first customer to redeem it owns."""
+    """代金券: granted to a customer, or a code that belongs to the first customer who redeems it."""
 
     code = models.CharField(_("券码"), max_length=32, unique=True)
     customer = models.ForeignKey(
@@ -162,17 +162,17 @@ class Voucher(models.Model):
 
     @property
     def masked_code(self) -> str:
-        """The code as operators see it: its last four characters."""
+        """The code as operators see it: only its last four characters."""
         return masked(self.code)
 
 
 def masked(code: str) -> str:
-    """Return a voucher's code without what is needed to redeem it."""
+    """Return a voucher's code with all but its last four characters masked."""
     return f"····-{code[-4:]}"
 
 
 class VoucherEntry(models.Model):
-    """What an order took from a voucher (negative) or a refund put back (positive). Append-only."""
+    """An amount that an order spent (negative) or a refund returned (positive). Append-only."""
 
     voucher = models.ForeignKey(
         Voucher, models.PROTECT, related_name="entries", verbose_name=pgettext_lazy("one", "代金券")

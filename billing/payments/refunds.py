@@ -1,4 +1,4 @@
-"""Refund of an unused Package by an operator: its Periods grant nothing any more, its money goes back."""
+"""Refund of an unused Package by an operator: it no longer grants units, and its money is returned."""
 
 from datetime import datetime
 
@@ -14,9 +14,9 @@ from billing.reasons import reason_of
 
 @transaction.atomic
 def refund(package: Package, *, by: User, reason: str, at: datetime) -> Package:
-    """Refunds a Package that is wholly unused and has not ended: cash to the wallet, vouchers to themselves.
+    """Refund a Package that is unused and has not ended: cash to the wallet, vouchers to the same vouchers.
 
-    A call that reserves at the same moment either comes first, and the refund is refused, or finds nothing.
+    A concurrent call either reserves first, and the refund is refused, or finds no units.
     Lock order: Package, Periods by (ends_at, package), Vouchers, Wallet. Raises ReasonMissing,
     NotRefundable, RuleError `own_account`.
     """

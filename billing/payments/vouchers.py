@@ -1,4 +1,4 @@
-"""代金券: granted or redeemed by code, burned nearest expiry first; the only writer of both tables."""
+"""代金券: granted or redeemed by code, spent nearest expiry first; the only writer of both tables."""
 
 import secrets
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ from billing.models import Order, Voucher, VoucherEntry
 from billing.payments.wallet import validate_amount
 from billing.reasons import reason_of
 
-_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # nothing that reads like another: 5 bits each
+_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # no two look alike; 5 bits each
 
 
 def new_code() -> str:
-    """Sixteen characters in four groups: 80 random bits."""
+    """Return a new code: sixteen characters in four groups, 80 random bits."""
     return in_groups("".join(secrets.choice(_ALPHABET) for _i in range(16)))
 
 
 def in_groups(code: str) -> str:
-    """Return a code as it is stored: upper case, in groups of four with hyphens, however it was typed."""
+    """Normalize a typed code to the stored form: upper case, groups of four, hyphens."""
     plain = "".join(filter(str.isalnum, code.upper()))
     return "-".join(plain[start : start + 4] for start in range(0, len(plain), 4))
 
@@ -66,9 +66,10 @@ def issue(
 
 
 def redeem(customer: User, code: str, at: datetime) -> Voucher:
-    """Give the code's voucher to the customer. Its owner may repeat the call, since an answer may be lost.
+    """Give the code's voucher to the customer. Idempotent for its owner, since an answer may be lost.
 
-    Operators redeem none: they may have seen it. Raises VoucherRefused (operator, unknown, taken, expired).
+    Operators, who may have seen the code, cannot redeem it. Raises VoucherRefused (operator, unknown, taken,
+    expired).
     """
     if customer.is_staff:
         raise VoucherRefused(why="operator")
@@ -90,23 +91,23 @@ def redeem(customer: User, code: str, at: datetime) -> Voucher:
 
 
 def of(customer: User) -> "QuerySet[Voucher]":
-    """All vouchers of the customer, nearest expiry first."""
+    """Return all vouchers of the customer, nearest expiry first."""
     return Voucher.objects.filter(customer=customer).order_by("valid_until", "pk")
 
 
 def usable(customer: User, at: datetime, api: str | None = None) -> "QuerySet[Voucher]":
-    """Those that can pay at `at` (for that API), in the order in which they burn."""
+    """Return the vouchers that can be spent at `at` (on that API), in the order of spending."""
     vouchers = of(customer).filter(remaining__gt=0, valid_from__lte=at, valid_until__gt=at)
     return vouchers.filter(Q(apis=[]) | Q(apis__contains=[api])) if api else vouchers
 
 
 def balance(customer: User, at: datetime, api: str | None = None) -> Decimal:
-    """代金券余额 in yuan: what is left in the usable vouchers."""
+    """Return 代金券余额 in yuan: what is left in the usable vouchers."""
     return usable(customer, at, api).aggregate(left=Sum("remaining"))["left"] or Decimal("0.00")
 
 
 def spend(order: Order, amount: Decimal, at: datetime) -> Decimal:
-    """Burns up to `amount`, nearest expiry first; how much. For billing/orders.py, inside its lock."""
+    """Spend up to `amount`, nearest expiry first; return how much. For billing/orders.py, inside its lock."""
     spent = Decimal("0.00")
     for voucher in usable(order.customer, at, order.sku.api).select_for_update(no_key=True):
         part = min(voucher.remaining, amount - spent)
@@ -120,7 +121,7 @@ def spend(order: Order, amount: Decimal, at: datetime) -> Decimal:
 
 @transaction.atomic
 def refund(order: Order, at: datetime) -> Decimal:
-    """Return what an order took to the same vouchers (an expired one stays expired)."""
+    """Return to the same vouchers what an order spent; return how much. Expired ones stay expired."""
     back = Decimal("0.00")
     for entry in VoucherEntry.objects.filter(order=order, amount__lt=0).order_by(
         "voucher__valid_until", "voucher"

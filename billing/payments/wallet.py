@@ -1,6 +1,6 @@
-"""账户余额: an append-only ledger with its sum beside it; the only writer of Wallet and WalletEntry.
+"""账户余额: an append-only ledger and its balance; the only writer of Wallet and WalletEntry.
 
-Money leaves by one conditional UPDATE, so a balance can't go below zero whatever runs at once.
+Spending is one conditional UPDATE, so that concurrent payments cannot make a balance negative.
 """
 
 from collections.abc import Iterator
@@ -37,9 +37,9 @@ def validate_amount(amount: Decimal) -> Decimal:
 def top_up(
     customer: User, amount: Decimal, *, by: User, reason: str, at: datetime, token: str = ""
 ) -> WalletEntry:
-    """Add money. A repeated `token` (of the form) adds nothing and returns the first entry.
+    """Add money. If `token` (of the form) is repeated, add nothing and return the first entry.
 
-    Raises AmountRefused, ReasonMissing, TokenReused (the token's entry is another), RuleError `own_account`.
+    Raises AmountRefused, ReasonMissing, TokenReused (of another entry), RuleError `own_account`.
     """
     own_account.refuse(customer, by)
     entry = WalletEntry(
@@ -57,7 +57,7 @@ def top_up(
 
 
 def charge(order: Order, amount: Decimal, at: datetime) -> WalletEntry:
-    """Charge what vouchers left of an order. Raises InsufficientBalance. For billing/orders.py."""
+    """Charge the part of an order that vouchers do not cover. Raises InsufficientBalance. For orders.py."""
     return _move(order.customer, WalletEntry(kind=EntryKind.PAYMENT, amount=-amount, order=order, at=at))
 
 

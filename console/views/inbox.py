@@ -49,9 +49,9 @@ class NoticeForm(forms.Form):
         return cleaned
 
 
-def with_words(rows: list[Notice]) -> list[tuple[Notice, notices.Words, list[notices.Link]]]:
+def with_text(rows: list[Notice]) -> list[tuple[Notice, notices.NoticeText, list[notices.Link]]]:
     """Each notice with its words and the pages where something can be done about it."""
-    return [(one, notices.words(one), notices.links(one)) for one in rows]
+    return [(one, notices.text_of(one), notices.links(one)) for one in rows]
 
 
 @customer
@@ -77,5 +77,5 @@ def inbox(request: CustomerRequest) -> HttpResponse:
         except ChangeRefused:
             form.add_error("quota_percents", str(PERCENTS_RULE))
     page = Paginator(notices.inbox(request.user), PAGE_ROWS).get_page(request.GET.get("page"))
-    context = {"page": page, "rows": with_words(list(page.object_list)), "form": form, "nav": "inbox"}
+    context = {"page": page, "rows": with_text(list(page.object_list)), "form": form, "nav": "inbox"}
     return render(request, "console/inbox.html", context, status=422 if form.errors else 200)

@@ -100,15 +100,18 @@ def confirm(request: CustomerRequest) -> HttpResponse:
 
 def create(request: CustomerRequest, form: OrderForm) -> Order:
     chosen = form.cleaned_data
-    return orders.create(
-        customer=request.user,
-        app=chosen["app"],
-        name=chosen["name"],
-        description=chosen["description"],
-        region=chosen["region"],
+    wanted = orders.OrderRequest(
         sku=chosen["sku"],
         quantity=chosen["quantity"],
         months=chosen["months"],
+        app=chosen["app"],
+        region=chosen["region"],
+        name=chosen["name"],
+        description=chosen["description"],
+    )
+    return orders.create(
+        request.user,
+        wanted,
         token=request.POST.get("token", "")[:64] or secrets.token_urlsafe(24),
         seen_amount=seen_amount(request.POST.get("amount", "")),
         at=now(),

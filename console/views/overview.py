@@ -10,7 +10,7 @@ from common.postgresql.clock import now
 from console.context import CustomerRequest, apps_in_use, customer
 from console.reports.usage import week_of
 from console.views.apps import with_lines
-from console.views.inbox import with_words
+from console.views.inbox import with_text
 
 SHOWN = 5
 
@@ -28,7 +28,7 @@ def overview(request: CustomerRequest) -> HttpResponse:
         "rows": urgent[:SHOWN],
         "today": today,
         "chart": chart if count else None,
-        "notices": with_words(list(notices.inbox(request.user)[:SHOWN])),
+        "notices": with_text(list(notices.inbox(request.user)[:SHOWN])),
         "unpaid": orders.of(request.user, state=OrderState.PENDING).count(),
         "nav": "overview",
     }

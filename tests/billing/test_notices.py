@@ -21,7 +21,7 @@ LATER = NOON + timedelta(hours=1)
 
 def told(customer: User) -> list[str]:
     """Return the titles in the inbox, oldest first."""
-    return [notices.words(notice).title for notice in reversed(notices.inbox(customer))]
+    return [notices.text_of(notice).title for notice in reversed(notices.inbox(customer))]
 
 
 def test_80_and_100_percent_once_each(alice: User, shop: Shop, call) -> None:
@@ -38,7 +38,7 @@ def test_80_and_100_percent_once_each(alice: User, shop: Shop, call) -> None:
         "应用“门禁”的人脸检测定位本月调用量已使用 80%",
         "应用“门禁”的人脸检测定位本月调用量已用完",
     ]
-    assert "2027-04-10 00:00" in notices.words(notices.inbox(alice)[0]).body
+    assert "2027-04-10 00:00" in notices.text_of(notices.inbox(alice)[0]).body
 
 
 def test_80_and_100_percent_at_once_are_one_notice(alice: User, shop: Shop, call) -> None:
@@ -65,7 +65,7 @@ def test_what_operators_do_with_money_is_told_once(
         "收到代金券，面值 30.00 元",
         f"订单 {package.order.number} 已退款 {package.order.amount} 元",
     ]
-    assert "2027-06-09" in notices.words(notices.inbox(alice)[1]).body
+    assert "2027-06-09" in notices.text_of(notices.inbox(alice)[1]).body
     assert notices.mail(LATER) == 1
     for path in ("/console/wallet/", f"/console/orders/{package.order.number}/"):
         assert path in mailoutbox[0].body
@@ -96,13 +96,13 @@ def test_it_is_told_when_units_come_back(alice: User, shop: Shop, call) -> None:
     day = shanghai(2027, 4, 5)
     call(app, day, 20)
     notices.scan(day)
-    assert all("2027-04-10 00:00" in notices.words(notice).body for notice in notices.inbox(alice))
+    assert all("2027-04-10 00:00" in notices.text_of(notice).body for notice in notices.inbox(alice))
 
 
 def test_it_is_told_that_no_units_come_back(alice: User, shop: Shop, call) -> None:
     call(shop.buy(alice, units=10), NOON, 10)
     notices.scan(LATER)
-    assert all("最后一个计费周期" in notices.words(notice).body for notice in notices.inbox(alice))
+    assert all("最后一个计费周期" in notices.text_of(notice).body for notice in notices.inbox(alice))
 
 
 def test_the_next_month_tells_again(alice: User, shop: Shop, call) -> None:
@@ -162,7 +162,7 @@ def test_unpaid_after_24_hours(alice: User, shop: Shop) -> None:
     assert notices.scan(NOON + day) == 1
     assert notices.scan(NOON + day + timedelta(hours=1)) == 0
     assert told(alice) == [f"订单 {order.number} 尚未支付"]
-    assert "2027-03-12 12:00" in notices.words(notices.inbox(alice)[0]).body
+    assert "2027-03-12 12:00" in notices.text_of(notices.inbox(alice)[0]).body
 
 
 def test_the_customer_chooses(alice: User, bob: User, shop: Shop, call) -> None:

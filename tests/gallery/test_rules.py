@@ -270,8 +270,8 @@ def test_expired_faces_are_not_found_and_are_deleted_at_night(app: App, enrol: E
     assert expiry.notify(now) == 1
     assert expiry.notify(now) == 0
     notice = Notice.objects.get()
-    assert "staff" in notices.words(notice).title
-    assert "1" in notices.words(notice).title
+    assert "staff" in notices.text_of(notice).title
+    assert "1" in notices.text_of(notice).title
     assert expiry.delete_expired(soon) == 1
     assert list(Person.objects.values_list("person_id", flat=True)) == ["q"]
     assert actions(app)[-1] == "expire"

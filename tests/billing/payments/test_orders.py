@@ -85,12 +85,15 @@ def test_only_what_the_catalogue_offers(alice: User, bob: User, shop: Shop) -> N
     assert not Order.objects.exists()
 
 
+def new_app(name: str, sku: Sku) -> orders.OrderRequest:
+    """Return a request for a new App of this name."""
+    region = Region.objects.get(code="cn-sh6")
+    return orders.OrderRequest(sku, 1, 1, region=region, name=name, description="b")
+
+
 def test_names_follow_the_rule(alice: User) -> None:
     with pytest.raises(RuleError):
-        orders.create(
-            customer=alice, region=Region.objects.get(code="cn-sh6"), name="a#", description="b",
-            sku=Sku.objects.get(api=DETECT, tier="thousand"), quantity=1, months=1, token="t", at=NOON,
-        )  # fmt: skip
+        orders.create(alice, new_app("a#", Sku.objects.get(api=DETECT, tier="thousand")), token="t", at=NOON)
 
 
 def test_another_customers_app_is_not_for_sale(alice: User, bob: User, shop: Shop) -> None:
@@ -101,14 +104,12 @@ def test_another_customers_app_is_not_for_sale(alice: User, bob: User, shop: Sho
 
 def test_the_price_that_was_confirmed_is_the_price(alice: User, shop: Shop) -> None:
     sku = shop.sku(price="2.00")
-    wish = {
-        "customer": alice, "region": Region.objects.get(code="cn-sh6"), "name": "a", "description": "b",
-        "sku": sku, "quantity": 1, "months": 1, "token": "t", "at": NOON,
-    }  # fmt: skip
+    request = new_app("a", sku)
     with pytest.raises(PriceChanged) as changed:
-        orders.create(**wish, seen_amount=Decimal("1.00"))
+        orders.create(alice, request, token="t", at=NOON, seen_amount=Decimal("1.00"))
     assert changed.value.details == {"seen": Decimal("1.00"), "amount": Decimal("2.00")}
-    assert orders.create(**wish, seen_amount=Decimal("2.00")).amount == 2
+    order = orders.create(alice, request, token="t", at=NOON, seen_amount=Decimal("2.00"))
+    assert order.amount == 2
 
 
 def test_an_order_keeps_price_units_and_meter(alice: User, olga: User, shop: Shop) -> None:
