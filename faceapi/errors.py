@@ -303,7 +303,11 @@ _ROWS = (
     ),
     Code(
         RATE, 429, "请求过于频繁", "Too many requests",
-        "超过该应用的请求频率或并发上限。", "The App is over its rate or concurrency limit.",
+        "超过某项上限：应用的请求频率或并发、同一客户同时进行的调用、失败或中途断开的调用所占用的处理时间，"
+        "或来自同一地址的未通过验签的数据量。detail 指明是哪一项。",
+        "A limit was exceeded: the App's rate or concurrency, a customer's calls at once, the work done for "
+        "a customer's calls that failed, or the bytes from one address whose signature was not verified. "
+        "`detail` says which.",
         "等待 Retry-After 秒后重试。", "Try again after the seconds in Retry-After.",
     ),
     Code(

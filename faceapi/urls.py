@@ -21,13 +21,15 @@ APIS = {
     "face_person_delete": gallery_views.PersonDeleteView,
 }
 
+# Every address of a call, as in a request's PATH_INFO.
+ADDRESSES = {f"{prefix}{name}.json": view for prefix in PREFIXES for name, view in APIS.items()}
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     *(
-        path(f"{prefix.lstrip('/')}{name}.json", view.as_view(), name=name)
-        for prefix in PREFIXES
-        for name, view in APIS.items()
+        path(address.lstrip("/"), view.as_view(), name=address.rpartition("/")[2].removesuffix(".json"))
+        for address, view in ADDRESSES.items()
     ),
 ]

@@ -102,6 +102,11 @@ class RangeForm(forms.Form):
         since, until = cleaned.get("since"), cleaned.get("until")
         if cleaned.get("range") != CUSTOM:
             return cleaned
+        if self.has_error("since") or self.has_error("until"):
+            raise forms.ValidationError(
+                _("日期无效：请填写 %(first)s 年至 %(last)s 年之间的日期。")
+                % {"first": NO_EARLIER.year, "last": NO_LATER.year}
+            )
         if not (since and until):
             raise forms.ValidationError(_("请填写开始日期和结束日期。"))
         if since > until:

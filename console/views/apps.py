@@ -189,7 +189,10 @@ class TagsForm(forms.Form):
         label=gettext_lazy("标签"),
         required=False,
         max_length=200,
-        help_text=gettext_lazy("用逗号或空格分隔，最多 5 个，每个不超过 16 个字符；用于在应用列表中筛选。"),
+        help_text=gettext_lazy(
+            "用逗号或空格分隔，最多 5 个，每个不超过 16 个字符，不能有 ~!@#¥%^&* 特殊字符；"
+            "用于在应用列表中筛选。"
+        ),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
 

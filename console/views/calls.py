@@ -99,6 +99,11 @@ class CallsForm(forms.Form):
         if cleaned.get("range") != CUSTOM:
             return cleaned
         since, until = cleaned.get("since"), cleaned.get("until")
+        if self.has_error("since") or self.has_error("until"):
+            raise forms.ValidationError(
+                _("时间无效：请填写 %(first)s 年至 %(last)s 年之间的日期和时间。")
+                % {"first": NO_EARLIER.year, "last": NO_LATER.year}
+            )
         if not (since and until):
             raise forms.ValidationError(_("请填写开始时间和结束时间。"))
         if since >= until:

@@ -15,28 +15,29 @@ import json
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import redis
 from django.conf import settings
 
 from accounts import keys
 from accounts.models import AppKey
-from billing.models import Api
-from common import watchdog
+from common import valkey, watchdog
 from common.client_address import client_address
 from common.logs import request_id_in_logs
 from common.postgresql.clock import now
 from faceapi import calls, errors
 from faceapi.authentication import caller, signing
 from faceapi.errors import ApiError
-from faceapi.limits import admission
+from faceapi.limits import admission, unverified
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 LARGE_BODY_BYTES = 256 * 1024  # smaller ones are read and verified before they are refused
 READ_S = 1.0
+PIECE_BYTES = 16 * 1024
 REMEMBER_S = 60.0
 MAX_REMEMBERED = 10_000
 MAX_SEEN = 100_000
@@ -45,7 +46,6 @@ _REASONS = {
     429: "429 Too Many Requests",
     503: "503 Service Unavailable",
 }
-_APIS = {f"{prefix}{api}.json": api.value for prefix in signing.PREFIXES for api in Api}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +93,16 @@ def remember(key: AppKey) -> None:
 
 
 class Shedding:
-    """WSGI middleware around the whole site."""
+    """WSGI middleware around the whole site. `apis` are the addresses of calls, each with its API."""
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, apis: Mapping[str, str]) -> None:
         self._application = application
+        self._apis = apis
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if admission.process_limiter().is_overloaded() and environ.get("PATH_INFO") in _APIS:
-            refusal = _refuse(environ)
+        api = self._apis.get(environ.get("PATH_INFO", ""))
+        if api is not None and admission.process_limiter().is_overloaded():
+            refusal = _refuse(environ, api)
             if refusal is not None:
                 error, content, request_id = refusal
                 headers = [
@@ -117,7 +119,7 @@ class Shedding:
         return self._application(environ, start_response)
 
 
-def _refuse(environ: dict[str, Any]) -> tuple[ApiError, bytes, str] | None:
+def _refuse(environ: dict[str, Any], api: str) -> tuple[ApiError, bytes, str] | None:
     """Return the error for a call that the limiter would reject; None to pass it to the views."""
     authorization = signing.parse_authorization(environ.get("HTTP_AUTHORIZATION", ""))
     if authorization is None or environ.get("REQUEST_METHOD") != "POST":
@@ -131,7 +133,7 @@ def _refuse(environ: dict[str, Any]) -> tuple[ApiError, bytes, str] | None:
     except ApiError as refusal:
         error = refusal
     at = now()
-    call = calls.CallContext(calls.new_id(at), _APIS[environ["PATH_INFO"]], at, client_address(environ))
+    call = calls.CallContext(calls.new_id(at), api, at, client_address(environ))
     call.key = known.key
     try:
         caller.check_address(known.key.app.allowed_addresses, call.address)
@@ -147,32 +149,45 @@ def _refuse(environ: dict[str, Any]) -> tuple[ApiError, bytes, str] | None:
 
 
 def _verify(environ: dict[str, Any], call: calls.CallContext, secret: str, given: str) -> None:
-    """Mark the call as authentic if its body is small, complete and rightly signed, for the first time."""
+    """Mark the call as authentic if its body is small, complete and rightly signed, for the first time.
+
+    What was read of any other body counts for the address of its sender. Raises ApiError 4291 for one that is
+    over its allowance, whose bodies are not read.
+    """
     length, timestamp = environ.get("CONTENT_LENGTH") or "", environ.get("HTTP_X_CTYUN_DT", "").strip()
     timestamp_ms = signing.parse_timestamp(timestamp)
     if not (length.isascii() and length.isdigit()) or int(length) > LARGE_BODY_BYTES or timestamp_ms is None:
         return
     if abs(timestamp_ms - call.at.timestamp() * 1000) > settings.CLOCK_SKEW_S * 1000:
         return
+    client = valkey.client()
+    with contextlib.suppress(redis.RedisError):
+        unverified.check(client, call.address, is_large=False)
     body = _read(environ, int(length))
-    if body is None:
-        return
     call.body_bytes = len(body)
-    path, query = signing.split_target(caller.target_as_received(environ))
-    sha1 = hashlib.sha1(body, usedforsecurity=False).hexdigest()
-    to_sign = signing.canonical("POST", path, query, timestamp, sha1)
-    call.is_authentic = signing.matches(secret, to_sign, given) and _seen.is_new(given, time.monotonic())
+    is_signed = False
+    if len(body) == int(length):
+        path, query = signing.split_target(caller.target_as_received(environ))
+        sha1 = hashlib.sha1(body, usedforsecurity=False).hexdigest()
+        is_signed = signing.matches(secret, signing.canonical("POST", path, query, timestamp, sha1), given)
+    if not is_signed and body:
+        with contextlib.suppress(redis.RedisError):
+            unverified.add(client, call.address, len(body))
+    call.is_authentic = is_signed and _seen.is_new(given, time.monotonic())
 
 
-def _read(environ: dict[str, Any], length: int) -> bytes | None:
-    """Return the whole body; None if it does not arrive within READ_S."""
+def _read(environ: dict[str, Any], length: int) -> bytes:
+    """Return the body, or as much of it as arrives within READ_S."""
     sock = environ.get("gunicorn.socket")
+    body = bytearray()
     with contextlib.ExitStack() as stack:
         if sock is not None:
             sock.settimeout(READ_S)
             stack.enter_context(watchdog.guard(sock, time.monotonic() + READ_S))
-        try:
-            body: bytes = environ["wsgi.input"].read(length)
-        except OSError:
-            return None
-    return body if len(body) == length else None
+        with contextlib.suppress(OSError):
+            while len(body) < length:
+                piece = environ["wsgi.input"].read(min(PIECE_BYTES, length - len(body)))
+                if not piece:
+                    break
+                body += piece
+    return bytes(body)

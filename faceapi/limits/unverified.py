@@ -9,6 +9,7 @@ The sums are in Valkey, for all web processes. They are looked up before a large
 a process uses what it has seen itself.
 """
 
+import threading
 import time
 from collections import OrderedDict
 from ipaddress import IPv4Address, ip_address, ip_network
@@ -23,10 +24,10 @@ from faceapi.limits import debt
 
 WINDOW_MS = 60_000
 MOST_MS = 2 * WINDOW_MS  # nobody is refused for longer than a window
-
-
 MAX_REMEMBERED = 10_000
-_refused_until: OrderedDict[str, float] = OrderedDict()
+
+_lock = threading.Lock()
+_refused_until: OrderedDict[str, float] = OrderedDict()  # by key, least recently refused first
 
 
 def add(valkey: redis.Redis, address: str | None, read_bytes: int) -> None:
@@ -37,9 +38,7 @@ def add(valkey: redis.Redis, address: str | None, read_bytes: int) -> None:
     amount_ms = read_bytes * WINDOW_MS / settings.UNVERIFIED_BYTES_PER_MINUTE
     debt.add(valkey, key, amount_ms, most_ms=MOST_MS)
     if over_s := debt.over_s(valkey, key, free_ms=WINDOW_MS):
-        _refused_until[key] = time.monotonic() + over_s
-        if len(_refused_until) > MAX_REMEMBERED:
-            _refused_until.popitem(last=False)
+        _remember(key, time.monotonic() + over_s)
 
 
 def check(valkey: redis.Redis, address: str | None, *, is_large: bool) -> None:
@@ -47,7 +46,7 @@ def check(valkey: redis.Redis, address: str | None, *, is_large: bool) -> None:
     if address is None or _is_shared(address):
         return
     key = _key(address)
-    if not is_large and _refused_until.get(key, 0.0) <= time.monotonic():
+    if not is_large and not _is_refused(key, time.monotonic()):
         return
     if over_s := debt.over_s(valkey, key, free_ms=WINDOW_MS):
         limit = settings.UNVERIFIED_BYTES_PER_MINUTE
@@ -57,6 +56,23 @@ def check(valkey: redis.Redis, address: str | None, *, is_large: bool) -> None:
             f"来自该地址的、签名错误或未能验签的请求体每分钟超过 {limit} 字节",
             retry_after_s=over_s,
         )
+
+
+def _remember(key: str, until: float) -> None:
+    """Remember in this process that the address is over its allowance; drop the one refused longest ago."""
+    with _lock:
+        _refused_until[key] = until
+        _refused_until.move_to_end(key)
+        if len(_refused_until) > MAX_REMEMBERED:
+            _refused_until.popitem(last=False)
+
+
+def _is_refused(key: str, now: float) -> bool:
+    with _lock:
+        if _refused_until.get(key, now) > now:
+            return True
+        _refused_until.pop(key, None)
+        return False
 
 
 def _is_shared(address: str) -> bool:

@@ -101,8 +101,10 @@ class OwnNames:
         deadline = time.monotonic() + OWN_NAMES_S
         found = dict.fromkeys(names, frozenset[Address]()) | self._of
         for name in names:
-            with contextlib.suppress(name_lookup.NotFoundError, name_lookup.TooLateError):
+            try:
                 found[name] = frozenset(name_lookup.addresses_of(name, deadline))
+            except (name_lookup.NotFoundError, name_lookup.TooLateError, name_lookup.UnavailableError):
+                continue  # what was found before stays in use
         self._of = found
         self._good_until = time.monotonic() + OWN_NAMES_KEPT_S
 
@@ -111,11 +113,13 @@ _own = OwnNames()
 
 
 def resolve(host: str, port: int, deadline: float) -> list[tuple[str, int]]:
-    """Return the addresses to connect to. Raises ApiError 4004 if none or one is forbidden; 4005."""
+    """Return the addresses to connect to. Raises ApiError 4004 if none or one is forbidden; 4005; 5003."""
     try:
         found = name_lookup.addresses_of(host, deadline)
     except name_lookup.TooLateError:
         raise late() from None
+    except name_lookup.UnavailableError:
+        raise ApiError(errors.OVERLOADED, "host names cannot be looked up now", retry_after_s=5) from None
     except name_lookup.NotFoundError:
         raise ApiError(errors.URL_UNREACHABLE, "the host name does not resolve") from None
     extra = _networks(tuple(settings.URL_ALLOWED_NETWORKS))

@@ -78,7 +78,7 @@ def _parts(url: str) -> SplitResult:
 def fetch(url: str, *, deadline: float, cancelled: threading.Event) -> bytes:
     """Return the content of one URL, at most 10 MiB. `deadline` is in monotonic seconds.
 
-    Raises ApiError 4004, 4005, 4009, 4011; its detail never quotes the URL.
+    Raises ApiError 4004, 4005, 4009, 4011, 5003; its detail never quotes the URL.
     """
     for _ in range(MAX_REDIRECTS + 1):
         target = _fetch_once(_parts(url), deadline, cancelled)
@@ -333,7 +333,7 @@ def longest_s() -> float:
 def fetch_all(urls: list[tuple[int, str]], *, customer: int) -> Iterator[bytes]:
     """Yield the content of each (index of its entry, url), in order, fetched a few at a time.
 
-    Raises ApiError 4004, 4005, 4009, 4011 with `index`, and 4291.
+    Raises ApiError 4004, 4005, 4009, 4011 with `index`; 4291 and 5003 without.
     """
     if not urls:
         return
@@ -355,7 +355,7 @@ def fetch_all(urls: list[tuple[int, str]], *, customer: int) -> Iterator[bytes]:
                 except TimeoutError:
                     raise late(index) from None
                 except ApiError as error:
-                    error.index = index
+                    error.index = index if error.code < errors.INTERNAL else None
                     raise
                 yield content
         finally:

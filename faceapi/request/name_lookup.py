@@ -4,6 +4,7 @@ The names come from customers, so they are looked up in the DNS alone: the hosts
 of this machine name what is inside.
 """
 
+import logging
 import time
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -16,6 +17,8 @@ import dns.resolver
 from django.conf import settings
 
 Address = IPv4Address | IPv6Address
+
+logger = logging.getLogger(__name__)
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 TRY_S = 2.0  # for each attempt at a name server
@@ -33,10 +36,14 @@ class TooLateError(Exception):
     """The name servers did not answer in time."""
 
 
+class UnavailableError(Exception):
+    """This installation cannot look names up: it has no name server, or reaches none."""
+
+
 def addresses_of(host: str, deadline: float) -> list[Address]:
     """Return the addresses of a host name, or the one that `host` is. `deadline` in monotonic seconds.
 
-    Raises NotFoundError and TooLateError.
+    Raises NotFoundError, TooLateError and UnavailableError.
     """
     try:
         return [ip_address(host)]
@@ -46,14 +53,22 @@ def addresses_of(host: str, deadline: float) -> list[Address]:
         raise NotFoundError
     try:
         name = dns.name.from_text(host.encode("idna").decode())
-        resolver = _resolver(tuple(settings.URL_NAME_SERVERS), _version_of_resolv_conf())
-    except (UnicodeError, dns.exception.DNSException, OSError):
+    except (UnicodeError, dns.exception.DNSException):
         raise NotFoundError from None
+    try:
+        resolver = _resolver(tuple(settings.URL_NAME_SERVERS), _version_of_resolv_conf())
+    except (UnicodeError, ValueError, dns.exception.DNSException, OSError) as error:
+        logger.error("host names cannot be looked up: %s", type(error).__name__)
+        raise UnavailableError from None
     found = _records(resolver, name, dns.rdatatype.A, min(deadline, time.monotonic() + LONGEST_S))
     last = SECOND_S if found else LONGEST_S
     try:
         found += _records(resolver, name, dns.rdatatype.AAAA, min(deadline, time.monotonic() + last))
-    except (NotFoundError, TooLateError):  # some servers deny a name that has A records only
+    except (
+        NotFoundError,
+        TooLateError,
+        UnavailableError,
+    ):  # some servers deny a name that has A records only
         if not found:
             raise
     if not found or len(found) > MAX_ADDRESSES:
@@ -74,6 +89,12 @@ def _records(
         raise NotFoundError from None
     except dns.resolver.LifetimeTimeout:
         raise TooLateError from None
+    except dns.resolver.NoNameservers as failed:
+        tried = failed.kwargs.get("errors") or []
+        if tried and all(isinstance(error, OSError) for _server, _tcp, _port, error, _response in tried):
+            logger.error("no name server can be reached: %s", type(tried[-1][3]).__name__)
+            raise UnavailableError from None
+        return []
     except (dns.exception.DNSException, OSError):  # refused, or malformed answers only
         return []
     return [ip_address(record.address) for record in answer.rrset or ()]
@@ -90,7 +111,7 @@ def _version_of_resolv_conf() -> int:
 @lru_cache(maxsize=2)
 def _resolver(servers: tuple[str, ...], _version: int) -> dns.resolver.Resolver:
     """Return a resolver that asks `servers` (address, or address#port), or those of resolv.conf."""
-    made = dns.resolver.Resolver(configure=not servers)
+    made = dns.resolver.Resolver(str(RESOLV_CONF), configure=not servers)
     if servers:
         made.nameservers = [server.partition("#")[0] for server in servers]
         made.nameserver_ports = {

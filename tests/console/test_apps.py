@@ -60,7 +60,9 @@ def test_tags_filter_and_keep_their_rule(as_alice: Client, many: dict[str, App])
     assert many["门禁"].tags == ["生产", "一期"]
     assert names(as_alice, "in=all&tag=生产") == ["门禁"]
     for wrong in ("a b c d e f", "x" * 17, "a*b"):
-        assert as_alice.post(path, {"act": "tags", "tags": wrong}).status_code == 422, wrong
+        refused = as_alice.post(path, {"act": "tags", "tags": wrong})
+        assert refused.status_code == 422, wrong
+        assert "不能有 ~!@#¥%^&amp;* 特殊字符" in refused.context["tags"].errors.as_ul(), wrong
     many["门禁"].refresh_from_db()
     assert many["门禁"].tags == ["生产", "一期"]
 

@@ -83,7 +83,8 @@ def test_a_request_id_leads_to_its_call_whatever_the_range(as_alice: Client, rec
         ("range=custom&since=2026-05-02T10:00&until=2026-05-02T10:00", "开始时间须早于结束时间"),
         ("range=custom&since=2026-05-02T10:00", "请填写开始时间和结束时间"),
         ("range=custom&since=2026-01-01T00:00&until=2026-12-31T00:00", "最长可查询 92 天"),
-        ("range=custom&since=0001-01-01T00:00&until=9999-12-31T00:00", "请填写开始时间和结束时间"),
+        ("range=custom&since=0001-01-01T00:00&until=9999-12-31T00:00", "2000 年至 2999 年之间"),
+        ("range=custom&since=2026-05-02T10:00&until=tomorrow", "时间无效"),
     ],
 )
 def test_a_wrong_range_is_named(as_alice: Client, app: App, query: str, said: str) -> None:

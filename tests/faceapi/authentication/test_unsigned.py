@@ -2,6 +2,7 @@
 
 import socket
 import time
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
 from datetime import datetime
@@ -19,7 +20,7 @@ from faceapi.limits import unverified
 from faceapi.request.uploads import Uploads
 from faceapi.usage import reconcile, unattributed
 from tests.conftest import wait_until
-from tests.faceapi.conftest import DETECT, LIMITS, Caller, encode, inline, running_site
+from tests.faceapi.conftest import DETECT, LIMITS, Caller, encode, inline, read_answer, running_site
 
 FORGED = "0" * 64
 
@@ -110,6 +111,43 @@ def test_4291_for_an_address_whose_bodies_are_not_signed(caller: Caller, app: Ap
         client.delete(key)
     assert set(app.calls.values_list("code", flat=True)) == {0}
     assert caller.call(large).code == 0
+
+
+def test_forged_bodies_use_up_the_allowance_over_http(
+    caller: Caller, product_environment: dict[str, str]
+) -> None:
+    """Small and large ones, whole and broken off; the third is refused."""
+    sender, client, key = "203.0.113.78", valkey.client(), "faceapi:unverified:203.0.113.78"
+    forged = {"X_Forwarded_For": sender, "Authorization": f"CTYUN {caller.key.key}:{FORGED}"}
+    client.delete(key)
+    few = LIMITS | {"UNVERIFIED_BYTES_PER_MINUTE": "1000000"}
+    with running_site(product_environment | few, "allowance") as site:
+        caller.address = site.address
+        answers = [caller.send(b" " * size, **forged) for size in (200_000, 500_000)]
+        assert [answer.code for answer in answers] == [errors.BAD_SIGNATURE] * 2
+        assert 700_000 * 0.06 * 0.5 < client.pttl(key) <= 700_000 * 0.06  # it runs down meanwhile
+        with caller.raw() as sock:  # 400 000 of a promised million arrive
+            head = forged_head(caller, 1_000_000).replace(
+                b"\r\n", f"\r\nX-Forwarded-For: {sender}\r\n".encode(), 1
+            )
+            sock.sendall(head + b" " * 400_000)
+            sock.shutdown(socket.SHUT_WR)
+            assert read_answer(sock).code == errors.BODY_INCOMPLETE
+        unverified.add(client, sender, 1_000_000)  # however slow this machine is
+        assert caller.send(b" " * 300_000, **forged).code == errors.RATE
+        assert caller.call([inline(encode((300, 300)))]).code == 0  # from another address
+    client.delete(key)
+
+
+def test_an_address_that_is_refused_again_is_remembered_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unverified, "MAX_REMEMBERED", 2)
+    monkeypatch.setattr(unverified, "_refused_until", OrderedDict())
+    for key in ("first", "second", "first", "third"):
+        unverified._remember(key, 10.0)
+    assert list(unverified._refused_until) == ["first", "third"]
+    assert unverified._is_refused("first", 9.0)
+    assert not unverified._is_refused("first", 10.0)
+    assert list(unverified._refused_until) == ["third"]  # what is over is not kept
 
 
 def test_what_was_read_counts_for_the_network_of_its_sender(settings: Settings) -> None:

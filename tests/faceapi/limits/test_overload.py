@@ -8,14 +8,16 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from accounts import keys
 from accounts.models import App
-from faceapi import calls, errors
+from common import valkey
+from faceapi import calls, errors, urls
 from faceapi.authentication import signing
 from faceapi.calls import CallContext
 from faceapi.errors import ApiError
-from faceapi.limits import admission, shedding
+from faceapi.limits import admission, shedding, unverified
 from faceapi.limits.admission import ProcessLimiter
 from faceapi.usage import unattributed
 from tests.conftest import wait_until
@@ -82,12 +84,21 @@ def overloaded(monkeypatch: pytest.MonkeyPatch) -> ProcessLimiter:
     return process_limiter
 
 
+SENDER = "203.0.113.9"
+APIS = {address: view.api.value for address, view in urls.ADDRESSES.items()}
+
+
 def site(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     return [b"the views"]
 
 
 def shed(
-    app: App, *, forged: bool = False, path: str = DETECT, at_ms: int | None = None
+    app: App,
+    *,
+    forged: bool = False,
+    path: str = DETECT,
+    at_ms: int | None = None,
+    stream: io.BytesIO | None = None,
 ) -> tuple[bytes, list[Any]]:
     key, body = app.keys.get(), b'{"data": []}'
     headers = signing.sign(key.key, keys.secret_of(key), "POST", path, "", at_ms or next_millisecond(), body)
@@ -98,13 +109,13 @@ def shed(
         "REQUEST_METHOD": "POST",
         "PATH_INFO": path,
         "RAW_URI": path,
-        "REMOTE_ADDR": "203.0.113.9",
+        "REMOTE_ADDR": SENDER,
         "CONTENT_LENGTH": str(len(body)),
         "HTTP_AUTHORIZATION": headers["Authorization"],
         "HTTP_X_CTYUN_DT": headers["X-CTYUN-DT"],
-        "wsgi.input": io.BytesIO(body),
+        "wsgi.input": stream or io.BytesIO(body),
     }
-    content = b"".join(shedding.Shedding(site)(environ, lambda *given: started.append(given)))
+    content = b"".join(shedding.Shedding(site, APIS)(environ, lambda *given: started.append(given)))
     return content, started
 
 
@@ -139,6 +150,58 @@ def test_a_shed_call_is_counted_for_its_app_only_if_it_is_signed(
     wait_until(lambda: app.usage.exists(), timeout_s=20, what="a flush")
     assert sum(app.usage.values_list("calls", flat=True)) == 3
     assert unattributed.counts()[errors.OVERLOADED] == before + 1
+
+
+@pytest.mark.parametrize("path", sorted(APIS))
+def test_calls_of_every_api_are_shed(path: str, app: App, overloaded: ProcessLimiter) -> None:
+    shedding.remember(app.keys.get())
+    with ExitStack() as stack:
+        inside(overloaded, stack, app.customer_id)
+        inside(overloaded, stack, app.customer_id)
+        assert b'"code":5003' in shed(app, path=path)[0]
+    assert APIS["/api/v1/face_group_add.json"] == "face_search"
+
+
+def test_forged_bodies_that_are_shed_count_for_their_address(
+    app: App, overloaded: ProcessLimiter, settings: Settings
+) -> None:
+    settings.UNVERIFIED_BYTES_PER_MINUTE = 20  # two bodies of shed() and a little more
+    client, key = valkey.client(), f"faceapi:unverified:{SENDER}"
+    client.delete(key)
+    shedding.remember(app.keys.get())
+    try:
+        with ExitStack() as stack:
+            inside(overloaded, stack, app.customer_id)
+            inside(overloaded, stack, app.customer_id)
+            shed(app)
+            assert not client.exists(key)  # signed bodies cost nothing
+            contents = [shed(app, forged=True)[0] for _ in range(3)]
+            unread = io.BytesIO(b"unread")
+            refused, started = shed(app, forged=True, stream=unread)
+        assert [b'"code":5003' in content for content in contents] == [True, True, False]
+        assert b'"code":4291' in refused
+        assert started[0][0] == "429 Too Many Requests"
+        assert unread.tell() == 0
+    finally:
+        client.delete(key)
+        unverified._refused_until.clear()
+
+
+def test_what_came_of_a_body_that_broke_off_counts_too(
+    app: App, overloaded: ProcessLimiter, settings: Settings
+) -> None:
+    settings.UNVERIFIED_BYTES_PER_MINUTE = 100
+    client, key = valkey.client(), f"faceapi:unverified:{SENDER}"
+    client.delete(key)
+    shedding.remember(app.keys.get())
+    try:
+        with ExitStack() as stack:
+            inside(overloaded, stack, app.customer_id)
+            inside(overloaded, stack, app.customer_id)
+            assert b'"code":5003' in shed(app, stream=io.BytesIO(b'{"d'))[0]
+        assert 0 < client.pttl(key) <= 3 * 600  # three bytes of a hundred a minute
+    finally:
+        client.delete(key)
 
 
 def test_a_replay_that_is_shed_is_counted_once_for_its_app(app: App, overloaded: ProcessLimiter) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -140,6 +141,30 @@ def test_the_sites_own_addresses_stay_known_when_its_name_server_is_silent(
     monkeypatch.setattr(addresses, "OWN_NAMES_S", 0.3)
     name_lookup._resolver.cache_clear()
     assert own.addresses() == {ip_address(V4)}
+
+
+@pytest.mark.parametrize("text", [None, "", "nameserver 300.1.1.1\n", "\xff\xfe\n"])
+def test_5003_without_a_name_server_of_this_machine(
+    text: str | None, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file, an empty or a broken one: the fault is not the caller's."""
+    settings.URL_NAME_SERVERS = []
+    file = tmp_path / "resolv.conf"
+    if text is not None:
+        file.write_bytes(text.encode("latin-1"))
+    monkeypatch.setattr(name_lookup, "RESOLV_CONF", file)
+    name_lookup._resolver.cache_clear()
+    with pytest.raises(ApiError) as caught:
+        addresses.resolve("both.example", 80, time.monotonic() + 5)
+    assert (caught.value.code, caught.value.retry_after_s) == (errors.OVERLOADED, 5)
+    name_lookup._resolver.cache_clear()
+
+
+def test_5003_where_no_name_server_is_reached(settings: Settings) -> None:
+    settings.URL_NAME_SERVERS = ["255.255.255.255"]  # a broadcast address: sending is not permitted
+    with pytest.raises(ApiError) as caught:
+        addresses.resolve("both.example", 80, time.monotonic() + 5)
+    assert caught.value.code == errors.OVERLOADED
 
 
 @pytest.mark.parametrize("value", ["dns.example", "127.0.0.1#", "127.0.0.1#0", "127.0.0.1#70000", "1.2.3"])
