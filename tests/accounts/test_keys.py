@@ -59,7 +59,7 @@ def test_live_key_is_one_query(app: App, django_assert_num_queries) -> None:
         assert key.app.region.name == "上海6"
 
 
-def test_a_disabled_key_is_dead_at_once_and_for_good(app: App) -> None:
+def test_a_disabled_key_is_rejected_at_once_and_forever(app: App) -> None:
     key = app.keys.get()
     keys.disable(key, NOW)
     assert keys.live_key(key.key, NOW) is None
@@ -84,12 +84,12 @@ def test_a_rotation_never_prolongs_a_key(app: App) -> None:
     assert first.expires_at == NOW + timedelta(minutes=5)
 
 
-def test_keys_of_a_closed_account_are_dead(app: App) -> None:
+def test_keys_of_a_closed_account_are_rejected(app: App) -> None:
     User.objects.filter(pk=app.customer_id).update(is_active=False)
     assert keys.live_key(app.keys.get().key, NOW) is None
 
 
-def test_a_key_disabled_in_a_closed_account_stays_dead_when_it_opens_again(app: App) -> None:
+def test_a_disabled_key_stays_disabled_after_its_account_reopens(app: App) -> None:
     key = app.keys.get()
     User.objects.filter(pk=app.customer_id).update(is_active=False)
     keys.disable(key, NOW)
@@ -97,7 +97,7 @@ def test_a_key_disabled_in_a_closed_account_stays_dead_when_it_opens_again(app: 
     assert keys.live_key(key.key, LATER) is None
 
 
-def test_use_is_noted_once_a_minute(app: App) -> None:
+def test_last_use_is_recorded_once_a_minute(app: App) -> None:
     key = app.keys.get()
     keys.touch(key, NOW)
     keys.touch(AppKey.objects.get(pk=key.pk), NOW + timedelta(seconds=59))
@@ -108,7 +108,7 @@ def test_use_is_noted_once_a_minute(app: App) -> None:
     assert key.last_used_at == NOW + timedelta(seconds=60)
 
 
-def test_the_database_knows_the_form_of_a_key(app: App) -> None:
+def test_the_database_validates_the_format_of_a_key(app: App) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         AppKey.objects.create(app=app, key="0123456789ABCDEF", secret_encrypted="x", created_at=NOW)
 

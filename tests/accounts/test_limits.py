@@ -37,20 +37,20 @@ def test_addresses_and_networks(texts: list[str], networks: list[str]) -> None:
 @pytest.mark.parametrize(
     "text", ["", "here", "256.0.0.1", "10.0.0.0/33", "::1/129", "http://10.0.0.1", "fe80::1%eth0"]
 )
-def test_what_is_no_address(text: str) -> None:
+def test_invalid_addresses_are_rejected(text: str) -> None:
     with pytest.raises(RuleError) as refused:
         check_addresses(["10.0.0.1", text])
     assert (refused.value.code, refused.value.details) == ("address_invalid", {"text": text})
 
 
-def test_so_many_addresses_and_no_more() -> None:
+def test_the_number_of_addresses_is_limited() -> None:
     addresses = [f"10.0.{number}.1" for number in range(MAX_ADDRESSES + 1)]
     assert len(check_addresses(addresses[1:])) == MAX_ADDRESSES
     with pytest.raises(RuleError):
         check_addresses(addresses)
 
 
-def test_limits_are_kept(app: App) -> None:
+def test_limits_are_saved(app: App) -> None:
     set_limits(app, rate_per_s=5, concurrency=None, allowed_addresses=["::1", "192.0.2.0/24"])
     app.refresh_from_db()
     assert (app.rate_per_s, app.concurrency) == (5, None)
@@ -63,7 +63,7 @@ def test_limits_are_kept(app: App) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"rate_per_s": 0}, {"concurrency": -1}, {"allowed_addresses": ["10.0.0.1", "here"]}]
 )
-def test_one_wrong_limit_changes_none(app: App, wrong: dict[str, object]) -> None:
+def test_one_invalid_limit_changes_none(app: App, wrong: dict[str, object]) -> None:
     wishes = {"rate_per_s": 5, "concurrency": 2, "allowed_addresses": ["10.0.0.1"], **wrong}
     with pytest.raises(RuleError):
         set_limits(app, **wishes)

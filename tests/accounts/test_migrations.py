@@ -13,7 +13,7 @@ migration = importlib.import_module("accounts.migrations.0007_existing_accounts"
 
 
 @pytest.mark.django_db
-def test_existing_accounts_are_verified_and_the_older_name_has_the_skeleton() -> None:
+def test_existing_accounts_are_verified_and_the_older_name_keeps_the_skeleton() -> None:
     User.objects.bulk_create(
         [
             User(username="operator", email="o@example.org"),

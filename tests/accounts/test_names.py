@@ -66,7 +66,7 @@ def test_descriptions_have_28() -> None:
 @given(TEXT)
 @example("a\u0085")
 @example("\x1c a")
-def test_what_python_passes_the_pattern_passes(text: str) -> None:
+def test_python_and_the_pattern_accept_the_same_names(text: str) -> None:
     try:
         checked = check_app_name(text)
     except RuleError:
@@ -80,7 +80,7 @@ def test_what_python_passes_the_pattern_passes(text: str) -> None:
 @pytest.mark.django_db
 @settings(deadline=None, max_examples=300)
 @given(st.lists(TEXT, min_size=20, max_size=20))
-def test_postgresql_reads_the_pattern_as_python_does(texts: list[str]) -> None:
+def test_postgresql_and_python_agree_on_the_pattern(texts: list[str]) -> None:
     with connection.cursor() as cursor:
         for pattern in (NAME_PATTERN, DESCRIPTION_PATTERN):
             cursor.execute(
@@ -93,7 +93,7 @@ def test_postgresql_reads_the_pattern_as_python_does(texts: list[str]) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("wrong", ["", " a", "a ", "a#", "a\nb", "\u3000", "a\u200b"])
-def test_the_database_refuses_what_no_form_saw(wrong: str) -> None:
+def test_the_database_rejects_invalid_names(wrong: str) -> None:
     alice = User.objects.create_user("alice", "alice@example.org")
     app = App(customer=alice, region=Region.objects.get(code="cn-sh6"), name="a", description="b")
     app.created_at = timezone.now()

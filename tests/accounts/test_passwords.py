@@ -35,7 +35,7 @@ def test_a_hash_of_an_earlier_version_is_replaced_at_the_next_login() -> None:
     assert parameters(User.objects.get().password) == (19456, 2, 1)
 
 
-def test_turns_are_bounded_in_number_queue_and_wait() -> None:
+def test_hashing_is_bounded_in_concurrency_queue_and_wait() -> None:
     slots = passwords.HashingSlots(at_once=1, waiting=1, wait_s=0.2)
     with slots.take():
         with pytest.raises(passwords.Busy), slots.take():  # waited in vain
@@ -58,7 +58,7 @@ def test_turns_are_bounded_in_number_queue_and_wait() -> None:
 
 
 @pytest.mark.race
-def test_a_flood_holds_no_more_threads_than_the_queue() -> None:
+def test_a_flood_blocks_at_most_the_queued_threads() -> None:
     slots = passwords.HashingSlots(at_once=2, waiting=3, wait_s=60)
     inside, done, refused = threading.Semaphore(0), threading.Event(), []
 

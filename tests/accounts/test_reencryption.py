@@ -40,7 +40,7 @@ def add_key(settings: Settings) -> None:
     settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode(), *settings.ENCRYPTION_KEYS]
 
 
-def test_the_old_key_can_go_afterwards(app: App, settings: Settings, capsys: Told) -> None:
+def test_the_old_encryption_key_can_be_removed_afterwards(app: App, settings: Settings, capsys: Told) -> None:
     before = secrets()
     add_key(settings)
     call_command("reencrypt_secrets")
@@ -60,7 +60,7 @@ def test_a_second_run_writes_nothing(app: App, settings: Settings, capsys: Told)
     assert newer.secret_encrypted in dict(stored).values()
 
 
-def test_a_secret_that_fits_no_key_is_told_and_kept(app: App, settings: Settings, capsys: Told) -> None:
+def test_an_undecryptable_secret_is_reported_and_kept(app: App, settings: Settings, capsys: Told) -> None:
     lost = keys.issue(app, NOW)
     forgotten = Fernet(Fernet.generate_key()).encrypt(b"0" * 32).decode()
     AppKey.objects.filter(pk=lost.pk).update(secret_encrypted=forgotten)
@@ -74,7 +74,7 @@ def test_a_secret_that_fits_no_key_is_told_and_kept(app: App, settings: Settings
     assert AppKey.objects.get(pk=lost.pk).secret_encrypted == forgotten
 
 
-def test_a_secret_that_changes_meanwhile_is_left_alone(app: App, settings: Settings) -> None:
+def test_a_concurrently_changed_secret_is_not_overwritten(app: App, settings: Settings) -> None:
     add_key(settings)
     changed = app.keys.latest("pk")
     other = keys.cipher().encrypt(b"1" * 32).decode()

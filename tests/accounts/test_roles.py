@@ -12,7 +12,7 @@ from tests.together import at_once
 
 @pytest.mark.race
 @pytest.mark.django_db(transaction=True)
-def test_of_two_admins_who_go_for_each_other_one_stays() -> None:
+def test_two_admins_cannot_remove_each_other() -> None:
     for number in range(8):
         one, two = [User.objects.create_user(f"{name}{number}", f"{name}{number}@x.org") for name in "ab"]
         roles.assign(one, ["admin"])

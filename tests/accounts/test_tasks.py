@@ -12,7 +12,7 @@ from accounts import tasks
 pytestmark = pytest.mark.django_db
 
 
-def test_sessions_that_are_over_are_deleted() -> None:
+def test_expired_sessions_are_deleted() -> None:
     now = timezone.now()
     for key, end in (("over", now - timedelta(seconds=1)), ("live", now + timedelta(hours=1))):
         Session.objects.create(session_key=key, session_data="", expire_date=end)
@@ -20,7 +20,7 @@ def test_sessions_that_are_over_are_deleted() -> None:
     assert list(Session.objects.values_list("session_key", flat=True)) == ["live"]
 
 
-def test_old_logins_are_forgotten() -> None:
+def test_old_login_attempts_are_deleted() -> None:
     for username, days in (("old", tasks.KEEP_LOGINS_DAYS + 1), ("young", tasks.KEEP_LOGINS_DAYS - 1)):
         login = AccessLog.objects.create(username=username)
         AccessLog.objects.filter(pk=login.pk).update(attempt_time=timezone.now() - timedelta(days=days))

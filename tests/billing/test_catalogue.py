@@ -30,7 +30,7 @@ def test_seeded_as_the_manuals_table() -> None:
 
 
 @pytest.mark.django_db
-def test_the_manuals_words() -> None:
+def test_specs_are_worded_as_in_the_manual() -> None:
     specs = {str(sku) for sku in Sku.objects.all()}
     assert {"人脸检测定位 千张/月", "人脸属性识别 万张/月", "人脸比对 十万次/月"} <= specs
 
@@ -76,7 +76,7 @@ def test_a_change_has_a_history(olga: User) -> None:
         {"api": "face_compare"},
     ],
 )
-def test_what_the_catalogue_cant_hold(olga: User, wrong: dict[str, object]) -> None:
+def test_invalid_catalogue_values_are_rejected(olga: User, wrong: dict[str, object]) -> None:
     sku = Sku.objects.get(api="face_detect", tier="thousand")
     with pytest.raises(ChangeRefused):
         catalogue.change(sku, {"on_sale": False, **wrong}, by=olga, reason="2027", at=NOON)
@@ -85,9 +85,7 @@ def test_what_the_catalogue_cant_hold(olga: User, wrong: dict[str, object]) -> N
     assert not CatalogueChange.objects.exists()
 
 
-def test_the_most_that_the_catalogue_can_hold_can_be_ordered_and_paid(
-    alice: User, olga: User, shop: Shop
-) -> None:
+def test_the_largest_catalogue_values_can_be_ordered_and_paid(alice: User, olga: User, shop: Shop) -> None:
     catalogue.add(Duration(months=36), by=olga, reason="3 years", at=NOON)
     sku = Sku.objects.get(api="face_detect", tier="thousand")
     catalogue.change(sku, {"units_per_month": MAX_UNITS, "price": MAX_PRICE}, by=olga, reason="most", at=NOON)
@@ -117,7 +115,7 @@ def test_new_durations_and_regions(olga: User) -> None:
             catalogue.add(wrong, by=olga, reason="again", at=NOON)
 
 
-def test_the_summary_speaks_both_languages_and_adds_up(alice: User, shop: Shop, call) -> None:
+def test_the_summary_is_correct_in_both_languages(alice: User, shop: Shop, call) -> None:
     app = shop.buy(alice, quantity=2)
     shop.buy(alice, app=app)
     shop.buy(alice, app=app, api="face_compare")

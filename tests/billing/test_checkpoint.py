@@ -149,7 +149,7 @@ def test_all_debits_are_in_one_span(app: App) -> None:
         assert [sum(span.first_id <= one < span.end_id for span in spans) for one in ids] == [1] * len(ids)
 
 
-def test_neighbours_are_read_as_one() -> None:
+def test_adjacent_ranges_are_merged() -> None:
     days = [TimeRange(FIRST + number * DAY, FIRST + (number + 1) * DAY) for number in range(5)]
     del days[2]
     ends = [TimeRange(None, FIRST), *days, TimeRange(FIRST + 5 * DAY, None)]

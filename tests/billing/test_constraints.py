@@ -74,7 +74,7 @@ BOBS_ORDER = f"(SELECT id FROM billing_order WHERE customer_id = {BOBS})"
         ("UPDATE accounts_app SET concurrency = 0", "app_limits_positive"),
     ],
 )  # fmt: skip
-def test_refused(books: App, write: str, refusal: str) -> None:
+def test_invalid_row_is_rejected(books: App, write: str, refusal: str) -> None:
     with pytest.raises(IntegrityError, match=refusal):
         commit(write)
 
@@ -86,7 +86,7 @@ def commit(write: str) -> None:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
-def test_the_books_themselves_are_sound(books: App) -> None:
+def test_the_books_fixture_passes_reconcile(books: App) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
     assert not breaks()

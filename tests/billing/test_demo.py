@@ -48,7 +48,7 @@ def test_a_second_call_changes_nothing() -> None:
     assert User.objects.get(username="demo").check_password(first["FACECLOUD_PASSWORD"])
 
 
-def test_what_ended_is_bought_again() -> None:
+def test_an_ended_package_is_ordered_again() -> None:
     demo.seed(NOON)
     later = NOON + timedelta(days=100)
     demo.seed(later)
@@ -56,7 +56,7 @@ def test_what_ended_is_bought_again() -> None:
     assert [row.remaining for row in packages.summary(App.objects.all(), later)] == [100_000] * 4
 
 
-def test_what_was_refunded_is_bought_again() -> None:
+def test_a_refunded_package_is_ordered_again() -> None:
     demo.seed(NOON)
     operator = User.objects.get(username="operator")
     package = Package.objects.get(api="face_detect")
@@ -75,7 +75,7 @@ def test_the_demo_app_has_all_apis_whatever_the_customer_bought_elsewhere(shop: 
     assert [row.remaining for row in packages.summary([key.app], later)] == [100_000] * 4
 
 
-def test_what_ended_and_now_has_a_price_is_left_to_the_customer() -> None:
+def test_an_ended_package_that_is_no_longer_free_is_not_ordered_again() -> None:
     first = demo.seed(NOON)
     Sku.objects.update(price=1)
     again = demo.seed(NOON + timedelta(days=100))

@@ -14,7 +14,7 @@ from tests.billing.conftest import DETECT, Shop, breaks, shanghai
 TENTH_OF_MARCH = shanghai(2027, 3, 10, 14, 30)
 
 
-def test_as_written(alice: User, shop: Shop, call) -> None:
+def test_periods_are_as_in_the_manual(alice: User, shop: Shop, call) -> None:
     app = shop.buy(alice, TENTH_OF_MARCH, units=100, quantity=2, months=3)
 
     # 1. 3/10-4/9, 4/10-5/9 and 5/10-6/9 have 200 each.
@@ -49,7 +49,7 @@ def test_the_price_of_the_example(alice: User, shop: Shop) -> None:
     assert str(shop.order(alice, units=100, quantity=2, months=3, price="1.00").amount) == "6.00"
 
 
-def test_buying_again_in_between(alice: User, shop: Shop, call) -> None:
+def test_buying_again_before_the_end(alice: User, shop: Shop, call) -> None:
     """除非再次购买资源包: used up on 1 April, bought again on 2 April, the new package serves at once."""
     app = shop.buy(alice, TENTH_OF_MARCH, units=100, quantity=2, months=3)
     call(app, shanghai(2027, 4, 1), 200)

@@ -45,7 +45,7 @@ call_command("reconcile")
 
 
 @pytest.mark.timeout(600)
-def test_back_and_forth(empty_database: str) -> None:
+def test_migrate_backwards_and_forwards(empty_database: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", BACK_AND_FORTH],
         cwd=REPOSITORY,

@@ -47,7 +47,7 @@ def test_80_and_100_percent_at_once_are_one_notice(alice: User, shop: Shop, call
     assert told(alice) == ["应用“门禁”的人脸检测定位本月调用量已用完"]
 
 
-def test_what_operators_do_with_money_is_told_once(
+def test_operators_money_actions_are_notified_once(
     alice: User, bob: User, olga: User, shop: Shop, mailoutbox
 ) -> None:
     wallet.top_up(alice, Decimal("1200"), by=olga, reason="transfer", at=NOON)
@@ -72,7 +72,7 @@ def test_what_operators_do_with_money_is_told_once(
     assert not notices.inbox(bob).exists()
 
 
-def test_each_notice_leads_to_where_something_can_be_done(alice: User, shop: Shop, call, mailoutbox) -> None:
+def test_each_notice_links_to_the_page_to_act_on(alice: User, shop: Shop, call, mailoutbox) -> None:
     app = shop.buy(alice, units=10)
     call(app, NOON, 10)
     order = shop.order(alice)
@@ -89,7 +89,7 @@ def test_each_notice_leads_to_where_something_can_be_done(alice: User, shop: Sho
             assert link.path in mailoutbox[0].body
 
 
-def test_it_is_told_when_units_come_back(alice: User, shop: Shop, call) -> None:
+def test_a_notice_says_when_units_are_renewed(alice: User, shop: Shop, call) -> None:
     """Two Packages with days of their own: the next units come with the earlier of the two."""
     app = shop.buy(alice, units=10, months=3)
     shop.buy(alice, shanghai(2027, 3, 20), app=app, units=10, months=1)
@@ -99,13 +99,13 @@ def test_it_is_told_when_units_come_back(alice: User, shop: Shop, call) -> None:
     assert all("2027-04-10 00:00" in notices.text_of(notice).body for notice in notices.inbox(alice))
 
 
-def test_it_is_told_that_no_units_come_back(alice: User, shop: Shop, call) -> None:
+def test_a_notice_says_that_no_units_are_renewed(alice: User, shop: Shop, call) -> None:
     call(shop.buy(alice, units=10), NOON, 10)
     notices.scan(LATER)
     assert all("最后一个计费周期" in notices.text_of(notice).body for notice in notices.inbox(alice))
 
 
-def test_the_next_month_tells_again(alice: User, shop: Shop, call) -> None:
+def test_each_month_is_notified_again(alice: User, shop: Shop, call) -> None:
     app = shop.buy(alice, units=100, months=3)
     call(app, NOON, 85)
     next_month = shanghai(2027, 4, 12)
@@ -123,7 +123,7 @@ def test_the_share_is_of_all_live_packages(alice: User, shop: Shop, call) -> Non
     assert notices.scan(LATER) == 1
 
 
-def test_fewer_units_tell_again(alice: User, shop: Shop, call) -> None:
+def test_fewer_units_are_notified_again(alice: User, shop: Shop, call) -> None:
     """The larger Package ends amid the other's month: what is left of the month runs out a second time."""
     app = shop.buy(alice, units=900)
     shop.buy(alice, shanghai(2027, 3, 20), app=app, units=100)
@@ -180,7 +180,7 @@ def test_the_customer_chooses(alice: User, bob: User, shop: Shop, call) -> None:
 
 
 @pytest.mark.parametrize("wrong", [[0], [101], [10, 20, 30, 40, 50, 60]])
-def test_percentages_that_make_no_sense(alice: User, wrong: list[int]) -> None:
+def test_invalid_percentages_are_rejected(alice: User, wrong: list[int]) -> None:
     with pytest.raises(ChangeRefused):
         notices.choose(alice, quota_percents=wrong, quota_on=True, ending_on=True, unpaid_on=True)
 
@@ -199,7 +199,7 @@ def test_mailed_once_in_the_customers_language(alice: User, bob: User, shop: Sho
     assert to_bob.subject.endswith("has not been paid")
 
 
-def test_a_mail_that_fails_is_tried_again(alice: User, shop: Shop, monkeypatch, caplog) -> None:
+def test_a_failed_mail_is_retried(alice: User, shop: Shop, monkeypatch, caplog) -> None:
     shop.order(alice)
     notices.scan(NOON + timedelta(hours=24))
 
@@ -233,7 +233,7 @@ class Refusing:
 
 @pytest.mark.parametrize("at_data", [False, True])
 @pytest.mark.parametrize(("code", "tried_again"), [(450, 1), (550, 0)])
-def test_one_refused_mail_does_not_hold_up_the_others(
+def test_one_rejected_mail_does_not_delay_the_others(
     alice: User, bob: User, shop: Shop, monkeypatch, code: int, tried_again: int, at_data: bool
 ) -> None:
     for customer in (alice, bob):
@@ -248,7 +248,7 @@ def test_one_refused_mail_does_not_hold_up_the_others(
 
 
 @pytest.mark.parametrize("address", ["alice@" + "ä" * 60 + ".example", "a\nb@example.org"])
-def test_an_address_that_mail_cannot_carry_stops_nobody_else(
+def test_an_unmailable_address_does_not_stop_the_others(
     alice: User, bob: User, shop: Shop, settings: Settings, address: str, mailoutbox
 ) -> None:
     """Through Django's own SMTP code, up to where it would open the connection."""
@@ -282,7 +282,9 @@ class Encoding(smtp.EmailBackend):
         return sent
 
 
-def test_one_mail_for_all_that_waits_and_one_an_hour(alice: User, bob: User, shop: Shop, mailoutbox) -> None:
+def test_one_digest_of_all_notices_and_at_most_one_an_hour(
+    alice: User, bob: User, shop: Shop, mailoutbox
+) -> None:
     for _i in range(5):
         shop.order(alice)
     shop.order(bob)
@@ -310,7 +312,7 @@ def test_a_long_digest_is_cut(alice: User, shop: Shop, mailoutbox, monkeypatch: 
     assert "另有 2 条消息。" in sent.body
 
 
-def test_no_customer_takes_anothers_place(
+def test_one_customer_cannot_fill_the_batch(
     alice: User, bob: User, shop: Shop, monkeypatch: pytest.MonkeyPatch, mailoutbox
 ) -> None:
     """A run has room for one mail: Alice's many notices are one, and Bob's turn comes next."""
@@ -336,7 +338,7 @@ def test_an_unverified_address_gets_no_notice(alice: User, shop: Shop, mailoutbo
     assert notices.mail(day + timedelta(hours=1)) == 1
 
 
-def test_reading(alice: User, bob: User, shop: Shop) -> None:
+def test_notices_are_marked_as_read(alice: User, bob: User, shop: Shop) -> None:
     for _i in range(3):
         shop.order(alice)
     notices.scan(NOON + timedelta(hours=24))

@@ -30,7 +30,7 @@ def found(at=NOON) -> set[str]:
     return {check.__name__ for check in reconcile.CHECKS if reconcile.prove([check], at)[0].breaks}
 
 
-def test_sound_books(books: App) -> None:
+def test_consistent_books_have_no_breaks(books: App) -> None:
     assert not breaks()
 
 
@@ -130,12 +130,12 @@ def test_each_break_is_found(books: App, statements: list[str], names: set[str])
     assert found() == names
 
 
-def test_every_check_is_proved_to_find_something() -> None:
+def test_every_check_has_a_case_that_breaks_it() -> None:
     proved = set[str]().union(*[names for _statements, names in BREAKS])
     assert proved == {check.__name__ for check in reconcile.CHECKS}
 
 
-def test_other_rooms_checks_join_in(books: App, settings) -> None:
+def test_checks_of_other_rooms_are_included(books: App, settings) -> None:
     settings.RECONCILE_CHECKS = ["tests.billing.test_reconcile.a_check_of_another_room"]
     (proof,) = [proof for proof in reconcile.run(NOON) if proof.breaks]
     assert (proof.sentence, proof.breaks) == ("Seven is eight.", [reconcile.Break("seven", "7 is not 8")])
@@ -196,7 +196,7 @@ def test_a_debit_that_became_settled_without_an_answer(books: App) -> None:
     assert found() == {"settled_units_were_answered"}
 
 
-def test_what_was_settled_before_the_count_is_not_compared(books: App) -> None:
+def test_debits_settled_before_counting_began_are_not_compared(books: App) -> None:
     tamper("DELETE FROM billing_answeredhour")
     assert found() == {"settled_units_were_answered"}
     MigrationRecorder.Migration.objects.filter(app="billing").update(applied=NOON)
@@ -238,7 +238,7 @@ def a_check_that_fails(at: object) -> list[reconcile.Break]:
     raise RuntimeError
 
 
-def test_a_read_only_copy_is_proved_without_a_record(books: App) -> None:
+def test_a_read_only_copy_is_checked_but_not_recorded(books: App) -> None:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION READ ONLY")
@@ -248,7 +248,7 @@ def test_a_read_only_copy_is_proved_without_a_record(books: App) -> None:
 
 @pytest.mark.race
 @pytest.mark.django_db(transaction=True)
-def test_web_processes_count_at_once(alice: User, shop: Shop) -> None:
+def test_web_processes_count_concurrently(alice: User, shop: Shop) -> None:
     """Each confirms many calls of the same two hours; nothing is lost, and nobody deadlocks."""
     app = shop.buy(alice)
     hours = (NOON, NOON + timedelta(hours=1))
@@ -275,7 +275,7 @@ def test_web_processes_count_at_once(alice: User, shop: Shop) -> None:
 
 @pytest.mark.race
 @pytest.mark.django_db(transaction=True)
-def test_traffic_during_a_run_is_no_break(alice: User, shop: Shop) -> None:
+def test_traffic_during_a_run_is_not_a_break(alice: User, shop: Shop) -> None:
     """All checks read one snapshot: a call between two of them is not seen by half of them."""
     app = shop.buy(alice)
 

@@ -12,7 +12,7 @@ from billing.models import PeriodSample
 from tests.billing.conftest import DETECT, NOON, Shop, shanghai
 
 
-def test_dead_calls_are_given_back(alice: User, shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+def test_expired_holds_are_returned(alice: User, shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     app = shop.buy(alice, units=10)
     quota.reserve(call_id=uuid4(), app=app, api=DETECT, images=4, at=NOON)
     with time_machine.travel(NOON + timedelta(minutes=2)):
@@ -24,7 +24,7 @@ def test_dead_calls_are_given_back(alice: User, shop: Shop, caplog: pytest.LogCa
     assert "1 holds" in caplog.text
 
 
-def test_unpaid_orders_are_told_of_and_then_cancelled(alice: User, shop: Shop, mailoutbox: list) -> None:
+def test_unpaid_orders_are_notified_and_then_cancelled(alice: User, shop: Shop, mailoutbox: list) -> None:
     order = shop.order(alice)
     with time_machine.travel(NOON + timedelta(hours=25)):
         tasks.expire_orders()
@@ -38,7 +38,7 @@ def test_unpaid_orders_are_told_of_and_then_cancelled(alice: User, shop: Shop, m
     assert len(mailoutbox) == 1
 
 
-def test_the_days_start_is_noted_at_local_midnight(alice: User, shop: Shop, call) -> None:
+def test_usage_is_sampled_at_local_midnight(alice: User, shop: Shop, call) -> None:
     call(shop.buy(alice), NOON, 3)
     with time_machine.travel(shanghai(2027, 3, 11, 0, 0, 7)):
         tasks.sample_usage()

@@ -53,7 +53,7 @@ def silent() -> Iterator[socket.socket]:
         yield listener
 
 
-def test_ctrl_c_ends_it_at_once(picture: Path) -> None:
+def test_ctrl_c_stops_at_once(picture: Path) -> None:
     with silent() as listener:
         running = command(f"http://127.0.0.1:{listener.getsockname()[1]}", "detect", str(picture))
         connection, _ = listener.accept()
@@ -114,7 +114,7 @@ def test_a_terminal_that_cannot_show_a_name_still_gets_the_rest(picture: Path) -
 
 
 @pytest.mark.parametrize("format_", [["--json"], []], ids=["json", "rows"])
-def test_a_reader_that_goes_away_ends_it_without_a_word(picture: Path, format_: list[str]) -> None:
+def test_a_closed_pipe_ends_silently(picture: Path, format_: list[str]) -> None:
     with scripted(reply("200 OK", OK)) as server:
         running = command(server.url, "detect", str(picture), *format_)
         assert running.stdout is not None

@@ -27,7 +27,7 @@ def table_of_codes(page: str) -> list[tuple[str, ...]]:
     return re.findall(r"^\| (\d{4}) \| (\d{3}|–) \| (.+?) \| (.+) \|$", page, re.MULTILINE)
 
 
-def test_the_tables_of_codes_are_the_product_s() -> None:
+def test_the_code_tables_match_the_product() -> None:
     rows = [(str(row.number), "–" if row.reserved else str(row.http), row) for row in TABLE.values()]
     assert table_of_codes(API) == [
         (number, http, row.zh, RESERVED[0] if row.reserved else row.remedy_zh) for number, http, row in rows
@@ -51,18 +51,18 @@ def sections(page: str) -> list[tuple[str, str]]:
     return re.findall(r"^(#+)(.*?)(?=^#|\Z)", page, re.MULTILINE | re.DOTALL)
 
 
-def test_the_english_page_says_no_less_and_no_more() -> None:
+def test_both_language_versions_have_the_same_content() -> None:
     chinese, english = sections(API), sections(API_EN)
     assert [depth for depth, _text in chinese] == [depth for depth, _text in english]
     for (_depth, text), (_depth_en, text_en) in zip(chinese, english, strict=True):
         assert outline(text) == outline(text_en), text_en.partition("\n")[0]
 
 
-def test_the_client_s_english_is_the_product_s() -> None:
+def test_the_client_uses_the_products_english() -> None:
     assert {row.number: row.en for row in TABLE.values() if not row.reserved} == ENGLISH
 
 
-def test_the_golden_vector_and_the_limits_are_written() -> None:
+def test_the_golden_vector_and_the_limits_are_documented() -> None:
     for text in (
         GOLDEN,
         SECRET,
@@ -81,7 +81,7 @@ SIGNING_PAGE = (REPOSITORY / "templates" / "docs" / "signing.html").read_text(en
 
 
 @pytest.mark.parametrize("page", [API, API_EN, SIGNING_PAGE], ids=["zh", "en", "console"])
-def test_every_mistake_that_a_signature_is_recognised_by_is_explained(page: str) -> None:
+def test_every_detectable_signature_mistake_is_explained(page: str) -> None:
     source = ast.parse(inspect.getsource(signing.likely_mistake))
     texts = [node.value for node in ast.walk(source) if isinstance(node, ast.Constant)]
     mistakes = [found[0] for text in texts if (found := re.search(r"\b(for|with|without) [^;]+", str(text)))]
@@ -97,9 +97,9 @@ def test_every_file_that_a_page_names_exists(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", [API, API_EN, API_PAGE], ids=["zh", "en", "console"])
-def test_every_reason_of_a_poor_quality_is_named(page: str) -> None:
+def test_every_quality_reason_is_documented(page: str) -> None:
     assert [reason for reason in REASONS if reason not in page] == []
 
 
-def test_the_client_has_words_for_every_reason() -> None:
+def test_the_client_has_a_text_for_every_reason() -> None:
     assert tuple(tables.REASONS) == REASONS

@@ -39,7 +39,7 @@ def test_labels() -> None:
     assert label(Face(FACE.location, age=32, gender="F")) == "F 32"
 
 
-def test_names_of_several_pictures_never_collide(tmp_path: Path) -> None:
+def test_output_names_never_collide(tmp_path: Path) -> None:
     sources = [
         Source("a/x.jpg", path=Path("a/x.jpg")),
         Source("b/x.jpg", path=Path("b/x.jpg")),
@@ -60,25 +60,25 @@ def test_one_picture_goes_to_a_file_or_into_a_folder(tmp_path: Path) -> None:
     assert (tmp_path / "marked").is_dir()
 
 
-def test_no_picture_is_drawn_over(tmp_path: Path) -> None:
+def test_no_existing_picture_is_overwritten(tmp_path: Path) -> None:
     pictures = [Source(name, path=tmp_path / name) for name in ("x.jpg", "y.jpg")]
     for out, sources in ((tmp_path, pictures), (tmp_path / "x.jpg", pictures[:1])):
         with pytest.raises(InputError, match="覆盖"):
             Targets(out, sources)
 
 
-def test_a_folder_that_cannot_be_made_is_told_before_anything_is_sent(tmp_path: Path) -> None:
+def test_an_unusable_output_folder_is_reported_before_anything_is_sent(tmp_path: Path) -> None:
     (tmp_path / "taken").touch()
     with pytest.raises(InputError, match="taken"):
         Targets(tmp_path / "taken", [Source("-", data=b"x")])
 
 
-def test_a_name_that_is_no_picture_s_is_told_before_anything_is_sent(tmp_path: Path) -> None:
+def test_an_unsupported_output_format_is_reported_before_anything_is_sent(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"out\.what"):
         Targets(tmp_path / "out.what", [Source("-", data=b"x")])
 
 
-def test_what_cannot_be_drawn_is_said(tmp_path: Path) -> None:
+def test_an_undrawable_picture_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="x"):
         draw(Source("x", data=b"no picture"), RESULT, tmp_path / "out.png")
     Image.new("RGB", (200, 120)).save(tmp_path / "in.png")

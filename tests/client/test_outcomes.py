@@ -51,7 +51,7 @@ def answers(printed: str) -> list[int]:
     return [line["error"]["code"] if "error" in line else 0 for line in lines]
 
 
-def test_a_refused_request_takes_no_others_along(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refused_request_does_not_affect_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with scripted(SERVED, FAILED, SERVED) as server:
         assert detect(server, folder, "--json") == 5
     printed = capsys.readouterr()
@@ -61,9 +61,7 @@ def test_a_refused_request_takes_no_others_along(folder: Path, capsys: pytest.Ca
     assert "没有识别" not in printed.err
 
 
-def test_a_failure_over_one_picture_costs_that_picture(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_bad_picture_fails_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with scripted(FAILED_FOR_ONE, SERVED) as server:
         pictures = [str(folder / name) for name in ("0.png", "1.png")]
         assert main(["detect", *pictures, "--json", "--url", server.url]) == 1
@@ -74,7 +72,7 @@ def test_a_failure_over_one_picture_costs_that_picture(
     ("refusal", "code", "status", "told"),
     [(UNKNOWN, 4102, 3, 1), (USED_UP, 4202, 4, 1), (FAILED, 5001, 5, MAX_REJECTED_IN_A_ROW)],
 )
-def test_where_going_on_is_of_no_use_it_ends(
+def test_a_permanent_error_stops_the_run(
     folder: Path, capsys: pytest.CaptureFixture[str], refusal: bytes, code: int, status: int, told: int
 ) -> None:
     with scripted(SERVED, refusal) as server:
@@ -86,7 +84,7 @@ def test_where_going_on_is_of_no_use_it_ends(
     assert f"已停止，{8 - told} 项没有识别" in printed.err
 
 
-def test_what_is_under_way_when_it_ends_is_still_shown(
+def test_results_in_flight_at_the_end_are_still_printed(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with scripted(USED_UP, SERVED) as server:
@@ -96,7 +94,7 @@ def test_what_is_under_way_when_it_ends_is_still_shown(
     assert set(found[:-1]) == {0}
 
 
-def test_a_file_that_went_away_since_it_was_listed_is_named(folder: Path) -> None:
+def test_a_file_deleted_after_listing_is_named(folder: Path) -> None:
     pictures = [source(path) for path in sorted(folder.iterdir())[:2]]
     (folder / "0.png").unlink()
     with scripted(SERVED) as server, FaceClient("0" * 16, "0" * 32, server.url) as client:
@@ -107,7 +105,9 @@ def test_a_file_that_went_away_since_it_was_listed_is_named(folder: Path) -> Non
     assert done.refusal is None
 
 
-def test_a_file_that_cannot_be_read_stops_no_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreadable_file_does_not_stop_the_others(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (folder / "0.png").write_bytes(b"")
     missing, good = str(folder / "none.png"), str(folder / "1.png")
     (folder / "pairs.csv").write_text("0.png,1.png\n1.png,2.png\n")

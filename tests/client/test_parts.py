@@ -55,14 +55,14 @@ def test_the_body_is_json_of_what_was_given(pictures: list[bytes | str]) -> None
 @pytest.mark.parametrize(
     "size_bytes", [1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES + 2]
 )
-def test_a_file_reads_the_same_in_pieces(tmp_path: Path, size_bytes: int) -> None:
+def test_a_file_is_encoded_the_same_in_chunks(tmp_path: Path, size_bytes: int) -> None:
     content = bytes(range(256)) * (size_bytes // 256 + 1)
     (tmp_path / "a.jpg").write_bytes(content[:size_bytes])
     from_disk, from_memory = Body([source(tmp_path / "a.jpg")]), Body([source(content[:size_bytes])])
     assert b"".join(from_disk) == b"".join(from_memory)
 
 
-def test_a_large_body_is_never_held_whole(tmp_path: Path) -> None:
+def test_a_large_body_is_streamed(tmp_path: Path) -> None:
     with (tmp_path / "a.jpg").open("wb") as file:
         file.truncate(MAX_IMAGE_BYTES)
     picture = source(tmp_path / "a.jpg")
@@ -77,7 +77,7 @@ def test_a_large_body_is_never_held_whole(tmp_path: Path) -> None:
     assert peak_bytes < 2 * 1024 * 1024
 
 
-def test_pairs_make_a_list_of_lists() -> None:
+def test_pairs_are_sent_as_lists() -> None:
     text = b"".join(
         Body([(source("https://x/1"), source("https://x/2")), (source("https://x/3"), source(b"4"))])
     )
@@ -119,7 +119,7 @@ def test_retry_after(header: str | None, expected_s: float | None) -> None:
     assert retry_after_s(header, NOON) == expected_s
 
 
-def test_waits_grow_and_end() -> None:
+def test_back_off_grows_and_is_bounded() -> None:
     waits = [wait_s(attempt, None, 0.5) for attempt in range(RETRIES + 1)]
     assert waits == [0.5, 1.0, 2.0, 4.0, None]
     assert wait_s(0, 5.0, 0.0) == 5.0
@@ -127,7 +127,7 @@ def test_waits_grow_and_end() -> None:
     assert wait_s(RETRIES, 1.0, 0.0) is None
 
 
-def test_a_folder_gives_its_pictures_in_order(tmp_path: Path) -> None:
+def test_the_pictures_of_a_folder_are_sorted(tmp_path: Path) -> None:
     for name in ("b.JPG", "a.png", "notes.txt", ".hidden.png", "deeper/c.jpeg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
@@ -138,7 +138,7 @@ def test_a_folder_gives_its_pictures_in_order(tmp_path: Path) -> None:
         expand([str(tmp_path / "empty")])
 
 
-def test_what_cannot_be_sent_is_refused_here(tmp_path: Path) -> None:
+def test_invalid_input_is_rejected_before_sending(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "large.jpg").write_bytes(b"x" * (MAX_IMAGE_BYTES + 1))
     for name, words in (("none.jpg", "No such file"), ("empty.jpg", "空"), ("large.jpg", "10 MiB")):
@@ -159,7 +159,7 @@ def test_pairs_from_csv(tmp_path: Path) -> None:
         from_file(table)
 
 
-def test_where_the_keys_come_from(tmp_path: Path) -> None:
+def test_keys_are_read_from_environment_and_file(tmp_path: Path) -> None:
     file = tmp_path / "demo.env"
     file.write_text(
         "# local\nFACECLOUD_URL='http://127.0.0.1:8000/'\n"
@@ -188,14 +188,14 @@ def test_missing_or_malformed_configuration_is_named(tmp_path: Path) -> None:
         FaceClient("k", "s", "http://[::1")
 
 
-def test_a_file_of_keys_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_key_file_is_named(tmp_path: Path) -> None:
     file = tmp_path / "demo.env"
     file.write_bytes(b"FACECLOUD_URL=\xff")
     with pytest.raises(ConfigError, match=r"demo\.env"):
         load(environ={"FACECLOUD_ENV_FILE": str(file)})
 
 
-def test_a_retry_after_in_the_future_is_seen_from_now() -> None:
+def test_a_retry_after_date_is_converted_to_seconds() -> None:
     later = NOON + timedelta(minutes=2)
     assert retry_after_s(later.strftime("%a, %d %b %Y %H:%M:%S GMT"), NOON) == 120.0
 
@@ -210,7 +210,7 @@ def test_a_retry_after_in_the_future_is_seen_from_now() -> None:
         ({"LANG": "en_US.UTF-8", "FACECLOUD_LANG": "zh"}, "zh"),
     ],
 )
-def test_the_reader_chooses_the_language(
+def test_the_language_of_the_output_can_be_chosen(
     environ: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("FACECLOUD_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):

@@ -91,7 +91,7 @@ def test_a_folder_with_a_bad_file_gets_all_other_answers(
     assert before - left(keys, "face_detect") == 3
 
 
-def test_the_table_is_for_people(
+def test_the_table_is_readable(
     keys: dict[str, str], pictures: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
@@ -117,7 +117,7 @@ def test_one_bad_picture_is_named_and_all_others_are_drawn(
     assert "共 5 项，2 项失败" in printed.err
 
 
-def test_a_limit_of_the_app_is_waited_for(keys: dict[str, str], pictures: Path) -> None:
+def test_the_client_waits_for_the_apps_rate_limit(keys: dict[str, str], pictures: Path) -> None:
     App.objects.filter(keys__key=keys["FACECLOUD_APP_KEY"]).update(rate_per_s=1)
     (pictures / "c.jpg").unlink()
     before = left(keys, "face_detect")
@@ -173,7 +173,7 @@ def test_the_index_counts_over_all_batches(client: FaceClient, astronaut: bytes)
     assert refused.value.remedy
 
 
-def test_a_reply_lost_on_its_way_is_charged_once(keys: dict[str, str], astronaut: bytes) -> None:
+def test_a_lost_reply_is_charged_once(keys: dict[str, str], astronaut: bytes) -> None:
     before = left(keys, "face_detect")
     with losing_the_first_reply(keys["FACECLOUD_URL"]) as url:
         client = FaceClient(
@@ -205,7 +205,7 @@ def test_wrong_keys_and_an_api_that_was_not_ordered(
     assert main(["doctor"]) == 1
 
 
-def test_a_refusal_is_heard_in_the_middle_of_a_large_upload(keys: dict[str, str]) -> None:
+def test_a_refusal_during_a_large_upload_is_read(keys: dict[str, str]) -> None:
     pauses: list[float] = []
     stranger = FaceClient("0" * 16, "0" * 32, keys["FACECLOUD_URL"], sleep=pauses.append)
     with stranger, pytest.raises(AuthenticationError) as refused:
@@ -214,7 +214,7 @@ def test_a_refusal_is_heard_in_the_middle_of_a_large_upload(keys: dict[str, str]
     assert pauses == []
 
 
-def test_the_doctor_finds_nothing(keys: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_doctor_reports_no_problem(keys: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     before = left(keys, "face_detect")
     assert main(["doctor"]) == 0
     printed = capsys.readouterr().out
@@ -224,7 +224,7 @@ def test_the_doctor_finds_nothing(keys: dict[str, str], capsys: pytest.CaptureFi
     assert left(keys, "face_detect") == before
 
 
-def test_the_doctor_tells_a_wrong_secret(
+def test_the_doctor_reports_a_wrong_secret(
     keys: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FACECLOUD_SECRET_KEY", "0" * 32)
@@ -234,7 +234,7 @@ def test_the_doctor_tells_a_wrong_secret(
     assert "SecretKey 与 AppKey 不是一对" in printed
 
 
-def test_a_clock_that_is_wrong_is_told(keys: dict[str, str], astronaut: bytes) -> None:
+def test_a_wrong_clock_is_reported(keys: dict[str, str], astronaut: bytes) -> None:
     client = FaceClient(
         keys["FACECLOUD_APP_KEY"],
         keys["FACECLOUD_SECRET_KEY"],

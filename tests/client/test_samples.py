@@ -16,7 +16,7 @@ def test_the_golden_vector(run: Run) -> None:
     assert run("--sign", *VECTOR, BODY, FACECLOUD_SECRET_KEY=SECRET).strip() == GOLDEN
 
 
-def test_the_query_and_chinese_text_are_signed_as_they_stand(run: Run) -> None:
+def test_query_and_chinese_text_are_signed_unmodified(run: Run) -> None:
     # Made with Python's hashlib and hmac over the same five lines.
     expected = "6aa682f014f80a13caf54f92ca092ddc7f9f57fc4aacb842c0dc123ffd573d1f"
     printed = run(

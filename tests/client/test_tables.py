@@ -44,7 +44,7 @@ def test_a_pair_has_its_answer_in_the_reader_s_language(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(("api", "item"), [("face_detect", PICTURE), ("face_compare", (PICTURE, OTHER))])
-def test_a_refused_one_says_what_was_wrong_with_it(api: str, item: Item) -> None:
+def test_a_refused_picture_states_the_reason(api: str, item: Item) -> None:
     (line,) = Rows(api, [item]).of(Outcome(item, error=SMALL))
     assert line.startswith("a.png")
     assert line.endswith("  4008 图片分辨率不符合要求: 24x24 [px]")
@@ -59,7 +59,7 @@ def test_the_summary_counts_in_both_languages(monkeypatch: pytest.MonkeyPatch) -
     assert summary(1, 0, 2, None, 1.25) == "1 in all, 1.2 s, 2 units"
 
 
-def test_a_line_of_json_has_what_a_fault_report_needs() -> None:
+def test_a_json_line_has_names_code_and_request_id() -> None:
     line = json.loads(json_line(Outcome((PICTURE, OTHER), error=SMALL)))
     assert line == {
         "pair": ["a.png", "b.png"],

@@ -23,7 +23,7 @@ def client_of(server: Scripted) -> tuple[FaceClient, list[float]]:
     return FaceClient(APP_KEY, SECRET, server.url, sleep=pauses.append), pauses
 
 
-def test_a_busy_service_is_asked_again_after_the_time_it_wished() -> None:
+def test_a_busy_service_is_retried_after_retry_after() -> None:
     busy = reply("503 Service Unavailable", BUSY, "Retry-After: 7")
     with scripted(busy, busy, reply("200 OK", OK)) as server:
         client, pauses = client_of(server)
@@ -47,7 +47,7 @@ def test_every_attempt_is_signed_anew_and_carries_one_idempotency_key() -> None:
         assert request.headers["authorization"] == f"CTYUN {APP_KEY}:{signature}"
 
 
-def test_too_many_requests_is_retried_and_told_when_it_does_not_end() -> None:
+def test_too_many_requests_is_retried_and_finally_reported() -> None:
     with scripted(reply("429 Too Many Requests", TOO_FAST, "Retry-After: 1")) as server:
         client, pauses = client_of(server)
         with pytest.raises(QuotaError) as refused:
@@ -58,7 +58,7 @@ def test_too_many_requests_is_retried_and_told_when_it_does_not_end() -> None:
     assert refused.value.request_id == "r-2"
 
 
-def test_a_refusal_speaks_the_reader_s_language(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_message_is_in_the_chosen_language(monkeypatch: pytest.MonkeyPatch) -> None:
     spent = {
         "code": 4202,
         "message": "本计费周期调用量已用完",
@@ -78,7 +78,7 @@ def test_a_refusal_speaks_the_reader_s_language(monkeypatch: pytest.MonkeyPatch)
     assert refused.value.message == spent["message"]  # the field of the API stays as it came
 
 
-def test_a_detail_speaks_it_too_where_the_service_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_detail_is_in_the_chosen_language_if_available(monkeypatch: pytest.MonkeyPatch) -> None:
     both = ApiError(4104, "签名错误", http_status=401, details={"detail": "sorted", "detail_zh": "排了序"})
     english = ApiError(4002, "格式", http_status=400, details={"detail": "a gif"})
     assert (both.detail, english.detail) == ("排了序", "a gif")
@@ -86,12 +86,12 @@ def test_a_detail_speaks_it_too_where_the_service_does(monkeypatch: pytest.Monke
     assert (both.detail, english.detail) == ("sorted", "a gif")
 
 
-def test_a_code_of_a_later_service_keeps_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_code_keeps_the_services_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACECLOUD_LANG", "en")
     assert ApiError(4999, "新的错误", http_status=400).headline == "4999 新的错误"
 
 
-def test_a_long_retry_after_is_handed_to_the_caller() -> None:
+def test_a_long_retry_after_is_raised_to_the_caller() -> None:
     with scripted(reply("503 Service Unavailable", BUSY, "Retry-After: 3600")) as server:
         client, pauses = client_of(server)
         with pytest.raises(ServiceError) as refused:
@@ -111,7 +111,7 @@ def test_a_long_retry_after_is_handed_to_the_caller() -> None:
     ],
     ids=["body cut off", "hung up", "head cut off", "a proxy's page"],
 )
-def test_a_reply_that_did_not_arrive_is_asked_for_again(broken: bytes) -> None:
+def test_a_lost_reply_is_requested_again(broken: bytes) -> None:
     with scripted(broken, reply("200 OK", OK)) as server:
         client, pauses = client_of(server)
         assert len(client.detect([b"picture"])) == 1
@@ -119,7 +119,7 @@ def test_a_reply_that_did_not_arrive_is_asked_for_again(broken: bytes) -> None:
     assert len(pauses) == 1
 
 
-def test_a_service_that_is_not_there_is_named() -> None:
+def test_an_unreachable_service_is_named() -> None:
     with scripted(b"") as server:
         url = server.url
     client = FaceClient(APP_KEY, SECRET, url, sleep=lambda _: None)
@@ -127,7 +127,7 @@ def test_a_service_that_is_not_there_is_named() -> None:
         client.detect([b"picture"])
 
 
-def test_an_entry_of_another_shape_is_no_result() -> None:
+def test_a_malformed_entry_is_rejected() -> None:
     strange = {"code": 0, "message": "成功", "result": [{"faces": []}]}
     with scripted(reply("200 OK", strange)) as server:
         client, _ = client_of(server)
@@ -135,7 +135,7 @@ def test_an_entry_of_another_shape_is_no_result() -> None:
             client.detect([b"picture"])
 
 
-def test_a_redirect_is_not_followed_but_explained() -> None:
+def test_a_redirect_is_reported_not_followed() -> None:
     with scripted(reply("301 Moved Permanently", "", "Location: https://example.org/")) as server:
         client, pauses = client_of(server)
         with pytest.raises(TransportError, match=r"https://example\.org/"):
@@ -168,7 +168,7 @@ def test_the_body_is_sent_with_its_length_and_not_in_chunks() -> None:
     }
 
 
-def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_proxies_are_not_used_for_localhost(monkeypatch: pytest.MonkeyPatch) -> None:
     with scripted(reply("502 Bad Gateway", "a proxy")) as proxy, scripted(reply("200 OK", OK)) as server:
         for name in ("http_proxy", "all_proxy"):
             monkeypatch.setenv(name, proxy.url)
@@ -179,7 +179,7 @@ def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(monkeypatch: p
     assert proxy.requests == []
 
 
-def test_the_secret_is_in_no_text_of_the_client() -> None:
+def test_the_secret_is_never_printed() -> None:
     with scripted(reply("503 Service Unavailable", BUSY, "Retry-After: 3600")) as server:
         client, _ = client_of(server)
         with pytest.raises(ServiceError) as refused:

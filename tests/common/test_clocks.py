@@ -41,7 +41,7 @@ def alive() -> set[str]:
     return {worker.id for worker in exchange.workers(client, now_s=valkey.now_s(client))}
 
 
-def test_a_worker_whose_clock_is_off_lives_and_dies_as_any_other(shifted: Process) -> None:
+def test_a_workers_wrong_clock_does_not_affect_its_liveness(shifted: Process) -> None:
     client = valkey.client()
     neighbour = exchange.Worker("neighbour", 2, valkey.now_s(client))
     exchange.beat(client, neighbour, {})
@@ -86,7 +86,7 @@ print(abs((ours - server).total_seconds()), abs((timezone.now() - server).total_
 
 @pytest.mark.parametrize("kind", ["web", "background"])
 @pytest.mark.parametrize("shift_s", [-600, 600])
-def test_a_hold_goes_by_the_clock_of_the_database(
+def test_holds_expire_by_the_database_clock(
     shift_s: int, kind: str, product_environment: dict[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "difference.py").write_text(DIFFERENCE)

@@ -105,7 +105,7 @@ def site(models: Path) -> Iterator[Site]:
 
 
 @pytest.mark.parametrize("variable", ["DATABASE_URL", "REDIS_URL"])
-def test_a_service_that_hangs_is_5003_in_time(site: Site, variable: str) -> None:
+def test_5003_within_the_limit_if_a_service_hangs(site: Site, variable: str) -> None:
     code, _took = site.call()
     assert code == 5003  # no worker: but PostgreSQL and Valkey were used, and their connections are open
     with site.stopped(variable), ThreadPoolExecutor(8) as pool:
@@ -116,7 +116,7 @@ def test_a_service_that_hangs_is_5003_in_time(site: Site, variable: str) -> None
     wait_until(lambda: readiness(site)["database"] and readiness(site)["broker"], timeout_s=60, what="both")
 
 
-def test_a_burst_holds_no_more_connections_than_configured(site: Site) -> None:
+def test_a_burst_uses_at_most_the_configured_connections(site: Site) -> None:
     with ThreadPoolExecutor(24) as pool:
         codes = {future.result()[0] for future in [pool.submit(site.call) for _number in range(96)]}
     assert codes <= {5003}

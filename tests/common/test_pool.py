@@ -29,7 +29,7 @@ def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
         left.close()
 
 
-def test_there_are_never_more_than_its_size(pool: Pool) -> None:
+def test_the_pool_never_exceeds_its_size(pool: Pool) -> None:
     one, two = pool.take(connect), pool.take(connect)
     with pytest.raises(psycopg2.OperationalError, match="in use"):
         pool.take(connect)
@@ -39,7 +39,7 @@ def test_there_are_never_more_than_its_size(pool: Pool) -> None:
     pool.put(two)
 
 
-def test_a_connection_that_fails_to_open_takes_no_place(pool: Pool) -> None:
+def test_a_failed_connection_frees_its_slot(pool: Pool) -> None:
     def refuse() -> None:
         raise psycopg2.OperationalError("no")
 
@@ -49,7 +49,7 @@ def test_a_connection_that_fails_to_open_takes_no_place(pool: Pool) -> None:
     pool.put(pool.take(connect))
 
 
-def test_a_connection_that_the_server_ended_is_not_given_out(pool: Pool) -> None:
+def test_a_connection_closed_by_the_server_is_not_reused(pool: Pool) -> None:
     ended = pool.take(connect)
     pid = ended.info.backend_pid
     pool.put(ended)

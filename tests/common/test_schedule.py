@@ -33,24 +33,24 @@ def sent() -> list[str]:
     return found
 
 
-def test_nothing_is_sent_when_all_succeeded() -> None:
+def test_nothing_is_re_sent_if_all_tasks_succeeded() -> None:
     assert sent() == []
 
 
-def test_a_proof_whose_worker_died_is_sent_again_once() -> None:
+def test_a_reconcile_whose_worker_died_is_re_sent_once() -> None:
     happened(schedule.STARTED_KEY, PROOF, schedule.AGAIN_AFTER_S + 60)
     happened(schedule.SUCCEEDED_KEY, PROOF, DAY_S + schedule.AGAIN_AFTER_S + 60)
     assert sent() == [PROOF]
     assert sent() == []  # it may be running now
 
 
-def test_a_proof_that_runs_is_left_alone() -> None:
+def test_a_running_reconcile_is_not_re_sent() -> None:
     happened(schedule.STARTED_KEY, PROOF, schedule.AGAIN_AFTER_S - 60)
     happened(schedule.SUCCEEDED_KEY, PROOF, 2 * DAY_S)
     assert sent() == []
 
 
-def test_a_proof_does_not_wait_a_day_for_valkey_to_remember() -> None:
+def test_reconcile_is_re_sent_after_valkey_lost_its_state() -> None:
     valkey.client().delete(schedule.STARTED_KEY, schedule.SUCCEEDED_KEY)
     assert set(sent()) == schedule.CAUGHT_UP
 

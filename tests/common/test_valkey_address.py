@@ -61,12 +61,12 @@ def test_addresses(url: str, broker: str) -> None:
         ("unix://run/valkey.sock", "unix:///path"),
     ],
 )
-def test_what_means_nothing_is_refused(url: str, sentence: str) -> None:
+def test_invalid_addresses_of_valkey_are_rejected(url: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=re.escape(sentence)):
         valkey_address.parse(url)
 
 
-def test_a_password_is_in_no_sentence() -> None:
+def test_no_message_contains_the_password() -> None:
     with pytest.raises(ValueError, match="several hosts") as refused:
         valkey_address.parse("redis://:hunter2@one,two")
     assert "hunter2" not in str(refused.value)
@@ -234,7 +234,7 @@ def test_sentinel_and_a_failover(settings: Settings, folder: Path) -> None:
             sentinel.wait()
 
 
-def test_an_answer_that_comes_late_is_nobodys(settings: Settings, folder: Path) -> None:
+def test_a_late_answer_is_discarded(settings: Settings, folder: Path) -> None:
     """A connection whose answer timed out must not give that answer to the next command."""
     port, watching = free_port(), free_port()
     config = folder / "sentinel.conf"

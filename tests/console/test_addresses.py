@@ -70,7 +70,7 @@ def test_a_link_is_for_one_account_and_three_days(client: Client, as_bob: Client
     assert not User.objects.get(username="mallory").email_verified_at
 
 
-def test_a_registration_does_not_tell_whose_an_address_is(alice: User, sent) -> None:
+def test_registration_does_not_reveal_whether_an_address_is_known(alice: User, sent) -> None:
     """Same reply, same pages afterwards; only the mailbox gets to know."""
     strangers = {"free": Client(), "alice": Client()}
     mails = {
@@ -126,7 +126,9 @@ def test_a_new_address_counts_once_it_is_verified(as_alice: Client, alice: User,
     assert (alice.email, alice.new_email) == ("alice@new.example", "")
 
 
-def test_a_change_does_not_tell_whose_an_address_is(as_alice: Client, alice: User, bob: User, sent) -> None:
+def test_an_address_change_does_not_reveal_whether_it_is_known(
+    as_alice: Client, alice: User, bob: User, sent
+) -> None:
     answers = []
     for address in ("free@example.org", bob.email):
         mails = sent(as_alice, "/console/settings/", SETTINGS | {"email": address})
@@ -138,7 +140,7 @@ def test_a_change_does_not_tell_whose_an_address_is(as_alice: Client, alice: Use
     assert strip.sub("", answers[0]) == strip.sub("", answers[1])
 
 
-def test_of_two_who_verify_one_address_the_first_has_it(client: Client, db: None, sent) -> None:
+def test_the_first_of_two_verifications_gets_the_address(client: Client, db: None, sent) -> None:
     other = Client()
     (first,) = sent(client, "/register/", FORM)
     (second,) = sent(other, "/register/", FORM | {"username": "trudy"})
@@ -150,7 +152,7 @@ def test_of_two_who_verify_one_address_the_first_has_it(client: Client, db: None
 
 @pytest.mark.race
 @pytest.mark.django_db(transaction=True)
-def test_of_many_who_verify_one_address_at_once_one_has_it() -> None:
+def test_concurrent_verifications_give_the_address_to_one_account() -> None:
     users = [User.objects.create_user(f"user-{n}", "same@example.org", PASSWORD) for n in range(6)]
     now = timezone.now()
 
@@ -163,7 +165,7 @@ def test_of_many_who_verify_one_address_at_once_one_has_it() -> None:
     assert User.objects.filter(email_verified_at=now).count() == 1
 
 
-def test_a_password_that_changes_is_told(as_alice: Client, alice: User, sent) -> None:
+def test_a_password_change_is_notified(as_alice: Client, alice: User, sent) -> None:
     new = {"old_password": PASSWORD, "new_password1": "xin-mi-ma-2027", "new_password2": "xin-mi-ma-2027"}
     (told,) = sent(as_alice, "/console/settings/password/", new)
     assert (told.to, told.subject) == (["alice@example.org"], "您的密码已修改")
@@ -182,7 +184,7 @@ def test_a_reset_link_verifies_the_address(client: Client, db: None, sent) -> No
     assert User.objects.get(username="mallory").email_verified_at
 
 
-def test_a_reset_for_an_owned_address_is_the_owners(alice: User, sent) -> None:
+def test_a_reset_link_goes_to_the_owner_of_the_address(alice: User, sent) -> None:
     """Whoever registered with it later gets no link, and no second mail goes out."""
     User.objects.create_user("mallory", alice.email, PASSWORD)
     (link,) = sent(Client(), "/password/reset/", {"email": alice.email})
@@ -206,7 +208,7 @@ LONG_LABEL = "a@" + "ä" * 60 + ".example"  # 60 characters, but more than 63 on
 
 
 @pytest.mark.parametrize("address", [LONG_LABEL, "ä@example.org", "a@" + "b" * 64 + ".example"])
-def test_an_address_that_mail_cannot_carry_is_refused(
+def test_an_unmailable_address_is_rejected(
     client: Client, as_alice: Client, alice: User, address: str
 ) -> None:
     page = client.post("/register/", FORM | {"email": address})
@@ -222,5 +224,5 @@ def test_an_address_that_mail_cannot_carry_is_refused(
 @pytest.mark.parametrize(
     "address", ["a@bücher.example", "first.last+tag@example.org", "a@xn--bcher-kva.example"]
 )
-def test_addresses_that_mail_can_carry(address: str) -> None:
+def test_mailable_addresses_are_accepted(address: str) -> None:
     assert addresses.is_mailable(address)

@@ -99,7 +99,7 @@ def test_another_customers_app_is_not_archived(as_bob: Client, app: App, act: st
     assert as_bob.post(f"/console/apps/{app.app_id}/{act}/", {"confirmed": "1"}).status_code == 404
 
 
-def test_a_destructive_act_without_javascript_asks_on_a_page(
+def test_a_destructive_action_without_javascript_is_confirmed_on_a_page(
     as_alice: Client, alice: User, app: App, place: Place
 ) -> None:
     order = place(alice)

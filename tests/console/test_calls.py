@@ -36,7 +36,7 @@ def record(app: App) -> Record:
     return write
 
 
-def test_a_call_says_what_its_code_means_and_what_to_do(as_alice: Client, record: Record, app: App) -> None:
+def test_a_call_explains_its_code(as_alice: Client, record: Record, app: App) -> None:
     call = record(timezone.now(), errors.USED_UP)
     page = as_alice.get(reverse("call", args=[call.pk])).content.decode()
     for expected in (
@@ -56,7 +56,7 @@ def test_every_code_leads_to_the_page_of_errors(row: errors.Code, app: App) -> N
     assert calls_view.remedies(call)[-1][0] == f"/docs/errors/#code-{row.number}"
 
 
-def test_the_calls_of_others_are_not_there(as_bob: Client, record: Record, app: App) -> None:
+def test_other_customers_calls_are_not_listed(as_bob: Client, record: Record, app: App) -> None:
     call = record(timezone.now())
     assert as_bob.get(reverse("call", args=[call.pk])).status_code == 404
     for path in (
@@ -92,7 +92,7 @@ def test_a_wrong_range_is_named(as_alice: Client, app: App, query: str, said: st
 
 
 @pytest.mark.parametrize("query", ["code=x", "slow=1", "api=x", "after=x", "range=x"])
-def test_what_is_no_filter_filters_nothing(as_alice: Client, record: Record, query: str) -> None:
+def test_unknown_filters_are_ignored(as_alice: Client, record: Record, query: str) -> None:
     call = record(timezone.now())
     assert str(call.pk) in as_alice.get(f"/console/calls/?{query}").content.decode()
 

@@ -56,7 +56,7 @@ Bring = Callable[[Visitor, str, str, bytes], None]
 
 
 @pytest.mark.parametrize("bring", [drop, paste])
-def test_a_picture_that_is_brought_is_sent_and_drawn(
+def test_an_uploaded_picture_is_sent_and_drawn(
     visitor: Visitor, alice: User, app: App, astronaut: bytes, bring: Bring
 ) -> None:
     page = visitor.page
@@ -75,7 +75,7 @@ def test_a_picture_that_is_brought_is_sent_and_drawn(
     assert drawn == ["blob:", 512]
 
 
-def test_a_poor_picture_is_told_why(visitor: Visitor, alice: User, app: App) -> None:
+def test_reasons_for_poor_quality_are_shown(visitor: Visitor, alice: User, app: App) -> None:
     out = BytesIO()
     Image.new("RGB", (64, 64), "grey").save(out, "PNG")
     visitor.log_in(alice)
@@ -85,7 +85,7 @@ def test_a_poor_picture_is_told_why(visitor: Visitor, alice: User, app: App) -> 
     expect(visitor.page.locator("#result figcaption")).to_contain_text("图片质量不满足要求：没有人脸")
 
 
-def test_every_reason_has_words() -> None:
+def test_every_reason_has_a_text() -> None:
     assert tuple(show.REASONS) == REASONS
 
 
@@ -108,7 +108,7 @@ def test_dropped_and_pasted_pictures_add_up_and_can_be_taken_away(
     expect(page.locator("#result")).to_contain_text("是同一个人")
 
 
-def test_text_that_is_pasted_goes_into_its_field(visitor: Visitor, alice: User, app: App) -> None:
+def test_pasted_text_goes_into_the_focused_field(visitor: Visitor, alice: User, app: App) -> None:
     visitor.log_in(alice)
     visitor.open(f"/console/debug/?app={app.app_id}")
     visitor.page.locator("#urls").focus()
@@ -140,7 +140,7 @@ def test_the_comparison_is_drawn(visitor: Visitor, alice: User, app: App) -> Non
         (100.0, "同性别、同年龄段、同族群的不同的人中，每 100,000 对不到 1 对会达到"),
     ],
 )
-def test_a_confidence_says_how_rare_it_is_by_chance(confidence: float, said: str) -> None:
+def test_a_confidence_states_its_false_match_rate(confidence: float, said: str) -> None:
     assert show.by_chance(confidence) == said
 
 
@@ -213,7 +213,7 @@ def test_a_picture_that_is_refused(
         ("en", "Send request", "0 units remain, the request has 1 images", "剩余调用量"),
     ],
 )
-def test_a_refusal_is_told_in_the_language_of_the_page(
+def test_an_error_is_shown_in_the_language_of_the_page(
     visitor: Visitor, alice: User, app: App, now: datetime, language: str, send: str, told: str, untold: str
 ) -> None:
     quota.reserve(call_id=uuid4(), app=app, api=Api.FACE_DETECT, images=2000, at=now)

@@ -8,7 +8,7 @@ from console.reports.downloads import csv_file
 
 
 @pytest.mark.parametrize("typed", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
-def test_a_text_is_no_formula(typed: str) -> None:
+def test_texts_are_not_formulas(typed: str) -> None:
     assert f"'{typed}" in csv_file("file", [[typed]]).content.decode()
 
 

@@ -30,7 +30,7 @@ def test_faces_close_together_are_numbered(second: tuple[int, int]) -> None:
     assert [label.text for label in close.labels()] == ["1", "2"]
 
 
-def test_no_label_of_a_crowd_hides_another_face() -> None:
+def test_labels_do_not_cover_other_faces() -> None:
     crowd = drawing(*itertools.product(range(10, 540, 62), range(20, 330, 62)))
     for label in crowd.labels():
         for mark in crowd.marks:

@@ -31,7 +31,7 @@ def test_a_page_opened_without_a_session_returns_to_itself(client: Client, db: N
     assert "没有保存" not in client.get(reply["Location"]).content.decode()
 
 
-def test_a_form_sent_too_late_returns_to_its_page_and_says_so(
+def test_a_form_sent_after_expiry_returns_to_its_page_with_a_message(
     client: Client, alice: User, place: Place
 ) -> None:
     order = place(alice)
@@ -75,7 +75,7 @@ def test_a_form_is_kept_over_a_login_and_offered_again(as_alice: Client, alice: 
     assert as_alice.get("/console/resubmit/")["Location"] == "/console/"  # offered once
 
 
-def test_a_kept_form_is_for_nobody_else(as_alice: Client, bob: User, app: App) -> None:
+def test_a_kept_form_is_not_offered_to_another_user(as_alice: Client, bob: User, app: App) -> None:
     send_late(as_alice, f"/console/apps/{app.app_id}/", {"name": "x", "description": "x"})
     assert "kept_form" in as_alice.session
     as_alice.post("/login/", {"username": bob.username, "password": PASSWORD})
@@ -92,7 +92,7 @@ def test_a_form_with_a_password_is_not_kept(as_alice: Client, app: App) -> None:
 @pytest.mark.parametrize(
     "elsewhere", ["https://evil.example/console/", "//evil.example/", "javascript:alert(1)"]
 )
-def test_the_login_leads_nowhere_else(client: Client, db: None, elsewhere: str) -> None:
+def test_the_login_redirects_only_within_the_console(client: Client, db: None, elsewhere: str) -> None:
     reply = client.post("/console/wallet/", headers={"Referer": elsewhere})
     assert reply["Location"] == "/login/?next=/console/wallet/"
     reply = client.get("/console/orders/quote/", headers={**HTMX, "HX-Current-URL": elsewhere})
@@ -100,7 +100,7 @@ def test_the_login_leads_nowhere_else(client: Client, db: None, elsewhere: str) 
 
 
 @pytest.mark.browser
-def test_the_login_never_stands_inside_a_card(visitor: Visitor, alice: User, app: App) -> None:
+def test_the_login_is_never_loaded_into_a_part_of_a_page(visitor: Visitor, alice: User, app: App) -> None:
     visitor.log_in(alice)
     visitor.open("/console/debug/")
     visitor.page.context.clear_cookies(name="sessionid")

@@ -34,7 +34,7 @@ def address(app: App, rest: str = "gallery/") -> str:
     return f"/console/apps/{app.app_id}/{rest}"
 
 
-def test_a_group_is_made(as_alice: Client, app: App) -> None:
+def test_a_group_is_created(as_alice: Client, app: App) -> None:
     assert "还没有人脸组" in as_alice.get(address(app)).content.decode()
     for wrong in ("", "a b", "组", "a" * 65):
         reply = as_alice.post(address(app), {"group_id": wrong, "name": "员工"})
@@ -59,7 +59,7 @@ def test_persons_are_found_by_their_ids(as_alice: Client, app: App, group: Group
     assert Face.objects.get().pk.hex in person
 
 
-def test_deleting_says_what_it_does_and_does_it(
+def test_deletion_is_confirmed_and_carried_out(
     as_alice: Client, app: App, group: Group, now: datetime
 ) -> None:
     store(app, "zhang.san", template(2, like=1), at=now)
@@ -82,7 +82,7 @@ def test_deleting_says_what_it_does_and_does_it(
     assert "删除组" in trail
 
 
-def test_an_export_is_the_person_s(as_alice: Client, app: App, group: Group) -> None:
+def test_an_export_has_only_the_persons_data(as_alice: Client, app: App, group: Group) -> None:
     reply = as_alice.post(address(app, f"persons/{Person.objects.get().pk}/export/"))
     assert reply.json()["person_id"] == "zhang.san"
     assert "attachment" in reply["Content-Disposition"]
@@ -121,7 +121,7 @@ def test_a_group_of_another_model_version_is_listed(as_alice: Client, app: App, 
     assert 'id="enrol-form"' not in page
 
 
-def test_a_switched_off_gallery_shows_and_deletes_only(
+def test_a_disabled_gallery_can_only_show_and_delete(
     as_alice: Client, app: App, group: Group, settings: Settings
 ) -> None:
     settings.GALLERY = False

@@ -22,7 +22,7 @@ CHINESE = re.compile(r"[\u4e00-\u9fff]")
 RIGHTLY = re.compile(r"简体中文|中文|门禁|一号楼门禁|核验|成功|base64 数据处理异常")
 
 
-def test_every_message_has_its_english() -> None:
+def test_every_message_is_translated() -> None:
     book = polib.pofile(str(ENGLISH))
     assert [entry.msgid for entry in book if not entry.translated()] == []
     assert [entry.msgid for entry in book if entry.fuzzy] == []
@@ -36,7 +36,7 @@ def test_placeholders_survive_the_translation() -> None:
             assert sorted(holder.findall(entry.msgid)) == sorted(holder.findall(text)), entry.msgid
 
 
-def test_every_text_of_the_code_is_in_the_book(tmp_path: Path) -> None:
+def test_the_message_catalogue_is_up_to_date(tmp_path: Path) -> None:
     """Needs gettext's xgettext, as makemessages does; CI installs it."""
     assert shutil.which("xgettext"), "install gettext"
     copy = tmp_path / "tree"
@@ -94,7 +94,7 @@ def test_no_page_mixes_its_languages(client: Client, as_alice: Client, app: App)
 
 
 @pytest.mark.django_db
-def test_chinese_whatever_the_browser_prefers(client: Client) -> None:
+def test_the_default_is_chinese_regardless_of_accept_language(client: Client) -> None:
     assert '<html lang="zh-CN"' in client.get("/", headers={"accept-language": "en-US,en"}).content.decode()
 
 

@@ -43,7 +43,7 @@ def test_axe_finds_nothing_serious(
     visitor.complaints = [line for line in visitor.complaints if "404" not in line]
 
 
-def test_axe_finds_nothing_serious_where_all_is_empty(visitor: Visitor, bob: User) -> None:
+def test_axe_finds_nothing_serious_on_empty_pages(visitor: Visitor, bob: User) -> None:
     violations = []
     visitor.log_in(bob)
     for path in CONSOLE.values():
@@ -148,7 +148,7 @@ def tab_to(visitor: Visitor, target: Locator) -> None:
     pytest.fail(f"Tab never reaches {target}")
 
 
-def test_the_road_by_keyboard_alone(visitor: Visitor, alice: User) -> None:
+def test_the_main_path_by_keyboard_alone(visitor: Visitor, alice: User) -> None:
     page = visitor.page
     main = page.locator("main")
     press = page.keyboard.press

@@ -19,5 +19,5 @@ from console.templatetags.show import percent
         (1.0, "100.00%"),
     ],
 )
-def test_only_all_is_a_hundred_percent_and_only_nothing_is_none(share: float | None, shown: str) -> None:
+def test_only_exact_values_are_shown_as_0_and_100_percent(share: float | None, shown: str) -> None:
     assert percent(share, 2) == shown

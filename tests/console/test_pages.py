@@ -50,14 +50,14 @@ def test_every_page_of_the_console_is_there(as_alice: Client, app: App) -> None:
         assert as_alice.get(path).status_code == 200, path
 
 
-def test_a_stranger_is_sent_to_the_login(client: Client, app: App) -> None:
+def test_anonymous_users_are_redirected_to_the_login(client: Client, app: App) -> None:
     for path in [*CONSOLE.values(), *pages_of(app, Order.objects.filter(app=app).latest("pk"))]:
         reply = client.get(path)
         assert reply.status_code == 302, path
         assert reply["Location"].startswith("/login/?next="), path
 
 
-def test_another_customers_things_are_not_there(as_bob: Client, app: App) -> None:
+def test_another_customers_pages_are_404(as_bob: Client, app: App) -> None:
     order = Order.objects.filter(app=app).latest("pk")
     for path in pages_of(app, order):
         assert as_bob.get(path).status_code == 404, path
@@ -73,7 +73,7 @@ def test_another_customers_things_are_not_there(as_bob: Client, app: App) -> Non
         assert as_bob.post(path, data).status_code == 404, path
 
 
-def test_a_key_of_another_app_is_not_there(as_bob: Client, bob: User, app: App, place: Place) -> None:
+def test_a_key_of_another_app_is_404(as_bob: Client, bob: User, app: App, place: Place) -> None:
     order = place(bob)
     bobs = orders.pay(order, order.created_at).app
     assert bobs is not None
@@ -98,7 +98,7 @@ def test_html_in_names_is_shown_as_text(as_alice: Client, alice: User, place: Pl
 
 
 @pytest.mark.django_db
-def test_every_form_needs_its_token(alice: User) -> None:
+def test_every_form_needs_a_csrf_token(alice: User) -> None:
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(alice)
     for path in (
@@ -131,7 +131,7 @@ def test_no_inline_script_or_style_is_needed_or_allowed(as_alice: Client, app: A
 @pytest.mark.parametrize(
     ("language", "theme", "words"), [("zh-hans", "", "服务出错"), ("en", "dark", "Something went wrong")]
 )
-def test_the_page_for_what_nobody_foresaw(
+def test_the_page_for_unexpected_errors(
     monkeypatch: pytest.MonkeyPatch, language: str, theme: str, words: str
 ) -> None:
     """In the reader's language and theme. This test may not reach a database: a query would end it."""
@@ -187,7 +187,7 @@ def test_five_wrong_passwords_lock_the_login(client: Client, alice: User) -> Non
     assert "15 分钟后再试" in locked.content.decode()
 
 
-def test_guessing_the_password_on_the_key_page_locks_too(as_alice: Client, app: App) -> None:
+def test_wrong_passwords_on_the_key_page_lock_too(as_alice: Client, app: App) -> None:
     key = app.keys.get()
     path = f"/console/apps/{app.app_id}/keys/"
     for _try in range(5):
@@ -209,7 +209,7 @@ def test_the_secret_is_shown_after_the_password_and_never_cached(as_alice: Clien
     assert keys.secret_of(key) not in as_alice.get(path).content.decode()
 
 
-def test_a_secret_is_shown_once_and_soon(as_alice: Client, app: App) -> None:
+def test_a_new_secret_is_shown_once_and_only_for_a_while(as_alice: Client, app: App) -> None:
     path = f"/console/apps/{app.app_id}/keys/"
     as_alice.post(path, {"act": "rotate", "overlap": "0", "password": PASSWORD})
     new = app.keys.latest("pk")
@@ -250,7 +250,7 @@ def test_one_form_makes_one_order(as_alice: Client) -> None:
     assert "这张表单已提交过" in other.content.decode()
 
 
-def test_a_price_that_changed_meanwhile_is_told(as_alice: Client, place: Place, alice: User) -> None:
+def test_a_changed_price_is_reported(as_alice: Client, place: Place, alice: User) -> None:
     sku = place(alice).sku
     sku.price = 5
     sku.save()
@@ -261,7 +261,7 @@ def test_a_price_that_changed_meanwhile_is_told(as_alice: Client, place: Place, 
     assert "价格已变更为 10.00 元" in reply.content.decode()
 
 
-def test_too_little_money_is_told_and_the_order_stays(
+def test_insufficient_balance_is_reported_and_the_order_stays(
     as_alice: Client, alice: User, place: Place, settings: Settings
 ) -> None:
     settings.SUPPORT_CONTACT = "400-000-0000"
@@ -278,7 +278,7 @@ def test_too_little_money_is_told_and_the_order_stays(
     assert order.state == OrderState.PENDING
 
 
-def test_the_page_of_an_order_tells_how_it_is_now(as_alice: Client, alice: User, place: Place) -> None:
+def test_the_page_of_an_order_shows_its_current_state(as_alice: Client, alice: User, place: Place) -> None:
     order = place(alice)
     package = orders.pay(order, order.created_at).package
     path = f"/console/orders/{order.number}/"
@@ -315,15 +315,13 @@ def test_a_voucher_code_is_redeemed_once(as_alice: Client, as_bob: Client, alice
 
 
 @pytest.mark.parametrize(("price", "is_free"), [("0.00", True), ("0.01", False)])
-def test_only_what_costs_nothing_is_called_free(
-    client: Client, as_bob: Client, price: str, is_free: bool
-) -> None:
+def test_only_a_zero_price_is_called_free(client: Client, as_bob: Client, price: str, is_free: bool) -> None:
     Sku.objects.update(price=price)
     pages = [client.get(path) for path in PUBLIC.values()] + [as_bob.get(path) for path in CONSOLE.values()]
     assert any("免费" in page.content.decode() for page in pages) == is_free
 
 
-def test_the_app_list_asks_as_much_for_twenty_apps_as_for_one(
+def test_the_app_list_takes_the_same_queries_for_any_number_of_apps(
     as_alice: Client,
     alice: User,
     app: App,
@@ -384,7 +382,7 @@ def test_notices_that_are_on_have_their_percentages(
     assert ('id="id_quota_percents_error"' in reply.content.decode()) == (status == 422)
 
 
-def test_a_login_leads_back_only_to_this_site(client: Client, alice: User) -> None:
+def test_the_login_redirects_only_within_this_site(client: Client, alice: User) -> None:
     login = {"username": "alice@example.org", "password": PASSWORD}
     assert client.post("/login/", login | {"next": "https://evil.example/"})["Location"] == "/console/"
     client.logout()
@@ -404,7 +402,7 @@ def test_the_report_as_csv(as_alice: Client, app: App) -> None:
     assert "请填写开始日期和结束日期" in far.content.decode()
 
 
-def test_cookies_are_out_of_reach_of_scripts(client: Client, alice: User) -> None:
+def test_cookies_are_http_only(client: Client, alice: User) -> None:
     client.get("/login/")
     client.post("/login/", {"username": "alice", "password": PASSWORD})
     for name in ("sessionid", "csrftoken"):

@@ -33,7 +33,7 @@ def test_the_manuals_example(region: RegionChoice) -> None:
     ]
 
 
-def test_a_form_that_was_not_sent_has_a_total_too(region: RegionChoice) -> None:
+def test_the_initial_form_shows_a_total(region: RegionChoice) -> None:
     sku = Sku.objects.get(api="face_compare", tier="ten_thousand")
     Sku.objects.filter(pk=sku.pk).update(price="1.10")
     initial = {"api": sku.api, "tier": sku.tier, "quantity": "3", "months": "2"}
@@ -43,7 +43,7 @@ def test_a_form_that_was_not_sent_has_a_total_too(region: RegionChoice) -> None:
 
 
 @pytest.mark.parametrize("bad", [{"quantity": "10"}, {"months": "7"}, {"api": "face_swap"}, {"tier": ""}])
-def test_there_is_no_total_while_an_answer_is_bad(region: RegionChoice, bad: dict[str, str]) -> None:
+def test_no_total_is_shown_for_invalid_input(region: RegionChoice, bad: dict[str, str]) -> None:
     answers = {"api": "face_detect", "tier": "thousand", "quantity": "2", "months": "3"} | bad
     for form in (
         OrderForm(answers, app=None, region=region),
@@ -67,7 +67,7 @@ def test_the_specs_are_the_manuals(region: RegionChoice, api: str, specs: list[s
         assert [option.choice_label for option in form["tier"]] == specs
 
 
-def test_a_price_stands_on_its_tier(region: RegionChoice) -> None:
+def test_each_tier_shows_its_price(region: RegionChoice) -> None:
     Sku.objects.filter(api="face_detect", tier="thousand").update(price="12.5")
     form = OrderForm(app=None, region=region, initial={"api": "face_detect"})
     assert next(option.choice_label for option in form["tier"]) == "千张/月|1,000 · 12.50 元/月"
@@ -108,7 +108,7 @@ def test_only_tiers_on_sale_are_offered(region: RegionChoice) -> None:
         assert form["tier"].value() == tiers[0]
 
 
-def test_a_tier_of_the_api_before_gives_way(as_alice: Client) -> None:
+def test_changing_the_api_replaces_an_unavailable_tier(as_alice: Client) -> None:
     """The quote for an API that doesn't have the tier on sale selects one that it has."""
     Sku.objects.filter(api="face_compare", tier="thousand").update(on_sale=False)
     sent = {

@@ -47,7 +47,7 @@ def registers(name: str) -> bool:
     ],
 )
 @pytest.mark.django_db
-def test_names_that_look_alike_or_mean_the_site_are_refused(name: str) -> None:
+def test_lookalike_and_reserved_names_are_rejected(name: str) -> None:
     User.objects.create_superuser("olga", "olga@example.org")
     User.objects.create_user("james", "james@example.org")
     assert not registers(name)
@@ -76,7 +76,7 @@ def test_an_account_of_an_earlier_version_logs_in_under_any_name(client: Client)
     "names", [["mallory"] * 6, ["mallory", "Mallory", "ma11ory", "maIlory", "mallorY", "MALLORY"]]
 )
 @pytest.mark.django_db(transaction=True)
-def test_one_name_many_times_at_once_is_one_account_and_errors_in_the_form(names: list[str]) -> None:
+def test_concurrent_registrations_of_one_name_create_one_account(names: list[str]) -> None:
     def attempt(number: int, name: str) -> tuple[int, str]:
         client = Client(raise_request_exception=False)
         reply = client.post("/register/", FORM | {"username": name, "email": f"m{number}@example.org"})
@@ -152,9 +152,7 @@ def test_an_invitation_ends_after_a_week(client: Client, invite: Callable[[str],
     assert client.post("/register/", FORM | {"invitation": token[:-2]}).status_code == 403
 
 
-def test_nobody_is_invited_who_has_an_account(
-    alice: User, invite: Callable[[str], tuple[Client, str]]
-) -> None:
+def test_existing_users_cannot_be_invited(alice: User, invite: Callable[[str], tuple[Client, str]]) -> None:
     _operator, token = invite(alice.email)
     assert token == ""
     assert not Invitation.objects.exists()
@@ -162,7 +160,7 @@ def test_nobody_is_invited_who_has_an_account(
 
 @pytest.mark.race
 @pytest.mark.django_db(transaction=True)
-def test_an_invitation_makes_one_account(settings: Settings) -> None:
+def test_an_invitation_is_for_one_account(settings: Settings) -> None:
     from accounts.users import invitations
 
     settings.REGISTRATION = "invited"

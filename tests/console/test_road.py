@@ -172,7 +172,9 @@ NAME_RULE = "应用名称长度 1-16 个字符或汉字，不能有 ~!@#¥%^&* �
 
 
 @pytest.mark.parametrize("name", [*"~!@#¥¥%^&*", "一二三四五六七八九十一二三四五六七", "a\u200bb"])
-def test_a_bad_name_is_told_while_typing_and_after_sending(visitor: Visitor, alice: User, name: str) -> None:
+def test_an_invalid_name_is_reported_while_typing_and_after_sending(
+    visitor: Visitor, alice: User, name: str
+) -> None:
     visitor.log_in(alice)
     visitor.open("/console/orders/new/")
     visitor.page.get_by_label("应用名称").fill(name)
@@ -186,7 +188,7 @@ def test_a_bad_name_is_told_while_typing_and_after_sending(visitor: Visitor, ali
 
 
 @pytest.mark.parametrize("name", ["十六个字符刚刚好的应用名称呀一二", "𠮷野家", "  前后空白  ", "a-b_c (1)"])
-def test_a_good_name_is_not_complained_about(visitor: Visitor, alice: User, name: str) -> None:
+def test_a_valid_name_shows_no_error(visitor: Visitor, alice: User, name: str) -> None:
     visitor.log_in(alice)
     visitor.open("/console/orders/new/")
     visitor.page.get_by_label("应用名称").fill(name)
@@ -197,7 +199,9 @@ def test_a_good_name_is_not_complained_about(visitor: Visitor, alice: User, name
 
 
 @pytest.mark.parametrize("quantity", ["0", "10", "1.5", ""])
-def test_a_bad_quantity_stands_beside_its_field(visitor: Visitor, alice: User, quantity: str) -> None:
+def test_an_invalid_quantity_is_reported_beside_its_field(
+    visitor: Visitor, alice: User, quantity: str
+) -> None:
     visitor.log_in(alice)
     visitor.open("/console/orders/new/?name=门禁&description=门禁")
     visitor.page.locator("#id_quantity").fill(quantity)
@@ -207,7 +211,7 @@ def test_a_bad_quantity_stands_beside_its_field(visitor: Visitor, alice: User, q
     visitor.complaints.clear()
 
 
-def test_without_javascript_the_road_is_passable(visitor: Visitor, browser: Browser, alice: User) -> None:
+def test_the_main_path_works_without_javascript(visitor: Visitor, browser: Browser, alice: User) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{visitor.url}/login/?next=/console/orders/new/")
@@ -225,7 +229,7 @@ def test_without_javascript_the_road_is_passable(visitor: Visitor, browser: Brow
     context.close()
 
 
-def test_the_road_on_a_phone_in_english(phone: Visitor, alice: User) -> None:
+def test_the_main_path_on_a_phone_in_english(phone: Visitor, alice: User) -> None:
     phone.log_in(alice)
     phone.page.get_by_role("button", name="English").tap()
     phone.page.locator("main").get_by_role("link", name="Create an App").tap()

@@ -58,7 +58,7 @@ OPEN = re.compile(
 )
 
 
-def test_every_other_address_asks_who_is_there(client: Client, app: App) -> None:
+def test_every_other_page_requires_a_login(client: Client, app: App) -> None:
     """Also one that is added tomorrow: whatever is not named as open needs a login."""
     order = Order.objects.filter(app=app).latest("pk")
     words = {
@@ -81,7 +81,7 @@ def test_every_other_address_asks_who_is_there(client: Client, app: App) -> None
     assert asked > 60
 
 
-def test_bob_changes_nothing_of_alices(as_bob: Client, alice: User, app: App, place: Place) -> None:
+def test_a_customer_cannot_change_anothers_rows(as_bob: Client, alice: User, app: App, place: Place) -> None:
     """Alice's ids in every field of every form."""
     pending = place(alice)
     notice = Notice.objects.create(
@@ -106,7 +106,7 @@ def test_bob_changes_nothing_of_alices(as_bob: Client, alice: User, app: App, pl
     assert pending.state == "pending"
 
 
-def test_bobs_lists_and_files_hold_nothing_of_alices(
+def test_lists_and_files_have_no_rows_of_other_customers(
     as_bob: Client, alice: User, bob: User, app: App
 ) -> None:
     operator = User.objects.create_superuser("olga", "olga@example.org", PASSWORD)
@@ -118,7 +118,7 @@ def test_bobs_lists_and_files_hold_nothing_of_alices(
         assert not [one for one in mine if one in page], path
 
 
-def test_more_fields_than_the_form_has_are_nothing(client: Client, alice: User) -> None:
+def test_unknown_form_fields_are_ignored(client: Client, alice: User) -> None:
     rights = {"is_staff": "on", "is_superuser": "on", "groups": "4", "user_permissions": "1", "is_active": ""}
     assert client.post("/register/", MALLORY | rights).status_code == 302
     settings = {"email": "m@example.org", "company": "Ltd", "phone": "", "language": "en", "username": "root"}
@@ -191,14 +191,14 @@ def test_a_new_password_ends_the_other_sessions(as_alice: Client, alice: User) -
     assert elsewhere.get("/console/").status_code == 302
 
 
-def test_a_closed_account_is_out_at_once(as_alice: Client, alice: User) -> None:
+def test_a_closed_account_is_logged_out_at_once(as_alice: Client, alice: User) -> None:
     alice.is_active = False
     alice.save()
     assert as_alice.get("/console/").status_code == 302
     assert Client().post("/login/", RIGHT).status_code == 200
 
 
-def test_a_link_of_a_mail_is_good_once(client: Client, alice: User) -> None:
+def test_a_mailed_link_works_once(client: Client, alice: User) -> None:
     client.post("/password/reset/", {"email": alice.email})
     client.post("/password/reset/", {"email": alice.email})
     links = [re.search(r"/password/reset/\S+", str(sent.body)) for sent in mail.outbox]
@@ -210,7 +210,7 @@ def test_a_link_of_a_mail_is_good_once(client: Client, alice: User) -> None:
         assert not page.context["validlink"], used
 
 
-def test_a_few_mails_an_hour_and_the_page_tells_nothing(client: Client, alice: User, bob: User) -> None:
+def test_mails_are_limited_and_the_page_reveals_nothing(client: Client, alice: User, bob: User) -> None:
     def ask(address: str, caller: str) -> str:
         reply = client.post("/password/reset/", {"email": address}, REMOTE_ADDR=caller)
         return str(reply["Location"])
@@ -229,7 +229,7 @@ def test_a_few_mails_an_hour_and_the_page_tells_nothing(client: Client, alice: U
 
 
 @pytest.mark.django_db
-def test_a_known_address_costs_the_page_no_more_work_than_an_unknown_one(
+def test_known_and_unknown_addresses_take_the_same_work(
     client: Client, alice: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     """The time of a reply must not tell whether somebody is a customer: the lookup is the mail task's."""
@@ -244,7 +244,7 @@ def test_a_known_address_costs_the_page_no_more_work_than_an_unknown_one(
 
 
 @pytest.mark.django_db
-def test_a_broker_that_is_gone_is_a_sentence(client: Client, alice: User, settings: Settings) -> None:
+def test_an_unavailable_broker_is_an_error_message(client: Client, alice: User, settings: Settings) -> None:
     here, settings.REDIS_URL = settings.REDIS_URL, "redis://127.0.0.1:1/0"
     valkey.client.cache_clear()
     try:
@@ -257,7 +257,9 @@ def test_a_broker_that_is_gone_is_a_sentence(client: Client, alice: User, settin
 
 
 @pytest.mark.django_db
-def test_a_mail_names_our_host_whatever_is_asked(client: Client, alice: User, settings: Settings) -> None:
+def test_mails_use_the_configured_host_not_the_host_header(
+    client: Client, alice: User, settings: Settings
+) -> None:
     """Whichever of the allowed names a request came under, the link begins with SITE_URL."""
     settings.ALLOWED_HOSTS = ["faces.example.org", "192.0.2.1"]
     settings.SITE_URL = "https://faces.example.org"
@@ -287,7 +289,9 @@ def test_a_mail_without_a_server_is_a_file_of_its_owner(
     assert "/password/reset/" not in caplog.text
 
 
-def test_behind_a_proxy_each_has_tries_of_its_own(client: Client, alice: User, settings: Settings) -> None:
+def test_clients_behind_a_proxy_are_limited_separately(
+    client: Client, alice: User, settings: Settings
+) -> None:
     """A stranger who guesses locks himself out, not Alice."""
     settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
     stranger = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": "198.51.100.7"}
@@ -297,7 +301,9 @@ def test_behind_a_proxy_each_has_tries_of_its_own(client: Client, alice: User, s
     assert client.post("/login/", RIGHT, **home).status_code == 302
 
 
-def test_a_made_up_address_gives_no_more_tries(client: Client, alice: User, settings: Settings) -> None:
+def test_a_forged_forwarded_address_does_not_reset_the_limit(
+    client: Client, alice: User, settings: Settings
+) -> None:
     settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
     made_up = [
         {"REMOTE_ADDR": "198.51.100.7", "HTTP_X_FORWARDED_FOR": f"203.0.113.{number}"} for number in range(5)
@@ -305,7 +311,7 @@ def test_a_made_up_address_gives_no_more_tries(client: Client, alice: User, sett
     assert [client.post("/login/", WRONG, **caller).status_code for caller in made_up][-1] == 429
 
 
-def test_an_ipv6_network_is_one_caller(client: Client, alice: User) -> None:
+def test_an_ipv6_network_counts_as_one_client(client: Client, alice: User) -> None:
     neighbours = [f"2001:db8:1:2::{number:x}" for number in range(1, 6)]
     replies = [client.post("/login/", WRONG, REMOTE_ADDR=address).status_code for address in neighbours]
     assert replies[-1] == 429
@@ -313,7 +319,7 @@ def test_an_ipv6_network_is_one_caller(client: Client, alice: User) -> None:
 
 
 @pytest.mark.django_db
-def test_a_name_that_is_too_long_is_nobodys(client: Client) -> None:
+def test_an_overlong_user_name_is_rejected(client: Client) -> None:
     reply = client.post("/login/", {"username": "a" * 100_000, "password": "x"})
     assert reply.status_code == 200
     assert "用户名或密码不正确" in reply.content.decode()
@@ -323,7 +329,7 @@ def test_a_name_that_is_too_long_is_nobodys(client: Client) -> None:
     "target",
     ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "Infinity", ""],
 )
-def test_where_a_page_leads_back_to_is_ours(client: Client, as_alice: Client, target: str) -> None:
+def test_back_links_stay_on_this_site(client: Client, as_alice: Client, target: str) -> None:
     assert client.post("/register/", MALLORY | {"next": target})["Location"] == "/console/"
     for path, data in (("/language/", {"language": "en"}), ("/theme/", {"theme": "dark"})):
         assert as_alice.post(path, data | {"next": target})["Location"] == "/"
@@ -339,16 +345,18 @@ def test_where_a_page_leads_back_to_is_ours(client: Client, as_alice: Client, ta
         ("/login/", "username"),
     ],
 )
-def test_a_nul_is_refused(as_alice: Client, path: str, field: str) -> None:
+def test_nul_characters_are_rejected(as_alice: Client, path: str, field: str) -> None:
     assert as_alice.get(path, {field: "a\0b"}).status_code == 400
     assert as_alice.post(path, {field: "a\0b"}).status_code == 400
 
 
-def test_numbers_without_end_are_no_ids(as_alice: Client, alice: User) -> None:
+def test_overlong_numbers_are_not_ids(as_alice: Client, alice: User) -> None:
     assert as_alice.post("/console/inbox/", {"act": "read", "id": "9" * 5000}).status_code == 302
 
 
-def test_no_voucher_of_another(as_bob: Client, alice: User, app: App, place: Place) -> None:
+def test_another_customers_voucher_is_unreachable(
+    as_bob: Client, alice: User, app: App, place: Place
+) -> None:
     """A voucher that Alice holds is known to Bob, and stays hers."""
     operator = User.objects.create_superuser("olga", "olga@example.org", PASSWORD)
     now = timezone.now()

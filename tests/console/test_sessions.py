@@ -39,7 +39,7 @@ def test_an_operators_session_is_shorter(alice: User) -> None:
     assert stays_in([*range(25, 720, 25), 721])[-2:] == [True, False]
 
 
-def test_a_page_that_refreshes_itself_is_no_activity(alice: User) -> None:
+def test_automatic_refreshes_do_not_extend_a_session(alice: User) -> None:
     alice.is_staff = alice.is_superuser = True
     alice.save()
     polled = stays_in([10, 20, 30, 31], "/ops/live/", **{"HX-Request": "true"})
@@ -73,24 +73,24 @@ PAGES = [
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_private_pages_are_not_stored(as_alice: Client, app: App, path: str) -> None:
+def test_private_pages_are_not_cached(as_alice: Client, app: App, path: str) -> None:
     assert "no-store" in as_alice.get(path)["Cache-Control"]
 
 
-def test_a_public_page_is_not_stored_with_a_name_on_it(as_alice: Client, client: Client, app: App) -> None:
+def test_a_public_page_with_a_user_name_is_not_cached(as_alice: Client, client: Client, app: App) -> None:
     assert "no-store" in as_alice.get("/")["Cache-Control"]
     assert "no-store" in as_alice.get(f"/console/apps/{app.app_id}/report.csv")["Cache-Control"]
     assert "Cache-Control" not in Client().get("/docs/").headers
 
 
-def test_the_lock_page_is_not_stored(client: Client, alice: User) -> None:
+def test_the_lock_page_is_not_cached(client: Client, alice: User) -> None:
     wrong = {"username": "alice", "password": "not-it"}
     replies = [client.post("/login/", wrong) for _try in range(6)]
     assert replies[-1].status_code == 429
     assert "no-store" in replies[-1]["Cache-Control"]
 
 
-def test_static_files_are_stored(as_alice: Client) -> None:
+def test_static_files_are_cached(as_alice: Client) -> None:
     reply = as_alice.get("/static/css/app.css")
     assert reply.status_code == 200
     assert "no-store" not in reply.headers.get("Cache-Control", "")

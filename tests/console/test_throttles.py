@@ -34,7 +34,7 @@ def test_new_names_each_time_are_limited_too(client: Client, settings: Settings)
 
 
 @pytest.mark.django_db
-def test_neighbours_in_one_ipv6_network_are_one_caller(client: Client, settings: Settings) -> None:
+def test_clients_in_one_ipv6_network_share_a_limit(client: Client, settings: Settings) -> None:
     settings.LOGINS_PER_ADDRESS = 2
     statuses = [try_login(client, f"n{n}", "x", f"2001:db8:1:2::{n}")[0] for n in range(1, 4)]
     assert statuses == [200, 200, 429]
@@ -79,7 +79,7 @@ def test_a_disabled_account_is_named_after_the_right_password_only(client: Clien
 
 @pytest.mark.race
 @pytest.mark.django_db(transaction=True)
-def test_wrong_passwords_at_once_are_wrong_passwords() -> None:
+def test_concurrent_wrong_passwords_are_all_counted() -> None:
     """The record of a first failure has a unique key; no request may end in 500 because of it."""
     User.objects.create_user("alice", "alice@example.org", PASSWORD)
     statuses: list[int] = []

@@ -105,7 +105,7 @@ def test_a_dump_from_before_an_upgrade(server: Postgres, tmp_path: Path) -> None
     assert "[ ]" not in run(sys.executable, "manage.py", "showmigrations", env=environment(server))
 
 
-def test_a_file_that_is_no_dump_leaves_the_database_alone(server: Postgres, tmp_path: Path) -> None:
+def test_an_invalid_dump_does_not_change_the_database(server: Postgres, tmp_path: Path) -> None:
     broken = tmp_path / "broken.dump"
     broken.write_bytes(b"PGDMP and then nothing")
     done = subprocess.run(

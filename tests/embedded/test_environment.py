@@ -14,7 +14,7 @@ def no_secrets_of_this_run(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_made_once_and_kept(tmp_path: Path) -> None:
+def test_secrets_are_generated_once(tmp_path: Path) -> None:
     path = tmp_path / "secrets.env"
     keys = secret_values(path, KEYS)
     passwords = secret_values(path, DEMO_PASSWORDS)
@@ -27,7 +27,7 @@ def test_made_once_and_kept(tmp_path: Path) -> None:
     assert secret_values(tmp_path / "other.env", KEYS) != keys
 
 
-def test_the_environment_wins_and_is_not_written_down(
+def test_environment_variables_win_and_are_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "secrets.env"
@@ -36,7 +36,7 @@ def test_the_environment_wins_and_is_not_written_down(
     assert "from the environment" not in path.read_text()
 
 
-def test_a_half_written_file_is_no_hindrance_and_never_seen(tmp_path: Path) -> None:
+def test_files_are_written_atomically(tmp_path: Path) -> None:
     path = tmp_path / "demo.env"
     path.with_name("demo.env.new").write_text("A=hal")
     write_env(path, {"A": "whole", "B": "x=y"})

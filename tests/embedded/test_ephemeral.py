@@ -30,7 +30,7 @@ def throwaway(*command: str, **changes: str) -> "subprocess.Popen[str]":
     )
 
 
-def test_two_at_once_do_not_meet_and_leave_nothing() -> None:
+def test_two_concurrent_runs_are_isolated_and_leave_nothing() -> None:
     runs = [throwaway(sys.executable, "-c", SHOW) for _ in range(2)]
     shown = [run.communicate(timeout=60)[0].split() for run in runs]
     assert [run.returncode for run in runs] == [0, 0]
@@ -55,7 +55,7 @@ def test_services_of_the_environment_are_used() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_told_to_end_or_killed_it_leaves_nothing(number: signal.Signals) -> None:
+def test_terminated_or_killed_it_leaves_nothing(number: signal.Signals) -> None:
     with throwaway("sh", "-c", "echo $FACECLOUD_VAR_DIR; exec sleep 60") as run:
         assert run.stdout is not None
         var = Path(run.stdout.readline().strip())
@@ -77,7 +77,7 @@ def test_told_to_end_or_killed_it_leaves_nothing(number: signal.Signals) -> None
     assert not var.exists()
 
 
-def test_a_sweep_spares_the_living(tmp_path: Path) -> None:
+def test_cleaning_up_spares_running_instances(tmp_path: Path) -> None:
     notes = {"killed": "process 1, bin/test", "taking-its-lock": "", "alive": ""}
     for name, note in notes.items():
         (tmp_path / f"{PREFIX}{name}").mkdir()

@@ -34,7 +34,7 @@ def test_no_network(checkout: Checkout) -> None:
     assert "Traceback" not in output
 
 
-def test_a_full_disk_is_told_where_no_line_of_it_could_be_logged(checkout: Checkout, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_if_nothing_could_be_logged(checkout: Checkout, tmp_path: Path) -> None:
     df = tmp_path / "df"
     df.write_text("#!/bin/sh\necho Filesystem\necho disk 1000000 999000 1000 100% /\n")
     df.chmod(0o755)
@@ -71,7 +71,7 @@ def test_a_read_only_folder(checkout: Checkout) -> None:
     assert output == f"This folder can't be written to: {checkout.folder}\n"
 
 
-def test_a_half_finished_installation_is_mended_and_a_whole_one_costs_nothing(checkout: Checkout) -> None:
+def test_an_incomplete_installation_is_repaired_and_a_complete_one_kept(checkout: Checkout) -> None:
     assert checkout.run("bin/install")[0] == 0
     assert checkout.run("bin/install") == (0, "")
     django = next(checkout.folder.glob(".venv/lib/*/site-packages/django"))

@@ -75,7 +75,7 @@ def test_old_files_are_deleted(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["web.log", "web.log.1.gz"]
 
 
-def test_a_running_process_goes_on_in_the_emptied_file(folder: Path) -> None:
+def test_a_running_process_continues_in_the_truncated_file(folder: Path) -> None:
     """Under the supervisor, which rotates again and again while it writes: whole lines, in order."""
     process = Process("writer", [sys.executable, "-c", WRITER], log=folder / "writer.log", cwd=folder)
     files = LogFiles(folder, Limits(max_bytes=20_000, kept=100, days=30))

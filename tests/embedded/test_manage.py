@@ -15,7 +15,7 @@ from tests.conftest import REPOSITORY
 ASK = "from django.db import connection as c; c.ensure_connection(); print('asked')"
 
 
-def test_it_waits_for_another_whose_services_end_with_it() -> None:
+def test_it_waits_for_another_instance_to_stop() -> None:
     with tempfile.TemporaryDirectory(prefix="facecloud-") as folder:
         paths = Paths(Path(folder))
         paths.make()
@@ -49,7 +49,7 @@ def manage(folder: str, *arguments: str, **environment: str) -> "subprocess.Comp
     )
 
 
-def test_a_file_that_cannot_be_written_is_one_sentence() -> None:
+def test_an_unwritable_file_is_one_sentence() -> None:
     with tempfile.TemporaryDirectory(prefix="facecloud-") as folder:
         (Path(folder) / "secrets.env.new").mkdir()
         done = manage(folder, "check")
@@ -91,7 +91,7 @@ def test_a_valkey_that_does_not_answer_is_a_finding_of_check_deploy() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_what_is_no_address_of_valkey_is_one_sentence() -> None:
+def test_an_invalid_valkey_address_is_one_sentence() -> None:
     with tempfile.TemporaryDirectory(prefix="facecloud-") as folder:
         done = manage(folder, "check", "--deploy", REDIS_URL="nonsense")
     assert done.returncode == 2

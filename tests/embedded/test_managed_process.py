@@ -79,7 +79,7 @@ def test_stop_ends_a_process_that_ignores_it_and_what_it_forked(folder: Path) ->
     process.stop()
 
 
-def test_a_failure_is_told_with_its_last_line_and_its_log(folder: Path) -> None:
+def test_a_failure_quotes_its_last_line_and_names_its_log(folder: Path) -> None:
     process = Process(
         "step", ["sh", "-c", "echo first; echo the reason; exit 3"], log=folder / "step.log", cwd=folder
     )
@@ -106,7 +106,7 @@ def test_as_root_a_service_that_refuses_root_is_another_user(folder: Path) -> No
 
 
 @only_root_changes_uid
-def test_without_user_namespaces_it_is_nobody_and_still_reaches_its_files(folder: Path) -> None:
+def test_without_user_namespaces_it_runs_as_nobody(folder: Path) -> None:
     assert uid_of_an_unprivileged_child(folder, [sys.executable, "-c", WITHOUT_NAMESPACES]) == 65534
 
 
@@ -128,7 +128,7 @@ def uid_of_an_unprivileged_child(folder: Path, inside: list[str]) -> int:
     return int(uid)
 
 
-def test_a_run_is_closed_to_other_users_of_the_machine(tmp_path: Path) -> None:
+def test_a_run_is_private_to_its_user(tmp_path: Path) -> None:
     """Logs and mails of an earlier version too."""
     paths = Paths(tmp_path / "var")
     paths.logs.mkdir(parents=True)

@@ -36,7 +36,7 @@ def test_a_port_in_use_everywhere(taken_port: socket.socket) -> None:
         preflight.check_address("0.0.0.0", taken_port.getsockname()[1])
 
 
-def test_a_port_that_a_crashed_run_still_holds_is_waited_for(taken_port: socket.socket) -> None:
+def test_a_port_of_a_crashed_run_is_waited_for(taken_port: socket.socket) -> None:
     threading.Timer(0.5, taken_port.close).start()
     started = time.monotonic()
     preflight.check_address("127.0.0.1", taken_port.getsockname()[1], patience_s=10)
@@ -61,7 +61,7 @@ def test_a_free_port_is_left_free() -> None:
     preflight.check_address("127.0.0.1", port)
 
 
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(Refusal, match=r"can't be written to"):
         preflight.make_folders(Paths(tmp_path / "file" / "var"))
@@ -73,7 +73,7 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         preflight.make_folders(Paths(tmp_path / "var"))
 
 
-def test_the_sockets_folder_is_its_owners_alone(tmp_path: Path) -> None:
+def test_the_socket_folder_is_private(tmp_path: Path) -> None:
     paths = Paths(tmp_path / "var")
     preflight.make_folders(paths)
     assert paths.sockets.stat().st_mode & 0o777 == 0o700
@@ -96,7 +96,7 @@ def test_a_second_instance(tmp_path: Path) -> None:
     assert not preflight.is_held(lock)
 
 
-def test_the_lock_tells_how_the_last_run_ended(tmp_path: Path) -> None:
+def test_the_lock_records_how_the_last_run_ended(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     with preflight.only_one(lock, "first") as ended_cleanly:
         assert ended_cleanly

@@ -44,7 +44,7 @@ def prepare(paths: Paths) -> None:
         ("REDIS_URL", "nonsense", r"is wrong: REDIS_URL should begin with redis://"),
     ],
 )
-def test_what_is_wrong_is_told(
+def test_a_failed_preparation_is_reported(
     paths: Paths, monkeypatch: pytest.MonkeyPatch, name: str, wrong: str, told: str
 ) -> None:
     monkeypatch.setenv(name, wrong)
@@ -65,7 +65,7 @@ def database(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("database")
-def test_the_demo_s_file_says_what_is_so_now(paths: Paths) -> None:
+def test_the_demo_file_has_the_current_values(paths: Paths) -> None:
     prepare(paths)
     first = read_env(paths.demo)
     assert {"FACECLOUD_PASSWORD", "FACECLOUD_OPERATOR_PASSWORD"} <= first.keys()
@@ -86,7 +86,7 @@ def test_the_demo_s_file_says_what_is_so_now(paths: Paths) -> None:
 
 
 @pytest.mark.usefixtures("database")
-def test_an_encryption_key_that_was_lost_is_told(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_encryption_key_is_reported(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare(paths)
     new = Fernet.generate_key().decode()
     with monkeypatch.context() as lost:

@@ -12,7 +12,7 @@ from embedded import smoke_test, start
 from tests.client.scripted import reply, scripted
 
 
-def test_a_file_that_cannot_be_written_is_one_sentence(
+def test_an_unwritable_file_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="facecloud-") as folder:
@@ -26,7 +26,7 @@ def test_a_file_that_cannot_be_written_is_one_sentence(
     assert str(in_the_way) in told
 
 
-def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_proxies_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         scripted(reply("502 Bad Gateway", "a proxy")) as proxy,
         scripted(reply("200 OK", {"code": 0})) as site,
@@ -52,7 +52,7 @@ def test_the_names_of_the_site(host: str, wished: str, allowed: str) -> None:
 
 
 @pytest.mark.parametrize("host", start.EVERYWHERE)
-def test_everywhere_is_the_names_and_addresses_of_this_machine(host: str) -> None:
+def test_binding_everywhere_allows_the_names_and_addresses_of_this_machine(host: str) -> None:
     names = start.allowed_hosts(host, "").split(",")
     assert "*" not in names
     assert {socket.gethostname().lower(), "127.0.0.1", *map(start.bracketed, start.own_addresses())} <= set(
@@ -66,7 +66,7 @@ def test_everywhere_is_the_names_and_addresses_of_this_machine(host: str) -> Non
 @pytest.mark.parametrize(
     ("host", "limit"), [("127.0.0.1", "1000"), ("0.0.0.0", None), ("face.example.org", None)]
 )
-def test_everybody_may_register_unless_the_user_says_otherwise(
+def test_registration_is_open_by_default(
     monkeypatch: pytest.MonkeyPatch, host: str, limit: str | None
 ) -> None:
     for name in ("REGISTRATION", "REGISTRATIONS_PER_ADDRESS"):

@@ -65,7 +65,7 @@ def test_a_committed_row_survives_a_kill(postgres: Postgres) -> None:
     assert rows(postgres) == ["kept"]
 
 
-def test_a_half_made_cluster_is_made_anew(postgres: Postgres) -> None:
+def test_an_incomplete_cluster_is_recreated(postgres: Postgres) -> None:
     half_made = postgres.data.with_name(postgres.data.name + ".new")
     half_made.mkdir()
     (half_made / "PG_VERSION").write_text("18\n")
@@ -74,7 +74,7 @@ def test_a_half_made_cluster_is_made_anew(postgres: Postgres) -> None:
     assert not half_made.exists()
 
 
-def test_a_lock_file_with_a_strangers_process_id_is_no_hindrance(postgres: Postgres) -> None:
+def test_a_stale_lock_file_with_a_reused_pid_is_ignored(postgres: Postgres) -> None:
     postgres.start()
     postgres.stop()
     (postgres.data / "postmaster.pid").write_text(f"{os.getpid()}\n{postgres.data}\n")
@@ -82,7 +82,7 @@ def test_a_lock_file_with_a_strangers_process_id_is_no_hindrance(postgres: Postg
     postgres.connect().close()
 
 
-def test_the_reason_is_told_when_postgres_cannot_start(postgres: Postgres) -> None:
+def test_the_reason_is_reported_if_postgres_cannot_start(postgres: Postgres) -> None:
     postgres.start()
     postgres.stop()
     with (postgres.data / "postgresql.conf").open("a") as file:
@@ -110,7 +110,9 @@ finally:
 
 
 @only_root_changes_uid
-def test_files_of_another_owner_say_whose_they_have_to_be(postgres: Postgres, paths: Paths) -> None:
+def test_files_of_another_owner_are_reported_with_the_required_owner(
+    postgres: Postgres, paths: Paths
+) -> None:
     """Made where root could make user namespaces, started where it can't; and the other way round."""
 
     def start(*inside: str) -> str:

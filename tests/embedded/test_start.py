@@ -127,7 +127,7 @@ def test_the_supervisor_alone_is_killed(checkout: Checkout, port: str) -> None:
             assert_it_answered(again)
 
 
-def test_what_crashes_comes_back(checkout: Checkout, port: str, astronaut: bytes) -> None:
+def test_a_crashed_process_is_restarted(checkout: Checkout, port: str, astronaut: bytes) -> None:
     def comes_back(command: str, killed: list[int]) -> bool:
         return not set(killed) & set(checkout.processes(command)) and site.is_ready()
 
@@ -160,7 +160,7 @@ def test_a_port_in_use_is_refused(checkout: Checkout) -> None:
     assert output == f"Port {port} is in use by another program; {advice}\n"
 
 
-def test_a_start_that_was_killed_half_way_is_finished_by_the_next(port: str) -> None:
+def test_a_killed_start_is_completed_by_the_next(port: str) -> None:
     """Killed while it installs, and again while it prepares the tables."""
     with fresh_clone() as checkout:
         for half_way in (checkout.folder / ".venv" / "bin" / "uv", checkout.var / "log" / "prepare.log"):

@@ -35,7 +35,7 @@ def test_a_killed_process_is_started_again(folder: Path) -> None:
     assert not sleeper.is_running()
 
 
-def test_a_process_that_keeps_ending_is_started_ever_later(folder: Path) -> None:
+def test_a_process_that_keeps_ending_is_restarted_with_back_off(folder: Path) -> None:
     supervisor = Supervisor(lambda line: None)
     failing = process(folder, "failing", "false")
     supervisor.start(failing)
@@ -54,7 +54,7 @@ def test_a_process_that_keeps_ending_is_started_ever_later(folder: Path) -> None
     supervisor.stop()
 
 
-def test_what_had_run_steadily_is_started_again_at_once(folder: Path) -> None:
+def test_a_process_that_ran_steadily_is_restarted_at_once(folder: Path) -> None:
     supervisor = Supervisor(lambda line: None)
     sleeper = process(folder, "sleeper", "sleep", "60")
     supervisor.start(sleeper)

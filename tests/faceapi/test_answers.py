@@ -106,7 +106,7 @@ def test_an_answer_that_a_slow_client_never_read_costs_nothing(
     assert breaks() == []
 
 
-def test_what_nobody_confirms_is_given_back(app: App, now: datetime, journal: Journal) -> None:
+def test_unconfirmed_answers_are_refunded(app: App, now: datetime, journal: Journal) -> None:
     kept, lost = settled(app, now), settled(app, now)
     quota.confirm({kept.id: 2})
     assert calls.withdraw_unconfirmed(now + LATE - timedelta(seconds=1)) == 0
@@ -134,7 +134,7 @@ def test_an_answer_that_states_other_units_is_not_charged(app: App, now: datetim
     assert state_of(call)[0] == "settling"
 
 
-def test_notes_wait_while_the_database_is_away(
+def test_notes_are_kept_while_the_database_is_down(
     app: App, now: datetime, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent, failed = settled(app, now), settled(app, now)
@@ -187,7 +187,7 @@ def test_the_notes_of_a_process_that_died_are_adopted(app: App, now: datetime, j
     assert list((settings.VAR_DIR / "answers").iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written_costs_no_answer(
+def test_answers_are_sent_if_the_note_folder_is_unwritable(
     app: App, now: datetime, journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "answers").write_text("not a folder")
@@ -237,7 +237,7 @@ def test_a_full_disk_leaves_whole_notes_only(tmp_path: Path, product_environment
     assert [call_id.int for call_id in notes_in(notes.read_bytes())] == [1, 2, 4]
 
 
-def test_the_notes_go_to_a_file_once_there_can_be_one(
+def test_notes_move_to_a_file_once_one_can_be_created(
     app: App, now: datetime, journal: Journal, tmp_path: Path
 ) -> None:
     folder = tmp_path / "answers"
@@ -250,7 +250,7 @@ def test_the_notes_go_to_a_file_once_there_can_be_one(
     assert notes_in(notes.read_bytes()) == {first.id: 2, second.id: 2}
 
 
-def test_a_note_file_has_its_room_before_the_disk_is_full(journal: Journal) -> None:
+def test_a_note_file_is_preallocated(journal: Journal) -> None:
     notes = NoteFile.new()
     assert notes.path.stat().st_blocks * 512 >= answers.ROOM * 20
     assert notes_in(notes.path.read_bytes()) == {}

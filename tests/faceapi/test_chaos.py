@@ -20,7 +20,7 @@ FAULTS = [
 @pytest.mark.chaos
 @pytest.mark.timeout(600)  # of a machine that does much else
 @pytest.mark.usefixtures("models")
-def test_the_clients_count_is_the_ledger() -> None:
+def test_the_clients_count_equals_the_ledger() -> None:
     command = [sys.executable, "-m", "bench", "chaos", "--rounds", str(len(FAULTS)), "--each"]
     command += ["--clients", "4", "--sweep-now", "--json"]
     command += [part for fault in FAULTS for part in ("--only", fault)]

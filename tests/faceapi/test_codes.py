@@ -262,7 +262,7 @@ NAMES = {number: name for name, number in vars(errors).items() if isinstance(num
     [row.number for row in errors.TABLE.values() if not row.reserved and row.number not in IN_THE_GALLERY],
     ids=lambda code: f"{code} {NAMES.get(code)}",
 )
-def test_there_is_a_way_to_every_code_of_the_table(code: int) -> None:
+def test_every_code_of_the_table_has_a_case(code: int) -> None:
     assert code in {reached for reached, _ in WAYS}
     assert code in NAMES
 
@@ -334,7 +334,7 @@ def test_4105_the_same_signature_twice(caller: Caller) -> None:
     assert caller.send(body, **as_options(upper)).code == 4105
 
 
-def test_4105_outlives_a_replay_that_brings_its_body_slowly(caller: Caller) -> None:
+def test_4105_a_replay_with_a_slow_body(caller: Caller) -> None:
     """The clock is judged by the headers, the signature when the body is there."""
     body = caller.body([inline(encode((600, 600)))])
     signed = caller.headers(body)
@@ -344,7 +344,7 @@ def test_4105_outlives_a_replay_that_brings_its_body_slowly(caller: Caller) -> N
     assert valkey.client().ttl(seen) >= 2 * settings.CLOCK_SKEW_S + slowest_s
 
 
-def test_4105_a_forged_signature_burns_nothing(caller: Caller) -> None:
+def test_4105_a_forged_signature_does_not_block_the_real_one(caller: Caller) -> None:
     body = json.dumps({"data": [inline(encode())]}).encode()
     signed = as_options(caller.headers(body))
     assert caller.send(body + b" ", **signed).code == 4104

@@ -59,7 +59,7 @@ def test_every_detail_of_the_code_has_its_chinese() -> None:
     assert {text for text in found if not in_chinese(text.replace("{}", "7"))} <= parts
 
 
-def test_the_values_go_along() -> None:
+def test_values_are_kept_in_the_translation() -> None:
     assert in_chinese("10485761 bytes, the limit is 10485760") == "共 10485761 字节，上限为 10485760 字节"
     assert in_chinese("20x20 px is outside 32x32 to 5000x5000").startswith("图片为 20x20 像素")
     assert in_chinese("not UTF-8 at byte 9 of 12") == "不是 UTF-8 编码，位置：第 9 字节，共 12 字节"
@@ -68,11 +68,11 @@ def test_the_values_go_along() -> None:
 
 
 @pytest.mark.parametrize("english", CHINESE)
-def test_no_value_is_lost(english: str) -> None:
+def test_every_placeholder_is_translated(english: str) -> None:
     numbers = [f"{{{number}}}" for number in range(english.count("{}"))]
     assert [number for number in numbers if number not in CHINESE[english]] == []
 
 
-def test_an_answer_carries_both() -> None:
+def test_a_reply_has_both_languages() -> None:
     body = envelope(ApiError(OVERLOADED, "no worker is ready"), "id")
     assert (body["detail"], body["detail_zh"]) == ("no worker is ready", "没有可用的推理 worker")

@@ -46,7 +46,7 @@ def victim(worker: Process, product_environment: dict[str, str]) -> Iterator[Pro
     process.stop()
 
 
-def test_a_worker_that_is_killed_costs_the_caller_seconds_and_nothing_else(
+def test_a_killed_worker_only_delays_the_call(
     caller: Caller, app: App, worker: Process, victim: Process
 ) -> None:
     victim_id = next(found.id for found in alive() if str(victim.pid) in found.id)
@@ -78,7 +78,7 @@ def test_a_worker_that_is_killed_costs_the_caller_seconds_and_nothing_else(
     assert left_behind() == []
 
 
-def test_5004_when_nobody_answers_and_nothing_stays_behind(worker: Process) -> None:
+def test_5004_if_no_worker_answers_and_nothing_remains(worker: Process) -> None:
     picture = encode()
     with frozen(worker), Spool(Budget(10**8, 10**8)) as spool:
         spool.write(picture)
@@ -97,7 +97,7 @@ def test_5004_when_nobody_answers_and_nothing_stays_behind(worker: Process) -> N
     assert left_behind("nobody") == []
 
 
-def test_a_fault_that_is_known_is_told_when_time_is_up(worker: Process) -> None:
+def test_a_known_failure_is_returned_at_the_deadline(worker: Process) -> None:
     picture = encode()
     with frozen(worker), Spool(Budget(10**8, 10**8)) as spool, ThreadPoolExecutor(1) as pool:
         spool.write(picture)
@@ -120,7 +120,7 @@ def test_a_fault_that_is_known_is_told_when_time_is_up(worker: Process) -> None:
     assert left_behind("late") == []
 
 
-def test_what_a_worker_finds_out_after_the_call_has_ended_is_kept_nowhere(worker: Process) -> None:
+def test_results_after_the_end_of_a_call_are_discarded(worker: Process) -> None:
     """The call's time is up while a worker has its picture in hand."""
     client, picture = valkey.client(), encode()
     with frozen(worker), Spool(Budget(10**8, 10**8)) as spool, ThreadPoolExecutor(1) as pool:
@@ -145,7 +145,7 @@ def test_what_a_worker_finds_out_after_the_call_has_ended_is_kept_nowhere(worker
     assert left_behind("over") == []
 
 
-def test_5003_when_valkey_has_no_room_and_nothing_stays_behind(worker: Process) -> None:
+def test_5003_if_valkey_is_full_and_nothing_remains(worker: Process) -> None:
     """The first pictures of a chunk fit, the others do not."""
     client, size = valkey.client(), 2 * 1024 * 1024
     limit_before = client.config_get("maxmemory")["maxmemory"]
@@ -225,7 +225,7 @@ def test_a_batch_leaves_room_for_a_single_picture(caller: Caller, other_caller: 
     assert statistics.median(beside) < 1.0
 
 
-def test_the_web_process_knows_no_model() -> None:
+def test_the_web_process_loads_no_model() -> None:
     """Importing the site must not load OpenCV or onnxruntime. numpy is the gallery's too."""
     code = (
         "import facecloud.wsgi, sys, django.urls; django.urls.get_resolver().url_patterns; "

@@ -73,7 +73,7 @@ def traces(needles: list[bytes]) -> set[str]:
     return {place for place, data in places if any(needle in data for needle in needles)}
 
 
-def test_what_is_planted_is_found(app: App) -> None:
+def test_the_search_finds_a_planted_image(app: App) -> None:
     """The control: the search sees through every store."""
     planted = settings.VAR_DIR / "planted.txt"
     client = valkey.client()

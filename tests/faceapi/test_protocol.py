@@ -39,9 +39,7 @@ def told(caller: Caller, request: bytes) -> Answer:
     ],
 )
 @pytest.mark.parametrize("method", ["POST", "GET"])
-def test_4020_names_the_address_that_was_meant(
-    caller: Caller, method: str, path: str, meant: str | None
-) -> None:
+def test_4020_suggests_the_intended_path(caller: Caller, method: str, path: str, meant: str | None) -> None:
     answer = caller.send(b"{}", path, method=method)
     assert (answer.code, answer.status) == (4020, 404)
     assert answer.json.get("detail") == (f"did you mean {meant}?" if meant else None)
@@ -49,7 +47,7 @@ def test_4020_names_the_address_that_was_meant(
 
 
 @pytest.mark.parametrize("path", ["/no-such-page", "/docs/no-such-page/", "/console/face_detect/"])
-def test_a_page_that_is_none_is_a_page(caller: Caller, path: str) -> None:
+def test_an_unknown_page_is_an_html_page(caller: Caller, path: str) -> None:
     connection = http.client.HTTPConnection(caller.address, timeout=10)
     connection.request("GET", path)
     reply = connection.getresponse()
@@ -84,7 +82,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("what", MALFORMED)
-def test_4021_what_is_no_http(caller: Caller, app: App, what: str) -> None:
+def test_4021_invalid_http(caller: Caller, app: App, what: str) -> None:
     answer = told(caller, MALFORMED[what])
     assert (answer.code, answer.status) == (4021, 400)
     assert answer.headers["Connection"] == "close"
@@ -93,7 +91,7 @@ def test_4021_what_is_no_http(caller: Caller, app: App, what: str) -> None:
     assert not app.calls.exists()
 
 
-def test_a_body_longer_than_its_length_is_in_no_log(caller: Caller, tight_site: Process) -> None:
+def test_bytes_after_the_body_are_not_logged(caller: Caller, tight_site: Process) -> None:
     """What follows is taken for the next request and refused: it may be a picture."""
     body = b"{}" + CANARY + b"\r\nX\r\n\r\n"
     with caller.raw() as sock:

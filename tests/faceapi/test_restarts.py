@@ -39,7 +39,7 @@ def now_s(valkey: redis.Redis) -> float:
     return float(seconds) + microseconds / 1e6
 
 
-def test_a_call_waits_for_the_worker_that_comes_back(valkey: redis.Redis) -> None:
+def test_a_call_waits_for_a_restarting_worker(valkey: redis.Redis) -> None:
     exchange.beat(valkey, Worker("old", 0, now_s(valkey)), {})  # it has signed off
     with ThreadPoolExecutor() as pool:
         call = pool.submit(admission.slots, valkey)
@@ -49,7 +49,7 @@ def test_a_call_waits_for_the_worker_that_comes_back(valkey: redis.Redis) -> Non
         assert call.result(timeout=20) == 3
 
 
-def test_a_large_body_is_read_while_a_worker_comes_back(valkey: redis.Redis, app: App) -> None:
+def test_a_large_body_is_read_while_a_worker_restarts(valkey: redis.Redis, app: App) -> None:
     """Its sender is not verified yet, so nothing waits for it."""
     exchange.beat(valkey, Worker("old", 0, now_s(valkey)), {})
     admission.check_room(valkey, app)
@@ -65,16 +65,14 @@ def test_without_a_worker_for_long_a_call_is_refused_at_once(
         admission.slots(valkey)
 
 
-def test_the_wait_ends_though_a_worker_only_finishes_what_it_has(
-    valkey: redis.Redis, settings: Settings
-) -> None:
+def test_the_wait_ends_if_the_only_worker_is_draining(valkey: redis.Redis, settings: Settings) -> None:
     settings.WORKER_RETURN_S = 1.0
     exchange.beat(valkey, Worker("old", 0, now_s(valkey) + 3600), {})  # as if it went on beating
     with pytest.raises(ApiError, match="no worker is ready"):
         admission.slots(valkey)
 
 
-def test_a_web_process_that_is_to_end_takes_no_connection_and_finishes_its_calls(
+def test_a_stopping_web_process_finishes_its_calls_and_accepts_no_more(
     caller: Caller, app: App, worker: Process, product_environment: dict[str, str]
 ) -> None:
     """What the kernel accepted for it would wait until its last call ends, and then be reset."""

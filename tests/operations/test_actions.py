@@ -49,7 +49,7 @@ def test_top_up(alice: User, log_in: Login, operators: dict[str, User]) -> None:
     assert entry.details["amount"] == "88.80"
 
 
-def test_one_form_counts_once(alice: User, log_in: Login) -> None:
+def test_a_form_is_applied_once(alice: User, log_in: Login) -> None:
     client, token = log_in("finance"), uuid4()
     for _click in range(3):
         assert act(client, "top-up", alice, amount="10", token=token).status_code == DONE
@@ -62,7 +62,7 @@ def test_one_form_counts_once(alice: User, log_in: Login) -> None:
 
 
 @pytest.mark.parametrize("reason", ["", "   "])
-def test_no_act_without_a_reason(alice: User, log_in: Login, reason: str) -> None:
+def test_an_action_needs_a_reason(alice: User, log_in: Login, reason: str) -> None:
     reply = act(log_in("finance"), "top-up", alice, reason, amount="10")
     assert reply.status_code == REFUSED
     assert wallet.balance(alice) == 0
@@ -70,7 +70,7 @@ def test_no_act_without_a_reason(alice: User, log_in: Login, reason: str) -> Non
 
 
 @pytest.mark.parametrize("amount", ["0", "-5", "1.234", "abc", ""])
-def test_a_wrong_amount_is_refused_in_words(alice: User, log_in: Login, amount: str) -> None:
+def test_an_invalid_amount_is_reported(alice: User, log_in: Login, amount: str) -> None:
     reply = act(log_in("finance"), "top-up", alice, amount=amount)
     assert reply.status_code == REFUSED
     assert 'role="alert"' in reply.content.decode()
@@ -117,7 +117,7 @@ def test_cancel_a_pending_order_only(alice: User, log_in: Login, place: Place, w
     assert AuditEntry.objects.filter(act="cancel").count() == 1
 
 
-def test_extend_adds_months_that_the_books_know(world: World, log_in: Login, now: datetime) -> None:
+def test_an_extension_passes_reconcile(world: World, log_in: Login, now: datetime) -> None:
     package = Package.objects.get(order=world.orders[0])
     before = list(package.periods.order_by("number"))
     assert act(log_in("finance"), "extend", package, months="2").status_code == DONE
@@ -146,7 +146,7 @@ def test_limits(world: World, log_in: Login) -> None:
     assert "not-an-address" in reply.content.decode()
 
 
-def test_a_key_is_disabled_and_its_secret_is_nowhere(world: World, log_in: Login) -> None:
+def test_a_key_is_disabled_and_its_secret_is_not_shown(world: World, log_in: Login) -> None:
     admin, key = log_in("admin"), world.key
     assert act(admin, "disable-key", key).status_code == DONE
     key.refresh_from_db()
@@ -184,7 +184,9 @@ def test_catalogue(log_in: Login, world: World, place: Place) -> None:
     assert region.name == "上海7"
 
 
-def test_people(log_in: Login, alice: User, operators: dict[str, User]) -> None:
+def test_roles_are_assigned_and_accounts_closed_and_reopened(
+    log_in: Login, alice: User, operators: dict[str, User]
+) -> None:
     admin = log_in("admin")
     act(admin, "roles", alice, roles=["viewer"])
     assert roles.of(alice) == ["viewer"]
@@ -209,7 +211,7 @@ def test_the_log_cannot_be_edited(alice: User, operators: dict[str, User], now: 
         AuditEntry.objects.create(at=now, by=operators["admin"], act="x", subject="user", subject_id="1")
 
 
-def test_where_an_act_leads_is_ours(alice: User, log_in: Login) -> None:
+def test_redirects_after_an_action_stay_on_this_site(alice: User, log_in: Login) -> None:
     finance = log_in("finance")
     there = act(finance, "top-up", alice, amount="1", next="/ops/desk/?q=alice")
     assert there["Location"] == "/ops/desk/?q=alice"
@@ -219,13 +221,15 @@ def test_where_an_act_leads_is_ours(alice: User, log_in: Login) -> None:
     assert finance.get(f"/ops/acts/no-such-act/{alice.pk}/").status_code == 404
 
 
-def test_a_call_that_was_extended_into_is_served(world: World, log_in: Login, now: datetime) -> None:
+def test_a_call_in_an_extended_month_is_served(world: World, log_in: Login, now: datetime) -> None:
     package = Package.objects.get(order=world.orders[0])
     act(log_in("finance"), "extend", package, months="1")
     assert call(package.app, "face_detect", package.periods.latest("number").starts_at) is not None
 
 
-def test_what_an_act_makes(log_in: Login, operators: dict[str, User], alice: User, now: datetime) -> None:
+def test_actions_that_create_rows(
+    log_in: Login, operators: dict[str, User], alice: User, now: datetime
+) -> None:
     support, finance = log_in("support"), log_in("finance")
     sent = {"reason": "asked by phone", "token": uuid4()}
     fields = {"face_value": "15", "valid_until": "2099-01-01", **sent}

@@ -25,12 +25,12 @@ def promtool(*arguments: object) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_the_rules_ring_and_keep_quiet() -> None:
+def test_alert_rules_fire_only_when_they_should() -> None:
     promtool("check", "rules", "alerts.yml")
     promtool("test", "rules", "alerts_test.yml")
 
 
-def test_the_dashboard_asks_in_promql(tmp_path: Path) -> None:
+def test_the_dashboard_queries_are_valid_promql(tmp_path: Path) -> None:
     dashboard = json.loads((REPOSITORY / "deploy/grafana/facecloud.json").read_text())
     asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     rules = [{"record": f"asked:{number}", "expr": expr} for number, expr in enumerate(asked)]
@@ -38,7 +38,7 @@ def test_the_dashboard_asks_in_promql(tmp_path: Path) -> None:
     promtool("check", "rules", tmp_path / "asked.yml")
 
 
-def test_every_alert_is_seen_to_ring_and_says_what_to_do() -> None:
+def test_every_alert_has_a_firing_test_and_a_runbook_link() -> None:
     rules = yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"][0]["rules"]
     tried = (PROMETHEUS / "alerts_test.yml").read_text()
     for rule in rules:

@@ -55,7 +55,7 @@ def faults() -> list[str]:
     return []
 
 
-def test_clean(well: Settings) -> None:
+def test_a_valid_installation_has_no_findings(well: Settings) -> None:
     assert faults() == []
 
 
@@ -91,7 +91,7 @@ def test_no_mail_server(well: Settings, backend: str) -> None:
     assert faults() == ["facecloud.W002"]
 
 
-def test_links_that_lead_nowhere(well: Settings) -> None:
+def test_site_url(well: Settings) -> None:
     well.SITE_URL = ""
     assert faults() == ["facecloud.E009"]
     well.SITE_URL, well.SECURE_COOKIES = "http://faces.example.org", True

@@ -23,7 +23,7 @@ def story(log_in: Login, text: str, status: int = 200) -> str:
     return reply.content.decode()
 
 
-def test_a_request_id_tells_what_it_cost_and_who_paid(world: World, log_in: Login) -> None:
+def test_a_request_id_shows_its_cost_and_customer(world: World, log_in: Login) -> None:
     call = Call.objects.filter(code=0).latest("at")
     line = Debit.objects.get(pk=call.pk).lines.get()
     text = story(log_in, str(call.pk))
@@ -36,7 +36,7 @@ def test_a_request_id_tells_what_it_cost_and_who_paid(world: World, log_in: Logi
         assert part in text
 
 
-def test_a_refused_request_says_why_and_that_it_was_free(world: World, log_in: Login) -> None:
+def test_a_refused_request_shows_the_reason_and_no_cost(world: World, log_in: Login) -> None:
     call = Call.objects.filter(code=4003).latest("at")
     text = story(log_in, str(call.pk))
     assert "4003" in text
@@ -74,7 +74,7 @@ def test_a_customer_shows_the_vouchers_that_are_held(world: World, log_in: Login
     assert Voucher.objects.exclude(pk=voucher.pk).get().code not in text
 
 
-def test_acts_stand_beside_what_they_are_done_to(world: World, log_in: Login) -> None:
+def test_actions_are_listed_beside_their_subjects(world: World, log_in: Login) -> None:
     order = world.orders[0]
     text = log_in("admin").get("/ops/desk/", {"q": order.number}).content.decode()
     package = order.package
@@ -87,20 +87,20 @@ def test_acts_stand_beside_what_they_are_done_to(world: World, log_in: Login) ->
     assert "/ops/acts/" not in story(log_in, order.number).replace("/ops/acts/voucher/", "")  # support
 
 
-def test_what_nobody_has_is_not_found(world: World, log_in: Login) -> None:
+def test_unknown_ids_are_not_found(world: World, log_in: Login) -> None:
     for text in (str(uuid4()), "app-0000000000", "f" * 16, "20200101000000000000", "nobody", "%", "' OR 1=1"):
         assert "没有找到" in story(log_in, text, 404)
     assert "从客户给出的任何编号开始" in story(log_in, "")
 
 
-def test_a_part_of_a_name_lists_who_it_could_be(world: World, log_in: Login) -> None:
+def test_a_partial_name_lists_the_matching_customers(world: World, log_in: Login) -> None:
     text = story(log_in, "example.org", 404)
     assert "有多位客户符合" in text
     assert "alice" in text
     assert "bob" in text
 
 
-def test_a_call_whose_process_died_has_its_hold_only(world: World, log_in: Login, now: datetime) -> None:
+def test_a_call_whose_process_died_shows_only_its_hold(world: World, log_in: Login, now: datetime) -> None:
     lost = uuid4()
     quota.reserve(call_id=lost, app=world.app, api="face_detect", images=2, at=now)
     text = story(log_in, str(lost))
@@ -127,7 +127,7 @@ def with_many_apps(customer: User, count: int) -> list[App]:
     return App.objects.bulk_create(made)
 
 
-def test_a_long_list_says_how_long_it_is_and_opens(world: World, log_in: Login) -> None:
+def test_a_long_list_shows_its_length_and_can_be_opened(world: World, log_in: Login) -> None:
     customer = world.app.customer
     with_many_apps(customer, 190)
     total = App.objects.filter(customer=customer).count()

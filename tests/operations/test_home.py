@@ -72,7 +72,7 @@ def test_what_needs_attention_is_named_with_its_page(
 
 
 @pytest.mark.parametrize("code", [errors.USED_UP, errors.EXPIRED])
-def test_a_customer_without_quota_is_no_rising_fault(
+def test_a_customer_without_quota_is_not_reported_as_rising_errors(
     app: App, log_in: Login, time_machine: object, code: int
 ) -> None:
     for number in range(25):

@@ -49,7 +49,7 @@ def test_an_incident_lasts_as_long_as_its_finding() -> None:
     assert Incident.objects.filter(rule="no-worker").count() == 2
 
 
-def test_two_recorders_at_once_begin_one_incident() -> None:
+def test_concurrent_recorders_open_one_incident() -> None:
     for _again in range(2):
         incidents.record(without_workers(NOON))
     assert Incident.objects.filter(rule="no-worker", ended_at=None).count() == 1

@@ -40,7 +40,7 @@ WELL = State(
 )
 
 
-def test_all_is_well() -> None:
+def test_a_healthy_system_has_no_findings() -> None:
     assert findings(WELL) == []
     assert (WELL.traffic.images_per_s, WELL.valkey.slots) == (4.0, 6)
 
@@ -111,7 +111,7 @@ TROUBLES = [
 
 
 @pytest.mark.parametrize(("level", "word", "state"), TROUBLES)
-def test_each_trouble_is_told_with_a_remedy(level: str, word: str, state: State) -> None:
+def test_each_finding_has_a_remedy(level: str, word: str, state: State) -> None:
     (found,) = findings(state)
     assert found.level == level
     assert word in found.what
@@ -129,7 +129,7 @@ AFTER_DEATH = replace(WELL, valkey=replace(WELL.valkey, deaths=[DEAD]))
         replace(AFTER_DEATH, traffic=replace(WELL.traffic, timed_out=1)),
     ],
 )
-def test_after_a_death_nobody_is_advised_to_buy_capacity(trouble: State) -> None:
+def test_after_a_worker_death_the_remedy_is_not_more_capacity(trouble: State) -> None:
     cause, *others = findings(trouble)
     assert "意外退出" in cause.what
     assert others
@@ -138,12 +138,12 @@ def test_after_a_death_nobody_is_advised_to_buy_capacity(trouble: State) -> None
     assert [one for one in findings(long_ago) if "意外退出" in one.what] == []
 
 
-def test_each_rule_has_its_trouble() -> None:
+def test_each_rule_has_a_case() -> None:
     assert [rule for rule in RULES if not any(rule.holds(state) for *_words, state in TROUBLES)] == []
 
 
 @pytest.mark.django_db
-def test_what_is_measured_is_what_happened(world: World, now: datetime, log_in: Login) -> None:
+def test_live_figures_match_the_calls(world: World, now: datetime, log_in: Login) -> None:
     unattributed._of_apps.clear()  # counted by other tests, for Apps that are gone
     before = health.measure_traffic(now)
     call(world.app, "face_detect", now - timedelta(seconds=5), images=4)
@@ -169,7 +169,7 @@ def test_a_call_counts_in_the_minute_in_which_it_ended(world: World, now: dateti
 
 
 @pytest.mark.django_db
-def test_the_last_reconcile_run_is_seen(now: datetime) -> None:
+def test_the_last_reconcile_run_is_shown(now: datetime) -> None:
     never = health.measure_books(reconcile.installed_at() + timedelta(hours=27))
     assert never.proved_at is None
     assert never.is_late
@@ -182,7 +182,7 @@ def test_the_last_reconcile_run_is_seen(now: datetime) -> None:
 
 
 @pytest.mark.django_db
-def test_the_usage_page_begins_with_how_the_product_is(
+def test_the_usage_page_starts_with_the_current_state(
     now: datetime, log_in: Login, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     viewer = log_in("viewer")
@@ -203,7 +203,7 @@ def test_the_usage_page_begins_with_how_the_product_is(
 
 
 @pytest.mark.django_db
-def test_workers_and_queue_are_seen_in_valkey(now: datetime, log_in: Login) -> None:
+def test_workers_and_queue_are_read_from_valkey(now: datetime, log_in: Login) -> None:
     client = valkey.client()
     worker = exchange.Worker(f"test:{uuid4().hex[:6]}", 3, now.timestamp())
     try:

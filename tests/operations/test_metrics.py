@@ -63,7 +63,7 @@ def test_closing_an_hour_changes_no_counter(world: World, now: datetime) -> None
     assert before == after
 
 
-def test_refusals_of_nobody_are_counted() -> None:
+def test_unattributed_errors_are_counted() -> None:
     before = unattributed.counts().get(4102, 0)
     headers = {"Authorization": f"CTYUN {'0' * 16}:{'0' * 64}", "X-CTYUN-DT": "1544518784923"}
     reply = Client().post("/api/v1/face_detect.json", b"{}", content_type="application/json", headers=headers)
@@ -94,7 +94,7 @@ def asked_for() -> set[str]:
     return set(re.findall(r"\bfacecloud_[a-z_]+", " ".join(texts)))
 
 
-def test_the_dashboard_and_the_alerts_ask_for_what_there_is(world: World, now: datetime) -> None:
+def test_dashboard_and_alerts_use_existing_metrics(world: World, now: datetime) -> None:
     schedule.note()
     unattributed.note(4102)
     call(world.app, "face_detect", now)
@@ -102,7 +102,7 @@ def test_the_dashboard_and_the_alerts_ask_for_what_there_is(world: World, now: d
     assert asked_for() - {name for name, _labels in samples()} == set()
 
 
-def test_the_last_reconcile_run_is_told(settings: Settings) -> None:
+def test_the_last_reconcile_run_is_exported(settings: Settings) -> None:
     """The age counts from the installation until a first run; the numbers of a run appear with it."""
     nothing = frozenset[tuple[str, str]]()
     before = samples()

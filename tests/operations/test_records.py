@@ -95,7 +95,7 @@ def assert_read_only(client: Client, name: str, row: Model) -> None:
     assert type(row)._default_manager.filter(pk=row.pk).values().get() == before
 
 
-def test_a_longer_list_costs_no_more(world: World, as_admin: Client, now: datetime) -> None:
+def test_a_longer_list_takes_no_more_queries(world: World, as_admin: Client, now: datetime) -> None:
     for address in (
         "/admin/faceapi/call/",
         "/admin/billing/debit/",
@@ -131,7 +131,7 @@ def test_times_are_written_as_on_the_other_pages(world: World, as_admin: Client,
     assert f">{paid_at:%Y-%m-%d %H:%M}<" in text
 
 
-def test_a_record_is_named_in_words(world: World, operators: dict[str, User], as_admin: Client) -> None:
+def test_a_record_has_a_readable_name(world: World, operators: dict[str, User], as_admin: Client) -> None:
     """Not as a log names it: no key of another table, no code word, no time of another zone."""
 
     def page(path: str) -> str:

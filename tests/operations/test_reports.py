@@ -99,7 +99,7 @@ def test_figures_are_those_of_the_calls(world: World, now: datetime, closed: str
     agrees(span(now, step=step, app=app.pk, api="face_compare"))
 
 
-def test_closing_again_adds_nothing_and_a_late_row_is_found_and_mended(world: World, now: datetime) -> None:
+def test_closing_is_idempotent_and_late_rows_are_corrected(world: World, now: datetime) -> None:
     assert rollups.close(now) > 0
     assert rollups.close(now) == 0
     assert list(rollups.differences()) == []
@@ -113,7 +113,7 @@ def test_closing_again_adds_nothing_and_a_late_row_is_found_and_mended(world: Wo
     agrees(span(now))
 
 
-def test_an_hour_is_closed_only_when_no_call_can_come_any_more(world: World, now: datetime) -> None:
+def test_an_hour_is_closed_only_after_its_last_possible_call(world: World, now: datetime) -> None:
     rollups.close(now)
     until = rollups.hours_closed_until()
     assert until is not None
@@ -130,7 +130,7 @@ def table(client: Client, address: str) -> list[dict[str, str]]:
     return [{name: text.removesuffix("\t") for name, text in row.items()} for row in rows]
 
 
-def test_the_page_and_its_csv_say_the_same(world: World, now: datetime, log_in: Login) -> None:
+def test_the_page_and_its_csv_agree(world: World, now: datetime, log_in: Login) -> None:
     viewer = log_in("viewer")
     rows = raw(span(now, 30))
     page = viewer.get("/ops/usage/?range=30d").content.decode()
@@ -178,13 +178,11 @@ def test_narrowed_to_a_customer_or_an_app(world: World, now: datetime, log_in: L
         ("range=30d&step=hour", 30),
     ],
 )
-def test_a_report_is_told_by_the_hour_for_a_few_days(log_in: Login, query: str, steps: int) -> None:
+def test_a_report_of_a_few_days_is_hourly(log_in: Login, query: str, steps: int) -> None:
     assert len(table(log_in("viewer"), f"/ops/usage/usage-by-time.csv?{query}")) == steps
 
 
-def test_hours_that_have_not_come_are_neither_drawn_nor_exported(
-    world: World, now: datetime, log_in: Login
-) -> None:
+def test_future_hours_are_neither_drawn_nor_exported(world: World, now: datetime, log_in: Login) -> None:
     call(world.app, "face_detect", now)
     viewer, owner = log_in("viewer"), Client()
     owner.force_login(world.app.customer)
@@ -207,7 +205,7 @@ def test_hours_that_have_not_come_are_neither_drawn_nor_exported(
         assert drawn.count("截至") == 3 if client is owner else 4  # beside each chart: the data escape it
 
 
-def test_a_span_that_is_over_is_not_in_progress(log_in: Login) -> None:
+def test_a_past_range_is_not_in_progress(log_in: Login) -> None:
     page = log_in("viewer").get("/ops/usage/?range=custom&since=2026-03-01&until=2026-03-01").content.decode()
     assert "截至" not in page
 
@@ -222,13 +220,13 @@ def test_a_span_that_is_over_is_not_in_progress(log_in: Login) -> None:
         "since=yesterday",
     ],
 )
-def test_a_wrong_span_is_told(log_in: Login, query: str) -> None:
+def test_an_invalid_range_is_reported(log_in: Login, query: str) -> None:
     reply = log_in("viewer").get(f"/ops/usage/?{query}")
     assert reply.status_code == 400
     assert 'role="alert"' in reply.content.decode()
 
 
-def test_hours_that_become_days_are_told(log_in: Login) -> None:
+def test_a_change_from_hours_to_days_is_reported(log_in: Login) -> None:
     viewer = log_in("viewer")
     told = "按小时最多显示 7 天"
     assert told in viewer.get("/ops/usage/?range=30d&step=hour").content.decode()
@@ -236,7 +234,7 @@ def test_hours_that_become_days_are_told(log_in: Login) -> None:
     assert told not in viewer.get("/ops/usage/?range=30d").content.decode()
 
 
-def test_money_is_that_of_the_books(
+def test_amounts_equal_the_ledger(
     world: World, now: datetime, log_in: Login, operators: dict[str, User], place: Place
 ) -> None:
     unused = orders.pay(place(world.app.customer, Api.FACE_ANALYSE, app=world.app), now)
@@ -302,12 +300,12 @@ def test_packages_that_end_and_apps_near_their_limit(
     assert charts(viewer)["chart-packages-ending"] == [within.count() - 1, 1]
 
 
-def test_zeros_are_no_picture() -> None:
+def test_a_chart_of_zeros_is_not_drawn() -> None:
     assert not ranks("income", "净收入", [("Alice", 0.0), ("Bob", 0.0)]).has_values
     assert ranks("income", "净收入", [("Alice", 0.0), ("Bob", -1.0)]).has_values
 
 
-def test_a_report_costs_the_same_few_queries_however_many_customers(
+def test_a_report_takes_the_same_queries_for_any_number_of_customers(
     world: World, now: datetime, log_in: Login
 ) -> None:
     viewer = log_in("viewer")
@@ -320,7 +318,7 @@ def test_a_report_costs_the_same_few_queries_however_many_customers(
         assert len(queries) <= 30, path
 
 
-def test_csv_is_no_formula(world: World, now: datetime, log_in: Login) -> None:
+def test_csv_cells_are_not_formulas(world: World, now: datetime, log_in: Login) -> None:
     customer = world.app.customer
     customer.company = "=HYPERLINK(1)"
     customer.save()

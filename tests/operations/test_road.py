@@ -111,7 +111,7 @@ def test_nothing_is_wider_than_a_phone(phone: Visitor, world: World, language: s
 
 
 @pytest.mark.parametrize("language", ["zh-hans", "en"])
-def test_no_table_is_cut_off_at_a_desk(visitor: Visitor, world: World, language: str) -> None:
+def test_no_table_is_cut_off_on_a_desktop(visitor: Visitor, world: World, language: str) -> None:
     """From where rows are no cards any more; with an App whose name and a customer whose company is long."""
     App.objects.filter(pk=world.apps[0].pk).update(name="写字楼人脸考勤闸机终端设备一二三")
     App.objects.filter(pk=world.apps[1].pk).update(name="W" * 16)

@@ -33,7 +33,7 @@ PAGES = {
 }
 
 
-def test_the_groups_are_what_the_code_says(db: None) -> None:
+def test_groups_match_the_roles_in_the_code(db: None) -> None:
     for role, codenames in roles.ROLES.items():
         held = Permission.objects.filter(group=Group.objects.get(name=role))
         assert set(held.values_list("codename", flat=True)) == set(codenames)
@@ -47,7 +47,7 @@ def test_a_role_opens_its_pages_and_no_other(role: str, log_in: Login) -> None:
         assert reply.status_code == (200 if permission in roles.ROLES[role] else 403), page
 
 
-def test_others_see_nothing(as_alice: Client) -> None:
+def test_customers_see_no_operator_pages(as_alice: Client) -> None:
     for page in PAGES:
         assert as_alice.get(page, REMOTE_ADDR="203.0.113.1").status_code == 403, page
         visitor = Client().get(page, REMOTE_ADDR="203.0.113.1", follow=True)
@@ -55,7 +55,7 @@ def test_others_see_nothing(as_alice: Client) -> None:
         assert end.startswith("/login/?next=") or (page, visitor.status_code) == ("/metrics", 403), page
 
 
-def test_staff_without_a_role_sees_nothing(alice: User) -> None:
+def test_staff_without_a_role_see_no_operator_pages(alice: User) -> None:
     alice.is_staff = True
     alice.save()
     client = Client()
@@ -64,7 +64,7 @@ def test_staff_without_a_role_sees_nothing(alice: User) -> None:
 
 
 @pytest.mark.parametrize("role", list(roles.ROLES))
-def test_a_role_does_its_acts_and_no_other(role: str, world: World, log_in: Login) -> None:
+def test_a_role_can_do_only_its_actions(role: str, world: World, log_in: Login) -> None:
     client = log_in(role)
     subjects = {
         User: world.app.customer, App: world.app, type(world.key): world.key, Order: world.orders[0],
@@ -85,7 +85,7 @@ def test_a_role_does_its_acts_and_no_other(role: str, world: World, log_in: Logi
     assert not AuditEntry.objects.exists()
 
 
-def test_each_act_belongs_to_a_role_below_admin_or_is_the_admins_alone() -> None:
+def test_each_action_belongs_to_a_role_or_to_admins_only() -> None:
     held = {permission for role in ("support", "finance") for permission in roles.ROLES[role]}
     alone = {act.permission for act in ACTIONS.values()} - held
     assert alone == {"ops_limits", "ops_keys", "ops_people"}
@@ -100,7 +100,7 @@ def test_roles_replace_each_other_and_none_is_no_operator(operators: dict[str, U
     assert not User.objects.get(pk=alice.pk).is_staff
 
 
-def test_the_last_who_can_give_roles_keeps_them(operators: dict[str, User]) -> None:
+def test_the_last_admin_cannot_lose_the_role(operators: dict[str, User]) -> None:
     with pytest.raises(RuleError, match="last_admin"):
         roles.assign(operators["admin"], ["viewer"])
     with pytest.raises(RuleError, match="last_admin"):
@@ -110,7 +110,7 @@ def test_the_last_who_can_give_roles_keeps_them(operators: dict[str, User]) -> N
         roles.assign(operators["viewer"], ["king"])
 
 
-def test_a_link_is_shown_only_to_who_can_follow_it(
+def test_links_are_shown_only_to_permitted_operators(
     log_in: Login, world: World, place: Place, now: datetime
 ) -> None:
     pending = place(world.app.customer)

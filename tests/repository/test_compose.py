@@ -14,7 +14,7 @@ from tests.conftest import REPOSITORY
 
 
 @pytest.mark.parametrize(("status", "healthy"), [("200 OK", True), ("503 Service Unavailable", False)])
-def test_the_health_check_asks_the_web_itself(status: str, healthy: bool) -> None:
+def test_the_health_check_calls_the_web_process(status: str, healthy: bool) -> None:
     """Docker's client may put a proxy into every container's environment."""
     services = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]
     _shell, _python, *arguments = services["web"]["healthcheck"]["test"]
@@ -32,7 +32,7 @@ def test_the_health_check_asks_the_web_itself(status: str, healthy: bool) -> Non
     assert proxy.requests == []
 
 
-def test_strangers_need_an_invitation_and_only_the_proxy_is_believed() -> None:
+def test_registration_is_by_invitation_and_only_the_proxy_is_trusted() -> None:
     """Free packages are not for everybody, and other private networks are not our proxy."""
     compose = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())
     web = compose["services"]["web"]["environment"]
@@ -61,7 +61,7 @@ def test_every_setting_of_a_worker_reaches_it() -> None:
 
 
 @pytest.mark.parametrize("name", ["web", "mail"])
-def test_what_a_container_writes_is_outside_of_its_image(name: str) -> None:
+def test_containers_write_only_to_volumes_and_tmpfs(name: str) -> None:
     """Notes of answers that were sent, and mails without a server, are files in VAR_DIR."""
     compose = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())
     assert compose["services"][name]["read_only"] is True
@@ -95,7 +95,7 @@ def test_every_service_has_limits() -> None:
         assert service["pids_limit"], name
 
 
-def test_a_container_has_time_to_end_its_calls() -> None:
+def test_containers_have_time_to_finish_their_calls() -> None:
     services = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]
     largest_s = settings.DEADLINE_S + 100 * settings.DEADLINE_PER_IMAGE_S
     assert int(services["web"]["stop_grace_period"].removesuffix("s")) > largest_s

@@ -29,7 +29,7 @@ def read(monkeypatch: pytest.MonkeyPatch, value: str) -> Env:
         ("networks", "10.0.0.0/99"),
     ],
 )
-def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, kind: str, wrong: str) -> None:
+def test_an_invalid_value_is_named(monkeypatch: pytest.MonkeyPatch, kind: str, wrong: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="SETTING"):
         getattr(read(monkeypatch, wrong), kind)("SETTING")
 
@@ -48,7 +48,7 @@ def test_networks_may_be_written_as_addresses(monkeypatch: pytest.MonkeyPatch) -
     assert env.networks("ANOTHER") == []
 
 
-def test_a_level_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_levels(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read(monkeypatch, "debug").log_level("SETTING", default="INFO") == "DEBUG"
     with pytest.raises(ImproperlyConfigured, match="SETTING"):
         read(monkeypatch, "loud").log_level("SETTING", default="INFO")
@@ -62,25 +62,25 @@ def test_a_count_is_at_least_one(monkeypatch: pytest.MonkeyPatch, wrong: str) ->
         read(monkeypatch, wrong).count("SETTING", default=2)
 
 
-def test_one_of_several(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_choices(monkeypatch: pytest.MonkeyPatch) -> None:
     choices = ["threads", "prefork"]
     assert read(monkeypatch, "prefork").choice("SETTING", default="threads", choices=choices) == "prefork"
     with pytest.raises(ImproperlyConfigured, match="SETTING should be threads or prefork"):
         read(monkeypatch, "fork").choice("SETTING", default="threads", choices=choices)
 
 
-def test_a_folder_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_folders_must_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert read(monkeypatch, str(tmp_path)).folder("SETTING", default="/") == tmp_path
     with pytest.raises(ImproperlyConfigured, match=r"SETTING: .*none is not a writable folder"):
         read(monkeypatch, str(tmp_path / "none")).folder("SETTING", default="/")
 
 
-def test_services_are_reached_by_their_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_addresses_of_services(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read(monkeypatch, "postgres://u:p@db:5433/face").db_url("SETTING")["HOST"] == "db"
     assert read(monkeypatch, "smtp://u:p@mail:25").email_url("SETTING")["EMAIL_HOST"] == "mail"
 
 
-def test_any_host_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wildcard_host_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     """With `*`, the Host header of a request could be anything."""
     assert read(monkeypatch, "a.example, b.example").hosts("SETTING", default=[]) == [
         "a.example",
@@ -90,7 +90,7 @@ def test_any_host_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         read(monkeypatch, "a.example, *").hosts("SETTING", default=[])
 
 
-def test_no_mail_reaches_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mails_are_never_printed_to_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     for url, backend in (
         ("consolemail://", "LogBackend"),
         ("", "FolderBackend"),

@@ -27,14 +27,14 @@ def gunicorn(folder: Path, **environment: str) -> "subprocess.CompletedProcess[s
 
 
 @pytest.mark.parametrize("wrong", ["0", "many"])
-def test_a_number_that_means_nothing_is_one_sentence(wrong: str) -> None:
+def test_an_invalid_number_is_one_sentence(wrong: str) -> None:
     done = gunicorn(REPOSITORY, WEB_WORKERS=wrong)
     (told,) = done.stderr.splitlines()
     assert told.startswith("A setting in the environment or in .env is wrong: WEB_WORKERS")
     assert done.returncode == 1
 
 
-def test_threads_that_are_fewer_than_the_calls_are_one_sentence() -> None:
+def test_fewer_threads_than_calls_is_one_sentence() -> None:
     done = gunicorn(REPOSITORY, WEB_THREADS="32")
     (told,) = done.stderr.splitlines()
     assert told.endswith("need 36: set WEB_THREADS to 44")
@@ -51,7 +51,7 @@ def test_the_file_of_settings_counts_too(tmp_path: Path) -> None:
     assert (taken["workers"], taken["threads"]) == ("3", "50")
 
 
-def test_no_client_moves_the_site_under_another_path() -> None:
+def test_clients_cannot_set_script_name() -> None:
     """Check that SCRIPT_NAME and PATH_INFO are not taken from headers, as gunicorn does from loopback."""
     taken = dict(re.findall(r"^(\w+) += (.*)$", gunicorn(REPOSITORY).stdout, re.MULTILINE))
     assert taken["forwarder_headers"] == "[]"

@@ -85,14 +85,14 @@ def test_the_rule(operation: operations.base.Operation, atomic: bool, count: int
     assert len(faults(migration)) == count
 
 
-def test_a_new_table_may_be_made_in_any_way() -> None:
+def test_new_tables_are_unrestricted() -> None:
     migration = Migration("9999_test", "accounts")
     fields = [("id", models.BigAutoField(primary_key=True)), ("name", models.TextField())]
     migration.operations = [operations.CreateModel("Thing", fields), operations.AddIndex("thing", INDEX)]
     assert faults(migration) == []
 
 
-def test_what_nothing_uses_any_more_may_be_dropped() -> None:
+def test_unused_columns_may_be_dropped() -> None:
     migration = Migration("9999_test", "accounts")
     migration.operations = [operations.RemoveField("app", "size")]
     setattr(migration, DROPS_LATER, True)
@@ -100,7 +100,7 @@ def test_what_nothing_uses_any_more_may_be_dropped() -> None:
 
 
 @pytest.mark.django_db
-def test_every_room_with_tables_obeys() -> None:
+def test_every_room_with_tables_is_checked() -> None:
     ours = {app for app, _name in MigrationLoader(connection).disk_migrations} & {
         "accounts",
         "billing",

@@ -46,7 +46,7 @@ def test_every_setting_is_listed_and_nothing_else() -> None:
     assert set(listed()) == set(read_by_the_settings()) | read_by_compose()
 
 
-def test_the_defaults_are_told_as_they_are() -> None:
+def test_documented_defaults_match_the_settings() -> None:
     settings = read_by_the_settings()
     assert len(settings) > 20
     told = listed()

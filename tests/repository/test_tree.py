@@ -29,7 +29,7 @@ def test_no_file_carries_the_address_of_a_package_registry() -> None:
     assert [str(file) for file in files if REGISTRIES.search(file.read_text(errors="ignore"))] == []
 
 
-def test_every_command_can_be_run_and_is_sound() -> None:
+def test_every_script_is_executable_and_valid() -> None:
     commands = tracked("bin", ".ci")
     assert len(commands) >= 8
     for command in commands:
@@ -39,7 +39,7 @@ def test_every_command_can_be_run_and_is_sound() -> None:
             subprocess.run([*shell, "-n", str(command)], check=True)
 
 
-def test_the_links_between_the_documents_lead_somewhere() -> None:
+def test_links_between_documents_resolve() -> None:
     broken = [
         f"{document.relative_to(REPOSITORY)} → {target}"
         for document in tracked("*.md")
@@ -49,7 +49,7 @@ def test_the_links_between_the_documents_lead_somewhere() -> None:
     assert broken == []
 
 
-def test_nothing_heavy_is_kept() -> None:
+def test_no_large_file_is_committed() -> None:
     """Models and photographs come from packages, at the first start."""
     assert [
         str(file) for file in tracked() if file.stat().st_size > MAX_BYTES or file.suffix == ".onnx"

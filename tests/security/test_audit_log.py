@@ -39,7 +39,7 @@ def test_a_committed_entry_is_one_structured_line(
     assert line["details"]["amount"] in ("5.00", 5.0)
 
 
-def test_what_was_rolled_back_is_no_line(
+def test_a_rolled_back_entry_is_not_logged(
     alice: User,
     bob: User,
     now: datetime,

@@ -57,7 +57,7 @@ def test_the_worker_gets_no_secret(services: dict[str, Any]) -> None:
     assert "redis://worker:" in services["worker"]["environment"]["REDIS_URL"]
 
 
-def test_only_migrate_is_the_owner(services: dict[str, Any]) -> None:
+def test_only_migrate_connects_as_owner(services: dict[str, Any]) -> None:
     for name in OURS:
         environment = services[name]["environment"]
         assert bool(environment.get("DATABASE_OWNER_URL")) == (name == "migrate"), name
@@ -113,7 +113,7 @@ def as_user(port: int, name: str, password: str) -> redis.Redis:
     return redis.Redis(port=port, username=name, password=password)
 
 
-def test_nobody_comes_in_without_a_password(port: int) -> None:
+def test_anonymous_connections_are_rejected(port: int) -> None:
     with pytest.raises(redis.AuthenticationError):
         redis.Redis(port=port).ping()
     with pytest.raises(redis.AuthenticationError):
@@ -135,7 +135,7 @@ def test_the_worker_is_refused(port: int, command: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("command", [("CONFIG", "GET", "*"), ("SHUTDOWN",), ("ACL", "LIST"), ("MONITOR",)])
-def test_the_application_administers_nothing(port: int, command: tuple[str, ...]) -> None:
+def test_the_application_has_no_admin_rights(port: int, command: tuple[str, ...]) -> None:
     with pytest.raises(redis.ResponseError, match="permission"):
         as_user(port, "facecloud", "application").execute_command(*command)
 

@@ -49,7 +49,7 @@ def refused(application: Any, statement: str) -> bool:
 
 
 @pytest.mark.parametrize("table", APPEND_ONLY)
-def test_history_is_out_of_its_reach(application: Any, table: str) -> None:
+def test_it_cannot_change_history(application: Any, table: str) -> None:
     for statement in (
         f"TRUNCATE {table}",
         f"TRUNCATE {table} CASCADE",
@@ -87,7 +87,7 @@ def test_it_cannot_become_more_than_it_is(application: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_it_does_its_work() -> None:
+def test_it_can_do_its_work() -> None:
     """Every table is readable and, but for history and migrations, writable."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -106,7 +106,7 @@ def test_it_does_its_work() -> None:
 
 
 @pytest.mark.django_db
-def test_a_rule_of_money_runs_as_the_application(alice: User, bob: User, now: datetime) -> None:
+def test_payments_work_as_the_application_role(alice: User, bob: User, now: datetime) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL ROLE {APPLICATION}")
     wallet.top_up(alice, Decimal("5"), by=bob, reason="why", at=now)
@@ -116,7 +116,7 @@ def test_a_rule_of_money_runs_as_the_application(alice: User, bob: User, now: da
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("table", APPEND_ONLY)
-def test_not_even_the_owner_truncates_by_mistake(table: str) -> None:
+def test_truncate_is_rejected_even_for_the_owner(table: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER no_truncate")  # off for the tests' own cleaning
         with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
@@ -124,7 +124,7 @@ def test_not_even_the_owner_truncates_by_mistake(table: str) -> None:
 
 
 @pytest.mark.django_db
-def test_a_role_that_could_do_more_is_refused() -> None:
+def test_an_over_privileged_role_is_rejected() -> None:
     with connection.cursor() as cursor:
         cursor.execute("CREATE ROLE facecloud_too_much SUPERUSER")
         cursor.execute("SELECT current_user")

@@ -72,7 +72,7 @@ def isolated(folder: Path, program: str) -> str:
     return done.stdout.rpartition("NAMES ")[2].strip()
 
 
-def test_the_recorder_hears_a_lookup(tmp_path: Path) -> None:
+def test_the_recorder_detects_a_lookup(tmp_path: Path) -> None:
     assert "asked" in isolated(tmp_path, LOOKUP)
 
 
@@ -92,7 +92,7 @@ def test_inference_looks_up_no_name_and_writes_nothing_at_home(tmp_path: Path, m
     "module",
     ["inference.worker.tasks", "inference.models.setup", "inference.models.conversion", "bench.speed"],
 )
-def test_every_way_to_onnxruntime_switches_it_off(module: str, tmp_path: Path) -> None:
+def test_every_import_of_onnxruntime_disables_telemetry(module: str, tmp_path: Path) -> None:
     program = f"import {module}, onnxruntime, os; assert os.environ['ORT_DISABLE_TELEMETRY'] == '1'"
     subprocess.run(
         [sys.executable, "-c", program],

@@ -50,7 +50,7 @@ def second(operators: dict[str, User]) -> Client:
 # --- nobody acts on himself ---------------------------------------------------------
 
 
-def test_no_act_on_an_account_of_ones_own(
+def test_operators_cannot_act_on_their_own_account(
     as_admin: Client, operators: dict[str, User], place: Place, now: datetime
 ) -> None:
     me = operators["admin"]
@@ -76,7 +76,7 @@ def test_no_act_on_an_account_of_ones_own(
     assert "/ops/acts/" not in as_admin.get(f"/admin/accounts/user/{me.pk}/change/").content.decode()
 
 
-def test_the_rooms_below_refuse_it_too(operators: dict[str, User], place: Place, now: datetime) -> None:
+def test_domain_functions_refuse_it_too(operators: dict[str, User], place: Place, now: datetime) -> None:
     """Another page, or a program, may write for an operator without going through operations/actions.py."""
     me, other = operators["finance"], operators["admin"]
     wallet.top_up(me, Decimal("100"), by=other, reason="x", at=now)
@@ -98,7 +98,7 @@ def test_the_rooms_below_refuse_it_too(operators: dict[str, User], place: Place,
     assert not Voucher.objects.exists()
 
 
-def test_an_operator_redeems_no_code(
+def test_operators_cannot_redeem_codes(
     log_in: Login, operators: dict[str, User], alice: User, now: datetime
 ) -> None:
     code = vouchers.issue(
@@ -114,7 +114,7 @@ def test_an_operator_redeems_no_code(
     assert vouchers.redeem(alice, code, now).customer == alice
 
 
-def test_a_superuser_is_out_of_reach(as_admin: Client, operators: dict[str, User]) -> None:
+def test_superusers_cannot_be_changed(as_admin: Client, operators: dict[str, User]) -> None:
     root = User.objects.create_superuser("root", "root@example.org")
     for name in ("roles", "close", "top-up", "voucher"):
         reply = act(as_admin, name, root.pk, roles=[])
@@ -131,7 +131,7 @@ def test_a_superuser_is_out_of_reach(as_admin: Client, operators: dict[str, User
 # --- codes ---------------------------------------------------------------------------
 
 
-def test_a_code_is_shown_once_to_whom_issued_it_and_masked_everywhere(
+def test_a_code_is_shown_once_to_its_issuer_and_masked_elsewhere(
     log_in: Login, operators: dict[str, User]
 ) -> None:
     support, admin = log_in("support"), log_in("admin")
@@ -205,7 +205,7 @@ def test_a_large_top_up_waits_for_another_operator(
     assert booked.by == operators["finance"]
 
 
-def test_many_small_ones_count_together(alice: User, bob: User, log_in: Login) -> None:
+def test_small_top_ups_are_added_up(alice: User, bob: User, log_in: Login) -> None:
     finance = log_in("finance")
     for amount in ("6000", "4000"):
         act(finance, "top-up", alice.pk, amount=amount)
@@ -246,7 +246,7 @@ def test_a_large_refund_and_a_long_extension_wait_too(
     assert package.refunded_at is not None
 
 
-def test_what_is_declined_withdrawn_or_expired_never_happens(
+def test_declined_withdrawn_and_expired_requests_are_not_executed(
     alice: User, log_in: Login, second: Client, now: datetime
 ) -> None:
     finance = log_in("finance")
@@ -271,7 +271,7 @@ def test_what_is_declined_withdrawn_or_expired_never_happens(
     }  # fmt: skip
 
 
-def test_the_customer_himself_does_not_approve(
+def test_the_affected_customer_cannot_approve(
     log_in: Login, operators: dict[str, User], second: Client
 ) -> None:
     """An operator who is the customer of the request, and holds the permission."""
@@ -286,7 +286,7 @@ def test_the_customer_himself_does_not_approve(
         PendingAct.objects.update(state="approved", decided_by=asked.by, decided_at=asked.requested_at)
 
 
-def test_a_request_of_an_operator_who_lost_his_role_is_refused(
+def test_a_request_of_an_operator_without_the_role_is_refused(
     alice: User, log_in: Login, operators: dict[str, User], second: Client
 ) -> None:
     act(log_in("finance"), "top-up", alice.pk, amount="20000")

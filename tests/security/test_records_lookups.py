@@ -50,7 +50,7 @@ def test_a_password_hash_cannot_be_read_by_lookups(world: World, log_in: Login) 
 
 
 @pytest.mark.parametrize("model", [model for model, _shown in TABLES], ids=lambda model: model._meta.label)
-def test_no_table_takes_a_lookup_that_no_filter_declares(model: type[models.Model], as_admin: Client) -> None:
+def test_undeclared_lookups_are_rejected(model: type[models.Model], as_admin: Client) -> None:
     shown = admin.site._registry[model]
     allowed = {name for declared in shown.list_filter for name in parameters_of(declared)}
     tried = []
@@ -102,7 +102,7 @@ def _joined(shown: Any) -> list[str]:
     return list(shown.list_select_related or [])
 
 
-def test_a_page_of_a_row_loads_no_secret_but_the_readers_own(world: World, as_admin: Client) -> None:
+def test_a_record_page_loads_no_secret_but_the_operators_own(world: World, as_admin: Client) -> None:
     for row in (world.app.customer, world.app, world.key, world.orders[0]):
         with CaptureQueriesContext(
             connection,

@@ -44,7 +44,7 @@ def test_only_whole_positive_fen(alice: User, olga: User, gift, amount: str) -> 
         gift(amount)
 
 
-def test_an_act_of_an_operator_has_a_reason(alice: User, olga: User, gift) -> None:
+def test_an_operators_action_needs_a_reason(alice: User, olga: User, gift) -> None:
     with pytest.raises(ReasonMissing):
         wallet.top_up(alice, Decimal(1), by=olga, reason="  ", at=NOON)
     with pytest.raises(ReasonMissing):
@@ -85,7 +85,7 @@ def test_the_statement_as_csv(alice: User, bob: User, olga: User, shop: Shop) ->
     assert top_up == ["2027-03-10 09:00:00", "充值", Decimal("9.00"), Decimal("9.00"), "", "transfer"]
 
 
-def test_the_database_holds_the_last_line(alice: User, olga: User, gift, shop: Shop) -> None:
+def test_database_constraints_reject_inconsistent_rows(alice: User, olga: User, gift, shop: Shop) -> None:
     wallet.top_up(alice, Decimal("9.00"), by=olga, reason="transfer", at=NOON)
     with pytest.raises(IntegrityError), transaction.atomic():
         Wallet.objects.update(balance=-1)
@@ -108,7 +108,7 @@ def test_a_code_is_redeemed_once(alice: User, bob: User, gift) -> None:
     assert vouchers.balance(bob, NOON) == 0
 
 
-def test_who_redeems_again_hears_that_it_is_his(alice: User, gift) -> None:
+def test_redeeming_again_is_idempotent_for_the_owner(alice: User, gift) -> None:
     code = gift().code
     first = vouchers.redeem(alice, code, NOON)
     again = vouchers.redeem(alice, code, END)
@@ -171,7 +171,9 @@ def test_a_refund_returns_cash_and_vouchers(alice: User, olga: User, gift, shop:
     assert not breaks(LATER)
 
 
-def test_only_the_unused_and_the_living_are_refunded(alice: User, olga: User, shop: Shop, call) -> None:
+def test_only_unused_packages_that_have_not_ended_are_refunded(
+    alice: User, olga: User, shop: Shop, call
+) -> None:
     app = shop.buy(alice, months=2)
     package = app.packages.get()
     with pytest.raises(NotRefundable) as ended:

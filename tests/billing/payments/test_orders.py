@@ -59,7 +59,7 @@ def test_a_double_click_makes_one_order(alice: User, bob: User, shop: Shop) -> N
     assert Order.objects.count() == 2
 
 
-def test_a_double_click_after_the_payment_still_finds_the_order(alice: User, shop: Shop) -> None:
+def test_a_double_click_after_the_payment_returns_the_order(alice: User, shop: Shop) -> None:
     first = orders.pay(shop.order(alice, token="t"), NOON)
     assert shop.order(alice, LATER, token="t") == first
     again = shop.order(alice, token="u", app=first.app)
@@ -96,13 +96,13 @@ def test_names_follow_the_rule(alice: User) -> None:
         orders.create(alice, new_app("a#", Sku.objects.get(api=DETECT, tier="thousand")), token="t", at=NOON)
 
 
-def test_another_customers_app_is_not_for_sale(alice: User, bob: User, shop: Shop) -> None:
+def test_another_customers_app_cannot_be_ordered_for(alice: User, bob: User, shop: Shop) -> None:
     app = shop.buy(alice)
     with pytest.raises(OfferClosed):
         shop.order(bob, app=app)
 
 
-def test_the_price_that_was_confirmed_is_the_price(alice: User, shop: Shop) -> None:
+def test_a_changed_price_is_rejected(alice: User, shop: Shop) -> None:
     sku = shop.sku(price="2.00")
     request = new_app("a", sku)
     with pytest.raises(PriceChanged) as changed:
@@ -182,7 +182,7 @@ def test_vouchers_first_nearest_expiry_then_cash(alice: User, olga: User, shop: 
     assert (paid.voucher_paid, paid.cash_paid) == (Decimal("0.00"), Decimal("8.00"))
 
 
-def test_too_little_leaves_the_order_payable_and_moves_nothing(alice: User, olga: User, shop: Shop) -> None:
+def test_insufficient_balance_leaves_the_order_payable(alice: User, olga: User, shop: Shop) -> None:
     vouchers.issue(
         face_value=Decimal(4), valid_from=NOON, valid_until=NOON + TWO_DAYS, by=olga, reason="gift", at=NOON,
         customer=alice,
@@ -208,7 +208,7 @@ def test_48_hours_are_checked_at_payment(alice: User, shop: Shop) -> None:
     assert (late.state, late.cancel_reason) == ("cancelled", "expired")
 
 
-def test_48_hours_are_swept(alice: User, shop: Shop) -> None:
+def test_orders_unpaid_for_48_hours_are_cancelled(alice: User, shop: Shop) -> None:
     order, younger = shop.order(alice), shop.order(alice, LATER)
     paid = orders.pay(shop.order(alice), NOON)
     assert orders.expire_due(NOON + TWO_DAYS) == 1
@@ -254,7 +254,7 @@ def test_the_list_filters_by_state_and_text(alice: User, bob: User, shop: Shop) 
         {"app_name": "a#"},
     ],
 )
-def test_the_database_refuses_a_state_that_does_not_agree(alice: User, shop: Shop, wrong: dict) -> None:
+def test_the_database_rejects_inconsistent_states(alice: User, shop: Shop, wrong: dict) -> None:
     order = shop.order(alice)
     with pytest.raises(IntegrityError), transaction.atomic():
         Order.objects.filter(pk=order.pk).update(**wrong)

@@ -30,7 +30,7 @@ def test_the_same_pages_as_djangos(alice: User, shop: Shop, django_assert_num_qu
         assert [order.sku.spec for order in RowsPaginator(rows, 3).page(1)] == ["千张/月"] * 3
 
 
-def test_a_row_that_leaves_the_list_between_two_queries(alice: User, shop: Shop) -> None:
+def test_a_row_deleted_between_two_queries(alice: User, shop: Shop) -> None:
     """An unpaid order is paid in another tab while the list of unpaid ones is read."""
     first, second = shop.order(alice), shop.order(alice, NOON + timedelta(seconds=1))
 

@@ -25,7 +25,7 @@ ROUNDS = int(os.environ.get("CRASH_ROUNDS", "16"))  # `bin/bench quota` does 200
 
 
 @pytest.mark.django_db(transaction=True)
-def test_callers_killed_anywhere(alice: User, shop: Shop) -> None:
+def test_callers_killed_at_any_point(alice: User, shop: Shop) -> None:
     app = shop.buy(alice, timezone.now(), units=100_000)
     seen = races.crash_rounds(app, rounds=ROUNDS, seed=7)
     now = timezone.now()

@@ -66,7 +66,7 @@ def test_run_out_agrees_with_burning_day_by_day(shapes: list[tuple[int, int, int
         assert NOON + expected * DAY <= found < NOON + (expected + 1) * DAY
 
 
-def test_the_pace_is_that_of_the_last_7_days(alice: User, shop: Shop, call) -> None:
+def test_the_rate_is_that_of_the_last_7_days(alice: User, shop: Shop, call) -> None:
     start = shanghai(2027, 3, 1)
     app = shop.buy(alice, start, units=1000, months=1)
     call(app, start, 500)  # long ago: not the pace of these days
@@ -83,7 +83,7 @@ def test_the_pace_is_that_of_the_last_7_days(alice: User, shop: Shop, call) -> N
     assert found.runs_out_at == pytest.approx(at + 60 / (370 / 7) * DAY, abs=timedelta(seconds=1))
 
 
-def test_a_young_app_has_the_pace_of_its_life(alice: User, shop: Shop, call) -> None:
+def test_the_rate_of_a_young_app_is_since_its_start(alice: User, shop: Shop, call) -> None:
     app = shop.buy(alice, NOON, units=100)
     assert forecast.of([app], NOON + DAY) == {}
     call(app, NOON, 20)
@@ -94,7 +94,7 @@ def test_a_young_app_has_the_pace_of_its_life(alice: User, shop: Shop, call) -> 
     assert forecast.of([app], NOON + timedelta(minutes=1))[app.pk, DETECT].per_day == pytest.approx(20)
 
 
-def test_use_before_a_renewal_counts(alice: User, shop: Shop, call) -> None:
+def test_usage_before_a_renewal_counts(alice: User, shop: Shop, call) -> None:
     app = shop.buy(alice, NOON, units=100, months=2)
     for day in range(25, 32):
         forecast.sample(shanghai(2027, 3, 10) + day * DAY)

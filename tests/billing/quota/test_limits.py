@@ -19,7 +19,7 @@ from tests.together import at_once
 LATER = NOON + timedelta(minutes=1)
 
 
-def test_twenty_orders_may_wait_for_payment(alice: User, bob: User, shop: Shop) -> None:
+def test_a_customer_may_have_twenty_unpaid_orders(alice: User, bob: User, shop: Shop) -> None:
     waiting = [shop.order(alice) for _i in range(20)]
     with pytest.raises(TooManyUnpaid) as refused:
         shop.order(alice)
@@ -54,7 +54,7 @@ def test_free_packages_are_limited_while_they_run(
 
 @pytest.mark.race
 @pytest.mark.django_db(transaction=True)
-def test_orders_at_once_are_counted_one_after_the_other(alice: User, shop: Shop, settings: Settings) -> None:
+def test_concurrent_orders_respect_the_limit(alice: User, shop: Shop, settings: Settings) -> None:
     settings.FREE_PACKAGES_PER_CUSTOMER = 3
     for _i in range(17):
         shop.order(alice)
@@ -72,7 +72,7 @@ def test_orders_at_once_are_counted_one_after_the_other(alice: User, shop: Shop,
 
 @pytest.mark.race
 @pytest.mark.django_db(transaction=True)
-def test_one_row_added_many_times_at_once_is_one_row_and_refusals(olga: User) -> None:
+def test_concurrent_additions_of_one_row_add_it_once(olga: User) -> None:
     """What must be unique is refused by a rule, not by an error of the database."""
 
     def add_region() -> Region:
@@ -93,7 +93,7 @@ def test_one_row_added_many_times_at_once_is_one_row_and_refusals(olga: User) ->
 
 @pytest.mark.race
 @pytest.mark.django_db(transaction=True)
-def test_one_form_sent_many_times_at_once(alice: User, olga: User, shop: Shop) -> None:
+def test_one_form_submitted_concurrently(alice: User, olga: User, shop: Shop) -> None:
     """The unique keys of top-ups, orders, notice settings and notices: one row each, and no error."""
     top_up = partial(wallet.top_up, alice, Decimal(5), by=olga, reason="test", at=NOON, token="form")
     entries = at_once(*[top_up] * 6)

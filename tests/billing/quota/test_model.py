@@ -359,7 +359,7 @@ class Billing(RuleBasedStateMachine):
 
 
 @pytest.mark.django_db
-def test_the_product_does_what_the_model_does() -> None:
+def test_the_product_agrees_with_the_model() -> None:
     run_state_machine_as_test(
         Billing,
         settings=settings(

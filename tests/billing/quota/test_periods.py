@@ -42,12 +42,12 @@ def test_clipped_from_the_original_day(anchor: date, expected: list[date]) -> No
     assert [add_months(anchor, k) for k in range(1, len(expected) + 1)] == expected
 
 
-def test_the_day_is_shanghais_not_utcs() -> None:
+def test_days_are_in_shanghai_time_not_utc() -> None:
     paid = datetime(2027, 1, 30, 16, 30, tzinfo=UTC)  # 31 January, 00:30 in Shanghai
     assert windows(paid, 1) == [(paid, shanghai(2027, 2, 28))]
 
 
-def test_refuses_naive_times_and_no_months() -> None:
+def test_naive_times_and_zero_months_are_rejected() -> None:
     with pytest.raises(ValueError, match="aware"):
         windows(datetime(2027, 1, 1), 1)  # noqa: DTZ001 - naive on purpose
     with pytest.raises(ValueError, match="months"):

@@ -27,7 +27,7 @@ def reserve(app: App, images: int = 1, at=NOON, **more):
     return quota.reserve(call_id=call_id, app=app, api=more.pop("api", DETECT), images=images, at=at, **more)
 
 
-def test_reserve_answers_units_and_what_is_left(alice: User, shop: Shop) -> None:
+def test_reserve_returns_units_and_the_remaining_quota(alice: User, shop: Shop) -> None:
     app = shop.buy(alice, units=100)
     debit = reserve(app, 7)
     assert (debit.units, debit.remaining_after, debit.state) == (7, 93, "held")
@@ -71,7 +71,7 @@ def test_one_call_takes_from_several_earliest_end_first(alice: User, shop: Shop)
     assert used(app) == [0, 0, 0]
 
 
-def test_same_end_burns_the_older_first(alice: User, shop: Shop) -> None:
+def test_of_equal_ends_the_older_package_is_used_first(alice: User, shop: Shop) -> None:
     """30 and 31 January both end on 28 February."""
     app = shop.buy(alice, shanghai(2027, 1, 30, 9), units=10)
     shop.buy(alice, shanghai(2027, 1, 31, 9), app=app, units=10)
@@ -108,7 +108,7 @@ def test_a_call_id_of_another_app_is_refused(alice: User, bob: User, shop: Shop)
 
 
 @pytest.mark.parametrize("wrong", [{"images": 0}, {"pairs": -1}, {"hold_s": 0}, {"hold_s": 241}])
-def test_nonsense_is_refused(alice: User, shop: Shop, wrong: dict[str, int]) -> None:
+def test_invalid_arguments_are_rejected(alice: User, shop: Shop, wrong: dict[str, int]) -> None:
     app = shop.buy(alice)
     with pytest.raises(ValueError, match="images="):
         reserve(app, **{"images": 1, **wrong})
@@ -133,7 +133,7 @@ def test_unknown_calls(db: None) -> None:
         quota.settle(uuid4(), NOON)
 
 
-def test_sweep_takes_only_what_ran_out(alice: User, shop: Shop) -> None:
+def test_sweep_returns_only_expired_holds(alice: User, shop: Shop) -> None:
     app = shop.buy(alice, units=10)
     early, late = reserve(app, 1, hold_s=60), reserve(app, 2, hold_s=120)
     assert quota.sweep(NOON + timedelta(seconds=59)) == 0
@@ -152,7 +152,7 @@ def test_the_longest_hold_is_swept_within_five_minutes() -> None:
     assert quota.MAX_HOLD_S + every_s <= 300
 
 
-def test_a_hold_past_its_time_may_still_settle_before_the_sweep(alice: User, shop: Shop) -> None:
+def test_an_expired_hold_can_settle_until_the_sweep(alice: User, shop: Shop) -> None:
     debit = reserve(shop.buy(alice), hold_s=1)
     quota.settle(debit.pk, NOON + timedelta(minutes=2))
     assert quota.sweep(NOON + timedelta(minutes=3)) == 0
@@ -168,7 +168,7 @@ def test_at_midnight_a_call_in_flight_settles_against_its_own_period(alice: User
     assert quota.remaining(app, DETECT, after) == 10
 
 
-def test_half_open_to_the_microsecond(alice: User, shop: Shop) -> None:
+def test_windows_are_half_open_to_the_microsecond(alice: User, shop: Shop) -> None:
     app = shop.buy(alice, NOON, units=10, months=2)
     midnight = shanghai(2027, 4, 10)
     reserve(app, 1, at=midnight - timedelta(microseconds=1))
@@ -177,7 +177,7 @@ def test_half_open_to_the_microsecond(alice: User, shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(("meter", "cost"), [("images", 6), ("calls", 1), ("pairs", 3)])
-def test_the_meter_is_the_catalogues(alice: User, shop: Shop, meter: str, cost: int) -> None:
+def test_the_meter_is_copied_from_the_catalogue(alice: User, shop: Shop, meter: str, cost: int) -> None:
     app = shop.buy(alice, api="face_compare", meter=meter)
     assert reserve(app, 6, pairs=3, api="face_compare").units == cost
 
@@ -198,7 +198,7 @@ def test_two_meters_never_mix_in_one_call(alice: User, shop: Shop) -> None:
     assert reserve(app, 2, pairs=1, api="face_compare", at=LATER).units == 1
 
 
-def test_the_database_holds_the_last_line(alice: User, shop: Shop) -> None:
+def test_database_constraints_reject_inconsistent_rows(alice: User, shop: Shop) -> None:
     app = shop.buy(alice, units=5)
     period = Period.objects.get(app=app)
     for wrong in (6, -1):
@@ -223,7 +223,7 @@ def test_inside_a_callers_transaction_all_of_it_rolls_back(alice: User, shop: Sh
     assert used(app) == [2]
 
 
-def test_a_refund_leaves_nothing_to_reserve(alice: User, olga: User, shop: Shop) -> None:
+def test_a_refunded_package_has_no_units(alice: User, olga: User, shop: Shop) -> None:
     from billing.payments import refunds
 
     app = shop.buy(alice, units=5)

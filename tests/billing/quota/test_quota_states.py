@@ -33,7 +33,7 @@ def test_the_most_urgent_state(
     assert row.state == state
 
 
-def test_units_come_back_with_the_next_month(alice: User, shop: Shop, call) -> None:
+def test_units_are_restored_in_the_next_month(alice: User, shop: Shop, call) -> None:
     app = shop.buy(alice, units=100, months=3)
     call(app, NOON, 100)
     april = shanghai(2027, 4, 10)
@@ -52,7 +52,7 @@ def test_a_month_that_was_not_used_up_is_not_restored(alice: User, shop: Shop, c
     assert (row.state, row.restored_at) == (QuotaState.GOOD, None)
 
 
-def test_a_second_package_serves_when_the_first_is_used_up(alice: User, shop: Shop, call) -> None:
+def test_a_second_package_is_used_when_the_first_is_used_up(alice: User, shop: Shop, call) -> None:
     app = shop.buy(alice, units=10)
     call(app, NOON, 10)
     shop.buy(alice, NOON, app=app, units=100, months=1)

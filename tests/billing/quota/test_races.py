@@ -30,7 +30,7 @@ def two_packages(alice: User, shop: Shop) -> App:
     return shop.buy(alice, LATER, app=app, units=50)
 
 
-def test_50_threads_take_exactly_what_there_is(two_packages: App) -> None:
+def test_50_threads_reserve_exactly_the_granted_units(two_packages: App) -> None:
     assert races.race_threads(two_packages, threads=50, calls_each=5, units=1, at=LATER) == 151
     assert quota.remaining(two_packages, DETECT, LATER) == 0
     assert not breaks(LATER)
@@ -43,26 +43,26 @@ def test_50_threads_with_calls_that_span_packages(two_packages: App) -> None:
     assert not breaks(LATER)
 
 
-def test_the_naive_way_oversells_with_threads(alice: User, shop: Shop) -> None:
+def test_read_then_write_oversells_with_threads(alice: User, shop: Shop) -> None:
     app = shop.buy(alice, units=100)
     served = races.race_threads(app, threads=50, calls_each=5, units=1, at=NOON, take=races.take_naively)
     assert served > 100
     assert breaks()
 
 
-def test_processes_take_exactly_what_there_is(two_packages: App) -> None:
+def test_processes_reserve_exactly_the_granted_units(two_packages: App) -> None:
     assert races.race(two_packages, processes=16, calls_each=12, units=1, at=LATER) == 151
     assert quota.remaining(two_packages, DETECT, LATER) == 0
     assert not breaks(LATER)
 
 
-def test_the_naive_way_oversells_with_processes(alice: User, shop: Shop) -> None:
+def test_read_then_write_oversells_with_processes(alice: User, shop: Shop) -> None:
     app = shop.buy(alice, units=40)
     served = races.race(app, processes=8, calls_each=20, units=1, at=NOON, take=races.take_naively)
     assert served > 40
 
 
-def test_reserve_give_back_settle_and_sweep_at_once(two_packages: App) -> None:
+def test_concurrent_reserve_give_back_settle_and_sweep(two_packages: App) -> None:
     """Half of the calls fail, the sweeper runs all the time: no unit is lost, none counts twice."""
     app = two_packages
     kept: list[int] = []
@@ -97,7 +97,7 @@ def test_reserve_give_back_settle_and_sweep_at_once(two_packages: App) -> None:
     assert not breaks(LATER)
 
 
-def test_units_that_come_back_meet_no_reserve_in_a_deadlock(alice: User, shop: Shop) -> None:
+def test_give_back_and_reserve_do_not_deadlock(alice: User, shop: Shop) -> None:
     """Nearly used up, two Packages: calls wait for the later one while the earlier one is given back."""
     app = shop.buy(alice, units=11)
     shop.buy(alice, LATER, app=app, units=9)
@@ -120,7 +120,7 @@ def test_units_that_come_back_meet_no_reserve_in_a_deadlock(alice: User, shop: S
     assert not breaks(LATER)
 
 
-def test_one_call_reserved_by_many_is_one_debit(two_packages: App) -> None:
+def test_concurrent_reserves_of_one_call_are_one_debit(two_packages: App) -> None:
     call_id = uuid4()
     works = [
         lambda: quota.reserve(call_id=call_id, app=two_packages, api=DETECT, images=120, at=LATER).units
@@ -132,7 +132,7 @@ def test_one_call_reserved_by_many_is_one_debit(two_packages: App) -> None:
     assert not breaks(LATER)
 
 
-def test_settle_against_sweep_one_wins(alice: User, shop: Shop) -> None:
+def test_of_settle_and_sweep_one_wins(alice: User, shop: Shop) -> None:
     app = shop.buy(alice, units=1000)
     for _round in range(15):
         debit = quota.reserve(call_id=uuid4(), app=app, api=DETECT, images=3, at=NOON, hold_s=1)
@@ -157,7 +157,7 @@ def test_many_clicks_pay_once(alice: User, olga: User, shop: Shop) -> None:
     assert not breaks(LATER)
 
 
-def test_pay_against_cancel_one_wins(alice: User, shop: Shop) -> None:
+def test_of_pay_and_cancel_one_wins(alice: User, shop: Shop) -> None:
     for _round in range(8):
         order = shop.order(alice)
         paid, cancelled = at_once(
@@ -168,7 +168,7 @@ def test_pay_against_cancel_one_wins(alice: User, shop: Shop) -> None:
     assert not breaks(LATER)
 
 
-def test_pay_against_cancel_and_expiry_one_wins(alice: User, olga: User, shop: Shop) -> None:
+def test_of_pay_cancel_and_expiry_one_wins(alice: User, olga: User, shop: Shop) -> None:
     """Two machines whose clocks disagree: to one the 48 hours are over, to the other not yet."""
     wallet.top_up(alice, Decimal(100), by=olga, reason="transfer", at=NOON)
     states = set()
@@ -187,7 +187,7 @@ def test_pay_against_cancel_and_expiry_one_wins(alice: User, olga: User, shop: S
     assert "cancelled" in states
 
 
-def test_refund_and_extension_one_comes_first(alice: User, olga: User, shop: Shop) -> None:
+def test_refund_and_extension_are_serialized(alice: User, olga: User, shop: Shop) -> None:
     """A refund that comes second takes the added months too; an extension that comes second is refused."""
     for _round in range(8):
         package = orders.pay(shop.order(alice, units=5), NOON).package
@@ -208,7 +208,7 @@ def test_two_extensions_add_up(alice: User, shop: Shop) -> None:
     assert not breaks(LATER)
 
 
-def test_a_voucher_goes_back_while_it_pays_again(alice: User, olga: User, shop: Shop) -> None:
+def test_a_voucher_is_refunded_while_it_is_spent(alice: User, olga: User, shop: Shop) -> None:
     """Refunds and payments of one customer at once lock vouchers and wallet in one order: no deadlock."""
     for days in (1, 2):
         vouchers.issue(
@@ -233,7 +233,7 @@ def test_a_voucher_goes_back_while_it_pays_again(alice: User, olga: User, shop: 
         assert not breaks(LATER)
 
 
-def test_one_balance_pays_one_of_two_orders(alice: User, olga: User, shop: Shop) -> None:
+def test_a_balance_pays_only_one_of_two_orders(alice: User, olga: User, shop: Shop) -> None:
     wallet.top_up(alice, Decimal(10), by=olga, reason="transfer", at=NOON)
     pending = [shop.order(alice, price="6.00") for _i in range(4)]
     results = at_once(*[lambda order=order: orders.pay(order, LATER) for order in pending])
@@ -256,7 +256,7 @@ def test_vouchers_are_not_spent_twice(alice: User, olga: User, shop: Shop) -> No
     assert not breaks(LATER)
 
 
-def test_one_code_one_owner(alice: User, bob: User, olga: User) -> None:
+def test_a_code_is_redeemed_by_one_customer(alice: User, bob: User, olga: User) -> None:
     voucher = vouchers.issue(
         face_value=Decimal(5), valid_from=NOON, valid_until=LATER + timedelta(days=1), by=olga, reason="gift",
         at=NOON,
@@ -274,7 +274,7 @@ def test_a_double_click_makes_one_order(alice: User, shop: Shop) -> None:
     assert all(isinstance(result, Order) for result in results)
 
 
-def test_refund_against_call_one_wins(alice: User, olga: User, shop: Shop) -> None:
+def test_of_refund_and_call_one_wins(alice: User, olga: User, shop: Shop) -> None:
     for _round in range(10):
         app = shop.buy(alice, units=5)
         package = app.packages.get()

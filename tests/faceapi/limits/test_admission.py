@@ -59,7 +59,7 @@ def test_4291_over_the_concurrency(caller: Caller, app: App, worker: Process) ->
     assert caller.call(image).code == 0  # the place is free again
 
 
-def test_a_call_that_takes_long_keeps_its_place() -> None:
+def test_a_long_call_keeps_its_slot() -> None:
     client, app_pk = valkey.client(), -1
     with admission.ConcurrencyLeases(lease_s=2).hold(client, app_pk, 1, "slow"):
         time.sleep(4)
@@ -73,7 +73,7 @@ def test_a_call_that_takes_long_keeps_its_place() -> None:
         pass
 
 
-def test_the_place_of_a_process_that_died_is_free_after_its_lease() -> None:
+def test_the_slot_of_a_dead_process_is_free_after_its_lease() -> None:
     client, app_pk = valkey.client(), -2
     died = subprocess.run([sys.executable, "-c", DIES_IN_ITS_PLACE, str(app_pk)], check=False)
     assert died.returncode == -signal.SIGKILL
@@ -138,7 +138,7 @@ def test_5003_when_too_many_chunks_wait(caller: Caller, worker: Process) -> None
 
 
 @pytest.mark.parametrize("failure", [5001, 5002, 4003])
-def test_what_a_worker_reports_is_what_the_caller_is_told(
+def test_the_caller_gets_the_error_that_the_worker_reported(
     caller: Caller, app: App, worker: Process, failure: int
 ) -> None:
     answer = in_its_place(worker, caller, failure)

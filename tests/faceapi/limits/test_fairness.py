@@ -47,7 +47,7 @@ def clean() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("clean")
-def test_a_customer_alone_has_all_turns_of_a_lane() -> None:
+def test_a_single_customer_gets_all_turns_of_a_lane() -> None:
     client = valkey.client()
     assert [Lane(1, True).take(client, f"a{i}", SLOTS) for i in range(5)] == [True] * 3 + [False] * 2
     assert [Lane(1, False).take(client, f"b{i}", SLOTS) for i in range(6)] == [True] * 5 + [False]
@@ -106,7 +106,7 @@ def test_batches_of_one_customer_leave_a_slot_to_another(
     assert left_behind() == []
 
 
-def test_the_work_of_a_client_that_has_gone_ends(caller: Caller, app: App, worker: Process) -> None:
+def test_work_stops_when_the_client_disconnects(caller: Caller, app: App, worker: Process) -> None:
     body = caller.body([inline(encode((900, 900)))] * 100)
     with caller.raw() as sock:
         sock.sendall(caller.head(body, f"Content-Length: {len(body)}"))
@@ -192,9 +192,7 @@ def played(
 
 
 @pytest.mark.usefixtures("clean")
-def test_small_pictures_go_out_by_fours_once_they_are_known_to_be_small(
-    worker: Process, customer: int
-) -> None:
+def test_pictures_known_to_be_cheap_are_sent_in_chunks_of_four(worker: Process, customer: int) -> None:
     sizes = played(worker, customer, encode((100, 100)), 16, took_ms=3)
     assert sizes[0] == ("single", 1)
     assert ("single", 4) in sizes  # the last chunk may be what is left over
@@ -202,7 +200,7 @@ def test_small_pictures_go_out_by_fours_once_they_are_known_to_be_small(
 
 
 @pytest.mark.usefixtures("clean")
-def test_what_takes_longer_than_its_size_promises_goes_out_alone_and_leaves_a_slot_free(
+def test_pictures_slower_than_estimated_are_sent_alone_and_leave_a_slot_free(
     worker: Process, customer: int
 ) -> None:
     """Twelve pictures are fewer than a batch has."""

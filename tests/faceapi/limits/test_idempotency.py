@@ -61,7 +61,7 @@ def test_4022_a_repeat_after_the_answer_is_gone(caller: Caller, app: App) -> Non
     assert (third.code, third.headers["X-Billed-Units"]) == (0, "1")
 
 
-def test_pictures_exchanged_behind_their_urls_are_not_analysed_for_nothing(
+def test_pictures_replaced_behind_their_urls_are_not_analysed_for_free(
     caller: Caller, app: App, servers: Servers
 ) -> None:
     body = [servers.url("image/bound")]
@@ -100,7 +100,7 @@ def test_a_request_that_is_sent_again_byte_for_byte_gets_its_answer(caller: Call
     assert app.debits.count() == 1
 
 
-def test_4105_a_captured_request_becomes_no_new_call_by_its_key(caller: Caller, app: App) -> None:
+def test_4105_a_captured_request_with_a_new_key(caller: Caller, app: App) -> None:
     """The key is not signed: whoever captured a request can exchange it."""
     body = caller.body([inline(encode())])
     first, second = as_options(caller.headers(body)), as_options(caller.headers(body))
@@ -115,7 +115,7 @@ def test_4105_a_captured_request_becomes_no_new_call_by_its_key(caller: Caller, 
     assert set(app.calls.values_list("code", flat=True)) == {0}  # a replay stands in no record
 
 
-def test_a_replay_takes_no_place_and_its_refusal_is_only_counted(caller: Caller, app: App) -> None:
+def test_a_replay_takes_no_slot_and_is_only_counted(caller: Caller, app: App) -> None:
     """Whatever it is refused with: too many repeats too."""
     body = caller.body([inline(encode())])
     signed = as_options(caller.headers(body)) | {"Idempotency_Key": "k"}
@@ -135,7 +135,7 @@ def test_4105_the_repeat_of_a_request_that_failed(caller: Caller, app: App) -> N
     assert not app.debits.exclude(state="returned").exists()
 
 
-def test_a_repeat_gets_its_answer_though_the_url_is_gone(caller: Caller, servers: Servers) -> None:
+def test_a_repeat_gets_its_answer_after_the_url_is_gone(caller: Caller, servers: Servers) -> None:
     url = servers.url("once")
     first = caller.call([url], Idempotency_Key="k")
     assert first.code == 0
@@ -208,7 +208,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_a_lease_lives_as_long_as_its_process() -> None:
+def test_a_lease_ends_with_its_process() -> None:
     client, name = valkey.client(), "faceapi:key:test"
     living, other = Leases(2), Leases(2)
     assert living.acquire(client, name, "living")
@@ -290,7 +290,7 @@ def test_5004_a_call_that_outlives_its_lease_is_not_charged_beside_its_successor
     lose_lease(successor)
 
 
-def test_a_key_is_another_one_after_a_day(app: App) -> None:
+def test_a_key_can_be_reused_after_a_day(app: App) -> None:
     at = timezone.now()
     first = taken(app, at)
     idempotency.keep(first, at)
@@ -306,7 +306,7 @@ def test_a_key_is_another_one_after_a_day(app: App) -> None:
     assert not IdempotencyKey.objects.filter(app=app).exists()
 
 
-def test_many_takes_at_once_one_holder(app: App) -> None:
+def test_concurrent_takes_have_one_holder(app: App) -> None:
     at = timezone.now()
     start = threading.Barrier(8)
 

@@ -32,7 +32,7 @@ def inside(process_limiter: ProcessLimiter, stack: ExitStack, customer: int) -> 
     return True
 
 
-def test_a_gate_that_was_full_lets_in_what_keeps_the_workers_busy() -> None:
+def test_after_overload_enough_calls_are_admitted_to_keep_workers_busy() -> None:
     process_limiter = ProcessLimiter(24)
     with ExitStack() as stack:
         assert sum(inside(process_limiter, stack, 1) for _ in range(30)) == 18
@@ -119,7 +119,7 @@ def shed(
     return content, started
 
 
-def test_only_what_the_gate_refuses_is_shed(app: App, overloaded: ProcessLimiter) -> None:
+def test_only_calls_that_the_limiter_would_reject_are_shed(app: App, overloaded: ProcessLimiter) -> None:
     shedding.remember(app.keys.get())
     assert shed(app)[0] == b"the views"  # nothing was refused yet
     with ExitStack() as stack:
@@ -232,7 +232,7 @@ def test_4106_from_a_forbidden_address_under_overload_too(app: App, overloaded: 
     assert not app.usage.exists()
 
 
-def test_unattributed_that_cannot_be_written_are_bounded(
+def test_unattributed_errors_that_cannot_be_written_are_bounded(
     app: App, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database is away, and the hours of some Apps go on."""

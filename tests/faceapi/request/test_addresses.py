@@ -31,7 +31,7 @@ OURS = ["10.0.0.0/8", "2001:db8:ffff::/48"]
         ("fe80::1%eth0", None, "fe80::1"),  # a neighbour, and the interface where it is one
     ],
 )
-def test_the_last_address_that_is_none_of_ours(
+def test_the_client_is_the_last_untrusted_hop(
     settings: Settings, peer: str, forwarded: str | None, found: str
 ) -> None:
     settings.TRUSTED_PROXIES = OURS
@@ -40,7 +40,7 @@ def test_the_last_address_that_is_none_of_ours(
 
 
 @pytest.mark.parametrize("peer", ["198.51.100.7", ""])
-def test_without_trusted_proxies_nobody_is_believed(settings: Settings, peer: str) -> None:
+def test_without_trusted_proxies_forwarded_headers_are_ignored(settings: Settings, peer: str) -> None:
     settings.TRUSTED_PROXIES = []
     meta = {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": "203.0.113.9"}
     assert client_address(meta) == (peer or None)

@@ -45,7 +45,7 @@ def test_a_chunked_body_in_one_piece_with_its_head(caller: Caller, size: tuple[i
         assert read_answer(sock).code == 0
 
 
-def test_a_body_byte_by_byte(caller: Caller) -> None:
+def test_a_body_sent_byte_by_byte(caller: Caller) -> None:
     body = json.dumps({"data": ["data:application/octet-stream;base64,R0lGODlh"]}).encode()
     with caller.raw() as sock:
         sock.sendall(caller.head(body, f"Content-Length: {len(body)}"))
@@ -95,7 +95,7 @@ def test_4019_malformed_chunks(caller: Caller, app: App, chunks: bytes) -> None:
     assert is_given_back(app)
 
 
-def test_4019_a_body_that_comes_too_slowly(caller: Caller, app: App) -> None:
+def test_4019_a_body_that_is_too_slow(caller: Caller, app: App) -> None:
     """BODY_GRACE_S is 2 here; a byte each 100 ms keeps every recv() short of its own timeout."""
     body = small()
     started = time.monotonic()
@@ -148,7 +148,7 @@ def test_a_client_that_hangs_up_before_its_answer_is_not_charged(
     assert is_given_back(app)
 
 
-def test_headers_that_come_too_slowly_are_cut_off(caller: Caller) -> None:
+def test_slow_headers_time_out(caller: Caller) -> None:
     started = time.monotonic()
     with caller.raw() as sock:
         sock.settimeout(0.5)
@@ -166,7 +166,7 @@ def test_headers_that_come_too_slowly_are_cut_off(caller: Caller) -> None:
     assert time.monotonic() - started < 14
 
 
-def test_a_large_body_in_little_memory(caller: Caller, app: App, tight_site: Process) -> None:
+def test_a_large_body_takes_little_memory(caller: Caller, app: App, tight_site: Process) -> None:
     """40 images of 1.1 MB: the web process grows by much less than the body, and holds nothing afterwards."""
     picture = encode((700, 540), kind="PNG")
     assert len(picture) > 1_000_000

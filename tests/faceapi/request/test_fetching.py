@@ -45,7 +45,7 @@ def get(url: str) -> bytes:
 @pytest.mark.parametrize(
     "path", ["image", "chunked", "too-long", "hops/1", "hops/3", "gzip", "hints", "utf8-location"]
 )
-def test_what_is_fetched(servers: Servers, path: str) -> None:
+def test_a_picture_is_fetched(servers: Servers, path: str) -> None:
     assert get(servers.url(path)) == servers.image
 
 
@@ -107,7 +107,9 @@ def test_tls_that_cannot_be_trusted(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("limits")
 @pytest.mark.parametrize("speaks_tls", [True, False])
-def test_tls_that_drips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speaks_tls: bool) -> None:
+def test_a_tls_server_that_sends_slowly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speaks_tls: bool
+) -> None:
     """A byte now and then, in the handshake or after it, is no way to hold a download for longer."""
     certificate = self_signed(tmp_path)
     trusting = ssl.create_default_context(cafile=str(certificate))
@@ -181,7 +183,7 @@ def self_signed(folder: Path) -> Path:
         "2002:7f00:1::", "2002:a00:1::", "2001:0:4136:e378:8000:63bf:3fff:fdd2",
     ],
 )  # fmt: skip
-def test_addresses_that_are_never_asked(address: str) -> None:
+def test_private_addresses_are_never_contacted(address: str) -> None:
     assert not is_allowed(ipaddress.ip_address(address))
 
 
@@ -204,7 +206,7 @@ def test_public_addresses(address: str) -> None:
         "0",
     ],
 )
-def test_other_spellings_of_the_inside(servers: Servers, host: str, settings: Settings) -> None:
+def test_other_spellings_of_private_addresses(servers: Servers, host: str, settings: Settings) -> None:
     settings.URL_ALLOWED_NETWORKS = []
     asked = len(servers.requests)
     with pytest.raises(ApiError) as caught:
@@ -214,9 +216,7 @@ def test_other_spellings_of_the_inside(servers: Servers, host: str, settings: Se
 
 
 @pytest.mark.usefixtures("limits")
-def test_dns_that_changes_its_answer(
-    servers: Servers, monkeypatch: pytest.MonkeyPatch, settings: Settings
-) -> None:
+def test_dns_rebinding(servers: Servers, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     """First a good address, then an inner one: the connection goes where the check looked."""
     connected: list[str] = []
     connect = socket.create_connection
@@ -245,14 +245,14 @@ def test_dns_that_changes_its_answer(
         "http://" + "a" * 70 + ".org/", "http://example.org/" + "x" * 9000, "http://example.org/\ud800",
     ],
 )  # fmt: skip
-def test_4011_what_is_no_url(url: str) -> None:
+def test_4011_invalid_urls(url: str) -> None:
     with pytest.raises(ApiError) as caught:
         fetching.check_url(url, 3)
     assert (caught.value.code, caught.value.index) == (errors.URL_WRONG, 3)
 
 
 @pytest.mark.usefixtures("limits")
-def test_path_and_query_go_out_as_they_were_given(servers: Servers) -> None:
+def test_path_and_query_are_sent_unchanged(servers: Servers) -> None:
     get(servers.url("image/a%20b/图.jpg?sign=a%2Bb+c&x=人#fragment"))
     line = servers.requests[-1].splitlines()[0]
     assert line == "GET /image/a%20b/%E5%9B%BE.jpg?sign=a%2Bb+c&x=%E4%BA%BA HTTP/1.1"
@@ -293,7 +293,7 @@ def test_addresses_of_the_sites_own_names_are_never_fetched(
     assert addresses.resolve("127.0.0.2", 80, deadline) == [("127.0.0.2", 80)]
 
 
-def test_a_customer_leaves_threads_to_the_next() -> None:
+def test_one_customer_leaves_fetch_threads_to_others() -> None:
     """Six customers with twenty slow URLs each; a seventh finds a thread at once."""
     pool, release = fetching.Pool(32), threading.Event()
 

@@ -27,7 +27,7 @@ def test_the_answer_names_the_lost_pluses(step: int) -> None:
 
 
 @pytest.mark.parametrize("pluses", [1, 2, 3, 4, 5])
-def test_few_of_them_are_enough(pluses: int) -> None:
+def test_a_few_lost_pluses_are_enough(pluses: int) -> None:
     """Four lost characters leave a text of a whole length: its spaces give it away."""
     text = TEXT.replace(b"+", b"A")  # the only spaces are those below
     for number in range(pluses):
@@ -40,7 +40,7 @@ def test_few_of_them_are_enough(pluses: int) -> None:
 @pytest.mark.parametrize("width", [64, 76])
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b" "])
 @pytest.mark.parametrize("step", [50, 10_000])
-def test_lines_of_one_width_are_read(width: int, end: bytes, step: int) -> None:
+def test_base64_in_lines_of_one_width_is_decoded(width: int, end: bytes, step: int) -> None:
     lines = [TEXT[at : at + width] for at in range(0, len(TEXT), width)]
     assert decoded(b" " + end.join(lines) + end, step=step) == DATA
 

@@ -68,7 +68,7 @@ def found(host: str, seconds: float = 30) -> list[str]:
         (V6, [V6]),
     ],
 )
-def test_what_a_name_stands_for(host: str, expected: list[str]) -> None:
+def test_names_are_resolved(host: str, expected: list[str]) -> None:
     assert found(host) == expected
 
 
@@ -81,13 +81,13 @@ def test_what_a_name_stands_for(host: str, expected: list[str]) -> None:
         "a" * 64 + ".example", "a..b",
     ],
 )  # fmt: skip
-def test_what_has_no_address(host: str) -> None:
+def test_names_without_an_address(host: str) -> None:
     with pytest.raises((NotFoundError, TooLateError)):
         found(host)
 
 
 @pytest.mark.parametrize("host", ["silent.example", "lies.example", "garbage.example"])
-def test_a_server_that_gives_no_answer_is_waited_for_until_the_deadline(host: str, dns: NameServer) -> None:
+def test_a_silent_name_server_times_out_at_the_deadline(host: str, dns: NameServer) -> None:
     with pytest.raises(ApiError) as caught:
         addresses.resolve(host, 80, time.monotonic() + 0.5)
     assert caught.value.code in (errors.URL_TIMEOUT, errors.URL_UNREACHABLE)
@@ -122,7 +122,7 @@ def test_search_domains_and_the_hosts_file_are_not_used(dns: NameServer) -> None
     "host",
     ["inner.example", "inner-alias.example", "mixed.example", "mixed-kinds.example", "mapped.example"],
 )
-def test_4004_every_address_of_a_name_is_judged(host: str) -> None:
+def test_4004_every_address_of_a_name_is_checked(host: str) -> None:
     with pytest.raises(ApiError) as caught:
         addresses.resolve(host, 80, time.monotonic() + 30)
     assert caught.value.code == errors.URL_UNREACHABLE
@@ -130,7 +130,7 @@ def test_4004_every_address_of_a_name_is_judged(host: str) -> None:
     assert addresses.resolve("both.example", 80, time.monotonic() + 30) == [(V4, 80), (V6, 80)]
 
 
-def test_the_sites_own_addresses_stay_known_when_its_name_server_is_silent(
+def test_own_addresses_are_kept_if_the_name_server_is_silent(
     dns: NameServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.SITE_URL, settings.ALLOWED_HOSTS = "https://four.example", []

@@ -75,7 +75,7 @@ def is_closed(sock: socket.socket) -> bool:
     ],
     ids=["nothing", "headers", "a form", "a chunked form"],
 )
-def test_slow_senders_take_no_place_and_are_cut_off(
+def test_slow_senders_take_no_slot_and_are_disconnected(
     tight_site: Site, sockets: list[socket.socket], start: bytes, more: bytes
 ) -> None:
     for _ in range(100):
@@ -89,7 +89,7 @@ def test_slow_senders_take_no_place_and_are_cut_off(
     wait_until(lambda: all(map(is_closed, sockets)), timeout_s=90, what="the end of the slow connections")
 
 
-def test_a_slow_upload_holds_up_no_page(tight_site: Site, sockets: list[socket.socket]) -> None:
+def test_a_slow_upload_does_not_delay_pages(tight_site: Site, sockets: list[socket.socket]) -> None:
     """It needs a thread, but not one of the pages'."""
     for _ in range(40):
         sockets.append(connect(tight_site))
@@ -98,7 +98,7 @@ def test_a_slow_upload_holds_up_no_page(tight_site: Site, sockets: list[socket.s
         assert all_answer(tight_site)
 
 
-def test_slow_uploads_hold_up_no_upload_that_arrives(tight_site: Site, sockets: list[socket.socket]) -> None:
+def test_slow_uploads_do_not_delay_fast_ones(tight_site: Site, sockets: list[socket.socket]) -> None:
     """The slowest are given up when there are too many, and until then most of them wait in line."""
     for _ in range(40):
         sockets.append(connect(tight_site))
@@ -110,7 +110,7 @@ def test_slow_uploads_hold_up_no_upload_that_arrives(tight_site: Site, sockets: 
             assert connection.getresponse().status in (400, 403)
 
 
-def test_more_idle_connections_than_there_is_room_for(tight_site: Site, sockets: list[socket.socket]) -> None:
+def test_more_idle_connections_than_the_limit(tight_site: Site, sockets: list[socket.socket]) -> None:
     """Those that have waited longest give way."""
     room = int(LIMITS["WEB_CONNECTIONS"])
     for _ in range(room + 50):
@@ -138,7 +138,7 @@ def test_the_connections_of_one_address_are_limited(tight_site: Site, sockets: l
     assert over.recv(1000).startswith(b"HTTP/1.1 429 ")
 
 
-def test_slow_readers_hold_up_nobody(tight_site: Site, sockets: list[socket.socket]) -> None:
+def test_slow_readers_do_not_delay_others(tight_site: Site, sockets: list[socket.socket]) -> None:
     for _ in range(40):
         sockets.append(connect(tight_site, receive_bytes=4096))
         sockets[-1].sendall(f"GET {LARGE} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
@@ -151,7 +151,9 @@ def test_slow_readers_hold_up_nobody(tight_site: Site, sockets: list[socket.sock
     reply.close()
 
 
-def test_clients_that_do_not_close_hold_up_nobody(tight_site: Site, sockets: list[socket.socket]) -> None:
+def test_clients_that_do_not_close_do_not_delay_others(
+    tight_site: Site, sockets: list[socket.socket]
+) -> None:
     """After the last reply the server waits for the client to close: in the loop, without blocking it."""
     for _ in range(40):
         sockets.append(connect(tight_site))
@@ -204,7 +206,7 @@ def pair() -> tuple[socket.socket, socket.socket]:
     return ours, theirs
 
 
-def test_what_a_reader_does_not_take_waits_in_memory_within_a_budget() -> None:
+def test_unread_replies_are_buffered_within_a_budget() -> None:
     ours, theirs = pair()
     with ours, theirs:
         budget = response_buffer.Budget(300_000)

@@ -123,7 +123,7 @@ def escaped_slashes(text: str) -> str:
     slashes=st.booleans(),
     cuts=cut_lists,
 )
-def test_it_says_what_json_loads_says(
+def test_it_agrees_with_json_loads(
     pictures: list[str], others: dict[str, Any], ascii_only: bool, slashes: bool, cuts: list[int]
 ) -> None:
     text = json.dumps({**others, "data": pictures}, ensure_ascii=ascii_only)
@@ -152,7 +152,7 @@ def test_a_damaged_body_is_refused_where_json_loads_refuses_it(
     assert split(bytes(body), cuts) == expected
 
 
-def test_every_cut_of_an_escaped_body() -> None:
+def test_an_escaped_body_split_at_every_byte() -> None:
     data = bytes(range(256)) * 20
     picture = PREFIX + base64.b64encode(data).decode()
     text = (
@@ -192,7 +192,7 @@ def test_every_cut_of_an_escaped_body() -> None:
         b"[" + b'"",' * (MAX_TEXT_BYTES // 3) + b'""]',
     ],
 )
-def test_what_is_no_json_has_code_4007(body: bytes) -> None:
+def test_invalid_json_is_4007(body: bytes) -> None:
     assert code_of(body, list(range(0, len(body), 50_000))) == errors.JSON
 
 
@@ -240,7 +240,7 @@ def faults(*texts: str) -> list[tuple[int, str]]:
         return [(blob.code, blob.detail) for blob in splitter.blobs]
 
 
-def test_a_long_string_without_its_prefix_is_no_picture_whatever_its_length() -> None:
+def test_a_long_string_without_prefix_is_rejected() -> None:
     """It waits with its code: 4007 would send its sender to look for a fault of the JSON."""
     bare = base64.b64encode(b"\xff\xd8\xff\xe0" + bytes(2 * MAX_TEXT_BYTES)).decode()
     expected = (errors.URL_WRONG, f"base64 without its prefix {PREFIX}")
@@ -260,7 +260,7 @@ def test_a_long_string_without_its_prefix_is_no_picture_whatever_its_length() ->
         ("====", "4 '=' at its end where 0 belong"),
     ],
 )
-def test_4006_says_what_is_no_base64(text: str, said: str) -> None:
+def test_4006_states_what_is_invalid(text: str, said: str) -> None:
     ((code, detail),) = faults(PREFIX + "A" * (SHORT + 4 - SHORT % 4) + text)
     assert (code, said in detail) == (errors.BASE64, True), detail
     with pytest.raises(base64_text.NotBase64, match=re.escape(said)):
@@ -277,7 +277,7 @@ def test_too_many_pictures_are_refused_before_the_rest_is_read() -> None:
     assert code_of(body[:-6], []) == errors.TOO_MANY_IMAGES
 
 
-def test_a_picture_that_is_too_large_waits_with_its_code() -> None:
+def test_an_oversized_picture_is_reported_with_its_code() -> None:
     small, large = PREFIX + "A" * 8000, PREFIX + "A" * (MAX_BLOB * 4 // 3 + 8)
     body = json.dumps({"data": [small, large]}).encode()
     assert split(body, [30_000]) == {"data": [bytes(6000), errors.IMAGE_TOO_LARGE]}
@@ -293,7 +293,7 @@ def test_a_client_cannot_forge_a_placeholder() -> None:
     assert split(body, [])["data"][1:] == [f"{token}0", "0" * 33, "@blob:0"]
 
 
-def test_memory_stays_small_whatever_the_body() -> None:
+def test_memory_is_bounded_for_any_body() -> None:
     piece = base64.b64encode(os.urandom(192 * 1024))
     with Spool(Budget(10**9, 10**9)) as spool:
         splitter = Splitter(spool, max_blobs=100, max_blob_bytes=10 * 1024 * 1024)

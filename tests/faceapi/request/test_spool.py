@@ -31,9 +31,7 @@ def files_of_at_most(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_what_outgrows_the_memory_moves_to_disk_and_leaves_no_name(
-    settings: Settings, tmp_path: Path
-) -> None:
+def test_a_spool_over_the_memory_budget_moves_to_an_unnamed_file(settings: Settings, tmp_path: Path) -> None:
     settings.SPOOL_DIR = tmp_path
     budget = Budget(memory_bytes=len(PIECE), total_bytes=10 * len(PIECE))
     with Spool(budget) as spool:
@@ -57,9 +55,7 @@ def test_5003_over_the_sum_of_all_spools() -> None:
     assert (budget.memory, budget.total) == (0, 0)
 
 
-def test_5003_where_the_disk_cannot_take_it_and_the_budget_is_as_before(
-    settings: Settings, tmp_path: Path
-) -> None:
+def test_5003_if_the_disk_is_unusable_and_the_budget_is_unchanged(settings: Settings, tmp_path: Path) -> None:
     settings.SPOOL_DIR = tmp_path / "missing"
     budget = Budget(memory_bytes=len(PIECE), total_bytes=10 * len(PIECE))
     with Spool(budget) as spool:
@@ -71,7 +67,7 @@ def test_5003_where_the_disk_cannot_take_it_and_the_budget_is_as_before(
     assert (budget.memory, budget.total) == (0, 0)
 
 
-def test_5003_when_the_disk_is_full_in_the_middle() -> None:
+def test_5003_if_the_disk_becomes_full() -> None:
     budget = Budget(memory_bytes=10 * len(PIECE), total_bytes=10 * len(PIECE))
     with Spool(budget) as spool, files_of_at_most(4096):
         with pytest.raises(ApiError) as caught:

@@ -41,7 +41,7 @@ def around(at: datetime, **more: object) -> Filter:
     return Filter(at - timedelta(days=1), at + timedelta(days=1), **more)
 
 
-def test_pages_follow_each_other_without_a_gap_or_a_double(app: App, now: datetime, record: Record) -> None:
+def test_pages_have_no_gaps_or_duplicates(app: App, now: datetime, record: Record) -> None:
     """Many calls of one millisecond, which the time alone would not tell apart."""
     made = [record(now + timedelta(seconds=number // 5)) for number in range(23)]
     seen: list[Call] = []
@@ -96,7 +96,7 @@ def test_another_customers_call_is_not_found(app: App, now: datetime, record: Re
 
 
 @pytest.mark.parametrize("text", ["", "x", "2026-11-28_", "2026-11-28T10:00:00_" + "0" * 32, "_" * 100])
-def test_a_malformed_cursor_is_no_cursor(text: str) -> None:
+def test_a_malformed_cursor_is_ignored(text: str) -> None:
     assert Cursor.parse(text) is None
 
 

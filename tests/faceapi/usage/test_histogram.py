@@ -20,7 +20,7 @@ def test_slots_are_closed_above() -> None:
     assert histogram.slot(BOUNDS_MS[-1] + 1) == SLOTS - 1
 
 
-def test_no_calls_have_no_percentile() -> None:
+def test_the_percentile_of_no_calls_is_none() -> None:
     assert histogram.percentile([0] * SLOTS, 0.5) is None
 
 

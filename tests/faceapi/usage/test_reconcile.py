@@ -48,7 +48,7 @@ def failed(app: App, at: datetime) -> UUID:
     return call.id
 
 
-def test_calls_of_all_kinds_leave_no_break(app: App, now: datetime) -> None:
+def test_calls_of_all_kinds_pass_reconcile(app: App, now: datetime) -> None:
     for _ in range(3):
         served(app, now)
         failed(app, now)
@@ -76,7 +76,7 @@ def test_a_connection_lost_while_a_call_is_settled_charges_it_once(
     assert ended > 4
 
 
-def test_each_lie_is_found(app: App, now: datetime) -> None:
+def test_each_inconsistency_is_found(app: App, now: datetime) -> None:
     call_id = served(app, now)
     failed(app, now)
     lies = [

@@ -19,7 +19,7 @@ def copied(tmp_path: Path) -> Iterator[Path]:
     tables.use(tables.DIRECTORY)
 
 
-def test_our_set_is_what_its_manifest_says() -> None:
+def test_the_bundled_set_matches_its_manifest() -> None:
     manifest = tables.verify(tables.DIRECTORY)
     assert manifest["version"] == tables.version()
     assert scoring.table_version() == tables.load("confidence")["version"]

@@ -18,7 +18,7 @@ def test_area_under_the_curve() -> None:
     assert metrics.area_under_curve(np.array([1.0, 2]), np.array([1.0, 2])) == 0.5
 
 
-def test_folds_of_separable_scores_are_all_right() -> None:
+def test_folds_of_separable_scores_are_all_correct() -> None:
     scores = np.concatenate([np.linspace(0.6, 1, 60), np.linspace(0, 0.4, 60)])
     same = np.arange(120) < 60
     assert (metrics.fold_accuracies(scores, same) == 1).all()
@@ -34,7 +34,7 @@ def test_matching_pairs_each_true_box_once() -> None:
     assert metrics.match(boxes, np.zeros((0, 4)))[0].tolist() == [-1, -1, -1]
 
 
-def test_calibration_error_is_the_gap_between_promise_and_outcome() -> None:
+def test_calibration_error_is_the_gap_between_prediction_and_outcome() -> None:
     assert metrics.calibration_error(np.full(10, 0.8), np.arange(10) < 8) == pytest.approx(0)
     assert metrics.calibration_error(np.full(10, 0.8), np.arange(10) < 5) == pytest.approx(0.3)
 

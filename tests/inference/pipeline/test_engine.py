@@ -52,7 +52,7 @@ def test_detect_finds_the_face_and_its_landmarks(engine: Engine, astronaut: byte
     assert DetectResult.from_dict(result.to_dict()) == result
 
 
-def test_analyse_tells_age_and_gender(engine: Engine, astronaut: bytes) -> None:
+def test_analyse_returns_age_and_gender(engine: Engine, astronaut: bytes) -> None:
     result = engine.analyse(astronaut)
     (face,) = result.faces
     assert face.attributes is not None
@@ -117,7 +117,7 @@ def test_ten_small_faces_in_a_12_mp_frame_are_all_found(
         assert max((iou(face.box, there) for face in result.faces), default=0) > 0.4
 
 
-def test_compare_tells_the_same_face_from_none_and_itself_is_100(
+def test_compare_scores_identity_100_and_no_face_0(
     engine: Engine, portrait: np.ndarray, astronaut: bytes, encode: Encode
 ) -> None:
     original = engine.embed(astronaut)
@@ -130,7 +130,7 @@ def test_compare_tells_the_same_face_from_none_and_itself_is_100(
         assert score.same
 
 
-def test_of_fixed_pairs_the_more_alike_ranks_higher(
+def test_more_similar_pairs_rank_higher(
     engine: Engine, portrait: np.ndarray, astronaut: bytes, encode: Encode
 ) -> None:
     """The sample portrait against worse and worse pictures of itself, and against what is no longer her."""
@@ -159,7 +159,7 @@ def test_of_fixed_pairs_the_more_alike_ranks_higher(
     assert confidences["tiny"] > 70 > confidences["hidden"]
 
 
-def test_the_constant_of_a_face_is_the_same_whatever_the_batch(
+def test_the_cohort_constant_does_not_depend_on_the_batch(
     engine: Engine, portrait: np.ndarray, astronaut: bytes, encode: Encode
 ) -> None:
     files = [astronaut, encode(portrait[20:300, 100:380]), encode(portrait[:, ::-1].copy())]

@@ -72,7 +72,7 @@ def test_a_face_cut_by_the_edge_and_a_second_face_are_named(
     assert engine.analyse(encode(twins)).quality.pic_quality == 0
 
 
-def test_every_limit_is_half_a_grade_and_grades_rise_towards_the_ideal() -> None:
+def test_grades_are_half_at_the_limit_and_rise_towards_the_ideal() -> None:
     for _measure, purposes in LIMITS.values():
         for limit in purposes.values():
             assert limit.grade(limit.limit) == pytest.approx(0.5)
@@ -87,7 +87,7 @@ def test_an_ideal_picture_scores_1(purpose: str) -> None:
     assert (quality.score, quality.reasons, quality.pic_quality) == (1.0, (), 0)
 
 
-def test_comparison_asks_for_no_less_than_attributes_and_those_for_no_less_than_detection() -> None:
+def test_requirements_rise_from_detection_to_attributes_to_comparison() -> None:
     for _measure, purposes in LIMITS.values():
         chain = [purposes[purpose] for purpose in PURPOSES if purpose in purposes]
         for easier, harder in pairwise(chain):
@@ -106,5 +106,5 @@ def test_frontality_is_1_from_the_front_and_0_in_profile() -> None:
     assert frontality(front @ rotation * 30 + 7) == pytest.approx(1.0)
 
 
-def test_the_reasons_that_callers_may_read_are_all_there_are() -> None:
+def test_every_reason_is_published() -> None:
     assert (*NO_FACE.reasons, *LIMITS) == REASONS

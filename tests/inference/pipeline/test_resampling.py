@@ -9,7 +9,7 @@ from inference.pipeline.resampling import scaled, window
 
 
 @pytest.mark.parametrize("box", [(10, 10, 20, 20), (-15, -15, 5, 5), (95, 40, 140, 90), (300, 300, 320, 320)])
-def test_a_window_is_a_square_around_its_box_wherever_that_lies(box: tuple[int, int, int, int]) -> None:
+def test_a_window_is_a_square_around_its_box(box: tuple[int, int, int, int]) -> None:
     pixels = np.full((50, 100, 3), 9, np.uint8)
     view = window(pixels, np.array(box, np.float32), 2.0)
     assert view.pixels.shape == (view.side_px, view.side_px, 3)
@@ -46,7 +46,7 @@ def lies_inside(left: int, top: int, right: int, bottom: int, tile: tiles.Tile) 
     )
 
 
-def test_only_fine_detail_is_looked_at_and_all_around_it() -> None:
+def test_only_regions_with_fine_detail_are_searched() -> None:
     random = np.random.default_rng(0)
     flat = np.full((700, 900, 3), 120, np.uint8)
     assert tiles.select_tiles(flat) == []
@@ -67,7 +67,7 @@ def test_an_enlarged_picture_has_no_fine_detail_however_strong_its_edges() -> No
     assert tiles.select_tiles(cv2.resize(sharp, None, fx=6, fy=6, interpolation=cv2.INTER_CUBIC)) == []
 
 
-def test_a_crowded_part_is_one_large_tile_and_what_looking_at_detail_costs_has_a_bound() -> None:
+def test_a_crowded_region_is_one_tile_and_the_cost_is_bounded() -> None:
     random = np.random.default_rng(0)
     crowd = np.full((900, 1300, 3), 120, np.uint8)
     crowd[0:320, 320:640] = detail(random, 320, 320)
@@ -86,7 +86,7 @@ def test_a_crowded_part_is_one_large_tile_and_what_looking_at_detail_costs_has_a
         assert looked_at < 4.5 * 1500 * 2000
 
 
-def test_a_tile_past_the_edge_is_black_there() -> None:
+def test_a_tile_past_the_edge_is_padded_with_black() -> None:
     noise = detail(np.random.default_rng(0), 100, 400)
     tile = tiles.Tile(0, 0, 144, 288).crop(noise)
     assert tile.shape == (288, 288, 3)

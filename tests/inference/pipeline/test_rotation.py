@@ -40,7 +40,7 @@ def marks(face: Face) -> np.ndarray:
 
 
 @pytest.mark.parametrize("degrees", range(-175, 180, 25))
-def test_landmarks_say_by_how_much_a_face_is_turned(degrees: int) -> None:
+def test_the_rotation_is_estimated_from_landmarks(degrees: int) -> None:
     assert angle_from(roll(turned_points(degrees) * 30 + 200), degrees) == pytest.approx(0)
 
 
@@ -100,7 +100,7 @@ def test_a_group_on_its_side_is_found_as_upright(
         assert all(abs(angle_from(roll(marks(face)), -90 * count)) < 30 for face in result.faces)
 
 
-def test_turned_looks_find_nothing_where_there_is_nothing(engine: Engine, encode: Encode) -> None:
+def test_rotated_passes_find_no_false_faces(engine: Engine, encode: Encode) -> None:
     random = np.random.default_rng(0)
     for side in (64, 300, 900):
         noise = random.integers(0, 256, (side, side, 3), dtype=np.uint8)
@@ -108,7 +108,7 @@ def test_turned_looks_find_nothing_where_there_is_nothing(engine: Engine, encode
             assert engine.detect(encode(picture)).faces == ()
 
 
-def test_an_upright_face_costs_no_further_look(
+def test_an_upright_face_takes_one_pass(
     engine: Engine, astronaut: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_look(*_: object) -> None:

@@ -74,7 +74,7 @@ def test_the_pictures_of_a_comparison_are_embedded_together(
     assert batches.sizes == [3]
 
 
-def test_the_watchdog_is_told_which_picture_is_in_hand(engine: Engine, chunk: list[bytes]) -> None:
+def test_the_watchdog_gets_the_current_picture(engine: Engine, chunk: list[bytes]) -> None:
     """None where it may be any of them: in the networks."""
     told: list[int | None] = []
     tasks.run(tasks.OPERATIONS["embed"], engine, [*chunk[:2], b"no picture", *chunk[2:]], told.append)
@@ -92,9 +92,7 @@ def test_a_picture_at_fault_leaves_the_answers_before_it(
     assert (failure.position, failure.code) == (2, errors.NOT_AN_IMAGE)
 
 
-def test_an_answer_without_meaning_names_its_picture(
-    engine: Engine, chunk: list[bytes], batches: Batches
-) -> None:
+def test_an_invalid_result_names_its_picture(engine: Engine, chunk: list[bytes], batches: Batches) -> None:
     """The third face of the third picture, then the embedding of the last one."""
     batches.spoil(3)
     results, failure = tasks.run(tasks.OPERATIONS["analyse"], engine, list(chunk))
@@ -106,7 +104,9 @@ def test_an_answer_without_meaning_names_its_picture(
     assert failure == Failure(3, errors.INCOMPLETE, "an embedding is not finite")
 
 
-def test_the_earlier_of_two_faults_is_told(engine: Engine, chunk: list[bytes], batches: Batches) -> None:
+def test_the_earlier_of_two_failures_is_returned(
+    engine: Engine, chunk: list[bytes], batches: Batches
+) -> None:
     """The last picture shows its fault at once; the first one's comes only with the networks."""
     batches.spoil(0)
     results, failure = tasks.run(tasks.OPERATIONS["embed"], engine, [chunk[0], b"no picture"])

@@ -93,7 +93,7 @@ def in_hand() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("in_hand")
-def test_what_hangs_is_named_and_the_process_ends() -> None:
+def test_a_hanging_picture_is_named_and_the_process_ends() -> None:
     with running(STUCK) as process:
         _, said = process.communicate(timeout=10)
     assert process.returncode == 1
@@ -108,12 +108,12 @@ def test_what_hangs_is_named_and_the_process_ends() -> None:
     assert answer_of("slow") is None
 
 
-def test_many_pictures_are_no_hang() -> None:
+def test_many_pictures_do_not_count_as_a_hang() -> None:
     with running(BUSY) as process, pytest.raises(subprocess.TimeoutExpired):
         process.wait(LIMIT_S + 3 * LOOK_EVERY_S)
 
 
-def test_a_pause_of_the_process_is_no_hang() -> None:
+def test_a_paused_process_does_not_count_as_a_hang() -> None:
     with running(PAUSED) as process:
         os.kill(process.pid, signal.SIGSTOP)
         time.sleep(LIMIT_S + 1)
@@ -122,6 +122,6 @@ def test_a_pause_of_the_process_is_no_hang() -> None:
             process.wait(4 * LOOK_EVERY_S)
 
 
-def test_a_call_lives_longer_than_its_picture_may_take() -> None:
+def test_the_call_deadline_is_longer_than_the_picture_deadline() -> None:
     """Or it would be told 5004 before anybody could say which picture hangs."""
     assert settings.PICTURE_MAX_S + 2 * LOOK_EVERY_S < settings.DEADLINE_S

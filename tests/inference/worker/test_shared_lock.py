@@ -11,7 +11,7 @@ from inference.worker.shared_lock import SharedExclusiveLock
 LONG_S, MOMENT_S = 5.0, 0.05
 
 
-def test_many_at_once() -> None:
+def test_shared_holders_are_concurrent() -> None:
     room, all_inside = SharedExclusiveLock(), threading.Barrier(3)
 
     def work(_: int) -> int:
@@ -22,7 +22,7 @@ def test_many_at_once() -> None:
         assert sorted(pool.map(work, range(3))) == [0, 1, 2]
 
 
-def test_who_is_alone_comes_after_the_others_and_before_those_behind() -> None:
+def test_exclusive_entry_waits_for_holders_and_blocks_new_ones() -> None:
     room, log = SharedExclusiveLock(), list[str]()
     may_leave, wants_in = threading.Event(), threading.Event()
 
@@ -55,7 +55,7 @@ def test_who_is_alone_comes_after_the_others_and_before_those_behind() -> None:
     assert log == ["first", "alone", "behind"]
 
 
-def test_an_error_inside_leaves_the_room_free() -> None:
+def test_an_error_releases_the_lock() -> None:
     room = SharedExclusiveLock()
     for alone in (True, False):
         with pytest.raises(ValueError, match="inside"), room.enter(alone=alone):
