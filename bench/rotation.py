@@ -24,8 +24,7 @@ SECTORS = ((0, "upright"), (30, "up to 30"), (60, "31 to 60"), (90, "61 to 90"),
 def rotation(data: Path, engine: Engine) -> Section:
     """Measure, by angle, the share of rotated copies accepted as the same person and the cost of detection.
 
-    Pictures whose upright version has `several_faces` are counted separately, because the largest face may
-    change with the angle.
+    Pictures whose upright version shows one face, without `several_faces`, are also counted separately.
     """
     paths = _one_of_each_person(data)
     shown: Counter[str] = Counter()

@@ -68,7 +68,7 @@ class PreparedAnalysis:
 
 @dataclass(frozen=True, slots=True)
 class PreparedIdentification:
-    """A picture prepared for an IdentifyResult: the boxes and the chips of its largest faces."""
+    """A picture prepared for an IdentifyResult: the boxes and the chips of the faces to identify."""
 
     boxes: tuple[Box, ...]
     chips: tuple[EmbedderChips, ...]
@@ -77,7 +77,7 @@ class PreparedIdentification:
 
 @dataclass(frozen=True, slots=True)
 class PreparedEmbedding:
-    """A picture prepared for a Template: the chips of its largest face, or None if it has no face."""
+    """A picture prepared for a Template: the chips of its subject, or None if it has no face."""
 
     chips: EmbedderChips | None
     quality: Quality
@@ -134,7 +134,7 @@ class Engine:
             yield AnalyseResult(tuple(faces), picture.quality)
 
     def embed(self, data: bytes) -> Template:
-        """Embed the largest face (manual 4.2.2 model 3). Raises ImageError."""
+        """Embed the subject of the picture (manual 4.2.2 model 3). Raises ImageError."""
         return next(self.finish_embeddings([self.prepare_embedding(data)]))
 
     def prepare_embedding(self, data: bytes) -> PreparedEmbedding:
@@ -144,22 +144,26 @@ class Engine:
         quality = self._quality(found, "compare")
         if not len(found.detections):
             return PreparedEmbedding(None, quality)
-        return PreparedEmbedding(EmbedderChips.from_face(self.align(picture, found, 0)), quality)
+        return PreparedEmbedding(EmbedderChips.from_face(self.align(picture, found, found.subject)), quality)
 
     def prepare_largest(self, data: bytes) -> PreparedIdentification:
-        """Prepare the largest face of a picture for identification. Raises ImageError."""
-        return self._prepare_identification(data, 1)
+        """Prepare the subject of a picture for identification. Raises ImageError."""
+        picture = Picture(data)
+        found = self.detector.find(picture)
+        return self._prepare_identification(picture, found, [found.subject] if len(found.detections) else [])
 
     def prepare_people(self, data: bytes) -> PreparedIdentification:
         """Prepare the MAX_IDENTIFIED largest faces for identification. Raises ImageError."""
-        return self._prepare_identification(data, MAX_IDENTIFIED)
-
-    def _prepare_identification(self, data: bytes, most: int) -> PreparedIdentification:
         picture = Picture(data)
         found = self.detector.find(picture)
-        count = min(most, len(found.detections))
-        chips = tuple(EmbedderChips.from_face(self.align(picture, found, index)) for index in range(count))
-        boxes = tuple(face.box for face in self._faces(found)[:count])
+        return self._prepare_identification(picture, found, range(len(found.detections))[:MAX_IDENTIFIED])
+
+    def _prepare_identification(
+        self, picture: Picture, found: Found, chosen: Sequence[int]
+    ) -> PreparedIdentification:
+        chips = tuple(EmbedderChips.from_face(self.align(picture, found, index)) for index in chosen)
+        faces = self._faces(found)
+        boxes = tuple(faces[index].box for index in chosen)
         return PreparedIdentification(boxes, chips, self._quality(found, "compare"))
 
     def finish_identifications(self, pictures: Sequence[PreparedIdentification]) -> Iterator[IdentifyResult]:
@@ -216,19 +220,20 @@ class Engine:
         return tuple(_face(*row) for row in rows)
 
     def _quality(self, found: Found, purpose: Purpose) -> Quality:
-        """Judge the quality of the picture by its largest face."""
+        """Judge the quality of the picture by its largest face, or by its subject for a comparison."""
         if not len(found.detections):
             return NO_FACE
         height, width = found.pixels.shape[:2]
-        box, points = found.detections.boxes[0], found.detections.points[0].astype(np.float64)
+        judged = found.subject if purpose == "compare" else 0
+        box, points = found.detections.boxes[judged], found.detections.points[judged].astype(np.float64)
         clipped = np.clip(box, 0, [width, height, width, height])
         areas = found.detections.sides.prod(axis=1)
         measures = measure(
             found.pixels,
             points,
-            size_px=float(np.sqrt(areas[0])) * found.reduction,
-            inside=float((clipped[2:] - clipped[:2]).prod() / max(areas[0], 1e-6)),
-            uprightness=self.detector.uprightness(found, 0),
+            size_px=float(np.sqrt(areas[judged])) * found.reduction,
+            inside=float((clipped[2:] - clipped[:2]).prod() / max(areas[judged], 1e-6)),
+            uprightness=self.detector.uprightness(found, judged),
             dominance=1 - float(np.sqrt(areas[1] / areas[0])) if len(areas) > 1 else 1.0,
         )
         return judge(measures, purpose)

@@ -64,6 +64,8 @@ ROTATION_BATCHES = (1, 3, 28)
 SIDE_VIEW_PX = 320
 SIDE_CANDIDATE, MAX_SIDE_CANDIDATES = 0.35, 3
 SIDE_ACCEPTED = 0.6
+# A face whose sides have this share of the largest one's is about as large: `several_faces` tells of it.
+SIMILAR_SIDES = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,20 @@ class Found:
     detections: Detections
     probabilities: tuple[float, ...]
     boxes_px: npt.NDArray[np.int64]
+
+    @property
+    def subject(self) -> int:
+        """Return the index of the face that a comparison uses. There must be at least one face.
+
+        It is the largest; of several that are about as large, the one nearest to the centre of the picture.
+        Which of two like boxes is the larger one changes with every rotation of the picture; which is nearer
+        to the centre does not.
+        """
+        sides = np.sqrt(self.detections.sides.prod(axis=1))
+        like = np.flatnonzero(sides >= SIMILAR_SIDES * sides.max())
+        height, width = self.pixels.shape[:2]
+        centres = (self.detections.boxes[like, :2] + self.detections.boxes[like, 2:]) / 2
+        return int(like[np.hypot(*(centres - (width / 2, height / 2)).T).argmin()])
 
 
 class FaceDetector:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from bench.rotation import turned
 from inference.calibration.scoring import compare
 from inference.images.decoding import upright
 from inference.pipeline.engine import Engine
@@ -186,3 +187,20 @@ def test_two_threads_answer_the_same_bytes_as_one(
         alone = [work(data) for data in files[:3]] * 6
         with ThreadPoolExecutor(2) as pool:
             assert list(pool.map(work, files)) == alone
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(1.15, "centre"), (1.6, "corner")])
+def test_of_faces_of_like_size_the_one_in_the_middle_is_compared_at_any_angle(
+    engine: Engine, portrait: np.ndarray, encode: Encode, scale: float, expected: str
+) -> None:
+    face = portrait[30:210, 135:315]
+    frame = np.full((900, 900, 3), 90, np.uint8)
+    side = round(180 * scale)
+    frame[360:540, 360:540] = face
+    frame[20 : 20 + side, 20 : 20 + side] = cv2.resize(face[:, ::-1], (side, side))
+    for degrees in range(0, 360, 30):
+        picture = turned(frame, degrees)
+        (box,) = engine.prepare_largest(encode(picture)).boxes
+        height, width = picture.shape[:2]
+        off = np.hypot(box.left + box.width / 2 - width / 2, box.top + box.height / 2 - height / 2)
+        assert ("centre" if off < 100 else "corner") == expected, degrees
