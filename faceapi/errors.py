@@ -378,20 +378,3 @@ class ApiError(Exception):
         self.retry_after_s = retry_after_s
         self.signed = signed
         self.quality = quality
-
-
-def envelope(error: ApiError, request_id: str) -> dict[str, object]:
-    """Return the body of an error reply."""
-    body: dict[str, object] = {"code": error.code, "message": error.row.zh, "request_id": request_id}
-    if error.detail:
-        body["detail"] = error.detail
-    if error.detail_zh:
-        body["detail_zh"] = error.detail_zh
-    if error.index is not None:
-        body["index"] = error.index
-    if error.signed is not None:
-        body["signed"] = dict(error.signed)
-    if error.quality is not None:
-        body["quality"] = dict(error.quality)
-    body["remedy"], body["remedy_en"] = error.row.remedy_zh, error.row.remedy_en
-    return body

@@ -4,7 +4,6 @@ They have no session, no cookie and no language, and a program or a load balance
 An unknown address that looks like one of the API gets code 4020, not a page.
 """
 
-import json
 import re
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -15,6 +14,7 @@ from django.utils import timezone
 
 from faceapi import calls, errors
 from faceapi.authentication.signing import PREFIXES
+from faceapi.error_replies import error_reply
 from faceapi.errors import ApiError
 from faceapi.urls import APIS
 from faceapi.usage import unattributed
@@ -51,8 +51,4 @@ def unknown_address(path: str) -> HttpResponse:
     meant = get_close_matches(path.lower(), ADDRESSES, 1, cutoff=0.5)
     error = ApiError(errors.PATH, f"did you mean {meant[0]}?" if meant else "")
     unattributed.note(error.code)
-    request_id = str(calls.new_id(timezone.now()))
-    content = json.dumps(errors.envelope(error, request_id), ensure_ascii=False)
-    response = HttpResponse(content, status=error.row.http, content_type="application/json")
-    response["X-Request-Id"] = request_id
-    return response
+    return error_reply(error, str(calls.new_id(timezone.now()))).as_response()

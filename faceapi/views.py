@@ -32,10 +32,11 @@ from faceapi import answers, calls, details, dispatch, errors, responses, schema
 from faceapi.answers import AnswerResponse
 from faceapi.authentication import caller, replay
 from faceapi.calls import CallContext
+from faceapi.error_replies import error_reply
 from faceapi.errors import ApiError
 from faceapi.gallery import codes, stored_faces
 from faceapi.limits import admission, idempotency, shedding, unpaid, unverified
-from faceapi.request import body, fetching, images, uploads
+from faceapi.request import body, images, uploads
 from faceapi.request.images import Picture
 from faceapi.request.spool import Spool, SpoolSlice
 from faceapi.usage import unattributed
@@ -189,15 +190,9 @@ class FaceApiView(APIView):
 
     def _fetch(self, pictures: Sequence[Picture], spool: Spool) -> None:
         """Fetch the pictures given by URL into the spool and check them, before anything is charged."""
-        wanted = [picture for picture in pictures if picture.span is None]
-        urls = [(picture.index, picture.url) for picture in wanted]
-        customer = self.call.caller.app.customer_id
-        if urls:
+        if any(picture.span is None for picture in pictures):
             release()  # foreign servers may be slow
-        for picture, content in zip(wanted, fetching.fetch_all(urls, customer=customer), strict=True):
-            picture.span = SpoolSlice(spool.size, len(content))
-            spool.write(content)
-            picture.header = images.check_header(spool, picture.span, picture.index)
+            images.fetch(pictures, spool, customer=self.call.caller.app.customer_id)
 
     def _answered_before(self, request: Request, body_sha1: str, client: redis.Redis) -> bytes | None:
         """Take the Idempotency-Key, if there is one; the remembered answer, if there is one."""
@@ -295,18 +290,19 @@ class FaceApiView(APIView):
 
     # --- replies -------------------------------------------------------------------
 
-    def _reply(
-        self, answer: bytes, *, units: int, is_replay: bool = False, is_cheap: bool = False
-    ) -> AnswerResponse:
+    def _reply(self, answer: bytes, *, units: int, is_replay: bool = False) -> AnswerResponse:
         response = AnswerResponse(answer, content_type="application/json")
         response["X-Request-Id"] = str(self.call.id)
         if is_replay:
             response["Idempotent-Replayed"] = "true"
+        self._add_quota(response, units=units)
+        return response
+
+    def _add_quota(self, response: HttpResponse, *, units: int, is_cheap: bool = False) -> None:
         if self.call.is_authentic:  # whoever knows an AppKey alone learns nothing of its quota
             response["X-Billed-Units"] = str(units)
             if not is_cheap and (remaining := self._remaining()) is not None:
                 response["X-Quota-Remaining"] = str(remaining)
-        return response
 
     def _remaining(self) -> int | None:
         """Return what the App has left: by the debit, or now if nothing was taken or all was returned."""
@@ -338,13 +334,8 @@ class FaceApiView(APIView):
             if self.call.debit is not None or self.call.hold is not None:
                 answers.journal.withdraw(self.call, error)
         self.call.debit = None
-        content = responses.as_json(errors.envelope(error, str(self.call.id)))
-        response = self._reply(content, units=0, is_cheap=error.code in unattributed.CHEAP)
-        response.status_code = error.row.http
-        if error.retry_after_s is not None:
-            response["Retry-After"] = str(error.retry_after_s)
-        if error.row.http == 401:
-            response["WWW-Authenticate"] = "CTYUN"
+        response = error_reply(error, str(self.call.id)).as_response()
+        self._add_quota(response, units=0, is_cheap=error.code in unattributed.CHEAP)
         return response
 
 

@@ -11,7 +11,6 @@ not used, which would cost a round trip: this process counts each signature once
 
 import contextlib
 import hashlib
-import json
 import threading
 import time
 from collections import OrderedDict
@@ -28,8 +27,9 @@ from common import valkey, watchdog
 from common.client_address import client_address
 from common.logs import request_id_in_logs
 from common.postgresql.clock import now
-from faceapi import calls, errors
+from faceapi import calls
 from faceapi.authentication import caller, signing
+from faceapi.error_replies import ErrorReply, error_reply
 from faceapi.errors import ApiError
 from faceapi.limits import admission, unverified
 
@@ -41,11 +41,6 @@ PIECE_BYTES = 16 * 1024
 REMEMBER_S = 60.0
 MAX_REMEMBERED = 10_000
 MAX_SEEN = 100_000
-_REASONS = {
-    401: "401 Unauthorized",
-    429: "429 Too Many Requests",
-    503: "503 Service Unavailable",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,23 +99,13 @@ class Shedding:
         if api is not None and admission.process_limiter().is_overloaded():
             refusal = _refuse(environ, api)
             if refusal is not None:
-                error, content, request_id = refusal
-                headers = [
-                    ("Content-Type", "application/json"),
-                    ("Content-Length", str(len(content))),
-                    ("X-Request-Id", request_id),
-                ]
-                if error.retry_after_s is not None:
-                    headers.append(("Retry-After", str(error.retry_after_s)))
-                if error.row.http == 401:
-                    headers.append(("WWW-Authenticate", "CTYUN"))
-                start_response(_REASONS[error.row.http], headers)
-                return [content]
+                start_response(refusal.status_line, list(refusal.headers))
+                return [refusal.content]
         return self._application(environ, start_response)
 
 
-def _refuse(environ: dict[str, Any], api: str) -> tuple[ApiError, bytes, str] | None:
-    """Return the error for a call that the limiter would reject; None to pass it to the views."""
+def _refuse(environ: dict[str, Any], api: str) -> ErrorReply | None:
+    """Return the reply to a call that the limiter would reject; None to pass it to the views."""
     authorization = signing.parse_authorization(environ.get("HTTP_AUTHORIZATION", ""))
     if authorization is None or environ.get("REQUEST_METHOD") != "POST":
         return None
@@ -143,9 +128,7 @@ def _refuse(environ: dict[str, Any], api: str) -> tuple[ApiError, bytes, str] | 
     request_id = str(call.id)
     with request_id_in_logs(request_id):
         calls.fail(call, error, at)
-    envelope = errors.envelope(error, request_id)
-    content = json.dumps(envelope, ensure_ascii=False, separators=(",", ":")).encode()
-    return error, content, request_id
+    return error_reply(error, request_id)
 
 
 def _verify(environ: dict[str, Any], call: calls.CallContext, secret: str, given: str) -> None:

@@ -210,11 +210,3 @@ def _decoded(quads: bytes) -> bytes | None:
         return pybase64.b64decode(quads, validate=True)
     except ValueError:
         return None
-
-
-def decode(text: str) -> bytes:
-    """Decode a whole base64 text. Raises NotBase64."""
-    decoder = Decoder()
-    # The decoder takes the raw content of a JSON string, in which a backslash is written twice.
-    raw = text.encode("utf-8", "replace").replace(b"\\", b"\\\\")
-    return decoder.feed(raw) + decoder.finish()

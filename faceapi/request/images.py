@@ -1,4 +1,4 @@
-"""The shape of `data` and what each entry is: an inline picture in the spool, or a URL (manual 4.2.2)."""
+"""The pictures of a request: parsed from `data` (manual 4.2.2), decoded or fetched into the spool."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from typing import Any
 from faceapi import errors
 from faceapi.errors import ApiError
 from faceapi.gallery import stored_faces
-from faceapi.request import base64_text, fetching
+from faceapi.request import data_url, fetching
 from faceapi.request.body import MAX_IMAGES
-from faceapi.request.splitter import Blob
+from faceapi.request.data_url import Blob
 from faceapi.request.spool import Spool, SpoolSlice
 from gallery.search import Reference
 from inference.errors import ImageError
@@ -23,12 +23,29 @@ MAX_PAIRS = 50
 
 @dataclass(slots=True)
 class Picture:
-    """A picture: `index` of its entry (of its pair in face_compare), `span` and `header` when it is here."""
+    """A picture of the request. `index` is that of its entry, in face_compare that of its pair.
+
+    `span` and `header` are set by `place`, at once or after the picture was fetched from `url`.
+    """
 
     index: int
-    span: SpoolSlice | None
     url: str = ""
+    span: SpoolSlice | None = None
     header: Header | None = None
+
+    def place(self, span: SpoolSlice, spool: Spool) -> None:
+        """Set where in the spool the picture is, and read its header.
+
+        Raises ApiError 4002, 4003, 4008, 4009 or 4012 with `index`.
+        """
+        if not span.length:
+            raise ApiError(errors.NOT_AN_IMAGE, "an image of no bytes", index=self.index)
+        with spool.view(span) as view:
+            try:
+                self.header = headers.read_header(view)
+            except ImageError as error:
+                raise ApiError(error.code, error.detail, index=self.index) from None
+        self.span = span
 
 
 def parse(data: Any, spool: Spool) -> list[Picture]:
@@ -100,39 +117,30 @@ def kind(value: Any) -> str:
 
 
 def picture(index: int, member: Any, spool: Spool) -> Picture:
-    """One image of the request. Raises ApiError with `index`."""
+    """Return one image of the request. Raises ApiError with `index`."""
     if not isinstance(member, str | Blob):
         raise ApiError(errors.NO_IMAGE, f"{kind(member)} where an image must be", index=index)
     if isinstance(member, str):
         member = member.strip()
         if member[:5].lower() != "data:":
             fetching.check_url(member, index)
-            return Picture(index, None, member)
-        member = _decode(member, spool)
+            return Picture(index, member)
+        member = data_url.decode(member, spool)
     if member.code:
         raise ApiError(member.code, member.detail, index=index)
-    return Picture(index, member.span, header=check_header(spool, member.span, index))
+    inline = Picture(index)
+    inline.place(member.span, spool)
+    return inline
 
 
-def _decode(member: str, spool: Spool) -> Blob:
-    """Decode a short inline picture, which the splitter left in the text."""
-    start = spool.size
-    prefix, comma, text = member.partition(",")
-    if not base64_text.is_known_prefix(prefix + comma):
-        return Blob(SpoolSlice(start, 0), errors.BASE64, base64_text.UNKNOWN_PREFIX)
-    try:
-        spool.write(base64_text.decode(text))
-    except base64_text.NotBase64 as error:
-        return Blob(SpoolSlice(start, 0), errors.BASE64, str(error))
-    return Blob(SpoolSlice(start, spool.size - start))
+def fetch(pictures: Sequence[Picture], spool: Spool, *, customer: int) -> None:
+    """Fetch the pictures that are given by URL into the spool.
 
-
-def check_header(spool: Spool, span: SpoolSlice, index: int) -> Header:
-    """Return the header of a valid picture. Raises ApiError 4002, 4003, 4008, 4009 or 4012 with `index`."""
-    if not span.length:
-        raise ApiError(errors.NOT_AN_IMAGE, "an image of no bytes", index=index)
-    with spool.view(span) as view:
-        try:
-            return headers.read_header(view)
-        except ImageError as error:
-            raise ApiError(error.code, error.detail, index=index) from None
+    Raises ApiError 4291, and with `index` 4004, 4005, 4009, 4011 and what `Picture.place` raises.
+    """
+    missing = [picture for picture in pictures if picture.span is None]
+    contents = fetching.fetch_all([(one.index, one.url) for one in missing], customer=customer)
+    for picture, content in zip(missing, contents, strict=True):
+        start = spool.size
+        spool.write(content)
+        picture.place(SpoolSlice(start, len(content)), spool)

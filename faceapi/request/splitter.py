@@ -10,15 +10,14 @@ asked for: only then is its index known, and only then does it matter.
 
 import codecs
 import json
-import re
 import secrets
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from faceapi import errors
 from faceapi.errors import ApiError
 from faceapi.request import base64_text
-from faceapi.request.spool import Spool, SpoolSlice
+from faceapi.request.data_url import Blob, Writer
+from faceapi.request.spool import Spool
 
 SHORT = 4096  # a string up to this many bytes stays in the text, whatever it is
 LONG = 64 * 1024  # a longer one is lifted, whatever it is: no URL is as long, however it is escaped
@@ -32,20 +31,7 @@ FREE_ESCAPES = (
     16 * 1024
 )  # of one piece, and one in 20 bytes: base64 in lines, as .NET writes it, has one in 24
 
-_BAD_STRING = "a string with a control character, a wrong escape, or not in UTF-8"
-_RAW_WHITE = (b"\t", b"\n", b"\r", b"\v", b"\f")
-_CONTROL = bytes(range(0x20))
-_ESCAPE = re.compile(rb'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
 _DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
-
-
-@dataclass(frozen=True, slots=True)
-class Blob:
-    """A lifted string: where its decoded bytes lie, or the code and detail of what is wrong with it."""
-
-    span: SpoolSlice
-    code: int = 0
-    detail: str = ""
 
 
 def invalid_json(detail: str) -> ApiError:
@@ -66,7 +52,7 @@ class Splitter:
         self._in_string = False
         self._string_at = 0  # where in the text the current string's content starts
         self._decided = False  # the current string was looked at and is text
-        self._lift: _Lift | None = None
+        self._lift: Writer | None = None
         self._pictures = 0
         self._lifted: list[tuple[int, int]] = []  # a place in the text, bytes of the body missing before it
         self.blobs: list[Blob] = []
@@ -176,24 +162,16 @@ class Splitter:
             is_inline = base64_text.is_data_url(content[: base64_text.MAX_PREFIX])
             if is_inline or size > LONG:
                 del self._text[self._string_at :]
-                self._start_lift(content, is_inline)
+                self._start_lift(content)
                 return
         self._keep(part)
 
-    def _start_lift(self, content: bytes, is_inline: bool) -> None:
-        self._lift = _Lift(self._spool, self._max_blob_bytes)
-        head = content[: base64_text.MAX_PREFIX]
-        prefix = head[: head.find(b",") + 1]
-        if not is_inline:
-            self._lift.fail(errors.URL_WRONG, base64_text.without_prefix(head.decode("latin-1")))
-        elif not base64_text.is_known_prefix(base64_text.unescaped(prefix).decode("latin-1")):
-            self._lift.fail(errors.BASE64, base64_text.UNKNOWN_PREFIX)
-        else:
-            content = content[len(prefix) :]
-        self._pictures += is_inline
+    def _start_lift(self, content: bytes) -> None:
+        self._lift = Writer(content[: base64_text.MAX_PREFIX], self._spool, self._max_blob_bytes)
+        self._pictures += self._lift.is_inline
         if self._pictures > self._max_blobs:
             raise ApiError(errors.TOO_MANY_IMAGES, f"more than {self._max_blobs} images")
-        self._lift.feed(content)
+        self._lift.feed(content[self._lift.prefix_bytes :])
 
     def _finish_string(self, quote_at: int) -> None:
         self._in_string = False
@@ -222,56 +200,6 @@ class Splitter:
         return value
 
 
-class _Lift:
-    """One long string on its way into the spool."""
-
-    def __init__(self, spool: Spool, max_bytes: int) -> None:
-        self._spool = spool
-        self._max_bytes = max_bytes
-        self._start = spool.size
-        self._decoder = base64_text.Decoder()
-        self._utf8 = base64_text.utf8_checker()
-        self._code = 0
-        self._detail = ""
-
-    def feed(self, part: bytes) -> None:
-        if not self._code:
-            try:
-                self._store(self._decoder.feed(part))
-            except base64_text.NotBase64 as error:
-                self.fail(errors.BASE64, str(error))
-        if self._code:
-            self._check(part)
-        elif self._decoder.was_irregular and any(white in part for white in _RAW_WHITE):
-            raise invalid_json(_BAD_STRING)  # base64 that decodes has no other fault
-
-    def fail(self, code: int, detail: str) -> None:
-        """Note what is wrong; nothing more is stored."""
-        self._code, self._detail = code, detail
-
-    def finish(self) -> Blob:
-        if not self._code:
-            try:
-                self._store(self._decoder.finish())
-            except base64_text.NotBase64 as error:
-                self.fail(errors.BASE64, str(error))
-        if not self._utf8(b"", True):
-            raise invalid_json("not UTF-8")
-        length = 0 if self._code else self._spool.size - self._start
-        return Blob(SpoolSlice(self._start, length), self._code, self._detail)
-
-    def _store(self, decoded: bytes) -> None:
-        if self._spool.size - self._start + len(decoded) > self._max_bytes:
-            self.fail(errors.IMAGE_TOO_LARGE, f"more than {self._max_bytes} bytes")
-        elif decoded:
-            self._spool.write(decoded)
-
-    def _check(self, part: bytes) -> None:
-        """Text that is not base64 must still be a JSON string."""
-        if not _is_string_content(part) or not self._utf8(part, False):
-            raise invalid_json(_BAD_STRING)
-
-
 def _masked(data: bytes) -> bytes:
     """Blank out escaped backslashes and quotes, so that each quote left begins or ends a string.
 
@@ -290,16 +218,6 @@ def _before_cut_escape(masked: bytes, at: int, end: int) -> int:
         return end
     length = 6 if masked[last + 1 : last + 2] == b"u" else 2
     return last if last + length > end else end
-
-
-def _is_string_content(part: bytes) -> bool:
-    """Whether `part` may stand in a JSON string: no control character, and no unknown escape."""
-    if part.translate(None, _CONTROL) != part:
-        return False
-    if b"\\" not in part:
-        return True
-    escapes = _ESCAPE.findall(part)
-    return len(escapes) + escapes.count(b"\\\\") == part.count(b"\\")
 
 
 def _refuse(constant: str) -> NoReturn:

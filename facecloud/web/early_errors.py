@@ -1,34 +1,19 @@
 """Complete HTTP replies that the web worker sends without a thread or the application."""
 
-import json
-
 from faceapi import errors
+from faceapi.error_replies import error_reply
 from faceapi.errors import ApiError
 
 
 def refusal(detail: str, request_id: str) -> bytes:
     """Return the reply to a request that could not be parsed; `detail` is sent to the client."""
-    return _envelope(ApiError(errors.HTTP, detail[:200]), "Bad Request", request_id)
+    return error_reply(ApiError(errors.HTTP, detail[:200]), request_id).as_bytes()
 
 
 def overloaded(request_id: str) -> bytes:
     """Return the reply to an API call for which no thread is free."""
     error = ApiError(errors.OVERLOADED, "too many requests at once", retry_after_s=1)
-    return _envelope(error, "Service Unavailable", request_id)
-
-
-def _envelope(error: ApiError, reason: str, request_id: str) -> bytes:
-    content = json.dumps(errors.envelope(error, request_id), ensure_ascii=False).encode()
-    lines = [
-        f"HTTP/1.1 {error.row.http} {reason}",
-        "Connection: close",
-        "Content-Type: application/json",
-        f"Content-Length: {len(content)}",
-        f"X-Request-Id: {request_id}",
-    ]
-    if error.retry_after_s is not None:
-        lines.append(f"Retry-After: {error.retry_after_s}")
-    return "\r\n".join([*lines, "", ""]).encode() + content
+    return error_reply(error, request_id).as_bytes()
 
 
 def plain(status: str, text: str) -> bytes:

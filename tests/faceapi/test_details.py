@@ -8,7 +8,8 @@ import pytest
 from django.conf import settings
 
 from faceapi.details import CHINESE, in_chinese
-from faceapi.errors import OVERLOADED, ApiError, envelope
+from faceapi.error_replies import envelope
+from faceapi.errors import OVERLOADED, ApiError
 
 RAISED = {"ApiError", "ImageError", "NotBase64"}
 ROOMS = [Path(settings.BASE_DIR) / room for room in ("faceapi", "inference")]

@@ -1,0 +1,53 @@
+"""A refused call gets one form of reply, whichever part of the server refuses it."""
+
+import json
+
+import pytest
+
+from faceapi import errors
+from faceapi.error_replies import error_reply
+from faceapi.errors import TABLE, ApiError
+from faceapi.middleware import unknown_address
+from facecloud.web import early_errors
+
+
+def parts(reply: bytes) -> tuple[str, dict[str, str], bytes]:
+    """Return status line, headers and content of a reply in HTTP/1.1."""
+    head, _end, content = reply.partition(b"\r\n\r\n")
+    status_line, *lines = head.decode().split("\r\n")
+    return status_line, dict(line.split(": ", 1) for line in lines), content
+
+
+@pytest.mark.parametrize("code", [errors.BAD_SIGNATURE, errors.RATE, errors.OVERLOADED, errors.PATH])
+def test_django_and_the_socket_get_the_same_reply(code: int) -> None:
+    reply = error_reply(ApiError(code, "why", retry_after_s=3), "id")
+    response = reply.as_response()
+    status_line, headers, content = parts(reply.as_bytes())
+    assert status_line == f"HTTP/1.1 {response.status_code} {response.reason_phrase}"
+    assert headers.pop("Connection") == "close"
+    assert headers == dict(response.headers) == dict(reply.headers)
+    assert content == response.content
+    assert (int(headers["Content-Length"]), headers["Retry-After"]) == (len(content), "3")
+    assert ("WWW-Authenticate" in headers) == (response.status_code == 401)
+
+
+def test_middleware_and_web_worker_write_the_envelope_alike() -> None:
+    not_found = unknown_address("/v1/face_detekt.json")
+    _status, headers, invalid = parts(early_errors.refusal("no Host", "id"))
+    for content in (not_found.content, invalid):
+        body = json.loads(content)
+        assert content == json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        assert list(body)[:3] == ["code", "message", "request_id"]
+    assert set(headers) - {"Connection"} == set(not_found.headers)
+
+
+def test_every_status_of_the_table_has_a_reason_phrase() -> None:
+    for code in TABLE:
+        status, _space, phrase = error_reply(ApiError(code), "id").status_line.partition(" ")
+        assert status.isdigit()
+        assert phrase
+
+
+def test_a_lone_surrogate_in_a_detail_can_be_sent() -> None:
+    content = error_reply(ApiError(errors.JSON, "a key \ud800"), "id").content
+    assert json.loads(content)["detail"] == "a key ?"
