@@ -18,7 +18,7 @@ type_of_subject: dict[str, type[models.Model]] = {"sku": Sku, "duration": Durati
 _FIELDS = {
     "sku": ("price", "units_per_month", "meter", "on_sale"),
     "duration": ("is_active",),
-    "region": ("name", "name_en", "is_active", "position"),
+    "region": ("name", "name_en", "is_active", "position", "queue"),
 }
 
 

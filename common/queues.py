@@ -4,7 +4,13 @@ Inference, scheduled tasks and mail must not wait for one another: a pool that i
 mail server that accepts connections but does not reply, must not delay the sweep that returns units. So each
 queue has its own worker process (compose.yaml, bin/start): `celery --app inference worker` for the first, and
 `celery --app facecloud worker --queues scheduled` and `--queues mail` for the others.
+
+A region of the catalogue names the inference queue of its Apps: `inference`, which all regions share unless
+an operator changes it, or `inference.<place>`, which only workers with that queue in WORKER_QUEUES (or
+--queues) take from.
 """
 
 INFERENCE, SCHEDULED, MAIL = "inference", "scheduled", "mail"
+INFERENCE_PATTERN = r"^inference(\.[a-z0-9][a-z0-9-]{0,31})?$"
+INFERENCE_LENGTH = 42
 SLOTS = 4  # of a worker without inference, so that a long task, such as reconciliation, leaves three free

@@ -18,14 +18,14 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Any
 
 import redis
 from kombu.exceptions import OperationalError
 
-from common import broker, clock, valkey
+from common import broker, clock, queues, valkey
 from faceapi import errors
 from faceapi.errors import ApiError
 from faceapi.limits import admission, turns, unpaid, work
@@ -138,12 +138,14 @@ def infer(
     spool: Spool,
     deadline: float,
     customer_pk: int,
+    queue: str = queues.INFERENCE,
     headers: Sequence[Header] = (),
     check_client: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Return the result of each picture.
 
-    `deadline` is in monotonic seconds; `headers` are those of the pictures, by which their work is estimated.
+    `queue` is that of the App's region. `deadline` is in monotonic seconds; `headers` are those of the
+    pictures, by which their work is estimated.
 
     Raises ApiError with the code of a worker's failure and `index` set to the picture's position; 5003, 5004;
     and what `check_client` raises, which is called each second: the work of a client that has gone ends.
@@ -151,9 +153,9 @@ def infer(
     client = valkey.client()
     work_ms = [work.estimate_ms(header, operation) for header in headers] or [0.0] * len(spans)
     is_batch = len(spans) > BATCH_IMAGES or sum(span.length for span in spans) > BATCH_BYTES
-    run = Run(request_id, operation, spans, spool, deadline, Lane(customer_pk, is_batch), work_ms)
+    run = Run(request_id, operation, spans, spool, deadline, Lane(customer_pk, is_batch, queue), work_ms)
     try:
-        available = run.slots = admission.slots(client)
+        available = run.slots = admission.slots(client, queue)
         cores = max(1, available - 1)
         window = cores if is_batch else available
         run.most_images = min(CHUNK_IMAGES, math.ceil(len(spans) / cores))  # all cores have some
@@ -245,7 +247,7 @@ def _become_batch(run: Run) -> None:
     """Leave the single lane if what is still to be sent is more work than a single call may be."""
     factor = work.experience.factor(run.lane.customer, run.operation) or 1.0
     if not run.lane.is_bulk and sum(run.work_ms[run.cut_to :]) * factor > BATCH_WORK_MS:
-        run.lane = Lane(run.lane.customer, True)
+        run.lane = replace(run.lane, is_bulk=True)
 
 
 def _learn(run: Run, chunk: Chunk, reply: Reply) -> None:
@@ -283,7 +285,7 @@ def _send(client: redis.Redis, run: Run, chunk: Chunk) -> None:
         ttl_s,
         chunk.is_suspect,
     )
-    broker.publish(TASK, chunk.id, args, queue=exchange.QUEUE)
+    broker.publish(TASK, chunk.id, args, queue=run.lane.queue)
 
 
 def _look_after_lost(client: redis.Redis, run: Run) -> Reply | None:
@@ -299,7 +301,7 @@ def _look_after_lost(client: redis.Redis, run: Run) -> Reply | None:
     alive = {
         worker.id for worker in exchange.beating(client, now_s=clock.now_s(client))
     }  # they beat, then claim
-    queue_is_empty = client.llen(exchange.QUEUE) == 0
+    queue_is_empty = client.llen(run.lane.queue) == 0
     for sent, claim in zip(candidates, claims, strict=True):
         if claim in alive or (claim is None and not (queue_is_empty and now - sent.at >= UNTAKEN_S)):
             continue

@@ -1,14 +1,20 @@
-"""/healthz: this process answers. /readyz: a call could be served now (database, broker, a warm worker)."""
+"""/healthz: this process answers. /readyz: a call could be served now (database, broker, a warm worker).
+
+A region whose queue no worker takes from is named, but as long as another region is served, this is no reason
+for 503: its calls are rejected with 5003, and only they.
+"""
 
 import contextlib
 
 import redis
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from accounts import regions
+from accounts.models import Region
 from common import clock, valkey
 from inference.worker import exchange
 
@@ -27,23 +33,31 @@ def readyz(request: HttpRequest) -> JsonResponse:
 
     A worker whose slots have all held the same chunks for WORKER_STUCK_S or longer is not ready.
     """
-    parts = {"database": _database(), "broker": False, "worker": False}
+    known = _regions()
+    parts = {"database": known is not None, "broker": False, "worker": False}
+    served: set[str] = set()
     with contextlib.suppress(redis.RedisError, ValueError):
         client = valkey.client()
         alive = exchange.workers(client, now_s=clock.now_s(client))
         told = exchange.about(client, [worker.id for worker in alive])
-        parts["worker"] = any(about.get("stuck_s", 0.0) < settings.WORKER_STUCK_S for about in told)
+        for about in told:
+            if about.get("stuck_s", 0.0) < settings.WORKER_STUCK_S:
+                served.update(exchange.queues_of(about))
         parts["broker"] = True
+    unserved = regions.without_worker(known or [], served)
+    parts["worker"] = len(unserved) < len(known) if known else bool(served)
     is_ready = all(parts.values())
-    return JsonResponse(
-        {"status": "ready" if is_ready else "not ready", **parts}, status=200 if is_ready else 503
-    )
+    answer = {
+        "status": "ready" if is_ready else "not ready",
+        **parts,
+        "regions_without_worker": [region.code for region in unserved],
+    }
+    return JsonResponse(answer, status=200 if is_ready else 503)
 
 
-def _database() -> bool:
+def _regions() -> list[Region] | None:
+    """Return the regions that calls may come from; None if the database does not answer."""
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+        return list(regions.in_use())
     except DatabaseError:
-        return False
-    return True
+        return None

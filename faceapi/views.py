@@ -259,6 +259,7 @@ class FaceApiView(APIView):
             spool=spool,
             deadline=self.deadline,
             customer_pk=self.call.caller.app.customer_id,
+            queue=self.call.caller.app.region.queue,
             headers=[header for _span, header in sent],
             check_client=partial(_check_client_waits, self.request.META.get("gunicorn.socket")),
         )

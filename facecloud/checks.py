@@ -13,6 +13,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError, connection
 
+from accounts import regions
+from accounts.models import Region
 from common import clock, schedule, valkey
 from facecloud.database_role import can_rewrite_history
 from inference.models import registry
@@ -116,12 +118,21 @@ def database_role() -> Iterable[CheckMessage]:
         return  # no database or no tables yet: facecloud.E005 or `migrate` reports that
 
 
+def _regions_in_use() -> list[Region]:
+    try:
+        return list(regions.in_use())
+    except DatabaseError:  # facecloud.E005, or tables that `migrate` has not made yet
+        return []
+
+
 @of_deployment
 def workers_and_schedule() -> Iterable[CheckMessage]:
     """Check that Valkey responds, a worker is warm and the scheduled tasks run."""
     try:
         client = valkey.client()
         alive = exchange.workers(client, now_s=clock.now_s(client))
+        told = exchange.about(client, [worker.id for worker in alive])
+        served = {queue for of_worker in told for queue in exchange.queues_of(of_worker)}
         age_s = schedule.age_s()
         policy = str(client.info("memory").get("maxmemory_policy", ""))
     except (redis.RedisError, ValueError):  # ValueError: REDIS_URL is invalid
@@ -132,6 +143,13 @@ def workers_and_schedule() -> Iterable[CheckMessage]:
             f"Valkey may evict pictures and tasks (maxmemory-policy {policy}).",
             hint="Set maxmemory-policy noeviction.",
             id="facecloud.W001",
+        )
+    unserved = regions.without_worker(_regions_in_use(), served)
+    if alive and unserved:
+        yield Warning(
+            f"No worker takes from the queue of these regions: {', '.join(map(str, unserved))}.",
+            hint="Set WORKER_QUEUES of a worker, or the region's queue in the catalogue.",
+            id="facecloud.W004",
         )
     if not alive:
         yield Error(

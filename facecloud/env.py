@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import warnings
 from collections.abc import Collection
 from decimal import Decimal, InvalidOperation
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from common import valkey_address
+from common import queues, valkey_address
 
 FALSE = ("", "0", "false", "no", "n", "off")
 DOTENV = Path(__file__).resolve().parent.parent / ".env"
@@ -104,6 +105,16 @@ class Env(environ.Env):
                     f"{var} should list addresses such as 9.9.9.9 or 127.0.0.1#5353, not {server!r}"
                 ) from None
         return servers
+
+    def inference_queues(self, var: str, default: list[str]) -> list[str]:
+        """Return the names of inference queues, at least one."""
+        names = [name.strip() for name in self.list(var, default=default)] or default
+        for name in names:
+            if not re.fullmatch(queues.INFERENCE_PATTERN, name):
+                raise ImproperlyConfigured(
+                    f"{var} should list inference, or queues such as inference.cn-sh6, not {name!r}"
+                )
+        return names
 
     def count(self, var: str, default: int) -> int:
         """Return an integer of at least 1."""

@@ -54,7 +54,9 @@ CELERY_TASK_IGNORE_RESULT = True  # replies are sent through a Valkey list (infe
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_DEFAULT_QUEUE = queues.INFERENCE
-CELERY_TASK_QUEUES = {queues.INFERENCE: {"exchange": queues.INFERENCE}}
+# The queues of regions that this worker takes from: inference, inference.<place> or several.
+WORKER_QUEUES = env.inference_queues("WORKER_QUEUES", default=[queues.INFERENCE])
+CELERY_TASK_QUEUES = {queue: {"exchange": queue} for queue in WORKER_QUEUES}
 CELERY_WORKER_POOL = env.choice("WORKER_POOL", default="threads", choices=["threads", "prefork"])
 # One slot more than CPUs, which a large batch leaves free for single calls; fewer if the container's memory
 # is short (common/machine.py).

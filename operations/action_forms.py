@@ -145,7 +145,7 @@ class ChangeDuration(_OfModel):
 
 
 class ChangeRegion(_OfModel):
-    row, names = Region, ("name", "name_en", "is_active", "position")
+    row, names = Region, ("name", "name_en", "is_active", "position", "queue")
 
 
 class AddDuration(_OfModel):
@@ -153,4 +153,4 @@ class AddDuration(_OfModel):
 
 
 class AddRegion(_OfModel):
-    row, names = Region, ("code", "name", "name_en", "position")
+    row, names = Region, ("code", "name", "name_en", "position", "queue")

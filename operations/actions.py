@@ -272,7 +272,7 @@ def _add(
 
 
 def _add_region(_none: None, form: dict[str, Any], by: User, at: datetime) -> tuple[models.Model, Details]:
-    names = ("code", "name", "name_en", "position")
+    names = ("code", "name", "name_en", "position", "queue")
     return _add(Region(**{name: form[name] for name in names}), form, by, at)
 
 
@@ -350,7 +350,8 @@ ACTIONS: dict[str, Action] = {
         ),
         Action(
             "region", _("修改地域"), "ops_catalogue", Region, action_forms.ChangeRegion, _change,
-            _("立即生效。关闭的地域不接受新应用，已有应用照常服务。"),
+            _("立即生效。关闭的地域不接受新应用，已有应用照常服务。修改推理队列后，"
+              "没有 worker 处理新队列时，该地域的调用立即返回 5003。"),
         ),
         Action(
             "voucher-code", _("新建代金券码"), "ops_voucher", Voucher, action_forms.NewVoucher,

@@ -4,12 +4,14 @@ import secrets
 import string
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts import names
 from accounts.models.users import User
+from common import queues
 
 
 class Region(models.Model):
@@ -20,9 +22,22 @@ class Region(models.Model):
     name_en = models.CharField(_("英文名称"), max_length=32)
     is_active = models.BooleanField(_("开放订购"), default=True)
     position = models.PositiveSmallIntegerField(_("次序"), default=0)
+    queue = models.CharField(
+        _("推理队列"),
+        max_length=queues.INFERENCE_LENGTH,
+        default=queues.INFERENCE,
+        db_default=queues.INFERENCE,
+        validators=[RegexValidator(queues.INFERENCE_PATTERN)],
+        help_text=_("inference 由所有未另行设置的 worker 处理；inference.代码 只由订阅它的 worker 处理。"),
+    )
 
     class Meta:
         ordering = ["position", "code"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(queue__regex=queues.INFERENCE_PATTERN), name="region_queue_rule"
+            ),
+        ]
         verbose_name = verbose_name_plural = _("地域")
 
     def __str__(self) -> str:

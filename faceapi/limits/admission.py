@@ -18,7 +18,7 @@ import redis
 from django.conf import settings
 
 from accounts.models import App
-from common import clock
+from common import clock, queues
 from faceapi import errors
 from faceapi.errors import ApiError
 from faceapi.limits import unpaid
@@ -178,7 +178,7 @@ class ConcurrencyLeases:
 
 @dataclass(frozen=True, slots=True)
 class QueueSnapshot:
-    """What was seen of the queue and the workers, good for a moment."""
+    """What was seen of a queue and its workers, good for a moment."""
 
     at: float
     waiting: int
@@ -189,7 +189,7 @@ class QueueSnapshot:
 _process_limiter: ProcessLimiter | None = None
 _leases = ConcurrencyLeases(LEASE_S)
 _lock = threading.Lock()
-_seen = QueueSnapshot(-math.inf, 0, 0)
+_seen: dict[str, QueueSnapshot] = {}  # by queue, of which there are at most as many as regions
 
 
 def process_limiter() -> ProcessLimiter:
@@ -207,14 +207,14 @@ def check_room(valkey: redis.Redis, app: App) -> None:
     Takes nothing, since its sender is not verified yet, nor does it wait. Raises ApiError 4291, 5003.
     """
     process_limiter().check(app.customer_id)
-    _check_queue(_snapshot(valkey))
+    _check_queue(_snapshot(valkey, app.region.queue))
 
 
 @contextlib.contextmanager
 def admit(valkey: redis.Redis, app: App, call_id: str) -> Iterator[None]:
     """Hold the place of a verified call while it runs. Raises ApiError 4291, 5003."""
     with process_limiter().pass_through(app.customer_id), contextlib.ExitStack() as stack:
-        check_queue(valkey)
+        check_queue(valkey, app.region.queue)
         unpaid.check(valkey, app.customer_id)
         if app.rate_per_s:
             _check_rate(valkey, app.pk, app.rate_per_s)
@@ -223,17 +223,17 @@ def admit(valkey: redis.Redis, app: App, call_id: str) -> Iterator[None]:
         yield
 
 
-def check_queue(valkey: redis.Redis) -> None:
-    """Raise ApiError 5003 if there is no live worker or too many chunks wait."""
-    seen = _wait_for_worker(valkey)
+def check_queue(valkey: redis.Redis, queue: str = queues.INFERENCE) -> None:
+    """Raise ApiError 5003 if no live worker takes from `queue` or too many chunks wait in it."""
+    seen = _wait_for_worker(valkey, queue)
     if not seen.slots:
         raise _no_worker()
     _check_queue(seen)
 
 
-def slots(valkey: redis.Redis) -> int:
-    """Return the slots of the live workers. Raises ApiError 5003 if there is no worker."""
-    seen = _wait_for_worker(valkey)
+def slots(valkey: redis.Redis, queue: str = queues.INFERENCE) -> int:
+    """Return the slots of the live workers of `queue`. Raises ApiError 5003 if there is no worker."""
+    seen = _wait_for_worker(valkey, queue)
     if not seen.slots:
         raise _no_worker()
     return seen.slots
@@ -250,30 +250,30 @@ def _check_queue(seen: QueueSnapshot) -> None:
         raise ApiError(errors.OVERLOADED, f"{seen.waiting} chunks are waiting", retry_after_s=2)
 
 
-def _wait_for_worker(valkey: redis.Redis) -> QueueSnapshot:
-    """Look at the workers; while the last one is being restarted, wait for it.
+def _wait_for_worker(valkey: redis.Redis, queue: str) -> QueueSnapshot:
+    """Look at the workers of the queue; while the last one is being restarted, wait for it.
 
     A restart takes some seconds: a slow call is better than a refused one. The calls that wait are at most
     those that this process works on at once.
     """
     deadline = time.monotonic() + settings.WORKER_RETURN_S
-    seen = _snapshot(valkey)
+    seen = _snapshot(valkey, queue)
     while not seen.slots and seen.is_back_soon and time.monotonic() < deadline:
         time.sleep(LOOK_EVERY_S)
-        seen = _snapshot(valkey)
+        seen = _snapshot(valkey, queue)
     return seen
 
 
-def _snapshot(valkey: redis.Redis) -> QueueSnapshot:
-    global _seen
+def _snapshot(valkey: redis.Redis, queue: str) -> QueueSnapshot:
     now = time.monotonic()
-    if now - _seen.at > LOOK_EVERY_S:
+    seen = _seen.get(queue)
+    if seen is None or now - seen.at > LOOK_EVERY_S:
         now_s = clock.now_s(valkey)
-        slots = sum(worker.slots for worker in exchange.workers(valkey, now_s=now_s))
-        waiting = int(valkey.llen(exchange.QUEUE))
-        is_back_soon = not slots and now_s - exchange.seen_at_s(valkey) < settings.WORKER_RETURN_S
-        _seen = QueueSnapshot(now, waiting, slots, is_back_soon)
-    return _seen
+        slots = sum(worker.slots for worker in exchange.serving(valkey, queue, now_s=now_s))
+        waiting = int(valkey.llen(queue))
+        is_back_soon = not slots and now_s - exchange.seen_at_s(valkey, queue) < settings.WORKER_RETURN_S
+        seen = _seen[queue] = QueueSnapshot(now, waiting, slots, is_back_soon)
+    return seen
 
 
 def _check_rate(valkey: redis.Redis, app_pk: int, per_s: int) -> None:

@@ -7,6 +7,8 @@ counted in Valkey, over all web processes, in two lanes:
 - bulk (calls of many pictures): one turn fewer than there are slots, so that one is always free for others;
 - single (all other calls): one turn more than there are slots, so that none is idle between two calls.
 
+Each inference queue has two lanes of its own: its workers are not those of another region.
+
 Customers who want a turn in a lane share it evenly; if there are fewer turns than customers, the one who has
 waited longest is next. A customer alone has the whole lane. A call without a turn waits on a list of its
 customer and lane, on which each turn that ends leaves a token; it also tries again each second.
@@ -21,6 +23,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import redis
+
+from common import queues
 
 LEASE_S = 6  # the turns of a web process that died are free after this
 RENEW_EVERY_S = 1.0
@@ -77,14 +81,16 @@ for position = 2, #ARGV do redis.call('ZADD', KEYS[1], 'XX', lease, ARGV[positio
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """The turns of one customer in one lane."""
+    """The turns of one customer in one lane of an inference queue."""
 
     customer: int
     is_bulk: bool
+    queue: str = queues.INFERENCE
 
     @property
     def name(self) -> str:
-        return "bulk" if self.is_bulk else "single"
+        name = "bulk" if self.is_bulk else "single"
+        return name if self.queue == queues.INFERENCE else f"{name}:{self.queue}"
 
     @property
     def tokens(self) -> str:

@@ -10,7 +10,9 @@ and does nothing. A request that ends deletes the claims too, so that late repli
     inference:claim:<chunk>       id of the worker that has claimed it    written by the worker
     inference:reply:<request>     list of replies, one for each chunk     written by the worker
     inference:workers             zset "<id> <slots>" by last heartbeat   written by the worker once warm
-    inference:about:<worker>      JSON: versions, models, start           written with each heartbeat
+    inference:about:<worker>      JSON: versions, models, start, queues   written with each heartbeat
+    inference:queues              zset of queues by last heartbeat of     written with each heartbeat
+                                  a worker that takes from them
     inference:deaths              zset of worker ids by last heartbeat    written by whoever detects a death
     inference:death-count         deaths since Valkey started             likewise
 """
@@ -22,11 +24,14 @@ from typing import Any
 
 import redis
 
+from common import queues
+
 WORKERS_KEY = "inference:workers"
+QUEUES_KEY = "inference:queues"
 DEATHS_KEY = "inference:deaths"
 DEATH_COUNT_KEY = "inference:death-count"
 DEATHS_KEPT_S = 24 * 3600
-QUEUE = "inference"
+QUEUE = queues.INFERENCE
 HEARTBEAT_S = 1.0
 DEAD_AFTER_S = 5.0
 
@@ -145,10 +150,25 @@ def workers(valkey: redis.Redis, *, now_s: float) -> list[Worker]:
     return [worker for worker in beating(valkey, now_s=now_s) if worker.slots]
 
 
-def seen_at_s(valkey: redis.Redis) -> float:
-    """When a worker last gave a heartbeat, one that has signed off or died since included; 0 if none has."""
-    last: Any = valkey.zrange(WORKERS_KEY, 0, 0, desc=True, withscores=True)
-    return float(last[0][1]) if last else 0.0
+def queues_of(told: dict[str, Any]) -> list[str]:
+    """Return the queues that a worker takes from, by its description; an older worker names none."""
+    return list(told.get("queues") or [QUEUE])
+
+
+def serving(valkey: redis.Redis, queue: str, *, now_s: float) -> list[Worker]:
+    """Return the workers that are warm and take from `queue`."""
+    alive = workers(valkey, now_s=now_s)
+    told = about(valkey, [worker.id for worker in alive])
+    return [worker for worker, of_it in zip(alive, told, strict=True) if queue in queues_of(of_it)]
+
+
+def seen_at_s(valkey: redis.Redis, queue: str = QUEUE) -> float:
+    """Return the last heartbeat of a worker of `queue`, also of one that signed off or died; 0 if none."""
+    seen: Any = valkey.zscore(QUEUES_KEY, queue)
+    if seen is None and queue == QUEUE and not valkey.exists(QUEUES_KEY):
+        last: Any = valkey.zrange(WORKERS_KEY, -1, -1, withscores=True)  # workers of the version before
+        seen = last[0][1] if last else None
+    return float(seen or 0.0)
 
 
 def beating(valkey: redis.Redis, *, now_s: float) -> list[Worker]:
@@ -261,6 +281,8 @@ def beat(valkey: redis.Redis, worker: Worker, told: dict[str, Any]) -> None:
     deaths(valkey, now_s=worker.seen_at_s)
     pipe = valkey.pipeline(transaction=False)
     pipe.set(f"inference:about:{worker.id}", json.dumps(told), ex=60)
+    pipe.zadd(QUEUES_KEY, dict.fromkeys(queues_of(told), worker.seen_at_s))
+    pipe.zremrangebyscore(QUEUES_KEY, "-inf", worker.seen_at_s - DEATHS_KEPT_S)
     pipe.zadd(WORKERS_KEY, {f"{worker.id} {worker.slots}": worker.seen_at_s})
     pipe.execute()
 

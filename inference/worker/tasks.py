@@ -154,10 +154,11 @@ def _failure(position: int, error: Exception) -> Failure:
 # --- life cycle of a worker ------------------------------------------------------
 
 
-def about(started_at_s: float) -> dict[str, Any]:
-    """Return what operators see of this worker: versions, and the models with their hash prefixes."""
+def about(started_at_s: float, queues: Iterable[str]) -> dict[str, Any]:
+    """Return what is known of this worker: queues, versions, and the models with their hash prefixes."""
     return {
         "started_at_s": started_at_s,
+        "queues": sorted(queues),
         "version": common.__version__,
         "python": platform.python_version(),
         "onnxruntime": session.VERSION,
@@ -185,10 +186,10 @@ class Pool:
 class Heartbeat(threading.Thread):
     """Sends the heartbeat of this worker each second."""
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, queues: Iterable[str]) -> None:
         super().__init__(name="heartbeat", daemon=True)
         self._slots = slots
-        self._about = about(clock.estimate_s())
+        self._about = about(clock.estimate_s(), queues)
         self._pool = Pool(slots)
 
     def run(self) -> None:
@@ -251,11 +252,13 @@ def _warm_up() -> None:
 def start_heartbeat(**_: object) -> None:
     worker = _Lifecycle.worker
     if worker is not None:
-        _Lifecycle.heartbeat = Heartbeat(worker.concurrency)
+        queues = list(worker.app.amqp.queues.consume_from)  # WORKER_QUEUES, or those of --queues
+        _Lifecycle.heartbeat = Heartbeat(worker.concurrency, queues)
         # Before the first claim: a claim by an unregistered worker counts as abandoned.
         _Lifecycle.heartbeat.beat()
         _Lifecycle.heartbeat.start()
-        logger.info("worker ready", extra={"worker": worker_id(), "slots": worker.concurrency})
+        extra = {"worker": worker_id(), "slots": worker.concurrency, "queues": queues}
+        logger.info("worker ready", extra=extra)
 
 
 @signals.worker_shutting_down.connect

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from console.context import region_label
 from operations.monitoring.health import State
 
 Level = Literal["bad", "warn"]
@@ -55,7 +56,8 @@ def facts(state: State) -> dict[str, object]:
         "error": state.valkey.error,
         "wrong_clocks": ", ".join(f"{host} {off:+.1f} s" for host, off in state.valkey.wrong_clocks.items()),
         "stuck": ", ".join(worker.id for worker in state.valkey.stuck_workers),
-        "depth": state.valkey.queued_chunks,
+        "depth": max(state.valkey.queued.values(), default=0),
+        "regions": str(_("、")).join(region_label(region) for region in state.regions_without_worker),
         "mails": state.valkey.queued_mails,
         "limit": state.queue_limit,
         "connections": state.postgres.connections,
@@ -92,6 +94,11 @@ RULES = (
         "no-worker", "bad", lambda state: state.valkey.is_up and not state.valkey.workers,
         _("没有可用的推理 worker，所有调用都会返回 5003。"),
         _("查看 worker 的日志并重新启动它；模型缺失时先运行 python -m inference.models.setup。"),
+    ),
+    Rule(
+        "region-no-worker", "bad", lambda state: bool(state.regions_without_worker),
+        _("没有 worker 处理这些地域的队列：%(regions)s，它们的应用的调用都会返回 5003。"),
+        _("启动 WORKER_QUEUES 含该队列的 worker，或在目录中修改地域的推理队列。"),
     ),
     Rule(
         "worker-died", "bad", lambda state: bool(state.recent_deaths),

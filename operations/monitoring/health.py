@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +12,8 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Count, DateTimeField, DurationField, ExpressionWrapper, F, Q, Sum
 
-from accounts.models import App
+from accounts import regions
+from accounts.models import App, Region
 from billing.books import reconcile
 from billing.models import Debit, DebitState
 from common import clock, queues, schedule, valkey
@@ -37,6 +39,10 @@ class WorkerState:
     about: dict[str, Any]
 
     @property
+    def queues(self) -> list[str]:
+        return exchange.queues_of(self.about)
+
+    @property
     def started_at(self) -> datetime | None:
         started = self.about.get("started_at_s")
         return datetime.fromtimestamp(started, UTC) if started else None
@@ -56,7 +62,7 @@ class ValkeyState:
     memory_bytes: int = 0
     memory_limit_bytes: int = 0
     clients: int = 0
-    queued_chunks: int = 0
+    queued: dict[str, int] = field(default_factory=dict)  # chunks by inference queue
     queued_tasks: int = 0
     queued_mails: int = 0
     started_at: datetime | None = None
@@ -69,6 +75,10 @@ class ValkeyState:
     @property
     def is_up(self) -> bool:
         return not self.error
+
+    @property
+    def queued_chunks(self) -> int:
+        return sum(self.queued.values())
 
     @property
     def wrong_clocks(self) -> dict[str, float]:
@@ -152,6 +162,19 @@ class Books:
 
 
 @dataclass(frozen=True, slots=True)
+class RegionState:
+    """A region, the workers that take from its queue, and the chunks that wait in it."""
+
+    region: Region
+    workers: list[WorkerState]
+    queued_chunks: int
+
+    @property
+    def slots(self) -> int:
+        return sum(worker.slots for worker in self.workers)
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     at: datetime
     valkey: ValkeyState
@@ -162,6 +185,28 @@ class State:
     books: Books = field(default_factory=Books)
     persons: int = 0  # in all face galleries
     faces: int = 0
+    all_regions: list[Region] = field(default_factory=list)
+
+    @property
+    def regions(self) -> list[RegionState]:
+        broker = self.valkey
+        return [
+            RegionState(
+                region,
+                [worker for worker in broker.workers if region.queue in worker.queues],
+                broker.queued.get(region.queue, 0),
+            )
+            for region in self.all_regions
+        ]
+
+    @property
+    def has_several_queues(self) -> bool:
+        return any(region.queue != exchange.QUEUE for region in self.all_regions)
+
+    @property
+    def regions_without_worker(self) -> list[Region]:
+        """Empty if there is no worker at all, which is another finding."""
+        return [one.region for one in self.regions if not one.workers] if self.valkey.workers else []
 
     @property
     def recent_deaths(self) -> list[exchange.Death]:
@@ -171,7 +216,8 @@ class State:
 
     @property
     def queue_share(self) -> float:
-        return self.valkey.queued_chunks / self.queue_limit
+        """Of the fullest queue: each has the limit of its own."""
+        return max(self.valkey.queued.values(), default=0) / self.queue_limit
 
     @property
     def is_schedule_late(self) -> bool:
@@ -183,9 +229,10 @@ class State:
 
 def measure(at: datetime) -> State:
     """Everything at once; a Valkey that does not answer is part of the answer."""
+    all_regions = list(regions.in_use())
     return State(
         at=at,
-        valkey=measure_valkey(at),
+        valkey=measure_valkey(at, queues_of_regions={region.queue for region in all_regions}),
         postgres=measure_postgres(),
         traffic=measure_traffic(at),
         queue_limit=settings.QUEUE_MAX_CHUNKS,
@@ -193,10 +240,11 @@ def measure(at: datetime) -> State:
         books=measure_books(at),
         persons=people.stored_persons(),
         faces=people.stored_faces(),
+        all_regions=all_regions,
     )
 
 
-def measure_valkey(at: datetime) -> ValkeyState:
+def measure_valkey(at: datetime, queues_of_regions: Iterable[str] = ()) -> ValkeyState:
     state = ValkeyState()
     try:
         client = valkey.client()
@@ -208,7 +256,7 @@ def measure_valkey(at: datetime) -> ValkeyState:
         state.memory_bytes = int(info["used_memory"])
         state.memory_limit_bytes = int(info.get("maxmemory", 0))
         state.clients = int(info["connected_clients"])
-        state.queued_chunks = client.llen(exchange.QUEUE)
+        state.queued = {queue: client.llen(queue) for queue in {exchange.QUEUE, *queues_of_regions}}
         state.queued_tasks = client.llen(queues.SCHEDULED)
         state.queued_mails = client.llen(queues.MAIL)
         now_s = clock.now_s(client)

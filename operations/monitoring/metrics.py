@@ -130,6 +130,7 @@ def gauges(state: health.State) -> Iterator[Family]:
     died.add_metric((), broker.death_count)
     yield died
     yield gauge("worker_slots", "Chunks that they work on at once", broker.slots)
+    yield from of_regions(state)
     yield gauge("workers_stuck", "Workers whose slots make no progress", len(broker.stuck_workers))
     offsets = GaugeMetricFamily(
         "facecloud_clock_offset_seconds", "A host's clock minus Valkey's", labels=("host",)
@@ -140,6 +141,25 @@ def gauges(state: health.State) -> Iterator[Family]:
     if broker.schedule_seen_at is not None:
         age = (state.at - broker.schedule_seen_at).total_seconds()
         yield gauge("schedule_age_seconds", "Since the scheduled work ran last", age)
+
+
+def of_regions(state: health.State) -> Iterator[Family]:
+    """Add workers, slots and waiting chunks by region; regions of one queue share their figures."""
+    found = {
+        "workers": GaugeMetricFamily(
+            "facecloud_region_workers", "Workers that take from the region's queue", labels=("region",)
+        ),
+        "slots": GaugeMetricFamily("facecloud_region_worker_slots", "Their slots", labels=("region",)),
+        "chunks": GaugeMetricFamily(
+            "facecloud_region_queue_chunks", "Chunks that wait in the region's queue", labels=("region",)
+        ),
+    }
+    for one in state.regions:
+        labels = (one.region.code,)
+        found["workers"].add_metric(labels, len(one.workers))
+        found["slots"].add_metric(labels, one.slots)
+        found["chunks"].add_metric(labels, one.queued_chunks)
+    yield from found.values()
 
 
 def books(state: health.Books) -> Iterator[Family]:

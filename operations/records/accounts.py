@@ -127,7 +127,7 @@ class AppKeyRecords(RecordAdmin):
 class RegionRecords(RecordAdmin):
     label = pgettext_lazy("records", "地域")
     icon = "map-pin"
-    list_display = ("code", "name", "name_en", "is_active", "position")
+    list_display = ("code", "name", "name_en", "queue", "is_active", "position")
     list_filter = ("is_active",)
 
 

@@ -20,13 +20,11 @@ from tests.conftest import wait_until
 from tests.faceapi.conftest import Caller, encode, inline, running_site
 from tests.faceapi.workers import frozen
 
-NOTHING_SEEN = admission.QueueSnapshot(-float("inf"), 0, 0)
-
 
 @pytest.fixture
 def valkey(monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
     """Yield a database of Valkey without the workers of the other tests."""
-    monkeypatch.setattr(admission, "_seen", NOTHING_SEEN)
+    monkeypatch.setattr(admission, "_seen", {})
     client = redis.Redis.from_url(settings.REDIS_URL, db=5)
     client.flushdb()
     yield client

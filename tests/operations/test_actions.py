@@ -179,9 +179,12 @@ def test_catalogue(log_in: Login, world: World, place: Place) -> None:
     assert not Duration.objects.get(months=1).is_active
     region = Region.objects.first()
     assert region is not None
-    act(finance, "region", region, name="上海7", name_en="Shanghai 7", position="0", is_active="on")
+    act(finance, "region", region, name="上海7", name_en="Shanghai 7", position="0", is_active="on",
+        queue="inference.cn-sh7")  # fmt: skip
     region.refresh_from_db()
-    assert region.name == "上海7"
+    assert (region.name, region.queue) == ("上海7", "inference.cn-sh7")
+    refused = act(finance, "region", region, name="上海7", name_en="", position="0", queue="scheduled")
+    assert refused.status_code == REFUSED
 
 
 def test_roles_are_assigned_and_accounts_closed_and_reopened(
@@ -246,6 +249,7 @@ def test_actions_that_create_rows(
         "name": "北京1",
         "name_en": "Beijing 1",
         "position": "9",
+        "queue": "inference",
         **sent,
         "token": uuid4(),
     }

@@ -9,6 +9,7 @@ import redis
 from django.conf import settings
 from django.utils import timezone
 
+from accounts.models import Region
 from billing import quota
 from billing.books import reconcile
 from billing.models import ReconcileRun
@@ -29,7 +30,7 @@ WELL = State(
     valkey=ValkeyState(
         memory_bytes=10,
         memory_limit_bytes=100,
-        queued_chunks=3,
+        queued={"inference": 3},
         workers=[WorkerState("one", 3, 0.5, ABOUT), WorkerState("two", 3, 0.5, ABOUT)],
         schedule_seen_at=NOW - timedelta(seconds=50),
     ),
@@ -59,15 +60,18 @@ def test_a_schedule_is_late_without_an_inference_worker_too() -> None:
 OTHER = WorkerState("two", 3, 0.5, {**ABOUT, "version": "0.2.0"})
 OTHER_MODELS = WorkerState("two", 3, 0.5, {**ABOUT, "models": {"yunet": "000000000000"}})
 MIXED = replace(WELL.valkey, workers=[WELL.valkey.workers[0], OTHER])
-FULL = replace(WELL.valkey, queued_chunks=200)
+FULL = replace(WELL.valkey, queued={"inference": 200})
 
 
+NEAR = Region(code="cn-sh6", name="上海6", name_en="Shanghai 6")
+FAR = Region(code="cn-gz4", name="广州4", name_en="Guangzhou 4", queue="inference.cn-gz4")
+REGIONS = replace(WELL, all_regions=[NEAR, FAR])
 DEAD = exchange.Death("two", NOW.timestamp() - 60)
 TROUBLES = [
     ("bad", "Valkey 没有响应", replace(WELL, valkey=ValkeyState(error="ConnectionError"))),
     ("bad", "没有可用的推理 worker", replace(WELL, valkey=replace(WELL.valkey, workers=[]))),
     ("bad", "推理队列已满", replace(WELL, valkey=FULL)),
-    ("warn", "推理队列过半", replace(WELL, valkey=replace(WELL.valkey, queued_chunks=100))),
+    ("warn", "推理队列过半", replace(WELL, valkey=replace(WELL.valkey, queued={"inference": 100}))),
     ("bad", "定时任务没有运行", replace(WELL, valkey=replace(WELL.valkey, schedule_seen_at=None))),
     (
         "bad",
@@ -75,6 +79,7 @@ TROUBLES = [
         replace(WELL, valkey=replace(WELL.valkey, schedule_seen_at=NOW - timedelta(minutes=4))),
     ),
     ("bad", "意外退出或失联：two", replace(WELL, valkey=replace(WELL.valkey, deaths=[DEAD]))),
+    ("bad", "地域的队列：广州4，", REGIONS),
     ("warn", "时钟", replace(WELL, valkey=replace(WELL.valkey, clock_offsets={"web-1": -8.0, "web-2": 0.1}))),
     (
         "bad",
@@ -116,6 +121,37 @@ def test_each_finding_has_a_remedy(level: str, word: str, state: State) -> None:
     assert found.level == level
     assert word in found.what
     assert len(found.remedy) > 8
+
+
+def test_a_region_is_served_by_the_workers_of_its_queue() -> None:
+    far = WorkerState("far", 2, 0.5, {**ABOUT, "queues": ["inference.cn-gz4"]})
+    queued = {"inference": 3, "inference.cn-gz4": 5}
+    state = replace(REGIONS, valkey=replace(WELL.valkey, workers=[*WELL.valkey.workers, far], queued=queued))
+    assert findings(state) == []
+    assert [(one.region.code, one.slots, one.queued_chunks) for one in state.regions] == [
+        ("cn-sh6", 6, 3),
+        ("cn-gz4", 2, 5),
+    ]
+    assert (state.valkey.queued_chunks, state.queue_share) == (8, 5 / 200)
+
+
+@pytest.mark.django_db
+def test_the_live_page_shows_a_region_without_worker(log_in: Login, now: datetime) -> None:
+    viewer = log_in("viewer")
+    headers = {"HX-Request": "true"}
+    alive_s = now.timestamp() + 60  # however slow this machine is
+    worker = exchange.Worker(f"test:{uuid4().hex[:6]}", 3, alive_s)
+    exchange.beat(valkey.client(), worker, ABOUT)
+    try:
+        assert 'id="regions"' not in viewer.get("/ops/live/", headers=headers).content.decode()
+        Region.objects.filter(code="cn-gz4").update(queue="inference.cn-gz4")
+        page = viewer.get("/ops/live/", headers=headers).content.decode()
+        assert 'id="regions"' in page
+        assert page.count("没有 worker</span>") == 1
+        metrics = viewer.get("/metrics").content.decode()
+        assert 'facecloud_region_workers{region="cn-gz4"} 0.0' in metrics
+    finally:
+        exchange.leave(valkey.client(), worker)
 
 
 AFTER_DEATH = replace(WELL, valkey=replace(WELL.valkey, deaths=[DEAD]))
