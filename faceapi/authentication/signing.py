@@ -49,20 +49,17 @@ def _lower_escapes(text: str) -> str:
     return _ESCAPE.sub(lambda found: found[0].lower(), text)
 
 
-def likely_mistake(
-    app_key: str, secret: str, given: str, method: str, path: str, query: str, timestamp_ms: str, sha1: str
-) -> tuple[str, str]:
-    """Which common mistake a wrong signature was made with, in English and Chinese, or empty strings.
-
-    Only who knows the SecretKey can make a signature that is found here, so nothing is given away.
-    """
+def mistaken_texts(
+    method: str, path: str, query: str, timestamp_ms: str, sha1: str
+) -> list[tuple[str, str, bytes]]:
+    """Return the texts that clients sign by common mistakes, each with its name in English and Chinese."""
 
     def text(method: str = method, path: str = path, query: str = query, sha1: str = sha1) -> bytes:
         return canonical(method, path, query, timestamp_ms, sha1)
 
     right, name = text(), path.rpartition("/")[2]
     no_body = hashlib.sha1(b"", usedforsecurity=False).hexdigest()
-    tried: list[tuple[str, str, bytes]] = [
+    return [
         *(
             (f"for the path {prefix}{name}", f"签名用的是路径 {prefix}{name}", text(path=prefix + name))
             for prefix in PREFIXES
@@ -103,7 +100,17 @@ def likely_mistake(
         ("with a newline at the end", "末尾多了一个换行", right + b"\n"),
         ("with CR LF between the lines", "换行应为 LF，而不是 CR LF", right.replace(b"\n", b"\r\n")),
     ]
-    for mistake, mistake_zh, signed in tried:
+
+
+def likely_mistake(
+    app_key: str, secret: str, given: str, method: str, path: str, query: str, timestamp_ms: str, sha1: str
+) -> tuple[str, str]:
+    """Return the common mistake behind a wrong signature, in English and Chinese, or empty strings.
+
+    Nothing is revealed: only the owner of the SecretKey can make a signature that is found here.
+    """
+    right = canonical(method, path, query, timestamp_ms, sha1)
+    for mistake, mistake_zh, signed in mistaken_texts(method, path, query, timestamp_ms, sha1):
         if signed != right and matches(secret, signed, given):
             return f"it is right {mistake}", mistake_zh
     if matches(app_key, right, given):

@@ -1,17 +1,16 @@
 """The written documentation against the code: codes, limits, the golden vector, the files that it names."""
 
-import ast
-import inspect
+import hashlib
+import hmac
 import re
 from pathlib import Path
 
 import pytest
 from facecloud_client import tables
 from facecloud_client.batches import BATCH_BYTES, BATCH_IMAGES, MAX_IMAGES, MAX_PAIRS
-from facecloud_client.codes import ENGLISH
 
 from faceapi.authentication import signing
-from faceapi.errors import TABLE
+from faceapi.management.commands import code_tables
 from inference.results import REASONS
 from tests.client.samples import SAMPLES
 from tests.client.test_samples import BODY, GOLDEN, SECRET
@@ -20,21 +19,19 @@ from tests.conftest import REPOSITORY
 PAGES = [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md"), REPOSITORY / "client" / "README.md"]
 API = (REPOSITORY / "docs" / "api.md").read_text(encoding="utf-8")
 API_EN = (REPOSITORY / "docs" / "api.en.md").read_text(encoding="utf-8")
-RESERVED = "为视频结果保留,不会返回", "Reserved for video results; never returned."
-
-
-def table_of_codes(page: str) -> list[tuple[str, ...]]:
-    return re.findall(r"^\| (\d{4}) \| (\d{3}|–) \| (.+?) \| (.+) \|$", page, re.MULTILINE)
 
 
 def test_the_code_tables_match_the_product() -> None:
-    rows = [(str(row.number), "–" if row.reserved else str(row.http), row) for row in TABLE.values()]
-    assert table_of_codes(API) == [
-        (number, http, row.zh, RESERVED[0] if row.reserved else row.remedy_zh) for number, http, row in rows
-    ]
-    assert table_of_codes(API_EN) == [
-        (number, http, row.en, RESERVED[1] if row.reserved else row.remedy_en) for number, http, row in rows
-    ]
+    for path, (pattern, table) in code_tables.tables().items():
+        text = path.read_text(encoding="utf-8")
+        assert code_tables.with_table(text, pattern, table) == text, "run bin/manage code_tables"
+
+
+def test_a_page_needs_exactly_one_code_table() -> None:
+    pattern, table = code_tables.tables()[REPOSITORY / "docs" / "api.md"]
+    assert code_tables.with_table("a\n| 4001 | old\n| 4002 | old\nb\n", pattern, table) == f"a\n{table}b\n"
+    with pytest.raises(ValueError, match="0 tables"):
+        code_tables.with_table("no table", pattern, table)
 
 
 def outline(section: str) -> tuple[list[str], list[str], set[str], set[str]]:
@@ -58,10 +55,6 @@ def test_both_language_versions_have_the_same_content() -> None:
         assert outline(text) == outline(text_en), text_en.partition("\n")[0]
 
 
-def test_the_client_uses_the_products_english() -> None:
-    assert {row.number: row.en for row in TABLE.values() if not row.reserved} == ENGLISH
-
-
 def test_the_golden_vector_and_the_limits_are_documented() -> None:
     for text in (
         GOLDEN,
@@ -82,11 +75,17 @@ SIGNING_PAGE = (REPOSITORY / "templates" / "docs" / "signing.html").read_text(en
 
 @pytest.mark.parametrize("page", [API, API_EN, SIGNING_PAGE], ids=["zh", "en", "console"])
 def test_every_detectable_signature_mistake_is_explained(page: str) -> None:
-    source = ast.parse(inspect.getsource(signing.likely_mistake))
-    texts = [node.value for node in ast.walk(source) if isinstance(node, ast.Constant)]
-    mistakes = [found[0] for text in texts if (found := re.search(r"\b(for|with|without) [^;]+", str(text)))]
-    assert len(mistakes) == 18
-    assert [mistake for mistake in mistakes if mistake not in page] == []
+    common = signing.mistaken_texts("POST", "/v1/face_detect.json", "a=%20&b=+", "1", "ab" * 20)
+    mistakes = [f"it is right {mistake}" for mistake, _chinese, _text in common]
+    to_sign = signing.canonical("POST", "/v1/x.json", "", "1", "ab")
+    for key in ("0123456789abcdef", bytes.fromhex(SECRET).decode("latin-1")):
+        given = hmac.new(key.encode("latin-1"), to_sign, hashlib.sha256).hexdigest()
+        sent = ("POST", "/v1/x.json", "", "1", "ab")
+        mistakes.append(signing.likely_mistake("0123456789abcdef", SECRET, given, *sent)[0])
+    for mistake in mistakes:
+        named = re.search(r"\b(for|with|without) [^;]+", mistake)
+        assert named is not None, mistake
+        assert named[0] in page
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix())

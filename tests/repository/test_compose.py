@@ -1,6 +1,5 @@
 """compose.yaml against the product that it runs."""
 
-import re
 import subprocess
 import sys
 
@@ -11,6 +10,7 @@ from django.conf import settings
 from embedded.site import WORKER_VARIABLES
 from tests.client.scripted import reply, scripted
 from tests.conftest import REPOSITORY
+from tests.repository.settings_source import calls_of_env
 
 
 @pytest.mark.parametrize(("status", "healthy"), [("200 OK", True), ("503 Service Unavailable", False)])
@@ -51,8 +51,7 @@ def test_registration_is_by_invitation_and_only_the_proxy_is_trusted() -> None:
 
 def test_every_setting_of_a_worker_reaches_it() -> None:
     """It reads no .env file: what is in neither list cannot be set."""
-    source = (REPOSITORY / "facecloud" / "settings_worker.py").read_text()
-    names = set(re.findall(r'env\.\w+\("(\w+)"', source))
+    names = {name for name, _call in calls_of_env(REPOSITORY / "facecloud" / "settings_worker.py")}
     assert "WORKER_CONCURRENCY" in names
     assert [name for name in sorted(names) if not WORKER_VARIABLES.fullmatch(name)] == []
     services = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]

@@ -1,11 +1,13 @@
-"""Every setting stands in .env.example with its default, and nothing else does."""
+"""Every setting is in .env.example with its default, and nothing else is."""
 
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
+
+import yaml
 
 from tests.conftest import REPOSITORY
+from tests.repository.settings_source import calls_of_env
 
 LISTED = re.compile(r"^#([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
 
@@ -14,20 +16,12 @@ def listed() -> dict[str, str]:
     return dict(LISTED.findall((REPOSITORY / ".env.example").read_text()))
 
 
-def calls_in(path: Path) -> Iterator[tuple[str, str, ast.Call]]:
-    """Yield what is called, as `object.method`, and its first argument, where that is a constant."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-            yield ast.unparse(node.func), str(node.args[0].value), node
-
-
 def read_by_the_settings() -> dict[str, str | None]:
-    """Name → default as .env.example would show it; None where it is computed, or there is none."""
+    """Return name → default as .env.example shows it; None if it is computed, or there is none."""
     return {
         name: shown(next((word.value for word in call.keywords if word.arg == "default"), None))
         for module in ("facecloud/settings.py", "facecloud/settings_worker.py", "embedded/log_files.py")
-        for function, name, call in calls_in(REPOSITORY / module)
-        if function.startswith("env.")
+        for name, call in calls_of_env(REPOSITORY / module)
     }
 
 
@@ -38,8 +32,22 @@ def shown(default: ast.expr | None) -> str | None:
     return ",".join(value) if isinstance(value, list) else str(value)
 
 
+def texts_of(value: object) -> Iterator[str]:
+    """Yield every key and value of a YAML document that is a text."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from (*texts_of(key), *texts_of(inner))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from texts_of(inner)
+    elif isinstance(value, str):
+        yield value
+
+
 def read_by_compose() -> set[str]:
-    return set(re.findall(r"\$\{([A-Z][A-Z0-9_]*)", (REPOSITORY / "compose.yaml").read_text()))
+    """Return the variables that compose.yaml replaces in its values."""
+    compose = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())
+    return {name for text in texts_of(compose) for name in re.findall(r"\$\{([A-Z][A-Z0-9_]*)", text)}
 
 
 def test_every_setting_is_listed_and_nothing_else() -> None:
@@ -49,8 +57,10 @@ def test_every_setting_is_listed_and_nothing_else() -> None:
 def test_documented_defaults_match_the_settings() -> None:
     settings = read_by_the_settings()
     assert len(settings) > 20
-    told = listed()
+    documented = listed()
     wrong = {
-        name: default for name, default in settings.items() if default is not None and told[name] != default
+        name: default
+        for name, default in settings.items()
+        if default is not None and documented[name] != default
     }
     assert wrong == {}
