@@ -1,13 +1,13 @@
 """Confirm the answers that were sent as charged, and withdraw the calls of those that were not.
 
-Settling a call only allows its answer. The web process notes each answer that it handed to the client's
-connection, and a thread confirms all of them with one UPDATE every FLUSH_EVERY_S; until that, or for good if
-it never happens, the customer is not charged. So whatever breaks between the settle and the client breaks in
-the customer's favour, and a code other than 0 can't cost anything.
+Settling a call only allows its answer. The web process notes each answer that it wrote to the client's
+connection, and a thread confirms all of them with one UPDATE every FLUSH_EVERY_S. The customer is not charged
+before that, and never if it does not happen. So a failure between the settle and the client is in the
+customer's favour, and a code other than 0 costs nothing.
 
-A process that is killed would take its last notes with it. Therefore each note is also written to a file,
-VAR_DIR/answers/*, which the page cache keeps when the process ends. Its owner holds a lock on the file;
-another web process that can lock it confirms what it says and deletes it.
+A killed process would lose its last notes. Therefore each note is also written to a file, VAR_DIR/answers/*,
+which the page cache keeps when the process ends. The process holds a lock on its file; if another web process
+can lock it, the owner has died, and that process confirms the notes and deletes the file.
 """
 
 import contextlib
@@ -39,12 +39,12 @@ from faceapi.errors import ApiError
 logger = logging.getLogger(__name__)
 
 FLUSH_EVERY_S = 0.25
-RETRY_AFTER_S = 1.0  # the database is away
-ADOPT_EVERY_S = 15.0  # the files of processes that died are looked for
+RETRY_AFTER_S = 1.0  # if the database is unavailable
+ADOPT_EVERY_S = 15.0  # interval of the search for files of dead processes
 FLUSH_AT_EXIT_S = 5.0
 BATCH = 1000
-MAX_PENDING = 100_000  # what is noted while the database is away; the sweep gives back what is over
-ROOM = 4096  # notes that a file takes even if the disk is full by then
+MAX_PENDING = 100_000  # notes kept while the database is unavailable; the sweep returns the others
+ROOM = 4096  # notes for which a file has space allocated, in case the disk becomes full
 _NOTE = struct.Struct(">16sI")  # call id, units
 
 
@@ -53,14 +53,14 @@ class BufferedSocket(Protocol):
     """The client's socket under a server that lets a slow reader's answer wait in memory."""
 
     def when_sent(self, sent: Callable[[], None], lost: Callable[[], None]) -> None:
-        """Call `sent` once nothing waits, or `lost` if what waits is dropped."""
+        """Call `sent` once the buffer was sent, or `lost` if it is dropped."""
 
 
 class AnswerResponse(HttpResponse):
-    """An answer with code 0 that notes whether it was handed to the client's connection in full.
+    """An answer with code 0 that notes whether it was written to the client's connection in full.
 
-    The server takes the content from the iterator and continues it when that is written, or waits in memory
-    for a client that reads slowly (facecloud/web/response_buffer.py).
+    The server takes the content from the iterator and resumes it when that was written, or buffered for a
+    client that reads slowly (facecloud/web/response_buffer.py).
     """
 
     call: CallContext | None = None  # the call to confirm; None if there is nothing to charge
@@ -78,7 +78,7 @@ class AnswerResponse(HttpResponse):
             sent()
 
     def close(self) -> None:
-        """By the server, when the answer was written or writing it failed."""
+        """Withdraw the call unless its answer was sent; the server calls this in any case."""
         super().close()
         call, self.call = self.call, None
         if call is not None:
@@ -116,7 +116,7 @@ class Journal:
         self._wake()
 
     def _open_file(self) -> None:
-        """Begin a file with all notes, if that is possible by now: a full disk may have room again."""
+        """Create a file with all notes, if possible: a disk that was full may have space again."""
         try:
             self._file = NoteFile.new()
         except OSError as error:
@@ -136,7 +136,7 @@ class Journal:
         self._wake()
 
     def start(self) -> None:
-        """Start the thread, if it doesn't run in this process."""
+        """Start the thread unless it runs in this process."""
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
                 self._is_ending = False
@@ -144,7 +144,7 @@ class Journal:
                 self._thread.start()
 
     def stop(self) -> None:
-        """Flush what is noted, before the process ends. What the database doesn't take stays in the file."""
+        """Flush the notes before the process ends. If the database is unavailable, they stay in the file."""
         thread = self._thread
         if thread is not None:
             self._is_ending = True
@@ -152,7 +152,7 @@ class Journal:
             thread.join(FLUSH_AT_EXIT_S)
 
     def flush(self) -> None:
-        """Confirm and withdraw what is noted. Raises DatabaseError; what was not done stays noted."""
+        """Confirm and withdraw what is noted. Raises DatabaseError; the rest stays noted."""
         with self._lock:
             sent, withdrawn = list(self._sent.items()), list(self._withdrawn.values())
         for first in range(0, len(sent), BATCH):
@@ -163,13 +163,13 @@ class Journal:
             try:
                 calls.fail(call, error, now())
             except DatabaseError:
-                if time.perf_counter() - (call.ended or 0) < quota.CONFIRM_WITHIN_S:  # then the sweep does it
+                if time.perf_counter() - (call.ended or 0) < quota.CONFIRM_WITHIN_S:  # then the sweep
                     with self._lock:
                         self._withdrawn[call.id] = (call, error)  # behind the others
                 raise
 
-    def _confirm(self, told: dict[UUID, int]) -> None:
-        done = confirmed(told)
+    def _confirm(self, notes: dict[UUID, int]) -> None:
+        done = confirmed(notes)
         with self._lock:
             for call_id in done:
                 del self._sent[call_id]
@@ -205,14 +205,14 @@ class Journal:
 
 
 def _undisturbed(work: Callable[[], None]) -> bool:
-    """Do this unless the database is away, and return whether it was done.
+    """Run `work`, log its failure, and return whether it succeeded.
 
-    The connection goes back into the pool: the journal waits for longer than it works.
+    Connections go back into the pool, because the journal waits for longer than it works.
     """
     try:
         work()
     except DatabaseError as error:
-        logger.warning("answers wait to be confirmed: %s", type(error).__name__)
+        logger.warning("answers could not be confirmed yet: %s", type(error).__name__)
         return False
     except Exception:
         logger.exception("the journal of answers failed")
@@ -222,13 +222,13 @@ def _undisturbed(work: Callable[[], None]) -> bool:
     return True
 
 
-def confirmed(told: dict[UUID, int]) -> list[UUID]:
+def confirmed(notes: dict[UUID, int]) -> list[UUID]:
     """Confirm these answers; return those that need no further attempt."""
-    states = quota.confirm(told)
+    states = quota.confirm(notes)
     lost = [call_id for call_id, state in states.items() if state in (DebitState.RETURNED, "wrong")]
     if lost:
         extra = {"calls": [str(call_id) for call_id in lost[:20]]}
-        logger.error("%s answers that could not be charged", len(lost), extra=extra)
+        logger.error("%s answers could not be charged", len(lost), extra=extra)
     return [call_id for call_id, state in states.items() if state != DebitState.SETTLING]
 
 
@@ -236,16 +236,16 @@ def confirmed(told: dict[UUID, int]) -> list[UUID]:
 
 
 class NoteFile:
-    """A file of notes, locked by the process that writes it. An OSError costs durability, never an answer.
+    """A file of notes, locked by the process that writes it. An OSError affects durability, never an answer.
 
-    Its room for ROOM notes is allocated when it is made, so a disk that is full later takes them; unused room
-    is zeros. It holds whole notes only: those behind a part of one could not be read.
+    Space for ROOM notes is allocated at creation, in case the disk becomes full; unused space is zeros. The
+    file has whole notes only, because those after a partial one could not be read.
     """
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self._descriptor = descriptor
-        self._length = 0  # of what is used
+        self._length = 0  # bytes in use
 
     @classmethod
     def new(cls) -> "NoteFile":
@@ -253,7 +253,7 @@ class NoteFile:
         folder = settings.VAR_DIR / "answers"
         path = folder / f"{os.getpid()}-{uuid4().hex}"
         folder.mkdir(parents=True, exist_ok=True)
-        # Under another name until it is locked, so that nobody adopts it.
+        # Use another name until it is locked, so that no other process adopts it.
         hidden = path.with_name(f".{path.name}")
         descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -307,19 +307,19 @@ def notes_in(content: bytes) -> dict[UUID, int]:
 
 
 def adopt() -> None:
-    """Confirm what processes that died had noted, and delete their files. Raises DatabaseError."""
+    """Confirm the notes of processes that died, and delete their files. Raises DatabaseError."""
     for path in (settings.VAR_DIR / "answers").glob("[!.]*"):
         try:
             with path.open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: its owner lives
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError if its owner is alive
                 content = file.read()
-                told = notes_in(content)
-                while told:
-                    done = confirmed(dict(list(told.items())[:BATCH]))
+                notes = notes_in(content)
+                while notes:
+                    done = confirmed(dict(list(notes.items())[:BATCH]))
                     if not done:
-                        return  # locked at the moment; next time
+                        return  # their rows are locked; tried again at the next interval
                     for call_id in done:
-                        del told[call_id]
+                        del notes[call_id]
                 path.unlink(missing_ok=True)
         except OSError:
             continue

@@ -4,7 +4,7 @@ A call ends in one place, `_end`: success settles the debit, failure withdraws i
 and adds it to its UsageHour in the same transaction, so a roll-up is the sum of its calls at any moment.
 
 A settled call is not charged yet: its answer is sent first and then confirmed (faceapi/answers.py). If it
-ends otherwise after all, `fail` replaces its record; if nobody confirms it, `withdraw_unconfirmed` does.
+ends otherwise, `fail` replaces its record; if it is not confirmed in time, `withdraw_unconfirmed` does.
 """
 
 import logging
@@ -39,13 +39,13 @@ RECONNECT_WITHIN_S = 8.0  # no attempt begins later, however long those before i
 
 
 def new_id(at: datetime) -> UUID:
-    """Return a version 7 UUID: the time first, so that rows written together lie together."""
+    """Return a version 7 UUID, which begins with the time, so that rows are stored in order of time."""
     return time_ids.new(at)
 
 
 @dataclass(slots=True)
 class CallContext:
-    """What is known of a call while it runs.
+    """The state of a call while it runs.
 
     `key` is None until the AppKey was found; `is_authentic` is True once the signature was verified.
     """
@@ -64,7 +64,7 @@ class CallContext:
     queue_ms: float = 0.0
     infer_ms: float = 0.0
     debit: Debit | None = None
-    is_settled: bool = False  # or may be: a settle was begun
+    is_settled: bool = False  # or may be, because a settle was begun
     hold: idempotency.Hold | None = None
     effect: Callable[[datetime], None] | None = None  # what settling the call also writes; may run again
 
@@ -72,7 +72,7 @@ class CallContext:
     def caller(self) -> AppKey:
         """The AppKey of the call, once it was found."""
         if self.key is None:
-            raise LookupError("the AppKey of this call is not known yet")
+            raise LookupError("the AppKey of this call was not looked up yet")
         return self.key
 
     @property
@@ -81,9 +81,9 @@ class CallContext:
 
 
 def succeed(call: CallContext, at: datetime) -> int:
-    """Settle the call's units, which lets its answer with code 0 be sent. Return how many there are.
+    """Settle the call's units, so that its answer with code 0 may be sent. Return their number.
 
-    Raises ApiError 5004 if the units went back already (the call took longer than its hold).
+    Raises ApiError 5004 if the units were returned already, because the call took longer than its hold.
     """
     units = call.debit.units if call.debit is not None else 0
     call.is_settled = True
@@ -95,10 +95,10 @@ def succeed(call: CallContext, at: datetime) -> int:
 
 
 def _settle_in_any_case(call: CallContext, units: int, at: datetime) -> None:
-    """Settle, and again on a new connection while the database is restarted.
+    """Settle, and retry on a new connection while the database restarts.
 
-    Repeating is harmless: each step of `_settle` does nothing the second time. If the last attempt fails too,
-    nobody can say whether the call is settled; it is not charged, because nothing confirms it.
+    Retries are safe: each step of `_settle` is idempotent. If the last attempt fails too, the call may be
+    settled or not; it is not charged, because it is never confirmed.
     """
     give_up = time.monotonic() + RECONNECT_WITHIN_S
     for pause_s in (*RECONNECT_AFTER_S, None):
@@ -124,9 +124,9 @@ def _settle(call: CallContext, units: int, at: datetime) -> None:
 
 
 def fail(call: CallContext, error: ApiError, at: datetime) -> None:
-    """End a call with an error: return what it took, and replace a record of success.
+    """End a call with an error: return its units, and replace a record of success.
 
-    A request that was never authentic is only counted; so is one before any work (usage/unattributed.py).
+    A request that is not authentic or was refused before any work is only counted (usage/unattributed.py).
     """
     is_idle = call.debit is None and call.hold is None
     if is_idle and (not call.is_authentic or error.code in unattributed.CHEAP):
@@ -147,10 +147,10 @@ def fail(call: CallContext, error: ApiError, at: datetime) -> None:
 
 
 def withdraw_unconfirmed(at: datetime) -> int:
-    """Give back what was settled and never confirmed as answered; how many calls.
+    """Return the units of calls that were settled but not confirmed in time; return the number of calls.
 
-    Their web processes died, or could not reach the database in time. They are recorded with code 5003, which
-    is what a caller was told who was told anything but success.
+    Their web processes died, or could not reach the database. They are recorded with code 5003, which is what
+    their callers got unless they got an answer.
     """
     withdrawn = 0
     error = ApiError(errors.OVERLOADED)
@@ -169,7 +169,7 @@ def withdraw_unconfirmed(at: datetime) -> int:
 
 
 def _unrecord(call_id: UUID) -> Call | None:
-    """Take a call that was recorded with code 0 out of the records and out of its hour; return it."""
+    """Remove a call that was recorded with code 0, also from its hour's sums; return it."""
     call = Call.objects.filter(pk=call_id, code=errors.OK).first()
     if call is None:
         return None
@@ -221,7 +221,7 @@ def _record(call: Call) -> None:
 
 
 def _end(call: CallContext, code: int, http: int, *, units: int = 0, fault_index: int | None = None) -> None:
-    """End a call: write its record, its share of the roll-up and its line in the log."""
+    """End a call: write its record, add it to the roll-up, and log it."""
     ended = Call(
         pk=call.id,
         api=call.api,

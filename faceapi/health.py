@@ -22,16 +22,16 @@ from inference.worker import exchange
 @never_cache
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
-    """200 while the process lives. Asks nobody else."""
+    """Return 200 while this process serves requests; no other service is asked."""
     return JsonResponse({"status": "ok"})
 
 
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when every part answers, otherwise 503; the body says which part does not.
+    """Return 200 if every service answers, otherwise 503; the body names those that do not.
 
-    A worker whose slots have all held the same chunks for WORKER_STUCK_S or longer is not ready.
+    A worker whose slots have all worked on the same chunks for WORKER_STUCK_S or longer is not ready.
     """
     known = _regions()
     parts = {"database": known is not None, "broker": False, "worker": False}

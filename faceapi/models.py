@@ -64,10 +64,10 @@ class Call(models.Model):
 
 
 class UsageHour(models.Model):
-    """What one App did with one API in one hour, by code: written in the same transaction as each Call.
+    """The calls of one App to one API in one hour, by code; written in the same transaction as each Call.
 
-    `unrecorded` of the calls are refusals without a row in Call (usage/unattributed.py): no images, no times.
-    Histograms count by the fixed slots of faceapi.usage.histogram: percentiles of any span are a sum away.
+    `unrecorded` of the calls are refusals without a row in Call (usage/unattributed.py), without
+    images and times. Histograms have the fixed slots of faceapi.usage.histogram, so they can be added up.
     """
 
     app = models.ForeignKey("accounts.App", models.PROTECT, related_name="usage", verbose_name=_("应用"))
@@ -100,7 +100,7 @@ class UsageHour(models.Model):
 
 
 class IdempotencyKey(models.Model):
-    """A client's Idempotency-Key and what it was first used for: the body's SHA-1, neither body nor answer.
+    """A client's Idempotency-Key and the SHA-1 of the body that it was first used for.
 
     `call_id` is the call that holds the key; `charged_at` is set in the transaction that settles it. A failed
     call removes its row, so that a retry is a first attempt again.
@@ -143,7 +143,7 @@ class _Sums(models.Model):
 
 
 class UsageDay(_Sums):
-    """What one App did with one API on one local day, by code. `day` is the local midnight that begins it."""
+    """The calls of one App to one API on one local day, by code. `day` is the local midnight at its start."""
 
     day = models.DateTimeField(_("日期"))
     app = models.ForeignKey("accounts.App", models.PROTECT, related_name="usage_days", verbose_name=_("应用"))
@@ -153,7 +153,7 @@ class UsageDay(_Sums):
         constraints = [
             models.UniqueConstraint(
                 fields=["app", "day", "api", "region", "code"],
-                # the sums ride in the index: a report over all Apps does not touch the wide rows
+                # covering index: a report over all Apps does not read the wide rows
                 include=list(SUMS),
                 name="usage_day_once",
             ),
@@ -171,7 +171,7 @@ class UsageDay(_Sums):
 
 
 class ServiceHour(_Sums):
-    """What all Apps together did with one API in one hour, by code."""
+    """The calls of all Apps to one API in one hour, by code."""
 
     hour = models.DateTimeField(_("小时"))
 

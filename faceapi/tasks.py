@@ -1,4 +1,4 @@
-"""The scheduled work of this room (settings.CELERY_BEAT_SCHEDULE). Each task may run twice or late."""
+"""The scheduled tasks of this room (settings.CELERY_BEAT_SCHEDULE). Each may run twice or late."""
 
 import logging
 
@@ -14,9 +14,9 @@ logger = logging.getLogger(__name__)
 
 @shared_task(name="faceapi.sweep_answers")
 def sweep_answers() -> None:
-    """Give back what was settled but never confirmed as answered."""
+    """Return the units of calls that were settled but not confirmed as answered."""
     if withdrawn := calls.withdraw_unconfirmed(now()):
-        logger.warning("%s calls given back whose answers were not confirmed", withdrawn)
+        logger.warning("returned the units of %s calls whose answers were not confirmed", withdrawn)
 
 
 @shared_task(name="faceapi.close_usage")
@@ -27,7 +27,7 @@ def close_usage() -> None:
 
 @shared_task(name="faceapi.mend_usage")
 def mend_usage() -> None:
-    """Compare the roll-ups with the hours, and recompute them from the first day with a late row on."""
+    """Compare the roll-ups with the hours, and recompute them from the first day that differs."""
     at = now()
     if broken := list(rollups.differences()):
         for difference in broken:

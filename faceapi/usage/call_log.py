@@ -1,8 +1,8 @@
 """The calls of a customer's Apps, newest first, one page at a time.
 
-Pages follow each other by key, never by number, so the last page costs as much as the first. A request id
-is a version 7 UUID and begins with the time of its call: every query has its time range twice, as `at` for
-the indexes and as ids for the partitions.
+Keyset pagination: the last page takes as long as the first. A request id is a version 7 UUID and begins with
+the time of its call, so every query states its time range twice: as `at` for the indexes, as ids for the
+partitions.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ BATCH = 1_000
 
 @dataclass(frozen=True)
 class Filter:
-    """Which calls: those that arrived in [since, until). `code`: "" for all, FAILED, or a number.
+    """Selects the calls that arrived in [since, until). `code`: "" for all, FAILED, or a number.
 
     `slow_ms` is 0 or one of SLOWEST_MS, which the index of slow calls covers.
     """
@@ -128,7 +128,7 @@ def _conditions(wanted: Filter, after: Cursor | None) -> tuple[str, list[object]
         texts.append("code = %s")
         values.append(int(wanted.code))
         if int(wanted.code) != OK:
-            texts.append("code <> 0")  # or the planner does not see that the index of failed calls holds
+            texts.append("code <> 0")  # lets the planner use the partial index of failed calls
     if wanted.slow_ms:
         texts += [f"latency_ms >= {SLOW_MS}", "latency_ms >= %s"]
         values.append(wanted.slow_ms)

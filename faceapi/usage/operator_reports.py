@@ -1,8 +1,8 @@
-"""What all customers did, for operators: read functions over the roll-ups, each a few grouped queries.
+"""Usage of all customers, for operators: read functions over the roll-ups, each a few grouped queries.
 
-Spans are whole local days, half-open. The closed part is read from the coarsest roll-up that can tell it, the
-rest from UsageHour, so figures are those of the calls at any moment (rollups.py). Times of calls
-(latency, queue, inference) are those of calls that were answered with code 0.
+Ranges are whole local days, half-open. The closed part is read from the coarsest sufficient roll-up, the rest
+from UsageHour, so figures always equal the sum of the calls (rollups.py). Times (latency, queue, inference)
+are those of calls with code 0.
 """
 
 from collections import Counter, defaultdict
@@ -25,7 +25,7 @@ Step = Literal["hour", "day"]
 
 @dataclass(frozen=True, slots=True)
 class UsageFilter:
-    """Which calls: local midnights [since, until), and what they are narrowed to; None, "": nothing."""
+    """Select calls of [since, until), both local midnights, and by other fields; None or "" is no limit."""
 
     since: datetime
     until: datetime
@@ -62,7 +62,7 @@ class Figures:
     latency_histogram: list[int] = field(default_factory=lambda: [0] * SLOTS)
 
     def add_counts(self, other: "Figures") -> None:
-        """All but the histogram."""
+        """Add all but the histogram."""
         self.calls += other.calls
         self.ok += other.ok
         self.images += other.images
@@ -110,7 +110,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The figures of a span: in sum, and by step (each step of the span, empty or not), API, region, code."""
+    """The figures of a time range: in total, and by step (every step), API, region and code."""
 
     total: Figures
     by_step: dict[datetime, Figures]
@@ -124,9 +124,9 @@ class Usage:
 
 
 def usage(span: UsageFilter, *, with_latencies: bool = True) -> Usage:
-    """Everything that the usage report draws: two grouped queries on each roll-up that the span touches.
+    """Return all figures of the usage report: two grouped queries on each roll-up in the range.
 
-    Without latencies it is one, which an index alone serves where the sums are those of days.
+    Without latencies it is one, an index-only scan for daily sums.
     """
     total = Figures()
     by_step = {start: Figures() for start in span.starts()}
@@ -142,7 +142,7 @@ def usage(span: UsageFilter, *, with_latencies: bool = True) -> Usage:
             by_code[code],
         ):
             group.add_counts(figures)
-    # Percentiles can't be added up from percentiles: each grouping sums its histograms in the database.
+    # Percentiles cannot be added up, so each grouping sums its histograms in the database.
     for (moment, api), histogram in _latencies(span, ("step", "api")) if with_latencies else ():
         for group in (total, by_step[timezone.localtime(moment)], by_api[api]):
             group.add_latencies(histogram)
@@ -255,7 +255,7 @@ def _grouped(
 def _sources(
     span: UsageFilter, keys: tuple[str, ...], *, by_apps: bool
 ) -> list[tuple[str, str, datetime, datetime]]:
-    """Table, column of time, since, until: the closed part from a roll-up, the rest from UsageHour."""
+    """Return (table, column of time, since, until): a roll-up for the closed part, UsageHour for the rest."""
     hours = ("faceapi_usagehour", "hour")
     closed: tuple[str, str]
     until: Callable[[], datetime | None]
