@@ -1,27 +1,13 @@
-"""The Celery tasks of this room: scheduled ones (settings.CELERY_BEAT_SCHEDULE) and mail.
+"""The Celery tasks of this room: mail about accounts. Each may run twice or late."""
 
-Each may run twice or late.
-"""
-
-import logging
 from urllib.parse import urlsplit
 
-from celery import current_app, shared_task
+from celery import shared_task
 from django.utils import translation
 
 from accounts.models import Invitation, User
-from common import links, schedule
+from common import links
 from console import mails
-
-log = logging.getLogger(__name__)
-
-
-@shared_task(name="console.note_schedule")
-def note_schedule() -> None:
-    """Note the schedule's heartbeat for operators, and send again what was missed."""
-    schedule.note()
-    for task in schedule.send_overdue(current_app.send_task):
-        log.warning("%s did not succeed when it was due: sent again", task)
 
 
 @shared_task(name="console.send_password_reset")

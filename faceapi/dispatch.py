@@ -272,7 +272,7 @@ def _send(client: redis.Redis, run: Run, chunk: Chunk) -> None:
             stack.enter_context(run.spool.view(span))
             for span in run.spans[chunk.first : chunk.first + chunk.count]
         ]
-        exchange.put(client, chunk, views, ttl_s=ttl_s)
+        exchange.store(client, chunk, views, ttl_s=ttl_s)
     run.sent[chunk.id] = Sent(chunk, time.monotonic(), run.lane)
     if run.first_sent_after_ms is None:
         run.first_sent_after_ms = (time.monotonic() - run.started) * 1000

@@ -15,7 +15,7 @@ app = Celery("facecloud")
 app.set_default()  # in every thread: otherwise a web thread would send tasks with an app without a broker
 app.config_from_object("django.conf:settings", namespace="CELERY")
 liveness.watch(app)
-app.autodiscover_tasks(["accounts", "billing", "console", "faceapi", "gallery", "operations"])
+app.autodiscover_tasks(["common", "accounts", "billing", "console", "faceapi", "gallery", "operations"])
 
 
 @signals.setup_logging.connect
@@ -35,7 +35,7 @@ def limit_waits(**_: object) -> None:
 @signals.beat_init.connect
 def run_schedule_at_once(**_: object) -> None:
     """Run the schedule's heartbeat at start; it also sends tasks that were missed meanwhile."""
-    app.send_task("console.note_schedule")
+    app.send_task("common.note_schedule")
     liveness.touch()
 
 

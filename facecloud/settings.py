@@ -333,7 +333,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "sample-usage": {"task": "billing.sample_usage", "schedule": crontab(minute=0, hour=0)},
     "close-usage": {"task": "faceapi.close_usage", "schedule": 300.0, "options": {"expires": 290}},
     "mend-usage": {"task": "faceapi.mend_usage", "schedule": crontab(minute=10, hour=4)},
-    "note-schedule": {"task": "console.note_schedule", "schedule": 60.0, "options": {"expires": 55}},
+    "note-schedule": {"task": "common.note_schedule", "schedule": 60.0, "options": {"expires": 55}},
     "record-incidents": {
         "task": "operations.record_incidents",
         "schedule": 60.0,

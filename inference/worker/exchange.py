@@ -111,7 +111,7 @@ def _replies(request_id: str) -> str:
 # --- the web's side --------------------------------------------------------------
 
 
-def put(valkey: redis.Redis, chunk: Chunk, pictures: Sequence[Picture], *, ttl_s: int) -> None:
+def store(valkey: redis.Redis, chunk: Chunk, pictures: Sequence[Picture], *, ttl_s: int) -> None:
     """Store the chunk's pictures for `ttl_s` seconds."""
     pipe = valkey.pipeline(transaction=False)
     for key, picture in zip(_images(chunk.id, chunk.count), pictures, strict=True):
@@ -150,16 +150,16 @@ def workers(valkey: redis.Redis, *, now_s: float) -> list[Worker]:
     return [worker for worker in beating(valkey, now_s=now_s) if worker.slots]
 
 
-def queues_of(told: dict[str, Any]) -> list[str]:
+def queues_of(description: dict[str, Any]) -> list[str]:
     """Return the queues that a worker takes from, by its description; an older worker names none."""
-    return list(told.get("queues") or [QUEUE])
+    return list(description.get("queues") or [QUEUE])
 
 
 def serving(valkey: redis.Redis, queue: str, *, now_s: float) -> list[Worker]:
     """Return the workers that are warm and take from `queue`."""
     alive = workers(valkey, now_s=now_s)
-    told = about(valkey, [worker.id for worker in alive])
-    return [worker for worker, of_it in zip(alive, told, strict=True) if queue in queues_of(of_it)]
+    described = about(valkey, [worker.id for worker in alive])
+    return [worker for worker, one in zip(alive, described, strict=True) if queue in queues_of(one)]
 
 
 def seen_at_s(valkey: redis.Redis, queue: str = QUEUE) -> float:
@@ -233,7 +233,9 @@ redis.call('UNLINK', unpack(KEYS, 3))
 """
 
 
-def take(valkey: redis.Redis, chunk_id: str, count: int, *, worker_id: str, ttl_s: int) -> list[bytes] | None:
+def claim(
+    valkey: redis.Redis, chunk_id: str, count: int, *, worker_id: str, ttl_s: int
+) -> list[bytes] | None:
     """Claim the chunk and return its pictures.
 
     Returns None if they are gone: replied to, given up or expired.
@@ -271,17 +273,17 @@ def about(valkey: redis.Redis, worker_ids: Sequence[str]) -> list[dict[str, Any]
     """Return the description of each worker (see `beat`); an empty dict if it has expired."""
     if not worker_ids:
         return []
-    told = valkey.mget([f"inference:about:{worker_id}" for worker_id in worker_ids])
-    return [json.loads(text) if text else {} for text in told]
+    found = valkey.mget([f"inference:about:{worker_id}" for worker_id in worker_ids])
+    return [json.loads(text) if text else {} for text in found]
 
 
-def beat(valkey: redis.Redis, worker: Worker, told: dict[str, Any]) -> None:
+def beat(valkey: redis.Redis, worker: Worker, description: dict[str, Any]) -> None:
     """Send a heartbeat with the worker's description, a dict of JSON types, and record deaths."""
     # Record deaths first: a worker that restarts under its old id would hide the death of its predecessor.
     deaths(valkey, now_s=worker.seen_at_s)
     pipe = valkey.pipeline(transaction=False)
-    pipe.set(f"inference:about:{worker.id}", json.dumps(told), ex=60)
-    pipe.zadd(QUEUES_KEY, dict.fromkeys(queues_of(told), worker.seen_at_s))
+    pipe.set(f"inference:about:{worker.id}", json.dumps(description), ex=60)
+    pipe.zadd(QUEUES_KEY, dict.fromkeys(queues_of(description), worker.seen_at_s))
     pipe.zremrangebyscore(QUEUES_KEY, "-inf", worker.seen_at_s - DEATHS_KEPT_S)
     pipe.zadd(WORKERS_KEY, {f"{worker.id} {worker.slots}": worker.seen_at_s})
     pipe.execute()

@@ -90,7 +90,7 @@ def infer(
         queue_ms = max(0.0, clock.estimate_s() - sent_at_s) * 1000
         started = time.perf_counter()
         client = valkey.client()
-        pictures = exchange.take(client, chunk_id, count, worker_id=worker_id(), ttl_s=ttl_s)
+        pictures = exchange.claim(client, chunk_id, count, worker_id=worker_id(), ttl_s=ttl_s)
         if pictures is None:
             logger.info("chunk is gone, skipped", extra={"chunk": chunk_id})
             return

@@ -112,7 +112,7 @@ def test_a_known_failure_is_returned_at_the_deadline(worker: Process) -> None:
         )
         wait_until(lambda: len(chunks("late")) == 2, timeout_s=4, what="a chunk for each picture")
         second, failure = chunks("late")[1], Failure(0, errors.UNDECODABLE, "broken")
-        assert exchange.take(valkey.client(), second, 1, worker_id="test", ttl_s=5)
+        assert exchange.claim(valkey.client(), second, 1, worker_id="test", ttl_s=5)
         exchange.answer(valkey.client(), "late", Reply(second, [], failure, 0.0, 0.0), count=1, ttl_s=5)
         with pytest.raises(ApiError) as caught:
             waiting.result()
@@ -136,7 +136,7 @@ def test_results_after_the_end_of_a_call_are_discarded(worker: Process) -> None:
         )
         wait_until(lambda: len(chunks("over")) == 1, timeout_s=4, what="the chunk")
         (chunk_id,) = chunks("over")
-        assert exchange.take(client, chunk_id, 1, worker_id="test", ttl_s=5)
+        assert exchange.claim(client, chunk_id, 1, worker_id="test", ttl_s=5)
         with pytest.raises(ApiError) as caught:
             waiting.result()
         reply = Reply(chunk_id, [{"embedding": [0.0]}], None, 0.0, 0.0)

@@ -66,7 +66,7 @@ def in_its_place(worker: Process, caller: Caller, failure: int) -> Answer:
         wait_until(lambda: len(chunks()) == 2, timeout_s=10, what="a chunk for each picture")
         for chunk_id in chunks():
             request_id, number, _ = chunk_id.split(".")
-            assert exchange.take(client, chunk_id, 1, worker_id="test", ttl_s=10)
+            assert exchange.claim(client, chunk_id, 1, worker_id="test", ttl_s=10)
             result = {"faces": [], "quality": {"score": 0.0, "reasons": ["no_face"]}}
             reply = Reply(chunk_id, [result], None, 0.0, 1.0)
             if number == "1":

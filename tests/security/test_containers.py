@@ -161,7 +161,7 @@ def test_a_worker_serves_a_call_with_its_few_rights(
             timeout_s=120,
             what=f"a warm worker: {process.last_words(8)}",
         )
-        exchange.put(client, Chunk("r", "r.0", 0, 1), [astronaut], ttl_s=120)
+        exchange.store(client, Chunk("r", "r.0", 0, 1), [astronaut], ttl_s=120)
         send = (
             "import facecloud.celery, time; from common.broker import publish;"
             "publish('inference.infer', 'r.0', ('r', 'r.0', 'detect', 1, time.time(), 120, False),"

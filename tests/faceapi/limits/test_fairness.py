@@ -183,7 +183,7 @@ def played(
             turns = [member.decode() for member in client.zrange("inference:turns:bulk", 0, -1)]
             lane = "bulk" if f"{customer} {chunk_id}" in turns else "single"
             count = len(list(client.scan_iter(f"inference:image:{chunk_id}:*")))
-            assert exchange.take(client, chunk_id, count, worker_id="test", ttl_s=30)
+            assert exchange.claim(client, chunk_id, count, worker_id="test", ttl_s=30)
             reply = Reply(chunk_id, [{}] * count, None, 0.0, took_ms * count)
             exchange.answer(client, request_id, reply, count=count, ttl_s=30)
             seen.append((lane, count))

@@ -85,8 +85,8 @@ def in_hand() -> Iterator[None]:
     counts = {"hung": 4, "hung-beside": 4, "hung-batch": 4, "hung-single": 1, "late": 4}
     chunks = [exchange.Chunk(name, f"chunk-of-{name}", 0, count) for name, count in counts.items()]
     for chunk in chunks:
-        exchange.put(client, chunk, [b"picture"] * chunk.count, ttl_s=60)
-        assert exchange.take(client, chunk.id, chunk.count, worker_id="test", ttl_s=60)
+        exchange.store(client, chunk, [b"picture"] * chunk.count, ttl_s=60)
+        assert exchange.claim(client, chunk.id, chunk.count, worker_id="test", ttl_s=60)
     yield
     for chunk in chunks:
         exchange.remove(client, chunk.request_id, [chunk])
