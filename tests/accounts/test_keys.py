@@ -1,4 +1,4 @@
-"""AppKeys and SecretKeys: form, encryption at rest, life, rotation."""
+"""AppKeys and SecretKeys: format, encryption at rest, states, rotation."""
 
 import re
 from datetime import timedelta
@@ -126,7 +126,7 @@ def test_rename_is_all_or_nothing(app: App) -> None:
 def test_an_address_is_verified_once_whatever_its_case(app: App) -> None:
     now = timezone.now()
     User.objects.filter(pk=app.customer_id).update(email_verified_at=now)
-    mallory = User.objects.create_user("mallory", "ALICE@example.org")  # anybody may name it
+    mallory = User.objects.create_user("mallory", "ALICE@example.org")  # unverified, so not unique
     with pytest.raises(IntegrityError), transaction.atomic():
         User.objects.filter(pk=mallory.pk).update(email_verified_at=now)
 

@@ -1,4 +1,4 @@
-"""An App's limits: whole or not at all, addresses in one form."""
+"""Limits of an App: saved all or none, with addresses in canonical form."""
 
 import pytest
 from django.utils import timezone

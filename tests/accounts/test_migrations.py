@@ -1,4 +1,4 @@
-"""Accounts of earlier versions keep what they have: their addresses, their names, their logins."""
+"""Migrations keep the addresses, names and logins of existing accounts."""
 
 import importlib
 
@@ -39,7 +39,7 @@ def test_existing_accounts_are_verified_and_the_older_name_keeps_the_skeleton() 
 
 @pytest.mark.django_db
 def test_the_version_before_can_still_insert() -> None:
-    """During an upgrade the old code runs on the new tables: it does not know the new columns."""
+    """During an upgrade the old code, which does not know the new columns, runs on the new tables."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO accounts_user (password, is_superuser, username, first_name, last_name, is_staff,"

@@ -1,4 +1,4 @@
-"""The rule for names and descriptions: one pattern, the same answer in Python and in PostgreSQL."""
+"""Rules for names and descriptions: one pattern, with the same result in Python and PostgreSQL."""
 
 import re
 import unicodedata

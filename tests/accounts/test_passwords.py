@@ -38,7 +38,7 @@ def test_a_hash_of_an_earlier_version_is_replaced_at_the_next_login() -> None:
 def test_hashing_is_bounded_in_concurrency_queue_and_wait() -> None:
     slots = passwords.HashingSlots(at_once=1, waiting=1, wait_s=0.2)
     with slots.take():
-        with pytest.raises(passwords.Busy), slots.take():  # waited in vain
+        with pytest.raises(passwords.Busy), slots.take():  # timed out
             pass
         entered, release = threading.Event(), threading.Event()
 
@@ -53,7 +53,7 @@ def test_hashing_is_bounded_in_concurrency_queue_and_wait() -> None:
         waiting.join(30)
         assert release.is_set()
         assert not entered.is_set()
-    with slots.take():  # everything was given back
+    with slots.take():  # all slots were released
         pass
 
 
@@ -74,7 +74,7 @@ def test_a_flood_blocks_at_most_the_queued_threads() -> None:
     threads = [threading.Thread(target=flood) for _ in range(40)]
     for thread in threads:
         thread.start()
-    for _ in range(2 + 35):  # two have a turn, three wait, the others were refused at once
+    for _ in range(2 + 35):  # two are hashing, three wait, the others were rejected at once
         assert inside.acquire(timeout=30)
     assert len(refused) == 35
     done.set()

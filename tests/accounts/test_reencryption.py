@@ -1,4 +1,4 @@
-"""`manage.py reencrypt_secrets`: the stored secrets move to the newest key, the secrets themselves stay."""
+"""`manage.py reencrypt_secrets` encrypts the stored secrets with the newest key."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -22,7 +22,7 @@ Execute = Callable[..., Any]
 
 @pytest.fixture
 def app(db: None) -> App:
-    """With three keys, one of them disabled."""
+    """Return an App with three keys, one of them disabled."""
     alice = User.objects.create_user("alice", "alice@example.org")
     region = Region.objects.get(code="cn-sh6")
     app = create_app(customer=alice, region=region, name="门禁", description="大楼", at=NOW)

@@ -1,4 +1,4 @@
-"""Somebody can always give roles, however many take them away at once."""
+"""At least one account can always assign roles, also after concurrent removals."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""The scheduled work of this room: what logins leave behind goes, in time."""
+"""The scheduled tasks of this room: expired sessions and old login attempts are deleted."""
 
 from datetime import timedelta
 

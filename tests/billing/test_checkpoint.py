@@ -1,4 +1,4 @@
-"""A closed day is proved once: what a run reads afterwards; nothing is overlooked or counted twice."""
+"""A closed day is proved once, and later runs neither miss nor repeat anything."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -106,7 +106,7 @@ def test_a_checkpoint_that_does_not_add_up_is_a_break(app: App, statement: str, 
 
 def test_a_day_with_an_open_hold_is_not_recorded(app: App) -> None:
     quota.reserve(call_id=time_ids.new(FIRST), app=app, api=DETECT, images=1, at=FIRST)
-    assert len(found(FIRST + 5 * DAY)) == 1  # a hold that nobody gave back
+    assert len(found(FIRST + 5 * DAY)) == 1  # a hold that was never returned
     assert FIRST.date() not in proved()
     quota.sweep(FIRST + 5 * DAY)
     assert found(FIRST + 5 * DAY) == []
@@ -135,7 +135,7 @@ def test_a_read_only_copy_proves_all_of_it(app: App) -> None:
 
 
 def test_all_debits_are_in_one_span(app: App) -> None:
-    """Whatever their ids, and whatever was proved: each is read by exactly one."""
+    """Each debit is in exactly one range, whatever its id and whichever days were proved."""
     moments = [
         FIRST - 30 * DAY,
         FIRST,

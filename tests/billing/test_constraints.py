@@ -1,4 +1,4 @@
-"""What the database refuses whatever the code does: each line is a write behind the rules' back."""
+"""What the database rejects: each line is a write that bypasses the rules in Python."""
 
 from decimal import Decimal
 
@@ -14,7 +14,7 @@ from tests.billing.conftest import NOON, Shop, breaks
 
 @pytest.fixture
 def books(books: App, alice: User, bob: User, olga: User, shop: Shop) -> App:
-    """Those of everybody, and beside them a pending order, Bob's App and a change of the catalogue."""
+    """Add a pending order, Bob's App and a change of the catalogue to the shared books."""
     wallet.top_up(bob, Decimal(1), by=olga, reason="transfer", at=NOON)
     shop.order(alice)
     shop.buy(bob, price="0.00")
@@ -45,7 +45,7 @@ BOBS_ORDER = f"(SELECT id FROM billing_order WHERE customer_id = {BOBS})"
         (f"UPDATE billing_order SET customer_id = {BOBS}", "what was ordered stays"),
         (f"UPDATE billing_order SET app_id = {BOBS_APP}, is_new_app = false WHERE state = 'pending'",
          "order_app_is_the_customers"),
-        # Money: whose it is, and why it moved
+        # Money: its owner, and the cause of each movement
         ("INSERT INTO billing_walletentry"
          " (wallet_id, kind, amount, balance_after, order_id, reason, token, at)"
          f" SELECT customer_id, 'payment', -1, 0, {BOBS_ORDER}, '', 'theft', now() FROM billing_order"
@@ -56,7 +56,7 @@ BOBS_ORDER = f"(SELECT id FROM billing_order WHERE customer_id = {BOBS})"
         ("INSERT INTO billing_cataloguechange (at, by_id, subject, subject_id, field, before, after, reason)"
          " SELECT at, by_id, subject, subject_id, field, before, after, '' FROM billing_cataloguechange",
          "catalogue_change_has_reason"),
-        # A Package is its order's, a Period its Package's
+        # A Package belongs to its order, a Period to its Package
         (f"UPDATE billing_period SET app_id = {BOBS_APP}; UPDATE billing_package SET app_id = {BOBS_APP}",
          "package_app_is_the_orders"),
         ("UPDATE billing_package SET api = 'face_compare'", "period_repeats_its_package"),
@@ -65,7 +65,7 @@ BOBS_ORDER = f"(SELECT id FROM billing_order WHERE customer_id = {BOBS})"
         (f"UPDATE billing_period SET app_id = {BOBS_APP}", "period_repeats_its_package"),
         ("UPDATE billing_period SET api = 'face_compare'", "period_repeats_its_package"),
         ("UPDATE billing_period SET meter = 'hours'", "period_meter_known"),
-        # A Debit is over once
+        # A closed Debit is final
         ("UPDATE billing_debit SET state = 'held', closed_at = NULL WHERE state = 'settled'", "stays so"),
         ("UPDATE billing_debit SET state = 'settled' WHERE state = 'returned'", "stays so"),
         ("UPDATE billing_debit SET units = 1 WHERE state = 'settled'", "stays so"),

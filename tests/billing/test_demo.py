@@ -1,4 +1,4 @@
-"""The demo of a first start: usable at once, and kept by every later start."""
+"""Demo data of a first start: complete, and kept by later starts."""
 
 import json
 from datetime import timedelta

@@ -33,7 +33,7 @@ def test_periods_are_as_in_the_manual(alice: User, shop: Shop, call) -> None:
     call(app, shanghai(2027, 4, 10), 200)
     assert quota.remaining(app, DETECT, shanghai(2027, 4, 10, 1)) == 0
 
-    # 3. On 9 June less than 200 are used; then the packages have expired, and what was left is gone.
+    # 3. On 9 June fewer than 200 are used; then the packages have expired, and the rest is lost.
     call(app, shanghai(2027, 6, 9, 12), 50)
     assert quota.remaining(app, DETECT, shanghai(2027, 6, 9, 23, 59, 59)) == 150
     assert quota.remaining(app, DETECT, shanghai(2027, 6, 10)) == 0
@@ -59,7 +59,7 @@ def test_buying_again_before_the_end(alice: User, shop: Shop, call) -> None:
 
     call(app, shanghai(2027, 4, 2, 9), 60)
     assert quota.remaining(app, DETECT, shanghai(2027, 4, 5)) == 40
-    # From 10 April both serve: the one that ends first (2 May) burns first.
+    # From 10 April on both are live: the one that ends first (2 May) is used first.
     call(app, shanghai(2027, 4, 10), 70)
     assert list(app.periods.filter(used__gt=0).order_by("starts_at").values_list("used", flat=True)) == [
         200,

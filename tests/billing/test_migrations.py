@@ -1,4 +1,4 @@
-"""Each migration of ours can be undone and done again."""
+"""Each migration can be reverted and applied again."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What customers are told: each thing once, in the inbox and by e-mail, as they chose."""
+"""Notices: once each, in the inbox and by e-mail, according to the customer's settings."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -90,7 +90,7 @@ def test_each_notice_links_to_the_page_to_act_on(alice: User, shop: Shop, call, 
 
 
 def test_a_notice_says_when_units_are_renewed(alice: User, shop: Shop, call) -> None:
-    """Two Packages with days of their own: the next units come with the earlier of the two."""
+    """Of two Packages with different days, the earlier one renews the units."""
     app = shop.buy(alice, units=10, months=3)
     shop.buy(alice, shanghai(2027, 3, 20), app=app, units=10, months=1)
     day = shanghai(2027, 4, 5)
@@ -124,7 +124,7 @@ def test_the_share_is_of_all_live_packages(alice: User, shop: Shop, call) -> Non
 
 
 def test_fewer_units_are_notified_again(alice: User, shop: Shop, call) -> None:
-    """The larger Package ends amid the other's month: what is left of the month runs out a second time."""
+    """The larger Package ends within the other's month, so that usage reaches the percentage again."""
     app = shop.buy(alice, units=900)
     shop.buy(alice, shanghai(2027, 3, 20), app=app, units=100)
     before, after = shanghai(2027, 3, 21), shanghai(2027, 4, 11)
@@ -148,7 +148,7 @@ def test_7_days_and_1_day_before_the_last_end(alice: User, shop: Shop) -> None:
     assert found == [0, 1, 0, 1]
     assert notices.scan(end) == 0
     assert told(alice) == [f"应用“门禁”的人脸检测定位还有 {days} 天到期" for days in (7, 1)]
-    # Bought again: the end moves, and is told anew.
+    # Bought again: the end moves and is notified again.
     shop.buy(alice, end - timedelta(hours=3), app=app)
     assert notices.scan(end - timedelta(hours=2)) == 0
     assert notices.scan(shanghai(2027, 5, 3)) == 1
@@ -215,7 +215,7 @@ def test_a_failed_mail_is_retried(alice: User, shop: Shop, monkeypatch, caplog) 
 
 
 class Refusing:
-    """A mail server that refuses Alice's mail with `code`; Bob's goes."""
+    """The mail server rejects Alice's mail with `code` and accepts Bob's."""
 
     def __init__(self, code: int, *, at_data: bool = False) -> None:
         self.error = (
@@ -315,7 +315,7 @@ def test_a_long_digest_is_cut(alice: User, shop: Shop, mailoutbox, monkeypatch: 
 def test_one_customer_cannot_fill_the_batch(
     alice: User, bob: User, shop: Shop, monkeypatch: pytest.MonkeyPatch, mailoutbox
 ) -> None:
-    """A run has room for one mail: Alice's many notices are one, and Bob's turn comes next."""
+    """With one mail per run, Alice's notices are one mail, and Bob's is the next."""
     monkeypatch.setattr(notices, "MAIL_BATCH", 1)
     for _i in range(9):
         shop.order(alice)
@@ -334,7 +334,7 @@ def test_an_unverified_address_gets_no_notice(alice: User, shop: Shop, mailoutbo
     assert notices.mail(day) == 0
     assert notices.unread_count(alice) == 1
     User.objects.filter(pk=alice.pk).update(email_verified_at=day)
-    assert notices.mail(day + timedelta(days=4)) == 0  # old news stay in the inbox
+    assert notices.mail(day + timedelta(days=4)) == 0  # too old to be mailed
     assert notices.mail(day + timedelta(hours=1)) == 1
 
 

@@ -1,4 +1,4 @@
-"""Reconcile: silent on sound books, and each check finds the break that it is for."""
+"""Reconcile: no breaks in consistent books, and each check finds its kind of break."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +35,7 @@ def test_consistent_books_have_no_breaks(books: App) -> None:
 
 
 def tamper(*statements: str) -> None:
-    """Write past the rules, the CHECKs and the triggers, as somebody with access to the database could."""
+    """Bypass rules, CHECKs and triggers, as somebody with access to the database could."""
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("SET LOCAL session_replication_role = replica")

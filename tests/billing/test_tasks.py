@@ -1,4 +1,4 @@
-"""The scheduled work of this room does its part when its time comes."""
+"""The scheduled tasks of this room."""
 
 from datetime import timedelta
 from uuid import uuid4

@@ -44,7 +44,7 @@ class Checkout:
         """Return the environment of a newcomer, without what this test run has set."""
         kept = {name: value for name, value in os.environ.items() if not OF_THIS_RUN.fullmatch(name)}
         if self.user:
-            kept["PATH"] = "/usr/local/bin:/usr/bin:/bin"  # ours may lead to folders that are ours alone
+            kept["PATH"] = "/usr/local/bin:/usr/bin:/bin"  # the current PATH may have private folders
         return {**kept, "HOME": str(self.home), **changes}
 
     def popen(self, *command: str, **changes: str) -> "subprocess.Popen[str]":
@@ -62,7 +62,7 @@ class Checkout:
         )
 
     def run(self, *command: str, **changes: str) -> tuple[int, str]:
-        """Exit status, and all that it printed."""
+        """Return the exit status and the output."""
         with self.popen(*command, **changes) as process:
             output, _ = process.communicate(timeout=COMMAND_TIMEOUT_S)
         return process.returncode, output
@@ -83,7 +83,7 @@ class Checkout:
         return found
 
     def kill(self, command: str = "") -> list[int]:
-        """`kill -9` of all of them; who they were. Some die of another's end before their turn comes."""
+        """Send SIGKILL to all processes and return them. Some end with another before they get it."""
         pids = self.processes(command)
         for pid in pids:
             with suppress(ProcessLookupError):
@@ -93,7 +93,7 @@ class Checkout:
 
 @dataclass
 class Running:
-    """A bin/start that is up."""
+    """A running bin/start."""
 
     checkout: Checkout
     process: "subprocess.Popen[str]"
@@ -117,14 +117,14 @@ class Running:
             return False
 
     def interrupt(self) -> int:
-        """Ctrl-C; the exit status."""
+        """Send SIGINT and return the exit status."""
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(timeout=60)
 
 
 @contextmanager
 def fresh_clone(user: str | None = None) -> Iterator[Checkout]:
-    """With an empty home directory, in a folder that `user` owns."""
+    """Yield a checkout with an empty home directory, in a folder that `user` owns."""
     folder = tempfile.TemporaryDirectory(prefix=PREFIX, dir=memory_folder(), ignore_cleanup_errors=True)
     with folder as name, only_one(Path(name) / "lock", "a clone for a test"):
         root = Path(name)

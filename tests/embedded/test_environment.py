@@ -1,4 +1,4 @@
-"""Secrets: random, made once, kept where only their owner reads them, overruled by the environment."""
+"""Secrets: random, generated once, private to their owner, overridden by the environment."""
 
 from pathlib import Path
 

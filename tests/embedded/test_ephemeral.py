@@ -1,4 +1,4 @@
-"""bin/test's services are its own, and gone with it; its exit status is the command's."""
+"""The services of bin/test end with it, and its exit status is that of the command."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""bin/install: each thing that can go wrong has one sentence; what was left half-done is mended."""
+"""bin/install: each failure is one sentence, and an incomplete installation is repaired."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""A child never outlives its supervisor, never survives its stop, and is not root where root is refused."""
+"""A child ends with its supervisor, ends when stopped, and does not run as root if root is refused."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""uv is told what the user told pip."""
+"""pip's settings are translated for uv."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Each reason not to start has one sentence that tells what to do."""
+"""Each reason not to start has one sentence with the remedy."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""The step that prepares tables and demo: what is wrong in the environment is its last word."""
+"""The step that prepares tables and demo: an error of the environment is its last line."""
 
 import os
 import subprocess

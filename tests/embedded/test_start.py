@@ -1,4 +1,4 @@
-"""The two commands on a fresh machine: from nothing, again, after every kind of crash, and each refusal."""
+"""The two commands on a fresh machine: a first start, later ones, after crashes, and refusals."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""What ends is started again, ever later while it keeps ending; all stop in reverse."""
+"""Processes that end are restarted with back-off, and are stopped in reverse order."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""compose.yaml against the product that it runs."""
+"""compose.yaml agrees with the product that it runs."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from tests.repository.settings_source import calls_of_env
 
 @pytest.mark.parametrize(("status", "healthy"), [("200 OK", True), ("503 Service Unavailable", False)])
 def test_the_health_check_calls_the_web_process(status: str, healthy: bool) -> None:
-    """Docker's client may put a proxy into every container's environment."""
+    """Docker's client may set proxy variables in every container."""
     services = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]
     _shell, _python, *arguments = services["web"]["healthcheck"]["test"]
     with scripted(reply("200 OK", "a proxy")) as proxy, scripted(reply(status, "{}")) as web:
@@ -33,13 +33,13 @@ def test_the_health_check_calls_the_web_process(status: str, healthy: bool) -> N
 
 
 def test_registration_is_by_invitation_and_only_the_proxy_is_trusted() -> None:
-    """Free packages are not for everybody, and other private networks are not our proxy."""
+    """Free packages are for invited customers, and only the proxy's network may set X-Forwarded-For."""
     compose = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())
     web = compose["services"]["web"]["environment"]
     assert web["REGISTRATION"] == "${REGISTRATION:-invited}"
     network, _ipv6 = compose["networks"]["proxy"]["ipam"]["config"]
     assert web["FORWARDED_ALLOW_IPS"] == network["subnet"]
-    # And the load balancers that .env lists.
+    # As are the load balancers that .env lists.
     assert web["TRUSTED_PROXIES"] == network["subnet"] + "${TRUSTED_PROXIES:+,}${TRUSTED_PROXIES:-}"
     assert sorted(
         name for name, one in compose["services"].items() if "proxy" in one.get("networks", [])
@@ -50,7 +50,7 @@ def test_registration_is_by_invitation_and_only_the_proxy_is_trusted() -> None:
 
 
 def test_every_setting_of_a_worker_reaches_it() -> None:
-    """It reads no .env file: what is in neither list cannot be set."""
+    """The worker reads no .env file, so a setting that is in neither list cannot be set."""
     names = {name for name, _call in calls_of_env(REPOSITORY / "facecloud" / "settings_worker.py")}
     assert "WORKER_CONCURRENCY" in names
     assert [name for name in sorted(names) if not WORKER_VARIABLES.fullmatch(name)] == []
@@ -69,7 +69,7 @@ def test_containers_write_only_to_volumes_and_tmpfs(name: str) -> None:
 
 
 def test_every_queue_has_a_process_of_its_own() -> None:
-    """What runs by the clock must not wait for pictures, nor for a mail server."""
+    """Scheduled tasks must not wait for pictures or for a mail server."""
     services = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]
     commands = {name: str(service.get("command", "")) for name, service in services.items()}
     assert [services[name].get("build", {}).get("target") for name in ("web", "worker")] == ["web", "worker"]

@@ -1,4 +1,4 @@
-"""A setting that means nothing is refused by its name, not by a default or by a word of Python's."""
+"""An invalid setting is rejected with its name, instead of a default or a traceback."""
 
 from pathlib import Path
 

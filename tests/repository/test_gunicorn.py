@@ -1,4 +1,4 @@
-"""The web process takes its numbers from the settings, also where gunicorn is started by hand."""
+"""The web process is configured by the settings, also if gunicorn is started by hand."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from tests.conftest import REPOSITORY
 
 
 def gunicorn(folder: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Return what it would do; with a configuration that it takes, it only prints that."""
+    """Return the outcome of a start; with a valid configuration it is only printed."""
     command = ["gunicorn", "--config", "deploy/gunicorn.conf.py", "--print-config", "facecloud.wsgi"]
     return subprocess.run(
         [sys.executable, "-m", *command],

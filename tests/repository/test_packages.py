@@ -30,7 +30,7 @@ ROOMS = (
     "inference",
     "operations",
 )
-# Named by a setting, or started as a program; imported by no line of ours.
+# Named in a setting or started as a program, so never imported by our code.
 BY_NAME = {
     "argon2-cffi": "PASSWORD_HASHERS",
     "heroicons": "INSTALLED_APPS and the tags of templates",
@@ -40,7 +40,7 @@ BY_NAME = {
     "python-json-logger": "LOGGING",
     "polib": "bin/messages",
 }
-# Imported, and installed by a package that is declared and cannot be without it.
+# Imported, and installed as a dependency of a declared package.
 ALONG = {"kombu": "celery"}
 
 

@@ -1,4 +1,4 @@
-"""Every entry of the schedule is a task that a worker knows."""
+"""Every entry of the schedule is a task that workers have registered."""
 
 import json
 import subprocess

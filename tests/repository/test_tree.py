@@ -1,4 +1,4 @@
-"""What is in the repository, and what must never be."""
+"""Files that must and must not be in the repository."""
 
 import os
 import re

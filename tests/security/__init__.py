@@ -1,4 +1,4 @@
-"""Where each security promise of the product has its test.
+"""The test of each security promise of the product.
 
 | promise | test |
 |---|---|

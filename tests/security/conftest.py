@@ -1,3 +1,3 @@
-"""The casts of the console's and the operators' tests."""
+"""Fixtures of the console's and the operators' tests."""
 
 from tests.operations.conftest import *  # noqa: F403

@@ -1,4 +1,4 @@
-"""The application's role adds to the ledgers and the audit log; it neither rewrites nor removes anything."""
+"""The application's role can add to ledgers and audit log, but not change or delete entries."""
 
 import os
 import subprocess

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
-# Runs in a network namespace of its own, whose only name server records what it is asked. The upload of
+# Runs in its own network namespace, whose only name server records the queries. The upload of
 # onnxruntime's telemetry starts some seconds after the import, and once more when the process ends.
 ISOLATED = """
 import fcntl, os, pathlib, socket, struct, subprocess, sys, threading
@@ -77,7 +77,7 @@ def test_the_recorder_detects_a_lookup(tmp_path: Path) -> None:
 
 
 def test_without_the_variable_onnxruntime_keeps_a_device_id(tmp_path: Path) -> None:
-    """The control: if this fails, a new onnxruntime no longer does it, and the others prove nothing."""
+    """Control: if this fails, onnxruntime no longer does it, and the other tests prove nothing."""
     isolated(tmp_path, BARE_IMPORT)
     assert list((tmp_path / "home").rglob("deviceid"))
 

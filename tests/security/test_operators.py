@@ -1,4 +1,4 @@
-"""Nobody acts on himself, large amounts need two, codes are masked, superusers are out of reach."""
+"""Operators: no own accounts, a second approval, masked codes, protected superusers."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -47,7 +47,7 @@ def second(operators: dict[str, User]) -> Client:
     return client
 
 
-# --- nobody acts on himself ---------------------------------------------------------
+# --- own accounts -------------------------------------------------------------------
 
 
 def test_operators_cannot_act_on_their_own_account(
@@ -108,7 +108,7 @@ def test_operators_cannot_redeem_codes(
     for operator in operators.values():
         with pytest.raises(VoucherRefused):
             vouchers.redeem(operator, code, now)
-    roles.assign(operators["support"], [])  # who issued it, later without a role
+    roles.assign(operators["support"], [])  # the issuer, later without a role
     with pytest.raises(VoucherRefused):
         vouchers.redeem(User.objects.get(username="op-support"), code, now)
     assert vouchers.redeem(alice, code, now).customer == alice
@@ -172,7 +172,7 @@ def test_whole_codes_of_old_audit_entries_are_masked(
     assert "NPQR" in text
 
 
-# --- four eyes -----------------------------------------------------------------------
+# --- approval by a second operator ---------------------------------------------------
 
 
 def test_a_large_top_up_waits_for_another_operator(
@@ -189,7 +189,7 @@ def test_a_large_top_up_waits_for_another_operator(
     )  # fmt: skip
     address = f"/ops/approvals/{asked.pk}/"
 
-    for client in (finance, log_in("support"), log_in("viewer")):  # himself; who may not top up
+    for client in (finance, log_in("support"), log_in("viewer")):  # the requester; roles that may not top up
         client.post(address, {"decision": "approved"})
         assert wallet.balance(alice) == 0
     assert "批准并执行" not in finance.get("/ops/approvals/").content.decode()

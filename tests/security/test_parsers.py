@@ -1,4 +1,4 @@
-"""No parser that runs before the signature is judged, or before a call is charged, is slow or quadratic.
+"""No parser that runs before the signature is verified or a call is charged is slow or quadratic.
 
 Their speed is measured by `bin/bench parsers`. Here the CPU time for a megabyte of the worst inputs must stay
 below what the known faults took, with room for a slow machine.

@@ -1,4 +1,4 @@
-"""The process that decodes files from strangers holds no key, no password and no way into the database."""
+"""The process that decodes untrusted files has no key, no password and no access to the database."""
 
 import subprocess
 import sys

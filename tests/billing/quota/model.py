@@ -1,4 +1,4 @@
-"""What billing keeps, in plain Python: lists are summed, days are counted one by one."""
+"""A model of billing in plain Python: lists are summed, days are counted one by one."""
 
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta

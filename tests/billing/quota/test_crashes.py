@@ -1,4 +1,4 @@
-"""kill -9, of callers and of the database: nothing is lost, nothing counts twice."""
+"""kill -9 of callers and of the database: no unit is lost or counted twice."""
 
 import os
 import signal
@@ -31,9 +31,9 @@ def test_callers_killed_at_any_point(alice: User, shop: Shop) -> None:
     now = timezone.now()
     used = 100_000 - quota.remaining(app, races.API, now)
     assert seen.killed == ROUNDS
-    assert seen.swept == seen.late > 0  # killed in between: given back, and a late settle is refused
+    assert seen.swept == seen.late > 0  # killed in between: returned, and a late settle is refused
     assert seen.answered > 0
-    # Whoever was killed between the settle and saying so, was charged at most the 5 units of one call.
+    # A caller that was killed between the settle and its report was charged at most 5 units.
     assert 0 <= used - seen.answered_units <= 5 * seen.settled_unanswered
     assert not breaks(now)
 
@@ -93,7 +93,7 @@ def test_the_database_killed_under_load(durable_postgres: Postgres) -> None:
                     if cursor.rowcount == 1:
                         confirmed.append(call_id)
         except psycopg2.Error:
-            return  # the server is gone
+            return  # the server has ended
 
     for _round in range(3):
         before = len(confirmed)

@@ -1,4 +1,4 @@
-"""When the units run out, at the pace of the last 7 days."""
+"""When the units run out, from the usage of the last 7 days."""
 
 from datetime import timedelta
 
@@ -30,7 +30,7 @@ def month(start: int, end: int, units: int) -> Left:
         ([month(-5, 25, 300), month(25, 55, 100)], 10.0, 35),  # nothing rolls over
         ([month(-5, 5, 100), month(-4, 30, 100)], 10.0, 15),  # 50 of the first, then the second
         ([month(-5, 5, 10), month(-4, 30, 40)], 10.0, 5),
-        ([month(-5, 5, 10), month(10, 30, 40)], 1.0, None),  # a gap is no running out
+        ([month(-5, 5, 10), month(10, 30, 40)], 1.0, None),  # a gap does not count as running out
         ([], 10.0, None),
     ],
 )
@@ -45,7 +45,7 @@ def test_run_out(periods: list[Left], per_day: float, days: float | None) -> Non
     st.integers(1, 20),
 )
 def test_run_out_agrees_with_burning_day_by_day(shapes: list[tuple[int, int, int]], per_day: int) -> None:
-    """All bounds lie on whole days: burn a day's units at a time and see when they don't suffice."""
+    """All bounds are whole days: use a day's units at a time until they do not suffice."""
     stock = [[start, start + length, units] for start, length, units in shapes]
     expected = None
     for day in range(41):
@@ -69,7 +69,7 @@ def test_run_out_agrees_with_burning_day_by_day(shapes: list[tuple[int, int, int
 def test_the_rate_is_that_of_the_last_7_days(alice: User, shop: Shop, call) -> None:
     start = shanghai(2027, 3, 1)
     app = shop.buy(alice, start, units=1000, months=1)
-    call(app, start, 500)  # long ago: not the pace of these days
+    call(app, start, 500)  # before the window of 7 days
     for day in range(1, 15):
         forecast.sample(start + day * DAY)
         call(app, start + day * DAY, 10)
@@ -90,7 +90,7 @@ def test_the_rate_of_a_young_app_is_since_its_start(alice: User, shop: Shop, cal
     found = forecast.of([app], NOON + 2 * DAY)[app.pk, DETECT]
     assert found.per_day == pytest.approx(10)
     assert found.runs_out_at == NOON + 10 * DAY
-    # A burst in its first minutes is no pace of a day.
+    # A burst in the first minutes is not extrapolated to a day.
     assert forecast.of([app], NOON + timedelta(minutes=1))[app.pk, DETECT].per_day == pytest.approx(20)
 
 

@@ -1,4 +1,4 @@
-"""What one customer may take: orders that wait for payment, and free packages; also many at once."""
+"""Limits of one customer: unpaid orders and free packages, also with concurrent requests."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -29,9 +29,9 @@ def test_a_customer_may_have_twenty_unpaid_orders(alice: User, bob: User, shop: 
     shop.order(alice)
     with pytest.raises(TooManyUnpaid):
         shop.order(alice)
-    again = shop.order(alice, token=waiting[1].token)  # the same form once more makes no order
+    again = shop.order(alice, token=waiting[1].token)  # the same form again creates no order
     assert again.pk == waiting[1].pk
-    shop.order(alice, NOON + timedelta(hours=48))  # the others can't be paid any longer
+    shop.order(alice, NOON + timedelta(hours=48))  # the others can no longer be paid
 
 
 def test_free_packages_are_limited_while_they_run(
@@ -46,7 +46,7 @@ def test_free_packages_are_limited_while_they_run(
     with pytest.raises(TooManyFree):
         orders.pay(waiting, LATER)
     assert Order.objects.get(pk=waiting.pk).state == OrderState.PENDING
-    shop.order(alice, app=app, price="1.00")  # what is paid for is not limited
+    shop.order(alice, app=app, price="1.00")  # paid packages are not limited
     refunds.refund(Package.objects.filter(app=app).earliest("pk"), by=olga, reason="mistake", at=LATER)
     assert orders.pay(waiting, LATER).state == OrderState.PAID
     shop.buy(alice, NOON + timedelta(days=40), app=app, price="0.00")  # the others have ended
@@ -73,7 +73,7 @@ def test_concurrent_orders_respect_the_limit(alice: User, shop: Shop, settings: 
 @pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_concurrent_additions_of_one_row_add_it_once(olga: User) -> None:
-    """What must be unique is refused by a rule, not by an error of the database."""
+    """A duplicate is rejected by a rule and not by an error of the database."""
 
     def add_region() -> Region:
         region = Region(code="cn-bj1", name="北京1", name_en="Beijing 1")

@@ -1,4 +1,4 @@
-"""The connection to the database ends before each statement of each act, and on either side of its commit.
+"""The connection to the database ends before each statement of each action, and on either side of its commit.
 
 Whatever was cut off is done wholly or not at all, the books agree at once, and asking again does it once.
 """
@@ -24,7 +24,7 @@ from tests.lines import AFTER_COMMIT, BEFORE_COMMIT, Line
 pytestmark = [pytest.mark.race, pytest.mark.django_db(transaction=True)]
 
 LATER = NOON + timedelta(minutes=1)
-Action = tuple[Callable[[], object], Callable[[], object]]  # what is done, and what can be seen of it
+Action = tuple[Callable[[], object], Callable[[], object]]  # the action, and a reading of its effects
 
 
 def make_order(alice: User, olga: User, shop: Shop) -> Action:

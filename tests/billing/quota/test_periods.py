@@ -1,4 +1,4 @@
-"""How a month is anchored: the manual's example, the ends of months, leap years, years ahead."""
+"""How months are anchored: the manual's example, ends of months, leap years, distant years."""
 
 from calendar import monthrange
 from datetime import UTC, date, datetime, time, timedelta
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from billing.periods import SHANGHAI, add_months, windows
 from tests.billing.conftest import shanghai
 
-# Between naive bounds, as Hypothesis wants them.
+# Hypothesis requires naive bounds.
 BOUNDS = (datetime(2019, 1, 1), datetime(2099, 12, 31))  # noqa: DTZ001 - naive, see above
 MOMENTS = st.datetimes(*BOUNDS, timezones=st.just(SHANGHAI))
 
@@ -35,7 +35,7 @@ def test_the_manuals_example() -> None:
         (date(2027, 1, 29), [date(2027, 2, 28), date(2027, 3, 29)]),
         (date(2028, 2, 29), [date(2028, 3, 29), date(2028, 4, 29)]),
         (date(2027, 12, 31), [date(2028, 1, 31), date(2028, 2, 29)]),
-        (date(2099, 12, 31), [date(2100, 1, 31), date(2100, 2, 28)]),  # 2100 is no leap year
+        (date(2099, 12, 31), [date(2100, 1, 31), date(2100, 2, 28)]),  # 2100 is not a leap year
     ],
 )
 def test_clipped_from_the_original_day(anchor: date, expected: list[date]) -> None:

@@ -1,4 +1,4 @@
-"""Reserve, settle, give back, sweep: order, wholeness, idempotence, midnight, meters."""
+"""Reserve, settle, give back, sweep: order, atomicity, idempotence, midnight, meters."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -139,7 +139,7 @@ def test_sweep_returns_only_expired_holds(alice: User, shop: Shop) -> None:
     assert quota.sweep(NOON + timedelta(seconds=59)) == 0
     assert quota.sweep(NOON + timedelta(seconds=60)) == 1
     with pytest.raises(HoldLost):
-        quota.settle(early.pk, LATER)  # so the call is not served, and costs nothing
+        quota.settle(early.pk, LATER)  # so the call is not served and costs nothing
     quota.settle(late.pk, LATER)
     assert quota.sweep(NOON + timedelta(hours=1)) == 0
     assert used(app) == [2]
@@ -243,7 +243,7 @@ def test_the_live_period_is_found_by_index(alice: User, shop: Shop) -> None:
 
     with connection.cursor() as cursor:
         cursor.execute("DISCARD PLANS")
-        cursor.execute("SET LOCAL enable_seqscan = off")  # a table this small would be read whole
+        cursor.execute("SET LOCAL enable_seqscan = off")  # the planner would scan a table this small
         before = scans("billing_period"), scans("period_burn_order")
         reserve(app, 1)
         assert scans("billing_period") == before[0]

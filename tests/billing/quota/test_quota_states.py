@@ -1,4 +1,4 @@
-"""What a customer is told of an App's units: used up, running out, expiring, restored."""
+"""The state of an App's quota: used up, running out, expiring, restored."""
 
 from datetime import datetime, timedelta
 

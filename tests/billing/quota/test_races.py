@@ -1,4 +1,4 @@
-"""Many at once, on real PostgreSQL: units, orders, vouchers. Each race has a control that loses."""
+"""Races on a real PostgreSQL: units, orders, vouchers. Each has a control that fails."""
 
 import threading
 from collections.abc import Callable
@@ -63,7 +63,7 @@ def test_read_then_write_oversells_with_processes(alice: User, shop: Shop) -> No
 
 
 def test_concurrent_reserve_give_back_settle_and_sweep(two_packages: App) -> None:
-    """Half of the calls fail, the sweeper runs all the time: no unit is lost, none counts twice."""
+    """Half of the calls fail while the sweep runs: no unit is lost or counted twice."""
     app = two_packages
     kept: list[int] = []
     done = threading.Event()
