@@ -1,4 +1,4 @@
-"""What every test may ask for: real services, the models, a warm worker, the site, one real photograph.
+"""Shared fixtures: real services, the models, a warm worker, the site, one real photograph.
 
 PostgreSQL and Valkey come from bin/test (or DATABASE_URL and REDIS_URL); nothing here replaces them.
 """

@@ -10,7 +10,7 @@ from billing.errors import BillingError
 
 
 def at_once(*works: Callable[[], object]) -> list[object]:
-    """Return what each returned, or the rule that refused it."""
+    """Return the result of each, or the error that it raised."""
     gate = threading.Barrier(len(works))
     results: list[object] = [None] * len(works)
 

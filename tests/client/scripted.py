@@ -1,4 +1,4 @@
-"""An HTTP server whose answers are scripted byte by byte: for what a network does to a client, no more.
+"""An HTTP server with scripted replies, to simulate network failures.
 
 How the API itself answers is tested against the product, in test_product.py.
 """

@@ -1,4 +1,4 @@
-"""Many pictures in several requests, some of them refused: what is served, what is told, the exit status."""
+"""Many pictures in several requests, some of them rejected: results, messages, exit status."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What people read of each picture, good or refused, and the lines for programs."""
+"""The rows for people and the JSON lines for programs, of accepted and rejected pictures."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What the client makes of a network and a service that are having a bad day."""
+"""The client with an unreliable network and service."""
 
 import hashlib
 import json

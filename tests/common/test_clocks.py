@@ -1,4 +1,4 @@
-"""Hosts whose clocks differ agree on who is alive, and on when a hold ends."""
+"""Hosts with different clocks agree on which workers are alive and when a hold expires."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A mail server that accepts and stays silent, or never comes to the point, ends a mail and nothing else."""
+"""A mail server that is silent or endlessly slow fails one mail and nothing else."""
 
 import smtplib
 import time

@@ -1,4 +1,4 @@
-"""A migration gives up a lock that it does not get, so that nobody has to wait behind it for long."""
+"""A migration that waits for a lock times out, so that it does not block others for long."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""What runs once a day is run again if its worker died, or if nothing ran when it was due."""
+"""A daily task is re-sent if its worker died, or if no worker ran when it was due."""
 
 from collections.abc import Iterator
 

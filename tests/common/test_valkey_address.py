@@ -1,4 +1,4 @@
-"""REDIS_URL: what is accepted, what is refused with a sentence, and TLS and Sentinel against real servers."""
+"""REDIS_URL: valid and invalid values, and TLS and Sentinel with real servers."""
 
 import datetime
 import ipaddress

@@ -1,4 +1,4 @@
-"""A call is charged once its answer was sent, whatever fails between the settle and the client."""
+"""A call is charged if and only if its answer was sent, despite failures after the settle."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""A short run of `bin/bench chaos`: what the clients were answered is what was charged."""
+"""A short run of `bin/bench chaos`: exactly the answered calls were charged."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Every answer code, reached over HTTP by what a caller does wrong, told so that the caller can mend it."""
+"""Every code over HTTP: the mistake that causes it, and a reply that helps to correct it."""
 
 import hashlib
 import json
@@ -113,7 +113,7 @@ REQUESTS: dict[str, tuple[int, Reach]] = {
 
 @dataclass
 class Stage:
-    """What a situation needs besides a request."""
+    """The services and Apps that a case needs besides a request."""
 
     caller: Caller
     other: Caller  # of an App with face_detect alone
@@ -149,7 +149,7 @@ def from_elsewhere(stage: Stage) -> Answer:
 def used_up(stage: Stage) -> Answer:
     image = inline(encode())
     Period.objects.filter(app=stage.app, api=Api.FACE_DETECT).update(granted=2)
-    assert stage.caller.call([image] * 3).code == 4202  # wholly or not at all
+    assert stage.caller.call([image] * 3).code == 4202  # all or nothing
     assert stage.caller.call([image] * 2).headers["X-Quota-Remaining"] == "0"
     return stage.caller.call([image])
 

@@ -1,4 +1,4 @@
-"""Every `detail` of an error has its Chinese. The sentences are read from the code, so a new one is found."""
+"""Every `detail` of an error has a Chinese translation; the sentences are read from the syntax tree."""
 
 import ast
 from collections.abc import Iterator

@@ -121,7 +121,7 @@ def test_a_known_failure_is_returned_at_the_deadline(worker: Process) -> None:
 
 
 def test_results_after_the_end_of_a_call_are_discarded(worker: Process) -> None:
-    """The call's time is up while a worker has its picture in hand."""
+    """The call's deadline passes while a worker processes its picture."""
     client, picture = valkey.client(), encode()
     with frozen(worker), Spool(Budget(10**8, 10**8)) as spool, ThreadPoolExecutor(1) as pool:
         spool.write(picture)

@@ -1,4 +1,4 @@
-"""A corpus of damaged, odd and lying images: each gets a documented code, never a 500, and no worker dies.
+"""A corpus of damaged and hostile images: each gets a documented code, never a 500, and no worker dies.
 
 Images are made here; FACECLOUD_HOSTILE_DIR names a folder of further files to send.
 """

@@ -1,4 +1,4 @@
-"""The product behind PgBouncer in transaction mode: a session's state is no longer one's own."""
+"""The product behind PgBouncer in transaction mode, where sessions are shared."""
 
 import shutil
 import subprocess

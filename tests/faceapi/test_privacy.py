@@ -1,4 +1,4 @@
-"""Bytes planted in images, and secrets, are found nowhere afterwards: files, database, Valkey, logs."""
+"""Bytes planted in images, and secrets, do not remain in files, database, Valkey or logs."""
 
 import base64
 import json

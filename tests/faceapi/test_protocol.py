@@ -1,4 +1,4 @@
-"""What never comes as far as an API: addresses that are none, requests that are no HTTP; and any Host."""
+"""Requests that reach no API: unknown paths and invalid HTTP; and any Host."""
 
 import http.client
 import json
@@ -105,7 +105,7 @@ def test_bytes_after_the_body_are_not_logged(caller: Caller, tight_site: Process
 
 @pytest.mark.parametrize("host", ["192.0.2.7:8000", "api.example.org", ""])
 def test_any_host_may_be_called(caller: Caller, host: str) -> None:
-    """Which name a program or a load balancer calls is not signed and means nothing here."""
+    """The Host header is not signed and not used by the API."""
     assert caller.call([inline(encode())], Host=host or "x").code == 0
     connection = http.client.HTTPConnection(caller.address, timeout=10)
     connection.request("GET", "/healthz", headers={"Host": host or "x"})

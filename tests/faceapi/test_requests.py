@@ -1,4 +1,4 @@
-"""What a right request may look like, and what comes back (manual 4.2.2)."""
+"""Valid requests and their results (manual 4.2.2)."""
 
 import base64
 import json

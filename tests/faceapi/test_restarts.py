@@ -48,7 +48,7 @@ def test_a_call_waits_for_a_restarting_worker(valkey: redis.Redis) -> None:
 
 
 def test_a_large_body_is_read_while_a_worker_restarts(valkey: redis.Redis, app: App) -> None:
-    """Its sender is not verified yet, so nothing waits for it."""
+    """Its sender is not verified yet, so admission does not wait."""
     exchange.beat(valkey, Worker("old", 0, now_s(valkey)), {})
     admission.check_room(valkey, app)
 
@@ -73,7 +73,7 @@ def test_the_wait_ends_if_the_only_worker_is_draining(valkey: redis.Redis, setti
 def test_a_stopping_web_process_finishes_its_calls_and_accepts_no_more(
     caller: Caller, app: App, worker: Process, product_environment: dict[str, str]
 ) -> None:
-    """What the kernel accepted for it would wait until its last call ends, and then be reset."""
+    """Connections accepted by the kernel would wait until its last call ends, and then be reset."""
     with (
         running_site({**product_environment, "WEB_WORKERS": "2"}, "ending") as web,
         ThreadPoolExecutor() as pool,

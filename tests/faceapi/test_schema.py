@@ -1,4 +1,4 @@
-"""The OpenAPI description names every code, and the site answers as it says."""
+"""The OpenAPI description has every code, and the replies conform to it."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""A worker ends under a supervisor: of a picture that kills it or hangs, or because it is told to."""
+"""A supervised worker ends: killed by a picture, hanging, or asked to stop."""
 
 import os
 import signal
@@ -145,7 +145,9 @@ def test_5001_names_the_picture_that_hangs_and_the_calls_beside_it_are_served(
         took_s = time.monotonic() - started
         served = waiting.result()
     assert (guilty.code, guilty.status, guilty.json["index"]) == (5001, 500, 6)
-    assert PICTURE_MAX_S < took_s < PICTURE_MAX_S + exchange.DEAD_AFTER_S  # told at once, not by a silence
+    assert (
+        PICTURE_MAX_S < took_s < PICTURE_MAX_S + exchange.DEAD_AFTER_S
+    )  # reported at once, and not detected by a missing heartbeat
     assert (served.code, len(served.json["result"])) == (0, len(beside))
     assert guilty.headers["X-Billed-Units"] == "0"
     assert quota.remaining(app, Api.FACE_DETECT, timezone.now()) == 1000

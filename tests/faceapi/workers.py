@@ -1,4 +1,4 @@
-"""The workers as the tests see them: who lives, what lies in Valkey for them, and what stays there."""
+"""Helpers for the workers: which are alive, and which keys they have in Valkey."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ def frozen(worker: Process) -> Iterator[None]:
     finally:
         os.kill(worker.pid, signal.SIGCONT)
         wait_until(lambda: bool(alive()), timeout_s=20, what="the worker's heartbeat")
-        time.sleep(admission.LOOK_EVERY_S)  # until then the site believes what it saw last
+        time.sleep(admission.LOOK_EVERY_S)  # until then the site uses its last snapshot
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Small image files made by hand, byte by byte, for what no encoder would write."""
+"""Small image files built byte by byte, which no encoder would write."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""Every document that says how rarely a confidence is reached says what the calibration set says."""
+"""Every document states the false-match rates of the calibration set."""
 
 import re
 from collections.abc import Iterator

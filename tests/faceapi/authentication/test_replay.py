@@ -1,4 +1,4 @@
-"""The replay guard, with Valkey and without what it had seen."""
+"""The replay guard, also after Valkey lost its data."""
 
 from datetime import datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""An AppKey without its SecretKey: it refuses nothing to its owner, uses up no limit and writes no record."""
+"""An AppKey without its SecretKey cannot block its owner, use up a limit or write a record."""
 
 import socket
 import time

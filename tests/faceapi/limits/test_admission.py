@@ -1,4 +1,4 @@
-"""Who may start a call: limits of an App, a full queue, no worker, health."""
+"""Admission: limits of an App, a full queue, no worker, health."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""One customer's load beside another's: whose chunk is next, and what work that is not paid for may cost.
+"""Fairness between customers: whose chunk is next, and the limit of unpaid work.
 
 Order is observed, not time: these tests hold on a slow machine.
 """

@@ -116,7 +116,7 @@ def test_4105_a_captured_request_with_a_new_key(caller: Caller, app: App) -> Non
 
 
 def test_a_replay_takes_no_slot_and_is_only_counted(caller: Caller, app: App) -> None:
-    """Whatever it is refused with: too many repeats too."""
+    """For any rejection, also after too many repeats."""
     body = caller.body([inline(encode())])
     signed = as_options(caller.headers(body)) | {"Idempotency_Key": "k"}
     assert caller.send(body, **signed).code == 0

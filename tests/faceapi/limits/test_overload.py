@@ -1,4 +1,4 @@
-"""More is asked than can be served: what is let in, what is refused, and that the refusals are counted."""
+"""Overload: which calls are admitted, which are rejected, and how rejections are counted."""
 
 import io
 import time
@@ -129,7 +129,7 @@ def test_only_calls_that_the_limiter_would_reject_are_shed(app: App, overloaded:
         assert (started[0][0], b'"code":5003' in content) == ("503 Service Unavailable", True)
         assert shed(app, path="/console/")[0] == b"the views"
         shedding._known.clear()
-        assert shed(app)[0] == b"the views"  # nobody has verified this key of late
+        assert shed(app)[0] == b"the views"  # this key was not verified recently
     assert overloaded.is_overloaded()
     shedding.remember(app.keys.get())
     assert shed(app)[0] == b"the views"  # there is a place again
@@ -235,7 +235,7 @@ def test_4106_from_a_forbidden_address_under_overload_too(app: App, overloaded: 
 def test_unattributed_errors_that_cannot_be_written_are_bounded(
     app: App, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The database is away, and the hours of some Apps go on."""
+    """The database is unavailable while some Apps are called."""
     monkeypatch.setattr(unattributed, "MAX_GROUPS", 3)
     monkeypatch.setattr(unattributed, "_of_apps", {})
     call = CallContext(calls.new_id(now), "face_detect", now, None)

@@ -1,4 +1,4 @@
-"""Who calls, behind how many proxies: the last address that is none of ours; and the list of an App."""
+"""The caller's address behind proxies, and the allowed addresses of an App."""
 
 import pytest
 from pytest_django import Settings

@@ -1,4 +1,4 @@
-"""Bodies as networks deliver them: in chunks, slowly, not at all; and large ones in little memory."""
+"""Bodies that arrive in chunks, slowly or not at all, and large ones in little memory."""
 
 import json
 import socket

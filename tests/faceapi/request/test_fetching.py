@@ -110,7 +110,7 @@ def test_tls_that_cannot_be_trusted(tmp_path: Path) -> None:
 def test_a_tls_server_that_sends_slowly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speaks_tls: bool
 ) -> None:
-    """A byte now and then, in the handshake or after it, is no way to hold a download for longer."""
+    """Sending a byte now and then, in the handshake or after it, does not extend the deadline."""
     certificate = self_signed(tmp_path)
     trusting = ssl.create_default_context(cafile=str(certificate))
     monkeypatch.setattr(fetching, "_tls_context", lambda: trusting)
@@ -217,7 +217,7 @@ def test_other_spellings_of_private_addresses(servers: Servers, host: str, setti
 
 @pytest.mark.usefixtures("limits")
 def test_dns_rebinding(servers: Servers, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
-    """First a good address, then an inner one: the connection goes where the check looked."""
+    """First a public address, then a private one: the connection goes to the checked address."""
     connected: list[str] = []
     connect = socket.create_connection
 

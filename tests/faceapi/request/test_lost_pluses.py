@@ -1,4 +1,4 @@
-"""base64 whose "+" became a space on the way, as a form decoder makes of it: the answer says exactly that."""
+"""base64 in which a form decoder replaced "+" by a space: the detail says so."""
 
 import base64
 import random
@@ -28,7 +28,7 @@ def test_the_answer_names_the_lost_pluses(step: int) -> None:
 
 @pytest.mark.parametrize("pluses", [1, 2, 3, 4, 5])
 def test_a_few_lost_pluses_are_enough(pluses: int) -> None:
-    """Four lost characters leave a text of a whole length: its spaces give it away."""
+    """Four lost characters leave a valid length, but the spaces are detected."""
     text = TEXT.replace(b"+", b"A")  # the only spaces are those below
     for number in range(pluses):
         at = 101 + 333 * number

@@ -1,4 +1,4 @@
-"""Clients that send, read or close slowly, on raw sockets against a real gunicorn: nobody else notices."""
+"""Clients that send, read or close slowly do not affect others: raw sockets and a real gunicorn."""
 
 import contextlib
 import http.client

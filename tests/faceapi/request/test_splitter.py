@@ -1,4 +1,4 @@
-"""The streaming splitter against json.loads and base64, whatever the pieces and the escapes."""
+"""The streaming splitter agrees with json.loads and base64, for any pieces and escapes."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""The spool of a request: in memory, on disk, and where neither has room."""
+"""The spool of a request: in memory, on disk, and if neither has space."""
 
 import resource
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def content(spool: Spool) -> bytes:
 
 @contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
-    """Yield what a full disk answers, for this process: writes fail."""
+    """Make writes of this process fail as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

@@ -1,4 +1,4 @@
-"""The calibration set: whole, versioned, and rejected if it was altered."""
+"""The calibration set: complete, versioned, and rejected if it was altered."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ from inference.errors import ModelError
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Iterator[Path]:
-    """Yield a copy of our set, to alter and to use; afterwards ours is in use again."""
+    """Yield a copy of the bundled set, to alter and select; restore the selection afterwards."""
     yield Path(shutil.copytree(tables.DIRECTORY, tmp_path / "set"))
     tables.use(tables.DIRECTORY)
 

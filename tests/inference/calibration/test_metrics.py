@@ -1,4 +1,4 @@
-"""The numbers of bin/bench mean what they say."""
+"""The metrics of bin/bench."""
 
 import numpy as np
 import pytest

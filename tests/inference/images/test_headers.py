@@ -1,4 +1,4 @@
-"""What is refused, and with which code, before any decoder sees a file (manual 4.2.2)."""
+"""Files that are rejected before decoding, and their codes (manual 4.2.2)."""
 
 import time
 import zlib
@@ -13,7 +13,7 @@ from tests.inference import pictures
 
 
 def code_of(data: bytes) -> int:
-    """Return the code that the header check answers with, 0 where it lets the file pass."""
+    """Return the code of the header check; 0 if it accepts the file."""
     try:
         read_header(data)
     except ImageError as error:

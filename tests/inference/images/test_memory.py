@@ -1,4 +1,4 @@
-"""A worker's memory is flat: what a call takes, it gives back."""
+"""A worker's memory does not grow with the number of calls."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Age and gender: one answer a face, in order, whatever the size of the crowd."""
+"""Age and gender: one result per face, in order, for any number of faces."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The three functions on a real face: where it is, whatever the file is like."""
+"""The three functions on a real face, in files of many kinds."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -134,7 +134,7 @@ def test_compare_scores_identity_100_and_no_face_0(
 def test_more_similar_pairs_rank_higher(
     engine: Engine, portrait: np.ndarray, astronaut: bytes, encode: Encode
 ) -> None:
-    """The sample portrait against worse and worse pictures of itself, and against what is no longer her."""
+    """Compare the sample portrait with increasingly degraded versions, and with other content."""
     height, width = portrait.shape[:2]
     tiny = cv2.resize(portrait, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     turned = cv2.warpAffine(

@@ -1,4 +1,4 @@
-"""What the detectors look at: windows, whole views, tiles."""
+"""The inputs of the face detector: windows, whole views, tiles."""
 
 import cv2
 import numpy as np
@@ -33,7 +33,7 @@ def test_a_whole_view_fills_multiples_of_32_and_shows_everything(scale: float) -
 
 
 def detail(random: np.random.Generator, width: int, height: int) -> np.ndarray:
-    """Noise, as fine as it gets."""
+    """Return noise of the highest frequency."""
     return random.integers(0, 255, (height, width, 3), dtype=np.uint8)
 
 

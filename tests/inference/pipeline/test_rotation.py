@@ -1,4 +1,4 @@
-"""Faces that are turned in the plane: found, aligned and compared at any angle; nothing is found in noise."""
+"""Faces rotated in the plane are detected, aligned and compared at any angle."""
 
 import cv2
 import numpy as np

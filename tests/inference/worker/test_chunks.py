@@ -1,4 +1,4 @@
-"""A chunk of pictures: its faces share the networks' batches, and nobody can tell from the answers."""
+"""A chunk of pictures: its faces share the networks' batches, which does not change the results."""
 
 import cv2
 import numpy as np

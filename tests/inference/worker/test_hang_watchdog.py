@@ -123,5 +123,5 @@ def test_a_paused_process_does_not_count_as_a_hang() -> None:
 
 
 def test_the_call_deadline_is_longer_than_the_picture_deadline() -> None:
-    """Or it would be told 5004 before anybody could say which picture hangs."""
+    """Otherwise the call would get 5004 before the hanging picture is known."""
     assert settings.PICTURE_MAX_S + 2 * LOOK_EVERY_S < settings.DEADLINE_S

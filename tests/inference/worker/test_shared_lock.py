@@ -1,4 +1,4 @@
-"""Many at once, or one alone."""
+"""The shared lock: many shared holders, or one exclusive holder."""
 
 import threading
 import time
