@@ -1,0 +1,1 @@
+"""The customers' pages: console, documentation and debugger."""

@@ -1,4 +1,4 @@
-"""What a rule refused and what a code of the API means, in sentences: what happened and what to do."""
+"""Messages for the errors of rules and the codes of the API: what happened and what to do."""
 
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -10,7 +10,7 @@ from faceapi import errors
 
 
 def sentence(error: BillingError | RuleError) -> str:
-    """Return the sentence for the code of an error, with its numbers."""
+    """Return the message for the code of an error, with its values."""
     text = _texts().get(error.code)
     if error.code == "insufficient_balance":
         return _(

@@ -1,4 +1,4 @@
-"""Every form of the console. The rules live in accounts and billing; here they get their words."""
+"""The forms of the console. The rules are in accounts and billing; here are their messages."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -34,12 +34,12 @@ DESCRIPTION_RULE = _("应用描述长度 1-28 个字符或汉字，不能有 ~!@
 RULES = {"name": NAME_RULE, "description": DESCRIPTION_RULE}
 USERNAME_RULE = _("用户名为 3-30 个汉字、英文字母、数字、下划线、点或短横线。")
 USERNAME_TAKEN = _("该用户名已被使用，或与已有的用户名过于相似，请换一个。")
-LONGEST_LOGIN = 254  # the longest e-mail address: what is longer is nobody's
+LONGEST_LOGIN = 254  # the longest e-mail address; nothing longer can be a login
 PASSWORD_RULE = _("至少 10 个字符，不能全是数字，不能是常见或泄露过的密码，不能与用户名或邮箱太相似。")
 
 
 class RuledText(forms.CharField):
-    """A text that a rule of accounts.names checks; the browser has the same pattern and words."""
+    """A text that a rule of accounts.names validates; the browser gets the same pattern and message."""
 
     def __init__(self, *, field: str, limit: int, pattern: str, **kwargs: Any) -> None:
         widget = forms.TextInput(
@@ -90,14 +90,14 @@ class AppForm(forms.Form):
 
 
 def check_mailable(email: str) -> str:
-    """Return the address. Raises ValidationError if mail can't carry it (accounts/users/addresses.py)."""
+    """Return the address. Raises ValidationError if mail cannot be sent to it (users/addresses.py)."""
     if not addresses.is_mailable(email):
         raise ValidationError(_("邮件系统无法使用这个邮箱地址，请检查输入或换一个邮箱。"), code="unmailable")
     return email
 
 
 class RegisterForm(UserCreationForm):
-    """A new account. Whether somebody has the e-mail address already is not for the page to say."""
+    """A new account. The page does not reveal whether the e-mail address is already registered."""
 
     field_order = ["username", "email", "password1", "password2", "company"]
 
@@ -129,7 +129,7 @@ class RegisterForm(UserCreationForm):
         self.fields["password2"].help_text = ""
 
     def clean_username(self) -> str:
-        """No name that looks like another one, or like the site's own."""
+        """Reject reserved names and names that look like existing ones."""
         name = str(self.cleaned_data["username"])
         like = User.objects.filter(Q(username__iexact=name) | Q(name_skeleton=usernames.skeleton(name)))
         if usernames.is_reserved(name) or like.exists():
@@ -140,9 +140,9 @@ class RegisterForm(UserCreationForm):
         return check_mailable(str(self.cleaned_data["email"]))
 
     def register(self, language: str, at: datetime) -> User | None:
-        """Create the account, and use the invitation up.
+        """Create the account and accept the invitation.
 
-        Returns None, with the error in the form, if another registration was faster.
+        Returns None, with the error in the form, if a concurrent registration came first.
         """
         user = self.save(commit=False)
         user.language = language
@@ -172,7 +172,7 @@ class LoginForm(AuthenticationForm):
         self.fields["password"].label = _("密码")
 
     def confirm_login_allowed(self, user: Any) -> None:
-        """Reached after the right password only, so that nobody else learns that the account is disabled."""
+        """Reject a disabled account. Called only after the correct password, so others do not learn of it."""
         if not user.is_active:
             raise ValidationError(self.error_messages["inactive"], code="inactive")
 
@@ -216,7 +216,7 @@ class ResetPasswordForm(PasswordResetForm):
         self.fields["email"].label = _("注册邮箱")
 
     def get_users(self, email: str) -> Iterator[User]:
-        """At most one account: the owner of the address, or else the first that named it."""
+        """Yield at most one account: the owner of the address, or else the first that entered it."""
         user = addresses.account_of(email)
         if user and user.has_usable_password():
             yield user
@@ -224,14 +224,14 @@ class ResetPasswordForm(PasswordResetForm):
     def send_mail(
         self, subject_template_name: Any, email_template_name: Any, context: Any, *args: Any, **more: Any
     ) -> None:
-        """Send the mail. Its link begins with SITE_URL, whatever the Host header of the request was."""
+        """Send the mail, with a link that begins with SITE_URL and not with the request's Host header."""
         path = reverse("password_reset_confirm", args=[context["uid"], context["token"]])
         context["link"] = absolute(path)
         super().send_mail(subject_template_name, email_template_name, context, *args, **more)
 
 
 class SettingsForm(forms.ModelForm):
-    """A new e-mail address needs the password, and a link that is mailed there, before it is used."""
+    """Account settings. A new e-mail address needs the password and a verification by mail."""
 
     field_order = ("email", "password")
     email = forms.EmailField(
@@ -261,7 +261,7 @@ class SettingsForm(forms.ModelForm):
 
     @property
     def new_email(self) -> str:
-        """The address that the account is to have, if it is another one."""
+        """The new address; empty if it is unchanged."""
         return str(self.cleaned_data["email"]) if "email" in self.changed_data else ""
 
     def clean_email(self) -> str:

@@ -1,4 +1,4 @@
-"""The order form (manual 3.1.2), for a new App or one more package of an App that the customer has."""
+"""The order form (manual 3.1.2), for a new App or for another package of an existing one."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -21,7 +21,7 @@ QUANTITY_RULE = _("数量为 1-9，只能为整数")
 
 @dataclass(frozen=True)
 class Quote:
-    """An order before it is one: what it costs, what it gives. Reads like billing's Order in a template."""
+    """A quote: price and quota of an order. Has the attributes of billing's Order that templates use."""
 
     sku: Sku
     quantity: int
@@ -51,7 +51,7 @@ class Quote:
 
 
 class Choices(forms.RadioSelect):
-    """Radio buttons drawn as boxes."""
+    """Radio buttons that are drawn as boxes."""
 
     template_name = "parts/choices.html"
 

@@ -1,7 +1,7 @@
-"""A form that was sent after the session had ended: kept in the session, and offered again after the login.
+"""Forms that were sent after the session had expired: kept in the session, and offered again after the login.
 
-Only if it is known whose session it was (console/middleware/sessions.py has just ended it), so that nobody
-else who logs in with the same browser sees it; never a form with a password or a file, and for KEPT_FOR only.
+Only if the user of the expired session is known (console/middleware/sessions.py), so that another user of the
+same browser does not see the form. Forms with passwords or files are not kept; others expire after KEPT_FOR.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ ENDED_USER = "ended_session_of"  # an attribute of the request: the primary key 
 
 @dataclass(frozen=True)
 class KeptForm:
-    """Where a form was sent, from which page, and its fields."""
+    """The address to which a form was sent, its page and its fields."""
 
     action: str
     page: str
@@ -52,7 +52,7 @@ def keep(request: HttpRequest, page: str) -> bool:
 
 
 def take(request: HttpRequest) -> KeptForm | None:
-    """Return the kept form of the user who is logged in, once; None if there is none."""
+    """Remove and return the kept form of the current user; None if there is none."""
     kept = request.session.pop(KEY, None)
     if kept is None or kept["user"] != request.user.pk:
         return None

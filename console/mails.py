@@ -1,7 +1,7 @@
-"""Mails about an account: links that verify an address, invitations, and news of changes.
+"""Mails about an account: verification links, invitations, and notices of changes.
 
-The pages only queue them; the texts are written, and addresses are looked up, in the background
-(console/tasks.py), so that the time of a reply reveals nothing. Notices of usage are in billing/notices.py.
+Pages only queue them. Texts are written and addresses looked up in the background (console/tasks.py), so that
+the response time reveals nothing. Notices of usage are in billing/notices.py.
 """
 
 import logging
@@ -21,14 +21,14 @@ from accounts.models import Invitation, User
 from accounts.users import addresses, invitations
 from common.links import absolute
 
-EXPIRES_S = 3600  # a link that comes later surprises more than it helps
+EXPIRES_S = 3600  # a later mail would confuse more than help
 ADDRESS_ASKED, ADDRESS_CHANGED, PASSWORD_CHANGED = "address_asked", "address_changed", "password_changed"
 
 log = logging.getLogger(__name__)
 
 
 def queue(task: Task, *arguments: Any) -> None:
-    """Queue a mail once the transaction is committed. A broker that is gone costs the mail, not the page."""
+    """Queue a mail after the commit. If the broker is unavailable, the mail is lost and the page served."""
 
     def send() -> None:
         try:
@@ -40,9 +40,9 @@ def queue(task: Task, *arguments: Any) -> None:
 
 
 def link(user: User) -> None:
-    """Send the link that verifies the address that the user has named.
+    """Send the link that verifies the address that the user entered.
 
-    If another account owns the address, its owner is told instead, and no link exists.
+    If another account owns the address, its owner is notified instead, without a link.
     """
     address = addresses.to_confirm(user)
     if not address:
@@ -72,7 +72,7 @@ def link(user: User) -> None:
 
 
 def news(kind: str, user: User, address: str) -> None:
-    """Tell an address of the account what has changed. For a new address, this is the one before."""
+    """Notify an address of the account about a change; if the address changed, the previous one."""
     with translation.override(user.language):
         subject, text = {
             ADDRESS_ASKED: (
@@ -95,7 +95,7 @@ def news(kind: str, user: User, address: str) -> None:
 
 
 def invitation(row: Invitation) -> None:
-    """Send an invitation, in both languages: that of the reader is not known yet."""
+    """Send an invitation in both languages, because the recipient's is not known yet."""
     path = f"{reverse('register')}?invitation={invitations.token(row)}"
     texts = []
     for language, _name in settings.LANGUAGES:

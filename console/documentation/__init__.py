@@ -1,1 +1,1 @@
-"""What the documentation pages compute: code samples and the model card."""
+"""Content of the documentation pages that is computed: code samples and the model card."""

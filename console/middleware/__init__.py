@@ -1,1 +1,1 @@
-"""Sessions, throttles, the language and the check of text input."""
+"""Middleware: sessions, throttling, language, and validation of text input."""

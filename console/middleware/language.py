@@ -1,6 +1,6 @@
-"""Chinese by default, English by the switch: the reader's choice is kept in a cookie.
+"""The language of the pages: Chinese by default, or the one chosen by the switch, kept in a cookie.
 
-The browser's Accept-Language is not asked: the product speaks Chinese until someone chooses otherwise.
+The browser's Accept-Language header is not used. Django's LocaleMiddleware would send Vary: Accept-Language.
 """
 
 from collections.abc import Callable
@@ -13,12 +13,12 @@ YEAR_S = 365 * 24 * 3600
 
 
 def supported(code: str | None) -> str | None:
-    """`code` if the product speaks it."""
+    """Return `code` if it is a supported language, else None."""
     return code if code in dict(settings.LANGUAGES) else None
 
 
 class LanguageMiddleware:
-    """Speaks the cookie's language for the time of one request."""
+    """Activates the cookie's language during one request."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -38,7 +38,7 @@ def remember(response: HttpResponse, language: str) -> None:
 
 
 def keep(response: HttpResponse, name: str, value: str) -> None:
-    """Set a cookie for a preference; it identifies nobody."""
+    """Set a cookie for a preference; it does not identify the user."""
     response.set_cookie(
         name, value, max_age=YEAR_S, secure=settings.SESSION_COOKIE_SECURE, httponly=True, samesite="Lax"
     )

@@ -1,4 +1,4 @@
-"""What a browser sends is text: with a NUL in it, it is refused (400). PostgreSQL knows no such character."""
+"""Reject text input that has a NUL character (400), which PostgreSQL cannot store."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ class PlainTextMiddleware:
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, view: Callable[..., Any], *_arguments: Any) -> None:
-        """After the CSRF check, which has read the form; a view that is exempt from it reads its own."""
+        """Check the form, which the CSRF check has read already; exempt views read their body themselves."""
         sent = list(request.GET.lists())
         if request.method == "POST" and not getattr(view, "csrf_exempt", False):
             sent += request.POST.lists()

@@ -1,7 +1,7 @@
-"""Limits of the pages that anybody can reach: logins, registrations and requested mails per client address.
+"""Rate limits of public pages: logins, registrations and requested mails per client address.
 
-Wrong passwords for one name from one address are counted by django-axes (settings.AXES_*); `caller` is the
-address that it counts by. Counts are kept in Valkey and expire with their window.
+Wrong passwords for one name from one address are counted by django-axes (settings.AXES_*), which gets the
+address from `caller`. Counts are kept in Valkey and expire with their window.
 """
 
 from collections.abc import Callable
@@ -84,12 +84,12 @@ def login_limit() -> Limit:
 
 
 def registration_limit() -> Limit:
-    """Registration forms sent from one address."""
+    """Return the limit of registration forms from one address."""
     return Limit(settings.REGISTRATIONS_PER_ADDRESS, REGISTRATIONS_WITHIN_S)
 
 
 def reset_limit() -> Limit:
-    """Passwords set through a mailed link, or links asked for, from one address."""
+    """Return the limit of requested reset links, and of passwords set through them, from one address."""
     return Limit(settings.LOGINS_PER_ADDRESS, LOGINS_WITHIN_S)
 
 

@@ -1,4 +1,4 @@
-"""Tables as files for a spreadsheet."""
+"""Tables as CSV files for spreadsheets."""
 
 import csv
 import re

@@ -1,4 +1,4 @@
-"""Usage as the pages show it: today's figures and the charts, over faceapi.usage.operator_reports."""
+"""Usage figures and charts of the pages, from faceapi.usage.operator_reports."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -28,7 +28,7 @@ def midnight(at: datetime) -> datetime:
 
 
 def week_of(customer: User, at: datetime) -> tuple[Figures, Chart]:
-    """Today's figures of all the customer's Apps, and the calls of the last seven days."""
+    """Return today's figures of all the customer's Apps, and a chart of the calls of seven days."""
     today = midnight(at)
     week = usage(UsageFilter(today - timedelta(days=6), today + timedelta(days=1), customer=customer.pk))
     return week.by_step[today], TimeLine(week, "day", at).calls(_("近 7 天调用次数"))
@@ -37,7 +37,7 @@ def week_of(customer: User, at: datetime) -> tuple[Figures, Chart]:
 def before(span: UsageFilter, at: datetime) -> Figures:
     """Return the counts of the same length of time just before `span`.
 
-    If the span is still running at `at`, the time before ends as early in its last day, at a full hour.
+    If `span` has not ended at `at`, the earlier range ends at the same hour of its last day.
     """
     shift = span.until - span.since
     earlier = replace(span, since=span.since - shift, until=span.until - shift, step="day")
@@ -57,12 +57,12 @@ def before(span: UsageFilter, at: datetime) -> Figures:
 
 
 def meters() -> dict[str, str]:
-    """How each API is metered, by the catalogue: {"face_detect": "images", …}."""
+    """Return the meter of each API in the catalogue: {"face_detect": "images", …}."""
     return dict(Sku.objects.order_by("pk").values_list("api", "meter"))
 
 
 def units_by_meter(figures: Figures, meter_of: dict[str, str]) -> Counter[str]:
-    """Units charged, apart by meter: images and calls are never added up."""
+    """Return the charged units by meter, because images and calls must not be added up."""
     units: Counter[str] = Counter()
     for api, charged in figures.units_by_api.items():
         units[meter_of[api]] += charged
@@ -76,7 +76,7 @@ def shown_meters(apis: Iterable[str], meter_of: dict[str, str]) -> list[str]:
 
 
 def units_label(meter: str) -> str:
-    """计费量（张）: the head of a column or the name of a series."""
+    """Return the heading of a column or the name of a series: 计费量（张）."""
     return _("计费量（%(unit)s）") % {"unit": Meter(meter).label}
 
 
@@ -88,7 +88,7 @@ def labels(made: Usage, step: str) -> list[str]:
 
 @dataclass(frozen=True)
 class TimeLine:
-    """The charts of one usage along the time. Steps after `at` are on the axis and have no value."""
+    """The charts of a usage over time. Steps after `at` are on the axis but have no value."""
 
     made: Usage
     step: Step
@@ -97,12 +97,12 @@ class TimeLine:
 
     @property
     def width(self) -> timedelta:
-        """How long a step is."""
+        """The duration of a step."""
         return timedelta(days=1) if self.step == "day" else timedelta(hours=1)
 
     @property
     def links(self) -> list[str]:
-        """The calls of each step that has begun."""
+        """Links to the calls of each step that has begun."""
         if not self.calls_page:
             return []
         base = f"{self.calls_page}{'&' if '?' in self.calls_page else '?'}"
@@ -110,12 +110,12 @@ class TimeLine:
 
     @property
     def figures(self) -> list[Figures]:
-        """Those of the steps that have begun, oldest first."""
+        """Figures of the steps that have begun, oldest first."""
         return list(self.made.begun(self.at).values())
 
     @property
     def as_of(self) -> datetime | None:
-        """`at` if one of the steps is in progress then; None if all of them are over."""
+        """`at` if one of the steps is in progress; None if all have ended."""
         begun = list(self.made.begun(self.at))
         return self.at if begun and self.at < begun[-1] + self.width else None
 
@@ -141,7 +141,7 @@ class TimeLine:
         return self.chart("chart-calls", title, series, _("次"), **looks)
 
     def units(self, shown: list[str], meter_of: dict[str, str]) -> Chart:
-        """Units charged: one series for each of the meters `shown`."""
+        """Return the chart of charged units, with a series for each of the meters `shown`."""
         by_meter = [units_by_meter(figures, meter_of) for figures in self.figures]
         series = [
             Series(units_label(meter), [units[meter] for units in by_meter], 3 + at)
@@ -151,7 +151,7 @@ class TimeLine:
         return self.chart("chart-units", _("计费量"), series, unit)
 
     def latency(self) -> Chart:
-        """Half of the successful calls, and all but one in twenty, were answered within this."""
+        """Return the chart of the latency percentiles p50 and p95 of successful calls."""
 
         def of(share: Callable[[Figures], float | None]) -> list[int | None]:
             times = [share(figures) for figures in self.figures]

@@ -1,4 +1,4 @@
-"""The page for what nobody foresaw. It asks no database and no session: they may be what is broken."""
+"""The page for unexpected errors. It uses neither database nor session, which may be the cause."""
 
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
@@ -7,5 +7,5 @@ from console.context import chosen_theme
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """In the reader's language, and in the theme that was chosen, else in the system's."""
+    """Return the page in the user's language and theme."""
     return HttpResponse(render_to_string("500.html", {"theme": chosen_theme(request)}), status=500)
