@@ -82,6 +82,6 @@ class _Guarded:
     backend: SmtpBackend
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        sock: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]
+        sock: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]  # of the class it is mixed into
         self.backend.guard(sock)
         return sock

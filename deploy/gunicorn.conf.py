@@ -35,7 +35,7 @@ control_socket_disable = True
 # any local client could move the site under another path.
 forwarder_headers = ""
 if os.access("/dev/shm", os.W_OK):  # noqa: S108 - heartbeats of the workers, which a disk may hold up
-    worker_tmp_dir = "/dev/shm"  # noqa: S108
+    worker_tmp_dir = "/dev/shm"  # noqa: S108 - gunicorn creates its files there safely
 
 
 def when_ready(server: object) -> None:

@@ -13,7 +13,7 @@ class ProjectConfig(AppConfig):
     def ready(self) -> None:
         """Create the Celery app, register the checks, and connect the migration signals."""
         from common.postgresql import processes
-        from facecloud import celery, checks, database_role  # noqa: F401
+        from facecloud import celery, checks, database_role  # noqa: F401 - importing registers them
 
         pre_migrate.connect(processes.migration)
         post_migrate.connect(database_role.after_migrations)

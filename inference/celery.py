@@ -16,7 +16,7 @@ from common import liveness, machine
 
 machine.raise_open_files()
 # Loaded here: the `celery` program has the working directory in sys.path only while it imports this module.
-settings.MODELS_DIR  # noqa: B018
+settings.MODELS_DIR  # noqa: B018 - reading any of them loads the module
 app = Celery("inference", fixups=[], include=["inference.worker.tasks"])
 app.config_from_object("django.conf:settings", namespace="CELERY")
 liveness.watch(app)

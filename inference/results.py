@@ -1,7 +1,8 @@
 """The values that the engine returns, and their plain-dict form, in which a worker sends them.
 
 Coordinates are whole pixels of the upright picture (EXIF orientation applied), with the origin at the top
-left. Every class has `to_dict()` and `from_dict()`; the dict holds only JSON types.
+left. Results have `to_dict()`, which holds only JSON types; those that the web process computes with have
+`from_dict()` too.
 """
 
 from __future__ import annotations
@@ -61,10 +62,6 @@ class Landmarks:
     mouth_left: Point
     mouth_right: Point
 
-    @classmethod
-    def from_dict(cls, plain: Plain) -> Self:
-        return cls(**{name: Point(**point) for name, point in plain.items()})
-
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
@@ -82,16 +79,6 @@ class Face:
     landmarks: Landmarks
     probability: float
     attributes: Attributes | None = None
-
-    @classmethod
-    def from_dict(cls, plain: Plain) -> Self:
-        attributes = plain["attributes"]
-        return cls(
-            box=Box(**plain["box"]),
-            landmarks=Landmarks.from_dict(plain["landmarks"]),
-            probability=plain["probability"],
-            attributes=Attributes(**attributes) if attributes else None,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +114,6 @@ class FacesResult:
 
     def to_dict(self) -> Plain:
         return asdict(self)
-
-    @classmethod
-    def from_dict(cls, plain: Plain) -> Self:
-        return cls(
-            faces=tuple(Face.from_dict(face) for face in plain["faces"]),
-            quality=Quality.from_dict(plain["quality"]),
-        )
 
 
 class DetectResult(FacesResult):

@@ -105,7 +105,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
         for (table,) in cursor.fetchall():
             cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER no_truncate")
         rows.keep()
-    TransactionTestCase._fixture_teardown = lambda self: rows.restore()  # type: ignore[attr-defined]
+    TransactionTestCase._fixture_teardown = lambda self: rows.restore()  # type: ignore[attr-defined]  # private
 
 
 def as_application(url: str) -> str:

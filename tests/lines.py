@@ -34,7 +34,7 @@ class Line:
 
     @contextmanager
     def drawn(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        commit = connection._commit  # type: ignore[attr-defined]
+        commit = connection._commit  # type: ignore[attr-defined]  # private
 
         def cut_commit() -> None:
             if self.cut_at == BEFORE_COMMIT and not self.is_cut:

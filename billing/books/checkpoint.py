@@ -52,7 +52,7 @@ class TimeRange:
 
     def is_closed(self, at: datetime) -> bool:
         """Whether this is a day, and nothing of it can change."""
-        return bool(self.since and self.until) and self.until + LONGEST_CALL <= at  # type: ignore[operator]
+        return self.since is not None and self.until is not None and self.until + LONGEST_CALL <= at
 
 
 def everything() -> TimeRange:

@@ -113,7 +113,7 @@ def invite(
     def send(address: str) -> tuple[Client, str]:
         form = operator.get("/ops/acts/invite/").context["form"]
         data = {"email": address, "reason": "a trial", "token": str(form["token"].value())}
-        with django_capture_on_commit_callbacks(execute=True):  # type: ignore[attr-defined]
+        with django_capture_on_commit_callbacks(execute=True):  # type: ignore[attr-defined]  # a context manager
             reply = operator.post("/ops/acts/invite/", data)
         if reply.status_code != 302:
             return operator, ""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from urllib.parse import quote
 from uuid import UUID
 
@@ -193,7 +194,7 @@ def test_a_web_process_killed_after_its_answers(site: Fragile) -> None:
         code, call_id = site.call()()
         assert code == 0
         ids.append(call_id)
-        wait_until(lambda: site.has_noted(call_id), timeout_s=10, what="the note of the answer")  # noqa: B023
+        wait_until(partial(site.has_noted, call_id), timeout_s=10, what="the note of the answer")
         for child in psutil.Process(site.web.pid).children():
             child.kill()
         wait_until(

@@ -65,7 +65,10 @@ def test_pictures_replaced_behind_their_urls_are_not_analysed_for_free(
     caller: Caller, app: App, servers: Servers
 ) -> None:
     body = [servers.url("image/bound")]
-    fetched = lambda: sum("/image/bound" in request for request in servers.requests)  # noqa: E731
+
+    def fetched() -> int:
+        return sum("/image/bound" in request for request in servers.requests)
+
     first = caller.call(body, Idempotency_Key="k")
     original = servers.image
     servers.image = encode((80, 80))

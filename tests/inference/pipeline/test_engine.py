@@ -1,6 +1,8 @@
 """The three functions on a real face, in files of many kinds."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 
 import cv2
 import numpy as np
@@ -10,7 +12,7 @@ from bench.rotation import turned
 from inference.calibration.scoring import compare
 from inference.images.decoding import upright
 from inference.pipeline.engine import Engine
-from inference.results import AnalyseResult, Box, DetectResult, FacesResult, Template
+from inference.results import Box, FacesResult, Template
 from tests.inference import pictures
 from tests.inference.conftest import Encode
 
@@ -50,7 +52,9 @@ def test_detect_finds_the_face_and_its_landmarks(engine: Engine, astronaut: byte
     marks = face.landmarks
     assert marks.left_eye.x < marks.nose.x < marks.right_eye.x
     assert marks.left_eye.y < marks.nose.y < marks.mouth_left.y
-    assert DetectResult.from_dict(result.to_dict()) == result
+    sent = json.loads(json.dumps(result.to_dict()))
+    assert sent["faces"][0]["box"] == asdict(face.box)
+    assert sent["faces"][0]["landmarks"] == asdict(marks)
 
 
 def test_analyse_returns_age_and_gender(engine: Engine, astronaut: bytes) -> None:
@@ -59,7 +63,8 @@ def test_analyse_returns_age_and_gender(engine: Engine, astronaut: bytes) -> Non
     assert face.attributes is not None
     assert face.attributes.gender == "F"
     assert 25 <= face.attributes.age <= 50
-    assert AnalyseResult.from_dict(result.to_dict()) == result
+    sent = json.loads(json.dumps(result.to_dict()))
+    assert sent["faces"][0]["attributes"] == asdict(face.attributes)
 
 
 def test_a_picture_without_a_face_has_none_and_fails_quality(engine: Engine, encode: Encode) -> None:
