@@ -388,5 +388,5 @@ def _as_api_error(exc: Exception) -> ApiError:
     ]
     logger.error("a call failed", extra={"error": type(exc).__name__, "stack": stack[-8:]})
     if isinstance(exc, redis.RedisError | DatabaseError):
-        return ApiError(errors.OVERLOADED, "a service behind this one is not available", retry_after_s=5)
+        return ApiError(errors.OVERLOADED, "a backend service is not available", retry_after_s=5)
     return ApiError(errors.INTERNAL)

@@ -37,7 +37,7 @@ def objects(data: Any) -> list[dict[str, Any]]:
     found = images.listed(data, MAX_IMAGES)
     for index, entry in enumerate(found):
         if not isinstance(entry, dict):
-            raise wrong(f"{images.kind(entry)} where an object must be", index)
+            raise wrong(f"{images.kind(entry)} instead of an object", index)
     return found
 
 

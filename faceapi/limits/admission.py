@@ -111,7 +111,7 @@ class ProcessLimiter:
             self._open = float(LEAST_OPEN)
         self._overloaded_until = now + CALM_AFTER_S
         if self._total >= limit:
-            raise ApiError(errors.OVERLOADED, "too many calls at once", retry_after_s=1)
+            raise ApiError(errors.OVERLOADED, "too many concurrent calls", retry_after_s=1)
         raise ApiError(
             errors.RATE,
             f"over {share} calls of one customer at once",

@@ -202,7 +202,7 @@ class _Spaces:
 def _fault(text: bytes) -> str:
     """Describe the first invalid character."""
     odd = _ODD.search(text.decode("utf-8", "replace"))
-    return f"{odd[0]!a} is no character of base64" if odd else "base64 with '=' before its end"
+    return f"{odd[0]!a} is not a base64 character" if odd else "base64 with '=' before its end"
 
 
 def _decoded(quads: bytes) -> bytes | None:

@@ -49,7 +49,7 @@ def content_length(meta: Mapping[str, Any]) -> int | None:
     if not text:
         return None
     if not text.isascii() or not text.isdigit():
-        raise ApiError(errors.BODY_INCOMPLETE, "Content-Length is no number")
+        raise ApiError(errors.BODY_INCOMPLETE, "Content-Length is not a number")
     return int(text)
 
 
@@ -82,9 +82,9 @@ def read(environ: Mapping[str, Any], spool: Spool, note: Callable[[int], None] =
             try:
                 piece = stream.read(wanted)
             except OSError as error:  # a timeout, a reset, or a chunk that ends in the middle
-                raise _incomplete(guard, size, "the body broke off") from error
+                raise _incomplete(guard, size, "the body was cut off") from error
             except ParseException:
-                raise _incomplete(guard, size, "what follows is no valid chunk") from None
+                raise _incomplete(guard, size, "the next chunk is invalid") from None
             if not piece:
                 break
             size += len(piece)
@@ -103,7 +103,7 @@ def read(environ: Mapping[str, Any], spool: Spool, note: Callable[[int], None] =
                 guard.deadline = started + longest_s(size)
     is_late = guard is not None and guard.expired  # the guard has shut the socket, whole body or not
     if is_late or (expected is not None and size < expected):
-        raise _incomplete(guard, size, f"Content-Length promises {expected}")
+        raise _incomplete(guard, size, f"Content-Length is {expected}")
     data = None
     if fault is None:
         try:

@@ -88,7 +88,7 @@ def fetch(url: str, *, deadline: float, cancelled: threading.Event) -> bytes:
         try:
             _parts(url)
         except ApiError:
-            raise ApiError(errors.URL_UNREACHABLE, "it redirects to what is no http(s) URL") from None
+            raise ApiError(errors.URL_UNREACHABLE, "it redirects to a URL other than http(s)") from None
     raise ApiError(errors.URL_UNREACHABLE, f"more than {MAX_REDIRECTS} redirects")
 
 
@@ -227,7 +227,7 @@ def _unpacker(encoding: str) -> Callable[[bytes, int], bytes] | None:
     if encoding == "identity":
         return None
     if encoding not in ("gzip", "x-gzip"):
-        raise ApiError(errors.URL_UNREACHABLE, "the content is compressed in another way than gzip")
+        raise ApiError(errors.URL_UNREACHABLE, "the content is not compressed with gzip")
     unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
 
     def unpack(piece: bytes, most: int) -> bytes:

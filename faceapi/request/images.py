@@ -39,7 +39,7 @@ class Picture:
         Raises ApiError 4002, 4003, 4008, 4009 or 4012 with `index`.
         """
         if not span.length:
-            raise ApiError(errors.NOT_AN_IMAGE, "an image of no bytes", index=self.index)
+            raise ApiError(errors.NOT_AN_IMAGE, "an empty image", index=self.index)
         with spool.view(span) as view:
             try:
                 self.header = headers.read_header(view)
@@ -65,7 +65,7 @@ def parse_pairs(data: Any, spool: Spool) -> list[Picture | Reference]:
     for index, entry in enumerate(listed(data, MAX_PAIRS)):
         if not (isinstance(entry, list) and len(entry) == 2):
             found = f"a list of {len(entry)}" if isinstance(entry, list) else kind(entry)
-            raise ApiError(errors.NO_IMAGE, f"{found} where a pair of images must be", index=index)
+            raise ApiError(errors.NO_IMAGE, f"{found} instead of a pair of images", index=index)
         for member in entry:
             reference = stored_faces.reference(member, index) if isinstance(member, str) else None
             flat.append(reference or picture(index, member, spool))
@@ -119,7 +119,7 @@ def kind(value: Any) -> str:
 def picture(index: int, member: Any, spool: Spool) -> Picture:
     """Return one image of the request. Raises ApiError with `index`."""
     if not isinstance(member, str | Blob):
-        raise ApiError(errors.NO_IMAGE, f"{kind(member)} where an image must be", index=index)
+        raise ApiError(errors.NO_IMAGE, f"{kind(member)} instead of an image", index=index)
     if isinstance(member, str):
         member = member.strip()
         if member[:5].lower() != "data:":

@@ -221,4 +221,4 @@ def _before_cut_escape(masked: bytes, at: int, end: int) -> int:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise invalid_json(f"{constant} is no JSON")
+    raise invalid_json(f"{constant} is not valid JSON")

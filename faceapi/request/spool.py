@@ -51,7 +51,7 @@ class Budget:
         """
         with self._lock:
             if self.total + amount > self._total_bytes:
-                raise ApiError(errors.OVERLOADED, "too many large requests at once", retry_after_s=5)
+                raise ApiError(errors.OVERLOADED, "too many concurrent large requests", retry_after_s=5)
             self.total += amount
             if self.memory + amount > self._memory_bytes:
                 return False
@@ -160,4 +160,4 @@ class Spool:
 
 def _no_room(error: OSError) -> ApiError:
     logger.error("no room for a spool: %s", error.strerror)
-    return ApiError(errors.OVERLOADED, "no room for the request", retry_after_s=5)
+    return ApiError(errors.OVERLOADED, "no space for the request", retry_after_s=5)

@@ -75,7 +75,7 @@ class Picture:
         pixels = _pixels(self._data, reduction)
         width, height = (-(-side // reduction) for side in (self.header.width_px, self.header.height_px))
         if pixels.shape != (height, width, 3):
-            raise ImageError(errors.UNDECODABLE, f"the decoder gave up on a {self.header.format}")
+            raise ImageError(errors.UNDECODABLE, f"the decoder could not decode this {self.header.format}")
         return upright(pixels, self.header.orientation)
 
 
@@ -115,7 +115,7 @@ def _primary_jpeg(data: bytes, header: Header) -> bytes:
         return data[: extent.end]
     first, second = jpeg.truncation_probes(data, extent.end)
     if not extent.is_covered or _digest(first) != _digest(second):
-        raise ImageError(errors.UNDECODABLE, "a JPEG that is cut in the middle")
+        raise ImageError(errors.UNDECODABLE, "a truncated JPEG")
     return first
 
 
@@ -133,7 +133,7 @@ def _pixels(data: bytes, reduction: int) -> Pixels:
     except cv2.error as error:
         raise ImageError(errors.UNDECODABLE, f"the decoder refused: {error.err}") from error
     if pixels is None:
-        raise ImageError(errors.UNDECODABLE, "the decoder gave up")
+        raise ImageError(errors.UNDECODABLE, "the decoder failed")
     return np.asarray(pixels, np.uint8)
 
 

@@ -78,7 +78,7 @@ def read(data: Buffer) -> Header:
     if channels not in (1, 3):
         raise unsupported(f"a JPEG with {channels} channels")
     if depth != 8:
-        raise unsupported(f"a JPEG with {depth} bits a sample")
+        raise unsupported(f"a JPEG with {depth} bits per sample")
     check_sides(width_px, height_px)
     progressive = frame.marker in _PROGRESSIVE_FRAMES
     return Header("jpeg", width_px, height_px, channels, depth, orientation or 1, progressive)
@@ -120,7 +120,7 @@ def _fault(marker: int, *, is_whole: bool) -> ImageError | None:
     if marker in _OTHER_FRAMES:
         return unsupported(f"a JPEG of coding process {marker:#x}")
     if marker not in _SEGMENTS and marker not in _SERVED_FRAMES:
-        return broken(f"JPEG marker {marker:#x} where a segment should be")
+        return broken(f"JPEG marker {marker:#x} instead of a segment")
     return None if is_whole else broken("a JPEG segment runs past the end of the file")
 
 

@@ -205,8 +205,8 @@ def test_invalid_json_is_4007(body: bytes) -> None:
         (b'\xef\xbb\xbf{"data": [],}', "at byte 15 of 16"),
         ('{"图": 1 "data": 2}'.encode(), "Expecting ',' delimiter at byte 10 of 20"),
         (b'{"data": ["a\nb"]}', "Invalid control character at byte 12 of 17"),
-        (b'{"data": [NaN]}', "NaN is no JSON"),
-        (b'{"data": [-Infinity]}', "-Infinity is no JSON"),
+        (b'{"data": [NaN]}', "NaN is not valid JSON"),
+        (b'{"data": [-Infinity]}', "-Infinity is not valid JSON"),
         (b'{"a": ' + b"9" * 5000 + b"}", "a number with too many digits"),
         (b'{"a": "\xc3("}', "not UTF-8 at byte 7 of 11"),
         ('{"data": []}'.encode("utf-16"), "looks like UTF-16"),
@@ -251,8 +251,8 @@ def test_a_long_string_without_prefix_is_rejected() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("%2B", "'%' is no character of base64"),
-        ("\u4e2d", "'\\u4e2d' is no character of base64"),
+        ("%2B", "'%' is not a base64 character"),
+        ("\u4e2d", "'\\u4e2d' is not a base64 character"),
         ("=AAAA", "'=' before its end"),
         ("A=A", "'=' before its end"),
         ("A", "a single character is left over"),
