@@ -81,10 +81,10 @@ def _refusal(outcome: str, remaining: int, moment: datetime | None) -> BillingEr
     return UsedUp(remaining=remaining, next_at=moment)
 
 
-def settle(call_id: UUID, at: datetime) -> None:
+def settle(call_id: UUID, at: datetime) -> bool:
     """Mark the call's units as settling: its answer with code 0 may be sent, and `confirm` must follow.
 
-    Idempotent; raises HoldLost after a give-back.
+    Idempotent; returns whether this was the first time, and raises HoldLost after a give-back.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -95,6 +95,7 @@ def settle(call_id: UUID, at: datetime) -> None:
         settled = cursor.rowcount
     if not settled and not Debit.objects.filter(call_id=call_id, state__in=CHARGED).exists():
         raise HoldLost(call_id=call_id)
+    return bool(settled)
 
 
 _CONFIRM = """

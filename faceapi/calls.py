@@ -20,7 +20,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from accounts.models import AppKey
 from billing import quota
 from billing.errors import HoldLost
-from billing.models import Api, Debit
+from billing.models import Api, Debit, DebitState
 from common import time_ids
 from common.postgresql.clock import now
 from faceapi import errors
@@ -66,7 +66,7 @@ class CallContext:
     debit: Debit | None = None
     is_settled: bool = False  # or may be, because a settle was begun
     hold: idempotency.Hold | None = None
-    effect: Callable[[datetime], None] | None = None  # what settling the call also writes; may run again
+    effect: Callable[[datetime], None] | None = None  # what settling the call also writes
 
     @property
     def caller(self) -> AppKey:
@@ -114,11 +114,11 @@ def _settle_in_any_case(call: CallContext, units: int, at: datetime) -> None:
 
 def _settle(call: CallContext, units: int, at: datetime) -> None:
     with transaction.atomic():
-        if call.debit is not None:
-            quota.settle(call.id, at)
+        # What was settled already was written then: again, it could bring back what was deleted since.
+        is_first = call.debit is None or quota.settle(call.id, at)
         if call.hold is not None:
             idempotency.keep(call.hold, at)
-        if call.effect is not None:
+        if call.effect is not None and is_first:
             call.effect(at)
         _end(call, errors.OK, 200, units=units)
 
@@ -137,13 +137,28 @@ def fail(call: CallContext, error: ApiError, at: datetime) -> None:
             unattributed.note(error.code)
         return
     with transaction.atomic():
-        if call.debit is not None:
-            quota.withdraw(call.id, at)
+        if call.debit is not None and not quota.withdraw(call.id, at) and is_charged(call.id):
+            return  # a repeat of it was answered meanwhile
         if call.hold is not None:
             idempotency.release(call.hold)
         if call.is_settled:
             _unrecord(call.id)
         _end(call, error.code, error.row.http, fault_index=error.index)
+
+
+def is_charged(call_id: UUID) -> bool:
+    """Return whether the call's answer was confirmed."""
+    return Debit.objects.filter(pk=call_id, state=DebitState.SETTLED).exists()
+
+
+def charge_repeated(call_id: UUID) -> bool:
+    """Confirm a settled call whose answer goes out to a repeat of its request; return whether it is charged.
+
+    Before the repeat is answered: otherwise the call could still be withdrawn because its own answer was not
+    sent, with the faces that it enrolled.
+    """
+    units = Debit.objects.filter(pk=call_id).values_list("units", flat=True).first()
+    return units is None or quota.confirm({call_id: units})[call_id] == DebitState.SETTLED
 
 
 def withdraw_unconfirmed(at: datetime) -> int:

@@ -6,6 +6,7 @@ not in the table has no Chinese; tests/faceapi/test_details.py finds it in the c
 """
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 
@@ -168,7 +169,7 @@ CHINESE = {
     "extreme_pose": "姿态过大",
     "rotated": "倒置",
     "cut_off": "不完整",
-    "several_faces": "有多张人脸",
+    "several_faces": "有多张大小相近的人脸",
     # --- the service -----------------------------------------------------------------
     "the broker is not available": "消息队列不可用",
     "{} results for {} images": "{1} 张图片只有 {0} 个结果",
@@ -206,6 +207,27 @@ def _patterns() -> list[tuple[re.Pattern[str], str]]:
         (re.compile("(.+)".join(re.escape(part) for part in one.split("{}")), re.DOTALL), CHINESE[one])
         for one in with_values
     ]
+
+
+# --- quality -------------------------------------------------------------------
+
+_REASONS = {
+    "no_face": "no face",
+    "face_too_small": "the face is too small",
+    "blurred": "it is blurred",
+    "too_dark": "it is too dark",
+    "too_bright": "it is too bright",
+    "low_contrast": "its contrast is low",
+    "extreme_pose": "the face is turned too far",
+    "rotated": "it is unclear which way up the face is",
+    "cut_off": "the face is cut off",
+    "several_faces": "several faces of like size",
+}
+
+
+def not_good_enough(reasons: Sequence[str]) -> tuple[str, str]:
+    """Why a picture can't be enrolled, in English and in Chinese."""
+    return ", ".join(_REASONS[reason] for reason in reasons), "、".join(map(in_chinese, reasons))
 
 
 # --- quota ---------------------------------------------------------------------

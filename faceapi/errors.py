@@ -8,6 +8,8 @@ Numbers and Chinese messages are the manual's (4.1.2); 4015-4292, 5003 and 5004 
 
 from collections.abc import Mapping
 
+from django.conf import settings
+
 from faceapi.details import in_chinese
 from faceapi.error_code import Code as Code
 from faceapi.gallery import codes as gallery
@@ -210,10 +212,9 @@ _ROWS = (
         PATH, 404,
         "接口路径不存在", "There is no API at this address",
         "请求的路径不是任何接口的路径。", "The path is none of the APIs'.",
-        "使用 /api/v1/ 下的 face_detect.json、face_analyse.json、face_compare.json、face_search.json "
-        "或人脸库的其他接口：小写，末尾没有斜杠。",
-        "Use face_detect.json, face_analyse.json, face_compare.json, face_search.json or another API of the "
-        "face gallery under /api/v1/: in lower case, without a slash at the end.",
+        "使用 /api/v1/ 下文档所列的接口，如 face_detect.json：小写，末尾没有斜杠。",
+        "Use an API of the documentation under /api/v1/, such as face_detect.json: in lower case, without a "
+        "slash at the end.",
     ),
     Code(
         HTTP, 400,
@@ -347,6 +348,11 @@ _ROWS = (
 )  # fmt: skip
 
 TABLE: Mapping[int, Code] = {row.number: row for row in _ROWS}
+
+
+def in_use() -> list[Code]:
+    """Return the codes of this installation: without the face gallery's if it is switched off."""
+    return [row for row in TABLE.values() if settings.GALLERY or row not in gallery.ROWS]
 
 
 class ApiError(Exception):

@@ -1,6 +1,7 @@
 """The OpenAPI 3.1 description of the signed APIs (/api/schema/), made from the table of codes."""
 
 from itertools import groupby
+from pathlib import PurePosixPath
 from typing import Any
 
 from django.conf import settings
@@ -142,7 +143,7 @@ def _error(codes: list[Code]) -> Json:
 
 
 def _error_responses() -> dict[tuple[int, str], Json]:
-    rows = sorted(errors.TABLE.values(), key=lambda row: (row.http, row.number))
+    rows = sorted(errors.in_use(), key=lambda row: (row.http, row.number))
     responses: dict[tuple[int, str], Json] = {}
     for http, group in groupby(rows, key=lambda row: row.http):
         schema = _error(list(group))
@@ -245,8 +246,13 @@ def describes_gallery(name: str, summary: str, result: str, *, entry: str) -> An
 
 
 def only_documented(endpoints: list[tuple[str, ...]], **_: Any) -> list[tuple[str, ...]]:
-    """Of the three prefixes, the first."""
-    return [endpoint for endpoint in endpoints if endpoint[0].startswith(DOCUMENTED_PREFIX)]
+    """Return the endpoints under the first of the three prefixes that this installation offers."""
+    return [
+        endpoint
+        for endpoint in endpoints
+        if endpoint[0].startswith(DOCUMENTED_PREFIX)
+        and (settings.GALLERY or PurePosixPath(endpoint[0]).stem not in gallery.LABELS)
+    ]
 
 
 def add_components(result: Json, generator: Any, request: Any, public: bool) -> Json:
@@ -254,8 +260,11 @@ def add_components(result: Json, generator: Any, request: Any, public: bool) -> 
     for path in result["paths"].values():
         path["post"]["requestBody"]["required"] = True
         path["post"]["security"] = [{"CTYUN": []}]
+        for (http, kind), schema in _error_responses().items():
+            path["post"]["responses"][str(http)]["content"][kind]["schema"] = schema
     components = result.setdefault("components", {})
-    components["schemas"] = COMPONENTS | gallery.COMPONENTS | components.get("schemas", {})
+    of_gallery = gallery.COMPONENTS if settings.GALLERY else {}
+    components["schemas"] = COMPONENTS | of_gallery | components.get("schemas", {})
     components["securitySchemes"] = {
         "CTYUN": {
             "type": "apiKey",

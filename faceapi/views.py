@@ -68,6 +68,7 @@ class FaceApiView(APIView):
     replay: ApiError | None = None  # why this request may only get the answer that its key has already
     with_quality: bool
     deadline: float
+    epoch = 0  # of the App's gallery, when the call began
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         at = now()
@@ -106,15 +107,15 @@ class FaceApiView(APIView):
             self.call.images = len(pictures)
             if answer := self._answered_before(request, received.sha1, client):
                 return self._reply(answer, units=calls.succeed(self.call, now()), is_replay=True)
+            if self.call.hold is not None and self.names_persons:
+                self.epoch = remembered.epoch(self.call.caller.app_id)
             self.check()
             self._fetch(pictures, spool)
             self.deadline = time.monotonic() + self._time_s()
             self._reserve(pictures)
             release()  # a call that waits for inference needs no database connection
             answer = self._infer(pictures, spool)
-        if self.call.hold is not None:
-            listed_in = remembered.list_of(self.call.caller.app_id) if self.names_persons else ""
-            idempotency.remember_answer(client, self.call.hold, answer, listed_in=listed_in)
+        self._remember(answer, client)
         sock = request.META.get("gunicorn.socket")
         _check_client_waits(sock)
         units = calls.succeed(self.call, now())
@@ -181,7 +182,7 @@ class FaceApiView(APIView):
             call_id=call.id,
             at=now(),
         )
-        answer = idempotency.answer_of(client, hold) if hold is not None else None
+        answer = self._answer_of(hold, client) if hold is not None else None
         if answer is None:
             raise replay
         call.images = len(self.parse(received.data, spool))
@@ -209,7 +210,30 @@ class FaceApiView(APIView):
             call_id=call.id,
             at=now(),
         )
-        return idempotency.answer_of(client, call.hold)
+        return self._answer_of(call.hold, client)
+
+    def _answer_of(self, hold: idempotency.Hold, client: redis.Redis) -> bytes | None:
+        """Return the remembered answer of the call that was charged, or None; charge that call for good.
+
+        A deletion of faces since then takes it away if it names persons.
+        """
+        app_pk = self.call.caller.app_id
+        listed_in = remembered.list_of(app_pk, remembered.epoch(app_pk)) if self.names_persons else ""
+        answer = idempotency.answer_of(client, hold, listed_in=listed_in)
+        if answer is not None and hold.charged_call and not calls.charge_repeated(hold.charged_call):
+            raise ApiError(errors.IDEMPOTENCY_BUSY, retry_after_s=1)  # the call is being withdrawn
+        return answer
+
+    def _remember(self, answer: bytes, client: redis.Redis) -> None:
+        """Store the answer for repeats, unless faces were deleted during the call that it may name."""
+        hold, app_pk = self.call.hold, self.call.caller.app_id
+        if hold is None:
+            return
+        listed_in = remembered.list_of(app_pk, self.epoch) if self.names_persons else ""
+        idempotency.remember_answer(client, hold, answer, listed_in=listed_in)
+        # After it was listed: a deletion from now on finds it there.
+        if self.names_persons and remembered.epoch(app_pk) != self.epoch:
+            idempotency.forget_answer(client, hold)
 
     def _reserve(self, pictures: Sequence[Picture]) -> None:
         call = self.call

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import UUID, uuid5
 
 from django.db import transaction
 from django.db.models import Count, Sum
@@ -18,7 +18,7 @@ from accounts.models import App
 from gallery import erasure, groups, keys, remembered, search, templates, trail
 from gallery.errors import ConsentPast, GalleryFull, LooksLike, OtherModel, TooManyFaces
 from gallery.locks import lock
-from gallery.models import MAX_FACES_OF_PERSON, Action, Face, Group, Person
+from gallery.models import MAX_FACES_OF_PERSON, Action, Face, Group, NoteChange, Person
 from gallery.trail import Actor
 from inference.calibration import scoring
 from inference.results import Template
@@ -44,10 +44,13 @@ class Enrolled:
     face_id: UUID
 
 
-def with_ids(entries: Sequence[Entry], found: Sequence[Template]) -> list[Enrolled]:
-    """Give each face its id, so that the answer can be made before the faces are stored."""
-    pairs = zip(entries, found, strict=True)
-    return [Enrolled(entry, template, uuid4()) for entry, template in pairs]
+def with_ids(entries: Sequence[Entry], found: Sequence[Template], call_id: UUID) -> list[Enrolled]:
+    """Give each face its id, so that the answer can be made before the faces are stored.
+
+    It is derived from the call's id and the position, so a call has the same ones however often it stores.
+    """
+    pairs = enumerate(zip(entries, found, strict=True))
+    return [Enrolled(entry, template, uuid5(call_id, str(index))) for index, (entry, template) in pairs]
 
 
 def check(app: App, entries: Sequence[Entry], at: datetime) -> dict[str, Group]:
@@ -101,7 +104,7 @@ def store(
         # A group that is deleted waits for the lock of the App; its row is ours to change.
         if unique:
             _refuse_look_alikes(found, enrolled, at, same_from)
-        persons = _persons(found, [one.entry for one in enrolled], at)
+        persons = _persons(found, [one.entry for one in enrolled], at, call_id)
         version = scoring.template_version()
         faces = []
         for offset, one in enumerate(enrolled):
@@ -142,9 +145,12 @@ def store(
 
 
 def _persons(
-    found: dict[str, Group], entries: Sequence[Entry], at: datetime
+    found: dict[str, Group], entries: Sequence[Entry], at: datetime, call_id: UUID
 ) -> dict[tuple[str, str], Person]:
-    """Return the persons of the entries, made or updated where necessary, by group id and person id."""
+    """Return the persons of the entries, made or updated where necessary, by group id and person id.
+
+    What a note was before is kept until the call can no longer be withdrawn.
+    """
     wanted: dict[tuple[str, str], str | None] = {}
     for entry in entries:
         who = entry.group_id, entry.person_id
@@ -155,10 +161,9 @@ def _persons(
                 group=found[group_id],
                 person_id=person_id,
                 tag=keys.tag(found[group_id], person_id),
-                note=note or "",
                 created_at=at,
             )
-            for (group_id, person_id), note in wanted.items()
+            for group_id, person_id in wanted
         ],
         ignore_conflicts=True,
     )
@@ -166,9 +171,13 @@ def _persons(
         group__in=found.values(), person_id__in={person_id for _group, person_id in wanted}
     ).select_related("group")
     persons = {(row.group.group_id, row.person_id): row for row in rows}
+    changes = []
     for who, note in wanted.items():
         if note is not None and persons[who].note != note:
-            Person.objects.filter(pk=persons[who].pk).update(note=note)
+            changes.append(NoteChange(person=persons[who], call_id=call_id, before=persons[who].note, at=at))
+            persons[who].note = note
+    Person.objects.bulk_update([change.person for change in changes], ["note"])
+    NoteChange.objects.bulk_create(changes)
     return persons
 
 
@@ -198,6 +207,7 @@ def withdraw(app: App, call_id: UUID, at: datetime) -> int:
             .values_list("pk", "tag", "group__group_id")
         )
         deleted = erasure.delete(faces)
+        _restore_notes(call_id)
         if deleted:
             remembered.forget(app.pk)
             erasure.delete_empty(Person.objects.filter(pk__in=[pk for pk, _tag, _group in persons]))
@@ -211,3 +221,21 @@ def withdraw(app: App, call_id: UUID, at: datetime) -> int:
                 faces=deleted,
             )
         return deleted
+
+
+def _restore_notes(call_id: UUID) -> None:
+    """Undo the call's changes of notes; a later change stays, and would be undone to what was before this."""
+    changes = NoteChange.objects.filter(call_id=call_id)
+    for change in changes:
+        later = NoteChange.objects.filter(person=change.person_id, pk__gt=change.pk).order_by("pk").first()
+        if later is not None:
+            NoteChange.objects.filter(pk=later.pk).update(before=change.before)
+        else:
+            Person.objects.filter(pk=change.person_id).update(note=change.before)
+    changes.delete()
+
+
+def forget_notes(before: datetime) -> int:
+    """Delete what notes were before changes that happened before this moment; return how many."""
+    deleted, _models = NoteChange.objects.filter(at__lt=before).delete()
+    return deleted

@@ -3,9 +3,11 @@
 import logging
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import DatabaseError, transaction
-from django.db.models import Count, Min, QuerySet
+from django.db.models import Count, DateTimeField, ExpressionWrapper, F, Min, QuerySet, Value
+from django.db.models.functions import Least, TruncDate
 
 from billing import notices
 from billing.models import Notice, NoticeKind
@@ -73,31 +75,43 @@ def _delete_expired_of(group: Group, at: datetime) -> int:
 
 
 def notify(at: datetime) -> int:
-    """Write a notice for each group whose faces will be deleted within DAYS_BEFORE; how many are new."""
+    """Write a notice for each group and day on which faces will be deleted, within DAYS_BEFORE from `at`.
+
+    Return how many are new.
+    """
     return notices.add(_due(at), at)
 
 
 def _due(at: datetime) -> Iterator[Notice]:
-    """One notice a group and day on which faces of it expire."""
     until = at + timedelta(days=DAYS_BEFORE)
     for group in Group.objects.filter(faces__gt=0).select_related("app").order_by("pk"):
-        found = (
+        ends_at = _ends_at(group)
+        days = (
             expired(group, until)
             .order_by()
-            .aggregate(faces=Count("pk"), consent=Min("consent_expires_at"), created=Min("created_at"))
+            .alias(ends_at=ends_at)
+            .filter(ends_at__gt=at)
+            .annotate(day=TruncDate(ends_at))
+            .values("day")
+            .annotate(expiring=Count("pk"), first=Min(ends_at))
+            .order_by("day")
         )
-        if not found["faces"]:
-            continue
-        ends = [found["consent"]] if found["consent"] is not None else []
-        if group.retention_days is not None:
-            ends.append(found["created"] + timedelta(days=group.retention_days))
-        ends_at = max(at, min(ends))
-        yield Notice(
-            customer_id=group.app.customer_id,
-            kind=NoticeKind.FACES,
-            key=f"faces {group.pk} {ends_at:%F}",
-            app_id=group.app_id,
-            detail=f"{group.group_id} {found['faces']}",
-            ends_at=ends_at,
-            created_at=at,
-        )
+        for found in days:
+            yield Notice(
+                customer_id=group.app.customer_id,
+                kind=NoticeKind.FACES,
+                key=f"faces {group.pk} {found['day']:%F}",
+                app_id=group.app_id,
+                detail=f"{group.group_id} {found['expiring']}",
+                ends_at=found["first"],
+                created_at=at,
+            )
+
+
+def _ends_at(group: Group) -> Any:
+    """Return the end of a face's consent or retention, whichever is first."""
+    if group.retention_days is None:
+        return F("consent_expires_at")
+    kept_for = timedelta(days=group.retention_days)
+    retained = ExpressionWrapper(F("created_at") + Value(kept_for), DateTimeField())
+    return Least("consent_expires_at", retained)  # PostgreSQL ignores a NULL

@@ -1,12 +1,12 @@
 """Groups: made, changed, listed and deleted; the only writer of Group but for its model version."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, Sum
 
 from accounts.models import App
 from gallery import erasure, keys, remembered, trail
@@ -107,6 +107,21 @@ def delete(app: App, group_id: str, at: datetime, actor: Actor) -> int:
     group.delete()
     trail.write(app, Action.GROUP_DELETE, at, actor, groups=[group_id], faces=faces)
     return faces
+
+
+def delete_all(apps: Iterable[App], at: datetime, actor: Actor) -> int:
+    """Delete every group of these Apps, one transaction each; return the number of faces."""
+    faces = 0
+    for app in apps:
+        for group_id in Group.objects.filter(app=app).values_list("group_id", flat=True):
+            faces += delete(app, group_id, at, actor)
+    return faces
+
+
+def faces_of_closed_accounts() -> int:
+    """Return how many faces are stored of customers whose account is closed, and who can't delete them."""
+    closed = Group.objects.filter(app__customer__is_active=False)
+    return closed.aggregate(total=Sum("faces"))["total"] or 0
 
 
 def face_limit(app: App) -> int:

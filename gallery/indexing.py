@@ -24,9 +24,9 @@ def update(at: datetime) -> int:
     for group in Group.objects.filter(indexed_at=None, faces__gt=exact).select_related("app"):
         _enter(group, at)
         moved += 1
-    for group in Group.objects.filter(indexed_at__isnull=False, faces__lt=exact * LEAVES_AT):
-        Group.objects.filter(pk=group.pk).update(indexed_at=None)
-        Face.objects.filter(group=group, indexed=True).update(indexed=False)
+    small = Group.objects.filter(indexed_at__isnull=False, faces__lt=exact * LEAVES_AT)
+    for group in small.select_related("app"):
+        _leave(group)
         moved += 1
     return moved
 
@@ -44,6 +44,20 @@ def _enter(group: Group, at: datetime) -> None:
 def _enter_some(group: Group) -> int:
     some = Face.objects.filter(group=group, indexed=False).order_by("pk").values("pk")[:BATCH]
     return Face.objects.filter(pk__in=some).update(indexed=True)
+
+
+def _leave(group: Group) -> None:
+    """Take a group out of the index: first for searches, then its faces."""
+    with transaction.atomic():  # no enrolment meanwhile: what is enrolled later is not indexed
+        lock(group.app)
+        Group.objects.filter(pk=group.pk).update(indexed_at=None)
+    while _leave_some(group):
+        pass
+
+
+def _leave_some(group: Group) -> int:
+    some = Face.objects.filter(group=group, indexed=True).order_by("pk").values("pk")[:BATCH]
+    return Face.objects.filter(pk__in=some).update(indexed=False)
 
 
 def waiting() -> int:

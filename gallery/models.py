@@ -123,6 +123,31 @@ class Face(models.Model):
         return str(self.pk)
 
 
+class NoteChange(models.Model):
+    """What a person's note was before an enrolment changed it, for as long as the enrolment can be withdrawn.
+
+    The database deletes it with its person.
+    """
+
+    person = models.ForeignKey(Person, models.CASCADE, related_name="note_changes", db_constraint=False)
+    call_id = models.UUIDField(db_index=True)
+    before = models.CharField(max_length=200, blank=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"note of person {self.person_id}"
+
+
+class Erasures(models.Model):
+    """How often faces of an App were deleted: an answer from before the last time is not repeated."""
+
+    app = models.OneToOneField(App, models.CASCADE, primary_key=True, related_name="+")
+    number = models.PositiveBigIntegerField(default=0, db_default=0)
+
+    def __str__(self) -> str:
+        return f"{self.app_id} {self.number}"
+
+
 class Action(models.TextChoices):
     """What an entry of the audit trail records."""
 

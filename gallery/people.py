@@ -56,6 +56,7 @@ def export(app: App, group_id: str, person_id: str, at: datetime, actor: Actor) 
         "group_id": group_id,
         "person_id": person_id,
         "note": person.note,
+        "notes_before": list(person.note_changes.order_by("pk").values_list("before", flat=True)),
         "created_at": person.created_at.isoformat(),
         "faces": [_face(face, group) for face in Face.objects.filter(person=person)],
         "trail": [

@@ -78,10 +78,8 @@ def nearest(group: Group, template: Template, *, top: int, at: datetime) -> list
     }
     with transaction.atomic(), connection.cursor() as cursor:
         # As it is now: the group may have left the index while the picture was worked on.
-        indexed_at = Group.objects.filter(pk=group.pk).values_list("indexed_at", flat=True).first()
-        if indexed_at is None:
-            cursor.execute(_EXACT, values)
-        else:
+        is_indexed = _is_indexed(group)
+        if is_indexed:
             # Iterative scan: the index is read on until enough of its entries are of this group.
             cursor.execute(
                 "SELECT set_config('hnsw.iterative_scan', 'strict_order', true),"
@@ -89,11 +87,18 @@ def nearest(group: Group, template: Template, *, top: int, at: datetime) -> list
                 [str(EF_SEARCH)],
             )
             cursor.execute(_INDEXED, values)
-        rows = cursor.fetchall()
+            rows = cursor.fetchall()
+        if not is_indexed or not _is_indexed(group):  # or its faces left the index during the query
+            cursor.execute(_EXACT, values)
+            rows = cursor.fetchall()
     return [
         Match(group.group_id, person_id, tag, face_id, scoring.confidence_of(product, template))
         for person_id, tag, face_id, product in rows
     ]
+
+
+def _is_indexed(group: Group) -> bool:
+    return Group.objects.filter(pk=group.pk, indexed_at__isnull=False).exists()
 
 
 def searched(app: App, group_ids: Sequence[str]) -> list[Group]:

@@ -1,13 +1,17 @@
 """The scheduled work of this room (settings.CELERY_BEAT_SCHEDULE). Each task may run twice or late."""
 
 import logging
+from datetime import timedelta
 
 from celery import shared_task
 
 from common.postgresql.clock import now
-from gallery import expiry, indexing
+from gallery import enrolment, expiry, indexing
 
 log = logging.getLogger(__name__)
+
+# An enrolment is withdrawn within minutes, if at all.
+NOTES_FOR = timedelta(days=1)
 
 
 @shared_task(name="gallery.delete_expired")
@@ -19,6 +23,7 @@ def delete_expired() -> None:
             log.info("%s faces deleted whose consent or retention was over", deleted)
     finally:
         expiry.notify(at)
+        enrolment.forget_notes(at - NOTES_FOR)
 
 
 @shared_task(name="gallery.index_large_groups")

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 from django import forms
+from django.conf import settings
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -12,8 +13,9 @@ from django.utils.translation import gettext_lazy as _
 from accounts import roles
 from accounts.models import App, Region, User
 from accounts.models.operators import REASON_LENGTH
+from billing import catalogue
 from billing.extension import LONGEST
-from billing.models import Api, Duration, Sku
+from billing.models import Duration, Sku
 from console.reports.date_ranges import DayField, local_midnight
 
 
@@ -51,7 +53,7 @@ class NewVoucher(ActionForm):
     valid_until = DayField(label=_("有效期至（含当日）"))
     apis = forms.MultipleChoiceField(
         label=_("适用 API"),
-        choices=Api.choices,
+        choices=catalogue.apis_on_offer,
         required=False,
         widget=forms.CheckboxSelectMultiple,
         help_text=_("都不选表示适用于全部 API。"),
@@ -97,6 +99,11 @@ class Limits(ActionForm):
         widget=forms.Textarea(attrs={"rows": 4, "class": "mono"}),
         help_text=_("每行一个 IP 地址或网段（CIDR），留空表示不限制。"),
     )
+
+    def __init__(self, data: Any = None, *, subject: models.Model | None) -> None:
+        super().__init__(data, subject=subject)
+        if not settings.GALLERY:
+            del self.fields["face_limit"]
 
     def now(self, subject: App) -> dict[str, Any]:
         return {

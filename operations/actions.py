@@ -25,6 +25,9 @@ from billing.models import CancelReason, Duration, Order, OrderState, Package, S
 from billing.payments import refunds, vouchers, wallet
 from console import mails, tasks
 from console.templatetags.show import months
+from gallery import groups
+from gallery.models import Group
+from gallery.trail import Actor
 from operations import action_forms, restrictions
 from operations.error_messages import sentence
 
@@ -229,9 +232,13 @@ def _extend(package: Package, form: dict[str, Any], by: User, at: datetime) -> D
 
 
 def _limits(app: App, form: dict[str, Any], by: User, at: datetime) -> Details:
-    names = ("rate_per_s", "concurrency", "allowed_addresses", "face_limit")
+    names = [
+        name
+        for name in ("rate_per_s", "concurrency", "allowed_addresses", "face_limit")
+        if name in form  # no face_limit where the face gallery is switched off
+    ]
     before = {name: getattr(app, name) for name in names}
-    limits.set_limits(app, **{name: form[name] for name in names})
+    limits.set_limits(app, **{"face_limit": app.face_limit} | {name: form[name] for name in names})
     return {"before": before, "after": {name: getattr(app, name) for name in names}}
 
 
@@ -249,6 +256,14 @@ def _roles(user: User, form: dict[str, Any], by: User, at: datetime) -> Details:
 def _close(user: User, form: dict[str, Any], by: User, at: datetime) -> Details:
     roles.set_active(user, False)
     return {}
+
+
+def _erase_gallery(user: User, form: dict[str, Any], by: User, at: datetime) -> Details:
+    return {"faces": groups.delete_all(user.apps.all(), at, Actor(by=by))}
+
+
+def _has_faces(user: User) -> bool:
+    return Group.objects.filter(app__customer=user).exists()
 
 
 def _open(user: User, form: dict[str, Any], by: User, at: datetime) -> Details:
@@ -332,8 +347,14 @@ ACTIONS: dict[str, Action] = {
         ),
         Action(
             "close", _("停用账号"), "ops_people", User, action_forms.ActionForm, _close,
-            _("该账号不能登录，它的所有密钥立即失效。可以再次启用。"),
+            _("该账号不能登录，它的所有密钥立即失效。可以再次启用。人脸库中已入库的人脸不会删除，"
+              "客户自己也不能再删除；不再需要时请执行“删除人脸库”。"),
             is_available=lambda user: user.is_active, is_destructive=True,
+        ),
+        Action(
+            "erase-gallery", _("删除人脸库"), "ops_people", User, action_forms.ActionForm, _erase_gallery,
+            _("删除该客户全部应用的人脸组、人员和人脸，并销毁密钥。无法恢复。"),
+            is_available=_has_faces, is_destructive=True,
         ),
         Action(
             "open", _("启用账号"), "ops_people", User, action_forms.ActionForm, _open,

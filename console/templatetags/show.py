@@ -57,7 +57,7 @@ REASONS = {
     "extreme_pose": gettext_lazy("姿态过大"),
     "rotated": gettext_lazy("人脸朝向不明"),
     "cut_off": gettext_lazy("被图片边缘截断"),
-    "several_faces": gettext_lazy("有多张相近的人脸"),
+    "several_faces": gettext_lazy("有多张大小相近的人脸"),
 }
 
 

@@ -28,7 +28,8 @@ from console.forms import AppForm
 PAGE_ROWS = 20
 ALL_REGIONS = "all"
 ARCHIVE_QUESTION = gettext_lazy(
-    "归档后，应用从列表和选择框中隐藏，不再提醒到期；密钥和资源包继续有效，可以随时恢复。确定归档吗？"
+    "归档后，应用从列表和选择框中隐藏，不再提醒到期；密钥、资源包和人脸库中的人脸继续有效，"
+    "可以随时恢复。不再需要的人脸请先在人脸库中删除。确定归档吗？"
 )
 
 

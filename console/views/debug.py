@@ -48,26 +48,28 @@ def checked(request: CustomerRequest) -> HttpResponse:
     posted = request.POST if request.method == "POST" else request.GET
     app = chosen_app(apps, posted.get("app", ""))
     api = posted.get("api", "")
+    offered = dict(catalogue.apis_on_offer())
     lines: dict[int, list[packages.Summary]] = {}
     for line in packages.summary(apps, now()):
-        lines.setdefault(line.app.pk, []).append(line)
+        if line.api in offered:
+            lines.setdefault(line.app.pk, []).append(line)
     ordered = lines.get(app.pk, []) if app else []
-    if api not in Api.values:
+    if api not in offered:
         api = ordered[0].api if ordered else Api.FACE_DETECT.value
     context: dict[str, Any] = {
         "apps": [(one, lines.get(one.pk, [])) for one in apps],
         "app": app,
         "api": api,
-        "apis": catalogue.apis_on_offer(),
+        "apis": offered.items(),
         "lines": ordered,
         "missing": [
-            (value, label) for value, label in Api.choices if value not in {line.api for line in ordered}
+            (value, label) for value, label in offered.items() if value not in {line.api for line in ordered}
         ],
         "max_pictures": MAX_PICTURES,
         "max_mb": MAX_TOTAL_BYTES // 2**20,
         "has_sample": sample_path().is_file(),
         "urls": posted.get("urls", ""),
-        "groups": Group.objects.filter(app=app) if app else [],
+        "groups": Group.objects.filter(app=app) if app and Api.FACE_SEARCH in offered else [],
         "chosen": posted.getlist("groups"),
         "nav": "debug",
     }
@@ -84,8 +86,9 @@ def checked(request: CustomerRequest) -> HttpResponse:
 
 
 def lines_of(app: App) -> list[packages.Summary]:
-    """Return what is left of each API that the App has ordered."""
-    return packages.summary([app], now())
+    """Return what is left of each API on offer that the App has ordered."""
+    offered = dict(catalogue.apis_on_offer())
+    return [line for line in packages.summary([app], now()) if line.api in offered]
 
 
 def chosen_app(apps: list[App], app_id: str) -> App | None:

@@ -81,9 +81,15 @@ SAMPLES = [
 ]
 
 
+def pages() -> dict[str, Any]:
+    """Return the pages of this installation, by slug: without the face gallery's if it is switched off."""
+    return {slug: title for slug, title in PAGES.items() if settings.GALLERY or slug != "face_search"}
+
+
 def show(request: HttpRequest, page: str) -> HttpResponse:
     context: dict[str, Any] = {
-        "pages": PAGES.items(),
+        "pages": pages().items(),
+        "has_gallery": settings.GALLERY,
         "page": page,
         "page_title": PAGES[page],
         "base_url": settings.SITE_URL or f"{request.scheme}://{request.get_host()}",
@@ -111,7 +117,7 @@ def show(request: HttpRequest, page: str) -> HttpResponse:
             "set_version": tables.version(),
         }
     if page == "errors":
-        context["codes"] = [code_row(code) for code in errors.TABLE.values()]
+        context["codes"] = [code_row(code) for code in errors.in_use()]
     if page == "samples":
         folder = Path(settings.BASE_DIR) / "docs" / "samples"
         context["environment"] = (
@@ -144,6 +150,6 @@ def faq(request: HttpRequest) -> HttpResponse:
 
 
 def page(request: HttpRequest, page: str) -> HttpResponse:
-    if page not in PAGES:
+    if page not in pages():
         raise Http404
     return show(request, page)

@@ -31,6 +31,7 @@ from console.uploads import MAX_TOTAL_BYTES, BoundedMemoryHandler
 from console.views.debug import failed, own_address
 from faceapi.gallery.stored_faces import face_id
 from gallery import enrolment, erasure, groups, people, search, trail
+from gallery.errors import GalleryFull, NoSuchFace, NoSuchGroup
 from gallery.groups import Wanted
 from gallery.models import ID_PATTERN, Action, Face, Group, Person, TrailEntry
 from gallery.trail import Actor
@@ -93,9 +94,14 @@ def gallery(request: CustomerRequest, app_id: str) -> HttpResponse:
         if Group.objects.filter(app=app, group_id=wanted.group_id).exists():
             form.add_error("group_id", _("已有这个 ID 的组。"))
         else:
-            groups.add(app, [wanted], now(), Actor(by=request.user))
-            group = Group.objects.get(app=app, group_id=wanted.group_id)
-            return redirect("gallery_group", app_id, group.pk)
+            try:
+                groups.add(app, [wanted], now(), Actor(by=request.user))
+            except GalleryFull as full:
+                limit = full.values["limit"]
+                form.add_error(None, _("一个应用最多 %(n)s 个组，请先删除不再需要的组。") % {"n": limit})
+            else:
+                group = get_object_or_404(Group, app=app, group_id=wanted.group_id)
+                return redirect("gallery_group", app_id, group.pk)
     listed, _more = groups.page(app, "", groups.MAX_GROUPS)
     version = scoring.template_version()
     context = frame(
@@ -127,7 +133,10 @@ def group(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
         return redirect("gallery", app_id)
     prefix = request.GET.get("q", "").strip()[:64]
     after = request.GET.get("after", "")[:64]
-    persons, more = people.page(app, found.group_id, after, PAGE_ROWS, prefix=prefix)
+    try:
+        persons, more = people.page(app, found.group_id, after, PAGE_ROWS, prefix=prefix)
+    except NoSuchGroup:  # deleted this very moment
+        raise Http404 from None
     context = frame(
         app,
         group=found,
@@ -179,7 +188,10 @@ def export(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
     """Send what is stored of a person, as a file for that person."""
     app = own_app(request, app_id)
     found = get_object_or_404(Person.objects.select_related("group"), group__app=app, pk=pk)
-    told = people.export(app, found.group.group_id, found.person_id, now(), Actor(by=request.user))
+    try:
+        told = people.export(app, found.group.group_id, found.person_id, now(), Actor(by=request.user))
+    except (NoSuchGroup, NoSuchFace):  # deleted this very moment
+        raise Http404 from None
     response = HttpResponse(
         json.dumps(told, ensure_ascii=False, indent=2), content_type="application/json; charset=utf-8"
     )
@@ -320,7 +332,7 @@ def audit_csv(request: CustomerRequest, app_id: str) -> HttpResponse:
             " ".join(names.get(tag) or tag for tag in entry.tags),
             entry.faces,
             str(entry.call_id or ""),
-            entry.by.username if entry.by else "",
+            (entry.by.username if entry.by_id == app.customer_id else _("运营人员")) if entry.by else "",
         ]
         for entry in entries
     ]

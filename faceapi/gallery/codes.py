@@ -40,12 +40,14 @@ ROWS = (
     Code(
         NOT_GOOD_ENOUGH, 400,
         "图片质量不足以入库", "The picture is not good enough to enrol",
-        "图片没有人脸、有多张人脸或质量不足；原因见 detail 和 quality.reasons。"
+        "图片没有人脸、有多张大小相近的人脸，或质量不足；原因见 detail 和 quality.reasons。"
         "没有任何人脸入库，本次不计费。",
-        "The picture has no face, several faces, or too little quality; `detail` and `quality.reasons` say "
-        "why. Nothing was stored, and nothing charged.",
-        "换一张只有本人、正面、清晰、光线均匀的图片；index 是该图片的序号。",
-        "Use a sharp, evenly lit, frontal picture of this person alone; `index` is the picture's position.",
+        "The picture has no face, several faces of like size, or too little quality; `detail` and "
+        "`quality.reasons` say why. Nothing was stored, and nothing charged.",
+        "换一张只有本人、正面、清晰、光线均匀的图片；index 是该图片的序号。"
+        "背景中明显更小的人脸不影响入库：入库的是最大的一张，位置见 location。",
+        "Use a sharp, evenly lit, frontal picture of this person alone; `index` is the picture's position. "
+        "Much smaller faces in the background do no harm: the largest is enrolled, at `location`.",
     ),
     Code(
         LOOKS_LIKE, 400,

@@ -68,12 +68,12 @@ class PersonAddView(FaceApiView):
             if not one.quality.passed:
                 raise ApiError(
                     codes.NOT_GOOD_ENOUGH,
-                    ", ".join(one.quality.reasons),
-                    "、".join(map(details.in_chinese, one.quality.reasons)),
+                    *details.not_good_enough(one.quality.reasons),
                     index=index,
                     quality=responses.quality(one.quality),
                 )
-        enrolled = enrolment.with_ids(self.wanted.entries, [one.templates[0] for one in found])
+        templates = [one.templates[0] for one in found]
+        enrolled = enrolment.with_ids(self.wanted.entries, templates, self.call.id)
         self.call.effect = partial(self._store, enrolled)
         return responses.enrolled(found, enrolled)
 

@@ -200,15 +200,23 @@ def remember_answer(valkey: redis.Redis, hold: Hold, answer: bytes, *, listed_in
         valkey.set(name, stored, ex=settings.IDEMPOTENCY_ANSWER_S)
 
 
-def answer_of(valkey: redis.Redis, hold: Hold) -> bytes | None:
+def forget_answer(valkey: redis.Redis, hold: Hold) -> None:
+    """Delete the answer that this call has stored."""
+    if hold.charged_call is None:
+        valkey.delete(_answer_name(hold.call_id))
+
+
+def answer_of(valkey: redis.Redis, hold: Hold, *, listed_in: str = "") -> bytes | None:
     """Return the answer of the call that was charged, or None if none was charged.
 
-    Raises ApiError IDEMPOTENCY_SPENT when the answer is no longer stored or was repeated too often.
+    Raises ApiError IDEMPOTENCY_SPENT when the answer is no longer stored, not in the set `listed_in` if one
+    is named, or was repeated too often.
     """
     if hold.charged_call is None:
         return None
     name = _answer_name(hold.charged_call)
-    stored = valkey.get(name)
+    is_valid = not listed_in or valkey.sismember(listed_in, name)
+    stored = valkey.get(name) if is_valid else None
     if not isinstance(stored, bytes):
         raise ApiError(
             errors.IDEMPOTENCY_SPENT,

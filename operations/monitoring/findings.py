@@ -72,6 +72,7 @@ def facts(state: State) -> dict[str, object]:
         "proved_at": _minute(state.books.proved_at),
         "unproved_h": int(state.books.age_s // 3600),
         "persons": state.persons,
+        "faces_of_closed_accounts": state.faces_of_closed_accounts,
         "died_at": str(_("、")).join(_clock(death.seen_at_s) for death in state.recent_deaths),
     }
 
@@ -201,6 +202,12 @@ RULES = (
         _("人脸库已保存 %(persons)s 人，接近或超过 10 万人的备案门槛。"),
         _("按《人脸识别技术应用安全管理办法》，满 10 万人之日起 30 个工作日内向省级以上网信部门备案；"
           "或请客户删除不再需要的人员。"),
+    ),
+    Rule(
+        "faces-of-closed-accounts", "warn", lambda state: state.faces_of_closed_accounts > 0,
+        _("已停用的账号仍保存着 %(faces_of_closed_accounts)s 个人脸，客户自己不能再删除。"),
+        _("确认账号不再启用后，在该客户的页面执行“删除人脸库”，"
+          "或执行 manage.py erase_gallery --customer 用户名。"),
     ),
 )  # fmt: skip
 

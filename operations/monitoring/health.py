@@ -20,7 +20,7 @@ from common import clock, queues, schedule, valkey
 from faceapi import errors
 from faceapi.models import Call
 from faceapi.usage import unattributed
-from gallery import people
+from gallery import groups, people
 from inference.worker import exchange
 
 RECENT = timedelta(minutes=1)
@@ -185,6 +185,7 @@ class State:
     books: Books = field(default_factory=Books)
     persons: int = 0  # in all face galleries
     faces: int = 0
+    faces_of_closed_accounts: int = 0
     all_regions: list[Region] = field(default_factory=list)
 
     @property
@@ -240,6 +241,7 @@ def measure(at: datetime) -> State:
         books=measure_books(at),
         persons=people.stored_persons(),
         faces=people.stored_faces(),
+        faces_of_closed_accounts=groups.faces_of_closed_accounts(),
         all_regions=all_regions,
     )
 

@@ -1,19 +1,26 @@
 """The pages of the face gallery: groups, persons, enrolment by pictures, deletion, the audit trail."""
 
+import json
+import re
+from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 import pytest
 from django.test import Client
 from django.utils import timezone
+from drf_spectacular.generators import SchemaGenerator
 from pytest_django import Settings
 
 from accounts.models import App, User
 from billing.models import Api
 from console.views.gallery import person_id_of
-from gallery import groups
+from gallery import groups, people
 from gallery.groups import Wanted
 from gallery.models import Face, Group, Person, TrailEntry
 from gallery.trail import Actor
+from operations import action_forms
+from tests import purchases
 from tests.gallery.conftest import app_of, store, template
 
 
@@ -134,6 +141,74 @@ def test_a_disabled_gallery_can_only_show_and_delete(
     assert "face_search" not in as_alice.get("/console/orders/new/").content.decode()
     assert as_alice.get("/").content.decode().count("api=face_search") == 0
     assert as_alice.post(address(app, f"gallery/{group.pk}/"), {"act": "delete"}).status_code == 302
+
+
+def test_a_full_gallery_says_so(as_alice: Client, app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groups, "MAX_GROUPS", 0)
+    refused = as_alice.post(address(app), {"group_id": "staff", "name": "员工"})
+    assert refused.status_code == 422
+    assert "最多 0 个组" in refused.content.decode()
+
+
+def test_what_is_deleted_meanwhile_is_not_found(
+    as_alice: Client, app: App, group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The view has found the row; another request deletes it before the rule looks."""
+    person = Person.objects.get()
+    page, export = people.page, people.export
+
+    def deleted(rule: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **options: Any) -> Any:
+            groups.delete(app, "staff", timezone.now(), Actor())
+            return rule(*arguments, **options)
+
+        return run
+
+    monkeypatch.setattr(people, "export", deleted(export))
+    assert as_alice.post(address(app, f"persons/{person.pk}/export/")).status_code == 404
+    groups.add(app, [Wanted("staff", "员工")], timezone.now(), Actor())
+    monkeypatch.setattr(people, "page", deleted(page))
+    assert as_alice.get(address(app, f"gallery/{Group.objects.get().pk}/")).status_code == 404
+
+
+def test_a_group_that_is_deleted_as_soon_as_it_is_made(
+    as_alice: Client, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups, "add", lambda *_arguments: [True])
+    assert as_alice.post(address(app), {"group_id": "staff", "name": "员工"}).status_code == 404
+
+
+def test_a_switched_off_gallery_is_named_nowhere(
+    as_alice: Client, app: App, alice: User, now: datetime, settings: Settings
+) -> None:
+    """Neither in the debugger nor in the documentation, the OpenAPI description or operators' forms."""
+    purchases.pay(purchases.place(alice, api=Api.FACE_SEARCH, app=app, at=now), now)
+    groups.add(app, [Wanted("staff", "员工")], now, Actor())
+
+    def pages() -> list[str]:
+        return [
+            as_alice.get("/console/debug/", {"app": app.app_id, "api": "face_search"}).content.decode(),
+            as_alice.get("/docs/").content.decode(),
+            as_alice.get("/docs/errors/").content.decode(),
+            json.dumps(SchemaGenerator().get_schema(public=True)),
+        ]
+
+    words = ("face_search", "face_person", "4304", "人脸库")
+    assert all(any(word in page for word in words) for page in pages())
+    assert as_alice.get("/docs/face_search/").status_code == 200
+    settings.GALLERY = False
+    for page in pages():
+        shown = re.sub(r"<(nav|aside|header|footer).*?</\1>", "", page, flags=re.DOTALL)
+        assert [shown[max(0, shown.index(word) - 80) :][:160] for word in words if word in shown] == []
+    assert as_alice.get("/docs/face_search/").status_code == 404
+    assert "face_limit" not in action_forms.Limits(subject=app).fields
+    assert Api.FACE_SEARCH not in dict(action_forms.NewVoucher(subject=alice).fields["apis"].choices)
+
+
+def test_archiving_says_what_becomes_of_stored_faces(as_alice: Client, app: App) -> None:
+    page = as_alice.get(f"/console/apps/{app.app_id}/").content.decode()
+    assert "人脸库中的人脸继续有效" in page
+    assert "已入库的人脸不会删除" in page
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def store(
         closed_at=at,
     )
     entries = [Entry(group_id, person_id, "HR-12", expires_at, note)]
-    faces = enrolment.with_ids(entries, [face])
+    faces = enrolment.with_ids(entries, [face], call_id)
     enrolment.store(app, faces, at, call_id, unique=unique, same_from=70.0)
     return call_id
 

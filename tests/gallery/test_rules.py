@@ -1,10 +1,13 @@
 """The rules of groups, enrolment, search and erasure, on the real database."""
 
 from datetime import datetime, timedelta
+from io import StringIO
 from types import SimpleNamespace
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
+from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import IntegrityError, connection, transaction
 from hypothesis import HealthCheck, given
@@ -12,7 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from accounts.models import App
+from accounts.models import App, User
 from billing import notices
 from billing.models import Notice
 from gallery import enrolment, erasure, expiry, extension, groups, indexing, people, reconcile, search, trail
@@ -27,7 +30,7 @@ from gallery.errors import (
     TooManyFaces,
 )
 from gallery.groups import Wanted
-from gallery.models import Face, Group, Person, TrailEntry
+from gallery.models import Face, Group, NoteChange, Person, TrailEntry
 from gallery.trail import Actor
 from tests.gallery.conftest import Enrol, template
 
@@ -133,7 +136,7 @@ def test_unique_persons(app: App, enrol: Enrol, now: datetime) -> None:
     enrol(app, "p", again, unique=True)
     enrol(app, "q", template(3, like=1))
     pair = [template(4), template(5, like=4)]
-    faces = enrolment.with_ids([Entry("staff", "r", "HR"), Entry("staff", "s", "HR")], pair)
+    faces = enrolment.with_ids([Entry("staff", "r", "HR"), Entry("staff", "s", "HR")], pair, uuid4())
     with pytest.raises(LooksLike) as refused:
         enrolment.store(app, faces, now, uuid4(), unique=True, same_from=70.0)
     assert (refused.value.index, refused.value.values["person_id"]) == (1, "r")
@@ -142,8 +145,9 @@ def test_unique_persons(app: App, enrol: Enrol, now: datetime) -> None:
 
 def test_storing_twice_is_storing_once(app: App, now: datetime) -> None:
     """A settle whose commit was not answered is tried again."""
-    faces = enrolment.with_ids([Entry("staff", "p", "HR")], [template(1)])
     call_id = uuid4()
+    faces = enrolment.with_ids([Entry("staff", "p", "HR")], [template(1)], call_id)
+    assert faces == enrolment.with_ids([Entry("staff", "p", "HR")], [template(1)], call_id)
     for _ in range(2):
         enrolment.store(app, faces, now, call_id, unique=False, same_from=70.0)
     assert Face.objects.count() == 1
@@ -167,6 +171,34 @@ def test_a_note_stays_until_another_is_sent(app: App, enrol: Enrol) -> None:
     assert Person.objects.get().note == "三楼"
     enrol(app, "p", template(3, like=1), note="")
     assert Person.objects.get().note == ""
+
+
+def test_a_withdrawn_enrolment_gives_the_note_back(app: App, enrol: Enrol, now: datetime) -> None:
+    enrol(app, "p", template(1), note="first")
+    second = enrol(app, "p", template(2, like=1), note="second")
+    third = enrol(app, "p", template(3, like=1), note="third")
+    enrolment.withdraw(app, second, now)
+    assert Person.objects.get().note == "third"
+    enrolment.withdraw(app, third, now)
+    assert Person.objects.get().note == "first"
+
+
+def test_a_withdrawn_enrolment_of_a_new_person_leaves_no_note(app: App, enrol: Enrol, now: datetime) -> None:
+    first = enrol(app, "p", template(1), note="first")
+    enrol(app, "p", template(2, like=1))
+    enrolment.withdraw(app, first, now)
+    assert Person.objects.get().note == ""
+
+
+def test_earlier_notes_are_exported_forgotten_and_erased(app: App, enrol: Enrol, now: datetime) -> None:
+    enrol(app, "p", template(1), note="first")
+    enrol(app, "p", template(2, like=1), note="second")
+    assert people.export(app, "staff", "p", now, Actor())["notes_before"] == ["", "first"]
+    assert enrolment.forget_notes(now) == 0
+    assert enrolment.forget_notes(now + timedelta(seconds=1)) == 2
+    enrol(app, "p", template(3, like=1), note="third")
+    erasure.delete_person(app, "staff", "p", now, Actor())
+    assert not NoteChange.objects.exists()
 
 
 # --- model versions ------------------------------------------------------------------
@@ -236,6 +268,24 @@ def test_an_index_finds_what_the_scan_finds(
     assert search.nearest(group, template(99, like=7), top=3, at=now) == exact
 
 
+def test_a_search_finds_a_group_that_leaves_the_index_meanwhile(
+    app: App, enrol: Enrol, now: datetime, settings: Settings
+) -> None:
+    enrol(app, "p", template(1))
+    settings.GALLERY_EXACT_FACES = 0
+    indexing.update(now)
+    settings.GALLERY_EXACT_FACES = 100
+
+    def leave(execute, sql, params, many, context):
+        if "candidates" in sql and Group.objects.get().indexed_at is not None:
+            assert indexing.update(now) == 1
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(leave):
+        found = search.nearest(Group.objects.get(), template(1), top=1, at=now)
+    assert [match.person_id for match in found] == ["p"]
+
+
 def test_an_indexed_search_reads_the_index(app: App, enrol: Enrol, now: datetime) -> None:
     enrol(app, "p", template(1))
     Group.objects.update(indexed_at=now)
@@ -275,6 +325,44 @@ def test_expired_faces_are_not_found_and_are_deleted_at_night(app: App, enrol: E
     assert expiry.delete_expired(soon) == 1
     assert list(Person.objects.values_list("person_id", flat=True)) == ["q"]
     assert actions(app)[-1] == "expire"
+
+
+def test_a_notice_for_each_day_on_which_faces_expire(app: App, enrol: Enrol, now: datetime) -> None:
+    """Of consent and retention, whichever ends first counts."""
+    noon = now.astimezone(ZoneInfo("Asia/Shanghai")).replace(hour=12)
+    for number, days in enumerate((2, 2, 5, 9)):
+        enrol(app, f"p{number}", template(number), expires_at=noon + timedelta(days=days))
+    enrol(app, "p4", template(4), at=noon - timedelta(days=26))
+    groups.add(app, [Wanted("staff", "员工", 30)], now, Actor())
+    assert expiry.notify(now) == 3
+    found = [(notice.ends_at, notice.detail) for notice in Notice.objects.order_by("ends_at")]
+    assert found == [
+        (noon + timedelta(days=2), "staff 2"),
+        (noon + timedelta(days=4), "staff 1"),
+        (noon + timedelta(days=5), "staff 1"),
+    ]
+    assert expiry.notify(now + timedelta(days=1)) == 0
+    assert expiry.notify(now + timedelta(days=3)) == 1
+
+
+def test_closed_accounts_are_counted_and_erased(
+    app: App, strange_app: App, enrol: Enrol, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enrol(app, "p", template(1))
+    enrol(strange_app, "q", template(2))
+    assert groups.faces_of_closed_accounts() == 0
+    User.objects.filter(username="alice").update(is_active=False)
+    assert groups.faces_of_closed_accounts() == 1
+    with pytest.raises(CommandError, match="no such App"):
+        call_command("erase_gallery", customer="nobody", yes=True)
+    monkeypatch.setattr("builtins.input", lambda question: "no")
+    with pytest.raises(CommandError, match="Nothing was deleted"):
+        call_command("erase_gallery", app=app.app_id)
+    told = StringIO()
+    call_command("erase_gallery", customer="alice", yes=True, stdout=told)
+    assert told.getvalue() == f"1 faces deleted of {app.app_id}\n"
+    assert list(Group.objects.values_list("app", flat=True)) == [strange_app.pk]
+    assert actions(app)[-1] == "group_delete"
 
 
 def test_retention_of_a_group(app: App, enrol: Enrol, now: datetime) -> None:

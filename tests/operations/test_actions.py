@@ -17,7 +17,13 @@ from billing import orders, quota
 from billing.books import reconcile
 from billing.models import Api, CatalogueChange, Duration, Order, Package, Sku, Voucher
 from billing.payments import vouchers, wallet
+from gallery import groups
+from gallery.groups import Wanted
+from gallery.models import Face, Group, TrailEntry
+from gallery.trail import Actor
+from operations import actions
 from tests.console.conftest import Place
+from tests.gallery.conftest import store, template
 from tests.operations.conftest import Login, World, call
 
 pytestmark = pytest.mark.django_db
@@ -199,6 +205,27 @@ def test_roles_are_assigned_and_accounts_closed_and_reopened(
     act(admin, "open", alice)
     assert User.objects.get(pk=alice.pk).is_active
     assert act(admin, "close", operators["admin"]).status_code == REFUSED
+
+
+def test_the_galleries_of_a_customer(
+    world: World, log_in: Login, operators: dict[str, User], now: datetime
+) -> None:
+    customer = world.app.customer
+    admin = operators["admin"]
+
+    def offered() -> set[str]:
+        return {one.act.name for one in actions.available_actions(admin, customer)}
+
+    assert "erase-gallery" not in offered()
+    groups.add(world.app, [Wanted("staff", "员工")], now, Actor())
+    store(world.app, "p", template(1), at=now)
+    assert "erase-gallery" in offered()
+    act(log_in("support"), "erase-gallery", customer)
+    assert Face.objects.count() == 1
+    assert act(log_in("admin"), "erase-gallery", customer).status_code == DONE
+    assert written("erase-gallery").details["faces"] == 1
+    assert not Group.objects.exists()
+    assert TrailEntry.objects.latest("pk").by == admin
 
 
 def test_the_log_cannot_be_edited(alice: User, operators: dict[str, User], now: datetime) -> None:
