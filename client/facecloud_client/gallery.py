@@ -37,7 +37,7 @@ class JsonBody:
 
 @dataclass(frozen=True)
 class Match:
-    """A person that a face matches. `false_match_rate`: the chance that some stranger would."""
+    """A person that a face matches. `false_match_rate`: how often a stranger would, at most."""
 
     group_id: str
     person_id: str

@@ -1,14 +1,15 @@
 """`facecloud enrol` and `facecloud search`: folders into a group, and pictures against groups.
 
-Enrolment is resumable: a picture that was enrolled is noted in a file in the folder, by a hash alone, and is
-skipped when the command runs again.
+Enrolment is resumable: a picture that was enrolled is noted in a file in the folder, by a hash and the id of
+its face, and is skipped when the command runs again, for as long as the service stores the face. The notes of
+faces that were erased are deleted.
 """
 
 import hashlib
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,25 +39,55 @@ def person_id_of(path: Path) -> str:
     return found[:64] if re.fullmatch(r"[A-Za-z0-9_.-]+", found) else ""
 
 
+Stored = Mapping[str, Set[str]]  # person id → face ids, as the service has them
+
+
 @dataclass
 class Enrolled:
-    """The notes of one folder and group: which pictures are enrolled."""
+    """The notes of one folder: a line for each picture, `<hash> <group's hash> <face id>`.
+
+    Lines of earlier versions have the hash alone; they hold for as long as the person exists.
+    """
 
     path: Path
-    done: set[str]
+    group: str
+    done: dict[str, str]
+    stored: Stored
 
     @classmethod
-    def of(cls, folder: Path) -> "Enrolled":
+    def of(cls, folder: Path, group: str, stored: Stored) -> "Enrolled":
+        """Read the notes, and delete those of this group whose face the service no longer stores."""
         path = folder / DONE_FILE
         try:
-            return cls(path, set(path.read_text().split()))
+            lines = [line.split() for line in path.read_text().splitlines() if line.strip()]
         except OSError:
-            return cls(path, set())
+            return cls(path, group, {}, stored)
+        faces = {face for faces in stored.values() for face in faces}
+        kept = [line for line in lines if len(line) < 3 or line[1] != group or line[2] in faces]
+        if len(kept) < len(lines):
+            _replace(path, "".join(" ".join(line) + "\n" for line in kept))
+        return cls(path, group, {line[0]: line[2] if len(line) > 2 else "" for line in kept}, stored)
 
-    def add(self, mark: str) -> None:
-        self.done.add(mark)
+    def has(self, mark: str, person: str) -> bool:
+        """Return whether this picture of this person is enrolled."""
+        return mark in self.done and (bool(self.done[mark]) or person in self.stored)
+
+    def add(self, mark: str, face_id: str) -> None:
+        self.done[mark] = face_id
         with self.path.open("a") as file:
-            file.write(mark + "\n")
+            file.write(f"{mark} {self.group} {face_id}\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    """Replace a file at once, so that an interrupted run leaves the old one or the new one."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(text)
+    new.replace(path)
+
+
+def group_mark(service: str, group: str) -> str:
+    """Return the hash that stands for a group of a service in the notes."""
+    return hashlib.sha256(f"{service}\n{group}".encode()).hexdigest()[:16]
 
 
 def mark_of(service: str, group: str, person: str, content: bytes) -> str:
@@ -69,12 +100,17 @@ def enrol(gallery: Gallery, asked: Arguments, notes: Console) -> int:
     """Enrol every picture of the folders by a request of its own; return 1 if one was refused."""
     if all(group["group_id"] != asked.group for group in gallery.groups()):
         gallery.add_group(asked.group)  # an existing one keeps its name and retention
+    stored = {
+        str(one["person_id"]): {str(face["face_id"]) for face in one["faces"]}
+        for one in gallery.persons(asked.group)
+    }
+    group = group_mark(gallery.base_url, asked.group)
     failed = 0
     for folder in map(Path, asked.inputs):
         if not folder.is_dir():
             raise InputError(str(folder), say("不是文件夹", "is not a folder"))
         paths = [Path(name) for name in expand([str(folder)])]
-        refused = _enrol_folder(gallery, asked, notes, paths, Enrolled.of(folder))
+        refused = _enrol_folder(gallery, asked, notes, paths, Enrolled.of(folder, group, stored))
         failed += refused
         total = say(f"{folder}：共 {len(paths)} 张", f"{folder}: {len(paths)} pictures")
         notes.print(f"{total}, {say(f'{refused} 张未入库', f'{refused} not enrolled')}", style="dim")
@@ -109,11 +145,11 @@ def _enrol_one(gallery: Gallery, asked: Arguments, path: Path, kept: Enrolled) -
             raise InputError(str(path), say("请用 --person 指定人员 ID", "name the person with --person"))
         picture = source(str(path))
         mark = mark_of(gallery.base_url, asked.group, person, path.read_bytes())
-        if mark in kept.done:
+        if kept.has(mark, person):
             return None
         wanted = Enrolment(asked.group, person, picture, asked.consent or "")
-        gallery.enrol_all([wanted], unique=asked.unique)
-        kept.add(mark)
+        (enrolled,) = gallery.enrol_all([wanted], unique=asked.unique)
+        kept.add(mark, str(enrolled["face_id"]))
     except FaceCloudError as error:
         return error
     except OSError as error:
@@ -184,7 +220,7 @@ def _lines(name: str, found: Sequence[FoundFace]) -> list[str]:
         place = f"{face.location.left}, {face.location.top}"
         who = [
             f"{one.group_id}/{one.person_id} {one.confidence:.3f} "
-            f"({say('认错', 'wrong')} {one_in(one.false_match_rate)})"
+            f"({say('认错至多', 'wrong at most')} {one_in(one.false_match_rate)})"
             for one in face.persons
         ]
         lines.append(f"{name}  ({place})  {'  '.join(who) or say('无匹配', 'no match')}")

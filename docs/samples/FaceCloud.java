@@ -2,6 +2,9 @@
 //
 // 调用     java FaceCloud.java face_detect photo.jpg [更多图片]
 //          java FaceCloud.java face_compare a.jpg b.jpg
+// 人脸库   java FaceCloud.java face_person_add '{"data": [{"group_id": "staff", "person_id": "1001",
+//              "image": "@photo.jpg", "consent": {"reference": "HR-12"}}]}'
+//          直接给出请求体；其中以 @ 开头的字符串是图片文件
 // 核对签名 java FaceCloud.java --sign POST /api/v1/face_detect.json "" 1544518784923 '{"data": [...]}'
 //
 // 环境变量：FACECLOUD_URL、FACECLOUD_APP_KEY、FACECLOUD_SECRET_KEY
@@ -19,6 +22,8 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import javax.crypto.Mac;
 import javax.crypto.spec.SecretKeySpec;
 
@@ -51,7 +56,16 @@ public class FaceCloud {
         return "\"data:application/octet-stream;base64," + encoded + "\"";
     }
 
-    static String call(String api, List<String> pictures) throws Exception {
+    /** 请求体中以 @ 开头的字符串换成图片文件的内容。 */
+    static String withPictures(String body) throws Exception {
+        Matcher found = Pattern.compile("\"@([^\"]*)\"").matcher(body);
+        StringBuilder text = new StringBuilder();
+        while (found.find()) found.appendReplacement(text, dataUri(found.group(1)));
+        return found.appendTail(text).toString();
+    }
+
+    static String bodyOf(String api, List<String> pictures) throws Exception {
+        if (pictures.get(0).startsWith("{")) return withPictures(pictures.get(0));
         // 检测与属性：一维列表；比对：二维列表，两张一组。
         List<String> data = new ArrayList<>();
         if (api.equals("face_compare")) {
@@ -60,8 +74,11 @@ public class FaceCloud {
         } else {
             for (String picture : pictures) data.add(dataUri(picture));
         }
-        byte[] body = ("{\"data\": [" + String.join(", ", data) + "]}").getBytes(UTF_8);
+        return "{\"data\": [" + String.join(", ", data) + "]}";
+    }
 
+    static String call(String api, List<String> pictures) throws Exception {
+        byte[] body = bodyOf(api, pictures).getBytes(UTF_8);
         String path = "/api/v1/" + api + ".json";
         String dt = String.valueOf(System.currentTimeMillis()); // 毫秒
         String signature = sign(env("FACECLOUD_SECRET_KEY"), "POST", path, "", dt, body);

@@ -2,6 +2,9 @@
 //
 // 调用     go run facecloud.go face_detect photo.jpg [更多图片]
 //          go run facecloud.go face_compare a.jpg b.jpg
+// 人脸库   go run facecloud.go face_person_add '{"data": [{"group_id": "staff", "person_id": "1001",
+//              "image": "@photo.jpg", "consent": {"reference": "HR-12"}}]}'
+//          直接给出请求体；其中以 @ 开头的字符串是图片文件
 // 核对签名 go run facecloud.go --sign POST /api/v1/face_detect.json "" 1544518784923 '{"data": [...]}'
 //
 // 环境变量：FACECLOUD_URL、FACECLOUD_APP_KEY、FACECLOUD_SECRET_KEY
@@ -20,6 +23,7 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -40,12 +44,28 @@ func dataURI(picture string) (string, error) {
 	return "data:application/octet-stream;base64," + base64.URLEncoding.EncodeToString(content), err
 }
 
-func call(api string, pictures []string) (string, error) {
+// 请求体中以 @ 开头的字符串换成图片文件的内容。
+func withPictures(body string) ([]byte, error) {
+	var failed error
+	replaced := regexp.MustCompile(`"@([^"]*)"`).ReplaceAllStringFunc(body, func(found string) string {
+		uri, err := dataURI(found[2 : len(found)-1])
+		if err != nil {
+			failed = err
+		}
+		return `"` + uri + `"`
+	})
+	return []byte(replaced), failed
+}
+
+func bodyOf(api string, pictures []string) ([]byte, error) {
+	if strings.HasPrefix(pictures[0], "{") {
+		return withPictures(pictures[0])
+	}
 	images := make([]string, len(pictures))
 	for i, picture := range pictures {
 		uri, err := dataURI(picture)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		images[i] = uri
 	}
@@ -58,7 +78,11 @@ func call(api string, pictures []string) (string, error) {
 		}
 		data = pairs
 	}
-	body, err := json.Marshal(map[string]any{"data": data})
+	return json.Marshal(map[string]any{"data": data})
+}
+
+func call(api string, pictures []string) (string, error) {
+	body, err := bodyOf(api, pictures)
 	if err != nil {
 		return "", err
 	}

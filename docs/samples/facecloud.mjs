@@ -2,6 +2,9 @@
 //
 // 调用     node facecloud.mjs face_detect photo.jpg [更多图片]
 //          node facecloud.mjs face_compare a.jpg b.jpg
+// 人脸库   node facecloud.mjs face_person_add '{"data": [{"group_id": "staff", "person_id": "1001",
+//              "image": "@photo.jpg", "consent": {"reference": "HR-12"}}]}'
+//          直接给出请求体；其中以 @ 开头的字符串是图片文件
 // 核对签名 node facecloud.mjs --sign POST /api/v1/face_detect.json "" 1544518784923 '{"data": [...]}'
 //
 // 环境变量：FACECLOUD_URL、FACECLOUD_APP_KEY、FACECLOUD_SECRET_KEY
@@ -22,11 +25,23 @@ function dataUri(picture) {
   return "data:application/octet-stream;base64," + readFileSync(picture).toString("base64url");
 }
 
-async function call(api, pictures) {
+// 请求体中以 @ 开头的字符串换成图片文件的内容。
+function withPictures(text) {
+  return JSON.parse(text, (_, value) =>
+    typeof value === "string" && value.startsWith("@") ? dataUri(value.slice(1)) : value,
+  );
+}
+
+function bodyOf(api, pictures) {
+  if (pictures[0].startsWith("{")) return withPictures(pictures[0]);
   const images = pictures.map(dataUri);
   // 检测与属性：一维列表；比对：二维列表，两张一组。
   const pairs = () => images.flatMap((_, i) => (i % 2 ? [] : [images.slice(i, i + 2)]));
-  const body = JSON.stringify({ data: api === "face_compare" ? pairs() : images });
+  return { data: api === "face_compare" ? pairs() : images };
+}
+
+async function call(api, pictures) {
+  const body = JSON.stringify(bodyOf(api, pictures));
 
   const path = `/api/v1/${api}.json`;
   const dt = String(Date.now()); // 毫秒

@@ -3,6 +3,9 @@
 //
 // 调用     php facecloud.php face_detect photo.jpg [更多图片]
 //          php facecloud.php face_compare a.jpg b.jpg
+// 人脸库   php facecloud.php face_person_add '{"data": [{"group_id": "staff", "person_id": "1001",
+//              "image": "@photo.jpg", "consent": {"reference": "HR-12"}}]}'
+//          直接给出请求体；其中以 @ 开头的字符串是图片文件
 // 核对签名 php facecloud.php --sign POST /api/v1/face_detect.json "" 1544518784923 '{"data": [...]}'
 //
 // 环境变量：FACECLOUD_URL、FACECLOUD_APP_KEY、FACECLOUD_SECRET_KEY
@@ -21,12 +24,27 @@ function data_uri(string $picture): string
     return 'data:application/octet-stream;base64,' . $encoded;
 }
 
-function call(string $api, array $pictures): string
+// 请求体中以 @ 开头的字符串换成图片文件的内容。
+function with_pictures(string $body): string
 {
+    $replace = fn (array $found): string => '"' . data_uri($found[1]) . '"';
+    return preg_replace_callback('/"@([^"]*)"/', $replace, $body);
+}
+
+function body_of(string $api, array $pictures): string
+{
+    if ($pictures[0][0] === '{') {
+        return with_pictures($pictures[0]);
+    }
     $images = array_map('data_uri', $pictures);
     // 检测与属性：一维列表；比对：二维列表，两张一组。
     $data = $api === 'face_compare' ? array_chunk($images, 2) : $images;
-    $body = json_encode(['data' => $data], JSON_UNESCAPED_SLASHES);
+    return json_encode(['data' => $data], JSON_UNESCAPED_SLASHES);
+}
+
+function call(string $api, array $pictures): string
+{
+    $body = body_of($api, $pictures);
 
     $path = "/api/v1/$api.json";
     $dt = (string) (int) (microtime(true) * 1000); // 毫秒

@@ -3,6 +3,9 @@
 #
 # 调用     sh facecloud.sh face_detect photo.jpg [更多图片]
 #          sh facecloud.sh face_compare a.jpg b.jpg
+# 人脸库   sh facecloud.sh face_person_add '{"data": [{"group_id": "staff", "person_id": "1001",
+#              "image": "@photo.jpg", "consent": {"reference": "HR-12"}}]}'
+#          直接给出请求体；其中以 @ 开头的字符串是图片文件
 # 核对签名 sh facecloud.sh --sign POST /api/v1/face_detect.json "" 1544518784923 '{"data": [...]}'
 #
 # 环境变量：FACECLOUD_URL、FACECLOUD_APP_KEY、FACECLOUD_SECRET_KEY
@@ -22,6 +25,17 @@ data_uri() { # 图片文件 → "data:…;base64,…",URL 安全的 base64
     printf '"'
 }
 
+with_pictures() { # 请求体中以 @ 开头的字符串换成图片文件的内容
+    rest=$1
+    while [ "$rest" != "${rest#*\"@}" ]; do
+        printf '%s' "${rest%%\"@*}"
+        rest=${rest#*\"@}
+        data_uri "${rest%%\"*}"
+        rest=${rest#*\"}
+    done
+    printf '%s' "$rest"
+}
+
 body=$(mktemp)
 trap 'rm -f "$body"' EXIT
 
@@ -31,9 +45,7 @@ if [ "$1" = --sign ]; then
     exit
 fi
 
-api=$1
-shift
-{ # 检测与属性：一维列表；比对：二维列表，两张一组。
+pairs_or_pictures() { # 检测与属性：一维列表；比对：二维列表，两张一组
     printf '{"data": ['
     comma=
     while [ $# -gt 0 ]; do
@@ -52,7 +64,14 @@ shift
         shift
     done
     printf ']}'
-} >"$body"
+}
+
+api=$1
+shift
+case $1 in
+    '{'*) with_pictures "$1" ;;
+    *) pairs_or_pictures "$@" ;;
+esac >"$body"
 
 path=/api/v1/$api.json
 dt=$(date +%s%3N) # 毫秒；macOS 请用 coreutils 的 gdate

@@ -4,7 +4,6 @@ import io
 import json
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,8 @@ from django.utils import timezone
 from facecloud_client import ApiError, AuthenticationError, FaceClient, QuotaError
 from facecloud_client.cli import main
 from facecloud_client.draw import BOX_COLOUR
+from facecloud_client.gallery import Gallery
+from facecloud_client.gallery_commands import DONE_FILE
 from facecloud_client.sources import MAX_IMAGE_BYTES
 from PIL import Image, ImageOps
 
@@ -26,7 +27,7 @@ from accounts.keys import secret_of
 from accounts.models import App, AppKey, Region
 from billing.management.demo import seed
 from billing.quota import remaining
-from tests.client.samples import SAMPLES, Run
+from tests.client.samples import Run
 from tests.conftest import REPOSITORY
 
 
@@ -261,29 +262,28 @@ def test_every_sample_gets_a_real_answer(run: Run, keys: dict[str, str], picture
     assert refused["code"] == 4012
 
 
-def test_a_person_is_enrolled_found_and_erased_with_the_sample(keys: dict[str, str], pictures: Path) -> None:
+def test_every_sample_enrols_finds_and_erases_a_person(
+    run: Run, keys: dict[str, str], pictures: Path
+) -> None:
     environment = {
         name: keys[name] for name in ("FACECLOUD_URL", "FACECLOUD_APP_KEY", "FACECLOUD_SECRET_KEY")
     }
-    sample = [sys.executable, str(SAMPLES / "facecloud.py")]
 
     def call(api: str, **body: object) -> list[Any]:
-        done = subprocess.run(
-            [*sample, api, json.dumps(body)], env=environment, capture_output=True, timeout=120, check=True
-        )
-        reply = json.loads(done.stdout)
+        reply = json.loads(run(api, json.dumps(body, ensure_ascii=False), **environment))
         assert reply["code"] == 0, reply
         return list(reply["result"])
 
     who = {"group_id": "sample", "person_id": "1001"}
-    picture = f"@{pictures / 'a.png'}"
-    call("face_group_add", data=[{"group_id": "sample"}])
-    (added,) = call("face_person_add", data=[{**who, "image": picture, "consent": {"reference": "HR-12"}}])
-    (found,) = call("face_search", data=[picture], options={"groups": ["sample"]})
-    assert found["face_list"][0]["person_list"][0]["face_id"] == added["face_id"]
+    one, other = f"@{pictures / 'a.png'}", f"@{pictures / 'b.jpg'}"
+    call("face_group_add", data=[{"group_id": "sample", "name": "示例"}])
+    (added,) = call("face_person_add", data=[{**who, "image": one, "consent": {"reference": "HR-12"}}])
+    both = call("face_search", data=[one, other], options={"groups": ["sample"]})
+    assert [found["face_list"][0]["person_list"][0]["face_id"] for found in both] == [added["face_id"]] * 2
     assert call("face_person_delete", data=[who]) == [{"deleted_faces": 1}]
-    (found,) = call("face_search", data=[picture], options={"groups": ["sample"]})
+    (found,) = call("face_search", data=[one], options={"groups": ["sample"]})
     assert found["face_list"][0]["person_list"] == []
+    assert call("face_group_list", data=[{}])[0]["groups"][0]["name"] == "示例"
 
 
 def test_a_folder_is_enrolled_once_and_searched(
@@ -310,6 +310,31 @@ def test_a_folder_is_enrolled_once_and_searched(
     assert "folder/zhang-san" in capsys.readouterr().out
     assert main([*search[:-1], "nowhere"]) == 1
     assert "4301" in capsys.readouterr().err
+
+
+def test_a_note_ends_with_the_face(keys: dict[str, str], pictures: Path, tmp_path: Path) -> None:
+    """What was erased is enrolled again, and the notes of it are gone; so are those of earlier versions."""
+    folder = tmp_path / "staff"
+    folder.mkdir()
+    (folder / "zhangsan.png").write_bytes((pictures / "a.png").read_bytes())
+    enrol = ["enrol", str(folder), "--group", "notes", "--consent", "HR-12"]
+    elsewhere = ["enrol", str(folder), "--group", "elsewhere", "--consent", "HR-12"]
+    assert main(enrol) == main(elsewhere) == 0
+    notes = folder / DONE_FILE
+    first, other = notes.read_text().splitlines()
+    with FaceClient.from_env() as client:
+        gallery = Gallery(client)
+        assert gallery.erase("notes", "zhangsan") == 1
+        assert main(enrol) == 0
+        assert gallery.erase("notes", "zhangsan") == 1
+        assert first not in notes.read_text()
+        assert other in notes.read_text()
+        before = left(keys, "face_search")
+        notes.write_text(first.split()[0] + "\n")  # as an earlier version wrote it
+        assert main(enrol) == 0
+        notes.write_text(first.split()[0] + "\n")
+        assert main(enrol) == 0
+        assert before - left(keys, "face_search") == 1
 
 
 @contextmanager
