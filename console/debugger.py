@@ -12,9 +12,10 @@ from typing import Any
 import httpx
 
 from accounts import keys as key_rules
-from accounts.models import AppKey
+from accounts.models import AppKey, User
 from billing.models import Api
 from faceapi.authentication import signing
+from faceapi.gallery import console_user
 from inference.errors import ImageError
 from inference.images.headers import read_header
 
@@ -109,16 +110,20 @@ def shorten(value: Any) -> Any:
 
 
 def send_body(
-    *, address: str, host: str, key: AppKey, api: str, body: dict[str, Any], language: str
+    *, address: str, host: str, key: AppKey, api: str, body: dict[str, Any], language: str, user: User
 ) -> Exchange:
-    """Signs and sends one call to `address`, named `host` in its Host header. Raises httpx.HTTPError."""
+    """Sign and send one call to `address`, named `host` in its Host header, on behalf of a user.
+
+    Raises httpx.HTTPError.
+    """
     path = f"/api/v1/{api}.json"
     sent = json.dumps(body).encode()
     signed = signing.sign(key.key, key_rules.secret_of(key), "POST", path, "", int(time.time() * 1000), sent)
     headers = {"Content-Type": "application/json", "Accept-Language": language, **signed}
+    by = console_user.header(key.app, user)  # for the audit trail of the gallery; not shown
     started = time.monotonic()
     with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
-        reply = client.post(address + path, content=sent, headers={"Host": host, **headers})
+        reply = client.post(address + path, content=sent, headers={"Host": host, **headers, **by})
     elapsed_ms = round((time.monotonic() - started) * 1000)
     try:
         answer = reply.json()

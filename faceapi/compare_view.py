@@ -7,12 +7,14 @@ from django.conf import settings
 
 from billing.models import Api
 from faceapi import responses, schema
-from faceapi.gallery import stored_faces
+from faceapi.gallery import console_user, scans, stored_faces
 from faceapi.request import images
 from faceapi.request.images import Picture
 from faceapi.request.spool import Spool
 from faceapi.views import FaceApiView
+from gallery import search
 from gallery.search import Known, Reference
+from gallery.trail import Actor
 from inference.results import Template
 
 
@@ -36,9 +38,11 @@ class FaceCompareView(FaceApiView):
         if references:
             self.operation = "identify"  # whose templates say which version they are of
             app = self.call.caller.app
-            known = stored_faces.look_up(app, references, self.call.at)
+            with scans.scanning(app, settings.DEADLINE_S):
+                known = search.look_up(app, references, self.call.at)
             self.known = iter(known)
-            self.call.effect = stored_faces.trail_of_comparison(app, self.call.id, known)
+            actor = Actor(self.call.id, console_user.of(self.request.META, app))
+            self.call.effect = stored_faces.trail_of_comparison(app, actor, known)
 
     def answer(self, results: list[dict[str, Any]]) -> list[dict[str, Any]]:
         shown = iter(results)

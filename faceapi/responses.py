@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from gallery.enrolment import Enrolled
-from gallery.search import Match, false_match_rate
+from gallery.search import Match, false_match_rate, likely_best
 from inference.calibration import scoring
 from inference.errors import IncompleteResultError
 from inference.results import IdentifyResult, Quality, Template
@@ -69,7 +69,8 @@ def compare(
 def _compared(
     firsts: Sequence[Template], seconds: Sequence[Template], same_from: float, with_quality: bool
 ) -> Json:
-    scores = [(scoring.compare(a, b, same_from=same_from), a, b) for a in firsts for b in seconds]
+    pairs = likely_best(firsts, seconds)
+    scores = [(scoring.compare(a, b, same_from=same_from), a, b) for a, b in pairs]
     score, first, second = max(scores, key=lambda scored: scored[0].confidence)
     return {
         "face_compare": "true" if score.same else "false",

@@ -23,6 +23,9 @@ from gallery.trail import Actor
 from inference.calibration import scoring
 from inference.results import Template
 
+# No settle takes longer from its clock reading to its commit (faceapi/calls.py, common/postgresql/limits.py).
+LONGEST_SETTLE = timedelta(minutes=5)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -90,20 +93,32 @@ def stored_faces(app: App) -> int:
 
 
 def store(
-    app: App, enrolled: Sequence[Enrolled], at: datetime, call_id: UUID, *, unique: bool, same_from: float
+    app: App,
+    enrolled: Sequence[Enrolled],
+    at: datetime,
+    actor: Actor,
+    *,
+    unique_from: float | None = None,
+    checked_at: datetime | None = None,
 ) -> None:
     """Store the faces of a call, each with its consent and an entry of the trail. Repeating it is harmless.
 
-    Raises what `check` raises, and LooksLike if `unique` and a face reaches `same_from` with another person.
+    Raises what `check` raises, and LooksLike if a face reaches the confidence `unique_from` with another
+    person. With `checked_at`, `refuse_look_alikes` was called then, and only faces that were enrolled since
+    are looked at under the lock.
     """
+    call_id = actor.call_id
+    if call_id is None:
+        raise ValueError("faces are enrolled by a call")
     with transaction.atomic():
         app = lock(app)
         if Face.objects.filter(call_id=call_id).exists():  # stored already; the answer of the commit was lost
             return
         found = check(app, [one.entry for one in enrolled], at)
         # A group that is deleted waits for the lock of the App; its row is ours to change.
-        if unique:
-            _refuse_look_alikes(found, enrolled, at, same_from)
+        if unique_from is not None:
+            since = checked_at - LONGEST_SETTLE if checked_at is not None else None
+            _refuse_look_alikes(found, enrolled, at, unique_from, since)
         persons = _persons(found, [one.entry for one in enrolled], at, call_id)
         version = scoring.template_version()
         faces = []
@@ -137,7 +152,7 @@ def store(
                 app,
                 Action.ENROL,
                 at,
-                Actor(call_id),
+                actor,
                 groups=[group.group_id],
                 tags=[face.person.tag for face in own],
                 faces=len(own),
@@ -181,8 +196,21 @@ def _persons(
     return persons
 
 
+def refuse_look_alikes(app: App, enrolled: Sequence[Enrolled], at: datetime, same_from: float) -> None:
+    """Raise LooksLike, with the entry's index, if a face reaches `same_from` with another person.
+
+    It scans whole groups, so it is done before the App is locked; `store` looks at what was enrolled since.
+    """
+    found = groups.find(app, [one.entry.group_id for one in enrolled])
+    _refuse_look_alikes(found, enrolled, at, same_from, None)
+
+
 def _refuse_look_alikes(
-    found: dict[str, Group], enrolled: Sequence[Enrolled], at: datetime, same_from: float
+    found: dict[str, Group],
+    enrolled: Sequence[Enrolled],
+    at: datetime,
+    same_from: float,
+    since: datetime | None,
 ) -> None:
     for index, one in enumerate(enrolled):
         group = found[one.entry.group_id]
@@ -191,7 +219,7 @@ def _refuse_look_alikes(
                 continue
             if scoring.compare(one.template, other.template, same_from=same_from).same:
                 raise LooksLike(index=index, person_id=other.entry.person_id)
-        for match in search.nearest(group, one.template, top=2, at=at):
+        for match in search.nearest(group, one.template, top=2, at=at, enrolled_since=since):
             if match.person_id != one.entry.person_id and match.confidence >= same_from:
                 raise LooksLike(index=index, person_id=match.person_id)
 

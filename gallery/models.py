@@ -8,6 +8,7 @@ import uuid
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -100,6 +101,7 @@ class Face(models.Model):
         verbose_name = verbose_name_plural = _("人脸")
         indexes = [
             models.Index(fields=["group"], name="gallery_face_of_group"),
+            models.Index(fields=["group", "created_at"], name="gallery_face_of_group_since"),
             models.Index(
                 fields=["consent_expires_at"],
                 condition=Q(consent_expires_at__isnull=False),
@@ -183,7 +185,10 @@ class TrailEntry(models.Model):
     class Meta:
         ordering = ["-pk"]
         verbose_name = verbose_name_plural = _("人脸库审计记录")
-        indexes = [models.Index(fields=["app", "-id"], name="gallery_trail_of_app")]
+        indexes = [
+            models.Index(fields=["app", "-id"], name="gallery_trail_of_app"),
+            GinIndex(fields=["tags"], name="gallery_trail_of_person"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.app_id} {self.action}"

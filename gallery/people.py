@@ -12,6 +12,8 @@ from gallery.errors import NoSuchFace
 from gallery.models import Action, Face, Group, Person, TrailEntry
 from gallery.trail import Actor
 
+MAX_TRAIL = 1000  # entries of the audit trail in an export, the newest
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:
@@ -51,6 +53,8 @@ def export(app: App, group_id: str, person_id: str, at: datetime, actor: Actor) 
     if person is None:
         raise NoSuchFace(group_id=group_id, person_id=person_id, face_id=None)
     trail.write(app, Action.EXPORT, at, actor, groups=[group_id], tags=[person.tag])
+    of_person = TrailEntry.objects.filter(app=app, tags__contains=[person.tag])
+    newest = list(of_person.order_by("-pk")[: MAX_TRAIL + 1])
     return {
         "app_id": app.app_id,
         "group_id": group_id,
@@ -61,8 +65,9 @@ def export(app: App, group_id: str, person_id: str, at: datetime, actor: Actor) 
         "faces": [_face(face, group) for face in Face.objects.filter(person=person)],
         "trail": [
             {"at": entry.at.isoformat(), "action": entry.action, "faces": entry.faces}
-            for entry in TrailEntry.objects.filter(app=app, tags__contains=[person.tag]).order_by("pk")
+            for entry in reversed(newest[:MAX_TRAIL])
         ],
+        "is_trail_whole": len(newest) <= MAX_TRAIL,
         "stored": "A template of 257 numbers for each face, rotated with the group's key; no picture.",
     }
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 from django.db import connection, transaction
 
 from accounts.models import App
@@ -21,7 +22,12 @@ from inference.results import Template
 
 MAX_GROUPS = 10
 MAX_TOP = 100
+MOST_PAIRS = 4  # of stored faces that are scored without a choice before
 EF_SEARCH = 200
+# The index is shared by all large groups, so most of what a scan reads may be of others: the limits are ten
+# times the defaults of pgvector (docs/benchmarks.md).
+MAX_SCAN_TUPLES = 200_000
+SCAN_MEM_MULTIPLIER = 10  # of work_mem
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ class Match:
 _KEPT = """
     face.group_id = %(group)s AND face.model_version = %(version)s
     AND (face.consent_expires_at IS NULL OR face.consent_expires_at > %(at)s)
-    AND (%(kept_since)s::timestamptz IS NULL OR face.created_at > %(kept_since)s::timestamptz)
+    AND (%(since)s::timestamptz IS NULL OR face.created_at > %(since)s::timestamptz)
 """
 # The inner product in half precision finds the candidates, and in full precision orders them. `+ 0` keeps the
 # planner from the HNSW index, whose answer is not exact.
@@ -62,29 +68,37 @@ _EXACT = _NEAREST.format(kept=_KEPT, order="(face.embedding <#> %(probe)s::halfv
 _INDEXED = _NEAREST.format(kept=_KEPT + " AND face.indexed", order="face.embedding <#> %(probe)s::halfvec")
 
 
-def nearest(group: Group, template: Template, *, top: int, at: datetime) -> list[Match]:
-    """Return the `top` persons of a group that are most like this face, best first."""
+def nearest(
+    group: Group, template: Template, *, top: int, at: datetime, enrolled_since: datetime | None = None
+) -> list[Match]:
+    """Return the `top` persons of a group that are most like this face, best first.
+
+    With `enrolled_since`, only among the faces that were enrolled after that moment, by an exact scan.
+    """
     probe = "[" + ",".join(map(repr, templates.probe(template, group))) + "]"
-    days = group.retention_days
+    since = [at - timedelta(days=group.retention_days)] if group.retention_days is not None else []
+    if enrolled_since is not None:
+        since.append(enrolled_since)
     values: dict[str, Any] = {
         "group": group.pk,
         "version": scoring.template_version(),
         "probe": probe,
         "at": at,
-        "kept_since": at - timedelta(days=days) if days is not None else None,
+        "since": max(since, default=None),
         # So many that `top` persons are among them, however many faces each of them has.
         "limit": top * MAX_FACES_OF_PERSON,
         "top": top,
     }
     with transaction.atomic(), connection.cursor() as cursor:
         # As it is now: the group may have left the index while the picture was worked on.
-        is_indexed = _is_indexed(group)
+        is_indexed = enrolled_since is None and _is_indexed(group)
         if is_indexed:
             # Iterative scan: the index is read on until enough of its entries are of this group.
             cursor.execute(
                 "SELECT set_config('hnsw.iterative_scan', 'strict_order', true),"
-                " set_config('hnsw.ef_search', %s, true), set_config('enable_sort', 'off', true)",
-                [str(EF_SEARCH)],
+                " set_config('hnsw.ef_search', %s, true), set_config('hnsw.max_scan_tuples', %s, true),"
+                " set_config('hnsw.scan_mem_multiplier', %s, true), set_config('enable_sort', 'off', true)",
+                [str(EF_SEARCH), str(MAX_SCAN_TUPLES), str(SCAN_MEM_MULTIPLIER)],
             )
             cursor.execute(_INDEXED, values)
             rows = cursor.fetchall()
@@ -104,9 +118,8 @@ def _is_indexed(group: Group) -> bool:
 def searched(app: App, group_ids: Sequence[str]) -> list[Group]:
     """Return the groups to search. Raises NoSuchGroup, and OtherModel: nothing compares across versions."""
     found = groups.find(app, group_ids)
-    version = scoring.template_version()
     for group in found.values():
-        if group.faces and group.model_version != version:
+        if not _is_comparable(group):
             raise OtherModel(group_id=group.group_id)
     return list(found.values())
 
@@ -121,9 +134,10 @@ def best(
 
 
 def false_match_rate(confidence: float, faces: int) -> float:
-    """Return the chance that among `faces` stored faces some stranger's reaches this confidence.
+    """Return an upper bound of the chance that among `faces` stored faces some stranger's reaches this.
 
-    The stranger is a look-alike, as for `confidence` itself: of the same gender, age group and ethnic group.
+    It is the chance if all of them were look-alikes, as for `confidence` itself: of the same gender, age
+    group and ethnic group. In a gallery of mixed people it is about a tenth of that (docs/benchmarks.md).
     """
     return float(1 - (1 - scoring.false_accept_rate(confidence)) ** faces)
 
@@ -148,35 +162,63 @@ class Known:
 
 
 def look_up(app: App, references: Sequence[Reference], at: datetime) -> list[Known]:
-    """Return the templates of each reference.
+    """Return the templates of each reference, with three queries for all of them.
 
     Raises NoSuchGroup, NoSuchFace and OtherModel with the index of the pair.
     """
-    known: dict[tuple[str, str, UUID | None], Known] = {}
-    answers = []
+    in_app = {one.group_id for one in references}
+    groups_by_id = {group.group_id: group for group in Group.objects.filter(app=app, group_id__in=in_app)}
     for one in references:
-        key = one.group_id, one.person_id, one.face_id
-        if key not in known:
-            known[key] = _look_up(app, one, at)
-        answers.append(known[key])
+        if one.group_id not in groups_by_id:
+            raise NoSuchGroup(index=one.index, group_id=one.group_id)
+        if not _is_comparable(groups_by_id[one.group_id]):
+            raise OtherModel(index=one.index, group_id=one.group_id)
+    found = Person.objects.filter(
+        group__in=groups_by_id.values(), person_id__in={one.person_id for one in references}
+    )
+    persons = {(person.group_id, person.person_id): person for person in found}
+    wanted = [persons.get((groups_by_id[one.group_id].pk, one.person_id)) for one in references]
+    faces: dict[int, list[Face]] = {person.pk: [] for person in wanted if person is not None}
+    for face in Face.objects.filter(person__in=faces):
+        faces[face.person_id].append(face)
+    restored: dict[UUID, Template] = {}
+    answers = []
+    for one, person in zip(references, wanted, strict=True):
+        group = groups_by_id[one.group_id]
+        kept = [
+            face
+            for face in (faces[person.pk] if person is not None else [])
+            if is_kept(face, group, at) and one.face_id in (None, face.pk)
+        ]
+        if person is None or not kept:
+            raise NoSuchFace(
+                index=one.index, group_id=one.group_id, person_id=one.person_id, face_id=one.face_id
+            )
+        for face in kept:
+            if face.pk not in restored:
+                restored[face.pk] = templates.restored(face, group)
+        answers.append(Known(tuple(restored[face.pk] for face in kept), one.group_id, person.tag))
     return answers
 
 
-def _look_up(app: App, one: Reference, at: datetime) -> Known:
-    group = Group.objects.filter(app=app, group_id=one.group_id).first()
-    if group is None:
-        raise NoSuchGroup(index=one.index, group_id=one.group_id)
-    if group.faces and group.model_version != scoring.template_version():
-        raise OtherModel(index=one.index, group_id=one.group_id)
-    person = Person.objects.filter(group=group, person_id=one.person_id).first()
-    faces = [
-        face
-        for face in Face.objects.filter(person=person)
-        if is_kept(face, group, at) and one.face_id in (None, face.pk)
-    ]
-    if person is None or not faces:
-        raise NoSuchFace(index=one.index, group_id=one.group_id, person_id=one.person_id, face_id=one.face_id)
-    return Known(tuple(templates.restored(face, group) for face in faces), one.group_id, person.tag)
+def _is_comparable(group: Group) -> bool:
+    return not group.faces or group.model_version == scoring.template_version()
+
+
+def likely_best(firsts: Sequence[Template], seconds: Sequence[Template]) -> list[tuple[Template, Template]]:
+    """Return the few pairs of two faces, one of each side, among which the best match is.
+
+    Twenty stored faces against twenty are 400 pairs, whose exact scores would keep the web process busy.
+    """
+    if len(firsts) * len(seconds) <= MOST_PAIRS or not all(one.has_face for one in (*firsts, *seconds)):
+        return [(first, second) for first in firsts for second in seconds]
+    stored = np.array([scoring.gallery_vector(one) for one in firsts])
+    probes = np.array([scoring.probe_vector(one) for one in seconds])
+    products = stored @ probes.T - np.array([one.constant for one in seconds]) / 2
+    alike = stored[:, :-1] @ probes[:, :-1].T  # the same picture is 100, whatever its constant
+    chosen = dict.fromkeys([*np.argsort(-products, axis=None)[:2], int(alike.argmax())])
+    pairs = [divmod(int(number), len(seconds)) for number in chosen]
+    return [(firsts[first], seconds[second]) for first, second in pairs]
 
 
 def is_kept(face: Face, group: Group, at: datetime) -> bool:

@@ -114,6 +114,7 @@ def call(request: CustomerRequest, app: App, api: str) -> dict[str, Any]:
             api=api,
             body=debugger.body_of(api, pictures, groups),
             language="en" if get_language() == "en" else "zh-CN",
+            user=request.user,
         )
     except httpx.HTTPError as error:
         raise DebugError(_("没有连上 API 服务，请稍后再试，或联系管理员检查服务状态。")) from error

@@ -11,7 +11,6 @@ import httpx
 from django import forms
 from django.conf import settings
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import get_language, gettext_lazy, ngettext
@@ -39,6 +38,7 @@ from inference.calibration import scoring
 
 PAGE_ROWS = 50
 TRAIL_ROWS = 10_000
+NAMED_AT_ONCE = 500
 ID_RULE = gettext_lazy("1-64 个字符：字母、数字、下划线、连字符和点。")
 
 
@@ -262,6 +262,7 @@ def _enrol(request: CustomerRequest, app: App, group: Group, name: str, picture:
             api="face_person_add",
             body={"data": [entry], "options": {"unique": posted.get("unique") == "1"}},
             language="en" if get_language() == "en" else "zh-CN",
+            user=request.user,
         )
     except httpx.HTTPError:
         return row | {"error": _("没有连上 API 服务，请稍后再试，或联系管理员检查服务状态。")}
@@ -303,13 +304,18 @@ def trail_of(app: App, person_id: str) -> Any:
 def audit(request: CustomerRequest, app_id: str) -> HttpResponse:
     """Return the audit trail; the persons that still exist by their ids."""
     app = own_app(request, app_id)
-    who = request.GET.get("q", "").strip()[:64]
-    page = Paginator(trail_of(app, who), PAGE_ROWS).get_page(request.GET.get("page"))
-    rows = list(page.object_list)
+    who, after = request.GET.get("q", "").strip()[:64], request.GET.get("after", "")
+    entries = trail_of(app, who)
+    if is_after := bool(re.fullmatch(r"\d{1,18}", after, re.ASCII)):
+        entries = entries.filter(pk__lt=int(after))
+    found = list(entries[: PAGE_ROWS + 1])
+    rows = found[:PAGE_ROWS]
     names = trail.names_of(app, rows)
     context = frame(
         app,
-        page=page,
+        is_after=is_after,
+        older=rows[-1].pk if len(found) > PAGE_ROWS else None,
+        most=TRAIL_ROWS,
         rows=[(row, [names.get(tag) or tag[:8] for tag in row.tags]) for row in rows],
         q=who,
     )
@@ -322,7 +328,9 @@ def audit_csv(request: CustomerRequest, app_id: str) -> HttpResponse:
     """Return the audit trail for a spreadsheet: the newest TRAIL_ROWS entries."""
     app = own_app(request, app_id)
     entries = list(trail_of(app, request.GET.get("q", "").strip()[:64])[:TRAIL_ROWS])
-    names = trail.names_of(app, entries)
+    names: dict[str, str] = {}
+    for first in range(0, len(entries), NAMED_AT_ONCE):  # an entry may name a hundred
+        names |= trail.names_of(app, entries[first : first + NAMED_AT_ONCE])
     heading = [_("时间"), _("操作"), _("组 ID"), _("人员"), _("人脸数"), _("请求 ID"), _("操作人")]
     lines = [
         [

@@ -123,8 +123,9 @@ COMPONENTS: Json = {
                             "type": "number",
                             "minimum": 0,
                             "maximum": 1,
-                            "description": "the chance that among all faces searched some stranger's reaches "
-                            "this confidence: 1 - (1 - far)^N",
+                            "description": "an upper bound: the chance that some stranger's face would reach "
+                            "this confidence if all N faces searched were of people of the same gender, age "
+                            "group and ethnic group: 1 - (1 - far)^N; about a tenth of it in a mixed gallery",
                         },
                     ),
                     maxItems=search.MAX_TOP,

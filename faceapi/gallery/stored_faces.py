@@ -12,7 +12,7 @@ from accounts.models import App
 from faceapi import errors
 from faceapi.errors import ApiError
 from faceapi.gallery import codes
-from gallery import search, trail
+from gallery import trail
 from gallery.errors import (
     ConsentPast,
     GalleryError,
@@ -69,12 +69,7 @@ def require_gallery() -> None:
         raise ApiError(errors.PATH, "the face gallery is switched off in this installation")
 
 
-def look_up(app: App, references: Sequence[Reference], at: datetime) -> list[Known]:
-    """Return the templates of each reference. Raises GalleryError."""
-    return search.look_up(app, references, at)
-
-
-def trail_of_comparison(app: App, call_id: UUID, known: Sequence[Known]) -> Callable[[datetime], None]:
+def trail_of_comparison(app: App, actor: Actor, known: Sequence[Known]) -> Callable[[datetime], None]:
     """Return what records a comparison with these stored persons when the call is settled."""
 
     def write(at: datetime) -> None:
@@ -82,7 +77,7 @@ def trail_of_comparison(app: App, call_id: UUID, known: Sequence[Known]) -> Call
             app,
             Action.COMPARE,
             at,
-            Actor(call_id),
+            actor,
             groups=[one.group_id for one in known],
             tags=[one.tag for one in known],
             faces=sum(len(one.templates) for one in known),

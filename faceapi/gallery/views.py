@@ -4,7 +4,6 @@ All of them are calls of the API `face_search`. What is stored is written in the
 call: a face is in the gallery if and only if its enrolment is paid for.
 """
 
-import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -21,7 +20,7 @@ from common import valkey
 from common.postgresql.clock import now
 from faceapi import calls, details, errors, responses, schema
 from faceapi.errors import ApiError
-from faceapi.gallery import codes, requests, stored_faces
+from faceapi.gallery import codes, console_user, requests, scans, stored_faces
 from faceapi.gallery.requests import Enrolment, Search
 from faceapi.limits import admission
 from faceapi.request.images import Picture, parse
@@ -35,10 +34,6 @@ from gallery.trail import Actor
 from inference.results import Template
 
 Json = dict[str, Any]
-
-# Exact scans of large groups keep a core of PostgreSQL busy: one web process runs so many at once.
-SCANS_AT_ONCE = 4
-_scans = threading.BoundedSemaphore(SCANS_AT_ONCE)
 
 
 def _ms(moment: datetime) -> int:
@@ -74,17 +69,24 @@ class PersonAddView(FaceApiView):
                 )
         templates = [one.templates[0] for one in found]
         enrolled = enrolment.with_ids(self.wanted.entries, templates, self.call.id)
-        self.call.effect = partial(self._store, enrolled)
+        checked_at = now()
+        if self.wanted.unique:
+            with scans.scanning(self.call.caller.app, self.deadline - time.monotonic()):
+                enrolment.refuse_look_alikes(
+                    self.call.caller.app, enrolled, checked_at, settings.COMPARE_SAME_FROM
+                )
+        self.call.effect = partial(self._store, enrolled, checked_at)
         return responses.enrolled(found, enrolled)
 
-    def _store(self, enrolled: list[Enrolled], at: datetime) -> None:
+    def _store(self, enrolled: list[Enrolled], checked_at: datetime, at: datetime) -> None:
+        app = self.call.caller.app
         enrolment.store(
-            self.call.caller.app,
+            app,
             enrolled,
             at,
-            self.call.id,
-            unique=self.wanted.unique,
-            same_from=settings.COMPARE_SAME_FROM,
+            Actor(self.call.id, console_user.of(self.request.META, app)),
+            unique_from=settings.COMPARE_SAME_FROM if self.wanted.unique else None,
+            checked_at=checked_at,
         )
 
 
@@ -115,10 +117,7 @@ class FaceSearchView(FaceApiView):
         return responses.search(pictures, found, faces=stored, with_quality=self.wanted.with_quality)
 
     def _matches(self, template: Template) -> list[Match]:
-        left_s = self.deadline - time.monotonic()
-        if left_s <= 0 or not _scans.acquire(timeout=left_s):
-            raise ApiError(errors.NO_ANSWER)
-        try:
+        with scans.scanning(self.call.caller.app, self.deadline - time.monotonic()):
             return search.best(
                 self.in_groups,
                 template,
@@ -126,15 +125,14 @@ class FaceSearchView(FaceApiView):
                 min_confidence=self.wanted.min_confidence,
                 at=self.call.at,
             )
-        finally:
-            _scans.release()
 
     def _write_trail(self, tags: list[str], faces: int, at: datetime) -> None:
+        app = self.call.caller.app
         trail.write(
-            self.call.caller.app,
+            app,
             Action.SEARCH,
             at,
-            Actor(self.call.id),
+            Actor(self.call.id, console_user.of(self.request.META, app)),
             groups=self.wanted.groups,
             tags=tags,
             faces=faces,

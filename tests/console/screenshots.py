@@ -104,6 +104,7 @@ def pages_of(page: Page, url: str) -> Iterator[tuple[str, str]]:
         address = app.get_attribute("href") or ""
         yield from (("app", address), ("keys", f"{address}keys/"))
         yield from (("app-calls", f"{address}calls/?range=30d"), ("report", f"{address}report/?range=30d"))
+        yield from gallery_pages(page, url, address)
     page.goto(f"{url}/console/orders/")
     order = page.locator("main tbody a").first
     if order.count():
@@ -112,6 +113,19 @@ def pages_of(page: Page, url: str) -> Iterator[tuple[str, str]]:
     pending = page.locator("main tbody a").first
     if pending.count():
         yield "order-pay", f"{pending.get_attribute('href')}pay/"
+
+
+def gallery_pages(page: Page, url: str, app: str) -> Iterator[tuple[str, str]]:
+    """Yield an App's face gallery, with the first group and the first person there are."""
+    yield from (("gallery", f"{app}gallery/"), ("gallery-trail", f"{app}trail/"))
+    address = f"{app}gallery/"
+    for name in ("gallery-group", "gallery-person"):
+        page.goto(url + address)
+        row = page.locator("main tbody th a").first
+        if not row.count():
+            return
+        address = row.get_attribute("href") or ""
+        yield name, address
 
 
 def operator_pages(page: Page, url: str) -> Iterator[tuple[str, str]]:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -15,7 +16,8 @@ from pytest_django import Settings
 from accounts.models import App, User
 from billing.models import Api
 from console.views.gallery import person_id_of
-from gallery import groups, people
+from gallery import enrolment, groups, people
+from gallery.enrolment import Entry
 from gallery.groups import Wanted
 from gallery.models import Face, Group, Person, TrailEntry
 from gallery.trail import Actor
@@ -102,6 +104,32 @@ def test_the_trail_as_a_file(as_alice: Client, app: App, group: Group) -> None:
     assert "zhang.san" in lines[1]
     only = as_alice.get(address(app, "trail.csv"), {"q": "nobody"}).content.decode().splitlines()
     assert len(only) == 1
+
+
+def test_the_trail_is_read_page_by_page(as_alice: Client, app: App, group: Group, now: datetime) -> None:
+    for number in range(60):
+        groups.add(app, [Wanted("staff", f"name {number}")], now, Actor())
+    page = as_alice.get(address(app, "trail/")).content.decode()
+    (older,) = re.findall(r"\?after=(\d+)", page)
+    assert page.count("<tr>") == 51
+    last = as_alice.get(address(app, "trail/"), {"after": older}).content.decode()
+    assert last.count("<tr>") == 13
+    assert "更早的记录" not in last
+    assert as_alice.get(address(app, "trail/"), {"after": "9" * 30}).status_code == 200
+
+
+def test_the_trail_says_who_did_it(as_alice: Client, app: App, alice: User, group: Group) -> None:
+    """A console enrolment is a call, and the customer's; an operator is not named."""
+    call_id = uuid4()
+    faces = enrolment.with_ids([Entry("staff", "li.si", "HR-12")], [template(3)], call_id)
+    enrolment.store(app, faces, timezone.now(), Actor(call_id, alice))
+    operator = User.objects.create_user("root-of-all", "root@example.org")
+    groups.add(app, [Wanted("guests", "访客")], timezone.now(), Actor(by=operator))
+    page = as_alice.get(address(app, "trail/")).content.decode()
+    assert re.search(f'request_id={call_id}">\\s*控制台', page)
+    lines = as_alice.get(address(app, "trail.csv")).content.decode().splitlines()
+    assert [line.rpartition(",")[2] for line in lines[1:3]] == ["运营人员", "alice"]
+    assert "root-of-all" not in page + "".join(lines)
 
 
 def test_another_customer_sees_nothing(as_alice: Client, app: App, group: Group, now: datetime) -> None:
@@ -202,7 +230,8 @@ def test_a_switched_off_gallery_is_named_nowhere(
         assert [shown[max(0, shown.index(word) - 80) :][:160] for word in words if word in shown] == []
     assert as_alice.get("/docs/face_search/").status_code == 404
     assert "face_limit" not in action_forms.Limits(subject=app).fields
-    assert Api.FACE_SEARCH not in dict(action_forms.NewVoucher(subject=alice).fields["apis"].choices)
+    apis: Any = action_forms.NewVoucher(subject=alice).fields["apis"]
+    assert Api.FACE_SEARCH not in dict(apis.choices)
 
 
 def test_archiving_says_what_becomes_of_stored_faces(as_alice: Client, app: App) -> None:

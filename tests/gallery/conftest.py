@@ -92,7 +92,7 @@ def store(
     )
     entries = [Entry(group_id, person_id, "HR-12", expires_at, note)]
     faces = enrolment.with_ids(entries, [face], call_id)
-    enrolment.store(app, faces, at, call_id, unique=unique, same_from=70.0)
+    enrolment.store(app, faces, at, Actor(call_id), unique_from=70.0 if unique else None)
     return call_id
 
 

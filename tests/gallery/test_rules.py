@@ -1,8 +1,10 @@
 """The rules of groups, enrolment, search and erasure, on the real database."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from io import StringIO
 from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -32,6 +34,8 @@ from gallery.errors import (
 from gallery.groups import Wanted
 from gallery.models import Face, Group, NoteChange, Person, TrailEntry
 from gallery.trail import Actor
+from inference.calibration import scoring
+from inference.results import Template
 from tests.gallery.conftest import Enrol, template
 
 pytestmark = pytest.mark.django_db
@@ -138,9 +142,27 @@ def test_unique_persons(app: App, enrol: Enrol, now: datetime) -> None:
     pair = [template(4), template(5, like=4)]
     faces = enrolment.with_ids([Entry("staff", "r", "HR"), Entry("staff", "s", "HR")], pair, uuid4())
     with pytest.raises(LooksLike) as refused:
-        enrolment.store(app, faces, now, uuid4(), unique=True, same_from=70.0)
+        enrolment.store(app, faces, now, Actor(uuid4()), unique_from=70.0)
     assert (refused.value.index, refused.value.values["person_id"]) == (1, "r")
     assert not Person.objects.filter(person_id__in=["r", "s"]).exists()
+
+
+def test_look_alikes_of_the_whole_group_are_looked_for_before_the_lock(
+    app: App, enrol: Enrol, now: datetime
+) -> None:
+    """Under it, only among the faces that were enrolled since."""
+    enrol(app, "old", template(1), at=now - timedelta(hours=1))
+    call_id = uuid4()
+    alike = enrolment.with_ids([Entry("staff", "new", "HR")], [template(2, like=1)], call_id)
+    with pytest.raises(LooksLike):
+        enrolment.refuse_look_alikes(app, alike, now, 70.0)
+    enrolment.store(app, alike, now, Actor(call_id), unique_from=70.0, checked_at=now)
+    other = enrolment.with_ids([Entry("staff", "late", "HR")], [template(3, like=4)], uuid4())
+    enrolment.refuse_look_alikes(app, other, now, 70.0)
+    enrol(app, "first", template(4), at=now)
+    with pytest.raises(LooksLike) as refused:
+        enrolment.store(app, other, now, Actor(uuid4()), unique_from=70.0, checked_at=now)
+    assert refused.value.values == {"person_id": "first"}
 
 
 def test_storing_twice_is_storing_once(app: App, now: datetime) -> None:
@@ -149,7 +171,7 @@ def test_storing_twice_is_storing_once(app: App, now: datetime) -> None:
     faces = enrolment.with_ids([Entry("staff", "p", "HR")], [template(1)], call_id)
     assert faces == enrolment.with_ids([Entry("staff", "p", "HR")], [template(1)], call_id)
     for _ in range(2):
-        enrolment.store(app, faces, now, call_id, unique=False, same_from=70.0)
+        enrolment.store(app, faces, now, Actor(call_id))
     assert Face.objects.count() == 1
     assert actions(app).count("enrol") == 1
 
@@ -238,6 +260,33 @@ def test_a_search_names_each_person_once_by_the_best_face(app: App, enrol: Enrol
     assert len(search.best(both, probe, top=1, min_confidence=0, at=now)) == 1
     assert search.best(both, probe, top=5, min_confidence=found[0].confidence, at=now) == found[:1]
     assert found[0].confidence < 100
+
+
+def test_references_are_looked_up_with_a_fixed_number_of_queries(
+    app: App, enrol: Enrol, now: datetime, django_assert_num_queries: Callable[[int], Any]
+) -> None:
+    for seed in range(6):
+        enrol(app, f"p{seed % 3}", template(seed, like=seed % 3))
+    references = [search.Reference("staff", f"p{number % 3}", None, number) for number in range(100)]
+    with django_assert_num_queries(3):
+        known = search.look_up(app, references, now)
+    assert [len(one.templates) for one in known] == [2] * 100
+    with pytest.raises(NoSuchFace) as missing:
+        search.look_up(app, [*references[:5], search.Reference("staff", "nobody", None, 5)], now)
+    assert missing.value.index == 5
+
+
+def test_the_best_match_of_many_faces_is_that_of_all_pairs() -> None:
+    firsts = [template(seed, like=1, noise=1.0) for seed in range(2, 22)]
+    for seconds in ([template(seed, like=1, noise=1.2) for seed in range(40, 60)], [firsts[7], template(99)]):
+        likely = search.likely_best(firsts, seconds)
+        assert len(likely) <= 4
+
+        def best(pairs: list[tuple[Template, Template]]) -> float:
+            return max(scoring.compare(first, second).confidence for first, second in pairs)
+
+        assert best(likely) == best([(first, second) for first in firsts for second in seconds])
+    assert len(search.likely_best(firsts[:1], [Template((), (), 0.0, firsts[0].quality)])) == 1
 
 
 def test_the_chance_of_a_stranger_grows_with_the_gallery() -> None:
@@ -398,6 +447,29 @@ def test_the_trail_is_append_only(app: App) -> None:
             write()
 
 
+def test_an_export_has_the_newest_of_a_long_trail(
+    app: App, enrol: Enrol, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(people, "MAX_TRAIL", 2)
+    enrol(app, "p", template(1))
+    told = people.export(app, "staff", "p", now, Actor())
+    assert ([entry["action"] for entry in told["trail"]], told["is_trail_whole"]) == (
+        ["enrol", "export"],
+        True,
+    )
+    told = people.export(app, "staff", "p", now, Actor())
+    assert ([entry["action"] for entry in told["trail"]], told["is_trail_whole"]) == (["export"] * 2, False)
+
+
+def test_the_trail_of_a_person_is_found_by_an_index(app: App, enrol: Enrol, now: datetime) -> None:
+    enrol(app, "p", template(1))
+    entries = TrailEntry.objects.filter(app=app, tags__contains=trail.tags_of(app, "p"))
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("DROP INDEX gallery_trail_of_app")
+        assert "gallery_trail_of_person" in entries.order_by().explain()
+
+
 def test_an_export_says_everything_but_the_template(app: App, enrol: Enrol, now: datetime) -> None:
     enrol(app, "p", template(1), note="三楼", expires_at=now + timedelta(days=1))
     told = people.export(app, "staff", "p", now, Actor())
@@ -477,3 +549,33 @@ def test_a_database_without_pgvector_gets_one_clear_sentence(monkeypatch: pytest
     editor = SimpleNamespace(connection=connection)
     with pytest.raises(CommandError, match=r"does not offer the extension pgvector \(0\.\d"):
         extension.CreateVectorExtension().database_forwards("gallery", editor, None, None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_owner_who_may_not_create_extensions_gets_one_clear_sentence() -> None:
+    """Pgvector is no trusted extension: a database's owner who is no superuser can't create it."""
+    name = f"without_vector_{uuid4().hex[:12]}"
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE ROLE {name}")
+        cursor.execute(f"CREATE DATABASE {name} OWNER {name} TEMPLATE template0")
+    other = connection.copy("without_vector")
+    other.settings_dict = connection.settings_dict | {"NAME": name}
+    try:
+        with other.cursor() as cursor:
+            cursor.execute(f"SET ROLE {name}")
+        with (
+            pytest.raises(CommandError, match=f"The role {name} may not create .* database {name}: run"),
+            other.schema_editor() as editor,
+        ):
+            extension.CreateVectorExtension().database_forwards("gallery", editor, None, None)
+        with other.cursor() as cursor:  # the remedy
+            cursor.execute("RESET ROLE")
+            cursor.execute("CREATE EXTENSION vector")
+            cursor.execute(f"SET ROLE {name}")
+        with other.schema_editor() as editor:
+            extension.CreateVectorExtension().database_forwards("gallery", editor, None, None)
+    finally:
+        other.close()
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            cursor.execute(f"DROP ROLE {name}")

@@ -72,7 +72,7 @@ def test_an_answer_that_could_not_be_deleted_is_not_repeated(
         raise redis.ConnectionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(remembered.valkey, "client", unreachable)
+        patch.setattr("gallery.remembered.valkey.client", unreachable)
         erasure.delete_person(app, "staff", "1001", timezone.now(), Actor())
     assert gallery.send("face_search", [inline(portrait)], options, Idempotency_Key=key).code == 4022
 
@@ -106,7 +106,7 @@ def settling(app: App, now: datetime) -> CallContext:
 
 
 def _store(app: App, faces: list[enrolment.Enrolled], call_id: UUID, at: datetime) -> None:
-    enrolment.store(app, faces, at, call_id, unique=False, same_from=70.0)
+    enrolment.store(app, faces, at, Actor(call_id))
 
 
 def test_a_settle_that_is_tried_again_brings_nobody_back(app: App, now: datetime) -> None:

@@ -1,0 +1,22 @@
+"""Scans of stored faces keep a core busy, of PostgreSQL or of this process, which runs so many at once."""
+
+import contextlib
+from collections.abc import Iterator
+
+from accounts.models import App
+from faceapi import errors
+from faceapi.errors import ApiError
+from faceapi.limits.fair_slots import FairSlots
+
+SLOTS = FairSlots(4)
+
+
+@contextlib.contextmanager
+def scanning(app: App, timeout_s: float) -> Iterator[None]:
+    """Hold one of the places. Raises ApiError 5004 if none is free in time."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(SLOTS.take(app.customer_id, timeout_s=timeout_s))
+        except TimeoutError:
+            raise ApiError(errors.NO_ANSWER) from None
+        yield
