@@ -25,7 +25,6 @@ from common.postgresql.clock import now
 from console import debugger
 from console.context import CustomerRequest, customer, newest_key, own_app
 from console.reports.downloads import csv_file
-from console.templatetags.show import reasons as reason_words
 from console.uploads import MAX_TOTAL_BYTES, BoundedMemoryHandler
 from console.views.debug import failed, own_address
 from faceapi.gallery.stored_faces import face_id
@@ -269,8 +268,7 @@ def _enrol(request: CustomerRequest, app: App, group: Group, name: str, picture:
     reply = exchange.reply if isinstance(exchange.reply, dict) else {}
     if exchange.code == 0:
         return row | {"face": reply["result"][0], "person": _person(group, person_id)}
-    quality = reply.get("quality") or {}
-    return row | {"failed": failed(reply), "reasons": reason_words(quality), "code": exchange.code}
+    return row | {"failed": failed(reply), "code": exchange.code}
 
 
 def _person(group: Group, person_id: str) -> Person | None:

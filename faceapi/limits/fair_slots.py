@@ -10,6 +10,8 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator
 
+MAX_REMEMBERED = 10_000  # customers, by when they were served
+
 
 class FairSlots:
     """So many places of this process. Thread-safe.
@@ -56,7 +58,7 @@ class FairSlots:
             self._served_at[customer] = time.monotonic()
             self._forget(customer, turn)
             turn.set()
-        if not self._waiting:  # nobody has to be compared with
+        if len(self._served_at) > MAX_REMEMBERED:
             self._served_at.clear()
 
     def _forget(self, customer: int, turn: threading.Event) -> None:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, connection, connections, transaction
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -560,6 +560,7 @@ def test_an_owner_who_may_not_create_extensions_gets_one_clear_sentence() -> Non
         cursor.execute(f"CREATE DATABASE {name} OWNER {name} TEMPLATE template0")
     other = connection.copy("without_vector")
     other.settings_dict = connection.settings_dict | {"NAME": name}
+    connections["without_vector"] = other
     try:
         with other.cursor() as cursor:
             cursor.execute(f"SET ROLE {name}")
@@ -576,6 +577,7 @@ def test_an_owner_who_may_not_create_extensions_gets_one_clear_sentence() -> Non
             extension.CreateVectorExtension().database_forwards("gallery", editor, None, None)
     finally:
         other.close()
+        del connections["without_vector"]
         with connection.cursor() as cursor:
             cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
             cursor.execute(f"DROP ROLE {name}")
