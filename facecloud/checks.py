@@ -12,6 +12,7 @@ from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
 
 from accounts import regions
 from accounts.models import Region
@@ -102,6 +103,22 @@ def database() -> Iterable[CheckMessage]:
         connection.ensure_connection()
     except DatabaseError:
         yield Error("PostgreSQL does not answer.", hint="Check DATABASE_URL.", id="facecloud.E005")
+
+
+@of_deployment
+def migrations() -> Iterable[CheckMessage]:
+    """Check that the tables are those of this version."""
+    try:
+        executor = MigrationExecutor(connection)
+        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError:
+        return  # facecloud.E005
+    if plan:
+        yield Error(
+            f"{len(plan)} migrations are not applied, the first is {plan[0][0]}.",
+            hint="Run: python manage.py migrate",
+            id="facecloud.E011",
+        )
 
 
 @of_deployment

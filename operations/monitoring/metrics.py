@@ -6,7 +6,7 @@ Counters of calls and their histograms start anew at each local midnight; rate()
 
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 import redis
@@ -183,16 +183,38 @@ def refused() -> Iterator[Family]:
     yield family
 
 
+def has_token(request: HttpRequest) -> bool:
+    """Return whether the request carries METRICS_TOKEN."""
+    sent = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    token = str(settings.METRICS_TOKEN)
+    return bool(token) and secrets.compare_digest(sent.encode(), token.encode())
+
+
 def is_allowed(request: HttpRequest) -> bool:
     """Return whether the request carries the token, or comes from an operator.
 
     Never because of its address: behind a proxy on this machine that sets no X-Forwarded-For, everybody
     comes from loopback.
     """
-    sent = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    if settings.METRICS_TOKEN and secrets.compare_digest(sent.encode(), settings.METRICS_TOKEN.encode()):
-        return True
-    return roles.may(request.user, "ops_reports")
+    return has_token(request) or roles.may(request.user, "ops_reports")
+
+
+class ScrapeMiddleware:
+    """Answer a request for /metrics that carries the token before the Host header is validated.
+
+    Prometheus finds the web processes of a cluster by the addresses of their pods, which are in nobody's
+    DJANGO_ALLOWED_HOSTS. The answer has no link, so it can't be misled by a Host.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path_info != "/metrics" or not has_token(request):
+            return self.get_response(request)
+        response = metrics(request)
+        response["Content-Length"] = str(len(response.content))
+        return response
 
 
 @never_cache

@@ -58,7 +58,7 @@ def test_a_python_too_old(checkout: Checkout, tmp_path: Path) -> None:
     old.chmod(0o755)
     status, output = checkout.run("bin/start", PYTHON=str(old))
     assert status == 1
-    assert output.startswith(f"Python 3.11, 3.12 or 3.13 is needed; {old} is Python 3.9.2.")
+    assert output.startswith(f"Python 3.11, 3.12, 3.13 or 3.14 is needed; {old} is Python 3.9.2.")
 
 
 def test_a_read_only_folder(checkout: Checkout) -> None:

@@ -103,6 +103,13 @@ def test_models_missing(well: Settings, tmp_path: Path) -> None:
     assert faults() == ["facecloud.E004"]
 
 
+def test_tables_of_an_earlier_version(well: Settings) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("RESET ROLE")
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'accounts' AND name = '0012_region_queue'")
+    assert "facecloud.E011" in faults()
+
+
 def test_no_worker_and_no_beat(well: Settings) -> None:
     client = valkey.client()
     kept = client.zrange(exchange.WORKERS_KEY, 0, -1, withscores=True)

@@ -86,6 +86,19 @@ def test_who_may_read_it(settings: Settings, log_in: Login) -> None:
     assert Client().get("/metrics", headers={"Authorization": "Bearer a-token"}, **far).status_code == 200
 
 
+def test_a_scrape_by_the_address_of_a_pod(settings: Settings) -> None:
+    """Only with the token: without it, an unknown Host is refused as everywhere."""
+    settings.METRICS_TOKEN = "a-token"
+    settings.ALLOWED_HOSTS = ["face.example.com"]
+    pod = {"SERVER_NAME": "10.42.0.7", "SERVER_PORT": "8000"}
+    token = {"Authorization": "Bearer a-token"}
+    assert Client().get("/metrics", headers=token, **pod).status_code == 200
+    assert Client().get("/metrics", **pod).status_code == 400
+    assert Client().get("/metrics", headers={"Authorization": "Bearer wrong"}, **pod).status_code == 400
+    assert Client().get("/ops/live/", headers=token, **pod).status_code == 400
+    assert Client().get("/healthz", **pod).status_code == 200
+
+
 def asked_for() -> set[str]:
     """Every metric that the dashboard and the alert rules name."""
     dashboard = json.loads((REPOSITORY / "deploy/grafana/facecloud.json").read_text())

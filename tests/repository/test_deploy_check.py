@@ -1,0 +1,60 @@
+"""bin/deploy-check names what an installation with systemd is missing, and its remedy."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return a folder that stands for /, complete but for what the machine lacks."""
+    units, settings = tmp_path / "etc/systemd/system", tmp_path / "etc/facecloud"
+    shutil.copytree(REPOSITORY / "deploy/systemd", units)
+    settings.mkdir(parents=True)
+    (settings / "facecloud.env").write_text(
+        "DJANGO_SECRET_KEY=weak\nENCRYPTION_KEY='no key'\n# a comment\nDATABASE_URL=x\nREDIS_URL=y\n"
+        "SITE_URL=z\n"
+    )
+    (settings / "worker.env").write_text("REDIS_URL=y\nMODELS_DIR=/models\n")
+    for file in settings.iterdir():
+        file.chmod(0o600)
+    return tmp_path
+
+
+def missing(root: Path) -> tuple[int, str]:
+    """Return the exit status and the lines that name something missing, users aside."""
+    run = subprocess.run(
+        [sys.executable, "bin/deploy-check"],
+        cwd=REPOSITORY, env={**os.environ, "DEPLOY_CHECK_ROOT": str(root)}, capture_output=True, text=True,
+    )  # fmt: skip
+    lines = [line for line in run.stdout.splitlines() if line.startswith("MISSING")]
+    return run.returncode, "\n".join(line for line in lines if "user" not in line)
+
+
+def test_files_and_units_that_are_there(root: Path) -> None:
+    status, found = missing(root)
+    assert status == 1  # these keys are none
+    assert [line.split()[1:4] for line in found.splitlines() if "django.mo" not in line] == [
+        ["manage.py", "check", "--deploy:"]
+    ]
+
+
+def test_what_is_missing_is_named_with_its_remedy(root: Path) -> None:
+    settings, units = root / "etc/facecloud", root / "etc/systemd/system"
+    (settings / "worker.env").write_text("REDIS_URL=y\nENCRYPTION_KEY=secret-value\n")
+    (settings / "facecloud.env").chmod(0o644)
+    (units / "facecloud-beat.service").unlink()
+    (units / "facecloud-web.service").write_text("[Service]\n")
+    _status, found = missing(root)
+    for word in (
+        "chmod 0600", "set MODELS_DIR", "remove ENCRYPTION_KEY", "unit facecloud-beat.service",
+        "unit facecloud-web.service",
+    ):  # fmt: skip
+        assert word in found
+    assert "secret-value" not in found
