@@ -23,6 +23,7 @@ from operator import attrgetter
 from typing import Any
 
 import redis
+from django.conf import settings
 from kombu.exceptions import OperationalError
 
 from common import broker, clock, queues, valkey
@@ -39,10 +40,11 @@ TASK = "inference.infer"
 CHUNK_IMAGES = 4
 CHUNK_BYTES = 16 * 1024 * 1024
 CHUNK_WORK_MS = 160.0  # four small pictures of face_analyse; what another customer's call may wait behind
-# A call of more pictures, bytes or work is a batch and leaves a slot free.
+# A call of more pictures, bytes or work is a batch and leaves a slot free: no slot is in the way of another
+# customer's picture for longer than an ordinary chunk takes.
 BATCH_IMAGES = 16
 BATCH_BYTES = 32 * 1024 * 1024
-BATCH_WORK_MS = 800.0
+BATCH_WORK_MS = CHUNK_WORK_MS
 TICK_S = 1.0
 UNTAKEN_S = 5.0
 
@@ -334,11 +336,16 @@ def _note_unpaid(client: redis.Redis, run: Run, *, with_those_in_hand: bool) -> 
 
 
 def _clean(client: redis.Redis, run: Run) -> None:
-    with suppress(redis.RedisError):  # every turn is a lease
-        for lane in {run.lane, *_by_lane(run)}:
-            lane.give_back(client, _by_lane(run).get(lane, []), wants_more=False)
-    if run.all_chunks:
-        try:
-            exchange.remove(client, run.request_id, run.all_chunks)
-        except redis.RedisError:
-            return  # every key has an expiry of its own
+    """Delete what the call has in Valkey. Chunks that a worker still has in hand keep their turns."""
+    lease_s = turns.LEASE_S + run.most_images * settings.PICTURE_MAX_S  # if the worker dies
+    sent = _by_lane(run)
+    held = {chunk_id: lane.turn(chunk_id) for lane, chunk_ids in sent.items() for chunk_id in chunk_ids}
+    with suppress(redis.RedisError):  # every key has an expiry of its own, and every turn is a lease
+        in_hand: set[str] = set()
+        if run.all_chunks:
+            in_hand = exchange.remove(client, run.request_id, run.all_chunks, held, lease_s=lease_s)
+        for lane in {run.lane, *sent}:
+            chunk_ids = sent.get(lane, [])
+            lane.renew(client, [one for one in chunk_ids if one in in_hand], lease_s)
+            free = [one for one in chunk_ids if one not in in_hand]
+            lane.give_back(client, free, wants_more=False)

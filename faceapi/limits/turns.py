@@ -13,6 +13,10 @@ Customers who want a turn in a lane share it evenly; if there are fewer turns th
 waited longest is next. A customer alone has the whole lane. A call without a turn waits on a list of its
 customer and lane, on which each turn that ends leaves a token; it also tries again each second.
 
+A worker completes each chunk that it has begun, also when the call has ended before: at its deadline, with a
+failure, or because the client hung up. Such a chunk keeps its turn until the worker is done with it, or a new
+call of the same customer would fill the slots that are to stay free.
+
     inference:turns:<lane>             zset "<customer> <chunk>" by the end of the lease
     inference:wanted:<lane>            zset of customers who want a turn, by when that is forgotten
     inference:served:<lane>            zset of customers by their last turn
@@ -97,6 +101,10 @@ class Lane:
         """The list on which a token says that a turn may be free."""
         return f"inference:turn:{self.name}:{self.customer}"
 
+    def turn(self, chunk_id: str) -> str:
+        """Return "<key> <member>" of the chunk's turn."""
+        return f"inference:turns:{self.name} {self.customer} {chunk_id}"
+
     def turns(self, slots: int) -> int:
         """How many chunks of all customers may be under way in this lane."""
         return max(1, slots - 1) if self.is_bulk else slots + 1
@@ -120,8 +128,8 @@ class Lane:
             *members,
         )
 
-    def renew(self, valkey: redis.Redis, chunk_ids: Sequence[str]) -> None:
+    def renew(self, valkey: redis.Redis, chunk_ids: Sequence[str], lease_s: float = LEASE_S) -> None:
         """Extend the leases of turns that are still used."""
         members = [f"{self.customer} {chunk_id}" for chunk_id in chunk_ids]
         if members:
-            valkey.eval(_RENEW, 1, f"inference:turns:{self.name}", LEASE_S, *members)
+            valkey.eval(_RENEW, 1, f"inference:turns:{self.name}", lease_s, *members)

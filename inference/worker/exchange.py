@@ -15,10 +15,12 @@ and does nothing. A request that ends deletes the claims too, so that late repli
                                   a worker that takes from them
     inference:deaths              zset of worker ids by last heartbeat    written by whoever detects a death
     inference:death-count         deaths since Valkey started             likewise
+    inference:left:<chunk>        "<key> <member>" of a turn (zset) that  written by the web process, deleted
+                                  ends with the chunk: its request has    by the worker
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -104,6 +106,10 @@ def _claim(chunk_id: str) -> str:
     return f"inference:claim:{chunk_id}"
 
 
+def _left(chunk_id: str) -> str:
+    return f"inference:left:{chunk_id}"
+
+
 def _replies(request_id: str) -> str:
     return f"inference:reply:{request_id}"
 
@@ -137,12 +143,32 @@ def claimed_by(valkey: redis.Redis, chunk_ids: Sequence[str]) -> list[str | None
     return [claim.decode() if claim else None for claim in claims]
 
 
-def remove(valkey: redis.Redis, request_id: str, chunks: Sequence[Chunk]) -> None:
-    """Delete all keys of the request; its queued tasks will do nothing."""
-    keys = [_replies(request_id)]
-    for chunk in chunks:
-        keys += [*_images(chunk.id, chunk.count), _claim(chunk.id)]
-    valkey.unlink(*keys)
+def remove(
+    valkey: redis.Redis,
+    request_id: str,
+    chunks: Sequence[Chunk],
+    turns: Mapping[str, str] | None = None,
+    *,
+    lease_s: float = 60.0,
+) -> set[str]:
+    """Delete all keys of the request; its queued tasks will do nothing.
+
+    `turns` maps chunk ids to "<key> <member>" of the turns that the request holds. Returns the ids of the
+    chunks that a worker has claimed: it goes on with them, its reply is dropped, and it ends their turns
+    then. If it dies, that is forgotten after `lease_s`.
+    """
+    claims = [_claim(chunk.id) for chunk in chunks]
+    pipe = valkey.pipeline(transaction=False)
+    for chunk_id, turn in (turns or {}).items():
+        pipe.set(_left(chunk_id), turn, px=round(lease_s * 1000))
+    pipe.unlink(*[key for chunk in chunks for key in _images(chunk.id, chunk.count)])
+    pipe.mget(claims)  # after that: a worker claims a chunk before it reads the pictures
+    pipe.unlink(_replies(request_id), *claims)
+    *_, claimed_by, _ = pipe.execute()
+    in_hand = {chunk.id for chunk, claim in zip(chunks, claimed_by, strict=True) if claim is not None}
+    if free := [_left(chunk_id) for chunk_id in turns or () if chunk_id not in in_hand]:
+        valkey.unlink(*free)
+    return in_hand
 
 
 def workers(valkey: redis.Redis, *, now_s: float) -> list[Worker]:
@@ -225,11 +251,13 @@ def death_count(valkey: redis.Redis) -> int:
 
 
 _ANSWER = """
-if redis.call('UNLINK', KEYS[2]) == 1 then
+local is_wanted = redis.call('UNLINK', KEYS[2]) == 1
+if is_wanted then
     redis.call('RPUSH', KEYS[1], ARGV[1])
     redis.call('EXPIRE', KEYS[1], ARGV[2])
 end
 redis.call('UNLINK', unpack(KEYS, 3))
+return is_wanted and 1 or 0
 """
 
 
@@ -247,6 +275,7 @@ def claim(
     _, pictures = pipe.execute()
     if any(picture is None for picture in pictures):
         valkey.unlink(_claim(chunk_id))
+        _end_turn(valkey, chunk_id)
         return None
     return list(pictures)
 
@@ -254,10 +283,20 @@ def claim(
 def answer(valkey: redis.Redis, request_id: str, reply: Reply, *, count: int, ttl_s: int) -> None:
     """Push the reply and delete the chunk's pictures.
 
-    If the claim is gone, the request has ended and the reply is dropped.
+    If the claim is gone, the request has ended: the reply is dropped, and the turn that the request has left
+    to the chunk ends.
     """
     keys = [_replies(request_id), _claim(reply.chunk_id), *_images(reply.chunk_id, count)]
-    valkey.eval(_ANSWER, len(keys), *keys, reply.to_json(), ttl_s)
+    if not valkey.eval(_ANSWER, len(keys), *keys, reply.to_json(), ttl_s):
+        _end_turn(valkey, reply.chunk_id)
+
+
+def _end_turn(valkey: redis.Redis, chunk_id: str) -> None:
+    """End the turn of a chunk whose request has ended."""
+    left: Any = valkey.getdel(_left(chunk_id))
+    if left is not None:
+        key, _, member = left.decode().partition(" ")
+        valkey.zrem(key, member)
 
 
 def abandon(valkey: redis.Redis, chunk_id: str, worker: Worker) -> None:

@@ -120,6 +120,43 @@ def test_work_stops_when_the_client_disconnects(caller: Caller, app: App, worker
     valkey.client().delete(f"faceapi:unpaid:{app.customer_id}")
 
 
+@pytest.mark.usefixtures("clean")
+def test_a_chunk_keeps_its_turn_until_its_worker_is_done_though_its_call_has_ended(
+    worker: Process, customer: int
+) -> None:
+    """Two pictures, one in a worker's hands at the deadline: what is left of the call takes a slot."""
+    client, request_id, picture = valkey.client(), uuid.uuid4().hex, encode((100, 100))
+
+    def turns() -> set[str]:
+        members = client.zrange("inference:turns:single", 0, -1)
+        return {member.decode().partition(" ")[2] for member in members}
+
+    with frozen(worker), Spool(Budget(10**8, 10**8)) as spool, ThreadPoolExecutor(1) as pool:
+        for _ in range(2):
+            spool.write(picture)
+        waiting = pool.submit(
+            dispatch.infer,
+            request_id=request_id,
+            operation="detect",
+            customer_pk=customer,
+            spans=[SpoolSlice(number * len(picture), len(picture)) for number in range(2)],
+            spool=spool,
+            deadline=time.monotonic() + 4,
+        )
+        wait_until(lambda: len(chunks(request_id)) == 2, timeout_s=20, what="a chunk for each picture")
+        begun, other = chunks(request_id)
+        assert exchange.claim(client, begun, 1, worker_id="test", ttl_s=60)
+        assert turns() == {begun, other}
+        with pytest.raises(ApiError) as caught:
+            waiting.result()
+        assert caught.value.code == errors.NO_ANSWER
+        assert turns() == {begun}
+        assert client.zscore("inference:turns:single", f"{customer} {begun}") > time.time() + 20
+        exchange.answer(client, request_id, Reply(begun, [{}], None, 0.0, 1.0), count=1, ttl_s=30)
+        assert turns() == set()
+        assert left_behind(request_id) == []
+
+
 # --- the budget --------------------------------------------------------------------
 
 
@@ -208,6 +245,16 @@ def test_pictures_slower_than_estimated_are_sent_alone_and_leave_a_slot_free(
     assert {size for _, size in heavy} == {1}
     assert heavy[-1][0] == "bulk"
     assert {lane for lane, _ in played(worker, customer, encode((100, 100)), 12, took_ms=3)} == {"bulk"}
+
+
+@pytest.mark.usefixtures("clean")
+def test_one_picture_that_takes_long_leaves_a_slot_free_too(worker: Process, customer: int) -> None:
+    for _ in range(5):  # by now it is known
+        last = played(worker, customer, encode((100, 100)), 1, took_ms=2000)
+    assert last == [("bulk", 1)]
+    for _ in range(8):
+        last = played(worker, customer, encode((100, 100)), 1, took_ms=3)
+    assert last == [("single", 1)]
 
 
 @pytest.mark.usefixtures("clean")
