@@ -2,7 +2,10 @@
 # the rooms with customers and money, no database driver and no cryptography. Packages and models lie below
 # the code, so a change of the code replaces a few megabytes.
 
-FROM python:3.13-slim AS build
+# compose.yaml sets it, by digest after deploy/pin.
+ARG PYTHON_IMAGE=python:3.13-slim
+
+FROM $PYTHON_IMAGE AS build
 WORKDIR /app
 # Another package index than the installers' own.
 ARG PIP_INDEX_URL
@@ -41,7 +44,7 @@ RUN VENV=/build bin/messages && \
     DJANGO_SECRET_KEY=build ENCRYPTION_KEY=MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA= \
     STATIC_MANIFEST=true STATIC_ROOT=/app/staticfiles /venv/bin/python manage.py collectstatic --no-input
 
-FROM python:3.13-slim AS run
+FROM $PYTHON_IMAGE AS run
 WORKDIR /app
 RUN groupadd --gid 10001 facecloud && \
     useradd --uid 10001 --gid 10001 --no-create-home --home-dir /app facecloud && \

@@ -1,7 +1,10 @@
 """compose.yaml agrees with the product that it runs."""
 
+import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -99,3 +102,39 @@ def test_containers_have_time_to_finish_their_calls() -> None:
     largest_s = settings.DEADLINE_S + 100 * settings.DEADLINE_PER_IMAGE_S
     assert int(services["web"]["stop_grace_period"].removesuffix("s")) > largest_s
     assert int(services["worker"]["stop_grace_period"].removesuffix("s")) > 4 * settings.PICTURE_MAX_S
+
+
+def test_images_of_others_are_pinned_by_digest(tmp_path: Path) -> None:
+    """A stand-in for Docker gives each image a digest; without one, nothing changes."""
+    for name in ("compose.yaml", "Dockerfile"):
+        (tmp_path / name).write_text((REPOSITORY / name).read_text())
+    (tmp_path / "deploy").mkdir()
+    shutil.copy(REPOSITORY / "deploy" / "pin", tmp_path / "deploy" / "pin")
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    env = {"PATH": f"{docker.parent}:/usr/bin:/bin"}
+
+    def pin(digest: str, *arguments: str) -> tuple[int, list[str]]:
+        docker.write_text(f'#!/bin/sh\necho "$4" >>asked\necho "{digest}"\n')
+        docker.chmod(0o755)
+        done = subprocess.run([tmp_path / "deploy" / "pin", *arguments], env=env, check=False, timeout=30)
+        return done.returncode, (tmp_path / ".env").read_text().splitlines()
+
+    (tmp_path / ".env").write_text("SITE_URL=https://x\n")
+    first, second = (f"sha256:{letter * 64}" for letter in "ab")
+    assert pin("no such image") == (1, ["SITE_URL=https://x"])
+    assert pin(first)[0] == 0
+    status, lines = pin(second)
+    named = dict(line.split("=", 1) for line in lines)
+    assert status == 0
+    assert named.pop("SITE_URL") == "https://x"
+    assert named.keys() == {"PYTHON_IMAGE", "POSTGRES_IMAGE", "VALKEY_IMAGE", "CADDY_IMAGE"}
+    assert {image.partition("@")[2] for image in named.values()} == {second}
+    assert pin(second, "--undo") == (0, ["SITE_URL=https://x"])
+    # No image of others is named in any other way.
+    services = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]
+    others = {one["image"] for one in services.values()} - {"facecloud", "facecloud-worker"}
+    assert all(re.fullmatch(r"\$\{\w+_IMAGE:-[^}]+\}", image) for image in others), others
+    bases = set(re.findall(r"^FROM (\S+)", (REPOSITORY / "Dockerfile").read_text(), re.MULTILINE))
+    stages = set(re.findall(r"^FROM \S+ AS (\S+)", (REPOSITORY / "Dockerfile").read_text(), re.MULTILINE))
+    assert bases - stages == {"$PYTHON_IMAGE"}
