@@ -8,7 +8,9 @@ from pathlib import Path
 CGROUP = Path("/sys/fs/cgroup")
 MAX_OPEN_FILES = 65_536
 BASE_BYTES = 500 * 1024 * 1024  # an idle worker with its models
-SLOT_BYTES = 200 * 1024 * 1024  # peak while decoding the largest picture, a 16-bit PNG of 25 megapixels
+# What a slot adds at the most, with a chunk of the largest pictures (16-bit PNGs of 25 megapixels): 270 MB
+# were measured with one slot (`bin/bench memory`), less for each one more.
+SLOT_BYTES = 260 * 1024 * 1024
 
 
 def cpus(cgroup: Path = CGROUP) -> int:
