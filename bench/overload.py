@@ -7,6 +7,9 @@ relative to the capacity, and the 99th percentile of those calls relative to tha
 
 The client runs on the same cores, so it is light: one process and one thread with plain sockets, and requests
 that were signed beforehand. The report includes its own CPU-ms per request.
+
+Reports too what a refusal costs in CPU-ms, which does not depend on what else the machine does: what the web
+processes, Valkey and PostgreSQL spent under overload, less what the served calls cost at capacity.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import argparse
 import contextlib
 import itertools
 import json
+import os
 import selectors
 import socket
 import statistics
@@ -179,23 +183,47 @@ def load(site: Site, connections: int) -> Iterator[Load]:
         found.close()
 
 
+def spent_s(site: Site) -> dict[str, float]:
+    """Return the CPU seconds that the web, Valkey and PostgreSQL have spent so far."""
+    below = psutil.Process().children(recursive=True)
+    found = {"web": site.web_cpu_s(), "valkey": 0.0, "postgresql": 0.0}
+    for process in below:
+        with contextlib.suppress(psutil.NoSuchProcess, IndexError):
+            program = process.cmdline()[0]
+            if "valkey" in program:
+                found["valkey"] += cpu_s(process)
+            elif "postgres" in program:
+                times = process.cpu_times()  # a postmaster has reaped its sessions that have ended
+                found["postgresql"] += cpu_s(process) + times.children_user + times.children_system
+    return found
+
+
+def difference(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+    return {name: after[name] - before[name] for name in before}
+
+
 def one_round(site: Site, body: bytes, seconds: float, times: float, clients: int) -> dict[str, Any]:
     """Measure a single client, then the capacity, then overload."""
     with load(site, 1) as alone:
         unloaded = alone.run(signed(site, body, 2000), seconds)
+    before = spent_s(site)
     with load(site, clients) as closed:
         at_capacity = closed.run(signed(site, body, int(400 * seconds)), seconds)
+    a_call_s = {
+        name: spent / max(1, at_capacity.codes[0])
+        for name, spent in difference(before, spent_s(site)).items()
+    }
     capacity = at_capacity.codes[0] / seconds
     rate = capacity * times
     requests = signed(site, body, int(rate * (seconds + 2)))
     time.sleep(1)
-    web, worker = site.web_cpu_s(), cpu_s(psutil.Process(site.worker.pid))
     with load(site, 400) as flood:
         flood.run(requests, 2, rate=rate)  # warm-up: the adaptive limit has to settle
+        before, worker = spent_s(site), cpu_s(psutil.Process(site.worker.pid))
         outcome = flood.run(requests, seconds, rate=rate)
-    web = site.web_cpu_s() - web
-    worker = cpu_s(psutil.Process(site.worker.pid)) - worker
+        spent, worker = difference(before, spent_s(site)), cpu_s(psutil.Process(site.worker.pid)) - worker
     answered = outcome.codes.total()
+    refused = max(1, answered - outcome.codes[0])
     return {
         "capacity_per_s": capacity,
         "asked_per_s": answered / seconds,
@@ -209,8 +237,13 @@ def one_round(site: Site, body: bytes, seconds: float, times: float, clients: in
         "codes": dict(outcome.codes),
         "not_sent": outcome.not_sent,
         "client_cpu_ms_per_request": outcome.client_cpu_s * 1000 / max(1, answered),
-        "web_cores": web / (seconds + 2),
-        "worker_cores": worker / (seconds + 2),
+        "web_cores": spent["web"] / seconds,
+        "worker_cores": worker / seconds,
+        **{f"{name}_cpu_ms_a_call": a_call_s[name] * 1000 for name in spent},
+        **{
+            f"{name}_cpu_ms_a_refusal": (spent[name] - outcome.codes[0] * a_call_s[name]) * 1000 / refused
+            for name in spent
+        },
     }
 
 
@@ -225,6 +258,7 @@ def main() -> int:
     parser.add_argument("--megapixels", type=float, default=6.0, help="of the picture")
     arguments = parser.parse_args()
     body = json.dumps({"data": [inline(picture(arguments.megapixels))]}).encode()
+    os.environ["WEB_CONNECTIONS_PER_ADDRESS"] = "1000"  # all clients have one address here
     with running_site() as site:
         rounds = [
             one_round(site, body, arguments.seconds, arguments.times, arguments.clients)
@@ -240,6 +274,11 @@ def main() -> int:
             "target_goodput": 0.9,
             "p99_times": round(statistics.median(row["p99_ms"] / row["p99_alone_ms"] for row in rounds), 2),
             "target_p99_times": 3,
+            **{
+                name: round(statistics.median(row[name] for row in rounds), 2)
+                for name in rounds[0]
+                if name.endswith("_a_refusal")
+            },
         }
     )
     return 0

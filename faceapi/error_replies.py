@@ -6,6 +6,7 @@ different ways; what they send is built here, so that a client sees one form.
 
 import json
 from dataclasses import dataclass
+from email.utils import formatdate
 from http import HTTPStatus
 
 from django.http import HttpResponse
@@ -30,9 +31,14 @@ class ErrorReply:
         """Return the reply for Django."""
         return HttpResponse(self.content, status=self.status, headers=dict(self.headers))
 
-    def as_bytes(self) -> bytes:
-        """Return the complete reply in HTTP/1.1, after which the connection is closed."""
-        lines = [f"HTTP/1.1 {self.status_line}", "Connection: close"]
+    def as_bytes(self, *, keeps_open: bool = False) -> bytes:
+        """Return the complete reply in HTTP/1.1, after which the connection is closed or stays open."""
+        connection = "keep-alive" if keeps_open else "close"
+        lines = [
+            f"HTTP/1.1 {self.status_line}",
+            f"Date: {formatdate(usegmt=True)}",
+            f"Connection: {connection}",
+        ]
         lines += [f"{name}: {value}" for name, value in self.headers]
         return "\r\n".join([*lines, "", ""]).encode() + self.content
 

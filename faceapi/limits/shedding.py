@@ -4,6 +4,9 @@ A refusal through the views costs a query and 2 ms of CPU: at ten times the capa
 for the calls that are served. Here it costs the parsing of the request, a look-up in memory, and for a small
 body its signature, so that the App's report still counts the refusal (faceapi/usage/unattributed.py).
 
+The event loop of the web worker sheds what is plain, without a thread (facecloud/web/worker.py); the WSGI
+middleware here sheds the rest.
+
 Nothing is ever admitted here. What this process has not seen verified in the last REMEMBER_S, and whatever
 is not plain, goes to the views. The addresses that the App allows are judged as there. The replay guard is
 not used, which would cost a round trip: this process counts each signature once for its App.
@@ -27,8 +30,9 @@ from common import valkey, watchdog
 from common.client_address import client_address
 from common.logs import request_id_in_logs
 from common.postgresql.clock import now
-from faceapi import calls
+from faceapi import calls, errors
 from faceapi.authentication import caller, signing
+from faceapi.calls import CallContext
 from faceapi.error_replies import ErrorReply, error_reply
 from faceapi.errors import ApiError
 from faceapi.limits import admission, unverified
@@ -87,25 +91,94 @@ def remember(key: AppKey) -> None:
     _known[key.key] = Known(key, keys.secret_of(key), now + REMEMBER_S)
 
 
-class Shedding:
-    """WSGI middleware around the whole site. `apis` are the addresses of calls, each with its API."""
+class Refusal:
+    """A call that the process limiter rejects, while its body arrives: it is hashed, not kept.
 
-    def __init__(self, application: Application, apis: Mapping[str, str]) -> None:
-        self._application = application
-        self._apis = apis
+    `wanted_bytes` is what is to be read of the body, so that a signed call counts for its App; 0 for a body
+    that is not read. `left_bytes` is what has not arrived yet.
+    """
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        api = self._apis.get(environ.get("PATH_INFO", ""))
-        if api is not None and admission.process_limiter().is_overloaded():
-            refusal = _refuse(environ, api)
-            if refusal is not None:
-                start_response(refusal.status_line, list(refusal.headers))
-                return [refusal.content]
-        return self._application(environ, start_response)
+    READ_S = READ_S
+
+    def __init__(self, environ: dict[str, Any], call: CallContext, known: Known, error: ApiError) -> None:
+        self._environ = environ
+        self._call = call
+        self._secret = known.secret
+        self._error = error
+        self._sha1 = hashlib.sha1(usedforsecurity=False)
+        authorization = signing.parse_authorization(environ["HTTP_AUTHORIZATION"])
+        self._given = authorization.signature.lower() if authorization else ""
+        self._timestamp = environ.get("HTTP_X_CTYUN_DT", "").strip()
+        text = environ.get("CONTENT_LENGTH") or ""
+        self._length = int(text) if text.isascii() and text.isdigit() else None
+        self.wanted_bytes = self.left_bytes = self._length or 0
+        try:
+            caller.check_address(known.key.app.allowed_addresses, call.address)
+        except ApiError as forbidden:
+            self._error = forbidden
+            self.wanted_bytes = 0
+        if not self._may_be_authentic():
+            self.wanted_bytes = 0
+
+    def is_over_allowance(self) -> bool:
+        """Return whether this process has seen that the client's address may send no more unsigned bodies."""
+        return unverified.is_refused_here(self._call.address)
+
+    def check_allowance(self) -> None:
+        """Raise ApiError 4291 if the client's address may send no more unsigned bodies."""
+        unverified.check(valkey.client(), self._call.address, is_large=False)
+
+    def _may_be_authentic(self) -> bool:
+        timestamp_ms = signing.parse_timestamp(self._timestamp)
+        if self._length is None or self._length > LARGE_BODY_BYTES or timestamp_ms is None:
+            return False
+        return abs(timestamp_ms - self._call.at.timestamp() * 1000) <= settings.CLOCK_SKEW_S * 1000
+
+    def feed(self, piece: bytes) -> None:
+        """Take the next bytes of the body."""
+        self.left_bytes -= len(piece)
+        if self.wanted_bytes:
+            self._sha1.update(piece)
+            self._call.body_bytes += len(piece)
+
+    def is_signed(self) -> bool:
+        """Return whether the body has arrived and its signature is right."""
+        if self._error.code == errors.ADDRESS or self.left_bytes or not self._may_be_authentic():
+            return False
+        path, query = signing.split_target(caller.target_as_received(self._environ))
+        sha1 = self._sha1.hexdigest()
+        return signing.matches(
+            self._secret, signing.canonical("POST", path, query, self._timestamp, sha1), self._given
+        )
+
+    def forbid(self, error: ApiError) -> None:
+        """End the call with another error, without reading its body."""
+        self._error = error
+        self.wanted_bytes = 0
+
+    @property
+    def has_read(self) -> bool:
+        """Whether anything of the body was read."""
+        return self._call.body_bytes > 0
+
+    def answer(self, *, is_signed: bool) -> ErrorReply:
+        """Count the call and return the answer.
+
+        What was read of a body that is not signed counts for the client's address, which waits for Valkey.
+        """
+        call = self._call
+        call.is_authentic = is_signed and _seen.is_new(self._given, time.monotonic())
+        if self.has_read and not is_signed:
+            with contextlib.suppress(redis.RedisError):
+                unverified.add(valkey.client(), call.address, call.body_bytes)
+        request_id = str(call.id)
+        with request_id_in_logs(request_id):
+            calls.fail(call, self._error, now())
+        return error_reply(self._error, request_id)
 
 
-def _refuse(environ: dict[str, Any], api: str) -> ErrorReply | None:
-    """Return the reply to a call that the limiter would reject; None to pass it to the views."""
+def begin(environ: dict[str, Any], api: str) -> Refusal | None:
+    """Return the refusal of a call that the limiter would reject; None to pass it to the views."""
     authorization = signing.parse_authorization(environ.get("HTTP_AUTHORIZATION", ""))
     if authorization is None or environ.get("REQUEST_METHOD") != "POST":
         return None
@@ -115,62 +188,55 @@ def _refuse(environ: dict[str, Any], api: str) -> ErrorReply | None:
     try:
         admission.process_limiter().check(known.key.app.customer_id)
         return None
-    except ApiError as refusal:
-        error = refusal
-    at = now()
-    call = calls.CallContext(calls.new_id(at), api, at, client_address(environ))
-    call.key = known.key
-    try:
-        caller.check_address(known.key.app.allowed_addresses, call.address)
-        _verify(environ, call, known.secret, authorization.signature.lower())
-    except ApiError as forbidden:
-        error = forbidden
-    request_id = str(call.id)
-    with request_id_in_logs(request_id):
-        calls.fail(call, error, at)
-    return error_reply(error, request_id)
+    except ApiError as error:
+        at = now()
+        call = CallContext(calls.new_id(at), api, at, client_address(environ))
+        call.key = known.key
+        return Refusal(environ, call, known, error)
 
 
-def _verify(environ: dict[str, Any], call: calls.CallContext, secret: str, given: str) -> None:
-    """Mark the call as authentic if its body is small, complete and rightly signed, for the first time.
+class Shedding:
+    """WSGI middleware around the whole site. `apis` are the addresses of calls, each with its API."""
 
-    What was read of any other body counts for the address of its sender. Raises ApiError 4291 for one that is
-    over its allowance, whose bodies are not read.
-    """
-    length, timestamp = environ.get("CONTENT_LENGTH") or "", environ.get("HTTP_X_CTYUN_DT", "").strip()
-    timestamp_ms = signing.parse_timestamp(timestamp)
-    if not (length.isascii() and length.isdigit()) or int(length) > LARGE_BODY_BYTES or timestamp_ms is None:
-        return
-    if abs(timestamp_ms - call.at.timestamp() * 1000) > settings.CLOCK_SKEW_S * 1000:
-        return
-    client = valkey.client()
-    with contextlib.suppress(redis.RedisError):
-        unverified.check(client, call.address, is_large=False)
-    body = _read(environ, int(length))
-    call.body_bytes = len(body)
-    is_signed = False
-    if len(body) == int(length):
-        path, query = signing.split_target(caller.target_as_received(environ))
-        sha1 = hashlib.sha1(body, usedforsecurity=False).hexdigest()
-        is_signed = signing.matches(secret, signing.canonical("POST", path, query, timestamp, sha1), given)
-    if not is_signed and body:
-        with contextlib.suppress(redis.RedisError):
-            unverified.add(client, call.address, len(body))
-    call.is_authentic = is_signed and _seen.is_new(given, time.monotonic())
+    def __init__(self, application: Application, apis: Mapping[str, str]) -> None:
+        self._application = application
+        self._apis = apis
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        refusal = self.begin(environ)
+        if refusal is None:
+            return self._application(environ, start_response)
+        try:
+            with contextlib.suppress(redis.RedisError):
+                refusal.check_allowance()
+            if refusal.wanted_bytes:
+                _read(environ, refusal)
+        except ApiError as over:
+            refusal.forbid(over)
+        answer = refusal.answer(is_signed=refusal.is_signed())
+        start_response(answer.status_line, list(answer.headers))
+        return [answer.content]
+
+    def is_needed(self) -> bool:
+        """Return whether this process is overloaded."""
+        return admission.process_limiter().is_overloaded()
+
+    def begin(self, environ: dict[str, Any]) -> Refusal | None:
+        """Return the refusal of a call that is to be shed; None for any other request."""
+        api = self._apis.get(environ.get("PATH_INFO", ""))
+        return begin(environ, api) if api is not None and self.is_needed() else None
 
 
-def _read(environ: dict[str, Any], length: int) -> bytes:
-    """Return the body, or as much of it as arrives within READ_S."""
+def _read(environ: dict[str, Any], refusal: Refusal) -> None:
+    """Feed the body, or as much of it as arrives within READ_S."""
     sock = environ.get("gunicorn.socket")
-    body = bytearray()
     with contextlib.ExitStack() as stack:
         if sock is not None:
             sock.settimeout(READ_S)
             stack.enter_context(watchdog.guard(sock, time.monotonic() + READ_S))
         with contextlib.suppress(OSError):
-            while len(body) < length:
-                piece = environ["wsgi.input"].read(min(PIECE_BYTES, length - len(body)))
+            while refusal.left_bytes:
+                piece = environ["wsgi.input"].read(min(PIECE_BYTES, refusal.left_bytes))
                 if not piece:
-                    break
-                body += piece
-    return bytes(body)
+                    return
+                refusal.feed(piece)

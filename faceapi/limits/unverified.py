@@ -58,6 +58,11 @@ def check(valkey: redis.Redis, address: str | None, *, is_large: bool) -> None:
         )
 
 
+def is_refused_here(address: str | None) -> bool:
+    """Return whether this process has seen that the address is over its allowance."""
+    return address is not None and bool(_refused_until) and _is_refused(_key(address), time.monotonic())
+
+
 def _remember(key: str, until: float) -> None:
     """Remember in this process that the address is over its allowance; drop the one refused longest ago."""
     with _lock:

@@ -7,6 +7,7 @@ wrong pool, but has no other effect.
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 END = b"\r\n\r\n"
 _TARGET = re.compile(rb"[A-Za-z]{1,20} (?:https?://[^/ ]*)?([^ ?\r\n]{0,64})")
@@ -15,6 +16,11 @@ _READY = re.compile(rb"/(?:readyz|metrics)$")
 _API = re.compile(rb"/*(?:(?!api/schema)api|face|v1)(?:/|$)|/*face_")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*(?=\r\n)", re.IGNORECASE)
 _NOT_PLAIN = re.compile(rb"\r\n(?:transfer-encoding|expect):", re.IGNORECASE)
+_CALL = re.compile(rb"POST (/[!-~]{0,2000}) HTTP/1\.1\Z")
+_HEADER = re.compile(rb"([A-Za-z0-9-]{1,64}):[ \t]*([\t -~]{0,4000}?)[ \t]*\Z")
+MAX_HEADERS = 32
+# Those that change how the request is read; with one of them a thread judges it.
+_SPECIAL = frozenset({"transfer-encoding", "expect", "upgrade", "trailer", "te"})
 
 
 class Kind(StrEnum):
@@ -50,3 +56,35 @@ def read(head: bytes, *, most_bytes: int) -> Head:
     length = _LENGTH.search(head)
     body_bytes = int(length[1]) if length else 0
     return Head(Kind.PAGE, body_bytes) if body_bytes <= most_bytes else Head(Kind.UPLOAD)
+
+
+def plain_call(head: bytes) -> dict[str, Any] | None:
+    """Return the WSGI variables of a POST request that cannot be misread; None for any other.
+
+    Each header is there once, its name has letters, digits and hyphens only, its value is printable ASCII,
+    the body has a length, and the connection stays open. gunicorn's parser judges what is not so plain.
+    """
+    first, *lines = head[: -len(END)].split(b"\r\n")
+    call = _CALL.match(first)
+    if call is None or len(lines) > MAX_HEADERS:
+        return None
+    headers: dict[str, str] = {}
+    for line in lines:
+        found = _HEADER.match(line)
+        name = found[1].decode().lower() if found else ""
+        if found is None or name in headers or name in _SPECIAL:
+            return None
+        headers[name] = found[2].decode()
+    if "host" not in headers or headers.get("connection", "keep-alive").lower() != "keep-alive":
+        return None
+    length = headers.pop("content-length", "")
+    if not 0 < len(length) <= 18 or not length.isdigit():
+        return None
+    target = call[1].decode()
+    return {
+        "REQUEST_METHOD": "POST",
+        "RAW_URI": target,
+        "PATH_INFO": target.partition("?")[0],
+        "CONTENT_LENGTH": length,
+        **{f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()},
+    }

@@ -4,8 +4,13 @@ The event loop, not a thread, waits for clients: for a first byte, the head of a
 the reader of a reply. Each wait has a deadline. A request gets a thread when its head is complete, from the
 pool of its kind (request_head.py), so that pages, API, uploads and probes cannot starve each other.
 
+Under overload the loop itself rejects API calls (faceapi/limits/shedding.py): a thread for each would leave
+too little of the machine for the calls that are served.
+
 Invalid HTTP is answered with code 4021 and logged without the bytes, which may be part of a body.
 """
+
+from __future__ import annotations
 
 import contextlib
 import errno
@@ -22,7 +27,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from django.conf import settings
@@ -32,11 +37,15 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from common import watchdog
 from faceapi import errors
+from faceapi.error_replies import ErrorReply
 from faceapi.request import uploads
 from faceapi.usage import unattributed
 from facecloud.web import early_errors, request_head, response_buffer
 from facecloud.web import threads as web_threads
 from facecloud.web.request_head import Kind
+
+if TYPE_CHECKING:  # at run time not before Django is set up
+    from faceapi.limits.shedding import Refusal, Shedding
 
 Address = IPv4Address | IPv6Address
 
@@ -48,6 +57,7 @@ FORM_BYTES = 128 * 1024  # a page's body up to this size is received before the 
 FORM_S = 10.0
 UPLOAD_S = 20.0
 MIN_BYTES_PER_S = 16 * 1024
+LOOK_EVERY_S = 0.2
 LINGER_S = 2.0
 LINGER_BYTES = 64 * 1024
 DISCARD_S = 5.0
@@ -74,6 +84,8 @@ class Connection(TConn):
         self.deadline = math.inf
         self.outbox: response_buffer.Outbox | None = None
         self.guard: watchdog.Guard
+        self.refusal: Refusal | None = None  # of the call whose body is being received
+        self.is_answered = False  # the refusal was sent, and the rest of the body is discarded
 
 
 @dataclass(slots=True)
@@ -110,6 +122,7 @@ class WebWorker(ThreadWorker):
         self._waiting: dict[Connection, None] = {}  # in the order in which their waits began
         self._waiting_of: defaultdict[Address, dict[Connection, None]] = defaultdict(dict)
         self._open_of: Counter[Address] = Counter()
+        self._look_at = 0.0  # for connections past their deadline
         self._uncapped = [ip_network(text, strict=False) for text in settings.TRUSTED_PROXIES]
         self._budget = response_buffer.Budget(response_buffer.BUDGET_BYTES)
         self._current = threading.local()
@@ -135,6 +148,7 @@ class WebWorker(ThreadWorker):
     def load_wsgi(self) -> None:
         super().load_wsgi()
         application: response_buffer.Application = self.wsgi  # type: ignore[has-type]  # gunicorn has no types
+        self._shedding: Shedding = self.wsgi  # type: ignore[has-type]
         self.wsgi = response_buffer.bounded(application, lambda: self._current.guard)
 
     # --- connections in the loop -----------------------------------------------------
@@ -247,6 +261,9 @@ class WebWorker(ThreadWorker):
 
     def _receive(self, conn: Connection, piece: bytes) -> None:
         """Add received bytes; pass the request to a thread once it has enough, or no more will come."""
+        if conn.refusal is not None:
+            self._receive_refused(conn, piece)
+            return
         if conn.is_idle and piece:
             conn.is_idle = False
             conn.deadline = time.monotonic() + HEADERS_S
@@ -256,6 +273,8 @@ class WebWorker(ThreadWorker):
             size = at + len(request_head.END)
             conn.head = request_head.read(bytes(conn.received[:size]), most_bytes=FORM_BYTES)
             conn.wanted = size + conn.head.body_bytes
+            if conn.head.kind is Kind.API and self._begin_refusal(conn, size):
+                return
             if conn.head.body_bytes:
                 conn.deadline = time.monotonic() + FORM_S + conn.head.body_bytes / MIN_BYTES_PER_S
         if conn.head is None and len(conn.received) > HEAD_BYTES:
@@ -332,12 +351,112 @@ class WebWorker(ThreadWorker):
         conn.is_ending = True
         self._wait(conn, LINGER_S)
 
-    def murder_keepalived(self, force: bool = False) -> None:
-        """Close connections past their deadline. gunicorn calls this at least once a second."""
-        now = time.monotonic()
-        for conn in [conn for conn in self._waiting if force or conn.deadline <= now]:
+    # --- calls that the loop rejects ---------------------------------------------------
+
+    def _begin_refusal(self, conn: Connection, size: int) -> bool:
+        """Reject the call with this head if it is to be shed; return whether it is."""
+        if not self.alive or not self._shedding.is_needed():
+            return False
+        environ = request_head.plain_call(bytes(conn.received[:size]))
+        if environ is None:
+            return False
+        environ["REMOTE_ADDR"] = conn.client[0] if isinstance(conn.client, tuple) else ""
+        refusal = self._shedding.begin(environ)
+        if refusal is None or refusal.is_over_allowance():
+            return False
+        body = bytes(conn.received[size:])
+        conn.received = bytearray()
+        conn.refusal, conn.is_answered = refusal, False
+        conn.deadline = time.monotonic() + refusal.READ_S
+        self._receive_refused(conn, body, is_first=True)
+        return True
+
+    def _receive_refused(self, conn: Connection, piece: bytes, *, is_first: bool = False) -> None:
+        """Take more of the body of a rejected call; answer once enough of it is there."""
+        refusal = conn.refusal
+        if refusal is None:
+            return
+        is_over = not piece and not is_first  # the client sends no more
+        body = piece[: refusal.left_bytes]
+        refusal.feed(body)
+        conn.received += piece[len(body) :]
+        if not conn.is_answered and (is_over or not refusal.left_bytes or not refusal.wanted_bytes):
+            self._answer_refused(conn, refusal)
+        elif conn.is_answered and (is_over or not refusal.left_bytes):
+            self._end_refused(conn, keeps_open=not is_over)
+
+    def _answer_refused(self, conn: Connection, refusal: Refusal) -> None:
+        """Send the refusal, from a thread if a body without a signature has to be counted in Valkey."""
+        is_signed = refusal.is_signed()
+        if is_signed or not refusal.has_read:
+            self._send_refusal(conn, refusal.answer(is_signed=is_signed))
+            return
+        self._stop_waiting(conn)
+        pool = self._pools[Kind.API]
+        if pool.is_full:
+            unattributed.note(errors.OVERLOADED)
+            self._refuse(conn, early_errors.overloaded(str(uuid4())))
+            return
+        pool.inside += 1
+        future = pool.executor.submit(refusal.answer, is_signed=False)
+        future.add_done_callback(lambda done: self.method_queue.defer(self._counted, conn, pool, done))
+
+    def _counted(self, conn: Connection, pool: Pool, done: Future[ErrorReply]) -> None:
+        """Continue in the loop after a thread has counted a body without a signature."""
+        pool.inside -= 1
+        try:
+            answer = done.result()
+        except Exception:  # the loop serves all other connections
+            logger.exception("a refusal was not counted")
+            self._drop(conn)
+            return
+        self._wait(conn, DISCARD_S)
+        self._send_refusal(conn, answer)
+
+    def _send_refusal(self, conn: Connection, answer: ErrorReply) -> None:
+        refusal = conn.refusal
+        keeps_open = self.alive and refusal is not None and refusal.left_bytes <= DISCARD_BYTES
+        reply = answer.as_bytes(keeps_open=keeps_open)
+        conn.is_answered = True
+        conn.deadline = time.monotonic() + DISCARD_S
+        try:
+            is_sent = conn.sock.send(reply) == len(reply)
+        except OSError:
+            is_sent = False
+        if not is_sent:  # the client is gone, or has sent much and read nothing
             self._stop_waiting(conn)
-            if conn.received and not conn.is_ending and not force:
+            self._drop(conn)
+        elif refusal is None or not refusal.left_bytes or not keeps_open:
+            self._end_refused(conn, keeps_open=keeps_open)
+
+    def _end_refused(self, conn: Connection, *, keeps_open: bool) -> None:
+        """Wait for the next request after a refusal, or close."""
+        conn.refusal, conn.head, conn.wanted, conn.is_idle = None, None, 0, True
+        self._stop_waiting(conn)
+        if not keeps_open:
+            self._end(conn)
+            return
+        self._wait(conn, self.cfg.keepalive)
+        if conn.received:  # the next request: not from here, where many of them would nest
+            early, conn.received = bytes(conn.received), bytearray()
+            self.method_queue.defer(self._go_on, conn, early)
+
+    def _go_on(self, conn: Connection, early: bytes) -> None:
+        if conn in self._waiting:
+            self._receive(conn, early)
+
+    def murder_keepalived(self, force: bool = False) -> None:
+        """Close connections past their deadline. gunicorn calls this after each event, which is too often."""
+        now = time.monotonic()
+        if now < self._look_at and not force:
+            return
+        self._look_at = now + LOOK_EVERY_S
+        for conn in [conn for conn in self._waiting if force or conn.deadline <= now]:
+            if conn.refusal is not None and not conn.is_answered and not force:
+                self._answer_refused(conn, conn.refusal)
+                continue
+            self._stop_waiting(conn)
+            if conn.received and conn.refusal is None and not conn.is_ending and not force:
                 self._answer(conn, early_errors.refusal("the request came too slowly", str(uuid4())))
             self._drop(conn)
 

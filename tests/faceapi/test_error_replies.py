@@ -1,6 +1,7 @@
 """A refused call gets one form of reply, whichever part of the server refuses it."""
 
 import json
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -25,6 +26,8 @@ def test_django_and_the_socket_get_the_same_reply(code: int) -> None:
     status_line, headers, content = parts(reply.as_bytes())
     assert status_line == f"HTTP/1.1 {response.status_code} {response.reason_phrase}"
     assert headers.pop("Connection") == "close"
+    assert parsedate_to_datetime(headers.pop("Date"))
+    assert parts(reply.as_bytes(keeps_open=True))[1]["Connection"] == "keep-alive"
     assert headers == dict(response.headers) == dict(reply.headers)
     assert content == response.content
     assert (int(headers["Content-Length"]), headers["Retry-After"]) == (len(content), "3")

@@ -13,6 +13,7 @@ from pytest_django import Settings
 from accounts import keys
 from accounts.models import App
 from common import valkey
+from embedded.services.managed_process import Process
 from faceapi import calls, errors, urls
 from faceapi.authentication import signing
 from faceapi.calls import CallContext
@@ -20,8 +21,21 @@ from faceapi.errors import ApiError
 from faceapi.limits import admission, shedding, unverified
 from faceapi.limits.admission import ProcessLimiter
 from faceapi.usage import unattributed
+from facecloud.web import request_head
 from tests.conftest import wait_until
-from tests.faceapi.conftest import DETECT, Caller, encode, inline, next_millisecond
+from tests.faceapi.conftest import (
+    DETECT,
+    LIMITS,
+    Answer,
+    Caller,
+    encode,
+    inline,
+    next_millisecond,
+    read_answer,
+    read_answers,
+    running_site,
+)
+from tests.faceapi.workers import frozen
 
 
 def inside(process_limiter: ProcessLimiter, stack: ExitStack, customer: int) -> bool:
@@ -230,6 +244,109 @@ def test_4106_from_a_forbidden_address_under_overload_too(app: App, overloaded: 
     assert started[0][0] == "401 Unauthorized"
     unattributed.flush()
     assert not app.usage.exists()
+
+
+# --- refused in the event loop ------------------------------------------------------
+
+
+def test_the_event_loop_sheds_calls_and_counts_them(
+    caller: Caller, app: App, worker: Process, product_environment: dict[str, str]
+) -> None:
+    """A call holds the only place while its worker stands still. A thread's answers have a Server header."""
+    sender, client, key = "203.0.113.79", valkey.client(), "faceapi:unverified:203.0.113.79"
+    client.delete(key)
+    small, large = caller.body([]), b" " * 300_000
+    by_loop: list[tuple[int, bool]] = []
+
+    def note(answers: list[Answer]) -> None:
+        by_loop.extend((answer.code, "Server" not in answer.headers) for answer in answers)
+
+    def request(body: bytes, **more: str) -> bytes:
+        lines = [f"{name}: {value}" for name, value in more.items()]
+        return caller.head(body, f"Content-Length: {len(body)}", *lines) + body
+
+    one = LIMITS | {"CALLS_AT_ONCE": "1", "DEADLINE_S": "300", "WORKER_RETURN_S": "300"}
+    with running_site(product_environment | one, "one-place") as site, ThreadPoolExecutor(1) as pool:
+        caller.address = site.address
+        assert caller.call([inline(encode())]).code == 0  # its key is known from now on
+        with frozen(worker):
+            waiting = pool.submit(caller.call, [inline(encode())], timeout_s=300)
+            wait_until(lambda: caller.call([inline(encode())]).code != 0, timeout_s=60, what="a refusal")
+            with caller.raw() as sock:  # one connection
+                sock.sendall(request(small))
+                note(read_answers(sock, 1))
+                whole = request(small)
+                sock.sendall(whole[:-5])
+                time.sleep(0.2)
+                sock.sendall(whole[-5:])
+                note(read_answers(sock, 1))
+                sock.sendall(request(small) + request(small) + request(small))
+                note(read_answers(sock, 3))
+                sock.sendall(request(large) + request(small))  # of the large one nothing is judged
+                note(read_answers(sock, 2))
+            assert by_loop == [(errors.OVERLOADED, True)] * 7
+            with caller.raw() as sock:  # a body that does not come is not waited for
+                sock.sendall(caller.head(small, "Content-Length: 100", f"X-Forwarded-For: {sender}") + b"{")
+                note(read_answers(sock, 1))
+            forged = {"X_Forwarded_For": sender, "Authorization": f"CTYUN {caller.key.key}:{'0' * 64}"}
+            note([caller.send(b" " * 200_000, **forged)])
+            assert client.exists(key)
+            unverified.add(client, sender, 10**13)
+            note([caller.send(b" " * 200_000, **forged)])
+            refused = caller.send(b" " * 200_000, **forged)
+            assert (refused.code, "Server" in refused.headers) == (errors.RATE, True)
+            with caller.raw() as sock:  # not so plain: for a thread
+                sock.sendall(
+                    caller.head(small, "Transfer-Encoding: chunked") + b"c\r\n%s\r\n0\r\n\r\n" % small
+                )
+                assert read_answer(sock).headers["Server"] == "gunicorn"
+            assert by_loop == [(errors.OVERLOADED, True)] * 10
+
+            def counted() -> int:
+                return sum(app.usage.exclude(code=0).values_list("calls", flat=True))
+
+            wait_until(lambda: counted() == 7, timeout_s=30, what="the signed refusals, one by the views")
+        assert waiting.result().code == 0
+        wait_until(lambda: caller.call([inline(encode())]).code == 0, timeout_s=60, what="calls are served")
+    client.delete(key)
+
+
+PLAIN = (
+    b"POST /api/v1/face_detect.json?a=1 HTTP/1.1\r\nHost: x\r\nAuthorization: CTYUN a:b\r\n"
+    b"X-CTYUN-DT:  17 \r\ncontent-length: 12\r\n\r\n"
+)
+
+
+def test_a_plain_head_becomes_the_variables_of_wsgi() -> None:
+    assert request_head.plain_call(PLAIN) == {
+        "REQUEST_METHOD": "POST",
+        "RAW_URI": "/api/v1/face_detect.json?a=1",
+        "PATH_INFO": "/api/v1/face_detect.json",
+        "CONTENT_LENGTH": "12",
+        "HTTP_HOST": "x",
+        "HTTP_AUTHORIZATION": "CTYUN a:b",
+        "HTTP_X_CTYUN_DT": "17",
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"POST", b"GET"), (b"HTTP/1.1", b"HTTP/1.0"), (b"HTTP/1.1", b"HTTP/1.1 "), (b" /api", b"  /api"),
+        (b" /api", b" http://x/api"), (b"?a=1", b"?a=\xe4"), (b"?a=1", b"?a 1"), (b"Host: x\r\n", b""),
+        (b"Host: x", b"Host: x\r\nhost: y"), (b"Host: x", b"Host : x"), (b"Host: x", b"Host: x\r\n y"),
+        (b"Host: x", b"Host: x\x00"), (b"Host: x", b"Host: x\ny"), (b"Host: x", b"Host: \xff"),
+        (b"content-length: 12", b"content-length: 12\r\nContent-Length: 13"), (b": 12", b": +12"),
+        (b": 12", b": 1 2"), (b": 12", b":"), (b"content-length", b"content_length"),
+        (b"Host: x", b"Host: x\r\nTransfer-Encoding: chunked"),
+        (b"Host: x", b"Host: x\r\nExpect: 100-continue"),
+        (b"Host: x", b"Host: x\r\nConnection: close"), (b"Host: x", b"Host: x\r\nUpgrade: h2c"),
+        (b"Host: x", b"Host: x" + b"".join(b"\r\nX-%d: y" % number for number in range(40))),
+    ],
+)  # fmt: skip
+def test_a_head_that_could_be_read_otherwise_is_not_plain(old: bytes, new: bytes) -> None:
+    assert old in PLAIN
+    assert request_head.plain_call(PLAIN.replace(old, new, 1)) is None
 
 
 def test_unattributed_errors_that_cannot_be_written_are_bounded(
