@@ -104,10 +104,11 @@ def pages(app_id: str) -> list[str]:
     """Return the pages to measure: reports, and call logs (first page, filters, a late page)."""
     from django.utils import timezone
 
-    from faceapi.usage.call_log import Cursor, first_id
+    from common import time_ids
+    from faceapi.usage.call_log import Cursor
 
     late = timezone.now() - timedelta(days=25)
-    after = urlencode({"after": str(Cursor(late, first_id(late)))})
+    after = urlencode({"after": str(Cursor(late, time_ids.first(late)))})
     found = [f"/console/apps/{app_id}/report/?{query}" for query in REPORTS]
     for log in (f"/console/apps/{app_id}/calls/?range=30d", "/console/calls/?range=30d"):
         found += [log + one for one in (*FILTERS, f"&{after}")]

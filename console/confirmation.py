@@ -4,7 +4,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.functional import Promise
 
-from console.context import CustomerRequest, own_page
+from console.access import CustomerRequest, own_page
 
 CONFIRMED = "confirmed"  # the field that both ways of asking add to the form
 

@@ -13,7 +13,7 @@ from accounts import roles
 from billing.models import Voucher
 from common.client_address import client_address
 from common.postgresql.clock import now
-from console.context import safe_next
+from console.access import safe_next
 from operations import actions, approvals
 from operations.access import OperatorRequest, operator
 from operations.reports.tables import desk

@@ -21,9 +21,11 @@ from billing.models import Api, Package
 from billing.packages import QuotaState, Summary
 from common.client_address import client_address
 from common.postgresql.clock import now
+from console.access import CustomerRequest, customer
 from console.confirmation import unconfirmed
-from console.context import CustomerRequest, current_region, customer, own_app, own_apps, regions
+from console.context import current_region, regions
 from console.forms import AppForm
+from console.ownership import own_app, own_apps
 
 PAGE_ROWS = 20
 ALL_REGIONS = "all"
@@ -119,9 +121,7 @@ def listing(request: CustomerRequest) -> HttpResponse:
         "is_narrowed": any(chosen.get(key) for key in ("q", "api", "tag")),
         "apis": catalogue.apis_on_offer(),
         "sorts": SORTS.items(),
-        "tags": sorted(
-            {tag for tags in everywhere.exclude(tags=[]).values_list("tags", flat=True) for tag in tags}
-        ),
+        "tags": tags_of(everywhere),
         "archived": counts["archived"],
         "nav": "apps",
     }

@@ -20,8 +20,9 @@ from django.views.decorators.http import require_GET
 from accounts.models import App
 from billing.models import Api
 from common.postgresql.clock import now
-from console.context import CustomerRequest, customer, own_app, own_apps
+from console.access import CustomerRequest, customer
 from console.error_messages import explained
+from console.ownership import own_app, own_apps
 from console.reports.date_ranges import CUSTOM, NO_EARLIER, NO_LATER, local_midnight
 from console.reports.downloads import csv_file
 from faceapi import errors

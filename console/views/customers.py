@@ -20,7 +20,7 @@ from accounts.models import User
 from accounts.users import addresses, invitations
 from common.postgresql.clock import now
 from console import forms, mails, tasks
-from console.context import CustomerRequest, customer, safe_next
+from console.access import CustomerRequest, customer, safe_next
 from console.middleware import throttle
 from console.middleware.language import remember
 

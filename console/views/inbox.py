@@ -14,7 +14,7 @@ from billing import notices
 from billing.errors import ChangeRefused
 from billing.models import Notice
 from common.postgresql.clock import now
-from console.context import CustomerRequest, customer
+from console.access import CustomerRequest, customer
 
 PAGE_ROWS = 20
 PERCENTS_RULE = gettext_lazy("填写 1-100 的整数，用逗号分隔，最多 5 个，如 80, 100。")

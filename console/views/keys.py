@@ -21,8 +21,9 @@ from accounts import keys as key_rules
 from accounts.errors import RuleError
 from accounts.models import App, AppKey
 from common.postgresql.clock import now
-from console.context import CustomerRequest, customer, own_app
+from console.access import CustomerRequest, customer
 from console.error_messages import sentence
+from console.ownership import own_app
 
 OVERLAPS = {
     "86400": gettext_lazy("24 小时"),

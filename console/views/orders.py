@@ -19,10 +19,12 @@ from billing.models import Duration, Order, OrderState
 from billing.payments import vouchers, wallet
 from common.paging import RowsPaginator
 from common.postgresql.clock import now
+from console.access import CustomerRequest, customer
 from console.confirmation import unconfirmed
-from console.context import CustomerRequest, current_region, customer, newest_key, own_app
+from console.context import current_region
 from console.error_messages import sentence
 from console.forms_order import OrderForm
+from console.ownership import newest_key, own_app
 from console.views.keys import reveal_next, revealed
 
 PAGE_ROWS = 20

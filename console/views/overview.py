@@ -7,7 +7,8 @@ from django.views.decorators.http import require_GET
 from billing import notices, orders
 from billing.models import OrderState
 from common.postgresql.clock import now
-from console.context import CustomerRequest, apps_in_use, customer
+from console.access import CustomerRequest, customer
+from console.ownership import apps_in_use
 from console.reports.usage import week_of
 from console.views.apps import with_lines
 from console.views.inbox import with_text

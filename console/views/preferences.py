@@ -10,7 +10,8 @@ from django.shortcuts import redirect, render, resolve_url
 from django.views.decorators.http import require_GET, require_POST
 
 from console import kept_forms
-from console.context import REGION_COOKIE, THEME_COOKIE, THEMES, CustomerRequest, customer, regions, safe_next
+from console.access import CustomerRequest, customer, safe_next
+from console.context import REGION_COOKIE, THEME_COOKIE, THEMES, regions
 from console.middleware.language import keep, remember, supported
 
 

@@ -16,8 +16,9 @@ from django.views.decorators.http import require_GET
 from billing import forecast, packages
 from billing.models import Api
 from common.postgresql.clock import now
-from console.context import CustomerRequest, customer, newest_key, own_app, own_apps
+from console.access import CustomerRequest, customer
 from console.error_messages import explained
+from console.ownership import newest_key, own_app, own_apps
 from console.reports import usage
 from console.reports.date_ranges import DEFAULT, RANGES, RangeForm
 from console.reports.downloads import csv_file

@@ -16,7 +16,7 @@ from billing.payments import vouchers
 from billing.payments import wallet as ledger
 from common.paging import RowsPaginator
 from common.postgresql.clock import now
-from console.context import CustomerRequest, customer
+from console.access import CustomerRequest, customer
 from console.error_messages import sentence
 from console.reports.downloads import csv_file
 from console.templatetags.show import money

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from accounts.models import App
+from common import time_ids
 from faceapi.errors import OK
 from faceapi.models import SLOW_MS, Call
 
@@ -57,11 +58,6 @@ class Cursor:
     def of(cls, call: Call) -> "Cursor":
         """Return the cursor behind `call`."""
         return cls(call.at, call.pk)
-
-
-def first_id(at: datetime) -> UUID:
-    """Return the lowest id that a call of this millisecond can have."""
-    return UUID(int=int(at.timestamp() * 1000) << 80)
 
 
 def find(apps: Sequence[App], wanted: Filter, limit: int, after: Cursor | None = None) -> list[Call]:
@@ -112,8 +108,8 @@ def _conditions(wanted: Filter, after: Cursor | None) -> tuple[str, list[object]
     values: list[object] = [
         wanted.since,
         wanted.until,
-        first_id(wanted.since),
-        first_id(wanted.until + timedelta(milliseconds=1)),
+        time_ids.first(wanted.since),
+        time_ids.first(wanted.until + timedelta(milliseconds=1)),
     ]
     if after is not None:
         texts += ["at <= %s", "(at, id) < (%s, %s)"]
