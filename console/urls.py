@@ -9,6 +9,7 @@ from console.views import (
     customers,
     debug,
     docs,
+    explorer,
     gallery,
     inbox,
     keys,
@@ -78,9 +79,11 @@ urlpatterns = [
     path("console/wallet/statement.csv", wallet.statement, name="wallet_statement"),
     path("console/inbox/", inbox.inbox, name="inbox"),
     path("console/debug/", debug.debug, name="debug"),
+    path("console/explorer/", explorer.explorer, name="explorer"),
     path("console/debug/sample.png", debug.sample, name="debug_sample"),
     # Documentation
     path("docs/", docs.index, name="docs"),
     path("docs/faq/", docs.faq, name="faq"),
+    path("docs/samples/<str:file>", docs.download, name="sample"),
     path("docs/<slug:page>/", docs.page, name="docs_page"),
 ]

@@ -18,6 +18,8 @@ from django.utils.translation import gettext_lazy
 from accounts.models import Region
 from billing.models import Api, CancelReason, Meter, Order, OrderState
 from console import context
+from console.documentation import json_view
+from console.documentation.highlighting import highlighted
 from inference.calibration import scoring
 
 register = template.Library()
@@ -185,6 +187,18 @@ def percent_of(part: int, whole: int) -> int:
 @register.filter
 def pretty_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+@register.filter
+def highlight(code: str, lexer: str) -> SafeString:
+    """Return source text with its parts in classes that the stylesheet colours."""
+    return highlighted(code, lexer)
+
+
+@register.filter
+def folded_json(value: Any) -> SafeString:
+    """Return JSON as HTML that folds."""
+    return json_view.folded(value)
 
 
 @register.filter

@@ -11,7 +11,6 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
-from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_GET
 
 from accounts.models import App, AppKey
@@ -19,31 +18,28 @@ from billing import catalogue, packages
 from billing.models import Api
 from common.postgresql.clock import now
 from console import debugger
-from console.context import CustomerRequest, apps_in_use, customer, newest_key
+from console.access import CustomerRequest, customer
 from console.debugger import Picture
+from console.drawings import drawings
 from console.error_messages import explained
-from console.uploads import MAX_TOTAL_BYTES, BoundedMemoryHandler
+from console.ownership import apps_in_use, chosen_app, newest_key
+from console.uploads import MAX_TOTAL_BYTES, memory_uploads
 from gallery.models import Group
 from gallery.search import MAX_GROUPS
 
 MAX_PICTURES = 10
+MAX_PAIRS = MAX_PICTURES // 2
 
 
 class DebugError(Exception):
     """The form can't be sent; the text says why."""
 
 
-@csrf_exempt  # the token is in the body: it is checked below, once our own upload handler stands ready
 @csp_update({"img-src": ["https:", "http:"]})
-def debug(request: HttpRequest) -> HttpResponse:
-    """Show the debugger. Only this page allows images from elsewhere, since it shows those given by URL."""
-    request.upload_handlers = [BoundedMemoryHandler(request)]
-    return checked(request)
-
-
-@csrf_protect
+@memory_uploads
 @customer
-def checked(request: CustomerRequest) -> HttpResponse:
+def debug(request: CustomerRequest) -> HttpResponse:
+    """Show the debugger. Only this page allows images from elsewhere, since it shows those given by URL."""
     apps = list(apps_in_use(request))
     posted = request.POST if request.method == "POST" else request.GET
     app = chosen_app(apps, posted.get("app", ""))
@@ -66,6 +62,7 @@ def checked(request: CustomerRequest) -> HttpResponse:
             (value, label) for value, label in offered.items() if value not in {line.api for line in ordered}
         ],
         "max_pictures": MAX_PICTURES,
+        "slots": [(number, ("a", "b")) for number in range(1, MAX_PAIRS + 1)],
         "max_mb": MAX_TOTAL_BYTES // 2**20,
         "has_sample": sample_path().is_file(),
         "urls": posted.get("urls", ""),
@@ -91,43 +88,30 @@ def lines_of(app: App) -> list[packages.Summary]:
     return [line for line in packages.summary([app], now()) if line.api in offered]
 
 
-def chosen_app(apps: list[App], app_id: str) -> App | None:
-    """Return the App named in the address, which must be the customer's own; else the newest one."""
-    if app_id:
-        own = next((one for one in apps if one.app_id == app_id), None)
-        if own is None:
-            raise Http404
-        return own
-    return apps[0] if apps else None
-
-
 def call(request: CustomerRequest, app: App, api: str) -> dict[str, Any]:
     pictures = chosen_pictures(request, api)
     groups = chosen_groups(request, app) if api == Api.FACE_SEARCH else []
     key = signing_key(app)
     host = request.get_host()
+    draft = debugger.draft_of(api, pictures, groups)
     try:
-        exchange = debugger.send_body(
+        exchange = debugger.send(
+            draft,
             address=own_address(request),
             host=host,
             key=key,
-            api=api,
-            body=debugger.body_of(api, pictures, groups),
             language="en" if get_language() == "en" else "zh-CN",
             user=request.user,
         )
     except httpx.HTTPError as error:
         raise DebugError(_("没有连上 API 服务，请稍后再试，或联系管理员检查服务状态。")) from error
-    words = {"M": _("男"), "F": _("女"), "face": _("%(gender)s · %(age)s 岁"), "nobody": _("无匹配")}
-    drawn = debugger.drawings(api, pictures, exchange.reply, words)
+    drawn = drawings(api, pictures, exchange.reply)
     reply = exchange.reply if isinstance(exchange.reply, dict) else {}
     results = reply.get("result")
     return {
         "exchange": exchange,
         "failed": failed(reply),
-        "curl": debugger.curl(
-            base_url=f"{request.scheme}://{host}", api=api, key=key, pictures=pictures, groups=groups
-        ),
+        "programs": draft.programs(f"{request.scheme}://{host}", key.key),
         "drawings": drawn,
         "pairs": list(zip(debugger.pairs(drawn), results or [], strict=False))
         if api == Api.FACE_COMPARE
@@ -146,17 +130,11 @@ def failed(reply: dict[str, Any]) -> dict[str, str]:
 
 
 def chosen_pictures(request: CustomerRequest, api: str) -> list[Picture]:
-    """Return the chosen sample, files and URLs, in this order. Raises if they don't fit the API."""
-    files = request.FILES.getlist("files")
+    """Return the chosen pictures in their order. Raises DebugError if they don't fit the API."""
     if getattr(request, "too_large", False):
         raise DebugError(_("图片合计超过 %(mb)s MB，请减少图片。") % {"mb": MAX_TOTAL_BYTES // 2**20})
-    pictures = []
-    if request.POST.get("sample") and sample_path().is_file():
-        pictures.append(Picture("sample.png", data=sample_path().read_bytes(), sample=True))
-    pictures += [Picture(str(file.name), data=file.read(), local=at) for at, file in enumerate(files)]
-    pictures += [
-        Picture(line, url=line) for line in map(str.strip, request.POST.get("urls", "").splitlines()) if line
-    ]
+    pictures = paired_pictures(request) if api == Api.FACE_COMPARE else []
+    pictures = pictures or listed_pictures(request)
     if api == Api.FACE_COMPARE and len(pictures) == 1 and pictures[0].sample:
         pictures *= 2
     if not pictures:
@@ -166,6 +144,53 @@ def chosen_pictures(request: CustomerRequest, api: str) -> list[Picture]:
     if api == Api.FACE_COMPARE and len(pictures) % 2:
         raise DebugError(_("人脸比对以两张图片为一组，请再选一张图片。"))
     return pictures
+
+
+def listed_pictures(request: CustomerRequest) -> list[Picture]:
+    """Return the sample, the files and the URLs, in this order."""
+    pictures = [sample_picture()] if wants_sample(request) else []
+    pictures += [
+        Picture(str(file.name), data=file.read(), local=at)
+        for at, file in enumerate(request.FILES.getlist("files"))
+    ]
+    urls = map(str.strip, request.POST.get("urls", "").splitlines())
+    return pictures + [Picture(line, url=line) for line in urls if line]
+
+
+def paired_pictures(request: CustomerRequest) -> list[Picture]:
+    """Return the pictures of the slots A and B, pair by pair. The sample fills the empty slots of the first.
+
+    Empty if no slot is filled. Raises DebugError for a pair with one picture.
+    """
+    pictures: list[Picture] = []
+    local = 0
+    for number in range(1, MAX_PAIRS + 1):
+        pair: list[Picture | None] = []
+        for side in "ab":
+            file, url = (
+                request.FILES.get(f"{side}{number}"),
+                request.POST.get(f"{side}{number}_url", "").strip(),
+            )
+            if file is not None:
+                pair.append(Picture(str(file.name), data=file.read(), local=local))
+                local += 1
+            else:
+                pair.append(Picture(url, url=url) if url else None)
+        if number == 1 and wants_sample(request):
+            pair = [one or sample_picture() for one in pair]
+        filled = [one for one in pair if one is not None]
+        if len(filled) == 1:
+            raise DebugError(_("第 %(n)s 组缺少一张图片：人脸比对以 A、B 两张图片为一组。") % {"n": number})
+        pictures += filled
+    return pictures
+
+
+def wants_sample(request: CustomerRequest) -> bool:
+    return bool(request.POST.get("sample")) and sample_path().is_file()
+
+
+def sample_picture() -> Picture:
+    return Picture("sample.png", data=sample_path().read_bytes(), sample=True)
 
 
 def chosen_groups(request: CustomerRequest, app: App) -> list[str]:

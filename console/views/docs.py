@@ -1,16 +1,23 @@
-"""The API documentation and 常见问题. Codes come from faceapi.errors, sample programs from docs/samples."""
+"""The API documentation and 常见问题; codes come from faceapi.errors, programs from docs/samples."""
 
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_GET
 
-from console.documentation import model_card
+from accounts.models import App
+from common.postgresql.clock import now
+from console.access import CustomerRequest
+from console.documentation import model_card, samples
 from console.documentation.examples import EXAMPLES, REQUEST_STR
+from console.documentation.programs import Program
+from console.ownership import apps_in_use, chosen_app, newest_key
 from faceapi import errors
 from inference.calibration import scoring, tables
 
@@ -70,15 +77,6 @@ GALLERY = [
 ]
 # The confidences whose meaning is shown.
 SCALE = (50, 60, 70, 80)
-# Language, file under docs/samples.
-SAMPLES = [
-    ("curl + openssl", "facecloud.sh"),
-    ("Python", "facecloud.py"),
-    ("Java", "FaceCloud.java"),
-    ("Go", "facecloud.go"),
-    ("Node.js", "facecloud.mjs"),
-    ("PHP", "facecloud.php"),
-]
 
 
 def pages() -> dict[str, Any]:
@@ -92,7 +90,7 @@ def show(request: HttpRequest, page: str) -> HttpResponse:
         "has_gallery": settings.GALLERY,
         "page": page,
         "page_title": PAGES[page],
-        "base_url": settings.SITE_URL or f"{request.scheme}://{request.get_host()}",
+        "base_url": site_url(request),
         "nav": "docs",
     }
     if page in EXAMPLES:
@@ -119,14 +117,58 @@ def show(request: HttpRequest, page: str) -> HttpResponse:
     if page == "errors":
         context["codes"] = [code_row(code) for code in errors.in_use()]
     if page == "samples":
-        folder = Path(settings.BASE_DIR) / "docs" / "samples"
-        context["environment"] = (
-            f"export FACECLOUD_URL={context['base_url']}\n"
-            "export FACECLOUD_APP_KEY=...\n"
-            "export FACECLOUD_SECRET_KEY=..."
-        )
-        context["samples"] = [(name, file, (folder / file).read_text()) for name, file in SAMPLES]
+        context |= sample_programs(request, context["base_url"])
     return render(request, f"docs/{page.replace('-', '_') or 'index'}.html", context)
+
+
+def sample_programs(request: HttpRequest, base_url: str) -> dict[str, Any]:
+    """Return the sample programs; for a customer, filled with the AppKey of the App chosen by `app`."""
+    apps, app, values = filled_for(request, base_url)
+    shown = values or {"FACECLOUD_URL": base_url, "FACECLOUD_APP_KEY": "..."}
+    lines = [f"export {name}={value}" for name, value in (shown | {samples.SECRET_VARIABLE: "..."}).items()]
+    return {
+        "apps": apps,
+        "app": app,
+        "environment": "\n".join(lines),
+        "programs": [
+            Program(one.name, one.file, one.fill(values), one.lexer, download_address(one, app))
+            for one in samples.LANGUAGES.values()
+        ],
+    }
+
+
+def download_address(sample: samples.Language, app: App | None) -> str:
+    address = reverse("sample", args=[sample.file])
+    return f"{address}?{urlencode({'app': app.app_id})}" if app else address
+
+
+def filled_for(request: HttpRequest, base_url: str) -> tuple[list[App], App | None, dict[str, str]]:
+    """Return the reader's Apps, the chosen one, and the variables to fill in; all empty for a visitor."""
+    if not request.user.is_authenticated:
+        return [], None, {}
+    reader = cast(CustomerRequest, request)
+    apps = list(apps_in_use(reader))
+    app = chosen_app(apps, request.GET.get("app", ""))
+    key = newest_key(app, now()) if app else None
+    values = {"FACECLOUD_URL": base_url, "FACECLOUD_APP_KEY": key.key} if key else {}
+    return apps, app, values
+
+
+@require_GET
+def download(request: HttpRequest, file: str) -> HttpResponse:
+    """Send a sample program as a file, filled as on the page."""
+    sample = samples.LANGUAGES.get(file)
+    if sample is None:
+        raise Http404
+    _apps, _app, values = filled_for(request, site_url(request))
+    response = HttpResponse(sample.fill(values), content_type="text/plain; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{sample.file}"'
+    return response
+
+
+def site_url(request: HttpRequest) -> str:
+    """Return the address that programs call."""
+    return settings.SITE_URL or f"{request.scheme}://{request.get_host()}"
 
 
 def code_row(code: errors.Code) -> dict[str, Any]:

@@ -23,7 +23,9 @@ from billing import packages
 from billing.models import Api
 from common.postgresql.clock import now
 from console import debugger
-from console.context import CustomerRequest, customer, newest_key, own_app
+from console.access import CustomerRequest, customer
+from console.confirmation import unconfirmed
+from console.ownership import newest_key, own_app
 from console.reports.downloads import csv_file
 from console.uploads import MAX_TOTAL_BYTES, BoundedMemoryHandler
 from console.views.debug import failed, own_address
@@ -38,6 +40,7 @@ from inference.calibration import scoring
 PAGE_ROWS = 50
 TRAIL_ROWS = 10_000
 NAMED_AT_ONCE = 500
+FACE_QUESTION = gettext_lazy("删除后无法恢复；最后一个人脸删除时，人员和备注一并删除。确定删除这个人脸吗？")
 ID_RULE = gettext_lazy("1-64 个字符：字母、数字、下划线、连字符和点。")
 
 
@@ -67,6 +70,18 @@ def own_group(app: App, pk: int) -> Group:
     group = get_object_or_404(Group, app=app, pk=pk)
     group.app = app
     return group
+
+
+def delete_question(group: Group) -> str:
+    """Return what deleting the group destroys."""
+    words = _("将删除组 %(group)s 的全部人员和 %(n)s 个人脸，并销毁它的密钥。无法恢复。确定删除吗？")
+    return words % {"group": group.group_id, "n": f"{group.faces:,}"}
+
+
+def person_question(person: Person) -> str:
+    """Return what deleting the person destroys."""
+    words = _("将删除人员 %(person)s 的全部人脸、备注和同意书编号。无法恢复。确定删除吗？")
+    return words % {"person": person.person_id}
 
 
 def frame(app: App, **more: object) -> dict[str, Any]:
@@ -119,6 +134,8 @@ def group(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
     app = own_app(request, app_id)
     found = own_group(app, pk)
     if request.method == "POST" and request.POST.get("act") == "delete":
+        if page := unconfirmed(request, delete_question(found), _("删除组")):
+            return page
         faces = groups.delete(app, found.group_id, now(), Actor(by=request.user))
         messages.success(
             request,
@@ -140,6 +157,7 @@ def group(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
         app,
         group=found,
         persons=persons,
+        delete_question=delete_question(found),
         count=Person.objects.filter(group=found).count(),
         q=prefix,
         after=after,
@@ -159,6 +177,9 @@ def person(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
         which = face_id(request.POST.get("face", ""))
         if "face" in request.POST and not Face.objects.filter(person=found, pk=which or uuid4()).exists():
             raise Http404
+        asked = (FACE_QUESTION, _("删除人脸")) if which else (person_question(found), _("删除人员"))
+        if page := unconfirmed(request, *asked):
+            return page
         erasure.delete_person(
             app,
             found.group.group_id,
@@ -176,6 +197,8 @@ def person(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
         app,
         person=found,
         group=found.group,
+        face_question=FACE_QUESTION,
+        person_question=person_question(found),
         faces=[(face, search.kept_until(face, found.group)) for face in faces],
     )
     return render(request, "console/gallery_person.html", context)

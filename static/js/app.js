@@ -26,7 +26,7 @@
   addEventListener("scroll", () => document.querySelectorAll(".menu-list:popover-open").forEach((menu) => menu.hidePopover()), true);
 
   // Copy: the text of the block beside the button, or of the element named by data-copy.
-  const showCopyButtons = (root) => root.querySelectorAll("[data-copy]").forEach((button) => { button.hidden = false; });
+  const showButtons = (root) => root.querySelectorAll("[data-copy], [data-needs-js]").forEach((one) => { one.hidden = false; });
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("[data-copy]");
     if (!button) return;
@@ -46,27 +46,45 @@
     setTimeout(() => { button.textContent = label; }, 1500);
   });
 
-  // data-confirm="what will happen": asked before the form goes out.
-  const dialog = () => document.getElementById("confirm");
+  // data-fold="id": folds all parts of a JSON text below its first level, or opens them again.
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-fold]");
+    if (!button) return;
+    const parts = [...document.getElementById(button.dataset.fold).querySelectorAll("details details")];
+    const isOpen = parts.some((part) => part.open);
+    parts.forEach((part) => { part.open = !isOpen; });
+  });
+
+  // data-confirm="what will happen": asked before the form goes out; hx-confirm the same, for what htmx sends.
+  const ask = (question, act, onYes) => {
+    const box = document.getElementById("confirm");
+    document.getElementById("confirm-text").textContent = question;
+    box.querySelector("[data-confirm-yes]").textContent = act || "OK";
+    box.returnValue = "";
+    box.onclose = () => { if (box.returnValue === "yes") onYes(); };
+    box.showModal();
+  };
+  document.addEventListener("htmx:confirm", (event) => {
+    const { question, triggeringEvent } = event.detail;
+    if (!question) return;
+    event.preventDefault(); // or htmx asks with the browser's own box
+    const button = triggeringEvent?.submitter;
+    const send = () => event.detail.issueRequest(true);
+    if (button?.hasAttribute("data-unasked")) send(); else ask(question, button?.querySelector(".when-ready")?.textContent ?? button?.textContent.trim(), send);
+  });
   document.addEventListener("submit", (event) => {
     const form = event.target;
     const question = event.submitter?.dataset.confirm ?? form.dataset.confirm;
     if (question && !form.dataset.confirmed) {
       event.preventDefault();
       event.stopImmediatePropagation();
-      const box = dialog();
-      document.getElementById("confirm-text").textContent = question;
-      box.querySelector("[data-confirm-yes]").textContent = event.submitter?.textContent.trim() || "OK";
-      box.returnValue = "";
-      box.onclose = () => {
-        if (box.returnValue !== "yes") return;
+      ask(question, event.submitter?.textContent.trim(), () => {
         form.dataset.confirmed = "1";
         const yes = document.createElement("input"); // what the page without JavaScript adds (console/confirmation.py)
         Object.assign(yes, { type: "hidden", name: "confirmed", value: "1" });
         form.append(yes);
         form.requestSubmit(event.submitter);
-      };
-      box.showModal();
+      });
       return;
     }
     // One sending per form: the second click of a double click goes nowhere. The server's token holds the rule itself.
@@ -127,6 +145,7 @@
     const field = part.closest("form").elements[name];
     const match = values.split("|").includes(field?.value ?? "");
     part.hidden = !match;
+    part.classList.remove("unchosen");
     part.querySelectorAll("input, select, textarea").forEach((one) => { one.disabled = !match; });
   });
   document.addEventListener("change", showParts);
@@ -152,6 +171,16 @@
   document.addEventListener("htmx:timeout", () => showFailure("offline"));
   document.addEventListener("htmx:responseError", (event) => showFailure("refused", event.detail.xhr.status));
 
+  // Without a network nothing can be sent: say so at once, until it is back.
+  addEventListener("offline", () => showFailure("offline"));
+  addEventListener("online", () => document.querySelectorAll("[data-request-failed]").forEach((box) => { box.hidden = true; }));
+
+  // What this browser keeps of a customer's requests (explorer.js) goes with the logout.
+  document.addEventListener("submit", (event) => {
+    if (!event.target.hasAttribute("data-logout")) return;
+    try { Object.keys(localStorage).filter((key) => key.startsWith("explorer-history-")).forEach((key) => localStorage.removeItem(key)); } catch { /* not allowed: nothing is kept */ }
+  });
+
   // A dialog that the page was made with: modal from the start. What it showed is gone once it is closed.
   const openDialogs = () => document.querySelectorAll("dialog[data-modal]").forEach((box) => {
     box.open = false;
@@ -162,9 +191,8 @@
   });
 
   const start = () => {
-    showCopyButtons(document);
+    showButtons(document);
     openDialogs(); // whose copy button gets the focus
-    document.querySelectorAll("[data-needs-js]").forEach((one) => { one.hidden = false; });
     document.querySelectorAll("[data-name-rule]").forEach((input) => { if (!input.value) return; checkName(input); });
     document.querySelectorAll("[data-submit-on-change]").forEach((one) => one.addEventListener("change", () => one.form.requestSubmit()));
     showParts();
@@ -174,5 +202,6 @@
     if (!location.hash) document.querySelectorAll("nav [aria-current='page']").forEach((link) => link.scrollIntoView({ block: "nearest", inline: "center" }));
   };
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start); else start();
-  document.addEventListener("htmx:afterSwap", (event) => showCopyButtons(event.target));
+  document.addEventListener("htmx:afterSwap", (event) => { showButtons(event.target); showParts(); });
+  document.addEventListener("htmx:oobAfterSwap", showParts);
 })();

@@ -7,6 +7,7 @@
   const drop = document.getElementById("drop");
   const thumbs = document.getElementById("thumbs");
   const sample = document.querySelector("input[name=sample]");
+  const form = document.getElementById("debug-form");
   let sent = [];
 
   const choose = (files) => {
@@ -36,16 +37,48 @@
   const add = (files) => choose([...input.files, ...files]);
   const pictures = (transfer) => Array.from(transfer?.files ?? []).filter((file) => /^image\//.test(file.type));
 
-  input.addEventListener("change", show);
-  drop.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("is-over"); });
-  drop.addEventListener("dragleave", () => drop.classList.remove("is-over"));
-  drop.addEventListener("drop", (event) => { event.preventDefault(); drop.classList.remove("is-over"); add(pictures(event.dataTransfer)); });
-  document.addEventListener("paste", (event) => {
-    const files = pictures(event.clipboardData);
-    if (files.length) { event.preventDefault(); add(files); }
+  // The slots A and B of a comparison: each holds one picture, whose name and thumbnail it shows.
+  const slots = [...document.querySelectorAll("[data-slot]")];
+  const isComparison = () => form.elements.api.value === "face_compare";
+  const fileOf = (slot) => slot.querySelector("input[type=file]").files[0];
+  const isUsed = (slot) => !slot.closest("fieldset").disabled;
+  const showSlot = (slot) => {
+    const file = fileOf(slot);
+    const text = slot.querySelector(".slot-text");
+    slot.querySelectorAll("img").forEach((image) => { URL.revokeObjectURL(image.src); image.remove(); });
+    text.textContent = file?.name ?? text.dataset.empty;
+    if (file) text.before(Object.assign(new Image(), { src: URL.createObjectURL(file), alt: "" }));
+  };
+  const put = (slot, file) => {
+    const kept = new DataTransfer();
+    kept.items.add(file);
+    slot.querySelector("input[type=file]").files = kept.files;
+    showSlot(slot);
+  };
+  const putAll = (files, places) => files.slice(0, places.length).forEach((file, at) => put(places[at], file));
+
+  const takesDrops = (label, take) => {
+    label.addEventListener("dragover", (event) => { event.preventDefault(); label.classList.add("is-over"); });
+    label.addEventListener("dragleave", () => label.classList.remove("is-over"));
+    label.addEventListener("drop", (event) => { event.preventDefault(); label.classList.remove("is-over"); take(pictures(event.dataTransfer)); });
+  };
+  slots.forEach((slot, at) => {
+    slot.querySelector("input[type=file]").addEventListener("change", () => showSlot(slot));
+    takesDrops(slot.querySelector("label"), (files) => putAll(files, slots.slice(at).filter(isUsed)));
   });
 
-  document.getElementById("debug-form").addEventListener("htmx:beforeRequest", () => { sent = Array.from(input.files); });
+  input.addEventListener("change", show);
+  takesDrops(drop, add);
+  document.addEventListener("paste", (event) => {
+    const files = pictures(event.clipboardData);
+    if (!files.length) return;
+    event.preventDefault();
+    if (isComparison()) putAll(files, slots.filter((slot) => isUsed(slot) && !fileOf(slot))); else add(files);
+  });
+
+  form.addEventListener("htmx:beforeRequest", () => {
+    sent = isComparison() ? slots.filter(isUsed).map(fileOf).filter(Boolean) : Array.from(input.files);
+  });
   document.addEventListener("htmx:afterSwap", (event) => {
     event.target.querySelectorAll("img[data-local]").forEach((image) => {
       const file = sent[Number(image.dataset.local)];

@@ -38,6 +38,7 @@ PUBLIC = {
     "docs-compare": "/docs/face_compare/",
     "docs-search": "/docs/face_search/",
     "docs-errors": "/docs/errors/",
+    "docs-model-card": "/docs/model-card/",
     "docs-samples": "/docs/samples/",
     "docs-faq": "/docs/faq/",
     "404": "/no-such-page/",
@@ -57,9 +58,17 @@ CONSOLE = {
     "password": "/console/settings/password/",
     "debug": "/console/debug/",
     "debug-result": "/console/debug/?api=face_analyse",
+    "debug-compare": "/console/debug/?api=face_compare",
+    "explorer": "/console/explorer/",
+    "explorer-enrol": "/console/explorer/?api=face_person_add",
+    "explorer-result": "/console/explorer/?api=face_analyse",
 }
 # What is pressed on a page before it is looked at, and what must have appeared.
-PRESSED = {"debug-result": ("#debug-form button[type=submit]", "#result .mark-box")}
+PRESSED = {
+    "debug-result": ("#debug-form button[type=submit]", "#result .mark-box"),
+    "debug-compare": ("#debug-form button[type=submit]", "#result .pair"),
+    "explorer-result": ("#explorer-form button[type=submit]", "#result .json"),
+}
 
 
 def chromium() -> str:

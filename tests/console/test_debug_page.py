@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+import re
 import subprocess
 from collections.abc import Callable
 from datetime import datetime
@@ -11,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 from PIL import Image
-from playwright.sync_api import JSHandle, expect
+from playwright.sync_api import JSHandle, Locator, expect
 
 from accounts import keys
 from accounts.models import App, User
@@ -94,7 +96,7 @@ def test_dropped_and_pasted_pictures_add_up_and_can_be_taken_away(
 ) -> None:
     page = visitor.page
     visitor.log_in(alice)
-    visitor.open(f"/console/debug/?app={app.app_id}&api=face_compare")
+    visitor.open(f"/console/debug/?app={app.app_id}")
     drop(visitor, "a.png", "image/png", astronaut)
     paste(visitor, "b.png", "image/png", astronaut)
     drop(visitor, "notes.txt", "text/plain", b"no picture")
@@ -102,10 +104,105 @@ def test_dropped_and_pasted_pictures_add_up_and_can_be_taken_away(
     page.get_by_role("button", name="移除 a.png").click()
     expect(page.locator("#thumbs img")).to_have_count(1)
     visitor.press("发送请求")
-    expect(page.locator("#result")).to_contain_text("人脸比对以两张图片为一组，请再选一张图片。")
-    drop(visitor, "c.png", "image/png", astronaut)
+    expect(page.locator("#result figcaption")).to_contain_text("b.png")
+
+
+def slot(visitor: Visitor, name: str) -> Locator:
+    """Return the drop zone of a slot of a comparison: A, B, "A 2"."""
+    return visitor.page.locator(
+        "[data-slot] label", has=visitor.page.get_by_label(f"图片 {name}", exact=True)
+    )
+
+
+def test_a_comparison_has_slots_that_name_their_files(
+    visitor: Visitor, alice: User, app: App, astronaut: bytes
+) -> None:
+    page = visitor.page
+    visitor.log_in(alice)
+    visitor.open(f"/console/debug/?app={app.app_id}&api=face_compare")
+    expect(page.locator("#files")).to_be_hidden()
+    page.get_by_label("使用示例照片").uncheck()
+    carried = {"dataTransfer": transfer(visitor, "first.png", "image/png", astronaut)}
+    for event in ("dragenter", "dragover", "drop"):
+        slot(visitor, "A").dispatch_event(event, carried)
+    expect(slot(visitor, "A")).to_contain_text("first.png")
+    expect(slot(visitor, "A").locator("img")).to_have_count(1)
+    visitor.press("发送请求")
+    expect(page.locator("#result")).to_contain_text("第 1 组缺少一张图片")
+    paste(visitor, "second.png", "image/png", astronaut)
+    expect(slot(visitor, "B")).to_contain_text("second.png")
     visitor.press("发送请求")
     expect(page.locator("#result")).to_contain_text("是同一个人")
+    captions = page.locator("#result .pair figcaption")
+    assert [text.strip() for text in captions.all_inner_texts()] == ["A first.png", "B second.png"]
+    sources = page.locator("#result .pair img").evaluate_all(
+        "images => images.map((one) => one.naturalWidth)"
+    )
+    assert sources == [512, 512]
+
+
+def test_a_comparison_of_two_pairs(visitor: Visitor, alice: User, app: App, astronaut: bytes) -> None:
+    page = visitor.page
+    visitor.log_in(alice)
+    visitor.open(f"/console/debug/?app={app.app_id}&api=face_compare")
+    visitor.press("再加一组")
+    for name in ("A 2", "B 2"):
+        page.get_by_label(f"图片 {name}", exact=True).set_input_files(
+            {"name": f"{name}.png", "mimeType": "image/png", "buffer": astronaut}
+        )
+    visitor.press("发送请求")
+    expect(page.locator("#result .pair")).to_have_count(2)
+    expect(page.locator("#result .pair").nth(1)).to_contain_text("B 2.png")
+
+
+def test_the_words_of_a_face_show_on_hover_and_on_focus(visitor: Visitor, alice: User, app: App) -> None:
+    visitor.log_in(alice)
+    visitor.open(f"/console/debug/?app={app.app_id}&api=face_analyse")
+    visitor.press("发送请求")
+    words = visitor.page.locator("#result .mark-more")
+    expect(words).to_be_hidden()
+    mark = visitor.page.locator("#result .mark")
+    mark.locator(".mark-box").hover()
+    expect(words).to_be_visible()
+    expect(words).to_contain_text("像素")
+    visitor.page.mouse.move(0, 0)
+    expect(words).to_be_hidden()
+    mark.focus()
+    expect(words).to_be_visible()
+
+
+def test_an_api_that_is_not_ordered_leads_to_its_order(visitor: Visitor, alice: User, app: App) -> None:
+    page = visitor.page
+    visitor.log_in(alice)
+    visitor.open(f"/console/debug/?app={app.app_id}")
+    note = page.locator("#units-left .alert")
+    expect(note).to_be_hidden()
+    page.get_by_label("人脸搜索", exact=True).check(force=True)
+    expect(note).to_contain_text("还没有开通人脸搜索")
+    note.get_by_role("link", name="去订购").click()
+    expect(page).to_have_url(re.compile(rf"orders/new/\?app={app.app_id}&api=face_search"))
+
+
+def test_the_reply_folds_and_is_copied_as_json(visitor: Visitor, alice: User, app: App) -> None:
+    visitor.log_in(alice)
+    visitor.open(f"/console/debug/?app={app.app_id}")
+    visitor.press("发送请求")
+    reply = visitor.page.locator("#reply-json")
+    assert json.loads(reply.text_content() or "")["code"] == 0
+    visitor.press("折叠或展开")
+    assert reply.locator("details[open]").count() == 1
+    assert json.loads(reply.text_content() or "")["code"] == 0
+
+
+def test_a_page_that_is_offline_says_so(visitor: Visitor, alice: User, app: App) -> None:
+    page = visitor.page
+    visitor.log_in(alice)
+    visitor.open(f"/console/debug/?app={app.app_id}")
+    alert = page.locator("[data-request-failed]")
+    page.context.set_offline(True)
+    expect(alert).to_contain_text("没有连上服务器，请检查网络后重试。")
+    page.context.set_offline(False)
+    expect(alert).to_be_hidden()
 
 
 def test_pasted_text_goes_into_the_focused_field(visitor: Visitor, alice: User, app: App) -> None:
@@ -152,7 +249,7 @@ def test_a_chosen_picture_is_drawn_from_the_browsers_own_copy(
     visitor.page.set_input_files("#files", {"name": "a.png", "mimeType": "image/png", "buffer": astronaut})
     expect(visitor.page.locator("#thumbs img")).to_have_count(1)
     visitor.press("发送请求")
-    expect(visitor.page.locator("#result .mark-label")).to_contain_text("岁")
+    expect(visitor.page.locator("#result .mark-list")).to_contain_text("岁")
     assert (visitor.page.locator("#result img").get_attribute("src") or "").startswith("blob:")
 
 
@@ -162,12 +259,15 @@ def test_the_curl_that_is_shown_works_in_a_shell(
     visitor.log_in(alice)
     visitor.open(f"/console/debug/?app={app.app_id}&api=face_compare")
     picture = {"name": "it's me.png", "mimeType": "image/png", "buffer": astronaut}
-    visitor.page.set_input_files("#files", [picture, picture])
+    for side in "AB":
+        visitor.page.get_by_label(f"图片 {side}", exact=True).set_input_files(picture)
     visitor.press("发送请求")
-    shown = visitor.page.get_by_role("region", name="curl").inner_text()
+    shown = visitor.page.get_by_role("region", name="curl + openssl").text_content() or ""
     (tmp_path / "it's me.png").write_bytes(astronaut)
-    script = shown.replace("SECRET_KEY='...'", f"SECRET_KEY='{keys.secret_of(app.keys.get())}'")
-    ran = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, timeout=60, check=True)
+    environment = {**os.environ, "FACECLOUD_SECRET_KEY": keys.secret_of(app.keys.get())}
+    ran = subprocess.run(
+        ["sh", "-c", shown], cwd=tmp_path, env=environment, capture_output=True, timeout=60, check=True
+    )
     assert json.loads(ran.stdout)["result"][0]["face_compare"] == "true"
 
 

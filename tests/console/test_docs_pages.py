@@ -1,20 +1,32 @@
 """The documentation pages: code and names of fields look as they are written."""
 
+import html
+import os
 import re
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 from django.test import Client
+from playwright.sync_api import expect
 from pytest_django import Settings
 
-from console.documentation import model_card
+from accounts import keys
+from accounts.models import App
+from console.documentation import model_card, samples
 from inference.calibration import scoring, tables
+from tests.client.samples import COMMANDS
+from tests.client.test_samples import BODY, GOLDEN, SECRET, VECTOR
+from tests.console.conftest import Visitor
+from tests.console.screenshots import PUBLIC
 
 
 @pytest.mark.django_db
 def test_angle_brackets_in_code_are_shown(client: Client) -> None:
     """A literal in a template counts as safe: without force <Sign> would be taken for an element."""
     page = client.get("/docs/signing/").content.decode()
-    assert "&lt;Sign&gt; = HexEncode(HMAC_sha256(&lt;AppSecret&gt;, &lt;RequestStr&gt;))" in page
+    assert "&lt;Sign&gt; = HexEncode(HMAC_sha256(&lt;SecretKey&gt;, &lt;RequestStr&gt;))" in page
     assert "CTYUN &lt;AppKey&gt;:&lt;Sign&gt;" in page
 
 
@@ -61,3 +73,93 @@ def test_names_of_fields_are_set_as_code(client: Client) -> None:
     page = client.get("/docs/errors/").content.decode()
     assert "There is no <code>data</code>, it is no list" in page
     assert "`" not in page
+
+
+PAGES_OF_DOCS = [path for name, path in PUBLIC.items() if name.startswith("docs")]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("language", ["zh-hans", "en"])
+def test_the_secret_has_one_name(client: Client, language: str) -> None:
+    client.cookies["django_language"] = language
+    for path in PAGES_OF_DOCS:
+        page = client.get(path).content.decode()
+        assert not re.search(r"app ?secret|secret key", page, re.IGNORECASE), path
+    assert "SecretKey" in client.get("/docs/signing/").content.decode()
+
+
+def shown_text(page: str) -> str:
+    return html.unescape(re.sub(r"<[^>]+>", "", page))
+
+
+@pytest.mark.django_db
+def test_a_visitor_sees_the_samples_as_they_are(client: Client) -> None:
+    page = shown_text(client.get("/docs/samples/").content.decode())
+    for sample in samples.LANGUAGES.values():
+        assert sample.text in page, sample.file
+        reply = client.get(f"/docs/samples/{sample.file}")
+        assert reply.content.decode() == sample.text
+        assert reply["Content-Disposition"] == f'attachment; filename="{sample.file}"'
+    assert client.get("/docs/samples/other.py").status_code == 404
+    assert client.get("/docs/samples/..%2F..%2Fmanage.py").status_code == 404
+
+
+def test_samples_hold_the_app_key_and_never_the_secret(as_alice: Client, app: App) -> None:
+    key = app.keys.get()
+    page = shown_text(as_alice.get(f"/docs/samples/?app={app.app_id}").content.decode())
+    assert f"export FACECLOUD_APP_KEY={key.key}" in page
+    for file in samples.LANGUAGES:
+        text = as_alice.get(f"/docs/samples/{file}?app={app.app_id}").content.decode()
+        assert text in page, file
+        assert key.key in text, file
+        assert "http://testserver" in text, file
+        assert "FACECLOUD_SECRET_KEY" in text, file
+        assert keys.secret_of(key) not in text
+    assert keys.secret_of(key) not in page
+
+
+def test_another_customers_app_fills_nothing(as_bob: Client, app: App) -> None:
+    assert as_bob.get(f"/docs/samples/?app={app.app_id}").status_code == 404
+    assert as_bob.get(f"/docs/samples/facecloud.py?app={app.app_id}").status_code == 404
+
+
+@pytest.mark.parametrize("file", sorted(samples.LANGUAGES))
+def test_a_filled_sample_still_signs(file: str, tmp_path: Path) -> None:
+    """With the secret alone in its environment."""
+    program, *options = COMMANDS[file]
+    if not shutil.which(program):
+        pytest.skip(f"{program} is not installed")
+    values = {"FACECLOUD_URL": "https://face.example.com:8443", "FACECLOUD_APP_KEY": "0123456789abcdef"}
+    (tmp_path / file).write_text(samples.LANGUAGES[file].fill(values))
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "C.UTF-8"}
+    done = subprocess.run(
+        [program, *options, str(tmp_path / file), "--sign", *VECTOR, BODY],
+        env={**environment, "FACECLOUD_SECRET_KEY": SECRET},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.strip() == GOLDEN
+
+
+@pytest.mark.browser
+def test_samples_stand_in_tabs(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.open("/docs/samples/")
+    tabs = page.get_by_role("tab")
+    assert tabs.all_inner_texts() == [one.name for one in samples.LANGUAGES.values()]
+    expect(page.get_by_role("tabpanel")).to_have_count(1)
+    page.get_by_role("tab", name="Java").click()
+    panel = page.get_by_role("tabpanel")
+    expect(panel).to_contain_text("public class FaceCloud")
+    page.keyboard.press("ArrowRight")
+    expect(panel).to_contain_text("package main")
+    expect(page.get_by_role("tab", name="Go")).to_be_focused()
+    visitor.open("/docs/samples/")
+    expect(page.get_by_role("tab", name="Go")).to_have_attribute("aria-selected", "true")
+    coloured = panel.locator("code .hl-kd").first.evaluate("one => getComputedStyle(one).color")
+    assert coloured != panel.locator("code").last.evaluate("one => getComputedStyle(one).color")
+    with page.expect_download() as kept:
+        panel.get_by_role("link", name="下载").click()
+    assert kept.value.suggested_filename == "facecloud.go"

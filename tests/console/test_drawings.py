@@ -1,4 +1,4 @@
-"""What the debugger draws on a picture: labels that hide nobody."""
+"""What the debugger draws on a picture: numbers and words that stay within it."""
 
 import itertools
 
@@ -6,33 +6,47 @@ import cv2
 import numpy as np
 import pytest
 
-from console.debugger import Drawing, Mark, Picture, overlaps
+from console.debugger import Picture
+from console.drawings import Drawing, Mark, mark_of
 
 PNG = cv2.imencode(".png", np.zeros((400, 600, 3), np.uint8))[1].tobytes()
+LINES = ["女 · 30 岁", "左 10 · 上 20 · 60×60 像素"]
 
 
 def drawing(*corners: tuple[int, int]) -> Drawing:
     """Return a picture of 600 x 400 px with faces of 60 x 60 px at these corners (left, top)."""
-    marks = [Mark(left, top, 60, 60, [], f"女 · {30 + at} 岁") for at, (left, top) in enumerate(corners)]
+    marks = [Mark(left, top, 60, 60, [], LINES) for left, top in corners]
     return Drawing(Picture("group.png", data=PNG), marks)
 
 
-def test_a_face_by_itself_carries_its_text() -> None:
-    apart = drawing((10, 100), (300, 100), (10, 300))
-    assert not apart.is_numbered
-    assert [label.text for label in apart.labels()] == ["女 · 30 岁", "女 · 31 岁", "女 · 32 岁"]
+def test_faces_are_numbered_in_the_order_of_the_reply() -> None:
+    assert [plate.number for plate in drawing((10, 100), (300, 100), (10, 300)).plates()] == [1, 2, 3]
 
 
-@pytest.mark.parametrize("second", [(70, 100), (40, 30), (20, 180)], ids=["beside", "above", "below"])
-def test_faces_close_together_are_numbered(second: tuple[int, int]) -> None:
-    close = drawing((10, 100), second)
-    assert close.is_numbered
-    assert [label.text for label in close.labels()] == ["1", "2"]
+def test_words_never_leave_the_picture() -> None:
+    corners = itertools.product(range(0, 541, 60), range(0, 341, 34))
+    for plate in drawing(*corners).plates():
+        assert plate.left >= 0
+        assert plate.left + plate.width <= 600
+        assert plate.top >= 0
+        assert plate.top + plate.height <= 400
 
 
-def test_labels_do_not_cover_other_faces() -> None:
-    crowd = drawing(*itertools.product(range(10, 540, 62), range(20, 330, 62)))
-    for label in crowd.labels():
-        for mark in crowd.marks:
-            if mark is not label.mark:
-                assert not overlaps(label.box, (mark.left, mark.top, mark.width, mark.height))
+@pytest.mark.parametrize("at", [(10, 100), (540, 0), (0, 340)])
+def test_a_number_hides_no_face(at: tuple[int, int]) -> None:
+    """It takes at most a quarter of the box's height and half of its width, even with two digits."""
+    plate = drawing(*[at] * 12).plates()[-1]
+    assert plate.number_height <= 60 * 0.3
+    assert plate.number_width <= 60 * 0.5
+
+
+def test_the_words_of_each_api() -> None:
+    place = {"location": {"left": 1, "top": 2, "width": 30, "height": 40}}
+    assert mark_of({**place, "age": 30, "gender": "F"}).lines == [
+        "女 · 30 岁",
+        "左 1 · 上 2 · 30×40 像素",
+    ]
+    assert mark_of({**place, "face_probability": 0.998}).lines[0] == "人脸概率 99.8%"
+    assert mark_of({**place, "person_list": []}).lines[0] == "无匹配"
+    found = [{"person_id": "1001", "confidence": 91.2}, {"person_id": "1002", "confidence": 75}]
+    assert mark_of({**place, "person_list": found}).lines[:2] == ["1001 91.2", "1002 75.0"]

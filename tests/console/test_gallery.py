@@ -79,12 +79,21 @@ def test_deletion_is_confirmed_and_carried_out(
     assert as_alice.post(page, {"act": "delete", "face": "0" * 32}).status_code == 404
     assert as_alice.post(page, {"act": "delete", "face": "not an id"}).status_code == 404
     assert Face.objects.count() == 2
-    assert as_alice.post(page, {"act": "delete", "face": first.pk.hex})["Location"] == page
+    asked = as_alice.post(page, {"act": "delete", "face": first.pk.hex}).content.decode()
+    assert "确定删除这个人脸吗" in asked
+    assert f'name="face" value="{first.pk.hex}"' in asked
+    assert Face.objects.filter(pk=first.pk).exists()
+    sure = {"act": "delete", "confirmed": "1"}
+    assert as_alice.post(page, {**sure, "face": first.pk.hex})["Location"] == page
     assert list(Face.objects.all()) == [second]
-    gone = as_alice.post(page, {"act": "delete"})
+    assert "无法恢复。确定删除吗" in as_alice.post(page, {"act": "delete"}).content.decode()
+    gone = as_alice.post(page, sure)
     assert gone["Location"] == address(app, f"gallery/{group.pk}/")
     assert not Person.objects.exists()
-    assert as_alice.post(address(app, f"gallery/{group.pk}/"), {"act": "delete"}).status_code == 302
+    assert as_alice.post(address(app, f"gallery/{group.pk}/"), {"act": "delete"}).status_code == 200
+    assert Group.objects.filter(pk=group.pk).exists()
+    sure = {"act": "delete", "confirmed": "1"}
+    assert as_alice.post(address(app, f"gallery/{group.pk}/"), sure).status_code == 302
     assert not Group.objects.exists()
     trail = as_alice.get(address(app, "trail/")).content.decode()
     assert "zhang.san" not in trail
@@ -168,7 +177,10 @@ def test_a_disabled_gallery_can_only_show_and_delete(
     assert Group.objects.count() == 1
     assert "face_search" not in as_alice.get("/console/orders/new/").content.decode()
     assert as_alice.get("/").content.decode().count("api=face_search") == 0
-    assert as_alice.post(address(app, f"gallery/{group.pk}/"), {"act": "delete"}).status_code == 302
+    assert as_alice.post(address(app, f"gallery/{group.pk}/"), {"act": "delete"}).status_code == 200
+    assert Group.objects.filter(pk=group.pk).exists()
+    sure = {"act": "delete", "confirmed": "1"}
+    assert as_alice.post(address(app, f"gallery/{group.pk}/"), sure).status_code == 302
 
 
 def test_a_full_gallery_says_so(as_alice: Client, app: App, monkeypatch: pytest.MonkeyPatch) -> None:

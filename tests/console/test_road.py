@@ -242,7 +242,7 @@ def test_the_main_path_on_a_phone_in_english(phone: Visitor, alice: User) -> Non
     hide_the_new_secret(phone.page)
     phone.page.locator("main").get_by_role("link", name="Debugger").tap()
     phone.page.get_by_role("button", name="Send request").tap()
-    expect(phone.page.locator("#result .mark-label")).to_contain_text(re.compile(r"(Fem|M)ale · \d+"))
+    expect(phone.page.locator("#result .mark-list")).to_contain_text(re.compile(r"(Fem|M)ale · \d+"))
 
 
 def test_buying_again_adds_to_the_same_app(visitor: Visitor, alice: User, app: App) -> None:

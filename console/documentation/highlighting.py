@@ -1,0 +1,23 @@
+"""Source text with its parts marked by classes that the stylesheet colours; no inline style."""
+
+from functools import lru_cache
+
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
+from pygments import highlight
+from pygments.formatters.html import HtmlFormatter
+from pygments.lexers import get_lexer_by_name
+
+MAX_CHARACTERS = 60_000  # a longer text is shown without colours
+PREFIX = "hl-"
+
+
+@lru_cache(maxsize=64)
+def highlighted(text: str, language: str) -> SafeString:
+    """Return the text as escaped HTML with classes on its parts. `language` is one of Pygments' names."""
+    if len(text) > MAX_CHARACTERS:
+        return escape(text)
+    lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
+    formatter = HtmlFormatter[str](nowrap=True, classprefix=PREFIX)
+    marked = highlight(text, lexer, formatter)
+    return mark_safe(marked if text.endswith("\n") else marked.removesuffix("\n"))  # noqa: S308 - escaped

@@ -1,0 +1,83 @@
+"""The APIs as the OpenAPI description has them: name, labels, schema of the body, optional headers."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.generators import SchemaGenerator
+
+from billing.models import Api
+
+Json = dict[str, Any]
+SIGNED_HEADERS = ("X-CTYUN-DT",)  # which signing sets
+GALLERY_TAG = "人脸库"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One API. `label` is Chinese, `label_en` English; `headers` are those that a caller may set."""
+
+    name: str
+    label: str
+    label_en: str
+    description: str
+    body: Json
+    headers: dict[str, Json]
+    is_gallery: bool
+
+    @property
+    def deletes(self) -> bool:
+        """Whether a call destroys something."""
+        return self.name.endswith("_delete")
+
+
+@cache
+def document() -> Json:
+    """Return the OpenAPI description, made once per process."""
+    made: Json = SchemaGenerator().get_schema(request=None, public=True)
+    return made
+
+
+@cache
+def _all() -> dict[str, Operation]:
+    found = {}
+    for path in document()["paths"].values():
+        post = path["post"]
+        label, _, label_en = post["summary"].partition(" · ")
+        name = post["operationId"]
+        found[name] = Operation(
+            name,
+            label,
+            label_en,
+            post["description"],
+            post["requestBody"]["content"]["application/json"]["schema"],
+            {
+                one["name"]: one
+                for one in post["parameters"]
+                if one["in"] == "header" and one["name"] not in SIGNED_HEADERS
+            },
+            is_gallery=GALLERY_TAG in post["tags"],
+        )
+    return found
+
+
+def operations() -> dict[str, Operation]:
+    """Return the APIs that this site serves, by name, the metered ones first."""
+    served = [one for one in _all().values() if settings.GALLERY or not one.is_gallery]
+    metered = [str(api) for api in Api.values]
+    served.sort(key=lambda one: metered.index(one.name) if one.name in metered else len(metered))
+    return {one.name: one for one in served}
+
+
+def resolved(schema: Json) -> Json:
+    """Return the schema that a $ref names, or the schema itself."""
+    if "$ref" not in schema:
+        return schema
+    components: Json = document()["components"]["schemas"]
+    return resolved(components[schema["$ref"].rpartition("/")[2]])
+
+
+def is_picture(schema: Json) -> bool:
+    """Whether the schema is that of a picture: a URL or base64."""
+    return str(schema.get("$ref", "")).endswith("/Image")

@@ -1,0 +1,164 @@
+"""API 探索: every option of every API as a form, one real signed call, and the same call as a program."""
+
+import json
+from typing import Any
+
+import httpx
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import get_language, gettext_lazy
+from django.utils.translation import gettext as _
+
+from accounts.models import App
+from billing import packages
+from billing.models import Api
+from common.postgresql.clock import now
+from console import debugger
+from console.access import CustomerRequest, customer
+from console.confirmation import unconfirmed
+from console.debugger import Draft, Picture
+from console.documentation import programs
+from console.documentation.examples import EXAMPLES
+from console.explorer import fields
+from console.explorer.operations import Operation, operations
+from console.ownership import apps_in_use, chosen_app
+from console.uploads import MAX_TOTAL_BYTES, memory_uploads
+from console.views.debug import DebugError, failed, own_address, sample_path, signing_key
+from faceapi.authentication.signing import PREFIXES
+
+# The APIs of the gallery that a package of face_search pays for, or that cost nothing but belong to it.
+METERED_AS = {
+    "face_detect": Api.FACE_DETECT,
+    "face_analyse": Api.FACE_ANALYSE,
+    "face_compare": Api.FACE_COMPARE,
+}
+DELETE_QUESTION = gettext_lazy("这会真的删除您的人脸库中的内容，无法恢复。确定发送吗？")
+ONLY_CODE = "code"  # the button that writes the program and sends nothing
+
+
+@memory_uploads
+@customer
+def explorer(request: CustomerRequest) -> HttpResponse:
+    posted = request.POST if request.method == "POST" else request.GET
+    apps = list(apps_in_use(request))
+    app = chosen_app(apps, posted.get("app", ""))
+    choices = operations()
+    operation = choices.get(posted.get("api", "")) or next(iter(choices.values()))
+    body = fields.body_fields(operation)
+    headers = fields.header_fields(operation)
+    context: dict[str, Any] = {
+        "apps": apps,
+        "app": app,
+        "operations": choices.values(),
+        "operation": operation,
+        "body": body,
+        "headers": headers,
+        "prefixes": PREFIXES,
+        "shown_entries": shown_entries(posted.get("entries", "")),
+        "has_sample": sample_path().is_file(),
+        "max_mb": MAX_TOTAL_BYTES // 2**20,
+        "api": METERED_AS.get(operation.name, Api.FACE_SEARCH),
+        "delete_question": DELETE_QUESTION,
+        "docs_href": reverse(
+            "docs_page", args=[operation.name if operation.name in EXAMPLES else Api.FACE_SEARCH]
+        ),
+        "is_english": get_language() == "en",
+        "nav": "explorer",
+    }
+    context |= units(app, context["api"])
+    if request.method == "POST" and app:
+        asks = operation.deletes and request.POST.get("act") != ONLY_CODE
+        if asks and (page := unconfirmed(request, DELETE_QUESTION, _("发送请求"))):
+            return page
+        try:
+            context |= answered(request, app, filled(request, operation, body, headers))
+            context |= units(app, context["api"])
+        except DebugError as error:
+            context["refused"] = str(error)
+    htmx = request.headers.get("HX-Request") == "true"
+    template = "console/explorer_result.html" if htmx else "console/explorer.html"
+    return render(request, template, {**context, "htmx": htmx})
+
+
+def units(app: App | None, api: str) -> dict[str, Any]:
+    """Return what the App has left of the API; `missing` if it has not ordered it."""
+    lines = [line for line in packages.summary([app], now()) if line.api == api] if app else []
+    missing = [] if lines or not app else [(api, str(Api(api).label))]
+    return {"lines": lines, "missing": missing}
+
+
+def shown_entries(text: str) -> int:
+    """Return how many entries of `data` the form shows at first."""
+    return min(max(int(text), 1), fields.MAX_ENTRIES) if text.isascii() and text.isdecimal() else 1
+
+
+def filled(
+    request: CustomerRequest, operation: Operation, body: list[fields.Field], headers: list[fields.Field]
+) -> Draft:
+    """Return the call that the form stands for. Raises DebugError if its files are too large."""
+    if getattr(request, "too_large", False):
+        raise DebugError(_("图片合计超过 %(mb)s MB，请减少图片。") % {"mb": MAX_TOTAL_BYTES // 2**20})
+    sent = request.POST.dict()
+    texts: dict[str, str] = {}
+    files: dict[str, Picture] = {}
+    for name in fields.picture_names(body):
+        picture = chosen_picture(request, name)
+        if picture is not None:
+            mark = programs.placeholder(len(files) + 1)
+            files[mark] = picture
+            texts[name] = mark
+        elif text := sent.get(name, "").strip():
+            texts[name] = text
+    prefix = sent.get("prefix", "")
+    prefix = prefix if prefix in PREFIXES else PREFIXES[0]
+    return Draft(
+        path=f"{prefix}{operation.name}.json",
+        text=json.dumps(fields.body_of(body, sent, texts), ensure_ascii=False),
+        files=files,
+        headers={one.label: text for one in headers if (text := header_text(sent.get(one.name, "")))},
+    )
+
+
+def header_text(text: str) -> str:
+    """Return the value of a header. Raises DebugError for what a header can't carry."""
+    text = text.strip()
+    if not (text.isascii() and text.isprintable()):
+        raise DebugError(_("请求头只能包含可见的 ASCII 字符。"))
+    return text
+
+
+def chosen_picture(request: CustomerRequest, name: str) -> Picture | None:
+    """Return the file or the sample chosen for the picture `name`; None if its text counts."""
+    file = request.FILES.get(f"{name}.file")
+    if file is not None:
+        return Picture(str(file.name), data=file.read())
+    if (
+        request.POST.get(f"{name}.sample")
+        and not request.POST.get(name, "").strip()
+        and sample_path().is_file()
+    ):
+        return Picture("sample.png", data=sample_path().read_bytes(), sample=True)
+    return None
+
+
+def answered(request: CustomerRequest, app: App, draft: Draft) -> dict[str, Any]:
+    """Return the programs of the call and, unless only they were asked for, what the API answers."""
+    key = signing_key(app)
+    host = request.get_host()
+    found: dict[str, Any] = {"programs": draft.programs(f"{request.scheme}://{host}", key.key)}
+    if request.POST.get("act") == ONLY_CODE:
+        return found
+    try:
+        exchange = debugger.send(
+            draft,
+            address=own_address(request),
+            host=host,
+            key=key,
+            language="en" if get_language() == "en" else "zh-CN",
+            user=request.user,
+        )
+    except httpx.HTTPError as error:
+        raise DebugError(_("没有连上 API 服务，请稍后再试，或联系管理员检查服务状态。")) from error
+    reply = exchange.reply if isinstance(exchange.reply, dict) else {}
+    return found | {"exchange": exchange, "failed": failed(reply)}
