@@ -94,6 +94,42 @@ def test_no_table_is_cut_off_on_a_small_laptop(visitor: Visitor, alice: User, ap
     visitor.complaints = [line for line in visitor.complaints if "404" not in line]
 
 
+# Numbers, amounts, dates and times of a page's text that stand on more than one line.
+WRAPPED = r"""() => {
+  const found = [];
+  const walker = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+  const number = /\d{4}-\d{2}-\d{2}|\d{1,2}:\d{2}(:\d{2})?|[-+−¥]?\d[\d,]*(\.\d+)?\s?%?/g;
+  while (walker.nextNode()) {
+    const text = walker.currentNode;
+    if (text.parentElement.closest("pre, code, .mono, .json, textarea, svg, script, noscript")) continue;
+    for (const match of text.data.matchAll(number)) {
+      const range = document.createRange();
+      range.setStart(text, match.index);
+      range.setEnd(text, match.index + match[0].trimEnd().length);
+      const tops = [...range.getClientRects()].filter((box) => box.width).map((box) => Math.round(box.top));
+      if (tops.length && Math.max(...tops) - Math.min(...tops) > 4) found.push(match[0]);
+    }
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("language", ["zh-hans", "en"])
+def test_nothing_wraps_that_is_one_number(
+    visitor: Visitor, alice: User, app: App, place: Place, language: str
+) -> None:
+    visitor.log_in(alice)
+    wear(visitor, "light", language)
+    wrapped = []
+    for path in [*own_pages(app, place(alice)), *PUBLIC.values()]:
+        visitor.open(path)
+        for width in (390, 768, 1080, 1280):
+            visitor.page.set_viewport_size({"width": width, "height": 860})
+            wrapped += [(path, width, number) for number in visitor.page.evaluate(WRAPPED)]
+    assert wrapped == []
+    visitor.complaints = [line for line in visitor.complaints if "404" not in line]
+
+
 def test_the_page_does_not_jump_while_it_loads(visitor: Visitor, alice: User, app: App) -> None:
     visitor.page.add_init_script(
         "window.shift = 0; new PerformanceObserver(list => list.getEntries().forEach(entry => {"
