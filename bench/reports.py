@@ -1,16 +1,22 @@
 """The report and the call log with very many calls: server time, and whether the sums are right.
 
 `bin/bench reports --calls 10000000` fills a temporary database with calls of the last 30 days (one tenth of
-them of one App), sums them into the roll-ups, and requests that App's pages as a customer does.
+them of one App), sums them into the roll-ups, and requests that App's pages as a customer does. Beside each
+time stands how many blocks of the database the queries touch. No busy machine changes that; it must not
+grow with the calls.
 """
 
 import statistics
 import sys
 import time
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from bench.database import on_a_throwaway
+
+if TYPE_CHECKING:
+    from django.test import Client
 
 LIMIT_MS = 200
 DAYS = 30
@@ -109,10 +115,33 @@ def pages(app_id: str) -> list[str]:
 
     late = timezone.now() - timedelta(days=25)
     after = urlencode({"after": str(Cursor(late, time_ids.first(late)))})
-    found = [f"/console/apps/{app_id}/report/?{query}" for query in REPORTS]
+    found = ["/console/", "/console/apps/", "/console/usage/?range=30d"]
+    found += [f"/console/apps/{app_id}/report/?{query}" for query in REPORTS]
     for log in (f"/console/apps/{app_id}/calls/?range=30d", "/console/calls/?range=30d"):
         found += [log + one for one in (*FILTERS, f"&{after}")]
     return found
+
+
+def blocks_of(client: "Client", page: str) -> int:
+    """Return how many blocks PostgreSQL touches for the queries of a page."""
+    from django.db import connection
+
+    asked: list[tuple[str, Any]] = []
+
+    def keep(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        asked.append((sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(keep):
+        client.get(page)
+    blocks = 0
+    with connection.cursor() as cursor:
+        for sql, params in asked:
+            if sql.lstrip().startswith("SELECT"):
+                cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", params)
+                plan = cursor.fetchone()[0][0]["Plan"]
+                blocks += plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+    return blocks
 
 
 def measure(app_id: str) -> bool:
@@ -139,7 +168,10 @@ def measure(app_id: str) -> bool:
         middle = statistics.median(times)
         passed &= middle < LIMIT_MS
         shown = page.replace(app_id, "APP")
-        print(f"{shown:64} median {middle:6.0f} ms   best {min(times):6.0f}   worst {max(times):6.0f}")
+        print(
+            f"{shown:64} median {middle:6.0f} ms   best {min(times):6.0f}   worst {max(times):6.0f}"
+            f"   {blocks_of(client, page):8,} blocks"
+        )
     until = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     shown = usage(UsageFilter(until - timedelta(days=DAYS + 2), until, app=app.pk)).total.calls
     rolled = UsageHour.objects.filter(app=app).aggregate(calls=Sum("calls"))["calls"]

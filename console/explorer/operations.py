@@ -45,6 +45,7 @@ def _all() -> dict[str, Operation]:
     for path in document()["paths"].values():
         post = path["post"]
         label, _, label_en = post["summary"].partition(" · ")
+        label_en = label_en[:1].upper() + label_en[1:]
         name = post["operationId"]
         found[name] = Operation(
             name,
