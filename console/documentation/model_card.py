@@ -73,6 +73,7 @@ def html(language: str) -> str:
     written = BROKEN.sub("", written.partition("\n## ")[2])
     body = MarkdownIt("commonmark").enable("table").render(f"## {written}")
     body = LINK.sub(r"\1", body)
+    body = re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", body)
     return body.replace("<table>", '<div class="table-wrap"><table class="table">').replace(
         "</table>", "</table></div>"
     )

@@ -49,10 +49,10 @@ def test_the_model_card_shows_the_numbers_of_the_calibration_set(client: Client,
     client.cookies["django_language"] = "en" if language == "en" else "zh-hans"
     page = client.get("/docs/model-card/").content.decode()
     for row in tables.load("card")["strangers"]:
-        assert f"<td>{row['rates'][0][0] * 100:.2f} %" in page
+        assert f"<td>{row['rates'][0][0] * 100:.2f}\N{NO-BREAK SPACE}%" in page
         assert f"<td>{row['pairs']:,}</td>" in page
     for row in tables.load("card")["attributes"]:
-        assert f"<td>{row['gender_right'] * 100:.1f} %</td>" in page
+        assert f"<td>{row['gender_right'] * 100:.1f}\N{NO-BREAK SPACE}%</td>" in page
     assert tables.version() in page
     assert "<!--" not in page
     assert 'href="model-card' not in page
