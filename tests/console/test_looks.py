@@ -69,8 +69,8 @@ WRAPPED = r"""() => {
     const text = walker.currentNode;
     const around = text.parentElement;
     const head = around.closest("thead");
-    if (around.closest("pre, code, .mono, .json, textarea, svg, script, noscript, .visually-hidden")) continue;
-    if (head && getComputedStyle(head).position === "absolute") continue; // hidden, its cells have labels
+    if (around.closest("pre, code, .mono, .json, svg, script, noscript, .visually-hidden")) continue;
+    if (head && getComputedStyle(head).position === "absolute") continue; // hidden
     for (const match of text.data.matchAll(number)) {
       const range = document.createRange();
       range.setStart(text, match.index);
