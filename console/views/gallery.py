@@ -153,6 +153,7 @@ def group(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
         persons, more = people.page(app, found.group_id, after, PAGE_ROWS, prefix=prefix)
     except NoSuchGroup:  # deleted this very moment
         raise Http404 from None
+    lines = [line for line in packages.summary([app], now()) if line.api == Api.FACE_SEARCH]
     context = frame(
         app,
         group=found,
@@ -163,7 +164,8 @@ def group(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
         after=after,
         more=more,
         is_outdated=found.faces and found.model_version != scoring.template_version(),
-        lines=packages.summary([app], now()),
+        lines=lines,
+        missing=[] if lines else [(Api.FACE_SEARCH.value, Api.FACE_SEARCH.label)],
     )
     return render(request, "console/gallery_group.html", context)
 

@@ -279,3 +279,13 @@ def test_enrolment_without_pictures_or_too_many_bytes(as_alice: Client, app: App
 
 def test_an_app_without_a_package_is_sent_to_order(as_alice: Client, app: App, alice: User) -> None:
     assert f"app={app.app_id}&amp;api={Api.FACE_SEARCH}" in as_alice.get(address(app)).content.decode()
+
+
+def test_the_page_of_a_group_shows_the_units_of_searches_alone(
+    as_alice: Client, app: App, group: Group
+) -> None:
+    page = as_alice.get(address(app, f"gallery/{group.pk}/")).content.decode()
+    units = page[page.index('id="units-left"') :]
+    units = units[: units.index("</dl>")]
+    assert "人脸搜索" in units
+    assert "人脸检测定位" not in units
