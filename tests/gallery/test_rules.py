@@ -57,7 +57,7 @@ def breaks(at: datetime) -> list[str]:
 # --- groups ----------------------------------------------------------------------
 
 
-def test_a_group_is_made_once_and_then_changed(app: App, now: datetime) -> None:
+def test_a_group_is_created_once_and_then_updated(app: App, now: datetime) -> None:
     wanted = [Wanted("guests", "访客"), Wanted("staff", "全体员工", 365)]
     assert groups.add(app, wanted, now, Actor()) == [True, False]
     staff = Group.objects.get(app=app, group_id="staff")
@@ -74,7 +74,7 @@ def test_groups_have_a_limit(app: App, now: datetime, monkeypatch: pytest.Monkey
     assert Group.objects.filter(app=app).count() == 1
 
 
-def test_deleting_a_group_leaves_nothing_but_its_trail(app: App, enrol: Enrol, now: datetime) -> None:
+def test_deleting_a_group_keeps_only_its_trail(app: App, enrol: Enrol, now: datetime) -> None:
     enrol(app, "p", template(1))
     assert groups.delete(app, "staff", now, Actor()) == 1
     assert groups.delete(app, "staff", now, Actor()) == 0
@@ -84,7 +84,7 @@ def test_deleting_a_group_leaves_nothing_but_its_trail(app: App, enrol: Enrol, n
     assert actions(app) == ["group_add", "enrol", "group_delete"]
 
 
-def test_another_app_can_reach_nothing(app: App, strange_app: App, enrol: Enrol, now: datetime) -> None:
+def test_another_app_has_no_access(app: App, strange_app: App, enrol: Enrol, now: datetime) -> None:
     enrol(app, "p", template(1))
     assert erasure.delete_person(strange_app, "staff", "p", now, Actor()) == 0
     assert groups.delete(strange_app, "staff", now, Actor()) == 0
@@ -176,7 +176,7 @@ def test_storing_twice_is_storing_once(app: App, now: datetime) -> None:
     assert actions(app).count("enrol") == 1
 
 
-def test_a_withdrawn_enrolment_leaves_nothing(app: App, enrol: Enrol, now: datetime) -> None:
+def test_a_withdrawn_enrolment_is_removed(app: App, enrol: Enrol, now: datetime) -> None:
     enrol(app, "p", template(1))
     call_id = enrol(app, "p", template(2, like=1))
     other = enrol(app, "q", template(3))
@@ -289,7 +289,7 @@ def test_the_best_match_of_many_faces_is_that_of_all_pairs() -> None:
     assert len(search.likely_best(firsts[:1], [Template((), (), 0.0, firsts[0].quality)])) == 1
 
 
-def test_the_chance_of_a_stranger_grows_with_the_gallery() -> None:
+def test_the_false_match_rate_grows_with_the_gallery() -> None:
     one, many = search.false_match_rate(70.0, 1), search.false_match_rate(70.0, 10_000)
     assert one == pytest.approx(1e-4, rel=0.01)
     assert many == pytest.approx(1 - (1 - 1e-4) ** 10_000, rel=0.01)
@@ -543,7 +543,7 @@ def test_reconcile_finds_what_was_tampered_with(
     assert any(found.startswith(row) for found in breaks(now))
 
 
-def test_a_database_without_pgvector_gets_one_clear_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_without_pgvector_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server has it, so a newer version than there is stands for one that is missing."""
     monkeypatch.setattr(extension, "MINIMUM", (99, 0))
     editor = SimpleNamespace(connection=connection)
@@ -552,7 +552,7 @@ def test_a_database_without_pgvector_gets_one_clear_sentence(monkeypatch: pytest
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_owner_who_may_not_create_extensions_gets_one_clear_sentence() -> None:
+def test_an_owner_who_cannot_create_extensions_is_one_clear_error() -> None:
     """Pgvector is no trusted extension: a database's owner who is no superuser can't create it."""
     name = f"without_vector_{uuid4().hex[:12]}"
     with connection.cursor() as cursor:

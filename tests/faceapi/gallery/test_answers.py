@@ -98,7 +98,7 @@ WAYS: dict[int, tuple[int, Way]] = {  # code → the index that it names, and ho
 }
 
 
-def test_there_is_a_way_to_every_code_of_the_gallery() -> None:
+def test_every_code_of_the_gallery_has_a_case() -> None:
     assert sorted(WAYS) == sorted(row.number for row in codes.ROWS)
 
 
@@ -121,7 +121,7 @@ def test_code(code: int, gallery: Gallery, app: App, portrait: bytes) -> None:
     assert used(app) == (1 if code == codes.OTHER_MODEL else 0)
 
 
-def test_several_faces_are_told_in_words(gallery: Gallery, portrait: bytes) -> None:
+def test_several_faces_are_reported(gallery: Gallery, portrait: bytes) -> None:
     refused = gallery.enrol("1", twice(portrait))
     assert refused.json["detail"] == "several faces of like size"
     assert refused.json["detail_zh"] == "有多张大小相近的人脸"

@@ -68,7 +68,7 @@ def test_a_person_is_enrolled_found_compared_with_and_erased(
     ] == []
 
 
-def test_all_or_nothing(gallery: Gallery, app: App, portrait: bytes) -> None:
+def test_an_enrolment_is_all_or_nothing(gallery: Gallery, app: App, portrait: bytes) -> None:
     """A hundred enrolments with one bad picture: nothing is charged, nothing is stored."""
     data = [entry(f"p{n}", portrait) for n in range(100)]
     data[61]["image"] = inline(encode((200, 200)))
@@ -96,7 +96,7 @@ def test_several_faces_are_not_enrolled(gallery: Gallery, portrait: bytes) -> No
     assert [len(face["person_list"]) for face in found["face_list"]] == [1, 1]
 
 
-def test_another_customer_reaches_nothing(
+def test_another_customer_has_no_access(
     gallery: Gallery, stranger: Caller, portrait: bytes, now: datetime
 ) -> None:
     (added,) = gallery.result("face_person_add", [entry("1001", portrait)])
@@ -170,7 +170,7 @@ def test_an_app_without_the_package_may_not_search(gallery: Gallery, app: App, p
     assert gallery.enrol("1001", portrait).code == 4201
 
 
-def test_a_repeat_gets_the_answer_until_somebody_is_erased(
+def test_a_repeat_gets_the_answer_until_a_person_is_erased(
     gallery: Gallery, app: App, portrait: bytes
 ) -> None:
     key = uuid4().hex
@@ -223,7 +223,7 @@ def test_an_erased_person_leaves_no_trace(gallery: Gallery, app: App, portrait: 
     assert places() == set()
 
 
-def test_what_passes_through_the_site_is_in_no_log(
+def test_no_log_has_a_person_id(
     gallery: Gallery, tight_site: Process, worker: Process, portrait: bytes
 ) -> None:
     person_id = f"in-no-log-{uuid4().hex}"

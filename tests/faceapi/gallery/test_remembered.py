@@ -109,7 +109,7 @@ def _store(app: App, faces: list[enrolment.Enrolled], call_id: UUID, at: datetim
     enrolment.store(app, faces, at, Actor(call_id))
 
 
-def test_a_settle_that_is_tried_again_brings_nobody_back(app: App, now: datetime) -> None:
+def test_a_retried_settle_restores_no_erased_person(app: App, now: datetime) -> None:
     """The commit was done, but its answer was lost; the person is erased before the second attempt."""
     groups.add(app, [Wanted("staff", "员工")], now, Actor())
     call = settling(app, now)
