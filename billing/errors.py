@@ -21,6 +21,7 @@ BillingError                    `code` is stable; `details` are the values for i
 ├── ReasonMissing               an operator's action without a reason
 ├── ChangeRefused               details.field: a value that the catalogue does not accept
 ├── NotRefundable               details.why: used, ended, refunded
+├── NotReversible               details.why: kind, reversed, amount
 └── NotExtendable               details.why: ended, refunded
 """
 
@@ -153,6 +154,12 @@ class NotRefundable(BillingError):
     """The package cannot be refunded. details: why (used, ended, refunded)."""
 
     code = "not_refundable"
+
+
+class NotReversible(BillingError):
+    """details: why (kind: not a top-up; reversed before; amount: more than was topped up)."""
+
+    code = "not_reversible"
 
 
 class NotExtendable(BillingError):

@@ -6,7 +6,8 @@
   reached several at once, only the highest is reported. If the month's units change, it is reported again.
 - Ending: 7 days and 1 day before the last Package ends.
 - Unpaid: an order is 24 hours old and can still be paid.
-- Money: an operator topped up, granted a voucher or refunded a package, within MONEY_WITHIN.
+- Money: an operator topped up, reversed a top-up, granted a voucher or refunded a package, within
+  MONEY_WITHIN.
 
 `mail` sends unsent notices: one mail per customer, to verified addresses only.
 """
@@ -229,6 +230,14 @@ def _money_due(at: datetime) -> Iterable[Notice]:
             amount=entry.amount,
             created_at=at,
         )
+    for entry in WalletEntry.objects.filter(kind=EntryKind.REVERSAL, at__gt=since, at__lte=at):
+        yield Notice(
+            customer_id=entry.wallet_id,
+            kind=NoticeKind.REVERSAL,
+            key=f"reversal {entry.pk}",
+            amount=-entry.amount,
+            created_at=at,
+        )
     granted = Voucher.objects.filter(redeemed_at=F("created_at"), created_at__gt=since, created_at__lte=at)
     for voucher in granted.filter(customer__isnull=False).select_related("customer"):
         yield Notice(
@@ -332,6 +341,11 @@ def _money_text(notice: Notice) -> NoticeText:
         return NoticeText(
             _("收到代金券，面值 %(amount)s") % {"amount": amount},
             _("有效期到 %(day)s 为止，支付订单时自动使用。") % {"day": day},
+        )
+    if notice.kind == NoticeKind.REVERSAL:
+        return NoticeText(
+            _("一笔充值已冲正，扣回 %(amount)s") % {"amount": amount},
+            _("该充值有误，金额已从账户余额中扣回；原因见收支明细。"),
         )
     number = notice.order.number if notice.order else ""
     return NoticeText(

@@ -20,7 +20,10 @@ Key = TypeVar("Key", int, str)
 
 @dataclass(slots=True)
 class Day:
-    """One local day: counts, and amounts in yuan. `cash` and `voucher` were paid for orders."""
+    """One local day: counts, and amounts in yuan. `cash` and `voucher` were paid for orders.
+
+    `topped_up` is less what was reversed that day.
+    """
 
     start: datetime
     new_apps: int = 0
@@ -40,7 +43,7 @@ class Day:
 
 # Each day is a range scan of an index: nothing is grouped, no timestamp is converted to a local day.
 _DAYS = """
-SELECT new_apps, created, paid, cash, voucher, refunded_cash, refunded_voucher, topped_up
+SELECT new_apps, created, paid, cash, voucher, refunded_cash, refunded_voucher, topped_up + reversed
   FROM unnest(%s::timestamptz[], %s::timestamptz[]) AS day (start, until)
  CROSS JOIN LATERAL (
        SELECT count(*) FROM accounts_app WHERE created_at >= start AND created_at < until) a (new_apps)
@@ -57,6 +60,9 @@ SELECT new_apps, created, paid, cash, voucher, refunded_cash, refunded_voucher, 
         WHERE kind IN ('top_up', 'refund') AND at >= start AND at < until
        ) w (refunded_cash, topped_up)
  CROSS JOIN LATERAL (
+       SELECT coalesce(sum(amount), 0.00) FROM billing_walletentry
+        WHERE kind = 'reversal' AND at >= start AND at < until) r (reversed)
+ CROSS JOIN LATERAL (
        SELECT coalesce(sum(amount), 0.00) FROM billing_voucherentry
         WHERE amount > 0 AND at >= start AND at < until) v (refunded_voucher)
  ORDER BY start
@@ -72,6 +78,13 @@ def days(since: datetime, until: datetime) -> list[Day]:
     with connection.cursor() as cursor:
         cursor.execute(_DAYS, [starts, edges[1:]])
         return [Day(start, *row) for start, row in zip(starts, cursor.fetchall(), strict=True)]
+
+
+def between(since: datetime, until: datetime) -> Day:
+    """Return the sums of [since, until), which need not be whole days."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DAYS, [[since], [until]])
+        return Day(since, *cursor.fetchone())
 
 
 @dataclass(slots=True)

@@ -21,10 +21,11 @@ class NoticeKind(models.TextChoices):
     TOP_UP = "top_up", _("充值通知")
     VOUCHER = "voucher", _("代金券通知")
     REFUND = "refund", _("退款通知")
+    REVERSAL = "reversal", _("充值冲正通知")
     FACES = "faces", _("人脸到期提醒")
 
 
-MONEY_KINDS = (NoticeKind.TOP_UP, NoticeKind.VOUCHER, NoticeKind.REFUND)
+MONEY_KINDS = (NoticeKind.TOP_UP, NoticeKind.VOUCHER, NoticeKind.REFUND, NoticeKind.REVERSAL)
 
 
 def default_percents() -> list[int]:

@@ -23,6 +23,7 @@ class EntryKind(models.TextChoices):
     TOP_UP = "top_up", _("充值")
     PAYMENT = "payment", _("支付")
     REFUND = "refund", _("退款")
+    REVERSAL = "reversal", _("冲正")
 
 
 class Wallet(models.Model):
@@ -51,9 +52,10 @@ def new_token() -> str:
 
 
 class WalletEntry(models.Model):
-    """One movement of money: top-ups and refunds are positive, payments negative. Append-only.
+    """One movement of money: top-ups and refunds are positive, payments and reversals negative. Append-only.
 
-    `token` is that of the operator's form, so that a double click tops up once.
+    A reversal takes back a mistaken top-up, or part of it, and names it in `reverses`. `token` is that of the
+    operator's form, so that a double click tops up once.
     """
 
     wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="entries", verbose_name=_("账户"))
@@ -76,6 +78,15 @@ class WalletEntry(models.Model):
         blank=True,
         verbose_name=_("操作员"),
     )
+    reverses = models.ForeignKey(
+        "self",
+        models.PROTECT,
+        related_name="reversals",
+        null=True,
+        blank=True,
+        db_index=False,  # wallet_reversed_once is its index
+        verbose_name=_("冲正的充值"),
+    )
     reason = models.CharField(_("原因"), max_length=200, blank=True)
     token = models.CharField(max_length=64, unique=True, default=new_token, editable=False)
     at = models.DateTimeField(_("时间"))
@@ -89,6 +100,7 @@ class WalletEntry(models.Model):
             models.Index(
                 fields=["at"], condition=Q(kind__in=["top_up", "refund"]), name="wallet_entry_by_hand"
             ),
+            models.Index(fields=["at"], condition=Q(kind="reversal"), name="wallet_entry_reversal"),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -97,12 +109,20 @@ class WalletEntry(models.Model):
             models.UniqueConstraint(
                 fields=["order"], condition=Q(kind="refund"), name="wallet_one_refund_per_order"
             ),
+            models.UniqueConstraint(
+                fields=["reverses"], condition=Q(kind="reversal"), name="wallet_reversed_once"
+            ),
             models.CheckConstraint(condition=Q(balance_after__gte=0), name="wallet_entry_not_negative"),
             models.CheckConstraint(
                 condition=Q(kind="top_up", amount__gt=0, order=None, by__isnull=False) & ~Q(reason="")
                 | Q(kind="payment", amount__lt=0, order__isnull=False)
-                | Q(kind="refund", amount__gt=0, order__isnull=False, by__isnull=False) & ~Q(reason=""),
+                | Q(kind="refund", amount__gt=0, order__isnull=False, by__isnull=False) & ~Q(reason="")
+                | Q(kind="reversal", amount__lt=0, order=None, by__isnull=False, reverses__isnull=False)
+                & ~Q(reason=""),
                 name="wallet_entry_kind_agrees",
+            ),
+            models.CheckConstraint(
+                condition=Q(reverses=None) | Q(kind="reversal"), name="wallet_entry_only_reversals"
             ),
         ]
 

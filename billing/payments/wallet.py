@@ -14,7 +14,7 @@ from django.utils.translation import gettext
 
 from accounts import own_account
 from accounts.models import User
-from billing.errors import AmountRefused, InsufficientBalance, TokenReused
+from billing.errors import AmountRefused, InsufficientBalance, NotReversible, TokenReused
 from billing.models import EntryKind, Order, Wallet, WalletEntry
 from billing.reasons import reason_of
 
@@ -54,6 +54,41 @@ def top_up(
         if first := WalletEntry.objects.filter(**same).first():
             return first
         raise TokenReused() from error
+
+
+def reverse(
+    top_up: WalletEntry, amount: Decimal, *, by: User, reason: str, at: datetime, token: str = ""
+) -> WalletEntry:
+    """Take back a mistaken top-up, or part of it, by an entry of its own; each top-up at most once.
+
+    What the customer has spent meanwhile can't be taken back. Raises AmountRefused, ReasonMissing,
+    NotReversible, InsufficientBalance, RuleError `own_account`.
+    """
+    customer = top_up.wallet.customer
+    own_account.refuse(customer, by)
+    amount = validate_amount(amount)
+    if top_up.kind != EntryKind.TOP_UP:
+        raise NotReversible(why="kind")
+    if amount > top_up.amount:
+        raise NotReversible(why="amount", limit=top_up.amount)
+    entry = WalletEntry(
+        kind=EntryKind.REVERSAL, amount=-amount, reverses=top_up, by=by, reason=reason_of(reason), at=at
+    )
+    if token:
+        entry.token = token
+    if is_reversed(top_up):
+        raise NotReversible(why="reversed")
+    try:
+        return _move(customer, entry)
+    except IntegrityError as error:
+        if is_reversed(top_up):  # by another operator at the same moment
+            raise NotReversible(why="reversed") from error
+        raise
+
+
+def is_reversed(top_up: WalletEntry) -> bool:
+    """Return whether the top-up was taken back, wholly or in part."""
+    return WalletEntry.objects.filter(kind=EntryKind.REVERSAL, reverses=top_up).exists()
 
 
 def charge(order: Order, amount: Decimal, at: datetime) -> WalletEntry:
