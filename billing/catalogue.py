@@ -1,6 +1,14 @@
-"""The catalogue, how operators change it, and the history of changes; writes Sku, Duration and Region."""
+"""The catalogue, how operators change it, and the history of changes; writes Sku, Duration and Region.
 
-from collections.abc import Mapping
+An edit of Skus may have a time from which it holds: a ScheduledChange, which `apply_due` carries out. It runs
+every minute and before each order, so that an order from that time on has the new price.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -11,8 +19,10 @@ from django.db import IntegrityError, models, transaction
 
 from accounts.models import Region, User
 from billing.errors import ChangeRefused
-from billing.models import Api, CatalogueChange, Duration, Sku
+from billing.models import Api, CatalogueChange, Duration, ScheduledChange, Sku
 from billing.reasons import reason_of
+
+log = logging.getLogger(__name__)
 
 type_of_subject: dict[str, type[models.Model]] = {"sku": Sku, "duration": Duration, "region": Region}
 _FIELDS = {
@@ -70,6 +80,125 @@ def change(
     _save(current, update_fields=[field for field, _before, _after in changes])
     _write(subject, current.pk, changes, by=by, reason=reason, at=at)
     row.refresh_from_db()
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One field of a Sku with the value it has and the one it is to get."""
+
+    sku: Sku
+    field: str
+    before: object
+    after: object
+
+
+def edits(wanted: Mapping[int, Mapping[str, object]]) -> list[Edit]:
+    """Compare values by Sku (pk) and field with the catalogue, and return those that differ.
+
+    Raises ChangeRefused if the catalogue can't hold one of them.
+    """
+    found = []
+    for sku in Sku.objects.filter(pk__in=wanted).order_by("api", "units_per_month"):
+        differ = [
+            Edit(sku, field, getattr(sku, field), value)
+            for field, value in wanted[sku.pk].items()
+            if getattr(sku, field) != value
+        ]
+        if not differ:
+            continue
+        changed = copy(sku)
+        for edit in differ:
+            setattr(changed, edit.field, edit.after)
+        _check(changed)
+        found += differ
+    return found
+
+
+@transaction.atomic
+def schedule(
+    wanted: Sequence[Edit], effective_at: datetime, *, by: User, reason: str, at: datetime
+) -> list[ScheduledChange]:
+    """Write edits down that take effect at `effective_at`. One of the same field and time is replaced.
+
+    Raises ReasonMissing, ChangeRefused.
+    """
+    reason = reason_of(reason)
+    if effective_at <= at:
+        raise ChangeRefused(field="effective_at", value=effective_at)
+    for edit in wanted:
+        if edit.field not in _FIELDS["sku"]:
+            raise ChangeRefused(field=edit.field, value=edit.after)
+        same = _pending().filter(sku=edit.sku, field=edit.field, effective_at=effective_at)
+        same.update(cancelled_at=at, cancelled_by=by)
+    return ScheduledChange.objects.bulk_create(
+        ScheduledChange(
+            sku=edit.sku, field=edit.field, before=str(edit.before)[:100], after=str(edit.after)[:100],
+            effective_at=effective_at, by=by, reason=reason, created_at=at,
+        )
+        for edit in wanted
+    )  # fmt: skip
+
+
+def scheduled() -> "models.QuerySet[ScheduledChange]":
+    """Return the changes that wait for their time, the soonest first."""
+    return _pending().select_related("sku", "by").order_by("effective_at", "pk")
+
+
+def _pending() -> "models.QuerySet[ScheduledChange]":
+    return ScheduledChange.objects.filter(applied_at=None, cancelled_at=None)
+
+
+def cancel_scheduled(pk: int, *, by: User, at: datetime) -> ScheduledChange | None:
+    """Cancel a change that has not taken effect; None if there is none of that key any more."""
+    if not _pending().filter(pk=pk, effective_at__gt=at).update(cancelled_at=at, cancelled_by=by):
+        return None
+    return ScheduledChange.objects.select_related("sku").get(pk=pk)
+
+
+def apply_due(at: datetime) -> int:
+    """Carry out the changes whose time has come, in their order; return how many.
+
+    A change that the catalogue refuses by then is cancelled, with the reason in `failure`.
+    """
+    if not _pending().filter(effective_at__lte=at).exists():
+        return 0
+    with transaction.atomic():
+        due = list(
+            _pending()
+            .filter(effective_at__lte=at)
+            .select_for_update(of=("self",))
+            .select_related("sku", "by")
+            .order_by("effective_at", "pk")
+        )
+        together: dict[tuple[datetime, int], list[ScheduledChange]] = defaultdict(list)
+        for one in due:
+            together[one.effective_at, one.sku_id].append(one)
+        for (effective_at, _sku), rows in together.items():
+            _apply(rows, effective_at, at)
+    return len(due)
+
+
+def _apply(rows: list[ScheduledChange], effective_at: datetime, at: datetime) -> None:
+    """Carry out what one Sku gets at one time."""
+    first = rows[0]
+    mine = ScheduledChange.objects.filter(pk__in=[row.pk for row in rows])
+    try:
+        values = {row.field: _value(row.field, row.after) for row in rows}
+        change(first.sku, values, by=first.by, reason=first.reason, at=effective_at)
+    except ChangeRefused as refusal:
+        log.error("a scheduled change of %s was refused: %s", first.sku, refusal.details)
+        mine.update(cancelled_at=at, failure=str(refusal.details.get("value"))[:200])
+    else:
+        mine.update(applied_at=at)
+
+
+def _value(name: str, text: str) -> object:
+    """Return the value that a text of ScheduledChange stands for. Raises ChangeRefused."""
+    field = next(field for field in Sku._meta.concrete_fields if field.name == name)
+    try:
+        return field.to_python(text)
+    except ValidationError as error:
+        raise ChangeRefused(field=name, value=text) from error
 
 
 def _check(row: Sku | Duration | Region) -> None:

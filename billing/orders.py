@@ -95,6 +95,7 @@ def create(
     request = request.checked(customer)
     if first := Order.objects.filter(customer=customer, token=token).first():
         return _same(first, request)
+    catalogue.apply_due(at)
     region, offer = _offered(request)
     amount = catalogue.amount(offer.price, request.quantity, request.months)
     if seen_amount is not None and seen_amount != amount:

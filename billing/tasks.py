@@ -5,7 +5,7 @@ import logging
 from celery import shared_task
 from django.utils import timezone
 
-from billing import forecast, notices, orders, quota
+from billing import catalogue, forecast, notices, orders, quota
 from billing.books import reconcile
 from common.postgresql import clock
 
@@ -24,6 +24,13 @@ def expire_orders() -> None:
     """Cancel orders unpaid for 48 hours."""
     if expired := orders.expire_due(clock.now()):
         log.info("cancelled %s unpaid orders", expired)
+
+
+@shared_task(name="billing.apply_scheduled_changes")
+def apply_scheduled_changes() -> None:
+    """Carry out the changes of the catalogue whose time has come."""
+    if changed := catalogue.apply_due(clock.now()):
+        log.info("%s scheduled changes of the catalogue took effect", changed)
 
 
 @shared_task(name="billing.send_notices")

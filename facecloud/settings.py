@@ -322,6 +322,8 @@ CELERY_TASK_ROUTES = {
     "console.send_link": {"queue": queues.MAIL},
     "console.send_news": {"queue": queues.MAIL},
     "console.send_invitation": {"queue": queues.MAIL},
+    "console.send_digests": {"queue": queues.MAIL},
+    "operations.send_digests": {"queue": queues.MAIL},
 }
 CELERY_WORKER_POOL = "threads"
 CELERY_WORKER_CONCURRENCY = queues.SLOTS
@@ -329,7 +331,22 @@ CELERY_BEAT_SCHEDULER = "common.liveness.Scheduler"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "sweep-holds": {"task": "billing.sweep_holds", "schedule": 60.0, "options": {"expires": 55}},
     "sweep-answers": {"task": "faceapi.sweep_answers", "schedule": 60.0, "options": {"expires": 55}},
+    "apply-scheduled-changes": {
+        "task": "billing.apply_scheduled_changes",
+        "schedule": 60.0,
+        "options": {"expires": 55},
+    },
     "expire-orders": {"task": "billing.expire_orders", "schedule": 60.0, "options": {"expires": 55}},
+    "send-digests": {
+        "task": "console.send_digests",
+        "schedule": crontab(minute="5,20,35,50"),
+        "options": {"expires": 840},
+    },
+    "send-operators-digests": {
+        "task": "operations.send_digests",
+        "schedule": crontab(minute="10,25,40,55"),
+        "options": {"expires": 840},
+    },
     "send-notices": {"task": "billing.send_notices", "schedule": 300.0, "options": {"expires": 290}},
     "sample-usage": {"task": "billing.sample_usage", "schedule": crontab(minute=0, hour=0)},
     "close-usage": {"task": "faceapi.close_usage", "schedule": 300.0, "options": {"expires": 290}},

@@ -1,6 +1,6 @@
 """Everything about money and quota, as tables. Each has one writer, named in its docstring."""
 
-from billing.models.catalogue import Api, CatalogueChange, Duration, Meter, Sku, Tier
+from billing.models.catalogue import Api, CatalogueChange, Duration, Meter, ScheduledChange, Sku, Tier
 from billing.models.notices import Notice, NoticeKind, NoticeSettings
 from billing.models.orders import CancelReason, Order, OrderState
 from billing.models.proofs import AnsweredHour, ProvedDay, ProvedUnits, ReconcileRun
@@ -29,6 +29,7 @@ __all__ = [
     "ProvedDay",
     "ProvedUnits",
     "ReconcileRun",
+    "ScheduledChange",
     "Sku",
     "Tier",
     "Voucher",

@@ -99,6 +99,63 @@ class Duration(models.Model):
         return _("%(months)s 个月") % {"months": self.months}
 
 
+class ScheduledChange(models.Model):
+    """A change of a Sku that takes effect by itself at `effective_at`, unless it is cancelled before.
+
+    `failure` says why the catalogue refused it then. What took effect is also a CatalogueChange.
+    """
+
+    sku = models.ForeignKey(Sku, models.PROTECT, related_name="scheduled", verbose_name=_("规格"))
+    field = models.CharField(_("字段"), max_length=32)
+    before = models.CharField(_("原值"), max_length=100)
+    after = models.CharField(_("新值"), max_length=100)
+    effective_at = models.DateTimeField(_("生效时间"))
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("操作员")
+    )
+    reason = models.CharField(_("原因"), max_length=200)
+    created_at = models.DateTimeField(_("创建时间"))
+    applied_at = models.DateTimeField(_("已生效时间"), null=True, blank=True)
+    cancelled_at = models.DateTimeField(_("取消时间"), null=True, blank=True)
+    cancelled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+        verbose_name=_("取消人"),
+    )
+    failure = models.CharField(_("未生效的原因"), max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["effective_at", "pk"]
+        verbose_name = verbose_name_plural = _("定时的目录变更")
+        indexes = [
+            models.Index(
+                fields=["effective_at"],
+                condition=Q(applied_at=None, cancelled_at=None),
+                name="scheduled_change_pending",
+            ),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["sku", "field", "effective_at"],
+                condition=Q(applied_at=None, cancelled_at=None),
+                name="scheduled_change_once",
+            ),
+            models.CheckConstraint(condition=~Q(reason=""), name="scheduled_change_has_reason"),
+            models.CheckConstraint(
+                condition=Q(applied_at=None) | Q(cancelled_at=None), name="scheduled_change_one_end"
+            ),
+            models.CheckConstraint(
+                condition=Q(effective_at__gt=models.F("created_at")), name="scheduled_change_later"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sku_id} {self.field}: {self.before} → {self.after}"
+
+
 class CatalogueChange(models.Model):
     """A change of the catalogue: who, what, when and why. Append-only."""
 
