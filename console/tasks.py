@@ -7,7 +7,8 @@ from django.utils import translation
 
 from accounts.models import Invitation, User
 from common import links
-from console import mails
+from common.postgresql.clock import now
+from console import account_digest, mails
 
 
 @shared_task(name="console.send_password_reset")
@@ -35,6 +36,12 @@ def send_link(user: int) -> None:
 def send_news(kind: str, user: int, address: str) -> None:
     """Mail an account's address what has changed."""
     mails.news(kind, User.objects.get(pk=user), address)
+
+
+@shared_task(name="console.send_digests")
+def send_digests() -> None:
+    """Mail customers the reports that they subscribed to and that are due."""
+    account_digest.send_due(now())
 
 
 @shared_task(name="console.send_invitation")

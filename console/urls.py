@@ -78,6 +78,7 @@ urlpatterns = [
     path("console/wallet/", wallet.wallet, name="wallet"),
     path("console/wallet/statement.csv", wallet.statement, name="wallet_statement"),
     path("console/inbox/", inbox.inbox, name="inbox"),
+    path("console/inbox/digests/", inbox.choose_digests, name="digests"),
     path("console/debug/", debug.debug, name="debug"),
     path("console/explorer/", explorer.explorer, name="explorer"),
     path("console/debug/sample.png", debug.sample, name="debug_sample"),

@@ -22,6 +22,15 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """Something that happened from step `first` to step `last` of a chart along the time."""
+
+    first: int
+    last: int
+    text: str
+
+
+@dataclass(frozen=True)
 class Row:
     label: str
     values: list[Value]
@@ -35,6 +44,7 @@ class Chart:
     `kind`: a line or upright bars along the time, or ranks: lying bars, each beside its name. A series may be
     shorter than the labels: the steps that have not come yet have no value. `as_of` is set when the last step
     with values is still in progress, and is when it was read. `links`: an address for each label, or none.
+    `marks` are drawn behind the values, and told by the tooltip.
     """
 
     id: str
@@ -46,6 +56,7 @@ class Chart:
     stacked: bool = False
     as_of: datetime | None = None
     links: Sequence[str] = ()
+    marks: Sequence[Mark] = ()
 
     @property
     def progress(self) -> str:
@@ -75,6 +86,7 @@ class Chart:
             "stacked": self.stacked,
             "progress": self.progress,
             "links": list(self.links),
+            "marks": [{"first": one.first, "last": one.last, "text": one.text} for one in self.marks],
             "series": lines,
         }
 

@@ -9,7 +9,10 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST
 
+from accounts import digests
+from accounts.models import DigestKind, DigestPeriod
 from billing import notices
 from billing.errors import ChangeRefused
 from billing.models import Notice
@@ -77,5 +80,21 @@ def inbox(request: CustomerRequest) -> HttpResponse:
         except ChangeRefused:
             form.add_error("quota_percents", str(PERCENTS_RULE))
     page = Paginator(notices.inbox(request.user), PAGE_ROWS).get_page(request.GET.get("page"))
-    context = {"page": page, "rows": with_text(list(page.object_list)), "form": form, "nav": "inbox"}
+    context = {
+        "page": page,
+        "rows": with_text(list(page.object_list)),
+        "form": form,
+        "periods": DigestPeriod.choices,
+        "chosen": digests.chosen(request.user, DigestKind.ACCOUNT),
+        "nav": "inbox",
+    }
     return render(request, "console/inbox.html", context, status=422 if form.errors else 200)
+
+
+@require_POST
+@customer
+def choose_digests(request: CustomerRequest) -> HttpResponse:
+    """Save which reports the customer gets by mail."""
+    digests.choose(request.user, DigestKind.ACCOUNT, request.POST.getlist("period"), now())
+    messages.success(request, _("邮件报告的设置已保存。"))
+    return redirect("inbox")
