@@ -25,7 +25,10 @@ Step = Literal["hour", "day"]
 
 @dataclass(frozen=True, slots=True)
 class UsageFilter:
-    """Select calls of [since, until), both local midnights, and by other fields; None or "" is no limit."""
+    """Select calls of [since, until), and by other fields; None or "" is no limit.
+
+    `since` is a local midnight, and so is `until` if the usage is asked for in steps; else it is a full hour.
+    """
 
     since: datetime
     until: datetime
@@ -34,6 +37,7 @@ class UsageFilter:
     region: int | None = None
     customer: int | None = None
     app: int | None = None
+    code: int | None = None
 
     def starts(self) -> list[datetime]:
         """Return the start of each step, oldest first."""
@@ -147,6 +151,21 @@ def usage(span: UsageFilter, *, with_latencies: bool = True) -> Usage:
         for group in (total, by_step[timezone.localtime(moment)], by_api[api]):
             group.add_latencies(histogram)
     return Usage(total, by_step, dict(by_api), dict(by_region), dict(sorted(by_code.items())))
+
+
+def totals(span: UsageFilter) -> Usage:
+    """Return the same without steps: of any full hours, and cheaper over many days."""
+    total = Figures()
+    by_api: dict[str, Figures] = defaultdict(Figures)
+    by_region: dict[int, Figures] = defaultdict(Figures)
+    by_code: dict[int, Figures] = defaultdict(Figures)
+    for (api, region, code), figures in _counts(span, ("api", "region_id", "code")):
+        for group in (total, by_api[api], by_region[region], by_code[code]):
+            group.add_counts(figures)
+    for (api,), histogram in _latencies(span, ("api",)):
+        for group in (total, by_api[api]):
+            group.add_latencies(histogram)
+    return Usage(total, {}, dict(by_api), dict(by_region), dict(sorted(by_code.items())))
 
 
 def by_app(span: UsageFilter) -> dict[int, Figures]:
@@ -266,6 +285,8 @@ def _sources(
     else:
         return [(*hours, span.since, span.until)]
     mark = min(max(until() or span.since, span.since), span.until)
+    if closed[1] == "day":
+        mark = rollups.local_day(mark)  # a day that the span has only a part of is read by the hour
     return [(*closed, span.since, mark), (*hours, mark, span.until)]
 
 
@@ -291,7 +312,7 @@ def _where(span: UsageFilter, apps: list[int] | None) -> tuple[str, list[str | i
     text = ""
     parameters: list[str | int | list[int]] = []
     wanted: list[tuple[str, Any]] = [("api = %s", span.api or None), ("region_id = %s", span.region)]
-    wanted.append(("app_id = ANY(%s)", apps))
+    wanted += [("code = %s", span.code), ("app_id = ANY(%s)", apps)]
     for condition, value in wanted:
         if value is not None:
             text += f" AND {condition}"
