@@ -1,6 +1,7 @@
 """The forms of the operators' acts. Each asks for a reason and carries a token that counts once."""
 
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -8,6 +9,8 @@ from django import forms
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
+from django.utils.functional import Promise, lazy
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts import roles
@@ -15,8 +18,10 @@ from accounts.models import App, Region, User
 from accounts.models.operators import REASON_LENGTH
 from billing import catalogue
 from billing.extension import LONGEST
-from billing.models import Duration, Sku
+from billing.models import Duration, Sku, WalletEntry
+from billing.payments import wallet
 from console.reports.date_ranges import DayField, local_midnight
+from console.templatetags.show import money
 
 
 def end_of(day: date) -> datetime:
@@ -25,18 +30,20 @@ def end_of(day: date) -> datetime:
 
 
 class ActionForm(forms.Form):
-    """A reason, and nothing else to ask; the fields of the others stand before it."""
+    """A reason, and nothing else to ask; the fields of the others stand before it.
 
+    `reason_hint` says who will read the reason.
+    """
+
+    reason_hint: Promise = _("写入审计日志，客户看不到。")
     reason = forms.CharField(
-        label=_("原因"),
-        max_length=REASON_LENGTH,
-        widget=forms.Textarea(attrs={"rows": 2}),
-        help_text=_("写入审计日志，客户看不到；充值和退款的原因会出现在客户的收支明细里。"),
+        label=_("原因"), max_length=REASON_LENGTH, widget=forms.Textarea(attrs={"rows": 2})
     )
     token = forms.UUIDField(widget=forms.HiddenInput)
 
     def __init__(self, data: Any = None, *, subject: models.Model | None) -> None:
         super().__init__(data, initial={"token": uuid4(), **self.now(subject)})
+        self.fields["reason"].help_text = str(self.reason_hint)
         self.order_fields([name for name in self.fields if name != "reason"] + ["reason"])
 
     def now(self, subject: Any) -> dict[str, Any]:
@@ -44,12 +51,62 @@ class ActionForm(forms.Form):
         return {}
 
 
+IN_STATEMENT = _("写入审计日志，并作为说明显示在客户的收支明细里。")
+
+
+def approval_hint() -> str:
+    """Return from what amount on another operator has to approve."""
+    limit = {"limit": f"{settings.APPROVAL_ABOVE_YUAN:,.2f}"}
+    return gettext("24 小时内对同一客户合计超过 %(limit)s 元时，由另一位操作员批准后才执行。") % limit
+
+
+class Refund(ActionForm):
+    reason_hint = IN_STATEMENT
+
+
 class TopUp(ActionForm):
-    amount = forms.DecimalField(label=_("充值金额（元）"), min_value=0, max_digits=12, decimal_places=2)
+    reason_hint = IN_STATEMENT
+    amount = forms.DecimalField(
+        label=_("充值金额（元）"), min_value=Decimal("0.01"), max_digits=12, decimal_places=2,
+        help_text=lazy(approval_hint, str)(),
+    )  # fmt: skip
+
+
+class Reversal(ActionForm):
+    """The whole top-up at first, or what of it is still in the balance."""
+
+    reason_hint = IN_STATEMENT
+    amount = forms.DecimalField(
+        label=_("冲正金额（元）"), min_value=Decimal("0.01"), max_digits=12, decimal_places=2
+    )
+
+    def now(self, subject: WalletEntry) -> dict[str, Any]:
+        return {"amount": min(subject.amount, wallet.balance(subject.wallet.customer))}
+
+    def __init__(self, data: Any = None, *, subject: models.Model | None) -> None:
+        super().__init__(data, subject=subject)
+        if isinstance(subject, WalletEntry):
+            balance = wallet.balance(subject.wallet.customer)
+            values = {"topped": money(subject.amount), "balance": money(balance)}
+            hint = gettext("这笔充值 %(topped)s，账户余额 %(balance)s；只能扣回仍在余额里的金额。") % values
+            self.fields["amount"].help_text = hint
+            self.largest = min(subject.amount, balance)
+
+    def clean_amount(self) -> Decimal:
+        amount: Decimal = self.cleaned_data["amount"]
+        if amount > self.largest:
+            raise forms.ValidationError(
+                gettext("最多可冲正 %(largest)s。") % {"largest": money(self.largest)}
+            )
+        return amount
 
 
 class NewVoucher(ActionForm):
-    face_value = forms.DecimalField(label=_("面值（元）"), min_value=0, max_digits=12, decimal_places=2)
+    reason_hint = _("写入审计日志和代金券记录，客户看不到。")
+    face_value = forms.DecimalField(
+        label=_("面值（元）"), min_value=Decimal("0.01"), max_digits=12, decimal_places=2,
+        help_text=lazy(approval_hint, str)(),
+    )  # fmt: skip
     valid_until = DayField(label=_("有效期至（含当日）"))
     apis = forms.MultipleChoiceField(
         label=_("适用 API"),
@@ -132,6 +189,7 @@ class Roles(ActionForm):
 class _OfModel(ActionForm):
     """The fields of a catalogue row, as the model declares them."""
 
+    reason_hint = _("写入审计日志和目录的修改记录，客户看不到。")
     row: type[models.Model]
     names: tuple[str, ...]
 

@@ -1,8 +1,10 @@
-"""/ops/acts/<act>/<subject>/: what will happen, the form, and back to where the operator came from."""
+"""/ops/acts/<act>/<subject>/: the form, the question, and back to where the operator came from."""
+
+from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db import models
+from django.db import models, transaction
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -14,9 +16,14 @@ from billing.models import Voucher
 from common.client_address import client_address
 from common.postgresql.clock import now
 from console.access import safe_next
-from operations import actions, approvals
+from console.confirmation import CONFIRMED
+from operations import actions, approvals, previews, restrictions
 from operations.access import OperatorRequest, operator
+from operations.actions import Action
 from operations.reports.tables import desk
+
+SEEN = "seen"  # the figures that the operator confirmed
+EDIT = "edit"  # back from the question to the form
 
 
 def next_of(request: OperatorRequest, subject: models.Model | None) -> str:
@@ -34,7 +41,7 @@ def show_code_once(request: OperatorRequest, made: models.Model) -> None:
 @require_http_methods(["GET", "POST"])
 @operator("ops_reports")
 def act(request: OperatorRequest, name: str, pk: int | None = None) -> HttpResponse:
-    """Show the form of an action and perform it. The permission checked is that of the action."""
+    """Show the form of an action, ask, and perform it. The permission checked is that of the action."""
     chosen = actions.ACTIONS.get(name)
     if chosen is None or chosen.creates != (pk is None):
         raise Http404
@@ -43,7 +50,18 @@ def act(request: OperatorRequest, name: str, pk: int | None = None) -> HttpRespo
     subject = None if chosen.creates else get_object_or_404(chosen.model, pk=pk)
     back = next_of(request, subject)
     form = chosen.form(request.POST if request.method == "POST" else None, subject=subject)
-    if request.method == "POST" and form.is_valid():
+    context = {
+        "act": chosen,
+        "about": actions.about(subject),
+        "kind": actions.KINDS[chosen.model],
+        "customer": actions.customer_of(subject),
+        "form": form,
+        "back": back,
+        "nav": "desk",
+    }
+    if request.method == "POST" and EDIT not in request.POST and form.is_valid():
+        if question := unanswered(request, chosen, subject, form.cleaned_data):
+            return render(request, "operations/act_confirm.html", {**context, **question})
         at = now()
         try:
             done = actions.perform(
@@ -67,13 +85,43 @@ def act(request: OperatorRequest, name: str, pk: int | None = None) -> HttpRespo
             messages.success(request, _("已完成：%(act)s。") % {"act": chosen.label})
             show_code_once(request, done)
             return redirect(back)
-    context = {
-        "act": chosen,
-        "about": actions.about(subject),
-        "kind": actions.KINDS[chosen.model],
-        "customer": actions.customer_of(subject),
-        "form": form,
-        "back": back,
-        "nav": "desk",
-    }
     return render(request, "operations/act.html", context)
+
+
+def unanswered(
+    request: OperatorRequest, act: Action, subject: models.Model | None, cleaned: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Return what the page that asks shows; None if nothing is to be asked, or it was confirmed.
+
+    It asks again if the figures that were confirmed have changed since.
+    """
+    if not (act.asks or act.is_destructive):
+        return None
+    if subject is not None and not act.is_available(subject):
+        return None  # which performing it refuses, with the reason
+    at = now()
+    changes = previews.of(act.name, subject, cleaned, at)
+    seen = "; ".join(f"{one.label}: {one.before} → {one.after}" for one in changes)
+    was_seen = request.POST.get(SEEN, seen)
+    if CONFIRMED in request.POST and was_seen == seen:
+        return None
+    worth = restrictions.worth(act.name, subject, cleaned)
+    customer = actions.customer_of(subject)
+    with transaction.atomic():
+        needs_second = worth is not None and restrictions.needs_a_second_operator(
+            worth, customer, request.user, at
+        )
+    fields = [
+        (name, value)
+        for name, values in request.POST.lists()
+        if name not in ("csrfmiddlewaretoken", CONFIRMED, SEEN)
+        for value in values
+    ]
+    return {
+        "changes": changes,
+        "has_changed": was_seen != seen,
+        "worth": worth,
+        "needs_second": needs_second,
+        "reason": cleaned["reason"],
+        "sent": [*fields, (SEEN, seen)],
+    }

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import IntegrityError, models, transaction
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -21,10 +22,20 @@ from accounts.models import App, AppKey, AuditEntry, Invitation, PendingAct, Reg
 from accounts.users import invitations
 from billing import catalogue, extension, orders
 from billing.errors import BillingError
-from billing.models import CancelReason, Duration, Order, OrderState, Package, Sku, Voucher
+from billing.models import (
+    CancelReason,
+    Duration,
+    EntryKind,
+    Order,
+    OrderState,
+    Package,
+    Sku,
+    Voucher,
+    WalletEntry,
+)
 from billing.payments import refunds, vouchers, wallet
 from console import mails, tasks
-from console.templatetags.show import months
+from console.templatetags.show import money, months
 from gallery import groups
 from gallery.models import Group
 from gallery.trail import Actor
@@ -52,6 +63,7 @@ class Action:
     is_available: Callable[[Any], bool] = lambda subject: True
     is_destructive: bool = False
     creates: bool = False
+    asks: bool = False  # for confirmation, on a page of its own, as every destructive action does
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +157,8 @@ def customer_of(subject: models.Model | None) -> User | None:
         return subject.customer
     if isinstance(subject, AppKey | Package):
         return subject.app.customer
+    if isinstance(subject, WalletEntry):
+        return subject.wallet.customer
     return None
 
 
@@ -155,6 +169,7 @@ KINDS: dict[type[models.Model], Promise] = {
     AppKey: pgettext_lazy("one", "AppKey"),
     Order: pgettext_lazy("one", "订单"),
     Package: pgettext_lazy("one", "资源包"),
+    WalletEntry: pgettext_lazy("one", "收支"),
     Voucher: pgettext_lazy("one", "代金券"),
     Sku: pgettext_lazy("one", "规格"),
     Duration: pgettext_lazy("one", "购买时长"),
@@ -177,6 +192,9 @@ def about(subject: models.Model | None) -> str:
         return f"{subject.get_api_display()} · {subject.order.number}"
     if isinstance(subject, Duration):
         return months(subject.months)
+    if isinstance(subject, WalletEntry):
+        day = timezone.localtime(subject.at)
+        return f"{subject.get_kind_display()} {money(subject.amount)} · {day:%Y-%m-%d %H:%M:%S}"
     return str(subject)
 
 
@@ -186,6 +204,13 @@ def about(subject: models.Model | None) -> str:
 def _top_up(user: User, form: dict[str, Any], by: User, at: datetime) -> Details:
     entry = wallet.top_up(user, form["amount"], by=by, reason=form["reason"], at=at, token=str(form["token"]))
     return {"amount": entry.amount, "balance": entry.balance_after, "entry": entry.pk}
+
+
+def _reverse(top_up: WalletEntry, form: dict[str, Any], by: User, at: datetime) -> Details:
+    entry = wallet.reverse(
+        top_up, form["amount"], by=by, reason=form["reason"], at=at, token=str(form["token"])
+    )
+    return {"amount": entry.amount, "balance": entry.balance_after, "entry": entry.pk, "reverses": top_up.pk}
 
 
 def _grant_voucher(user: User, form: dict[str, Any], by: User, at: datetime) -> Details:
@@ -301,6 +326,10 @@ def _invite(_none: None, form: dict[str, Any], by: User, at: datetime) -> tuple[
     return invitation, {"email": invitation.email, "expires_at": invitation.expires_at}
 
 
+def _is_reversible(entry: WalletEntry) -> bool:
+    return entry.kind == EntryKind.TOP_UP and not entry.reversals.all()  # which lists prefetch
+
+
 def _is_refundable(package: Package) -> bool:
     return package.refunded_at is None and not any(period.used for period in package.periods.all())
 
@@ -311,14 +340,21 @@ ACTIONS: dict[str, Action] = {
     for act in (
         Action(
             "top-up", _("充值"), "ops_top_up", User, action_forms.TopUp, _top_up,
-            _("金额立即计入客户的账户余额，并写入收支明细。充值不能撤销。"),
+            _("金额立即计入客户的账户余额，写入收支明细，并通知客户。输错时可以在收支明细里冲正。"),
+            asks=True,
+        ),
+        Action(
+            "reverse", _("冲正"), "ops_top_up", WalletEntry, action_forms.Reversal, _reverse,
+            _("从客户的账户余额扣回这笔充值，写入收支明细，并通知客户。原来的充值记录保留。冲正不能撤销。"),
+            is_available=_is_reversible, is_destructive=True,
         ),
         Action(
             "voucher", _("发放代金券"), "ops_voucher", User, action_forms.NewVoucher, _grant_voucher,
-            _("代金券立即归该客户所有，支付订单时自动使用，先到期的先用。"),
+            _("代金券立即归该客户所有，支付订单时自动使用，先到期的先用；客户会收到通知。"),
+            asks=True,
         ),
         Action(
-            "refund", _("退款"), "ops_refund", Package, action_forms.ActionForm, _refund,
+            "refund", _("退款"), "ops_refund", Package, action_forms.Refund, _refund,
             _("资源包立即失效；现金退回账户余额，代金券退回原券。退款不能撤销。"),
             is_available=_is_refundable, is_destructive=True,
         ),
@@ -330,7 +366,7 @@ ACTIONS: dict[str, Action] = {
         Action(
             "extend", _("延长资源包"), "ops_extend", Package, action_forms.Extend, _extend,
             _("在最后一个计费周期之后增加若干个月，每月额度不变，不收费。"),
-            is_available=lambda package: package.refunded_at is None,
+            is_available=lambda package: package.refunded_at is None, asks=True,
         ),
         Action(
             "limits", _("设置限制"), "ops_limits", App, action_forms.Limits, _limits,
@@ -376,7 +412,7 @@ ACTIONS: dict[str, Action] = {
         ),
         Action(
             "voucher-code", _("新建代金券码"), "ops_voucher", Voucher, action_forms.NewVoucher,
-            _issue_voucher, _("得到一个券码，第一位领取它的客户拥有这张代金券。"), creates=True,
+            _issue_voucher, _("得到一个券码，第一位领取它的客户拥有这张代金券。"), creates=True, asks=True,
         ),
         Action(
             "invite", _("邀请注册"), "ops_people", Invitation, action_forms.Invite, _invite,

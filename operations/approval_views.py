@@ -1,5 +1,7 @@
 """/ops/approvals/: what waits for a second operator, and the decision."""
 
+from typing import cast
+
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
@@ -9,6 +11,8 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.models.operators import State
 from common.client_address import client_address
 from common.postgresql.clock import now
+from console.confirmation import unconfirmed
+from console.context import CustomerRequest
 from operations import approvals
 from operations.access import OperatorRequest, operator
 from operations.action_views import show_code_once
@@ -30,6 +34,9 @@ def decide(request: OperatorRequest, pk: int) -> HttpResponse:
         state = State(request.POST.get("decision", ""))
     except ValueError:
         return HttpResponseBadRequest()
+    question = approvals.question(pk) if state is State.APPROVED else ""
+    if question and (page := unconfirmed(cast(CustomerRequest, request), question, _("批准并执行"))):
+        return page
     try:
         made = approvals.answer(pk, state, by=request.user, at=now(), address=client_address(request.META))
     except Refused as refusal:

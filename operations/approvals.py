@@ -15,16 +15,19 @@ from accounts import approvals, audit, roles
 from accounts.errors import RuleError
 from accounts.models import PendingAct, User
 from accounts.models.operators import State
-from operations import actions, restrictions
+from console.templatetags.show import money
+from operations import actions, previews, restrictions
 from operations.action_forms import ActionForm
 from operations.actions import ACTIONS, Action, DoneBefore, Refused
 from operations.error_messages import sentence
 
-# What the audit log keeps of a request beside the act itself.
+# What the audit log keeps beside the actions of actions.py.
 LABELS = {
     "approval-ask": gettext_lazy("提交待批准的操作"),
     "approval-declined": gettext_lazy("拒绝待批准的操作"),
     "approval-withdrawn": gettext_lazy("撤回待批准的操作"),
+    "prices": gettext_lazy("修改价格"),
+    "prices-cancel": gettext_lazy("取消定时修改"),
 }
 
 
@@ -92,6 +95,22 @@ def answer(pk: int, state: State, *, by: User, at: datetime, address: str | None
         raise Refused(sentence(RuleError("not_pending"))) from error
 
 
+def question(pk: int) -> str:
+    """Return what whoever approves is asked; "" if there is no such request."""
+    asked = PendingAct.objects.select_related("customer", "by").filter(pk=pk).first()
+    return _question(asked) if asked is not None and asked.act in ACTIONS else ""
+
+
+def _question(asked: PendingAct) -> str:
+    """Name the action, its amount, the customer and who made the request."""
+    return _("批准 %(by)s 提交的“%(act)s”（%(worth)s，客户 %(customer)s）？批准后立即执行，不能撤销。") % {
+        "by": asked.by.username,
+        "act": ACTIONS[asked.act].label,
+        "worth": money(asked.worth),
+        "customer": asked.customer.username if asked.customer else "–",
+    }
+
+
 def _as_sent(form: Mapping[str, list[str]]) -> QueryDict:
     data = QueryDict(mutable=True)
     for name, values in form.items():
@@ -115,6 +134,8 @@ class Waiting:
     asked: PendingAct
     label: Any
     details: list[tuple[str, str]]
+    changes: list[previews.Change]
+    question: str
     may_decide: bool
     is_own: bool
 
@@ -127,6 +148,8 @@ def waiting(user: User, at: datetime) -> list[Waiting]:
             asked,
             ACTIONS[asked.act].label,
             _described(asked),
+            _changes(asked, at),
+            _question(asked),
             may_decide=asked.by_id != user.pk
             and roles.may(user, ACTIONS[asked.act].permission)
             and restrictions.is_in_reach(asked.customer, user),
@@ -135,6 +158,16 @@ def waiting(user: User, at: datetime) -> list[Waiting]:
         for asked in found
         if asked.act in ACTIONS
     ]
+
+
+def _changes(asked: PendingAct, at: datetime) -> list[previews.Change]:
+    """Return what the action would change if it were approved now; empty if it can't be performed."""
+    act = ACTIONS[asked.act]
+    subject = None if act.creates else act.model._default_manager.filter(pk=asked.subject_id).first()
+    if subject is None or not act.is_available(subject):
+        return []
+    form = act.form(_as_sent(asked.form), subject=subject)
+    return previews.of(act.name, subject, form.cleaned_data, at) if form.is_valid() else []
 
 
 def _described(asked: PendingAct) -> list[tuple[str, str]]:

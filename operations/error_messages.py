@@ -1,10 +1,13 @@
 """The sentence for each refusal that an operator meets; for those of customers: console/error_messages.py."""
 
+from decimal import Decimal
+
 from django.utils.translation import gettext as _
 
 from accounts.errors import RuleError
 from billing.errors import BillingError
 from console import error_messages
+from console.templatetags.show import money
 
 
 def sentence(error: BillingError | RuleError) -> str:
@@ -26,11 +29,16 @@ def sentence(error: BillingError | RuleError) -> str:
         "limit_not_positive": _("上限必须是大于 0 的整数；留空表示不单独限制。"),
         "change_refused": _("目录不能采用这个值，请检查后重新填写。"),
         "voucher_refused": _("代金券的失效时间必须晚于现在和生效时间。"),
+        "insufficient_balance": _("账户余额只有 %(balance)s，冲正的金额不能超过余额。")
+        % {"balance": money(Decimal(str(error.details.get("balance", 0))))},
     }
     why = {
         ("not_refundable", "used"): _("资源包已经使用过，不能退款。"),
         ("not_refundable", "ended"): _("资源包已到期，不能退款。"),
         ("not_refundable", "refunded"): _("资源包已退款，没有重复退款。"),
+        ("not_reversible", "kind"): _("只有充值可以冲正。"),
+        ("not_reversible", "reversed"): _("这笔充值已冲正，没有重复冲正。"),
+        ("not_reversible", "amount"): _("冲正的金额不能超过这笔充值。"),
         ("not_extendable", "ended"): _("资源包已到期，不能延长。请让客户再次购买。"),
         ("not_extendable", "refunded"): _("资源包已退款，不能延长。"),
     }

@@ -1,20 +1,21 @@
 """/ops/: what needs attention now, and today's figures beside those of yesterday and of a week ago."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Literal
 
+from django.contrib import messages
 from django.http import HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
-from accounts import approvals
+from accounts import approvals, digests
+from accounts.models import DigestKind, DigestPeriod
 from billing.books import sales_reports
 from billing.books.sales_reports import Sales
 from billing.models import Order, OrderState
@@ -25,16 +26,18 @@ from console.templatetags.show import count, money, percent, unit
 from faceapi import errors
 from faceapi.usage import operator_reports
 from faceapi.usage.operator_reports import Usage, UsageFilter
+from operations import saved_views
 from operations.access import OperatorRequest, operator
 from operations.monitoring import health
 from operations.monitoring.findings import Level, findings
+from operations.reports import comparisons
+from operations.reports.comparisons import Comparison
 
 ENDING_WITHIN = timedelta(days=7)
 # A code is rising if it was answered so often today, and so many times as often as yesterday.
 RISING_CALLS, RISING_FACTOR = 20, 2
 # The caller's quota: these have a line of their own.
 QUOTA_CODES = frozenset({errors.NOT_ORDERED, errors.EXPIRED, errors.USED_UP})
-Trend = Literal["better", "worse", "same"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +49,6 @@ class Attention:
     link: str
     href: str
     remedy: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """The change of a figure against an earlier day; `text` is "" if there is nothing to compare with."""
-
-    label: str
-    text: str
-    trend: Trend = "same"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +70,24 @@ def page(request: OperatorRequest) -> HttpResponse:
     hour = timezone.localtime(at).replace(minute=0, second=0, microsecond=0)
     days = [_usage_until(hour - timedelta(days=back)) for back in (0, 1, 7)]
     context = {
-        "attention": [*_attention(at), *_rising(*days[:2])],
+        "attention": [*attention(at), *_rising(*days[:2])],
         "figures": _figures(days, at),
         "until": hour,
+        "views": saved_views.of(request.user),
+        "periods": DigestPeriod.choices,
+        "chosen": digests.chosen(request.user, DigestKind.SERVICE),
         "nav": "home",
     }
     return render(request, "operations/home.html", context)
+
+
+@require_POST
+@operator("ops_reports")
+def choose_digests(request: OperatorRequest) -> HttpResponse:
+    """Save which reports the operator gets by mail."""
+    digests.choose(request.user, DigestKind.SERVICE, request.POST.getlist("period"), now())
+    messages.success(request, _("邮件报告的设置已保存。"))
+    return redirect("ops")
 
 
 def _midnight(at: datetime) -> datetime:
@@ -96,7 +102,7 @@ def _usage_until(hour: datetime) -> Usage:
 # --- what needs attention --------------------------------------------------------------------------
 
 
-def _attention(at: datetime) -> Iterator[Attention]:
+def attention(at: datetime) -> Iterator[Attention]:
     """Yield the findings of the live view, then customers, orders and requests that wait for somebody."""
     for finding in findings(health.measure(at)):
         yield Attention(finding.level, finding.what, _("实时状态"), reverse("ops_live"), finding.remedy)
@@ -133,7 +139,7 @@ def _rising(today: Usage, yesterday: Usage) -> Iterator[Attention]:
                 "n": count(figures.calls),
                 "before": count(before),
             }
-            href = f"{reverse('ops_usage')}?range=today#usage-by-code"
+            href = f"{reverse('ops_usage')}?range=today&code={code}"
             yield Attention("warn", text, _("用量报表"), href)
 
 
@@ -174,35 +180,23 @@ def _revenue(at: datetime) -> Decimal:
 
 
 def _changes(
-    values: list[int] | list[Decimal] | list[float | None], *, more_is_better: bool = True
+    values: Sequence[int] | Sequence[Decimal] | Sequence[float | None], *, more_is_better: bool = True
 ) -> list[Comparison]:
     """Compare the first value with each of the others, in per cent."""
     now, *earlier = values
-    compared = []
-    for label, before in zip((_("较昨天"), _("较上周")), earlier, strict=True):
-        if not before or now is None:
-            compared.append(Comparison(label, ""))
-            continue
-        change = round(float(now) / float(before) * 100 - 100)
-        compared.append(Comparison(label, f"{change:+d} %", _trend(change, more_is_better=more_is_better)))
-    return compared
+    return [
+        comparisons.change(now, before, more_is_better=more_is_better, label=label)
+        for label, before in zip(_labels(), earlier, strict=True)
+    ]
 
 
 def _points(shares: list[float | None]) -> list[Comparison]:
     """Compare the first share with each of the others, in percentage points."""
     now, *earlier = shares
-    compared = []
-    for label, before in zip((_("较昨天"), _("较上周")), earlier, strict=True):
-        if before is None or now is None:
-            compared.append(Comparison(label, ""))
-            continue
-        change = round((now - before) * 100, 2)
-        text = _("%(change)s 个百分点") % {"change": f"{change:+.2f}"}
-        compared.append(Comparison(label, text, _trend(change, more_is_better=True)))
-    return compared
+    return [
+        comparisons.points(now, before, label=label) for label, before in zip(_labels(), earlier, strict=True)
+    ]
 
 
-def _trend(change: float, *, more_is_better: bool) -> Trend:
-    if not change:
-        return "same"
-    return "better" if (change > 0) == more_is_better else "worse"
+def _labels() -> tuple[str, str]:
+    return _("较昨天"), _("较上周")

@@ -1,5 +1,6 @@
-"""What happened to the product: incidents, written by operations/monitoring/incidents.py."""
+"""Incidents, written by operations/monitoring/incidents.py; saved views, by operations/saved_views.py."""
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -37,3 +38,24 @@ class Watch(models.Model):
 
     def __str__(self) -> str:
         return str(self.at)
+
+
+class SavedView(models.Model):
+    """An operator's name for a page and its filter."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    name = models.CharField(max_length=40)
+    path = models.CharField(max_length=200)
+    query = models.CharField(max_length=1000, blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["name", "pk"]
+        constraints = [models.UniqueConstraint(fields=["owner", "path", "name"], name="saved_view_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def href(self) -> str:
+        return f"{self.path}?{self.query}" if self.query else self.path

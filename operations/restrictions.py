@@ -37,9 +37,9 @@ def is_in_reach(customer: User | None, by: User) -> bool:
 
 
 def worth(act: str, subject: models.Model | None, form: Mapping[str, Any]) -> Decimal | None:
-    """Return what the act gives away, in yuan; None for an act that gives nothing."""
+    """Return what the act gives away or takes back, in yuan; None for an act that moves no money."""
     match act, subject:
-        case "top-up", _:
+        case "top-up" | "reverse", _:
             return Decimal(form["amount"])
         case "voucher" | "voucher-code", _:
             return Decimal(form["face_value"])

@@ -3,6 +3,7 @@
 from celery import shared_task
 
 from common.postgresql.clock import now
+from operations import digest
 from operations.monitoring import health, incidents
 
 
@@ -10,3 +11,9 @@ from operations.monitoring import health, incidents
 def record_incidents() -> None:
     """Record which bad findings began or ended."""
     incidents.record(health.measure(now()))
+
+
+@shared_task(name="operations.send_digests")
+def send_digests() -> None:
+    """Mail operators the reports that they subscribed to and that are due."""
+    digest.send_due(now())

@@ -1,6 +1,5 @@
 """/ops/incidents/: what happened, when and for how long."""
 
-from collections import defaultdict
 from datetime import datetime, timedelta
 
 from django.http import HttpResponse
@@ -12,6 +11,7 @@ from common.postgresql.clock import now
 from operations.access import OperatorRequest, operator
 from operations.models import Incident
 from operations.monitoring import incidents
+from operations.monitoring.incident_marks import sentence
 from operations.reports import report_filter
 from operations.reports.tables import Column, Table, download
 
@@ -20,14 +20,13 @@ SHOWN = 500
 
 def _row(incident: Incident, at: datetime) -> list[object]:
     rule = incidents.rule_of(incident)
-    what = rule.what % defaultdict(lambda: "–", incident.facts) if rule else incident.rule
     lasted = (incident.ended_at or at) - incident.started_at
     return [
         incident.started_at,
         incident.ended_at or _("进行中"),
         duration(lasted),
         incident.failed_calls,
-        what,
+        sentence(incident),
         str(rule.remedy) if rule else "",
     ]
 
@@ -43,8 +42,8 @@ def duration(lasted: timedelta) -> str:
 def table(since: datetime, until: datetime, at: datetime, limit: int | None) -> Table:
     """Return the incidents of a range as a table, newest first."""
     columns = [
-        Column(_("开始时间"), "when"),
-        Column(_("结束时间"), "when"),
+        Column(_("开始时间"), "moment"),
+        Column(_("结束时间"), "moment"),
         Column(_("持续"), "term"),
         Column(_("失败的调用"), "count"),
         Column(_("发生了什么")),

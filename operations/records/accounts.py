@@ -7,14 +7,15 @@ from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 
 from accounts import roles
 from accounts.models import App, AppKey, AuditEntry, Invitation, PendingAct, Region, User
-from billing.models import masked
-from operations import actions
-from operations.records.base import RecordAdmin, shown_json
+from operations import actions, audit_labels
+from operations.records.base import RecordAdmin
 from operations.reports.tables import Column, Table, at_desk
 from operations.templatetags.operations import act_label
 
@@ -86,7 +87,7 @@ class AppRecords(RecordAdmin):
     list_display = ("app_id", "name", "customer", "region", "rate_per_s", "concurrency", "created_at")
     list_filter = ("region", "created_at")
     list_select_related = ("customer", "region")
-    search_fields = ("app_id", "name", "customer__username", "customer__email")
+    search_fields = ("app_id", "name", "customer__username", "customer__email", "customer__company")
     ordering = ("-pk",)
     fields = (
         "app_id", "name", "description", "customer", "region", "rate_per_s", "concurrency",
@@ -114,7 +115,7 @@ class AppKeyRecords(RecordAdmin):
     list_display = ("key", "app", "customer", "created_at", "disabled_at", "expires_at", "last_used_at")
     list_filter = ("created_at", ("disabled_at", admin.EmptyFieldListFilter))
     list_select_related = ("app__customer",)
-    search_fields = ("key", "app__app_id", "app__name", "app__customer__username")
+    search_fields = ("key", "app__app_id", "app__name", "app__customer__username", "app__customer__company")
     ordering = ("-pk",)
     fields = ("key", "app", "created_at", "disabled_at", "expires_at", "last_used_at")
 
@@ -138,7 +139,7 @@ class AuditRecords(RecordAdmin):
     list_display = ("at", "by", "act_name", "kind", "subject_id", "customer", "reason", "address")
     list_filter = ("at",)
     list_select_related = ("by", "customer")
-    search_fields = ("by__username", "customer__username", "subject_id", "reason")
+    search_fields = ("by__username", "customer__username", "customer__company", "subject_id", "reason")
     ordering = ("-pk",)
     fields = (
         "at", "by", "address", "act_name", "kind", "subject_id", "customer", "reason", "details_shown",
@@ -154,11 +155,9 @@ class AuditRecords(RecordAdmin):
         return actions.kind_named(entry.subject)
 
     @admin.display(description=gettext_lazy("详情"))
-    def details_shown(self, entry: AuditEntry) -> str:
-        details = dict(entry.details)
-        if "voucher" in details:  # entries of earlier versions hold whole codes
-            details["voucher"] = masked(str(details["voucher"]))
-        return shown_json(details)
+    def details_shown(self, entry: AuditEntry) -> SafeString:
+        lines = [(f"{name}：{text}",) for name, text in audit_labels.details(entry)]
+        return format_html_join(mark_safe("<br>"), "{}", lines)
 
 
 @admin.register(PendingAct)
@@ -177,7 +176,7 @@ class PendingActRecords(RecordAdmin):
     )
     list_filter = ("state", "requested_at")
     list_select_related = ("by", "customer", "decided_by")
-    search_fields = ("by__username", "customer__username", "reason")
+    search_fields = ("by__username", "customer__username", "customer__company", "reason")
     ordering = ("-pk",)
     fields = (*list_display, "expires_at", "reason")
     readonly_fields = ("act_name",)

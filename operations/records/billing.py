@@ -1,13 +1,16 @@
 """订单, 资源包, 计费周期, 抵扣, 账户, 收支, 代金券, 目录, 通知."""
 
+from typing import Any
+
 from django.contrib import admin
-from django.contrib.admin.utils import label_for_field
-from django.db.models import QuerySet
+from django.db.models import Case, OuterRef, QuerySet, Subquery, When
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from billing import catalogue
+from accounts.models import Region
 from billing.models import (
+    Api,
     CatalogueChange,
     Debit,
     Duration,
@@ -15,14 +18,17 @@ from billing.models import (
     Order,
     Package,
     Period,
+    ScheduledChange,
     Sku,
     Voucher,
     VoucherEntry,
     Wallet,
     WalletEntry,
 )
+from billing.models.catalogue import spec_text
 from console.templatetags.show import months
 from operations import actions
+from operations.catalogue_words import label_of, text_of
 from operations.records.base import RecordAdmin
 from operations.records.filters import ByWholeId
 from operations.reports.tables import Column, Table, at_desk
@@ -35,7 +41,9 @@ class OrderRecords(RecordAdmin):
     list_display = ("number", "customer", "app_name", "bought", "amount", "state", "paid_at")
     list_filter = ("state", "region", "sku__api", "created_at")
     list_select_related = ("customer", "sku")
-    search_fields = ("number", "app_name", "customer__username", "customer__email", "app__app_id")
+    search_fields = (
+        "number", "app_name", "customer__username", "customer__email", "customer__company", "app__app_id",
+    )  # fmt: skip
     ordering = ("-pk",)
 
     @admin.display(description=gettext_lazy("内容"), ordering="sku")
@@ -77,7 +85,9 @@ class PackageRecords(RecordAdmin):
     list_display = ("id", "app", "api", "units_per_period", "order", "starts_at", "ends_at", "refunded_at")
     list_filter = ("api", "starts_at", "ends_at", ("refunded_at", admin.EmptyFieldListFilter))
     list_select_related = ("app__customer", "order")
-    search_fields = ("app__app_id", "app__name", "order__number", "app__customer__username")
+    search_fields = (
+        "app__app_id", "app__name", "order__number", "app__customer__username", "app__customer__company",
+    )  # fmt: skip
     ordering = ("-pk",)
 
     def tables(self, row: Package) -> list[Table]:
@@ -133,7 +143,7 @@ class WalletRecords(RecordAdmin):
     icon = "wallet"
     list_display = ("customer", "balance")
     list_select_related = ("customer",)
-    search_fields = ("customer__username", "customer__email")
+    search_fields = ("customer__username", "customer__email", "customer__company")
     ordering = ("-pk",)
 
     def tables(self, row: Wallet) -> list[Table]:
@@ -155,7 +165,7 @@ class WalletEntryRecords(RecordAdmin):
     list_display = ("id", "customer", "kind", "amount", "balance_after", "order", "by", "reason", "at")
     list_filter = ("kind", "at")
     list_select_related = ("wallet__customer", "order", "by")
-    search_fields = ("wallet__customer__username", "order__number", "reason")
+    search_fields = ("wallet__customer__username", "wallet__customer__company", "order__number", "reason")
     ordering = ("-pk",)
 
     @admin.display(description=gettext_lazy("客户"))
@@ -176,7 +186,12 @@ class VoucherRecords(RecordAdmin):
     readonly_fields = ("masked_code",)
     list_filter = ("valid_until", ("customer", admin.EmptyFieldListFilter))
     list_select_related = ("customer",)
-    search_fields = ("=code", "customer__username", "reason")  # a whole code: parts would spell it out
+    search_fields = (
+        "=code",
+        "customer__username",
+        "customer__company",
+        "reason",
+    )  # a whole code: parts would spell it out
     ordering = ("-pk",)
 
     @admin.display(description=gettext_lazy("券码"))
@@ -223,12 +238,6 @@ class DurationRecords(RecordAdmin):
         return [changes("duration", row.pk)]
 
 
-def field_name(change: CatalogueChange) -> str | None:
-    """As the form of the change has it; none for a row that was added whole."""
-    row = catalogue.type_of_subject[change.subject]
-    return str(label_for_field(change.field, row)) if change.field else None
-
-
 def changes(subject: str, pk: int) -> Table:
     """Who changed what of a catalogue row, when and why."""
     columns = [
@@ -237,7 +246,14 @@ def changes(subject: str, pk: int) -> Table:
     ]  # fmt: skip
     found = CatalogueChange.objects.filter(subject=subject, subject_id=pk).select_related("by")
     rows = [
-        [change.at, change.by.username, field_name(change), change.before, change.after, change.reason]
+        [
+            change.at,
+            change.by.username,
+            label_of(change.subject, change.field),
+            text_of(change.subject, change.field, change.before),
+            text_of(change.subject, change.field, change.after),
+            change.reason,
+        ]
         for change in found
     ]
     return Table("changes", _("修改记录"), columns, rows, empty=_("没有修改过。"))
@@ -246,21 +262,59 @@ def changes(subject: str, pk: int) -> Table:
 @admin.register(CatalogueChange)
 class CatalogueChangeRecords(RecordAdmin):
     icon = "pencil-square"
-    list_display = ("at", "by", "kind", "subject_id", "field_label", "before", "after", "reason")
+    list_display = ("at", "by", "kind", "row", "field_label", "old", "new", "reason")
     list_filter = ("at",)
     list_select_related = ("by",)
     search_fields = ("by__username", "reason")
     ordering = ("-pk",)
     fields = list_display
-    readonly_fields = ("kind", "field_label")
+    readonly_fields = ("kind", "row", "field_label", "old", "new")
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[CatalogueChange]":
+        """Read what names the rows that were changed in the same query."""
+        found: QuerySet[CatalogueChange] = super().get_queryset(request)
+        names = {
+            "sku_api": (Sku, "api"), "sku_tier": (Sku, "tier"), "sku_meter": (Sku, "meter"),
+            "duration_months": (Duration, "months"), "region_name": (Region, "name"),
+        }  # fmt: skip
+        return found.annotate(
+            **{
+                name: Case(
+                    When(
+                        subject=model._meta.model_name,
+                        then=Subquery(
+                            model._default_manager.filter(pk=OuterRef("subject_id")).values(field)[:1]
+                        ),
+                    )
+                )
+                for name, (model, field) in names.items()
+            }
+        )
 
     @admin.display(description=gettext_lazy("对象"), ordering="subject")
     def kind(self, change: CatalogueChange) -> str:
         return actions.kind_named(change.subject)
 
     @admin.display(description=gettext_lazy("字段"), ordering="field")
-    def field_label(self, change: CatalogueChange) -> str | None:
-        return field_name(change)
+    def field_label(self, change: CatalogueChange) -> str:
+        return label_of(change.subject, change.field)
+
+    @admin.display(description=gettext_lazy("规格、时长或地域"), ordering="subject_id")
+    def row(self, change: Any) -> str:
+        """Return the name of the row that was changed."""
+        if change.subject == "sku" and change.sku_api:
+            return f"{Api(change.sku_api).label} {spec_text(change.sku_tier, change.sku_meter)}"
+        if change.subject == "duration" and change.duration_months:
+            return months(change.duration_months)
+        return change.region_name or str(change.subject_id)
+
+    @admin.display(description=gettext_lazy("原值"), ordering="before")
+    def old(self, change: CatalogueChange) -> str:
+        return text_of(change.subject, change.field, change.before)
+
+    @admin.display(description=gettext_lazy("新值"), ordering="after")
+    def new(self, change: CatalogueChange) -> str:
+        return text_of(change.subject, change.field, change.after)
 
 
 @admin.register(Notice)
@@ -269,6 +323,33 @@ class NoticeRecords(RecordAdmin):
     list_display = ("id", "customer", "kind", "app", "order", "created_at", "read_at", "mailed_at")
     list_filter = ("kind", "created_at")
     list_select_related = ("customer", "app", "order")
-    search_fields = ("customer__username", "order__number", "app__app_id")
+    search_fields = ("customer__username", "customer__company", "order__number", "app__app_id")
     ordering = ("-pk",)
     fields = ("customer", "kind", "app", "order", "percent", "days", "created_at", "read_at", "mailed_at")
+
+
+@admin.register(ScheduledChange)
+class ScheduledChangeRecords(RecordAdmin):
+    icon = "calendar-days"
+    list_display = (
+        "effective_at", "sku", "field_label", "old", "new", "by", "reason", "created_at", "applied_at",
+        "cancelled_at",
+    )  # fmt: skip
+    list_filter = ("effective_at",)
+    list_select_related = ("sku", "by")
+    search_fields = ("by__username", "reason")
+    ordering = ("-pk",)
+    fields = (*list_display, "cancelled_by", "failure")
+    readonly_fields = ("field_label", "old", "new")
+
+    @admin.display(description=gettext_lazy("字段"), ordering="field")
+    def field_label(self, change: ScheduledChange) -> str:
+        return label_of("sku", change.field)
+
+    @admin.display(description=gettext_lazy("原值"), ordering="before")
+    def old(self, change: ScheduledChange) -> str:
+        return text_of("sku", change.field, change.before)
+
+    @admin.display(description=gettext_lazy("新值"), ordering="after")
+    def new(self, change: ScheduledChange) -> str:
+        return text_of("sku", change.field, change.after)

@@ -1,6 +1,7 @@
 """调用记录 and the roll-ups of usage."""
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy
 
 from faceapi.models import SUMS, Call, ServiceHour, UsageDay, UsageHour
 from operations.records.base import RecordAdmin
@@ -17,6 +18,7 @@ class CallRecords(ByWholeId):
     search_fields = ("id", "app__app_id", "app_key__key")
     ordering = ("-pk",)  # version 7 UUIDs: the newest first
     uuid_column, others = "id", ("app_key__key",)
+    search_help_text = gettext_lazy("完整的请求 ID、应用 ID 或 AppKey")
 
 
 @admin.register(UsageHour)

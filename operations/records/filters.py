@@ -18,6 +18,7 @@ class ByWholeId(RecordAdmin):
 
     uuid_column: str
     others: tuple[str, ...] = ()
+    search_help_text = gettext_lazy("完整的请求 ID 或应用 ID")
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str

@@ -1,22 +1,30 @@
 """/ops/business/: new Apps, orders and revenue; packages that end soon; Apps near or at their limit."""
 
 from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from accounts.models import User
 from billing.books import sales_reports
 from billing.books.sales_reports import Day, Sales
-from billing.models import Api
+from billing.models import Api, OrderState
 from common.postgresql.clock import now
 from console.reports.charts import Chart, Series
+from console.reports.date_ranges import CUSTOM
+from console.templatetags.show import count, money
 from faceapi.usage.operator_reports import UsageFilter
 from operations.access import OperatorRequest, operator
-from operations.reports import report_filter
-from operations.reports.tables import Cell, Column, Table, at_desk, download, ranks
+from operations.monitoring import incident_marks
+from operations.reports import comparisons, report_filter
+from operations.reports.comparisons import Before, Comparison, Stat
+from operations.reports.tables import Cell, Column, Link, Table, at_desk, desk, download, ranks
 
 ENDING_WITHIN = timedelta(days=30)
 NEAR = 0.8
@@ -38,12 +46,18 @@ def by_day(days: list[Day]) -> Table:
     ]
     rows = [
         [
-            day.start, day.new_apps, day.created, day.paid, day.cash, day.voucher,
+            Link(day.start, one_day(day.start)), day.new_apps, day.created, day.paid, day.cash, day.voucher,
             day.refunded_cash, day.refunded_voucher, day.revenue, day.topped_up,
         ]
         for day in days
     ]  # fmt: skip
     return Table("business-by-day", _("应用、订单与收入"), columns, rows, note=_revenue_note())
+
+
+def one_day(start: datetime) -> str:
+    """Return the address of this report over one day."""
+    day = timezone.localtime(start).strftime("%Y-%m-%d")
+    return f"{reverse('ops_business')}?{urlencode({'range': CUSTOM, 'since': day, 'until': day})}"
 
 
 def _revenue_note() -> str:
@@ -53,6 +67,8 @@ def _revenue_note() -> str:
 def charts(days: list[Day], at: datetime) -> list[Chart]:
     as_of = at if days and at < days[-1].start + timedelta(days=1) else None
     labels = [day.start.strftime("%m-%d") for day in days]
+    links = [one_day(day.start) for day in days]
+    marks = incident_marks.marks([day.start for day in days], timedelta(days=1), at)
     return [
         Chart(
             "chart-revenue",
@@ -67,6 +83,8 @@ def charts(days: list[Day], at: datetime) -> list[Chart]:
             kind="bar",
             stacked=True,
             as_of=as_of,
+            links=links,
+            marks=marks,
         ),
         Chart(
             "chart-orders",
@@ -79,6 +97,8 @@ def charts(days: list[Day], at: datetime) -> list[Chart]:
             ],
             kind="bar",
             as_of=as_of,
+            links=links,
+            marks=marks,
         ),
     ]
 
@@ -90,35 +110,57 @@ def _sales_columns() -> list[Column]:
         Column(_("代金券支付（元）"), "yuan"),
         Column(_("现金退款（元）"), "yuan"),
         Column(_("净收入（元）"), "yuan"),
+        Column(_("较上期"), "change"),
     ]
 
 
-def _sales(one: Sales) -> list[Cell]:
-    return [one.orders, one.cash, one.voucher, one.refunded_cash, one.revenue]
+def _sales(one: Sales, before: Sales | None) -> list[Cell]:
+    changed = comparisons.change(one.revenue, before.revenue if before else 0)
+    return [one.orders, one.cash, one.voucher, one.refunded_cash, one.revenue, changed]
 
 
-def _sales_chart(key: str, sales: list[tuple[str, Sales]]) -> Chart:
-    return ranks(key, _("净收入"), [(name, float(one.revenue)) for name, one in sales], _("元"))
+def _sales_chart(key: str, sales: list[tuple[str, Sales]], links: list[str]) -> Chart:
+    return ranks(key, _("净收入"), [(name, float(one.revenue)) for name, one in sales], _("元"), links=links)
 
 
-def by_api(span: UsageFilter) -> Table:
+def by_api(span: UsageFilter, earlier: Before) -> Table:
     key = "revenue-by-api"
-    sales = sales_reports.sales_by_api(span.since, span.until)
-    found = [(str(Api(api).label), one) for api, one in sales.items()]
+    before = sales_reports.sales_by_api(earlier.since, earlier.until)
+    found = sales_reports.sales_by_api(span.since, span.until)
     columns = [Column(_("API 类型"), "term"), *_sales_columns()]
-    rows = [[label, *_sales(one)] for label, one in found]
-    chart = _sales_chart(key, found)
+    rows = [
+        [Link(Api(api).label, orders_of(api), "ops_records"), *_sales(one, before.get(api))]
+        for api, one in found.items()
+    ]
+    bars = [(str(Api(api).label), one) for api, one in found.items()]
+    chart = _sales_chart(key, bars, [orders_of(api) for api in found])
     return Table(key, _("按 API 的收入"), columns, rows, note=_revenue_note(), chart=chart)
 
 
-def by_customer(span: UsageFilter, limit: int | None) -> Table:
+def orders_of(api: str) -> str:
+    """Return the address of the paid orders of an API."""
+    orders = reverse("admin:billing_order_changelist")
+    return f"{orders}?{urlencode({'sku__api__exact': api, 'state__exact': OrderState.PAID})}"
+
+
+def by_customer(span: UsageFilter, earlier: Before, limit: int | None) -> Table:
     key = "revenue-by-customer"
+    before = sales_reports.sales_by_customer(earlier.since, earlier.until)
     sales = list(sales_reports.sales_by_customer(span.since, span.until).items())[:limit]
     people = User.objects.in_bulk([pk for pk, _one in sales])
     found = [(people[pk], one) for pk, one in sales]
-    columns = [Column(_("客户")), Column(_("公司"), "name"), *_sales_columns()]
-    rows = [[at_desk(user.username), user.company, *_sales(one)] for user, one in found]
-    chart = _sales_chart(key, [(user.username, one) for user, one in found])
+    columns = [Column(_("客户")), Column(_("公司"), "name"), *_sales_columns(), Column(_("用量"), "term")]
+    rows = [
+        [
+            at_desk(user.username),
+            user.company,
+            *_sales(one, before.get(user.pk)),
+            Link(_("查看用量"), f"{reverse('ops_usage')}?{urlencode({'who': user.username})}"),
+        ]
+        for user, one in found
+    ]
+    links = [desk(user.username) for user, _one in found]
+    chart = _sales_chart(key, [(user.username, one) for user, one in found], links)
     return Table(key, _("收入最多的客户"), columns, rows, chart=chart)
 
 
@@ -203,10 +245,11 @@ def near_limit(at: datetime, limit: int | None) -> Table:
 
 def tables(span: UsageFilter, days: list[Day], at: datetime, limit: int | None) -> list[Table]:
     """Every table of the page, the one by day first."""
+    earlier = comparisons.before(span, at)
     return [
         by_day(days),
-        by_customer(span, limit),
-        by_api(span),
+        by_customer(span, earlier, limit),
+        by_api(span, earlier),
         ending(at, limit),
         near_limit(at, limit),
     ]
@@ -215,6 +258,24 @@ def tables(span: UsageFilter, days: list[Day], at: datetime, limit: int | None) 
 def days_of(span: UsageFilter, at: datetime) -> list[Day]:
     """Return the days of the range that have begun."""
     return [day for day in sales_reports.days(span.since, span.until) if day.start <= at]
+
+
+def stats(days: list[Day], earlier: Day) -> list[Stat]:
+    """Return the figures above the charts, each beside that of the period before."""
+
+    def total(name: str) -> Any:
+        return sum(getattr(day, name) for day in days)
+
+    def compared(name: str) -> Comparison:
+        return comparisons.change(total(name), getattr(earlier, name))
+
+    return [
+        Stat(_("新建应用"), [(count(total("new_apps")), "")], compared("new_apps")),
+        Stat(_("新订单"), [(count(total("created")), "")], compared("created")),
+        Stat(_("已支付订单"), [(count(total("paid")), "")], compared("paid")),
+        Stat(_("净收入"), [(money(total("revenue")), "")], compared("revenue")),
+        Stat(_("充值"), [(money(total("topped_up")), "")], compared("topped_up")),
+    ]
 
 
 @require_GET
@@ -227,17 +288,19 @@ def page(request: OperatorRequest) -> HttpResponse:
         return render(request, "operations/business.html", context, status=400)
     days = days_of(span, at)
     by_time, *others = tables(span, days, at, TOP)
-    total = {
-        "new_apps": sum(day.new_apps for day in days),
-        "created": sum(day.created for day in days),
-        "paid": sum(day.paid for day in days),
-        "revenue": sum(day.revenue for day in days),
-        "topped_up": sum(day.topped_up for day in days),
-    }
+    earlier = comparisons.before(span, at)
     return render(
         request,
         "operations/business.html",
-        {**context, "total": total, "charts": charts(days, at), "by_time": by_time, "tables": others},
+        {
+            **context,
+            "stats": stats(days, sales_reports.between(earlier.since, earlier.until)),
+            "before": earlier,
+            "charts": (drawn := charts(days, at)),
+            "marks": drawn[0].marks,
+            "by_time": by_time,
+            "tables": others,
+        },
     )
 
 

@@ -16,6 +16,7 @@ from uuid import UUID
 from django.db.models import Prefetch, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from accounts import keys as key_rules
@@ -85,6 +86,7 @@ class CustomerOverview:
     call_id: UUID | None = None
     call: Call | None = None
     debit: Debit | None = None
+    most: int = ALL  # rows of the list that is opened
     others: list[User] = field(default_factory=list)  # more customers that the text fits
     has_more_others: bool = False
 
@@ -93,7 +95,7 @@ class CustomerOverview:
         return self.customer is not None
 
     def _limit(self, name: str) -> int:
-        return ALL if self.opened == name else SHOWN
+        return self.most if self.opened == name else SHOWN
 
     def _rows(self, name: str, found: "QuerySet[Any]") -> Listing[Any]:
         rows = list(found[: self._limit(name)])
@@ -127,6 +129,11 @@ class CustomerOverview:
     @cached_property
     def voucher_balance(self) -> Decimal:
         return vouchers.balance(self.person, self.at)
+
+    @property
+    def who(self) -> str:
+        """What names the App or the customer in question in a report's filter."""
+        return self.app.app_id if self.app is not None else self.person.username
 
     @cached_property
     def person(self) -> User:
@@ -186,7 +193,11 @@ class CustomerOverview:
 
     @cached_property
     def entries(self) -> Listing[WalletEntry]:
-        found = WalletEntry.objects.filter(wallet__customer=self.customer).select_related("order", "by")
+        found = (
+            WalletEntry.objects.filter(wallet__customer=self.customer)
+            .select_related("order", "by", "wallet__customer")
+            .prefetch_related("reversals")
+        )
         return self._rows("entries", found.filter(order=self.order) if self.order is not None else found)
 
     @cached_property
@@ -207,10 +218,10 @@ class CustomerOverview:
         return self._rows("acts", AuditEntry.objects.filter(customer=self.customer).select_related("by"))
 
 
-def find(text: str, at: datetime, opened: str = "") -> CustomerOverview:
+def find(text: str, at: datetime, opened: str = "", most: int = ALL) -> CustomerOverview:
     """Return the overview of what `text` names, without a customer if it names nothing."""
     text = text.strip()
-    story = CustomerOverview(at, opened)
+    story = CustomerOverview(at, opened, most=most)
     if not text:
         return story
     try:
@@ -252,14 +263,59 @@ def _of_name(story: CustomerOverview, text: str) -> CustomerOverview:
     return story
 
 
+# The subjects of the page, and the templates in operations/desk/ that each of them shows.
+SECTIONS = {
+    "overview": ("summaries", "calls"),
+    "apps": ("apps", "keys"),
+    "orders": ("orders", "packages"),
+    "calls": ("calls",),
+    "money": ("entries", "vouchers"),
+    "acts": ("acts",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """A subject of the page, with the number of its rows; None if counting them would take long."""
+
+    name: str
+    label: str
+    count: int | None
+
+
+def tabs(story: CustomerOverview) -> list[Tab]:
+    """Return the subjects in their order."""
+    return [
+        Tab("overview", _("概览"), None),
+        Tab("apps", _("应用与密钥"), story.apps.total),
+        Tab("orders", _("订单与资源包"), story.orders.total),
+        Tab("calls", _("调用"), None),
+        Tab("money", _("收支与代金券"), story.entries.total),
+        Tab("acts", _("运营操作"), story.acts.total),
+    ]
+
+
+def chosen_tab(story: CustomerOverview, asked: str) -> str:
+    """Return the subject that was asked for, or the one that what was searched for is about."""
+    if asked in SECTIONS:
+        return asked
+    if story.order is not None:
+        return "orders"
+    return "apps" if story.key is not None else "overview"
+
+
 @require_GET
 @operator("ops_desk")
 def page(request: OperatorRequest) -> HttpResponse:
     text = request.GET.get("q", "")[:150]
     story = find(text, now(), request.GET.get("all", ""))
+    chosen = chosen_tab(story, request.GET.get("tab", ""))
     context = {
         "q": text,
         "story": story,
+        "tab": chosen,
+        "tabs": tabs(story) if story.is_found else [],
+        "sections": SECTIONS[chosen],
         "nav": "desk",
         "roles": [roles.NAMES[name] for name in roles.of(story.customer)] if story.customer else [],
     }

@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
-from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -13,8 +12,17 @@ from django.utils.translation import gettext_lazy
 from accounts.models import App, Region, User
 from billing.models import Api
 from console.context import region_label
+from console.error_messages import explained
 from console.reports.date_ranges import DEFAULT, DateRange, RangeForm
+from faceapi import errors
 from faceapi.usage.operator_reports import UsageFilter
+from operations import customers
+
+
+def code_choices() -> list[tuple[str, object]]:
+    """All, then each code that a call can end with, in the reader's language."""
+    codes = [errors.OK, *(row.number for row in errors.TABLE.values() if not row.reserved)]
+    return [("", _("全部返回码")), *((str(code), f"{code} {explained(code)['message']}") for code in codes)]
 
 
 class SpanForm(RangeForm):
@@ -25,11 +33,12 @@ class SpanForm(RangeForm):
         label=gettext_lazy("API 类型"), choices=[("", gettext_lazy("全部 API")), *Api.choices], required=False
     )
     region = forms.ChoiceField(label=gettext_lazy("地域"), required=False)
+    code = forms.ChoiceField(label=gettext_lazy("返回码"), choices=code_choices, required=False)
     who = forms.CharField(
         label=gettext_lazy("客户或应用"),
         required=False,
         max_length=150,
-        widget=forms.TextInput(attrs={"placeholder": gettext_lazy("用户名、邮箱或应用 ID")}),
+        widget=forms.TextInput(attrs={"placeholder": gettext_lazy("用户名、邮箱、公司或应用 ID")}),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -42,10 +51,13 @@ class SpanForm(RangeForm):
         text = self.cleaned_data["who"].strip()
         if not text:
             return None
-        found = (
-            App.objects.filter(app_id=text).first()
-            or User.objects.filter(Q(username=text) | Q(email__iexact=text)).first()
-        )
+        try:
+            found = customers.app_or_customer(text)
+        except customers.Ambiguous as several:
+            names = "、".join(f"{user.username}（{user.company}）" for user in several.found)
+            raise forms.ValidationError(
+                _("有多位客户符合：%(names)s。请输入其中一位的用户名。") % {"names": names}
+            ) from several
         if found is None:
             raise forms.ValidationError(_("没有找到该客户或应用。"))
         return found
@@ -65,6 +77,7 @@ def from_request(request: HttpRequest, at: datetime) -> tuple[SpanForm, UsageFil
         step=days.step,
         api=narrowed["api"],
         region=int(narrowed["region"]) if narrowed["region"] else None,
+        code=int(narrowed["code"]) if narrowed["code"] else None,
         customer=who.pk if isinstance(who, User) else None,
         app=who.pk if isinstance(who, App) else None,
     )

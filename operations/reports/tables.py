@@ -15,16 +15,19 @@ from django.utils.translation import gettext as _
 from console.reports.charts import Chart, Series
 from console.reports.downloads import csv_file
 from console.templatetags.show import percent
+from operations.reports.comparisons import Comparison
 
 RANKED = 10
+FORMATS = {"day": "%Y-%m-%d", "moment": "%Y-%m-%d %H:%M:%S"}
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A cell that leads somewhere."""
+    """A cell that leads somewhere; `needs` is the permission without which the page can't be opened."""
 
     text: object
     href: str
+    needs: str = "ops_reports"
 
 
 def desk(text: str) -> str:
@@ -34,7 +37,18 @@ def desk(text: str) -> str:
 
 def at_desk(text: str) -> Link:
     """Return a link from an id to its page of the customer desk."""
-    return Link(text, desk(text))
+    return Link(text, desk(text), "ops_desk")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A cell for the template: the column's name, the text, its address or "", and the cell's class."""
+
+    label: str
+    text: str
+    href: str
+    needs: str
+    css_class: str
 
 
 Value = object
@@ -43,28 +57,39 @@ Cell = Value | Link
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`kind`: text, name (of any length), term (one of few), count, ms, share (0-1), yuan, when or day."""
+    """A column of a table.
+
+    `kind` is text, name (of any length), term (one of few), id (of 36 letters), count, ms, share (0-1), yuan,
+    when (to the minute), moment (to the second), day, or change, whose cells are a Comparison.
+    """
 
     label: str | Promise
     kind: str = "text"
 
     @property
     def is_number(self) -> bool:
-        return self.kind in {"count", "ms", "share", "yuan"}
+        return self.kind in {"count", "ms", "share", "yuan", "change"}
 
     @property
     def css_class(self) -> str:
         """Numbers stand to the right, times on one line; a text takes as many lines as it needs."""
         if self.is_number:
             return "num"
-        return {"when": "nowrap", "day": "nowrap", "term": "term", "name": "name"}.get(self.kind, "")
+        return {
+            "when": "nowrap",
+            "moment": "nowrap",
+            "day": "nowrap",
+            "id": "mono tiny",
+            "term": "term",
+            "name": "name",
+        }.get(self.kind, "")
 
     @property
     def head(self) -> str:
         """The label in a file, where nothing else tells the zone of its times."""
         return (
             _("%(label)s（UTC+8）") % {"label": self.label}
-            if self.kind in {"when", "day"}
+            if self.kind in {"when", "moment", "day"}
             else str(self.label)
         )
 
@@ -72,6 +97,8 @@ class Column:
         """Return the value for a reader; a dash if it is unknown."""
         if value is None or value == "":
             return "–"
+        if isinstance(value, Comparison):
+            return value.text or "–"
         if self.kind == "share" and isinstance(value, float | int):
             return percent(value, 2)
         if self.kind == "ms" and isinstance(value, float | int):
@@ -81,13 +108,15 @@ class Column:
         if self.kind == "count" and isinstance(value, int):
             return f"{value:,}"
         if isinstance(value, datetime):
-            return timezone.localtime(value).strftime("%Y-%m-%d" if self.kind == "day" else "%Y-%m-%d %H:%M")
+            return timezone.localtime(value).strftime(FORMATS.get(self.kind, "%Y-%m-%d %H:%M"))
         return str(value)
 
     def plain(self, value: object) -> object:
         """Return the value for a file, with numbers unformatted."""
         if value is None:
             return ""
+        if isinstance(value, Comparison):
+            return value.text
         if isinstance(value, float):
             return round(value, 6 if self.kind == "share" else 1)
         if self.is_number:
@@ -95,11 +124,22 @@ class Column:
         return self.shown(value)
 
 
-def ranks(key: str, title: str, bars: Sequence[tuple[str, float]], unit: str = "", colour: int = 1) -> Chart:
-    """Return a bar chart of the first RANKED names with their values, in the order given."""
+def ranks(
+    key: str,
+    title: str,
+    bars: Sequence[tuple[str, float]],
+    unit: str = "",
+    colour: int = 1,
+    links: Sequence[str] = (),
+) -> Chart:
+    """Return a bar chart of the first RANKED names with their values, in the order given.
+
+    `links` are the addresses to which the bars lead, or none.
+    """
     names = [name for name, _value in bars[:RANKED]]
     values = [value for _name, value in bars[:RANKED]]
-    return Chart(f"chart-{key}", title, names, [Series(title, values, colour)], unit, "ranks")
+    series = [Series(title, values, colour)]
+    return Chart(f"chart-{key}", title, names, series, unit, "ranks", links=list(links[:RANKED]))
 
 
 @dataclass(frozen=True)
@@ -115,18 +155,10 @@ class Table:
     chart: Chart | None = None
 
     @property
-    def shown(self) -> list[list[tuple[str, str, str, str]]]:
-        """For the template: the column's name, the text, its address or "", the cell's class."""
+    def shown(self) -> list[list[Shown]]:
+        """The cells for the template."""
         return [
-            [
-                (
-                    str(column.label),
-                    column.shown(cell.text if isinstance(cell, Link) else cell),
-                    cell.href if isinstance(cell, Link) else "",
-                    column.css_class,
-                )
-                for column, cell in zip(self.columns, row, strict=True)
-            ]
+            [_shown(column, cell) for column, cell in zip(self.columns, row, strict=True)]
             for row in self.rows
         ]
 
@@ -139,6 +171,13 @@ class Table:
                 column.plain(cell.text if isinstance(cell, Link) else cell)
                 for column, cell in zip(self.columns, row, strict=True)
             ]
+
+
+def _shown(column: Column, cell: Cell) -> Shown:
+    value = cell.text if isinstance(cell, Link) else cell
+    look = f" trend-{value.trend}" if isinstance(value, Comparison) else ""
+    href, needs = (cell.href, cell.needs) if isinstance(cell, Link) else ("", "")
+    return Shown(str(column.label), column.shown(value), href, needs, column.css_class + look)
 
 
 def download(tables: Iterable[Table], key: str) -> HttpResponse:

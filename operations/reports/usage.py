@@ -1,11 +1,13 @@
 """/ops/usage/: the usage of all customers as charts, tables and CSV."""
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
@@ -17,15 +19,17 @@ from console.error_messages import explained
 from console.reports import usage
 from console.reports.charts import Chart, Series
 from console.reports.usage import TimeLine
-from console.templatetags.show import unit
+from console.templatetags.show import count, percent, unit
 from faceapi.errors import OK
 from faceapi.usage import operator_reports
-from faceapi.usage.operator_reports import Figures, Step, Usage, UsageFilter
+from faceapi.usage.operator_reports import Figures, Usage, UsageFilter
 from operations.access import OperatorRequest, operator
-from operations.monitoring import health
+from operations.monitoring import health, incident_marks
 from operations.monitoring.findings import findings
-from operations.reports import report_filter
-from operations.reports.tables import Cell, Column, Table, at_desk, download, ranks
+from operations.reports import comparisons, narrowing, report_filter
+from operations.reports.comparisons import Comparison, Stat
+from operations.reports.narrowing import Narrowing
+from operations.reports.tables import Cell, Column, Link, Table, desk, download, ranks
 
 Key = TypeVar("Key")
 TOP = 10  # on the page; the CSV has them all
@@ -36,12 +40,12 @@ def rounded(values: Iterable[float | None]) -> list[int | float | None]:
     return [None if value is None else round(value, 1) if value < 10 else round(value) for value in values]
 
 
-def charts(made: Usage, step: Step, at: datetime) -> list[Chart]:
-    """Return the charts: calls, units, latency, and the parts of the latency."""
-    line = TimeLine(made, step, at)
+def charts(of: "Report") -> list[Chart]:
+    """Return the charts: calls, units, latency, and the parts of the latency. Each day leads to its hours."""
+    line = TimeLine(of.made, of.span.step, of.at)
     figures = line.figures
     meter_of = usage.meters()
-    return [
+    found = [
         line.calls(_("调用次数"), kind="bar", stacked=True),
         line.units(usage.shown_meters(meter_of, meter_of), meter_of),
         line.chart(
@@ -64,6 +68,9 @@ def charts(made: Usage, step: Step, at: datetime) -> list[Chart]:
             "ms",
         ),
     ]
+    marks = incident_marks.marks(of.span.starts(), line.width, of.at)
+    links = [of.to.day(start) for start in of.made.begun(of.at)] if of.span.step == "day" else []
+    return [replace(chart, links=links, marks=marks) for chart in found]
 
 
 class Counts:
@@ -107,63 +114,138 @@ def _times(one: Figures) -> list[Cell]:
     return [one.p50_ms, one.p95_ms, one.p99_ms, one.queue_ms, one.infer_ms]
 
 
-def by_step(made: Usage, span: UsageFilter, counts: Counts, at: datetime) -> Table:
-    head = Column(_("日期") if span.step == "day" else _("小时"), "day" if span.step == "day" else "when")
-    rows = [[start, *counts.cells(one), *_times(one)] for start, one in made.begun(at).items()]
-    return Table("usage-by-time", _("按时间"), [head, *counts.columns(), *_time_columns()], rows)
+@dataclass(frozen=True)
+class Report:
+    """What the tables of one page share: its usage, that of the period before, and where figures lead."""
+
+    span: UsageFilter
+    made: Usage
+    earlier: Usage
+    to: Narrowing
+    counts: "Counts"
+    at: datetime
+
+    def change(self, one: Figures, before: Figures | None) -> Comparison:
+        """Compare the calls of one row with those of the period before."""
+        return comparisons.change(one.calls, before.calls if before else 0, more_is_better=None)
 
 
-def _ranked(key: str, calls: Iterable[tuple[str, Figures]]) -> Chart:
-    return ranks(key, _("调用次数"), [(name, one.calls) for name, one in calls], _("次"))
+def _changed() -> Column:
+    return Column(_("较上期"), "change")
 
 
-def by_api(made: Usage, counts: Counts) -> Table:
+def by_step(of: Report) -> Table:
+    is_daily = of.span.step == "day"
+    head = Column(_("日期") if is_daily else _("小时"), "day" if is_daily else "when")
+    rows = [
+        [
+            Link(start, of.to.day(start)) if is_daily else _calls_of_hour(of, start),
+            *of.counts.cells(one),
+            *_times(one),
+        ]
+        for start, one in of.made.begun(of.at).items()
+    ]
+    return Table("usage-by-time", _("按时间"), [head, *of.counts.columns(), *_time_columns()], rows)
+
+
+def _calls_of_hour(of: Report, start: datetime) -> Link:
+    return Link(start, of.to.calls_of(start, timedelta(hours=1)), "ops_records")
+
+
+def _ranked(key: str, calls: Iterable[tuple[str, Figures]], links: Sequence[str]) -> Chart:
+    return ranks(key, _("调用次数"), [(name, one.calls) for name, one in calls], _("次"), links=links)
+
+
+def by_api(of: Report) -> Table:
     key = "usage-by-api"
-    found = [(str(Api(api).label), one) for api, one in _most_called(made.by_api)]
-    columns = [Column(_("API 类型"), "term"), *counts.columns(), *_time_columns()]
-    rows = [[label, *counts.cells(one), *_times(one)] for label, one in found]
-    return Table(key, _("按 API"), columns, rows, chart=_ranked(key, found))
+    found = _most_called(of.made.by_api)
+    columns = [Column(_("API 类型"), "term"), *of.counts.columns(), _changed(), *_time_columns()]
+    rows = [
+        [
+            Link(Api(api).label, of.to.to(api=api)), *of.counts.cells(one),
+            of.change(one, of.earlier.by_api.get(api)), *_times(one),
+        ]
+        for api, one in found
+    ]  # fmt: skip
+    bars = [(str(Api(api).label), one) for api, one in found]
+    return Table(
+        key, _("按 API"), columns, rows, chart=_ranked(key, bars, [of.to.to(api=api) for api, _one in found])
+    )
 
 
-def by_region(made: Usage, counts: Counts) -> Table:
+def by_region(of: Report) -> Table:
     key = "usage-by-region"
     names = {region.pk: region_label(region) for region in Region.objects.all()}
-    found = [(names[region], one) for region, one in _most_called(made.by_region)]
-    columns = [Column(_("地域")), *counts.columns(), Column(_("排队 ms"), "ms"), Column(_("推理 ms"), "ms")]
-    rows = [[name, *counts.cells(one), one.queue_ms, one.infer_ms] for name, one in found]
-    return Table(key, _("按地域"), columns, rows, chart=_ranked(key, found))
+    found = _most_called(of.made.by_region)
+    columns = [
+        Column(_("地域")), *of.counts.columns(), _changed(),
+        Column(_("排队 ms"), "ms"), Column(_("推理 ms"), "ms"),
+    ]  # fmt: skip
+    rows = [
+        [
+            Link(names[region], of.to.to(region=region)), *of.counts.cells(one),
+            of.change(one, of.earlier.by_region.get(region)), one.queue_ms, one.infer_ms,
+        ]
+        for region, one in found
+    ]  # fmt: skip
+    links = [of.to.to(region=region) for region, _one in found]
+    chart = _ranked(key, [(names[region], one) for region, one in found], links)
+    return Table(key, _("按地域"), columns, rows, chart=chart)
 
 
-def by_code(made: Usage) -> Table:
+def by_code(of: Report) -> Table:
     """Return codes with their calls. The chart leaves out code 0, which would dwarf the others."""
     key = "usage-by-code"
-    found = list(_most_called(made.by_code))
+    found = _most_called(of.made.by_code)
     columns = [
         Column(_("返回码")),
         Column(_("含义")),
         Column(_("调用次数"), "count"),
         Column(_("占比"), "share"),
+        _changed(),
+        Column(_("明细"), "term"),
     ]
     rows = [
-        [code, explained(code)["message"], one.calls, one.calls / made.total.calls] for code, one in found
-    ]
-    failed = [(str(code), one.calls) for code, one in found if code != OK]
-    chart = ranks(key, _("失败"), failed, _("次"), colour=2) if failed else None
+        [
+            Link(code, of.to.to(code=code)), explained(code)["message"], one.calls,
+            one.calls / of.made.total.calls, of.change(one, of.earlier.by_code.get(code)),
+            Link(_("查看调用"), of.to.calls(code=code), "ops_records"),
+        ]
+        for code, one in found
+    ]  # fmt: skip
+    failed = [(code, one) for code, one in found if code != OK]
+    bars, links = (
+        [(str(code), one.calls) for code, one in failed],
+        [of.to.to(code=code) for code, _one in failed],
+    )
+    chart = ranks(key, _("失败"), bars, _("次"), colour=2, links=links) if failed else None
     return Table(key, _("按返回码"), columns, rows, chart=chart)
 
 
-def top_customers(of_app: dict[int, Figures], top: int | None, counts: Counts) -> Table:
+def top_customers(
+    of: Report, of_app: dict[int, Figures], earlier: dict[int, Figures], top: int | None
+) -> Table:
     key = "top-customers"
+    before = operator_reports.by_customer(earlier)
     figures = list(operator_reports.by_customer(of_app).items())[:top]
     people = User.objects.in_bulk([pk for pk, _one in figures])
     found = [(people[pk], one) for pk, one in figures]
-    columns = [Column(_("客户")), Column(_("公司"), "name"), *counts.columns()]
-    rows = [[at_desk(user.username), user.company, *counts.cells(one)] for user, one in found]
-    chart = _ranked(key, [(user.username, one) for user, one in found])
+    columns = [Column(_("客户")), Column(_("公司"), "name"), *of.counts.columns(), _changed()]
+    rows = [
+        [
+            Link(user.username, of.to.to(who=user.username)),
+            Link(user.company, desk(user.username), "ops_desk") if user.company else "",
+            *of.counts.cells(one),
+            of.change(one, before.get(user.pk)),
+        ]
+        for user, one in found
+    ]
+    links = [of.to.to(who=user.username) for user, _one in found]
+    chart = _ranked(key, [(user.username, one) for user, one in found], links)
     return Table(key, _("调用最多的客户"), columns, rows, chart=chart)
 
 
-def top_apps(of_app: dict[int, Figures], top: int | None, counts: Counts) -> Table:
+def top_apps(of: Report, of_app: dict[int, Figures], earlier: dict[int, Figures], top: int | None) -> Table:
     key = "top-apps"
     figures = list(of_app.items())[:top]
     apps = App.objects.select_related("customer", "region").in_bulk([pk for pk, _one in figures])
@@ -173,13 +255,22 @@ def top_apps(of_app: dict[int, Figures], top: int | None, counts: Counts) -> Tab
         Column(_("应用名称"), "name"),
         Column(_("客户")),
         Column(_("地域")),
-        *counts.columns(),
+        *of.counts.columns(),
+        _changed(),
     ]
     rows = [
-        [at_desk(app.app_id), app.name, app.customer.username, region_label(app.region), *counts.cells(one)]
+        [
+            Link(app.app_id, of.to.to(who=app.app_id)),
+            Link(app.name, desk(app.app_id), "ops_desk"),
+            Link(app.customer.username, of.to.to(who=app.customer.username)),
+            Link(region_label(app.region), of.to.to(region=app.region_id)),
+            *of.counts.cells(one),
+            of.change(one, earlier.get(app.pk)),
+        ]
         for app, one in found
     ]
-    chart = _ranked(key, [(app.app_id, one) for app, one in found])
+    links = [of.to.to(who=app.app_id) for app, _one in found]
+    chart = _ranked(key, [(app.app_id, one) for app, one in found], links)
     return Table(key, _("调用最多的应用"), columns, rows, chart=chart)
 
 
@@ -187,18 +278,63 @@ def _most_called(groups: dict[Key, Figures]) -> list[tuple[Key, Figures]]:
     return sorted(groups.items(), key=lambda group: -group[1].calls)
 
 
-def tables(span: UsageFilter, made: Usage, top: int | None, at: datetime) -> list[Table]:
+def tables(of: Report, top: int | None) -> list[Table]:
     """Every table of the page, the one by time first."""
-    of_app = operator_reports.by_app(span)
-    counts = Counts()
+    of_app, earlier = operator_reports.by_app(of.span), operator_reports.by_app(_earlier(of.span, of.at))
     return [
-        by_step(made, span, counts, at),
-        by_api(made, counts),
-        by_region(made, counts),
-        by_code(made),
-        top_customers(of_app, top, counts),
-        top_apps(of_app, top, counts),
+        by_step(of),
+        by_api(of),
+        by_region(of),
+        by_code(of),
+        top_customers(of, of_app, earlier, top),
+        top_apps(of, of_app, earlier, top),
     ]
+
+
+def _earlier(span: UsageFilter, at: datetime) -> UsageFilter:
+    """Return the filter of the period before."""
+    period = comparisons.before(span, at)
+    return replace(span, since=period.since, until=period.until)
+
+
+def report(request: OperatorRequest, span: UsageFilter, at: datetime) -> Report:
+    """Read what the page shows."""
+    return Report(
+        span,
+        operator_reports.usage(span),
+        operator_reports.totals(_earlier(span, at)),
+        narrowing.of(request, span, reverse("ops_usage")),
+        Counts(),
+        at,
+    )
+
+
+def stats(of: Report) -> list[Stat]:
+    """Return the figures above the charts, each beside that of the period before."""
+    now, before = of.made.total, of.earlier.total
+    units = zip(of.counts.charged(now), of.counts.charged(before), strict=True)
+    latency = "–" if now.p50_ms is None else f"{now.p50_ms:,.0f} / {now.p95_ms:,.0f} / {now.p99_ms:,.0f}"
+    mean = "–" if now.queue_ms is None else f"{now.queue_ms:,.1f} / {now.infer_ms:,.1f}"
+    return [
+        Stat(_("调用次数"), [(count(now.calls), _("次"))], comparisons.change(now.calls, before.calls)),
+        Stat(
+            _("成功率"), [(percent(now.success_rate, 2), "")],
+            comparisons.points(now.success_rate, before.success_rate),
+        ),
+        Stat(_("图片数"), [(count(now.images), _("张"))], comparisons.change(now.images, before.images)),
+        *(
+            Stat(_("计费量"), [(count(number), unit)], comparisons.change(number, earlier))
+            for (number, unit), (earlier, _unit) in units
+        ),
+        Stat(
+            _("处理耗时 p50 / p95 / p99"), [(latency, "ms")],
+            comparisons.change(now.p95_ms, before.p95_ms, more_is_better=False, label="p95"),
+        ),
+        Stat(
+            _("平均排队 / 推理"), [(mean, "ms")],
+            comparisons.change(now.infer_ms, before.infer_ms, more_is_better=False, label=_("推理")),
+        ),
+    ]  # fmt: skip
 
 
 @require_GET
@@ -209,17 +345,20 @@ def page(request: OperatorRequest) -> HttpResponse:
     context = {"form": form, "span": span, "nav": "usage"}
     if span is None:
         return render(request, "operations/usage.html", context, status=400)
-    made = operator_reports.usage(span)
-    by_time, *others = tables(span, made, TOP, at)
+    of = report(request, span, at)
+    by_time, *others = tables(of, TOP)
     return render(
         request,
         "operations/usage.html",
         {
             **context,
             "findings": findings(health.measure(at)),
-            "usage": made,
-            "units": Counts().charged(made.total),
-            "charts": charts(made, span.step, at),
+            "usage": of.made,
+            "stats": stats(of),
+            "before": comparisons.before(span, at),
+            "calls_href": of.to.calls(),
+            "charts": (drawn := charts(of)),
+            "marks": drawn[0].marks,
             "by_time": by_time,
             "tables": others,
         },
@@ -234,4 +373,4 @@ def export(request: OperatorRequest, key: str) -> HttpResponse:
     _form, span = report_filter.from_request(request, at)
     if span is None:
         raise Http404
-    return download(tables(span, operator_reports.usage(span), None, at), key)
+    return download(tables(report(request, span, at), None), key)

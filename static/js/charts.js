@@ -1,8 +1,9 @@
 /* Draws every <canvas data-chart="id"> from the JSON in <script type="application/json" id="id">:
    {labels: [..], unit: "次", series: [{label, values, colour: 1-5}], kind: "line" | "bar" | "ranks", stacked: bool,
-    progress: "截至 01:20" | "", links: [address of each label]}
+    progress: "截至 01:20" | "", links: [address of each label], marks: [{first, last, text}]}
    Ranks are bars that lie, each beside its whole name. With `progress`, the last step that has values is still
-   running: its line is dotted, its bar pale, and its tooltip says as of when.
+   running: its line is dotted, its bar pale, and its tooltip says as of when. Marks are bands behind the steps from
+   first to last; the tooltip of such a step ends with their texts.
    Colours are the stylesheet's tokens, drawn anew when the theme changes. Needs Chart.js. */
 (() => {
   "use strict";
@@ -18,6 +19,26 @@
     return parts ? `rgba(${parts[0]}, ${parts[1]}, ${parts[2]}, ${alpha})` : colour;
   };
 
+  // A band over the steps of each mark, with a bar on top that is seen even where the values are high.
+  const bands = (marks) => ({
+    id: "bands",
+    beforeDatasetsDraw: ({ ctx, chartArea: area, scales: { x } }) => {
+      const colour = token("--bad");
+      const half = x.getPixelForValue(1) - x.getPixelForValue(0) || area.width;
+      const steps = new Set(marks.flatMap((mark) => Array.from({ length: mark.last - mark.first + 1 }, (_, index) => mark.first + index)));
+      ctx.save();
+      steps.forEach((step) => {
+        const left = Math.max(area.left, x.getPixelForValue(step) - half / 2);
+        const right = Math.min(area.right, x.getPixelForValue(step) + half / 2);
+        ctx.fillStyle = fade(colour, 0.1);
+        ctx.fillRect(left, area.top, right - left, area.height);
+        ctx.fillStyle = fade(colour, 0.9);
+        ctx.fillRect(left, area.top, right - left, 3);
+      });
+      ctx.restore();
+    },
+  });
+
   const draw = (canvas) => {
     const data = JSON.parse(document.getElementById(canvas.dataset.chart).textContent);
     const isRanks = data.kind === "ranks";
@@ -27,8 +48,10 @@
     const number = new Intl.NumberFormat(document.documentElement.lang);
     const names = { stacked: Boolean(data.stacked), grid: { display: false }, border: { color: token("--line") }, ticks: { color: text, maxRotation: 0, autoSkip: !isRanks, autoSkipPadding: 18, font: { size: 11 } } };
     const values = { stacked: Boolean(data.stacked), beginAtZero: true, grid: { color: token("--chart-grid") }, border: { display: false }, ticks: { color: text, precision: 0, maxTicksLimit: 6, font: { size: 11 }, callback: (value) => number.format(value) } };
+    const marks = data.marks ?? [];
     const chart = new Chart(canvas, {
       type: kind,
+      plugins: marks.length ? [bands(marks)] : [],
       data: {
         labels: data.labels,
         datasets: data.series.map((series) => {
@@ -54,7 +77,9 @@
             backgroundColor: token("--surface"), titleColor: token("--text"), bodyColor: token("--text"), borderColor: token("--line-strong"), borderWidth: 1,
             padding: 10, usePointStyle: true, boxPadding: 4,
             callbacks: { title: (items) => (items[0].dataIndex === current ? `${items[0].label}  ${data.progress}` : items[0].label),
-              label: (item) => ` ${item.dataset.label}  ${number.format(item.parsed[isRanks ? "x" : "y"])}${data.unit ? " " + data.unit : ""}` },
+              label: (item) => ` ${item.dataset.label}  ${number.format(item.parsed[isRanks ? "x" : "y"])}${data.unit ? " " + data.unit : ""}`,
+              footer: (items) => marks.filter((mark) => items[0].dataIndex >= mark.first && items[0].dataIndex <= mark.last).map((mark) => mark.text) },
+            footerColor: token("--bad"),
           },
         },
         scales: isRanks ? { x: values, y: names } : { x: names, y: values },

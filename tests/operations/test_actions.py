@@ -32,7 +32,7 @@ DONE, REFUSED = 302, 200  # refused: the form again, with the reason in it
 
 
 def act(client: Client, name: str, subject: Model, reason: str = "asked by phone", /, **fields: Any) -> Any:
-    sent = {"reason": reason, "token": uuid4(), **fields}
+    sent = {"reason": reason, "token": uuid4(), "confirmed": "1", **fields}
     return client.post(f"/ops/acts/{name}/{subject.pk}/", sent, REMOTE_ADDR="203.0.113.5")
 
 
@@ -261,7 +261,7 @@ def test_actions_that_create_rows(
     log_in: Login, operators: dict[str, User], alice: User, now: datetime
 ) -> None:
     support, finance = log_in("support"), log_in("finance")
-    sent = {"reason": "asked by phone", "token": uuid4()}
+    sent = {"reason": "asked by phone", "token": uuid4(), "confirmed": "1"}
     fields = {"face_value": "15", "valid_until": "2099-01-01", **sent}
     for _click in range(2):
         assert support.post("/ops/acts/voucher-code/", fields).status_code == DONE

@@ -8,17 +8,20 @@ import pytest
 from django.utils import timezone
 
 from accounts import keys
-from accounts.models import App, User
+from accounts.models import App, AppKey, User
 from billing import quota
 from billing.models import Debit, Order, Voucher
+from billing.payments import wallet
 from faceapi.models import Call
+from faceapi.usage import rollups
+from operations.reports.desk_tables import TABLES
 from tests.operations.conftest import Login, World, call
 
 pytestmark = pytest.mark.django_db
 
 
-def story(log_in: Login, text: str, status: int = 200) -> str:
-    reply = log_in("support").get("/ops/desk/", {"q": text})
+def story(log_in: Login, text: str, status: int = 200, tab: str = "") -> str:
+    reply = log_in("support").get("/ops/desk/", {"q": text, "tab": tab})
     assert reply.status_code == status
     return reply.content.decode()
 
@@ -69,14 +72,16 @@ def test_a_customer_shows_the_latest_calls_of_all_apps(world: World, log_in: Log
 
 def test_a_customer_shows_the_vouchers_that_are_held(world: World, log_in: Login) -> None:
     voucher = Voucher.objects.get(customer=world.app.customer)
-    text = story(log_in, world.app.customer.username)
+    text = story(log_in, world.app.customer.username, tab="money")
     assert f"{voucher.remaining} / 30.00" in text
     assert Voucher.objects.exclude(pk=voucher.pk).get().code not in text
 
 
 def test_actions_are_listed_beside_their_subjects(world: World, log_in: Login) -> None:
     order = world.orders[0]
-    text = log_in("admin").get("/ops/desk/", {"q": order.number}).content.decode()
+    admin = log_in("admin")
+    text = admin.get("/ops/desk/", {"q": order.number}).content.decode()
+    text += admin.get("/ops/desk/", {"q": world.key.key}).content.decode().partition('class="tabs"')[2]
     package = order.package
     assert package is not None
     for name, subject in (
@@ -131,10 +136,11 @@ def test_a_long_list_shows_its_length_and_can_be_opened(world: World, log_in: Lo
     customer = world.app.customer
     with_many_apps(customer, 190)
     total = App.objects.filter(customer=customer).count()
-    page = story(log_in, customer.username)
+    page = story(log_in, customer.username, tab="apps")
     assert f"显示 20 / {total}" in page
-    assert f"?q={customer.username}&amp;all=apps#apps" in page
-    whole = log_in("support").get("/ops/desk/", {"q": customer.username, "all": "apps"}).content.decode()
+    assert f"?q={customer.username}&amp;tab=apps&amp;all=apps#apps" in page
+    asked = {"q": customer.username, "tab": "apps", "all": "apps"}
+    whole = log_in("support").get("/ops/desk/", asked).content.decode()
     assert f"显示 20 / {total}" not in whole
     assert [app.app_id for app in App.objects.filter(customer=customer) if app.app_id not in whole] == []
 
@@ -150,6 +156,56 @@ def test_the_latest_call_is_shown_whichever_app_it_was(world: World, now: dateti
 def test_a_key_that_is_being_rotated_out_says_until_when_it_works(
     world: World, now: datetime, log_in: Login
 ) -> None:
+    key = world.key
     keys.rotate(world.app, now, timedelta(hours=24))
     ends = timezone.localtime(now + timedelta(hours=24))
-    assert f"{ends:%Y-%m-%d %H:%M} 失效" in story(log_in, world.app.app_id)
+    assert f"已更换，可用至 {ends:%Y-%m-%d %H:%M}" in story(log_in, world.app.app_id, tab="apps")
+    assert "已更换" in story(log_in, key.key)  # which opens that subject by itself
+
+
+def test_each_subject_has_its_number_and_its_file(world: World, log_in: Login, now: datetime) -> None:
+    customer, support = world.app.customer, log_in("support")
+    reply = support.get("/ops/desk/", {"q": customer.username})
+    counts = {tab.name: tab.count for tab in reply.context["tabs"]}
+    assert counts["apps"] == App.objects.filter(customer=customer).count()
+    assert counts["orders"] == Order.objects.filter(customer=customer).count()
+    for key in TABLES:
+        file = support.get(f"/ops/desk/{key}.csv", {"q": customer.username})
+        assert file.status_code == 200, key
+        assert file["Content-Type"].startswith("text/csv")
+    lines = support.get("/ops/desk/orders.csv", {"q": customer.username}).content.decode().splitlines()
+    assert len(lines) == counts["orders"] + 1
+    assert support.get("/ops/desk/orders.csv", {"q": "nobody"}).status_code == 404
+    assert support.get("/ops/desk/secrets.csv", {"q": customer.username}).status_code == 404
+    assert log_in("viewer").get("/ops/desk/orders.csv", {"q": customer.username}).status_code == 403
+
+
+def test_many_actions_become_a_menu(world: World, log_in: Login) -> None:
+    page = log_in("admin").get("/ops/desk/", {"q": world.app.customer.username}).content.decode()
+    assert f'popovertarget="acts-user-{world.app.customer.pk}"' in page
+
+
+def test_the_list_of_customers(
+    world: World, log_in: Login, now: datetime, operators: dict[str, User]
+) -> None:
+    support = log_in("support")
+    AppKey.objects.filter(pk=world.key.pk).update(last_used_at=now)
+    reply = support.get("/ops/customers/")
+    (alice,) = [row for row in reply.context["table"].rows if row[0].text == "alice"]
+    called = Call.objects.filter(
+        app__customer__username="alice", at__gte=rollups.local_day(now) - timedelta(days=6)
+    )
+    assert alice[2] == 2
+    assert alice[3] == wallet.balance(User.objects.get(username="alice"))
+    assert alice[4] is not None
+    assert alice[5].text == called.count()
+    paid = Order.objects.filter(customer__username="alice", state="paid")
+    assert alice[7] == sum(order.cash_paid for order in paid)
+    assert "op-finance" not in reply.content.decode().partition("<table")[2]
+    User.objects.filter(username="bob").update(company="Contoso")
+    (only,) = support.get("/ops/customers/?q=contoso&sort=last").context["table"].rows
+    assert only[0].text == "bob"
+    for sort in ("calls", "income", "balance", "last", "joined", "nonsense"):
+        file = support.get(f"/ops/customers/customers.csv?sort={sort}").content.decode().splitlines()
+        assert len(file) == 1 + User.objects.filter(is_staff=False).count()
+    assert log_in("viewer").get("/ops/customers/").status_code == 403

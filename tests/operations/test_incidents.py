@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from operations.models import Incident
-from operations.monitoring import incidents
+from operations.monitoring import incident_marks, incidents
 from operations.monitoring.findings import RULES, UNWATCHED
 from operations.monitoring.health import PostgresState, State, Traffic, ValkeyState, WorkerState
 from tests.operations.conftest import Login
@@ -74,6 +74,23 @@ def test_old_incidents_are_deleted() -> None:
 def test_every_rule_has_a_key_of_its_own() -> None:
     keys = [rule.key for rule in RULES] + [UNWATCHED.key]
     assert len(set(keys)) == len(keys)
+
+
+def test_a_mark_covers_the_steps_of_its_incident(log_in: Login, time_machine: object) -> None:
+    incidents.record(without_workers(NOON))
+    incidents.record(well(NOON + 70 * MINUTE))
+    midnight = NOON.replace(hour=0)
+    hours = [midnight + timedelta(hours=hour) for hour in range(24)]
+    found = {mark.text[14:]: mark for mark in incident_marks.marks(hours, timedelta(hours=1), NOON)}
+    (mark,) = [one for text, one in found.items() if "没有可用的推理 worker" in text]
+    assert (mark.first, mark.last) == (12, 13)
+    days = [midnight - timedelta(days=1), midnight]
+    assert {(one.first, one.last) for one in incident_marks.marks(days, timedelta(days=1), NOON)} == {(1, 1)}
+    assert incident_marks.marks(hours[:6], timedelta(hours=1), NOON) == []
+    time_machine.move_to(NOON + timedelta(hours=3), tick=False)  # type: ignore[attr-defined]
+    page = log_in("viewer").get("/ops/usage/?range=today")
+    assert "图中红色区域：" in page.content.decode()
+    assert [one["first"] for one in page.context["charts"][0].payload["marks"]][-1] == 12
 
 
 def test_the_page_and_the_file_show_them(log_in: Login, time_machine: object) -> None:

@@ -1,6 +1,8 @@
 """Every table of the admin opens, is read-only, and costs the same however many rows it has."""
 
-from datetime import datetime
+import csv
+import io
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -19,12 +21,13 @@ from accounts import approvals, audit
 from accounts.models import User
 from accounts.users import invitations
 from billing import catalogue, notices, orders
-from billing.models import Api, Duration
+from billing.models import Api, Duration, Order, Sku
 from faceapi.models import Call, UsageHour
 from faceapi.usage import rollups
+from operations import audit_labels
 from operations.records.base import RecordAdmin
 from tests.console.conftest import Place
-from tests.operations.conftest import World
+from tests.operations.conftest import Login, World
 
 pytestmark = pytest.mark.django_db
 
@@ -58,6 +61,10 @@ def everything(world: World, operators: dict[str, User], place: Place, now: date
             "top-up", subject_id=1, customer=world.app.customer, worth=Decimal(1), form={}, reason="why",
             token=uuid4(), by=operators["finance"], at=now,
         )  # fmt: skip
+    for price in (Decimal(1), Decimal(2)):
+        (edit, *_others) = catalogue.edits({sku.pk: {"price": price} for sku in Sku.objects.all()})
+        later = now + timedelta(days=int(price))
+        catalogue.schedule([edit], later, by=operators["admin"], reason="test", at=now)
     notices.scan(now)
     return world
 
@@ -128,7 +135,7 @@ def test_times_are_written_as_on_the_other_pages(world: World, as_admin: Client,
     as_admin.cookies["django_language"] = language
     text = as_admin.get("/admin/billing/order/").content.decode()
     paid_at = timezone.localtime(world.orders[0].paid_at)
-    assert f">{paid_at:%Y-%m-%d %H:%M}<" in text
+    assert f">{paid_at:%Y-%m-%d %H:%M:%S}<" in text
 
 
 def test_a_record_has_a_readable_name(world: World, operators: dict[str, User], as_admin: Client) -> None:
@@ -157,3 +164,51 @@ def test_no_password_is_shown(world: World, as_admin: Client) -> None:
     assert user.email in text
     assert user.password not in text
     assert "argon2" not in text
+
+
+def test_every_list_is_a_file_of_what_it_shows(everything: World, as_admin: Client) -> None:
+    for model in MODELS:
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}_export"
+        reply = as_admin.get(reverse(name))
+        assert reply.status_code == 200, model
+        lines = list(csv.reader(io.StringIO(reply.content.decode("utf-8-sig"))))
+        assert len(lines) == model._default_manager.count() + 1, model
+        assert "True" not in reply.content.decode(), model
+    paid = as_admin.get("/admin/billing/order/export.csv?state__exact=paid&q=alice").content.decode()
+    assert paid.count("\n") == 1 + Order.objects.filter(state="paid", customer__username="alice").count()
+    seconds = timezone.localtime(everything.orders[0].paid_at).strftime("%Y-%m-%d %H:%M:%S")
+    assert seconds in paid
+    assert as_admin.get("/admin/billing/order/export.csv?password__regex=x").status_code in (302, 400, 404)
+
+
+def test_only_who_may_read_a_list_gets_its_file(everything: World, log_in: Login) -> None:
+    assert log_in("support").get("/admin/accounts/auditentry/export.csv").status_code == 403
+    assert log_in("viewer").get("/admin/billing/order/export.csv").status_code == 403
+
+
+def test_booleans_and_details_are_words(
+    everything: World, as_admin: Client, operators: dict[str, User]
+) -> None:
+    people = as_admin.get("/admin/accounts/user/").content.decode()
+    assert 'alt="True"' not in people
+    assert ">是<" in people
+    entry = audit.record(
+        "top-up", everything.app.customer, by=operators["admin"], reason="why", at=timezone.now(),
+        details={"amount": Decimal("88.80"), "valid_until": timezone.now(), "before": {"on_sale": "True"},
+                 "after": {"on_sale": "False"}, "roles": []},
+    )  # fmt: skip
+    entry.subject = "sku"
+    words = dict(audit_labels.details(entry))
+    assert words["金额"] == "88.80 元"
+    assert words["在售"] == "是 → 否"
+    assert "amount" not in as_admin.get(f"/admin/accounts/auditentry/{entry.pk}/change/").content.decode()
+    history = as_admin.get("/admin/billing/cataloguechange/").content.decode()
+    assert "人脸检测定位 千张/月" in history
+    assert "12.50 元" in history
+
+
+def test_the_search_box_says_what_it_searches(everything: World, as_admin: Client) -> None:
+    assert "用户名、邮箱、公司" in as_admin.get("/admin/accounts/user/").content.decode()
+    assert "完整的请求 ID、应用 ID 或 AppKey" in as_admin.get("/admin/faceapi/call/").content.decode()
+    User.objects.filter(username="alice").update(company="Contoso 上海")
+    assert "共 1 条" in as_admin.get("/admin/billing/wallet/?q=contoso").content.decode()

@@ -36,13 +36,14 @@ def test_top_up_and_refund(visitor: Visitor, alice: User, place: Place, now: dat
     expect(page.get_by_text("0.00 元").first).to_be_visible()
 
     visitor.follow("充值")
-    expect(page.get_by_text("充值不能撤销")).to_be_visible()
+    expect(page.get_by_text("输错时可以在收支明细里冲正")).to_be_visible()
     page.get_by_label("充值金额").fill("100")
-    visitor.press("充值")
+    visitor.press("下一步")
     expect(page.locator("#id_reason_error")).to_be_visible()  # no act without a reason
     assert wallet.balance(alice) == 0
     page.get_by_label("原因").fill("对公转账 1101")
-    visitor.press("充值")
+    visitor.press("下一步")
+    visitor.press("确认充值")
     expect(page.get_by_text("已完成：充值。")).to_be_visible()
     expect(page.get_by_text("100.00 元").first).to_be_visible()
     assert wallet.balance(alice) == Decimal("100.00")
@@ -52,7 +53,8 @@ def test_top_up_and_refund(visitor: Visitor, alice: User, place: Place, now: dat
     visitor.open(f"/ops/desk/?q={order.number}")
     visitor.follow("退款")
     page.get_by_label("原因").fill("客户买错了规格")
-    visitor.press("退款")
+    visitor.press("下一步")
+    visitor.press("确认退款")
     expect(page.get_by_text("已完成：退款。")).to_be_visible()
     expect(page.get_by_text("已退款").first).to_be_visible()
     assert wallet.balance(alice) == Decimal("100.00")

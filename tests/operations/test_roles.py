@@ -9,7 +9,7 @@ from django.test import Client
 from accounts import roles
 from accounts.errors import RuleError
 from accounts.models import App, AuditEntry, User
-from billing.models import Order, Package, Sku
+from billing.models import Order, Package, Sku, WalletEntry
 from operations.actions import ACTIONS
 from tests.console.conftest import Place
 from tests.operations.conftest import Login, World
@@ -69,6 +69,7 @@ def test_a_role_can_do_only_its_actions(role: str, world: World, log_in: Login) 
     subjects = {
         User: world.app.customer, App: world.app, type(world.key): world.key, Order: world.orders[0],
         Package: Package.objects.first(), Sku: Sku.objects.first(),
+        WalletEntry: WalletEntry.objects.filter(kind="top_up").first(),
     }  # fmt: skip
     for act in ACTIONS.values():
         if act.creates:

@@ -34,7 +34,9 @@ FIELDS: dict[str, Any] = {
 
 def act(client: Client, name: str, pk: int | None, **fields: Any) -> Any:
     address = f"/ops/acts/{name}/{pk}/" if pk is not None else f"/ops/acts/{name}/"
-    return client.post(address, {**FIELDS, "reason": "by phone", "token": uuid4(), **fields})
+    return client.post(
+        address, {**FIELDS, "reason": "by phone", "token": uuid4(), "confirmed": "1", **fields}
+    )
 
 
 @pytest.fixture
@@ -190,12 +192,12 @@ def test_a_large_top_up_waits_for_another_operator(
     address = f"/ops/approvals/{asked.pk}/"
 
     for client in (finance, log_in("support"), log_in("viewer")):  # the requester; roles that may not top up
-        client.post(address, {"decision": "approved"})
+        client.post(address, {"decision": "approved", "confirmed": "1"})
         assert wallet.balance(alice) == 0
     assert "批准并执行" not in finance.get("/ops/approvals/").content.decode()
     assert "批准并执行" in second.get("/ops/approvals/").content.decode()
     for _click in range(2):
-        second.post(address, {"decision": "approved"}, REMOTE_ADDR="203.0.113.7")
+        second.post(address, {"decision": "approved", "confirmed": "1"}, REMOTE_ADDR="203.0.113.7")
     assert wallet.balance(alice) == Decimal("10000.01")
     entry = AuditEntry.objects.get(act="top-up")
     assert (entry.by.username, entry.address) == ("op-finance-2", "203.0.113.7")
@@ -221,7 +223,9 @@ def test_a_large_voucher_waits_too(name: str, alice: User, log_in: Login, operat
     act(log_in("support"), name, pk, face_value="10000.01")
     assert not Voucher.objects.exists()
     reply = log_in("admin").post(
-        f"/ops/approvals/{PendingAct.objects.get().pk}/", {"decision": "approved"}, follow=True
+        f"/ops/approvals/{PendingAct.objects.get().pk}/",
+        {"decision": "approved", "confirmed": "1"},
+        follow=True,
     )
     voucher = Voucher.objects.get()
     assert voucher.created_by == operators["support"]
@@ -240,7 +244,7 @@ def test_a_large_refund_and_a_long_extension_wait_too(
     package = Package.objects.get(pk=order.package.pk)
     assert (package.extra_months, package.refunded_at) == (0, None)
     for asked in PendingAct.objects.order_by("pk"):
-        second.post(f"/ops/approvals/{asked.pk}/", {"decision": "approved"})
+        second.post(f"/ops/approvals/{asked.pk}/", {"decision": "approved", "confirmed": "1"})
     package.refresh_from_db()
     assert package.extra_months == 3
     assert package.refunded_at is not None
@@ -258,10 +262,10 @@ def test_declined_withdrawn_and_expired_requests_are_not_executed(
         act(finance, "top-up", alice.pk, amount="20000")
         asked = PendingAct.objects.latest("pk")
         if client is not None:
-            client.post(f"/ops/approvals/{asked.pk}/", {"decision": decision})
+            client.post(f"/ops/approvals/{asked.pk}/", {"decision": decision, "confirmed": "1"})
         else:
             PendingAct.objects.filter(pk=asked.pk).update(expires_at=now - timedelta(seconds=1))
-        second.post(f"/ops/approvals/{asked.pk}/", {"decision": "approved"})
+        second.post(f"/ops/approvals/{asked.pk}/", {"decision": "approved", "confirmed": "1"})
         asked.refresh_from_db()
         assert asked.state == state
     assert wallet.balance(alice) == 0
@@ -278,7 +282,7 @@ def test_the_affected_customer_cannot_approve(
     me = User.objects.get(username="op-finance-2")
     act(log_in("finance"), "top-up", me.pk, amount="20000")
     asked = PendingAct.objects.get()
-    second.post(f"/ops/approvals/{asked.pk}/", {"decision": "approved"})
+    second.post(f"/ops/approvals/{asked.pk}/", {"decision": "approved", "confirmed": "1"})
     assert wallet.balance(me) == 0
     with pytest.raises(IntegrityError, match="pending_act_not_for_oneself"), transaction.atomic():
         PendingAct.objects.update(state="approved", decided_by=me, decided_at=asked.requested_at)
@@ -291,5 +295,5 @@ def test_a_request_of_an_operator_without_the_role_is_refused(
 ) -> None:
     act(log_in("finance"), "top-up", alice.pk, amount="20000")
     roles.assign(operators["finance"], [])
-    second.post(f"/ops/approvals/{PendingAct.objects.get().pk}/", {"decision": "approved"})
+    second.post(f"/ops/approvals/{PendingAct.objects.get().pk}/", {"decision": "approved", "confirmed": "1"})
     assert wallet.balance(alice) == 0

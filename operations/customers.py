@@ -1,0 +1,36 @@
+"""Which customer an operator means: by user name, e-mail address, or (part of) a company's name."""
+
+from django.db.models import Q
+
+from accounts.models import App, User
+
+SHOWN = 5
+
+
+class Ambiguous(Exception):
+    """The text fits several customers: the first SHOWN of them."""
+
+    def __init__(self, found: list[User]) -> None:
+        super().__init__([user.username for user in found])
+        self.found = found
+
+
+def named(text: str) -> User | None:
+    """Return the customer whom the text names; None if there is none. Raises Ambiguous."""
+    text = text.strip()
+    if not text:
+        return None
+    exact = User.objects.filter(Q(username=text) | Q(email__iexact=text)).first()
+    return exact or _only(Q(company__iexact=text)) or _only(Q(company__icontains=text))
+
+
+def app_or_customer(text: str) -> App | User | None:
+    """Return the App of that id, or else the customer. Raises Ambiguous."""
+    return App.objects.filter(app_id=text.strip().lower()).first() or named(text)
+
+
+def _only(fits: Q) -> User | None:
+    found = list(User.objects.filter(fits).order_by("username")[:SHOWN])
+    if len(found) > 1:
+        raise Ambiguous(found)
+    return found[0] if found else None
