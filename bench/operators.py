@@ -29,6 +29,13 @@ PAGES = (
     "/ops/usage/?range=90d&who=bench-7",
     "/ops/usage/?range=90d&who=called-0007",
     "/ops/business/?range=90d",
+    "/ops/",
+    "/ops/customers/",
+    "/ops/customers/?sort=last",
+    "/ops/desk/?q=bench-7",
+    "/ops/prices/",
+    "/ops/incidents/?range=90d",
+    "/admin/billing/order/?q=bench-7",
     "/metrics",
 )
 # Each App calls each API in every third hour, which gives as many rows as possible for the number of calls.

@@ -16,7 +16,7 @@ from accounts import approvals, roles
 from accounts.models import App, AppKey, AuditEntry, User
 from billing.models import Order, Package, Sku, Voucher, WalletEntry
 from common.postgresql.clock import now
-from console.access import log_in_first
+from console.access import CustomerRequest, log_in_first
 from faceapi.models import Call
 from operations.records.base import records_of
 
@@ -28,6 +28,11 @@ class OperatorRequest(HttpRequest):
 
     user: User
     htmx: HtmxDetails
+
+
+def as_customer(request: OperatorRequest) -> CustomerRequest:
+    """Return the request as the pages shared with the console take it."""
+    return cast(CustomerRequest, request)
 
 
 def operator(

@@ -1,7 +1,5 @@
 """/ops/approvals/: what waits for a second operator, and the decision."""
 
-from typing import cast
-
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
@@ -12,9 +10,8 @@ from accounts.models.operators import State
 from common.client_address import client_address
 from common.postgresql.clock import now
 from console.confirmation import unconfirmed
-from console.context import CustomerRequest
 from operations import approvals
-from operations.access import OperatorRequest, operator
+from operations.access import OperatorRequest, as_customer, operator
 from operations.action_views import show_code_once
 from operations.actions import Refused
 
@@ -35,7 +32,7 @@ def decide(request: OperatorRequest, pk: int) -> HttpResponse:
     except ValueError:
         return HttpResponseBadRequest()
     question = approvals.question(pk) if state is State.APPROVED else ""
-    if question and (page := unconfirmed(cast(CustomerRequest, request), question, _("批准并执行"))):
+    if question and (page := unconfirmed(as_customer(request), question, _("批准并执行"))):
         return page
     try:
         made = approvals.answer(pk, state, by=request.user, at=now(), address=client_address(request.META))

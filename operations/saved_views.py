@@ -13,8 +13,9 @@ from django.views.decorators.http import require_POST
 
 from accounts.models import User
 from common.postgresql.clock import now
+from console.confirmation import unconfirmed
 from console.context import safe_next
-from operations.access import OperatorRequest, operator
+from operations.access import OperatorRequest, as_customer, operator
 from operations.models import SavedView
 
 PLACES = ("/ops/", "/admin/")
@@ -72,6 +73,9 @@ def save(request: OperatorRequest) -> HttpResponse:
 def delete(request: OperatorRequest, pk: int) -> HttpResponse:
     """Delete one of the operator's own views."""
     view = get_object_or_404(SavedView, pk=pk, owner=request.user)
+    question = _("删除视图“%(name)s”？") % {"name": view.name}
+    if page := unconfirmed(as_customer(request), question, _("删除")):
+        return page
     view.delete()
     messages.success(request, _("已删除视图“%(name)s”。") % {"name": view.name})
     return redirect(safe_next(request) or "ops")

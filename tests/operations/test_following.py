@@ -192,7 +192,9 @@ def test_views_are_the_operators_own(operators: dict[str, User], log_in: Login, 
     for number in range(saved_views.LIMIT + 3):
         saved_views.keep(operators["support"], f"v{number}", "/ops/usage/", now)
     assert SavedView.objects.filter(owner=operators["support"]).count() == saved_views.LIMIT
-    support.post(f"/ops/views/{view.pk}/delete/", {"next": "/ops/usage/"})
+    path = f"/ops/views/{view.pk}/delete/"
+    assert "删除视图" in support.post(path, {"next": "/ops/usage/"}).content.decode()  # without JavaScript
+    support.post(path, {"next": "/ops/usage/", "confirmed": "1"})
     assert not SavedView.objects.filter(pk=view.pk).exists()
 
 
