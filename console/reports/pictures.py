@@ -10,6 +10,7 @@ WIDTH_PX, HEIGHT_PX = 560, 170
 SCALE = 2  # drawn larger, for sharp screens; the mail shows it at WIDTH_PX
 LEFT_PX, BOTTOM_PX, TOP_PX = 56, 22, 10
 INK, GRID, SURFACE = "#5b6472", "#e3e7ee", "#ffffff"
+STEPS = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)  # of a scale, times a power of ten
 COLOURS = ("#2f6fed", "#d1453b", "#2a9d6f")
 
 
@@ -56,14 +57,15 @@ def png(bars: Bars) -> bytes:
     last = len(bars.labels) - 1
     for index in sorted({0, last // 2, last}) if bars.labels else ():
         x = left + step * (index + 0.5)
-        draw.text((x, floor + 5 * SCALE), bars.labels[index], fill=INK, font=font, anchor="ma")
+        anchor, x = ("ra", right) if index == last and last else ("ma", x)  # the last one stays inside
+        draw.text((x, floor + 5 * SCALE), bars.labels[index], fill=INK, font=font, anchor=anchor)
     file = BytesIO()
     image.quantize(64).save(file, "PNG", optimize=True)
     return file.getvalue()
 
 
 def nice(largest: float) -> float:
-    """Return the next of 1, 2 or 5 times a power of ten, for the top of a scale; 1 without values."""
+    """Return a round number that is not much larger, for the top of a scale; 1 without values."""
     if largest <= 0:
         return 1.0
     power = 1.0
@@ -71,7 +73,7 @@ def nice(largest: float) -> float:
         power *= 10
     while power > largest:
         power /= 10
-    return next(power * step for step in (1, 2, 5, 10) if power * step >= largest)
+    return next(power * step for step in STEPS if power * step >= largest)
 
 
 def short(value: float) -> str:

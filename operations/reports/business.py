@@ -149,7 +149,12 @@ def by_customer(span: UsageFilter, earlier: Before, limit: int | None) -> Table:
     sales = list(sales_reports.sales_by_customer(span.since, span.until).items())[:limit]
     people = User.objects.in_bulk([pk for pk, _one in sales])
     found = [(people[pk], one) for pk, one in sales]
-    columns = [Column(_("客户")), Column(_("公司"), "name"), *_sales_columns(), Column(_("用量"), "term")]
+    columns = [
+        Column(_("客户"), "name"),
+        Column(_("公司"), "name"),
+        *_sales_columns(),
+        Column(_("用量"), "term"),
+    ]
     rows = [
         [
             at_desk(user.username),
@@ -168,7 +173,7 @@ def ending(at: datetime, limit: int | None) -> Table:
     key = "packages-ending"
     columns = [
         Column(_("到期时间"), "when"),
-        Column(_("客户")),
+        Column(_("客户"), "name"),
         Column(_("公司"), "name"),
         Column(_("应用 ID")),
         Column(_("应用名称"), "name"),
@@ -212,7 +217,7 @@ def near_limit(at: datetime, limit: int | None) -> Table:
     found = sales_reports.near_limit(at, NEAR)[:limit]
     columns = [
         Column(_("已用比例"), "share"),
-        Column(_("客户")),
+        Column(_("客户"), "name"),
         Column(_("公司"), "name"),
         Column(_("应用 ID")),
         Column(_("应用名称"), "name"),

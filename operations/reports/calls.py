@@ -110,7 +110,7 @@ def table(calls: Iterable[Call]) -> Table:
     columns = [
         Column(_("时间"), "moment"),
         Column(_("请求 ID"), "id"),
-        Column(_("客户")),
+        Column(_("客户"), "name"),
         Column(_("应用名称"), "name"),
         Column(_("API 类型"), "term"),
         Column(_("返回码")),

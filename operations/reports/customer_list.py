@@ -106,7 +106,7 @@ def ordered(found: "QuerySet[User]", sort: str, of: Known) -> list[int]:
 def table(pks: list[int], of: Known) -> Table:
     """Return these customers in this order."""
     columns = [
-        Column(_("客户")),
+        Column(_("客户"), "name"),
         Column(_("公司"), "name"),
         Column(_("应用数"), "count"),
         Column(_("账户余额（元）"), "yuan"),

@@ -230,7 +230,7 @@ def top_customers(
     figures = list(operator_reports.by_customer(of_app).items())[:top]
     people = User.objects.in_bulk([pk for pk, _one in figures])
     found = [(people[pk], one) for pk, one in figures]
-    columns = [Column(_("客户")), Column(_("公司"), "name"), *of.counts.columns(), _changed()]
+    columns = [Column(_("客户"), "name"), Column(_("公司"), "name"), *of.counts.columns(), _changed()]
     rows = [
         [
             Link(user.username, of.to.to(who=user.username)),
@@ -253,7 +253,7 @@ def top_apps(of: Report, of_app: dict[int, Figures], earlier: dict[int, Figures]
     columns = [
         Column(_("应用 ID")),
         Column(_("应用名称"), "name"),
-        Column(_("客户")),
+        Column(_("客户"), "name"),
         Column(_("地域")),
         *of.counts.columns(),
         _changed(),

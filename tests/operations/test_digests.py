@@ -162,5 +162,5 @@ def test_a_picture_shows_its_bars() -> None:
     right = drawn.crop((drawn.width // 2 + 60, 0, drawn.width, drawn.height - 60)).getcolors(1 << 20) or []
     assert len(left) > len(right)
     png(Bars("empty", [], [[]]))
-    assert [nice(value) for value in (0, 3, 7, 10, 11, 0.3)] == [1, 5, 10, 10, 20, 0.5]
+    assert [nice(value) for value in (0, 3, 7, 10, 11, 2080)] == [1, 3, 8, 10, 15, 2500]
     assert [short(value) for value in (5, 1500, 2_000_000)] == ["5", "1.5k", "2M"]
