@@ -90,7 +90,7 @@ def _text(subject: str, name: str, value: Any) -> str:
     if name == "act":
         return act_label(str(value))
     if isinstance(value, list):
-        return "、".join(str(roles.NAMES.get(one, one)) for one in value) or _("无")
+        return _("、").join(str(roles.NAMES.get(one, one)) for one in value) or _("无")
     if isinstance(value, str) and (moment := _moment(value)):
         return f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S}"
     return catalogue_words.text_of(subject, name, value)

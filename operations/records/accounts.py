@@ -192,6 +192,7 @@ class _SignIns(RecordAdmin):
     list_display: tuple[str, ...] = ("attempt_time", "username", "ip_address", "user_agent")
     list_filter = ("attempt_time",)
     search_fields = ("username", "ip_address")
+    search_help_text = gettext_lazy("用户名或来源地址")
     ordering = ("-pk",)
     fields = ("attempt_time", "username", "ip_address", "user_agent", "path_info")  # never what was posted
 

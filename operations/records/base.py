@@ -109,7 +109,7 @@ class RecordAdmin(BaseAdmin):
         """What the search box searches, in words; "" without one."""
         if self.search_help_text:
             return str(self.search_help_text)
-        return "、".join(dict.fromkeys(map(self._searched_name, self.search_fields)))
+        return _("、").join(dict.fromkeys(map(self._searched_name, self.search_fields)))
 
     def _searched_name(self, lookup: str) -> str:
         """Return the words for one of `search_fields`: those of its last field, or of the operator."""

@@ -49,7 +49,7 @@ class ServiceCallsForm(CallsForm):
         try:
             found = customers.app_or_customer(text) if text else None
         except customers.Ambiguous as several:
-            names = "、".join(user.username for user in several.found)
+            names = _("、").join(user.username for user in several.found)
             raise forms.ValidationError(_("有多位客户符合：%(names)s。") % {"names": names}) from several
         if text and found is None:
             raise forms.ValidationError(_("没有找到该客户或应用。"))

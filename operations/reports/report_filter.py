@@ -54,7 +54,7 @@ class SpanForm(RangeForm):
         try:
             found = customers.app_or_customer(text)
         except customers.Ambiguous as several:
-            names = "、".join(f"{user.username}（{user.company}）" for user in several.found)
+            names = _("、").join(f"{user.username}（{user.company}）" for user in several.found)
             raise forms.ValidationError(
                 _("有多位客户符合：%(names)s。请输入其中一位的用户名。") % {"names": names}
             ) from several
