@@ -31,7 +31,7 @@ from tests.operations.conftest import Login, World
 
 pytestmark = pytest.mark.django_db
 
-BUDGET = 14  # session, user, roles, the rows, their count, the page's own tables
+BUDGET = 15  # session, user, roles, the rows, their count, saved views, the page's own tables
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 
 
