@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0011_face_limit")]
+    dependencies = [("accounts", "0012_region_queue")]
     operations = [
         migrations.CreateModel(
             name="DigestSubscription",
