@@ -17,7 +17,6 @@ from accounts.models import App, AppKey, AuditEntry, User
 from billing.models import Order, Package, Sku, Voucher, WalletEntry
 from common.postgresql.clock import now
 from console.access import CustomerRequest, log_in_first
-from faceapi.models import Call
 from operations.records.base import records_of
 
 P = ParamSpec("P")
@@ -82,7 +81,7 @@ class RecordLink:
 
 
 # The tables that operators open daily; the others are one step away under "all records".
-IN_NAVIGATION = (User, App, AppKey, Order, Package, WalletEntry, Voucher, Call, Sku, AuditEntry)
+IN_NAVIGATION = (User, App, AppKey, Order, Package, WalletEntry, Voucher, Sku, AuditEntry)
 
 
 def record_links(request: HttpRequest) -> list[RecordLink]:

@@ -13,8 +13,8 @@ from django.views.decorators.http import require_POST
 
 from accounts.models import User
 from common.postgresql.clock import now
+from console.access import safe_next
 from console.confirmation import unconfirmed
-from console.context import safe_next
 from operations.access import OperatorRequest, as_customer, operator
 from operations.models import SavedView
 
