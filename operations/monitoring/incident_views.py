@@ -44,7 +44,7 @@ def table(since: datetime, until: datetime, at: datetime, limit: int | None) -> 
     columns = [
         Column(_("开始时间"), "moment"),
         Column(_("结束时间"), "moment"),
-        Column(_("持续"), "term"),
+        Column(_("持续"), "span"),
         Column(_("失败的调用"), "count"),
         Column(_("发生了什么")),
         Column(_("处理办法")),

@@ -60,7 +60,7 @@ class Column:
     """A column of a table.
 
     `kind` is text, name (of any length), term (one of few), id (of 36 letters), count, ms, share (0-1), yuan,
-    when (to the minute), moment (to the second), day, or change, whose cells are a Comparison.
+    when (to the minute), moment (to the second), day, span (a duration), or change (a Comparison).
     """
 
     label: str | Promise
@@ -79,6 +79,7 @@ class Column:
             "when": "nowrap",
             "moment": "nowrap",
             "day": "nowrap",
+            "span": "nowrap",
             "id": "mono tiny",
             "term": "term",
             "name": "name",
