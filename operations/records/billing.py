@@ -332,14 +332,13 @@ class NoticeRecords(RecordAdmin):
 class ScheduledChangeRecords(RecordAdmin):
     icon = "calendar-days"
     list_display = (
-        "effective_at", "sku", "field_label", "old", "new", "by", "reason", "created_at", "applied_at",
-        "cancelled_at",
+        "effective_at", "sku", "field_label", "old", "new", "by", "reason", "applied_at", "cancelled_at",
     )  # fmt: skip
     list_filter = ("effective_at",)
     list_select_related = ("sku", "by")
     search_fields = ("by__username", "reason")
     ordering = ("-pk",)
-    fields = (*list_display, "cancelled_by", "failure")
+    fields = (*list_display, "created_at", "cancelled_by", "failure")
     readonly_fields = ("field_label", "old", "new")
 
     @admin.display(description=gettext_lazy("字段"), ordering="field")
