@@ -10,9 +10,10 @@ from datetime import timedelta
 from uuid import UUID
 
 from accounts.models import App
+from common import time_ids
 from faceapi import errors
 from faceapi.models import Call
-from faceapi.usage.call_log import BATCH, FAILED, Filter, first_id
+from faceapi.usage.call_log import BATCH, FAILED, Filter
 
 FAILURES = [row.number for row in errors.TABLE.values()]
 
@@ -50,8 +51,8 @@ def _conditions(wanted: Filter, after: UUID | None, region: int | None) -> tuple
     """Return the SQL conditions of a filter and a cursor, and their values."""
     texts = ["id >= %s", "id < %s", "at >= %s", "at < %s"]
     values: list[object] = [
-        first_id(wanted.since),
-        after or first_id(wanted.until + timedelta(milliseconds=1)),
+        time_ids.first(wanted.since),
+        after or time_ids.first(wanted.until + timedelta(milliseconds=1)),
         wanted.since,
         wanted.until,
     ]
