@@ -44,6 +44,7 @@ from billing.models import (
     WalletEntry,
 )
 from billing.models.notices import MONEY_KINDS
+from billing.periods import months_before
 from billing.quota import live
 from common.links import absolute
 
@@ -54,6 +55,7 @@ MAIL_EVERY = timedelta(hours=1)  # minimum interval between two mails to one cus
 MAIL_WITHIN = timedelta(days=3)  # older notices are not mailed
 MONEY_WITHIN = timedelta(days=1)
 DIGEST_LINES = 20
+FORGET_BATCH = 5000
 INBOX = "/console/inbox/"
 
 log = logging.getLogger(__name__)
@@ -124,6 +126,23 @@ def add(due: Iterable[Notice], at: datetime) -> int:
     Customers cannot turn these off: NoticeKind.FACES announces the deletion of their data.
     """
     return _write(list(due), at)
+
+
+def forget(at: datetime) -> int:
+    """Delete the notices that are kept no longer, and return how many.
+
+    None of them is written anew: what it was about has ended long before.
+    """
+    if not settings.NOTICES_KEPT_MONTHS:
+        return 0
+    until = months_before(at, settings.NOTICES_KEPT_MONTHS)
+    forgotten = 0
+    while True:
+        old = Notice.objects.filter(created_at__lt=until).values_list("pk", flat=True)[:FORGET_BATCH]
+        count, _by_model = Notice.objects.filter(pk__in=list(old)).delete()
+        forgotten += count
+        if count < FORGET_BATCH:
+            return forgotten
 
 
 def _write(wanted: Sequence[Notice], at: datetime) -> int:

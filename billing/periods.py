@@ -19,6 +19,12 @@ def add_months(anchor: date, months: int) -> date:
     return date(year, month + 1, min(anchor.day, monthrange(year, month + 1)[1]))
 
 
+def months_before(at: datetime, months: int) -> datetime:
+    """Return the midnight in Asia/Shanghai that begins the month so many months before that of `at`."""
+    first = at.astimezone(SHANGHAI).date().replace(day=1)
+    return datetime.combine(add_months(first, -months), time.min, SHANGHAI)
+
+
 def windows(paid_at: datetime, months: int) -> list[tuple[datetime, datetime]]:
     """Return the `months` windows [start, end) of a Package paid at `paid_at` (aware), in Asia/Shanghai."""
     if paid_at.tzinfo is None:

@@ -6,7 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from billing import catalogue, forecast, notices, orders, quota
-from billing.books import reconcile
+from billing.books import months, reconcile
 from common.postgresql import clock
 
 log = logging.getLogger(__name__)
@@ -53,3 +53,17 @@ def reconcile_books() -> None:
     for proof in reconcile.run_and_record(clock.now()):
         for broken in proof.breaks:
             log.error("reconcile: %s %s: %s", proof.sentence, broken.row, broken.detail)
+
+
+@shared_task(name="billing.keep_months")
+def keep_months() -> None:
+    """Make the coming months of calls and debits, and drop those that are kept no longer."""
+    if dropped := months.keep(clock.now()):
+        log.warning("no longer kept: %s", ", ".join(dropped))
+
+
+@shared_task(name="billing.forget_notices")
+def forget_notices() -> None:
+    """Delete the notices that are kept no longer."""
+    if forgotten := notices.forget(clock.now()):
+        log.info("%s old notices deleted", forgotten)

@@ -26,8 +26,11 @@ AGAIN_AFTER_S = 600.0  # a task that started more recently may still run
 CAUGHT_UP = frozenset(
     {
         "accounts.forget_logins",
+        "billing.forget_notices",
+        "billing.keep_months",
         "billing.reconcile_books",
         "faceapi.forget_idempotency_keys",
+        "faceapi.forget_usage",
         "faceapi.mend_usage",
         "gallery.delete_expired",
     }

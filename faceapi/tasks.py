@@ -40,3 +40,10 @@ def mend_usage() -> None:
 def forget_idempotency_keys() -> None:
     """Delete expired Idempotency-Keys."""
     idempotency.forget(now())
+
+
+@shared_task(name="faceapi.forget_usage")
+def forget_usage() -> None:
+    """Delete the hourly and daily sums that are kept no longer."""
+    if forgotten := rollups.forget(now()):
+        logger.info("%s rows of old usage deleted", forgotten)

@@ -17,6 +17,12 @@ from psycopg2.sql import SQL, Identifier, Literal
 APPEND_ONLY_TABLES = """
 SELECT DISTINCT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'append_only' ORDER BY 1
 """
+# Functions that run with the owner's rights: they make and drop months of calls and debits, which is all that
+# the application may do to tables (billing/books/months.py). PUBLIC may not call them.
+OWNERS_FUNCTIONS = """
+SELECT oid::regprocedure::text FROM pg_proc
+ WHERE prosecdef AND pronamespace = 'public'::regnamespace AND proowner = current_user::regrole
+"""
 
 
 def after_migrations(sender: AppConfig, using: str = DEFAULT_DB_ALIAS, **_: Any) -> None:
@@ -48,6 +54,9 @@ def grant(role: str, password: str = "", *, using: str = DEFAULT_DB_ALIAS) -> No
             "REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM {role}",
         ):
             cursor.execute(SQL(statement).format(role=name))
+        cursor.execute(OWNERS_FUNCTIONS)
+        for (function,) in cursor.fetchall():
+            cursor.execute(SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(SQL(function), name))
         for table in append_only:
             cursor.execute(SQL("REVOKE UPDATE, DELETE ON {} FROM {}").format(Identifier(table), name))
 

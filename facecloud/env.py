@@ -123,6 +123,13 @@ class Env(environ.Env):
             raise ImproperlyConfigured(f"{var} should be at least 1")
         return number
 
+    def months(self, var: str, default: int) -> int:
+        """Return a number of months; 0: without an end."""
+        number = int(self.int(var, default=default))
+        if number < 0:
+            raise ImproperlyConfigured(f"{var} should be a number of months, or 0 for ever")
+        return number
+
     def money(self, var: str, default: str) -> Decimal:
         """Return an amount in yuan, zero or more."""
         try:

@@ -168,6 +168,13 @@ DATABASES["default"] |= {
         **DATABASES["default"].get("OPTIONS", {}),
     },
 }
+# Calendar months that are kept besides the current one; 0: all. Calls and debits are dropped by the month,
+# once reconcile has proved it; hourly and daily sums never before their calls.
+CALLS_KEPT_MONTHS = env.months("CALLS_KEPT_MONTHS", default=13)
+USAGE_KEPT_MONTHS = env.months("USAGE_KEPT_MONTHS", default=37)
+NOTICES_KEPT_MONTHS = env.months("NOTICES_KEPT_MONTHS", default=13)
+# Partitioned by month of their ids (billing/books/months.py).
+MONTHLY_TABLES = ("billing_debit", "billing_debitline", "faceapi_call")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Customers ---------------------------------------------------------------
@@ -366,6 +373,9 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "options": {"expires": 290},
     },
     "reconcile-books": {"task": "billing.reconcile_books", "schedule": crontab(minute=30, hour=3)},
+    "keep-months": {"task": "billing.keep_months", "schedule": crontab(minute=25, hour=4)},
+    "forget-notices": {"task": "billing.forget_notices", "schedule": crontab(minute=35, hour=4)},
+    "forget-usage": {"task": "faceapi.forget_usage", "schedule": crontab(minute=40, hour=4)},
 }
 
 # --- Metrics -----------------------------------------------------------------------

@@ -48,11 +48,14 @@ class TimeRange:
             "earlier_id": time_ids.first(self.since - LONGEST_CALL) if self.since else UUID(int=0),
             "since": self.since or "-infinity",
             "until": self.until or "infinity",
+            "complete_since": complete_since() or "-infinity",
         }
 
     def is_closed(self, at: datetime) -> bool:
         """Whether this is a day, and nothing of it can change."""
-        return self.since is not None and self.until is not None and self.until + LONGEST_CALL <= at
+        if self.since is None or self.until is None:
+            return False
+        return self.until - self.since == DAY and self.until + LONGEST_CALL <= at
 
 
 def everything() -> TimeRange:
@@ -64,6 +67,12 @@ def archived_until() -> datetime | None:
     """Return the moment before which calls and debits were dropped; None if none were."""
     last = ProvedDay.objects.filter(is_archived=True).order_by("-day").values_list("day", flat=True).first()
     return _midnight(last) + DAY if last else None
+
+
+def complete_since() -> datetime | None:
+    """Return from when on all settled debits are there: some of the first day's have older ids."""
+    floor = archived_until()
+    return floor + LONGEST_CALL if floor else None
 
 
 def spans(at: datetime, *, anew: bool = False) -> list[TimeRange]:
@@ -137,7 +146,7 @@ SELECT line.period_id, %(month)s, sum(line.units)
 def record(span: TimeRange, at: datetime) -> bool:
     """Record a closed day as proved, unless it was already or one of its debits is still open."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        lock()
         day = day_of(span)
         debits = Debit.objects.filter(pk__gte=span.first_id, pk__lt=span.end_id)
         if (
@@ -150,9 +159,28 @@ def record(span: TimeRange, at: datetime) -> bool:
         return True
 
 
+def lock() -> None:
+    """Keep others from changing the records until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+
+
+def archive_sums(until: date) -> None:
+    """Mark the sums of the months before this one as all that is left of them."""
+    ProvedUnits.objects.filter(month__lt=until, is_archived=False).update(is_archived=True)
+    ProvedDay.objects.filter(day__lt=until, is_archived=False).update(is_archived=True)
+
+
+def archive_days(until: date) -> None:
+    """Let the rows that are proved begin at this day, even if no day before it had any."""
+    ProvedDay.objects.get_or_create(
+        day=until - DAY, defaults={"proved_at": _midnight(until), "is_archived": True}
+    )
+
+
 def forget() -> None:
     """Forget what was proved of days that still have their rows."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    with transaction.atomic():
+        lock()
         ProvedDay.objects.filter(is_archived=False).delete()
         ProvedUnits.objects.filter(is_archived=False).delete()

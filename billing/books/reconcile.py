@@ -194,7 +194,8 @@ def settled_units_were_answered(at: datetime, span: TimeRange) -> Iterable[Break
     return rows(
         """
         WITH since AS (
-            SELECT greatest(%(since)s, date_trunc('hour', applied, 'UTC') + interval '2 hours') AS hour
+            SELECT greatest(%(since)s, %(complete_since)s,
+                            date_trunc('hour', applied, 'UTC') + interval '2 hours') AS hour
               FROM django_migrations WHERE app = 'billing' AND name = '0015_answered_hour'
         ), debited AS (
             SELECT date_trunc('hour', closed_at, 'UTC') AS hour, app_id, api,

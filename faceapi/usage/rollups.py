@@ -13,10 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import connection, models, transaction
 from django.utils import timezone
 
-from faceapi.models import SUMS, ServiceHour, UsageDay
+from billing.books import checkpoint
+from billing.periods import months_before
+from faceapi.models import SUMS, ServiceHour, UsageDay, UsageHour
 from faceapi.usage.histogram import SLOTS
 
 # A call is counted in the hour of its arrival, when it ends: no call lasts this long.
@@ -70,6 +73,33 @@ def rebuild(since: datetime) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
     ServiceHour.objects.filter(hour__gte=local_day(since)).delete()
     UsageDay.objects.filter(day__gte=local_day(since)).delete()
+
+
+def forget(at: datetime) -> int:
+    """Delete the sums that are kept no longer, a local day at a time; return the number of rows.
+
+    Never those of calls that are still there, which reconcile compares with them.
+    """
+    dropped_until = checkpoint.archived_until()
+    if not settings.USAGE_KEPT_MONTHS or dropped_until is None:
+        return 0
+    until = min(months_before(at, settings.USAGE_KEPT_MONTHS), local_day(dropped_until))
+    forgotten = 0
+    while True:
+        first = UsageHour.objects.aggregate(first=models.Min("hour"))["first"]
+        if first is None or (day := local_day(first)) >= until:
+            return forgotten
+        forgotten += _forget_until(day + timedelta(days=1))
+
+
+@transaction.atomic
+def _forget_until(day: datetime) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    rows, _by_model = UsageHour.objects.filter(hour__lt=day).delete()
+    ServiceHour.objects.filter(hour__lt=day).delete()
+    UsageDay.objects.filter(day__lt=day).delete()
+    return rows
 
 
 def differences() -> Iterator[Difference]:

@@ -1,0 +1,103 @@
+"""Partition a filled database by month, and drop a month of it.
+
+`bin/bench months --calls 1000000` fills a temporary database as it was before calls and debits were
+partitioned, migrates it while one App reserves and returns units all the time, proves the books, and drops
+everything 14 months later. It prints how long each step took, and the longest that a reservation waited.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from bench.database import on_a_throwaway
+
+BEFORE = (("faceapi", "0009"), ("billing", "0019"))
+
+
+def main() -> int:
+    return on_a_throwaway("bench.months", __doc__, run)
+
+
+def run(calls: int) -> bool:
+    """Print the times; return whether the books agree after each step."""
+    from django.conf import settings
+    from django.core.management import call_command
+    from django.utils import timezone
+
+    from bench import reconcile as bench_reconcile
+    from billing.books import months, reconcile
+    from billing.models import Debit
+
+    for target in BEFORE:
+        call_command("migrate", *target, verbosity=0)
+    bench_reconcile.generate(calls)
+    at = timezone.now()
+    waits: list[float] = []
+    with reserving(waits), timed("migrate"):
+        call_command("migrate", verbosity=0)
+    print(f"{len(waits):,} reservations meanwhile, the longest took {max(waits) * 1000:.0f} ms")
+    sound = not any(proof.breaks for proof in reconcile.run(at))
+    print(f"{Debit.objects.count():,} debits; the books {'agree' if sound else 'DISAGREE'}")
+
+    later = at + timedelta(days=15 * 31)
+    with timed("reconcile, each day until 15 months later"):
+        reconcile.run_and_record(later)
+    waits.clear()
+    with reserving(waits), timed("make the coming months, drop the old ones"):
+        dropped = months.keep(later)
+    print(f"{', '.join(dropped)} are dropped; the longest reservation took {max(waits) * 1000:.0f} ms")
+    sound &= len(dropped) >= len(settings.MONTHLY_TABLES)
+    sound &= not any(proof.breaks for proof in reconcile.run_and_record(later, anew=True))
+    print(f"{Debit.objects.count():,} debits; the books {'agree' if sound else 'DISAGREE'}")
+    return sound
+
+
+@contextmanager
+def timed(what: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    print(f"{what:48} {time.perf_counter() - started:6.2f} s")
+
+
+@contextmanager
+def reserving(waits: list[float]) -> Iterator[None]:
+    """Reserve and return units all the time, and note how long each pair took."""
+    from django.db import connection
+    from django.utils import timezone
+
+    from billing import quota
+    from billing.models import Period
+    from common import time_ids
+
+    over = threading.Event()
+    now = timezone.now()
+    period = Period.objects.filter(quota.live(now), used__lt=100).select_related("app").order_by("pk")[0]
+
+    def work() -> None:
+        try:
+            while not over.is_set():
+                at = timezone.now()
+                started = time.perf_counter()
+                debit = quota.reserve(
+                    call_id=time_ids.new(at), app=period.app, api=period.api, images=1, pairs=1, at=at
+                )
+                quota.give_back(debit.pk, at)
+                waits.append(time.perf_counter() - started)
+                time.sleep(0.005)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

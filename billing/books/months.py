@@ -1,0 +1,146 @@
+"""The months of calls and debits: partitions that are made ahead, and dropped when they are old enough.
+
+The tables (settings.MONTHLY_TABLES) are partitioned by RANGE of their ids, which are version 7 UUIDs, in
+months of UTC (billing/migrations/0020_months.sql). A month is dropped once reconcile has proved all of its
+days: what its debits took from each Period remains in ProvedUnits. Partitions are made and dropped by
+functions that run with the rights of the tables' owner, since the application's role may not alter tables.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import partial
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db import OperationalError, connection, transaction
+
+from billing.books import checkpoint
+from billing.models import AnsweredHour
+from billing.periods import add_months
+
+AHEAD = 3  # months after the current one
+# The functions give up a lock after half a second, so that no call waits longer behind them.
+ATTEMPTS, PAUSE_S = 10, 3.0
+LOCK_NOT_AVAILABLE = "55P03"
+
+Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Months after the current one that exist in every table; months that should have been dropped."""
+
+    ahead: int
+    overdue: int
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A partition's months [since, until); without `since`: everything before."""
+
+    table: str
+    since: date | None
+    until: date
+
+    def has(self, month: date) -> bool:
+        """Return whether the calls of this month belong here."""
+        return (self.since is None or self.since <= month) and month < self.until
+
+
+def keep(at: datetime) -> list[str]:
+    """Make the months ahead, then drop the old ones; return the names of the partitions that were dropped."""
+    for month in _ahead(at):
+        if made := _patiently(partial(_call, "months_make", _tables(), month)):
+            log.info("month %s made in %s tables", month, made)
+    dropped = _drop(at)
+    _call("months_analyze", _tables())
+    return dropped
+
+
+def state(at: datetime) -> State:
+    """Return how many months are ready, and how many wait to be dropped."""
+    found = partitions()
+    ahead = 0
+    for month in _ahead(at)[1:]:
+        made = {part.table for part in found if part.has(month)}
+        if made != set(_tables()):
+            break
+        ahead += 1
+    cut = kept_since(at)
+    overdue = {part.until for part in found if cut is not None and part.until <= cut}
+    return State(ahead, len(overdue))
+
+
+def kept_since(at: datetime) -> date | None:
+    """Return the first month whose calls and debits are kept, or None if all are."""
+    if not settings.CALLS_KEPT_MONTHS:
+        return None
+    return add_months(_month(at), -settings.CALLS_KEPT_MONTHS)
+
+
+def partitions() -> list[Partition]:
+    """Return the partitions of every table, apart from the default ones."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name, months_day_of(month.since), months_day_of(month.until)"
+            "  FROM unnest(%s) AS name, months_of(name::regclass) AS month WHERE month.until IS NOT NULL",
+            [_tables()],
+        )
+        return [Partition(*row) for row in cursor.fetchall()]
+
+
+def _drop(at: datetime) -> list[str]:
+    cut = kept_since(at)
+    ends = [part.until for part in partitions() if cut is not None and part.until <= cut]
+    if not ends:
+        return []
+    until = max(ends)  # not `cut`, which may lie within the first partition
+    dropped = _patiently(lambda: _drop_until(until))
+    AnsweredHour.objects.filter(hour__lt=datetime(until.year, until.month, until.day, tzinfo=UTC)).delete()
+    log.info("dropped %s", ", ".join(dropped))
+    return dropped
+
+
+@transaction.atomic
+def _drop_until(until: date) -> list[str]:
+    checkpoint.lock()
+    checkpoint.archive_sums(until)
+    dropped: list[str] = _call("months_drop", _tables(), until)  # raises if a day is not proved
+    checkpoint.archive_days(until)
+    return dropped
+
+
+def _ahead(at: datetime) -> list[date]:
+    """Return the current month and those after it."""
+    return [add_months(_month(at), number) for number in range(AHEAD + 1)]
+
+
+def _month(at: datetime) -> date:
+    return at.astimezone(UTC).date().replace(day=1)
+
+
+def _tables() -> list[str]:
+    return list(settings.MONTHLY_TABLES)
+
+
+def _call(function: str, *arguments: Any) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {function}({', '.join(['%s'] * len(arguments))})", arguments)
+        return cursor.fetchone()[0]
+
+
+def _patiently(work: Callable[[], Result]) -> Result:
+    """Return what `work` returns, trying again while others hold the locks that it needs."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return work()
+        except OperationalError as error:
+            if getattr(error.__cause__, "pgcode", None) != LOCK_NOT_AVAILABLE or attempt == ATTEMPTS:
+                raise
+            time.sleep(PAUSE_S)
+    raise AssertionError("the last attempt returns or raises")
