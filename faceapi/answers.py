@@ -41,6 +41,7 @@ logger = logging.getLogger(__name__)
 FLUSH_EVERY_S = 0.25
 RETRY_AFTER_S = 1.0  # if the database is unavailable
 ADOPT_EVERY_S = 15.0  # interval of the search for files of dead processes
+UNFINISHED_AFTER_S = 60.0  # a file gets its name within milliseconds
 FLUSH_AT_EXIT_S = 5.0
 BATCH = 1000
 MAX_PENDING = 100_000  # notes kept while the database is unavailable; the sweep returns the others
@@ -308,6 +309,7 @@ def notes_in(content: bytes) -> dict[UUID, int]:
 
 def adopt() -> None:
     """Confirm the notes of processes that died, and delete their files. Raises DatabaseError."""
+    _delete_unfinished()
     for path in (settings.VAR_DIR / "answers").glob("[!.]*"):
         try:
             with path.open("rb") as file:
@@ -323,6 +325,15 @@ def adopt() -> None:
                 path.unlink(missing_ok=True)
         except OSError:
             continue
+
+
+def _delete_unfinished() -> None:
+    """Delete the files of processes that died before they had named them: nothing is noted in them."""
+    for path in (settings.VAR_DIR / "answers").glob(".*"):
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            if time.time() - os.fstat(file.fileno()).st_mtime > UNFINISHED_AFTER_S:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
 
 
 journal = Journal()

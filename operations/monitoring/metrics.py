@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 import common
 from accounts import roles
 from accounts.models import Region
+from billing.books import months
 from billing.models import Order, OrderState
 from common.postgresql.clock import now
 from faceapi.usage import operator_reports, rollups, unattributed
@@ -45,6 +46,7 @@ class Product(Collector):
         yield from calls(span)
         yield from times(span)
         yield from gauges(health.measure(self.at))
+        yield from kept(months.state(self.at))
         yield from refused()
         yield gauge("scrape_seconds", "Time that this answer took", time.perf_counter() - started)
 
@@ -169,6 +171,12 @@ def books(state: health.Books) -> Iterator[Family]:
         yield gauge("reconcile_breaks", "Contradictions that it found", state.breaks)
         yield gauge("reconcile_checks", "Checks that it made", state.checks)
         yield gauge("reconcile_duration_seconds", "Time that it took", state.duration_ms / 1000)
+
+
+def kept(state: months.State) -> Iterator[Family]:
+    """Add whether the months of calls and debits are made and dropped as they should be."""
+    yield gauge("months_ahead", "Months to come that calls and debits have partitions for", state.ahead)
+    yield gauge("months_overdue", "Months that are kept longer than CALLS_KEPT_MONTHS", state.overdue)
 
 
 def refused() -> Iterator[Family]:
