@@ -1,5 +1,6 @@
 """A call is charged if and only if its answer was sent, despite failures after the settle."""
 
+import fcntl
 import os
 import socket
 import subprocess
@@ -185,6 +186,26 @@ def test_the_notes_of_a_process_that_died_are_adopted(app: App, now: datetime, j
     answers.adopt()
     assert state_of(call)[0] == "settled"
     assert list((settings.VAR_DIR / "answers").iterdir()) == []
+
+
+def test_note_files_that_were_never_named_are_deleted(journal: Journal) -> None:
+    """A process that dies before it has named its file leaves a hidden one, in which nothing is noted."""
+    folder = settings.VAR_DIR / "answers"
+    folder.mkdir(parents=True, exist_ok=True)
+    old, locked, new = (folder / f".{name}" for name in ("1-old", "2-locked", "3-new"))
+    for path in (old, locked, new):
+        path.touch()
+    for path in (old, locked):
+        os.utime(path, (0, 0))
+    with locked.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        answers.adopt()
+        assert not old.exists()
+        assert locked.exists()
+        assert new.exists()
+    answers.adopt()
+    assert not locked.exists()
+    new.unlink()
 
 
 def test_answers_are_sent_if_the_note_folder_is_unwritable(

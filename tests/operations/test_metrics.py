@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
 from billing import tasks
-from billing.books import reconcile
+from billing.books import months, reconcile
 from billing.models import ReconcileRun
 from common import schedule
 from faceapi.models import Call
@@ -135,3 +135,13 @@ def test_dashboard_panels_are_whole() -> None:
     panels = dashboard["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels) >= 12
     assert all(target["refId"] and target["expr"] for panel in panels for target in panel["targets"])
+
+
+def test_months_to_come_and_months_overdue_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = frozenset[tuple[str, str]]()
+    before = samples()
+    assert before["facecloud_months_ahead", nothing] >= 2
+    assert before["facecloud_months_overdue", nothing] == 0
+    monkeypatch.setattr("operations.monitoring.metrics.months.state", lambda at: months.State(1, 2))
+    after = samples()
+    assert (after["facecloud_months_ahead", nothing], after["facecloud_months_overdue", nothing]) == (1, 2)

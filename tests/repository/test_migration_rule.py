@@ -20,6 +20,7 @@ TAKES_AWAY = (
     operations.RenameModel,
     operations.AlterModelTable,
 )
+PARTITIONED = {"call", "debit", "debitline"}  # by month: an index cannot be made concurrently on all of it
 DROPS_LATER = "drops_what_the_version_before_no_longer_uses"  # set to True on such a Migration
 
 
@@ -45,11 +46,23 @@ def faults(migration: Migration) -> list[str]:
             continue
         if isinstance(operation, operations.AddIndex) and not isinstance(operation, AddIndexConcurrently):
             found.append(f"{told}: use AddIndexConcurrently, in a migration with atomic = False")
-        if isinstance(operation, AddIndexConcurrently) and migration.atomic:
+        if isinstance(operation, operations.AddIndex) and is_partitioned(operation.model_name, migration):
+            found.append(f"{told}: create it ON ONLY the parent, concurrently on each partition, and attach")
+        elif isinstance(operation, AddIndexConcurrently) and migration.atomic:
             found.append(f"{told}: set atomic = False")
         if isinstance(operation, operations.AddField) and not can_be_left_out(operation.field):
             found.append(f"{told}: the version before cannot insert; give it null=True or a db_default")
     return found
+
+
+def is_partitioned(model: str, migration: Migration) -> bool:
+    """Return whether the model's table is partitioned by then (docs/decisions/0024-months.md)."""
+    last_before = {"billing": 21, "faceapi": 10}.get(migration.app_label)
+    return (
+        model.lower() in PARTITIONED
+        and last_before is not None
+        and int(migration.name.partition("_")[0]) > last_before
+    )
 
 
 def can_be_left_out(field: models.Field) -> bool:
@@ -109,3 +122,10 @@ def test_every_room_with_tables_is_checked() -> None:
         "gallery",
     }
     assert ours == set(BEFORE_THE_RULE)
+
+
+def test_an_index_of_a_partitioned_table_is_not_made_concurrently_on_all_of_it() -> None:
+    for name, count in (("9999_test", 1), ("0010_test", 0)):
+        migration = Migration(name, "faceapi")
+        migration.operations, migration.atomic = [AddIndexConcurrently("call", INDEX)], False
+        assert len(faults(migration)) == count
