@@ -8,14 +8,14 @@ from accounts.models import App
 from billing.models import ProvedDay
 from faceapi.models import ServiceHour, UsageDay, UsageHour
 from faceapi.usage import rollups
-from tests.faceapi.usage.test_reconcile import app as app  # a fixture
+from faceapi.usage.histogram import SLOTS
 
 NOW = datetime(2030, 5, 2, 3, tzinfo=UTC)
 OLD = datetime(2027, 3, 31, 15, tzinfo=UTC)  # the last hour of March in Asia/Shanghai
 
 
 def hour(app: App, at: datetime) -> None:
-    counts = [0] * rollups.SLOTS
+    counts = [0] * SLOTS
     UsageHour.objects.create(
         app=app, region=app.region, api="face_detect", hour=at, code=0, calls=1,
         latency_histogram=counts, queue_histogram=counts, infer_histogram=counts,
