@@ -2,13 +2,14 @@
 
 Run it at each release, in a checkout of that release with an empty database and a Valkey of their own:
 
-    cd CHECKOUT; export PYTHONPATH=. DATABASE_URL=… REDIS_URL=…; python …/record.py …/statements.json
+    cd CHECKOUT; export PYTHONPATH=. DATABASE_URL=… REDIS_URL=…; python …/record.py …/file.json
 
-Each statement is kept as it was sent, with the number of rows that it returned. It imports nothing of the tree
+    cd CHECKOUT; export PYTHONPATH=. DATABASE_URL=… REDIS_URL=…; python …/record.py …/file.json
 that it lies in: names are those of the recorded version, and change with it.
 """
 
-# mypy: ignore-errors  - the names are those of another version
+# mypy: ignore-errors
+# The names are those of another version.
 
 import json
 import os
