@@ -4,8 +4,8 @@ Run it at each release, in a checkout of that release with an empty database and
 
     cd CHECKOUT; export PYTHONPATH=. DATABASE_URL=… REDIS_URL=…; python …/record.py …/file.json
 
-    cd CHECKOUT; export PYTHONPATH=. DATABASE_URL=… REDIS_URL=…; python …/record.py …/file.json
-that it lies in: names are those of the recorded version, and change with it.
+Each statement is kept as it was sent, with the number of rows that it returned. It imports nothing of the
+tree that it lies in: names are those of the recorded version, and change with it.
 """
 
 # mypy: ignore-errors
