@@ -3,13 +3,14 @@
 Operators set all of them; the customer may set the addresses too.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from ipaddress import ip_network
 
 from accounts.errors import RuleError
 from accounts.models import App
 
 MAX_ADDRESSES = 100
+LIMITS = ("rate_per_s", "concurrency", "allowed_addresses", "face_limit")
 
 
 def check_addresses(texts: Iterable[str]) -> list[str]:
@@ -37,17 +38,20 @@ def set_limits(
     concurrency: int | None,
     allowed_addresses: Iterable[str],
     face_limit: int | None = None,
+    only: Collection[str] = LIMITS,
 ) -> None:
     """Set the limits of an App. Raises RuleError `limit_not_positive` and those of `check_addresses`.
 
-    None means the installation's default limit; without addresses, calls are accepted from any address.
+    `only` these are written: another one may have been changed since the caller read it. None means the
+    installation's default limit; without addresses, calls are accepted from any address.
     """
     for limit in (rate_per_s, concurrency, face_limit):
         if limit is not None and limit < 1:
             raise RuleError("limit_not_positive")
     app.allowed_addresses = check_addresses(allowed_addresses)
     app.rate_per_s, app.concurrency, app.face_limit = rate_per_s, concurrency, face_limit
-    app.save(update_fields=["rate_per_s", "concurrency", "allowed_addresses", "face_limit"])
+    app.save(update_fields=list(only))
+    app.refresh_from_db(fields=LIMITS)
 
 
 def allow_only(app: App, addresses: Iterable[str]) -> None:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts import roles
+from accounts.limits import LIMITS
 from accounts.models import App, Region, User
 from accounts.models.operators import REASON_LENGTH
 from billing import catalogue
@@ -41,7 +42,8 @@ class ActionForm(forms.Form):
     )
     token = forms.UUIDField(widget=forms.HiddenInput)
 
-    def __init__(self, data: Any = None, *, subject: models.Model | None) -> None:
+    def __init__(self, data: Any = None, *, subject: Any) -> None:
+        self.subject = subject
         super().__init__(data, initial={"token": uuid4(), **self.now(subject)})
         self.fields["reason"].help_text = str(self.reason_hint)
         self.order_fields([name for name in self.fields if name != "reason"] + ["reason"])
@@ -129,11 +131,14 @@ class Extend(ActionForm):
 
 
 class Limits(ActionForm):
+    """What the operator saw is sent along, so that only what was changed is written."""
+
     rate_per_s = forms.IntegerField(
         label=_("每秒请求上限"),
         min_value=1,
         max_value=100_000,
         required=False,
+        show_hidden_initial=True,
         help_text=_("留空表示不单独限制。"),
     )
     concurrency = forms.IntegerField(
@@ -141,6 +146,7 @@ class Limits(ActionForm):
         min_value=1,
         max_value=10_000,
         required=False,
+        show_hidden_initial=True,
         help_text=_("留空表示不单独限制。"),
     )
     face_limit = forms.IntegerField(
@@ -148,11 +154,13 @@ class Limits(ActionForm):
         min_value=1,
         max_value=10_000_000,
         required=False,
+        show_hidden_initial=True,
         help_text=_("该应用最多保存的人脸数；留空表示使用系统默认值。"),
     )
     allowed_addresses = forms.CharField(
         label=_("允许的来源地址"),
         required=False,
+        show_hidden_initial=True,
         widget=forms.Textarea(attrs={"rows": 4, "class": "mono"}),
         help_text=_("每行一个 IP 地址或网段（CIDR），留空表示不限制。"),
     )
@@ -169,6 +177,21 @@ class Limits(ActionForm):
             "face_limit": subject.face_limit,
             "allowed_addresses": "\n".join(subject.allowed_addresses),
         }
+
+    def clean(self) -> dict[str, Any]:
+        """Add the names of the changed limits; reject addresses that the customer has changed meanwhile."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        cleaned["changed"] = [name for name in LIMITS if name in self.changed_data]
+        seen = self.data.get(self["allowed_addresses"].html_initial_name)
+        if (
+            "allowed_addresses" in cleaned["changed"]
+            and seen is not None
+            and seen.split() != self.subject.allowed_addresses
+        ):
+            self.add_error(
+                "allowed_addresses", _("允许的来源地址刚刚被修改过。请重新打开此页，核对后再提交。")
+            )
+        return cleaned
 
     def clean_allowed_addresses(self) -> list[str]:
         return str(self.cleaned_data["allowed_addresses"]).replace(",", " ").split()
@@ -193,7 +216,8 @@ class _OfModel(ActionForm):
     row: type[models.Model]
     names: tuple[str, ...]
 
-    def __init__(self, data: Any = None, *, subject: models.Model | None) -> None:
+    def __init__(self, data: Any = None, *, subject: Any) -> None:
+        self.subject = subject
         super().__init__(data, subject=subject)
         self.fields = {**forms.fields_for_model(self.row, self.names), **self.fields}
 

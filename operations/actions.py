@@ -257,13 +257,10 @@ def _extend(package: Package, form: dict[str, Any], by: User, at: datetime) -> D
 
 
 def _limits(app: App, form: dict[str, Any], by: User, at: datetime) -> Details:
-    names = [
-        name
-        for name in ("rate_per_s", "concurrency", "allowed_addresses", "face_limit")
-        if name in form  # no face_limit where the face gallery is switched off
-    ]
+    names = [name for name in limits.LIMITS if name in form]  # no face_limit if the gallery is switched off
     before = {name: getattr(app, name) for name in names}
-    limits.set_limits(app, **{"face_limit": app.face_limit} | {name: form[name] for name in names})
+    given = {"face_limit": app.face_limit} | {name: form[name] for name in names}
+    limits.set_limits(app, **given, only=form["changed"])
     return {"before": before, "after": {name: getattr(app, name) for name in names}}
 
 

@@ -88,6 +88,9 @@ class App(models.Model):
                 name="app_limits_positive",
             ),
             models.CheckConstraint(
+                condition=Q(face_limit=None) | Q(face_limit__gte=1), name="app_face_limit_positive"
+            ),
+            models.CheckConstraint(
                 condition=Q(description__regex=names.DESCRIPTION_PATTERN), name="app_description_rule"
             ),
         ]

@@ -4,6 +4,7 @@ On sale at once in a new installation only: in an upgraded one the version befor
 three APIs. Operators put it on sale there (docs/operations*.md).
 """
 
+from django.contrib.postgres.operations import ValidateConstraint
 from django.db import migrations
 
 TIERS = [("thousand", 1_000), ("ten_thousand", 10_000), ("hundred_thousand", 100_000)]
@@ -29,4 +30,8 @@ def withdraw(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [("billing", "0018_face_search")]
-    operations = [migrations.RunPython(seed, withdraw)]
+    operations = [
+        ValidateConstraint(model_name="package", name="package_api_known"),
+        ValidateConstraint(model_name="sku", name="sku_api_known"),
+        migrations.RunPython(seed, withdraw),
+    ]

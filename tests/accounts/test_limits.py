@@ -1,6 +1,7 @@
 """Limits of an App: saved all or none, with addresses in canonical form."""
 
 import pytest
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.applications import create_app
@@ -58,6 +59,21 @@ def test_limits_are_saved(app: App) -> None:
     set_limits(app, rate_per_s=None, concurrency=None, allowed_addresses=[])
     app.refresh_from_db()
     assert (app.rate_per_s, app.allowed_addresses) == (None, [])
+
+
+def test_only_the_named_limits_are_written(app: App) -> None:
+    stale = App.objects.get(pk=app.pk)
+    set_limits(app, rate_per_s=5, concurrency=2, allowed_addresses=["::1"])
+    set_limits(stale, rate_per_s=None, concurrency=7, allowed_addresses=[], only=["concurrency"])
+    assert (stale.rate_per_s, stale.concurrency, stale.allowed_addresses) == (5, 7, ["::1/128"])
+    app.refresh_from_db()
+    assert (app.rate_per_s, app.concurrency, app.allowed_addresses) == (5, 7, ["::1/128"])
+
+
+@pytest.mark.parametrize("limit", ["rate_per_s", "concurrency", "face_limit"])
+def test_the_database_rejects_a_limit_of_nothing(app: App, limit: str) -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        App.objects.filter(pk=app.pk).update(**{limit: 0})
 
 
 @pytest.mark.parametrize(

@@ -154,3 +154,16 @@ def test_adjacent_ranges_are_merged() -> None:
     del days[2]
     ends = [TimeRange(None, FIRST), *days, TimeRange(FIRST + 5 * DAY, None)]
     assert checkpoint.merged(ends) == [TimeRange(None, FIRST + 2 * DAY), TimeRange(FIRST + 3 * DAY, None)]
+
+
+def test_only_a_whole_day_that_is_over_is_closed() -> None:
+    at = FIRST + 30 * DAY
+    assert TimeRange(FIRST, FIRST + DAY).is_closed(at)
+    for span in (
+        TimeRange(FIRST, FIRST + 2 * DAY),
+        TimeRange(FIRST, FIRST + DAY / 2),
+        TimeRange(None, FIRST),
+        TimeRange(FIRST, None),
+        TimeRange(at - DAY, at),
+    ):
+        assert not span.is_closed(at)

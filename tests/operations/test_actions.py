@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Model
 from django.test import Client
 
-from accounts import audit, roles
+from accounts import audit, limits, roles
 from accounts.keys import secret_of
 from accounts.models import App, AuditEntry, Region, User
 from billing import orders, quota
@@ -150,6 +150,42 @@ def test_limits(world: World, log_in: Login) -> None:
     reply = act(admin, "limits", world.app, allowed_addresses="not-an-address")
     assert reply.status_code == REFUSED
     assert "not-an-address" in reply.content.decode()
+
+
+def shown_limits(client: Client, app: App) -> dict[str, str]:
+    """Return what the browser sends back of the form as it was shown, with its hidden copies."""
+    page = client.get(f"/ops/acts/limits/{app.pk}/").context["form"]
+    fields = ("rate_per_s", "concurrency", "face_limit", "allowed_addresses")
+    values = {name: page[name].value() for name in fields}
+    shown = {name: "" if value is None else str(value) for name, value in values.items()}
+    assert 'name="initial-allowed_addresses"' in str(page["allowed_addresses"])
+    return shown | {f"initial-{name}": value for name, value in shown.items()}
+
+
+def test_limits_that_the_operator_did_not_change_are_not_written(world: World, log_in: Login) -> None:
+    """The customer changes the App's addresses while an operator has the form open."""
+    admin, app = log_in("admin"), world.app
+    limits.allow_only(app, ["192.0.2.1"])
+    shown = shown_limits(admin, app)
+    limits.allow_only(app, ["192.0.2.1", "192.0.2.2"])
+    assert act(admin, "limits", app, **{**shown, "rate_per_s": "7"}).status_code == DONE
+    app.refresh_from_db()
+    assert app.rate_per_s == 7
+    assert app.allowed_addresses == ["192.0.2.1/32", "192.0.2.2/32"]
+    assert written("limits").details["after"]["allowed_addresses"] == app.allowed_addresses
+
+
+def test_addresses_that_were_changed_meanwhile_are_not_overwritten(world: World, log_in: Login) -> None:
+    admin, app = log_in("admin"), world.app
+    shown = shown_limits(admin, app)
+    limits.allow_only(app, ["192.0.2.2"])
+    reply = act(admin, "limits", app, **{**shown, "allowed_addresses": "192.0.2.9"})
+    assert reply.status_code == REFUSED
+    assert "刚刚被修改过" in reply.content.decode()
+    app.refresh_from_db()
+    assert app.allowed_addresses == ["192.0.2.2/32"]
+    shown = shown_limits(admin, app)
+    assert act(admin, "limits", app, **{**shown, "allowed_addresses": "192.0.2.9"}).status_code == DONE
 
 
 def test_a_key_is_disabled_and_its_secret_is_not_shown(world: World, log_in: Login) -> None:
