@@ -14,9 +14,9 @@ from django.contrib.auth.signals import user_logged_in
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils import timezone
 
 from accounts.models import User
+from common.postgresql.clock import now
 from console import kept_forms
 
 STARTED, SEEN = "started_s", "seen_s"
@@ -28,7 +28,7 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 @receiver(user_logged_in)
 def start(request: HttpRequest, **_: Any) -> None:
     """Note when the user logged in; `login` gives a session that was there before to the user."""
-    now_s = int(timezone.now().timestamp())
+    now_s = int(now().timestamp())
     request.session[STARTED], request.session[SEEN] = now_s, now_s
 
 
@@ -56,7 +56,7 @@ class SessionLimitMiddleware:
         return self.get_response(request)
 
     def _check(self, request: HttpRequest, user: User) -> None:
-        now_s = int(timezone.now().timestamp())
+        now_s = int(now().timestamp())
         started_s = request.session.setdefault(STARTED, now_s)
         seen_s = request.session.setdefault(SEEN, now_s)
         idle, lasting = limits(user)
