@@ -4,7 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from accounts.models import App
+from accounts.applications import create_app
+from accounts.models import App, Region, User
 from billing.models import ProvedDay
 from faceapi.models import ServiceHour, UsageDay, UsageHour
 from faceapi.usage import rollups
@@ -23,7 +24,14 @@ def hour(app: App, at: datetime) -> None:
 
 
 @pytest.fixture(autouse=True)
-def some_hours(app: App) -> None:
+def some_hours(db: None) -> None:
+    app = create_app(
+        customer=User.objects.create_user("carol", "carol@example.org"),
+        region=Region.objects.all()[0],
+        name="门禁",
+        description="大楼门禁",
+        at=OLD,
+    )
     for at in (OLD - timedelta(days=40), OLD, OLD + timedelta(hours=1), NOW - timedelta(days=1)):
         hour(app, at)
     rollups.close(NOW)
