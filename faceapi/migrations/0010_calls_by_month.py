@@ -1,4 +1,4 @@
-"""Calls are partitioned by month, as debits are (billing 0021, which says how)."""
+"""Calls are partitioned by month, as debits are (billing 0023, which says how)."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -53,5 +53,5 @@ def join(apps, schema_editor):
 
 class Migration(migrations.Migration):
     atomic = False  # rows are read without a lock that others wait for
-    dependencies = [("billing", "0021_debits_by_month"), ("faceapi", "0009_face_search")]
+    dependencies = [("billing", "0023_debits_by_month"), ("faceapi", "0009_face_search")]
     operations = [migrations.RunPython(split, join, atomic=False)]

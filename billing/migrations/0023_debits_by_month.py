@@ -114,5 +114,5 @@ def join(apps, schema_editor):
 
 class Migration(migrations.Migration):
     atomic = False  # rows are read without a lock that others wait for
-    dependencies = [("billing", "0020_months")]
+    dependencies = [("billing", "0022_months")]
     operations = [migrations.RunPython(split, join, atomic=False)]

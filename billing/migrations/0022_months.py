@@ -1,4 +1,4 @@
-"""Functions of the database for tables that are partitioned by month (0021 and faceapi's 0010 make such)."""
+"""Functions of the database for tables that are partitioned by month (0023 and faceapi's 0010 make such)."""
 
 from pathlib import Path
 
@@ -22,5 +22,5 @@ DROP FUNCTION months_first_id;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0019_face_search_skus")]
+    dependencies = [("billing", "0021_scheduled_changes")]
     operations = [migrations.RunSQL(SQL, UNDO)]

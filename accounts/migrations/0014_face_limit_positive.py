@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("accounts", "0012_region_queue")]
+    dependencies = [("accounts", "0013_digests")]
     operations = [
         AddConstraintNotValid(
             model_name="app",
