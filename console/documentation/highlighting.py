@@ -1,5 +1,6 @@
 """Source text with its parts marked by classes that the stylesheet colours; no inline style."""
 
+import re
 from functools import lru_cache
 
 from django.utils.html import escape
@@ -10,6 +11,8 @@ from pygments.lexers import get_lexer_by_name
 
 MAX_CHARACTERS = 60_000  # a longer text is shown without colours
 PREFIX = "hl-"
+# Names, punctuation, operators and white space have no colour of their own, and would double the page.
+_PLAIN = re.compile(r'<span class="hl-(?:n|nx|p|o|w|err)">([^<]*)</span>')
 
 
 @lru_cache(maxsize=64)
@@ -19,5 +22,5 @@ def highlighted(text: str, language: str) -> SafeString:
         return escape(text)
     lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
     formatter = HtmlFormatter[str](nowrap=True, classprefix=PREFIX)
-    marked = highlight(text, lexer, formatter)
+    marked = _PLAIN.sub(r"\1", highlight(text, lexer, formatter))
     return mark_safe(marked if text.endswith("\n") else marked.removesuffix("\n"))  # noqa: S308 - escaped

@@ -62,6 +62,7 @@ def debug(request: CustomerRequest) -> HttpResponse:
             (value, label) for value, label in offered.items() if value not in {line.api for line in ordered}
         ],
         "max_pictures": MAX_PICTURES,
+        "listed_apis": "|".join(value for value in offered if value != Api.FACE_COMPARE),
         "slots": [(number, ("a", "b")) for number in range(1, MAX_PAIRS + 1)],
         "max_mb": MAX_TOTAL_BYTES // 2**20,
         "has_sample": sample_path().is_file(),
