@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_GET
 
 from billing import forecast, packages
@@ -83,6 +84,7 @@ class Asked:
         }
 
 
+@gzip_page
 @require_GET
 @customer
 def report(request: CustomerRequest, app_id: str) -> HttpResponse:
@@ -109,6 +111,7 @@ def report(request: CustomerRequest, app_id: str) -> HttpResponse:
     return render(request, "console/report.html", context)
 
 
+@gzip_page
 @require_GET
 @customer
 def of_account(request: CustomerRequest) -> HttpResponse:
