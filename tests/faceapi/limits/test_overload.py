@@ -35,7 +35,7 @@ from tests.faceapi.conftest import (
     read_answers,
     running_site,
 )
-from tests.faceapi.workers import frozen
+from tests.faceapi.workers import chunks, frozen
 
 
 def inside(process_limiter: ProcessLimiter, stack: ExitStack, customer: int) -> bool:
@@ -271,6 +271,7 @@ def test_the_event_loop_sheds_calls_and_counts_them(
         assert caller.call([inline(encode())]).code == 0  # its key is known from now on
         with frozen(worker):
             waiting = pool.submit(caller.call, [inline(encode())], timeout_s=300)
+            wait_until(lambda: bool(chunks()), timeout_s=60, what="its chunk: now it has the place")
             wait_until(lambda: caller.call([inline(encode())]).code != 0, timeout_s=60, what="a refusal")
             with caller.raw() as sock:  # one connection
                 sock.sendall(request(small))
