@@ -21,7 +21,7 @@ def test_expired_holds_are_returned(alice: User, shop: Shop, caplog: pytest.LogC
     with time_machine.travel(NOON + timedelta(minutes=3)):
         tasks.sweep_holds()
     assert quota.remaining(app, DETECT, NOON) == 10
-    assert "1 holds" in caplog.text
+    assert "the units of 1 expired holds" in caplog.text
 
 
 def test_unpaid_orders_are_notified_and_then_cancelled(alice: User, shop: Shop, mailoutbox: list) -> None:

@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.test import Client
 from django.utils import timezone
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from accounts.models import App, User
 from billing.models import Api, Order
@@ -92,6 +92,9 @@ def app(alice: User, place: Place, now: datetime) -> App:
 # --- A real browser -----------------------------------------------------------------------
 
 
+WAIT_MS = 60_000  # a loaded machine is slow; a page that is ready is not waited for
+
+
 @dataclass
 class Visitor:
     """Somebody before a screen. What the browser complains about is kept, and fails the test."""
@@ -129,7 +132,8 @@ class Visitor:
 def visit(browser: Browser, site: str, **options: Any) -> Iterator[Visitor]:
     context = browser.new_context(viewport={"width": 1280, "height": 860}, **options)
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(WAIT_MS)
+    expect.set_options(timeout=WAIT_MS)
     visitor = Visitor(page, site)
     page.on("pageerror", lambda error: visitor.complaints.append(str(error)))
     page.on("console", lambda line: visitor.complaints.append(line.text) if line.type == "error" else None)

@@ -101,7 +101,8 @@ def test_the_debugger_reaches_no_other_customers_gallery(
 
     visitor.open(f"/console/debug/?app={app.app_id}&api=face_compare")
     page.get_by_label("使用示例照片").uncheck()
-    page.locator("#urls").fill("face:vault-4711/victim\nface:vault-4711/victim")
+    page.get_by_label("图片 URL A", exact=True).fill("face:vault-4711/victim")
+    page.get_by_label("图片 URL B", exact=True).fill("face:vault-4711/victim")
     visitor.press("发送请求")
     expect(page.locator("#result")).to_contain_text("4301")
     assert Group.objects.get(app=foreign).faces == 1

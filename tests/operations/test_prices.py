@@ -145,7 +145,7 @@ def test_what_the_catalogue_refuses_by_then_is_said(operators: dict[str, User], 
 
 
 @pytest.mark.browser
-def test_prices_in_a_browser(visitor: Visitor, sku: Sku) -> None:
+def test_prices_in_a_browser(visitor: Visitor, operators: dict[str, User], sku: Sku) -> None:
     fiona = User.objects.create_user("fiona", "fiona@example.org", PASSWORD)
     roles.assign(fiona, ["finance"])
     page = visitor.page
