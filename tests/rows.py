@@ -6,8 +6,11 @@ the order of the run.
 
 from io import BytesIO
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
+from psycopg2.errors import DeadlockDetected
 from psycopg2.sql import SQL, Identifier, Literal
+
+_TRIES = 20
 
 _rows: dict[str, bytes] = {}
 
@@ -23,7 +26,20 @@ def keep() -> None:
 
 
 def restore() -> None:
-    """Empty all tables, then create the remembered rows. Foreign keys are checked at the end."""
+    """Empty all tables, then create the remembered rows. Foreign keys are checked at the end.
+
+    A web process may be writing what the last call left to do, such as the confirmation of its answer. It and
+    this function lock tables in different orders, so PostgreSQL may end either of them to resolve a deadlock.
+    """
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            return _restore()
+        except OperationalError as error:
+            if not tries_left or not isinstance(error.__cause__, DeadlockDetected):
+                raise
+
+
+def _restore() -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         tables = SQL(", ").join(map(Identifier, _filled()))
         if tables.seq:
