@@ -48,6 +48,7 @@ LIMITS = {
     "BODY_MIN_BYTES_PER_S": str(1024 * 1024),
     "BODY_MAX_BYTES": str(64 * 1024 * 1024),
     "UNVERIFIED_BYTES_PER_MINUTE": str(10**12),  # the tests have one address
+    "UNPAID_S_PER_MINUTE": "3",  # the debt of a few pictures lasts until it is looked at
     "QUEUE_MAX_CHUNKS": "50",
     "DEADLINE_S": "6",
     "WORKER_RETURN_S": "2",  # less than a silent worker counts as alive: nobody waits for one

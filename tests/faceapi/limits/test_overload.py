@@ -204,7 +204,7 @@ def test_forged_bodies_that_are_shed_count_for_their_address(
 def test_what_came_of_a_body_that_broke_off_counts_too(
     app: App, overloaded: ProcessLimiter, settings: Settings
 ) -> None:
-    settings.UNVERIFIED_BYTES_PER_MINUTE = 100
+    settings.UNVERIFIED_BYTES_PER_MINUTE = 10
     client, key = valkey.client(), f"faceapi:unverified:{SENDER}"
     client.delete(key)
     shedding.remember(app.keys.get())
@@ -213,7 +213,7 @@ def test_what_came_of_a_body_that_broke_off_counts_too(
             inside(overloaded, stack, app.customer_id)
             inside(overloaded, stack, app.customer_id)
             assert b'"code":5003' in shed(app, stream=io.BytesIO(b'{"d'))[0]
-        assert 0 < client.pttl(key) <= 3 * 600  # three bytes of a hundred a minute
+        assert 0 < client.pttl(key) <= 3 * 6000  # three bytes of ten a minute
     finally:
         client.delete(key)
 
@@ -266,6 +266,7 @@ def test_the_event_loop_sheds_calls_and_counts_them(
         return caller.head(body, f"Content-Length: {len(body)}", *lines) + body
 
     one = LIMITS | {"CALLS_AT_ONCE": "1", "DEADLINE_S": "300", "WORKER_RETURN_S": "300"}
+    one["UNVERIFIED_BYTES_PER_MINUTE"] = "400000"  # the debt of 200 kB is still there when it is looked at
     with running_site(product_environment | one, "one-place") as site, ThreadPoolExecutor(1) as pool:
         caller.address = site.address
         assert caller.call([inline(encode())]).code == 0  # its key is known from now on
