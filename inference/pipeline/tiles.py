@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.arrays import Floats, Pixels
+from inference.pipeline.resampling import halved
 
 CELL_PX = 8
 DETAIL_LEVEL = 6.5
@@ -81,9 +82,10 @@ def detail_cells(pixels: Pixels) -> Cells:
     A small face would. An upscaled picture or a blurred background has its detail one octave lower: halving
     it a second time loses far more, and such cells are discounted.
     """
-    grey = np.asarray(cv2.extractChannel(pixels, 1), np.uint8)
-    half = _halved(grey)
-    fine, coarse = lost_detail(grey, half, CELL_PX), lost_detail(half, _halved(half), CELL_PX // 2)
+    height, width = (max(4, side // 4 * 4) for side in pixels.shape[:2])  # so that it can be halved twice
+    grey = np.asarray(cv2.extractChannel(pixels[:height, :width], 1), np.uint8)
+    half = halved(grey)
+    fine, coarse = lost_detail(grey, half, CELL_PX), lost_detail(half, halved(half), CELL_PX // 2)
     rows, columns = np.minimum(fine.shape, coarse.shape)
     fine, coarse = (
         np.asarray(cv2.blur(lost[:rows, :columns], (2, 2), anchor=(0, 0)), np.float32)
@@ -92,18 +94,13 @@ def detail_cells(pixels: Pixels) -> Cells:
     return np.asarray(fine * np.minimum(1, BLUR_RATIO * fine / (coarse + 1e-3)) >= DETAIL_LEVEL)
 
 
-def _halved(grey: Grey) -> Grey:
-    size = (max(1, grey.shape[1] // 2), max(1, grey.shape[0] // 2))
-    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
 def lost_detail(grey: Grey, half: Grey, cell_px: int) -> Floats:
     """Return the mean difference from the halved and enlarged copy for each cell, in grey levels."""
     enlarged = cv2.resize(half, grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
     rows, columns = max(1, grey.shape[0] // cell_px), max(1, grey.shape[1] // cell_px)
     lost = np.asarray(cv2.absdiff(grey, enlarged), np.uint8)[: rows * cell_px, : columns * cell_px]
     while lost.shape[0] > rows:  # halving repeatedly is twice as fast in OpenCV as reducing by 8
-        lost = _halved(lost)
+        lost = halved(lost)
     return np.asarray(lost, np.float32)
 
 

@@ -32,6 +32,19 @@ def test_a_whole_view_fills_multiples_of_32_and_shows_everything(scale: float) -
     assert (view[:, width // 2 + 3 :] == 177).all()
 
 
+@pytest.mark.parametrize(("width", "height"), [(131, 95), (135, 128), (128, 135), (263, 399)])
+def test_a_view_of_an_odd_size_has_everything_in_its_place(width: int, height: int) -> None:
+    """Halving drops odd rows and columns, which must not shift the rest: two ramps keep their values."""
+    across, down = np.linspace(0, 250, width), np.linspace(0, 250, height)
+    pixels = np.dstack(np.broadcast_arrays(across, down[:, None], 0.0)).astype(np.uint8)
+    view = scaled(pixels, 0.24).astype(float)
+    rows, columns = view.shape[:2]
+    for channel, length, side in ((0, columns, width), (1, rows, height)):
+        places = ((np.arange(length) + 0.5) * side / length - 0.5) * 250 / (side - 1)
+        seen = view[rows // 2, :, 0] if channel == 0 else view[:, columns // 2, 1]
+        assert np.abs(seen - places)[1:-1].max() < 2
+
+
 def detail(random: np.random.Generator, width: int, height: int) -> np.ndarray:
     """Return noise of the highest frequency."""
     return random.integers(0, 255, (height, width, 3), dtype=np.uint8)
