@@ -155,7 +155,8 @@ def infer(
     client = valkey.client()
     work_ms = [work.estimate_ms(header, operation) for header in headers] or [0.0] * len(spans)
     is_batch = len(spans) > BATCH_IMAGES or sum(span.length for span in spans) > BATCH_BYTES
-    run = Run(request_id, operation, spans, spool, deadline, Lane(customer_pk, is_batch, queue), work_ms)
+    lane = Lane(customer_pk, request_id, is_batch, queue)
+    run = Run(request_id, operation, spans, spool, deadline, lane, work_ms)
     try:
         available = run.slots = admission.slots(client, queue)
         cores = max(1, available - 1)
@@ -199,7 +200,8 @@ def _exchange(
             continue
         sent = run.sent.pop(reply.chunk_id)
         chunk = sent.chunk
-        sent.lane.give_back(client, [chunk.id], wants_more=run.has_more and sent.lane == run.lane)
+        wants_more = run.has_more and not run.suspects and sent.lane == run.lane
+        sent.lane.give_back(client, [chunk.id], wants_more=wants_more)
         outcome.queue_ms = max(outcome.queue_ms, reply.queue_ms, run.first_sent_after_ms or 0.0)
         run.infer_ms += reply.infer_ms
         found.update(zip(range(chunk.first, chunk.first + chunk.count), reply.results, strict=False))
@@ -235,7 +237,7 @@ def _send_what_may(client: redis.Redis, run: Run, window: int, failure: Failure 
         if len(run.sent) >= (1 if has_suspects else window):
             break
         if not run.suspects:
-            _become_batch(run)
+            _become_batch(client, run)
         chunk = run.next_chunk()
         if not chunk.is_suspect and not run.lane.take(client, chunk.id, run.slots):
             run.waits_for_turn = True
@@ -245,10 +247,11 @@ def _send_what_may(client: redis.Redis, run: Run, window: int, failure: Failure 
     return bool(run.sent or run.has_more)
 
 
-def _become_batch(run: Run) -> None:
+def _become_batch(client: redis.Redis, run: Run) -> None:
     """Leave the single lane if what is still to be sent is more work than a single call may be."""
     factor = work.experience.factor(run.lane.customer, run.operation) or 1.0
     if not run.lane.is_bulk and sum(run.work_ms[run.cut_to :]) * factor > BATCH_WORK_MS:
+        run.lane.give_back(client, [], wants_more=False)
         run.lane = replace(run.lane, is_bulk=True)
 
 
@@ -314,7 +317,7 @@ def _look_after_lost(client: redis.Redis, run: Run) -> Reply | None:
         if claim is not None and chunk.is_suspect:
             return Reply(chunk.id, [], Failure(0, errors.INTERNAL, "its worker died"), 0.0, 0.0)
         del run.sent[chunk.id]
-        sent.lane.give_back(client, [chunk.id], wants_more=True)
+        sent.lane.give_back(client, [chunk.id], wants_more=False)  # a suspect needs no turn
         positions = range(chunk.first, chunk.first + chunk.count)
         suspects = [_chunk(run.request_id, position, 1, is_suspect=True) for position in positions]
         run.suspects = deque(sorted([*suspects, *run.suspects], key=attrgetter("first")))

@@ -10,17 +10,19 @@ counted in Valkey, over all web processes, in two lanes:
 Each inference queue has two lanes of its own: its workers are not those of another region.
 
 Customers who want a turn in a lane share it evenly; if there are fewer turns than customers, the one who has
-waited longest is next. A customer alone has the whole lane. A call without a turn waits on a list of its
-customer and lane, on which each turn that ends leaves a token; it also tries again each second.
+waited longest is next. A customer alone has the whole lane. Among the calls of a customer, the one that has
+waited longest for its next turn goes first. A call that waits is woken when a turn may be free, and asks
+again each second.
 
 A worker completes each chunk that it has begun, also when the call has ended before: at its deadline, with a
 failure, or because the client hung up. Such a chunk keeps its turn until the worker is done with it, or a new
 call of the same customer would fill the slots that are to stay free.
 
-    inference:turns:<lane>             zset "<customer> <chunk>" by the end of the lease
-    inference:wanted:<lane>            zset of customers who want a turn, by when that is forgotten
-    inference:served:<lane>            zset of customers by their last turn
-    inference:turn:<lane>:<customer>   list of tokens: a turn may be free
+    inference:turns:<lane>      zset "<customer> <chunk>" by the end of the lease
+    inference:waiting:<lane>    zset "<customer> <call>" of the calls that wait, by since when
+    inference:asking:<lane>     zset of the same, by when one that does not ask again is forgotten
+    inference:served:<lane>     zset of customers by their last turn
+    inference:turn:<call>       list: an entry wakes the call
 """
 
 from collections.abc import Sequence
@@ -33,49 +35,80 @@ from common import queues
 LEASE_S = 6  # the turns of a web process that died are free after this
 RENEW_EVERY_S = 1.0
 
-_TAKE = """
+# Wakes the first waiting call of each customer.
+_WAKE = """
+local function wake(waiting, prefix)
+    local woken, customers = {}, 0
+    for _, member in ipairs(redis.call('ZRANGE', waiting, 0, -1)) do
+        local customer, call = string.match(member, '^(%S+) (.*)$')
+        if not woken[customer] and customers < 32 then
+            woken[customer], customers = true, customers + 1
+            redis.call('RPUSH', prefix .. call, '1')
+            redis.call('LTRIM', prefix .. call, -1, -1)
+            redis.call('EXPIRE', prefix .. call, 5)
+        end
+    end
+end
+"""
+_TAKE = f"""{_WAKE}
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
-local customer, chunk, turns = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local customer, member, chunk, turns = ARGV[1], ARGV[1] .. ' ' .. ARGV[2], ARGV[3], tonumber(ARGV[4])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
-redis.call('ZADD', KEYS[2], now + 1.5, customer)
-local running, busy, total = {}, {}, 0
-for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-    local owner = string.match(member, '^%S+')
-    running[owner] = (running[owner] or 0) + 1
-    busy[owner] = true
-    total = total + 1
+for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now)) do
+    redis.call('ZREM', KEYS[2], gone)
+    redis.call('ZREM', KEYS[3], gone)
 end
-local wanted = redis.call('ZRANGE', KEYS[2], 0, -1)
-for _, other in ipairs(wanted) do busy[other] = true end
-local customers = 0
-for _ in pairs(busy) do customers = customers + 1 end
+redis.call('ZADD', KEYS[2], 'NX', now, member)
+redis.call('ZADD', KEYS[3], now + 1.5, member)
+redis.call('EXPIRE', KEYS[2], 60)
+redis.call('EXPIRE', KEYS[3], 60)
+local running, total, busy, customers = {{}}, 0, {{}}, 0
+local function count(owner)
+    if not busy[owner] then busy[owner], customers = true, customers + 1 end
+end
+for _, one in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+    local owner = string.match(one, '^%S+')
+    running[owner], total = (running[owner] or 0) + 1, total + 1
+    count(owner)
+end
+local mine, wanted, ahead, is_ahead = running[customer] or 0, {{}}, 0, true
+for _, one in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+    local owner = string.match(one, '^%S+')
+    count(owner)
+    if owner ~= customer then wanted[owner] = true
+    elseif one == member then is_ahead = false
+    elseif is_ahead then ahead = ahead + 1 end
+end
+local served, before = tonumber(redis.call('ZSCORE', KEYS[4], customer) or 0), 0
+for other in pairs(wanted) do
+    local theirs = running[other] or 0
+    if theirs < mine or theirs == mine and tonumber(redis.call('ZSCORE', KEYS[4], other) or 0) < served then
+        before = before + 1
+    end
+end
 local share = math.max(1, math.ceil(turns / customers))
-if (running[customer] or 0) >= share or total >= turns then return 0 end
-local served = tonumber(redis.call('ZSCORE', KEYS[3], customer) or 0)
-local before = 0
-for _, other in ipairs(wanted) do
-    if other ~= customer and (running[other] or 0) < (running[customer] or 0) then before = before + 1
-    elseif other ~= customer and (running[other] or 0) == (running[customer] or 0)
-        and tonumber(redis.call('ZSCORE', KEYS[3], other) or 0) < served then before = before + 1 end
-end
-if before >= turns - total then return 0 end
-redis.call('ZADD', KEYS[1], now + tonumber(ARGV[4]), customer .. ' ' .. chunk)
-redis.call('ZADD', KEYS[3], now, customer)
-redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - 60)
+if ahead >= math.min(share - mine, turns - total - before) then return 0 end
+redis.call('ZADD', KEYS[1], now + tonumber(ARGV[5]), customer .. ' ' .. chunk)
+redis.call('ZREM', KEYS[2], member)
+redis.call('ZREM', KEYS[3], member)
+redis.call('ZADD', KEYS[4], now, customer)
+redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now - 60)
+if total + 1 < turns then wake(KEYS[2], KEYS[5]) end
 return 1
 """
-_GIVE_BACK = """
-local given = redis.call('ZREM', KEYS[1], unpack(ARGV, 3))
-if ARGV[2] == '0' then redis.call('ZREM', KEYS[2], ARGV[1]) end
-for _, customer in ipairs(redis.call('ZRANGE', KEYS[2], 0, 31)) do
-    local tokens = KEYS[3] .. customer
-    redis.call('RPUSH', tokens, '1')
-    redis.call('LTRIM', tokens, -4, -1)
-    redis.call('EXPIRE', tokens, 5)
+_GIVE_BACK = f"""{_WAKE}
+redis.call('ZREM', KEYS[1], unpack(ARGV, 3))
+if ARGV[2] == '0' then
+    redis.call('ZREM', KEYS[2], ARGV[1])
+    redis.call('ZREM', KEYS[3], ARGV[1])
+    redis.call('DEL', KEYS[4] .. string.match(ARGV[1], '^%S+ (.*)$'))
+else
+    local time = redis.call('TIME')
+    redis.call('ZADD', KEYS[2], 'NX', time[1] + time[2] / 1000000, ARGV[1])
+    redis.call('ZADD', KEYS[3], time[1] + time[2] / 1000000 + 1.5, ARGV[1])
 end
-return given
+wake(KEYS[2], KEYS[4])
 """
 _RENEW = """
 local lease = redis.call('TIME')[1] + tonumber(ARGV[1])
@@ -83,11 +116,15 @@ for position = 2, #ARGV do redis.call('ZADD', KEYS[1], 'XX', lease, ARGV[positio
 """
 
 
+_WOKEN = "inference:turn:"
+
+
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """The turns of one customer in one lane of an inference queue."""
+    """A lane of an inference queue, as one call of a customer uses it."""
 
     customer: int
+    call: str
     is_bulk: bool
     queue: str = queues.INFERENCE
 
@@ -98,8 +135,8 @@ class Lane:
 
     @property
     def tokens(self) -> str:
-        """The list on which a token says that a turn may be free."""
-        return f"inference:turn:{self.name}:{self.customer}"
+        """The list whose entry says that a turn may be free for this call."""
+        return _WOKEN + self.call
 
     def turn(self, chunk_id: str) -> str:
         """Return "<key> <member>" of the chunk's turn."""
@@ -110,23 +147,20 @@ class Lane:
         return max(1, slots - 1) if self.is_bulk else slots + 1
 
     def take(self, valkey: redis.Redis, chunk_id: str, slots: int) -> bool:
-        """Take a turn for the chunk, if the customer may have one now."""
-        keys = [f"inference:{kind}:{self.name}" for kind in ("turns", "wanted", "served")]
-        return bool(valkey.eval(_TAKE, 3, *keys, self.customer, chunk_id, self.turns(slots), LEASE_S))
+        """Take a turn for the chunk if the call may have one now; otherwise the call waits for one."""
+        turns = self.turns(slots)
+        keys = [*self._keys("turns", "waiting", "asking", "served"), _WOKEN]
+        return bool(valkey.eval(_TAKE, len(keys), *keys, self.customer, self.call, chunk_id, turns, LEASE_S))
 
     def give_back(self, valkey: redis.Redis, chunk_ids: Sequence[str], *, wants_more: bool) -> None:
-        """End turns, and wake calls that wait for one. `wants_more`: whether this call waits itself."""
-        keys = [f"inference:{kind}:{self.name}" for kind in ("turns", "wanted")]
+        """End turns, and wake calls that wait for one. `wants_more`: this call will ask at once."""
+        keys = [*self._keys("turns", "waiting", "asking"), _WOKEN]
         members = [f"{self.customer} {chunk_id}" for chunk_id in chunk_ids] or [""]
-        valkey.eval(
-            _GIVE_BACK,
-            3,
-            *keys,
-            f"inference:turn:{self.name}:",
-            self.customer,
-            int(wants_more),
-            *members,
-        )
+        me = f"{self.customer} {self.call}"
+        valkey.eval(_GIVE_BACK, len(keys), *keys, me, int(wants_more), *members)
+
+    def _keys(self, *kinds: str) -> list[str]:
+        return [f"inference:{kind}:{self.name}" for kind in kinds]
 
     def renew(self, valkey: redis.Redis, chunk_ids: Sequence[str], lease_s: float = LEASE_S) -> None:
         """Extend the leases of turns that are still used."""

@@ -187,7 +187,7 @@ def sizes(spans: list[SpoolSlice], most_images: int) -> list[tuple[int, int]]:
     """First picture and number of pictures of each chunk, for a customer whose pictures are known."""
     work.experience.learn(1, "detect", estimated_ms=1.0, took_ms=1.0)
     with Spool(Budget(10**8, 10**8)) as spool:
-        run = dispatch.Run("r", "detect", spans, spool, 0.0, Lane(1, False), [0.0] * len(spans))
+        run = dispatch.Run("r", "detect", spans, spool, 0.0, Lane(1, "r", False), [0.0] * len(spans))
         run.most_images = most_images
         found = []
         while run.has_more:

@@ -122,7 +122,7 @@ def test_a_restart_elsewhere_is_not_waited_for(settings: Settings) -> None:
 
 def test_each_queue_has_turns_of_its_own() -> None:
     client = valkey.client()
-    lanes = [Lane(1, False, FAR), Lane(2, False, FAR), Lane(1, False)]
+    lanes = [Lane(1, "r", False, FAR), Lane(2, "s", False, FAR), Lane(1, "t", False)]
     try:
         assert lanes[0].take(client, "a", 1)
         assert lanes[0].take(client, "b", 1)

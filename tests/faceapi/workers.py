@@ -52,6 +52,22 @@ def claims() -> list[bytes]:
     return list(valkey.client().scan_iter("inference:claim:*"))
 
 
+@contextmanager
+def counted_alive(played: str) -> Iterator[None]:
+    """Let the live workers, though frozen, and one that the test plays count as alive however long it takes.
+
+    The one that the test plays has no slots of its own.
+    """
+    client, played = valkey.client(), f"{played} 0"
+    members = [*(f"{one.id} {one.slots}" for one in alive()), played]
+    client.zadd(exchange.WORKERS_KEY, dict.fromkeys(members, time.time() + 600))
+    try:
+        yield
+    finally:
+        client.zrem(exchange.WORKERS_KEY, played)
+        client.zadd(exchange.WORKERS_KEY, dict.fromkeys(members[:-1], time.time()), xx=True)
+
+
 def left_behind(request_id: str = "") -> list[bytes]:
     """Keys of the pictures, claims and replies of a request, or of all."""
     patterns = (f"inference:{kind}:{request_id}*" for kind in ("image", "claim", "reply"))

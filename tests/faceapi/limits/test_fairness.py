@@ -23,7 +23,7 @@ from inference.worker import exchange
 from inference.worker.exchange import Reply
 from tests.conftest import wait_until
 from tests.faceapi.conftest import Caller, encode, inline
-from tests.faceapi.workers import alive, chunks, claims, frozen, left_behind
+from tests.faceapi.workers import alive, chunks, claims, counted_alive, frozen, left_behind
 
 SLOTS = 4
 
@@ -35,7 +35,7 @@ def clean() -> Iterator[None]:
     def forget() -> None:
         keys = [
             key
-            for kind in ("turns", "wanted", "served", "turn")
+            for kind in ("turns", "waiting", "asking", "served", "turn")
             for key in client.scan_iter(f"inference:{kind}:*")
         ]
         if keys:
@@ -49,14 +49,14 @@ def clean() -> Iterator[None]:
 @pytest.mark.usefixtures("clean")
 def test_a_single_customer_gets_all_turns_of_a_lane() -> None:
     client = valkey.client()
-    assert [Lane(1, True).take(client, f"a{i}", SLOTS) for i in range(5)] == [True] * 3 + [False] * 2
-    assert [Lane(1, False).take(client, f"b{i}", SLOTS) for i in range(6)] == [True] * 5 + [False]
+    assert [Lane(1, "a", True).take(client, f"a{i}", SLOTS) for i in range(5)] == [True] * 3 + [False] * 2
+    assert [Lane(1, "b", False).take(client, f"b{i}", SLOTS) for i in range(6)] == [True] * 5 + [False]
 
 
 @pytest.mark.usefixtures("clean")
 def test_turns_that_end_go_to_those_who_have_fewest_and_waited_longest() -> None:
     client = valkey.client()
-    heavy, second, third = Lane(1, True), Lane(2, True), Lane(3, True)
+    heavy, second, third = Lane(1, "h", True), Lane(2, "s", True), Lane(3, "t", True)
     assert all(heavy.take(client, f"h{i}", SLOTS) for i in range(3))
     assert not second.take(client, "s0", SLOTS)
     assert not third.take(client, "t0", SLOTS)
@@ -78,12 +78,44 @@ def test_turns_that_end_go_to_those_who_have_fewest_and_waited_longest() -> None
 @pytest.mark.usefixtures("clean")
 def test_a_turn_that_ends_wakes_those_who_wait() -> None:
     client = valkey.client()
-    heavy, waiting = Lane(1, True), Lane(2, True)
+    heavy, waiting = Lane(1, "h", True), Lane(2, "w", True)
     assert all(heavy.take(client, f"h{i}", SLOTS) for i in range(3))
     assert not waiting.take(client, "w", SLOTS)
     assert client.llen(waiting.tokens) == 0
     heavy.give_back(client, ["h0"], wants_more=False)
     assert client.llen(waiting.tokens) == 1
+
+
+@pytest.mark.usefixtures("clean")
+def test_calls_of_one_customer_are_served_in_their_order() -> None:
+    """The end of a call wakes the customer's next one, and a new call does not go before it."""
+    client = valkey.client()
+    calls = [Lane(1, f"call {number}", False) for number in range(SLOTS + 4)]
+    running, waiting = calls[: SLOTS + 1], calls[SLOTS + 1 :]
+    assert all(lane.take(client, lane.call, SLOTS) for lane in running)
+    assert not any(lane.take(client, lane.call, SLOTS) for lane in waiting)
+    running[0].give_back(client, [running[0].call], wants_more=False)
+    assert [client.llen(lane.tokens) for lane in waiting] == [1, 0, 0]
+    assert not Lane(1, "new", False).take(client, "new", SLOTS)
+    assert not waiting[1].take(client, waiting[1].call, SLOTS)
+    running[1].give_back(client, [running[1].call], wants_more=False)
+    assert waiting[1].take(client, waiting[1].call, SLOTS)  # there is a turn for the first two
+    assert waiting[0].take(client, waiting[0].call, SLOTS)
+    assert not waiting[2].take(client, waiting[2].call, SLOTS)
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_turn_taken_wakes_the_next_call_while_another_turn_is_free() -> None:
+    client = valkey.client()
+    running = Lane(1, "running", True)
+    first, second = Lane(1, "first", True), Lane(1, "second", True)
+    assert all(running.take(client, f"r{i}", SLOTS) for i in range(3))
+    assert not first.take(client, "f", SLOTS)
+    assert not second.take(client, "s", SLOTS)
+    running.give_back(client, ["r0", "r1"], wants_more=False)
+    assert (client.llen(first.tokens), client.llen(second.tokens)) == (1, 0)
+    assert first.take(client, "f", SLOTS)
+    assert client.llen(second.tokens) == 1
 
 
 def test_batches_of_one_customer_leave_a_slot_to_another(
@@ -122,7 +154,7 @@ def test_work_stops_when_the_client_disconnects(caller: Caller, app: App, worker
 
 @pytest.mark.usefixtures("clean")
 def test_a_chunk_keeps_its_turn_until_its_worker_is_done_though_its_call_has_ended(
-    worker: Process, customer: int, request: pytest.FixtureRequest
+    worker: Process, customer: int
 ) -> None:
     """Two pictures, one in a worker's hands at the deadline: what is left of the call takes a slot."""
     client, request_id, picture = valkey.client(), uuid.uuid4().hex, encode((100, 100))
@@ -131,10 +163,12 @@ def test_a_chunk_keeps_its_turn_until_its_worker_is_done_though_its_call_has_end
         members = client.zrange("inference:turns:single", 0, -1)
         return {member.decode().partition(" ")[2] for member in members}
 
-    # The worker that the test plays is alive, however slow this machine is; it has no slots of its own.
-    client.zadd(exchange.WORKERS_KEY, {"test 0": time.time() + 600})
-    request.addfinalizer(lambda: client.zrem(exchange.WORKERS_KEY, "test 0"))
-    with frozen(worker), Spool(Budget(10**8, 10**8)) as spool, ThreadPoolExecutor(1) as pool:
+    with (
+        frozen(worker),
+        counted_alive("test"),
+        Spool(Budget(10**8, 10**8)) as spool,
+        ThreadPoolExecutor(1) as pool,
+    ):
         for _ in range(2):
             spool.write(picture)
         waiting = pool.submit(
@@ -204,7 +238,12 @@ def played(
 ) -> list[tuple[str, int]]:
     """Play a worker that takes `took_ms` for each picture. Return the lane and the size of each chunk."""
     client, request_id, seen = valkey.client(), uuid.uuid4().hex, []
-    with frozen(worker), Spool(Budget(10**8, 10**8)) as spool, ThreadPoolExecutor(1) as pool:
+    with (
+        frozen(worker),
+        counted_alive("test"),
+        Spool(Budget(10**8, 10**8)) as spool,
+        ThreadPoolExecutor(1) as pool,
+    ):
         for _ in range(images):
             spool.write(picture)
         waiting = pool.submit(
