@@ -27,7 +27,7 @@ from inference.worker import exchange
 LEASE_S = 60  # an App's place is free again so long after its process died
 LOOK_EVERY_S = 0.25  # the queue and the workers are looked at this often
 CALM_AFTER_S = 2.0  # overload is over so long after the last refusal
-LEAST_OPEN = 3  # under overload, of one process
+LEAST_OPEN = 2  # under overload, of one process
 QUEUE_GOAL_MS = 20.0
 CUT_EVERY_S = 0.1
 
@@ -63,7 +63,7 @@ class ProcessLimiter:
     limiter was full, it admits only as many calls as keep the workers busy, until none was rejected for
     CALM_AFTER_S: under overload a longer queue serves no more calls and makes each wait. That number follows
     additive increase and multiplicative decrease, as in TCP: one more while calls find a worker at once, a
-    tenth less when they wait longer than inference takes.
+    tenth less when they wait longer than half of what inference takes.
     """
 
     def __init__(self, limit: int) -> None:
@@ -125,7 +125,7 @@ class ProcessLimiter:
         with self._lock:
             if now >= self._overloaded_until:
                 return
-            if queue_ms <= max(infer_ms, QUEUE_GOAL_MS):
+            if queue_ms <= max(infer_ms / 2, QUEUE_GOAL_MS):
                 self._open = min(float(self._limit), self._open + 1 / self._open)
             elif now - self._cut_at > CUT_EVERY_S:
                 self._open = max(float(LEAST_OPEN), self._open * 0.9)
