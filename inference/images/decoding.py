@@ -53,15 +53,11 @@ class Picture:
         """Return the upright picture at 1/`reduction` (1, 2, 4 or 8), as (height, width, 3) BGR uint8.
 
         Raises ImageError 4003 if the file cannot be decoded. A PNG is always decoded at full size, and its
-        reduced levels are resized from that.
+        reduced levels are averaged from that.
         """
         if reduction not in self._levels:
             if reduction > 1 and self.header.format == "png":
-                whole = self.level(1)
-                size = (-(-self.width_px // reduction), -(-self.height_px // reduction))
-                self._levels[reduction] = np.asarray(
-                    cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8
-                )
+                self._levels[reduction] = _reduced(self.level(1), reduction)
             else:
                 self._levels[reduction] = self._decode(reduction)
         return self._levels[reduction]
@@ -77,6 +73,19 @@ class Picture:
         if pixels.shape != (height, width, 3):
             raise ImageError(errors.UNDECODABLE, f"the decoder could not decode this {self.header.format}")
         return upright(pixels, self.header.orientation)
+
+
+def _reduced(pixels: Pixels, reduction: int) -> Pixels:
+    """Average blocks of `reduction` x `reduction` pixels; one that is cut off at the edge is that before it.
+
+    The sides are rounded up, as in a reduced JPEG. OpenCV is ten times as fast for whole factors.
+    """
+    height, width = pixels.shape[:2]
+    rows, columns = max(1, height // reduction), max(1, width // reduction)
+    whole_blocks = pixels[: rows * reduction, : columns * reduction]
+    blocks = cv2.resize(whole_blocks, (columns, rows), interpolation=cv2.INTER_AREA)
+    below, right = -(-height // reduction) - rows, -(-width // reduction) - columns
+    return np.asarray(cv2.copyMakeBorder(blocks, 0, below, 0, right, cv2.BORDER_REPLICATE), np.uint8)
 
 
 def upright(pixels: Pixels, orientation: int) -> Pixels:

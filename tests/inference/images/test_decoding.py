@@ -42,6 +42,17 @@ def test_reduced_levels_show_the_same_picture(
     assert np.abs(level.astype(int) - expected).mean() < 8
 
 
+@pytest.mark.parametrize("reduction", [2, 4, 8])
+def test_a_reduced_png_of_an_odd_size_averages_whole_blocks(encode: Encode, reduction: int) -> None:
+    """A box in a reduced level is multiplied with the reduction, so each pixel is that of its block."""
+    pixels = np.random.default_rng(0).integers(0, 255, (101, 67, 3), dtype=np.uint8)
+    level = Picture(encode(pixels, ".png")).level(reduction)
+    assert level.shape == (-(-101 // reduction), -(-67 // reduction), 3)
+    rows, columns = 101 // reduction, 67 // reduction
+    blocks = pixels[: rows * reduction, : columns * reduction].reshape(rows, reduction, columns, reduction, 3)
+    assert np.abs(level[:rows, :columns] - blocks.mean(axis=(1, 3))).max() < 1
+
+
 def test_sixteen_bits_grey_palette_and_progressive_files_are_served(
     portrait: np.ndarray, encode: Encode
 ) -> None:
