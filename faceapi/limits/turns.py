@@ -34,6 +34,7 @@ from common import queues
 
 LEASE_S = 6  # the turns of a web process that died are free after this
 RENEW_EVERY_S = 1.0
+_WOKEN = "inference:turn:"
 
 # Wakes the first waiting call of each customer.
 _WAKE = """
@@ -114,9 +115,6 @@ _RENEW = """
 local lease = redis.call('TIME')[1] + tonumber(ARGV[1])
 for position = 2, #ARGV do redis.call('ZADD', KEYS[1], 'XX', lease, ARGV[position]) end
 """
-
-
-_WOKEN = "inference:turn:"
 
 
 @dataclass(frozen=True, slots=True)
