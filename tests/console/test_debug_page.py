@@ -268,7 +268,9 @@ def test_the_curl_that_is_shown_works_in_a_shell(
     ran = subprocess.run(
         ["sh", "-c", shown], cwd=tmp_path, env=environment, capture_output=True, timeout=60, check=True
     )
-    assert json.loads(ran.stdout)["result"][0]["face_compare"] == "true"
+    answer = json.loads(ran.stdout)
+    assert answer["code"] == 0, answer
+    assert answer["result"][0]["face_compare"] == "true"
 
 
 def speak(visitor: Visitor, language: str) -> None:
