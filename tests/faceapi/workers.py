@@ -54,9 +54,9 @@ def claims() -> list[bytes]:
 
 @contextmanager
 def counted_alive(played: str) -> Iterator[None]:
-    """Let the live workers, though frozen, and one that the test plays count as alive however long it takes.
+    """Keep the live workers, even frozen ones, and one that the test plays alive in Valkey.
 
-    The one that the test plays has no slots of its own.
+    The played worker has no slots.
     """
     client, played = valkey.client(), f"{played} 0"
     members = [*(f"{one.id} {one.slots}" for one in alive()), played]
