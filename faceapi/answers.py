@@ -1,9 +1,9 @@
 """Confirm the answers that were sent as charged, and withdraw the calls of those that were not.
 
 Settling a call only allows its answer. The web process notes each answer that it wrote to the client's
-connection, and a thread confirms all of them with one UPDATE every FLUSH_EVERY_S. The customer is not charged
-before that, and never if it does not happen. So a failure between the settle and the client is in the
-customer's favour, and a code other than 0 costs nothing.
+connection, and a thread confirms all of them with one UPDATE every FLUSH_EVERY_S. The customer is charged by
+this UPDATE only. So a failure between the settle and the client is in the customer's favour, and a code other
+than 0 costs nothing.
 
 A killed process would lose its last notes. Therefore each note is also written to a file, VAR_DIR/answers/*,
 which the page cache keeps when the process ends. The process holds a lock on its file; if another web process
@@ -45,7 +45,7 @@ UNFINISHED_AFTER_S = 60.0  # a file gets its name within milliseconds
 FLUSH_AT_EXIT_S = 5.0
 BATCH = 1000
 MAX_PENDING = 100_000  # notes kept while the database is unavailable; the sweep returns the others
-ROOM = 4096  # notes for which a file has space allocated, in case the disk becomes full
+PREALLOCATED_NOTES = 4096  # notes for which a file has space allocated, in case the disk becomes full
 _NOTE = struct.Struct(">16sI")  # call id, units
 
 
@@ -102,7 +102,7 @@ class Journal:
         self._thread: threading.Thread | None = None
         self._is_ending = False
         self._file: NoteFile | None = None
-        self._is_in_memory_only = False  # since a file could not be made
+        self._is_in_memory_only = False  # because no file could be created
 
     def sent(self, call_id: UUID, units: int) -> None:
         """Note that the answer of this settled call, which costs `units`, was handed to the client."""
@@ -137,7 +137,7 @@ class Journal:
         self._wake()
 
     def start(self) -> None:
-        """Start the thread unless it runs in this process."""
+        """Start the thread unless it is already running in this process."""
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
                 self._is_ending = False
@@ -164,9 +164,9 @@ class Journal:
             try:
                 calls.fail(call, error, now())
             except DatabaseError:
-                if time.perf_counter() - (call.ended or 0) < quota.CONFIRM_WITHIN_S:  # then the sweep
+                if time.perf_counter() - (call.ended or 0) < quota.CONFIRM_WITHIN_S:  # else the sweep
                     with self._lock:
-                        self._withdrawn[call.id] = (call, error)  # behind the others
+                        self._withdrawn[call.id] = (call, error)  # at the end of the queue
                 raise
 
     def _confirm(self, notes: dict[UUID, int]) -> None:
@@ -184,16 +184,16 @@ class Journal:
     def _run(self) -> None:
         adopt_at = 0.0
         with self._lock:
-            if self._file is None:  # before the disk may be full
+            if self._file is None:  # now: later, the disk may be full
                 self._open_file()
         while True:
             if not self._is_ending and time.monotonic() >= adopt_at:
                 adopt_at = time.monotonic() + ADOPT_EVERY_S
-                _undisturbed(adopt)
+                _run_logged(adopt)
             if self._something.wait(ADOPT_EVERY_S) and not self._is_ending:
-                time.sleep(FLUSH_EVERY_S)  # for more to confirm with the same UPDATE
+                time.sleep(FLUSH_EVERY_S)  # collect more notes for the same UPDATE
             self._something.clear()
-            flushed = _undisturbed(self.flush)
+            flushed = _run_logged(self.flush)
             if self._sent or self._withdrawn:
                 self._something.set()
                 time.sleep(FLUSH_EVERY_S if flushed else RETRY_AFTER_S)
@@ -205,7 +205,7 @@ class Journal:
         connections.close_all()
 
 
-def _undisturbed(work: Callable[[], None]) -> bool:
+def _run_logged(work: Callable[[], None]) -> bool:
     """Run `work`, log its failure, and return whether it succeeded.
 
     Connections go back into the pool, because the journal waits for longer than it works.
@@ -239,8 +239,8 @@ def confirmed(notes: dict[UUID, int]) -> list[UUID]:
 class NoteFile:
     """A file of notes, locked by the process that writes it. An OSError affects durability, never an answer.
 
-    Space for ROOM notes is allocated at creation, in case the disk becomes full; unused space is zeros. The
-    file has whole notes only, because those after a partial one could not be read.
+    Space for PREALLOCATED_NOTES is allocated at creation, in case the disk becomes full; unused space is
+    zeros. The file contains whole notes only, because notes after a partial one could not be read.
     """
 
     def __init__(self, path: Path, descriptor: int) -> None:
@@ -254,12 +254,12 @@ class NoteFile:
         folder = settings.VAR_DIR / "answers"
         path = folder / f"{os.getpid()}-{uuid4().hex}"
         folder.mkdir(parents=True, exist_ok=True)
-        # Use another name until it is locked, so that no other process adopts it.
+        # Use a hidden name until the file is locked, so that no other process adopts it.
         hidden = path.with_name(f".{path.name}")
         descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.posix_fallocate(descriptor, 0, ROOM * _NOTE.size)
+            os.posix_fallocate(descriptor, 0, PREALLOCATED_NOTES * _NOTE.size)
             hidden.rename(path)
         except OSError:
             with contextlib.suppress(OSError):
@@ -274,8 +274,8 @@ class NoteFile:
     def replace(self, notes: dict[UUID, int]) -> None:
         """Replace all notes with these.
 
-        They are written over the old ones, of which the rest is cleared afterwards: a process that is killed
-        in between leaves notes that were confirmed already.
+        The new notes overwrite the old ones; the rest of the old ones is cleared afterwards. A process that
+        is killed in between leaves notes that were already confirmed, which does no harm.
         """
         before = self._length
         self._write(b"".join(_NOTE.pack(call_id.bytes, units) for call_id, units in notes.items()), at=0)
@@ -294,10 +294,10 @@ class NoteFile:
         try:
             while written < len(content):
                 written += os.pwrite(self._descriptor, content[written:], at + written)
-        except OSError:  # only beyond the room that was allocated, at the end of the file
+        except OSError:  # can only happen beyond the allocated space
             written -= written % _NOTE.size
             with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, max(at + written, ROOM * _NOTE.size))
+                os.ftruncate(self._descriptor, max(at + written, PREALLOCATED_NOTES * _NOTE.size))
         self._length = at + written
 
 

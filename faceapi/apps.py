@@ -13,7 +13,7 @@ class FaceApiConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Select the calibration set, off which scores and documents are read; reject an altered one."""
+        """Select the calibration set that scores and documents are based on; reject an altered one."""
         try:
             tables.use(settings.CALIBRATION_DIR)
         except ModelError as error:

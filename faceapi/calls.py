@@ -1,4 +1,4 @@
-"""The life of a call in the database: its id, its end, its record. The only writer of Call and UsageHour.
+"""A call in the database: its id, its end and its record. The only writer of Call and UsageHour.
 
 A call ends in one place, `_end`: success settles the debit, failure withdraws it, and either writes the Call
 and adds it to its UsageHour in the same transaction, so a roll-up is the sum of its calls at any moment.
@@ -35,7 +35,7 @@ logger = logging.getLogger("faceapi.call")
 
 CONNECTION_LOST = (OperationalError, InterfaceError)
 RECONNECT_AFTER_S = (0.0, 0.5, 1.5, 4.0)  # a restart of PostgreSQL takes some seconds
-RECONNECT_WITHIN_S = 8.0  # no attempt begins later, however long those before it waited
+RECONNECT_WITHIN_S = 8.0  # no attempt begins later than this
 
 
 def new_id(at: datetime) -> UUID:
@@ -64,13 +64,13 @@ class CallContext:
     queue_ms: float = 0.0
     infer_ms: float = 0.0
     debit: Debit | None = None
-    is_settled: bool = False  # or may be, because a settle was begun
+    is_settled: bool = False  # or possibly: a settle was started
     hold: idempotency.Hold | None = None
     effect: Callable[[datetime], None] | None = None  # what settling the call also writes
 
     @property
     def caller(self) -> AppKey:
-        """The AppKey of the call, once it was found."""
+        """The AppKey of the call. Raises LookupError before it was looked up."""
         if self.key is None:
             raise LookupError("the AppKey of this call was not looked up yet")
         return self.key
@@ -114,7 +114,8 @@ def _settle_in_any_case(call: CallContext, units: int, at: datetime) -> None:
 
 def _settle(call: CallContext, units: int, at: datetime) -> None:
     with transaction.atomic():
-        # What was settled already was written then: again, it could bring back what was deleted since.
+        # If the call was settled before, its effect was written then. Writing it again could restore rows
+        # that were deleted since.
         is_first = call.debit is None or quota.settle(call.id, at)
         if call.hold is not None:
             idempotency.keep(call.hold, at)
@@ -138,7 +139,7 @@ def fail(call: CallContext, error: ApiError, at: datetime) -> None:
         return
     with transaction.atomic():
         if call.debit is not None and not quota.withdraw(call.id, at) and is_charged(call.id):
-            return  # a repeat of it was answered meanwhile
+            return  # a repeat of the request was answered in the meantime
         if call.hold is not None:
             idempotency.release(call.hold)
         if call.is_settled:
@@ -154,8 +155,8 @@ def is_charged(call_id: UUID) -> bool:
 def charge_repeated(call_id: UUID) -> bool:
     """Confirm a settled call whose answer goes out to a repeat of its request; return whether it is charged.
 
-    Before the repeat is answered: otherwise the call could still be withdrawn because its own answer was not
-    sent, with the faces that it enrolled.
+    Call this before the repeat is answered. Otherwise the call, and the faces that it enrolled, could still
+    be withdrawn because its own answer was not sent.
     """
     units = Debit.objects.filter(pk=call_id).values_list("units", flat=True).first()
     return units is None or quota.confirm({call_id: units})[call_id] == DebitState.SETTLED
@@ -164,8 +165,8 @@ def charge_repeated(call_id: UUID) -> bool:
 def withdraw_unconfirmed(at: datetime) -> int:
     """Return the units of calls that were settled but not confirmed in time; return the number of calls.
 
-    Their web processes died, or could not reach the database. They are recorded with code 5003, which is what
-    their callers got unless they got an answer.
+    Their web processes died, or could not reach the database. They are recorded with code 5003, which their
+    callers received unless they received the answer.
     """
     withdrawn = 0
     error = ApiError(errors.OVERLOADED)

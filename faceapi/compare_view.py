@@ -36,7 +36,7 @@ class FaceCompareView(FaceApiView):
     def check(self) -> None:
         references = [member for member in self.members if isinstance(member, Reference)]
         if references:
-            self.operation = "identify"  # whose templates say which version they are of
+            self.operation = "identify"  # its results include the version of the templates
             app = self.call.caller.app
             with scans.scanning(app, settings.DEADLINE_S):
                 known = search.look_up(app, references, self.call.at)

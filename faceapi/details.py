@@ -1,8 +1,8 @@
-"""The Chinese of the `detail` of an error: one sentence on the very request, in the caller's other language.
+"""Chinese translations of the `detail` of an error, which is one sentence about the request.
 
-`detail` is English and is written where the fault is found, also in inference, which knows one language only.
-Here each sentence stands once more in Chinese. Braces stand for the values in their order. A detail that is
-not in the table has no Chinese; tests/faceapi/test_details.py finds it in the code.
+`detail` is written in English where the error is raised, including in inference, which has no translations.
+This table has the Chinese of each sentence; braces are placeholders for its values, in order.
+tests/faceapi/test_details.py fails if a detail in the code is missing here.
 """
 
 import re
@@ -19,7 +19,7 @@ CHINESE = {
     # --- the request -----------------------------------------------------------------
     "Content-Length is not a number": "Content-Length 不是数字",
     "{} bytes, the limit is {}": "共 {0} 字节，上限为 {1} 字节",
-    "{} bytes came; {}": "已收到 {0} 字节；{1}",
+    "{} bytes received; {}": "已收到 {0} 字节；{1}",
     "Content-Length is {}": "Content-Length 声明了 {0} 字节",
     "the body was cut off": "请求体中途断开",
     "the next chunk is invalid": "后续内容不是有效的分块",
@@ -78,12 +78,12 @@ CHINESE = {
         "base64 中有空格：其中的“+”被 URL 解码成了空格；请以 JSON 发送，或使用 URL safe 字母表"
     ),
     # --- a URL of a picture ----------------------------------------------------------
-    "a URL of {} characters, {} are the limit": "URL 有 {0} 个字符，上限为 {1} 个",
-    "a URL with {} in it, which must be percent-encoded": "URL 含有 {0}，应使用百分号编码",
+    "a URL of {} characters, the limit is {}": "URL 有 {0} 个字符，上限为 {1} 个",
+    "a URL that contains {}, which must be percent-encoded": "URL 含有 {0}，应使用百分号编码",
     "a URL whose host or port is malformed": "URL 的主机名或端口格式错误",
     "a URL without a host": "URL 没有主机名",
     "a URL with a user name or a password": "URL 含有用户名或密码",
-    "a URL with port {}: 80, 443 and 1024-65535 are served": "URL 的端口是 {0}，支持 80、443 和 1024-65535",
+    "a URL with port {}: 80, 443 and 1024-65535 are allowed": "URL 的端口是 {0}，支持 80、443 和 1024-65535",
     "the host name does not resolve": "主机名无法解析",
     "host names cannot be looked up now": "暂时无法解析主机名",
     "the host resolves to an address that is not public": "主机名解析到的不是公网地址",
@@ -155,11 +155,11 @@ CHINESE = {
     '"options" is {}, not an object': "options 是{0}，应为对象",
     "{} must be true or false": "{0} 应为 true 或 false",
     '"consent" is {}, not an object': "consent 是{0}，应为对象",
-    "there is no consent.reference": "没有 consent.reference",
+    "consent.reference is missing": "没有 consent.reference",
     "options.groups must be a list of 1 to {} group ids": "options.groups 应为 1 到 {0} 个 group_id 的列表",
     'options.faces must be "largest" or "all"': 'options.faces 应为 "largest" 或 "all"',
     "options.min_confidence must be a number from 0 to 100": "options.min_confidence 应为 0 到 100 的数",
-    # Why a picture can't be enrolled: the words of inference/results.py.
+    # Reasons why a picture cannot be enrolled (inference/results.py).
     "no_face": "没有人脸",
     "face_too_small": "人脸过小",
     "blurred": "模糊",
@@ -221,12 +221,12 @@ _REASONS = {
     "extreme_pose": "the face is turned too far",
     "rotated": "it is unclear which way up the face is",
     "cut_off": "the face is cut off",
-    "several_faces": "several faces of like size",
+    "several_faces": "several faces of similar size",
 }
 
 
 def not_good_enough(reasons: Sequence[str]) -> tuple[str, str]:
-    """Why a picture can't be enrolled, in English and in Chinese."""
+    """Return why a picture cannot be enrolled, in English and in Chinese."""
     return ", ".join(_REASONS[reason] for reason in reasons), "、".join(map(in_chinese, reasons))
 
 
@@ -234,7 +234,7 @@ def not_good_enough(reasons: Sequence[str]) -> tuple[str, str]:
 
 
 def used_up(error: UsedUp, images: int) -> tuple[str, str]:
-    """Why the units of the month are not enough, in English and in Chinese."""
+    """Return why the units of the month are not enough, in English and in Chinese."""
     next_at, remaining = error.details.get("next_at"), error.details.get("remaining")
     then = then_zh = ""
     if isinstance(next_at, datetime):
@@ -247,7 +247,7 @@ def used_up(error: UsedUp, images: int) -> tuple[str, str]:
 
 
 def ended(ended_at: object) -> tuple[str, str]:
-    """When the last package ended, in English and in Chinese."""
+    """Return when the last package ended, in English and in Chinese."""
     if not isinstance(ended_at, datetime):
         return "", ""
     at = ended_at.isoformat()

@@ -1,14 +1,15 @@
 """Step 5 of a call: send the pictures to the workers and collect the answers (docs/decisions/0101).
 
-A call's pictures go out in chunks through a window: no more chunks at once than there are slots. A chunk is
-a few pictures, and no more work than CHUNK_WORK_MS unless one picture is (limits/work.py). A batch, which is
-a call of many pictures or of much work, always leaves one slot free, so that a single picture behind it finds
-a worker at once.
+A call's pictures go out in chunks through a window: no more chunks at once than there are slots. A chunk is a
+few pictures, with at most CHUNK_WORK_MS of estimated work unless one picture alone takes more
+(limits/work.py). A batch, which is a call of many pictures or of much work, always leaves one slot free, so
+that a single picture behind it finds a worker at once.
 
-A worker that dies takes all its chunks with it, of this call and of others. Their pictures are suspects then,
-as are those that nobody took: they are sent again one after the other, and worked on with nothing beside
-them. So a worker that dies now died of this picture, and the call ends with 5001 and its index; all others
-are served. One picture kills two workers at most. The deadline ends the call in any case (5004).
+If a worker dies, all its chunks are lost, of this call and of others. Their pictures are suspects then, as
+are those of chunks that no worker claimed: they are sent again one at a time, and a worker processes nothing
+else meanwhile. If a worker dies again, this picture is the cause, and the call ends with 5001 and its index;
+all others are served. One picture can kill at most two workers. The deadline ends the call in any case
+(5004).
 """
 
 import logging
@@ -39,9 +40,9 @@ from inference.worker.exchange import Chunk, Failure, Reply
 TASK = "inference.infer"
 CHUNK_IMAGES = 4
 CHUNK_BYTES = 16 * 1024 * 1024
-CHUNK_WORK_MS = 160.0  # four small pictures of face_analyse; what another customer's call may wait behind
-# A call of more pictures, bytes or work is a batch and leaves a slot free: no slot is in the way of another
-# customer's picture for longer than an ordinary chunk takes.
+CHUNK_WORK_MS = 160.0  # four small pictures of face_analyse; others may wait for this much
+# A call of more pictures, bytes or work is a batch and leaves a slot free: another customer's picture waits
+# for a slot no longer than an ordinary chunk takes.
 BATCH_IMAGES = 16
 BATCH_BYTES = 32 * 1024 * 1024
 BATCH_WORK_MS = CHUNK_WORK_MS
@@ -55,12 +56,12 @@ logger = logging.getLogger(__name__)
 class Sent:
     chunk: Chunk
     at: float
-    lane: Lane  # whose turn it has
+    lane: Lane  # in which it holds a turn
 
 
 @dataclass(slots=True)
 class Outcome:
-    """A plain result for each picture; how long the slowest chunk waited, and how long all of them took."""
+    """The result of each picture, the longest wait of a chunk, and the inference time of all chunks."""
 
     results: list[dict[str, Any]]
     queue_ms: float = 0.0
@@ -69,7 +70,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class Run:
-    """One call's way through the workers: what is sent, and what is still to be sent."""
+    """The dispatch of one call: the chunks that were sent, and the pictures that are still to be sent."""
 
     request_id: str
     operation: str
@@ -78,7 +79,7 @@ class Run:
     deadline: float
     lane: Lane  # of the chunks that wait
     work_ms: Sequence[float]  # estimates, by position
-    suspects: deque[Chunk] = field(default_factory=deque)  # by position; they go before what is not cut yet
+    suspects: deque[Chunk] = field(default_factory=deque)  # by position; sent before new chunks
     cut_to: int = 0  # the first picture that is in no chunk yet
     most_images: int = CHUNK_IMAGES  # of a chunk
     sent: dict[str, Sent] = field(default_factory=dict)
@@ -88,9 +89,9 @@ class Run:
     waits_for_turn: bool = False
     first_sent_after_ms: float | None = None
     started: float = field(default_factory=time.monotonic)
-    looked_at: float = field(default_factory=time.monotonic)  # at the client, and at the leases of the turns
+    looked_at: float = field(default_factory=time.monotonic)  # last check of client and leases
     has_lost: bool = False
-    is_clean: bool = False  # all was answered, and a worker removes what it answers
+    is_clean: bool = False  # every chunk was answered, and its worker deleted its keys
 
     @property
     def has_more(self) -> bool:
@@ -100,7 +101,7 @@ class Run:
     def next_chunk(self) -> Chunk:
         """Return what is to be sent next: a suspect, or the next few pictures, at least one.
 
-        They are cut when there is a turn for them, by what the chunks before them have taken.
+        A chunk is formed when there is a turn for it; its size depends on how long earlier chunks took.
         """
         if self.suspects:
             return self.suspects[0]
@@ -146,11 +147,11 @@ def infer(
 ) -> Outcome:
     """Return the result of each picture.
 
-    `queue` is that of the App's region. `deadline` is in monotonic seconds; `headers` are those of the
-    pictures, by which their work is estimated.
+    `queue` is that of the App's region. `deadline` is in monotonic seconds. The work is estimated from
+    `headers`, those of the pictures.
 
     Raises ApiError with the code of a worker's failure and `index` set to the picture's position; 5003, 5004;
-    and what `check_client` raises, which is called each second: the work of a client that has gone ends.
+    and what `check_client` raises, which is called each second to stop work for a client that hung up.
     """
     client = valkey.client()
     work_ms = [work.estimate_ms(header, operation) for header in headers] or [0.0] * len(spans)
@@ -161,7 +162,7 @@ def infer(
         available = run.slots = admission.slots(client, queue)
         cores = max(1, available - 1)
         window = cores if is_batch else available
-        run.most_images = min(CHUNK_IMAGES, math.ceil(len(spans) / cores))  # all cores have some
+        run.most_images = min(CHUNK_IMAGES, math.ceil(len(spans) / cores))  # so that all cores have work
         return _exchange(client, run, window, check_client)
     except ApiError as error:
         if error.code != errors.OVERLOADED:
@@ -179,7 +180,7 @@ def _exchange(
 ) -> Outcome:
     found: dict[int, dict[str, Any]] = {}
     outcome = Outcome([])
-    failure: Failure | None = None  # of the first picture of the call that is at fault
+    failure: Failure | None = None  # of the first picture that failed
     while _send_what_may(client, run, window, failure):
         left_s = run.deadline - time.monotonic()
         if left_s <= 0:
@@ -212,7 +213,7 @@ def _exchange(
             if failure is None or position < failure.position:
                 failure = Failure(position, reply.failure.code, reply.failure.detail)
     run.is_clean = not (run.sent or run.has_more or run.has_lost or failure)
-    if failure is not None:  # though time may be up for those before it
+    if failure is not None:  # even if the deadline has passed for earlier pictures
         detail = failure.detail if failure.code < 5000 else ""
         raise ApiError(failure.code, detail, index=failure.position)
     if run.sent or run.has_more:
@@ -225,12 +226,12 @@ def _exchange(
 
 
 def _send_what_may(client: redis.Redis, run: Run, window: int, failure: Failure | None) -> bool:
-    """Fill the window, with one suspect if there are any, while the customer may have turns.
+    """Send chunks while the window and the customer's turns allow it; suspects one at a time.
 
     Returns whether there is anything to wait for.
     """
     run.waits_for_turn = False
-    if failure is not None:  # what comes earlier may fail too
+    if failure is not None:  # an earlier picture may fail too
         run.drop_from(failure.position)
     while run.has_more:
         has_suspects = bool(run.suspects) or any(sent.chunk.is_suspect for sent in run.sent.values())
@@ -248,7 +249,7 @@ def _send_what_may(client: redis.Redis, run: Run, window: int, failure: Failure 
 
 
 def _become_batch(client: redis.Redis, run: Run) -> None:
-    """Leave the single lane if what is still to be sent is more work than a single call may be."""
+    """Leave the single lane if the rest of the call is more work than that lane allows."""
     factor = work.experience.factor(run.lane.customer, run.operation) or 1.0
     if not run.lane.is_bulk and sum(run.work_ms[run.cut_to :]) * factor > BATCH_WORK_MS:
         run.lane.give_back(client, [], wants_more=False)
@@ -269,7 +270,7 @@ def _by_lane(run: Run) -> dict[Lane, list[str]]:
 
 
 def _send(client: redis.Redis, run: Run, chunk: Chunk) -> None:
-    """Lay the pictures down and put the task into the queue."""
+    """Store the pictures in Valkey and put the task into the queue."""
     ttl_s = max(1, math.ceil(run.deadline - time.monotonic()) + 5)
     run.all_chunks.append(chunk)
     with ExitStack() as stack:
@@ -296,7 +297,7 @@ def _send(client: redis.Redis, run: Run, chunk: Chunk) -> None:
 def _look_after_lost(client: redis.Redis, run: Run) -> Reply | None:
     """Re-send lost chunks: their worker stopped its heartbeat, or no worker has them and the queue is empty.
 
-    A worker that died with a suspect can't answer: the Reply is what it would have said.
+    For a worker that died with a suspect, a Reply with the failure is added in its place.
     """
     now = time.monotonic()
     candidates = [sent for sent in run.sent.values() if now - sent.at >= TICK_S]
@@ -305,7 +306,7 @@ def _look_after_lost(client: redis.Redis, run: Run) -> Reply | None:
     claims = exchange.claimed_by(client, [sent.chunk.id for sent in candidates])
     alive = {
         worker.id for worker in exchange.beating(client, now_s=clock.now_s(client))
-    }  # they beat, then claim
+    }  # workers send a heartbeat before they claim
     queue_is_empty = client.llen(run.lane.queue) == 0
     for sent, claim in zip(candidates, claims, strict=True):
         if claim in alive or (claim is None and not (queue_is_empty and now - sent.at >= UNTAKEN_S)):
@@ -327,7 +328,7 @@ def _look_after_lost(client: redis.Redis, run: Run) -> Reply | None:
 def _note_unpaid(client: redis.Redis, run: Run, *, with_those_in_hand: bool) -> None:
     """Add the work done for a failed call, and what its workers are still doing, to its unpaid work.
 
-    The latter only if the failure is the caller's: a worker that stands still works on nothing.
+    The latter only if the caller caused the failure: a worker that hangs does no work.
     """
     with suppress(redis.RedisError):
         claims = exchange.claimed_by(client, list(run.sent)) if run.sent and with_those_in_hand else []

@@ -1,7 +1,7 @@
-"""The one writer of error replies of the API: status, headers and envelope.
+"""Build the error replies of the API: status, headers and envelope.
 
 The views, the middleware, load shedding and the web worker refuse calls at different times and send bytes in
-different ways; what they send is built here, so that a client sees one form.
+different ways. All of them use this module, so that clients get one format.
 """
 
 import json
@@ -24,7 +24,7 @@ class ErrorReply:
 
     @property
     def status_line(self) -> str:
-        """The status and its reason phrase, as WSGI and HTTP/1.1 want them."""
+        """The status and its reason phrase, as WSGI and HTTP/1.1 expect them."""
         return f"{self.status} {HTTPStatus(self.status).phrase}"
 
     def as_response(self) -> HttpResponse:
@@ -32,7 +32,7 @@ class ErrorReply:
         return HttpResponse(self.content, status=self.status, headers=dict(self.headers))
 
     def as_bytes(self, *, keeps_open: bool = False) -> bytes:
-        """Return the complete reply in HTTP/1.1, after which the connection is closed or stays open."""
+        """Return the complete HTTP/1.1 reply; `keeps_open`: the connection stays open afterwards."""
         connection = "keep-alive" if keeps_open else "close"
         lines = [
             f"HTTP/1.1 {self.status_line}",

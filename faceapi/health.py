@@ -1,7 +1,7 @@
-"""/healthz: this process answers. /readyz: a call could be served now (database, broker, a warm worker).
+"""/healthz: this process responds. /readyz: a call could be served now (database, broker, a warm worker).
 
-A region whose queue no worker takes from is named, but as long as another region is served, this is no reason
-for 503: its calls are rejected with 5003, and only they.
+/readyz lists each region whose queue has no worker. As long as another region is served, it still returns
+200: only the calls of that region are rejected with 5003.
 """
 
 import contextlib
@@ -22,14 +22,14 @@ from inference.worker import exchange
 @never_cache
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
-    """Return 200 while this process serves requests; no other service is asked."""
+    """Return 200 while this process serves requests; no other service is checked."""
     return JsonResponse({"status": "ok"})
 
 
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Return 200 if every service answers, otherwise 503; the body names those that do not.
+    """Return 200 if every service responds, otherwise 503; the body names those that do not.
 
     A worker whose slots have all worked on the same chunks for WORKER_STUCK_S or longer is not ready.
     """
@@ -56,7 +56,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
 
 
 def _regions() -> list[Region] | None:
-    """Return the regions that calls may come from; None if the database does not answer."""
+    """Return the regions whose Apps may make calls; None if the database does not respond."""
     try:
         return list(regions.in_use())
     except DatabaseError:

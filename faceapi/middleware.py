@@ -1,7 +1,7 @@
-"""Answer the signed API and the probes before the middleware of the pages.
+"""Serve the signed API and the probes without the middleware of the pages.
 
-They have no session, no cookie and no language, and a program or a load balancer may call them with any Host.
-An unknown address that looks like one of the API gets code 4020, not a page.
+They use no session, cookie or language, and clients and load balancers may send any Host. An unknown address
+that looks like one of the API gets code 4020 instead of a page.
 """
 
 import re
@@ -47,7 +47,7 @@ def _answer(request: HttpRequest) -> HttpResponse:
 
 
 def unknown_address(path: str) -> HttpResponse:
-    """404 with code 4020, which names the address that was probably meant."""
+    """Return 404 with code 4020; the detail names the address that was probably meant."""
     meant = get_close_matches(path.lower(), ADDRESSES, 1, cutoff=0.5)
     error = ApiError(errors.PATH, f"did you mean {meant[0]}?" if meant else "")
     unattributed.note(error.code)

@@ -1,7 +1,7 @@
 """One row for each call of an App, and the hourly roll-up that the reports read.
 
 A Call never holds an image, the address of an image or a result: ids, times, counts, code and the caller's
-address. Requests that were never authentic are not calls of an App: they are only counted and logged.
+address. Requests that were not authentic are not calls of an App: they are only counted and logged.
 """
 
 from django.contrib.postgres.fields import ArrayField
@@ -51,7 +51,7 @@ class Call(models.Model):
             models.Index(
                 fields=["code", "-id"], condition=~Q(code=0), name="call_failed"
             ),  # the operators' list
-            # A customer's search for failed or slow calls: both are few, so the indexes are small.
+            # For a customer's search for failed or slow calls; both are rare, so the indexes are small.
             models.Index(fields=["app", "code", "-at"], condition=~Q(code=0), name="call_app_failed"),
             models.Index(fields=["app", "-at"], condition=Q(latency_ms__gte=SLOW_MS), name="call_app_slow"),
         ]
@@ -112,7 +112,7 @@ class IdempotencyKey(models.Model):
     body_sha1 = models.CharField(max_length=40)
     call_id = models.UUIDField()
     created_at = models.DateTimeField(db_index=True)
-    # Not read since leases are in Valkey; written for the version before, and dropped in a later one.
+    # Not read, because leases are in Valkey; written for the previous version, and dropped in a later one.
     lease_until = models.DateTimeField(help_text="while unsettled, nobody else may take the key before this")
     charged_at = models.DateTimeField(null=True)
 

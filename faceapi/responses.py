@@ -1,6 +1,6 @@
 """The shapes of the answers (manual 4.2.2): pure functions from results of a worker to JSON values.
 
-`with_quality`: each entry also says why its picture is good enough, or not.
+`with_quality`: each entry also has the quality of its picture, with the reasons.
 """
 
 import json
@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 
 def detect(results: Sequence[Json], *, with_quality: bool = False) -> list[Json]:
-    """人脸检测定位: one entry a picture."""
+    """Return the entries of 人脸检测定位, one per picture."""
     return [
         {
             "face_list": [
@@ -36,7 +36,7 @@ def detect(results: Sequence[Json], *, with_quality: bool = False) -> list[Json]
 
 
 def analyse(results: Sequence[Json], *, with_quality: bool = False) -> list[Json]:
-    """人脸属性识别: one entry a picture."""
+    """Return the entries of 人脸属性识别, one per picture."""
     return [
         {
             "face_list": [_analysed(face) for face in result["faces"]],
@@ -57,8 +57,8 @@ def compare(
 ) -> list[Json]:
     """Return the entries of 人脸比对, one for each pair.
 
-    `sides` are both sides of each pair, in order. A side of several templates is a stored person, whose best
-    match counts.
+    `sides` are both sides of each pair, in order. A side with several templates is a stored person, whose
+    best match counts.
     """
     return [
         _compared(first, second, same_from, with_quality)
@@ -86,7 +86,7 @@ def search(
     faces: int,
     with_quality: bool = False,
 ) -> list[Json]:
-    """人脸搜索: one entry a picture. `found` are the matches of its faces, among `faces` stored ones."""
+    """Return the entries of 人脸搜索, one per picture, with their matches among `faces` stored faces."""
     return [
         {
             "face_list": [
@@ -110,7 +110,7 @@ def _matched(match: Match, faces: int) -> Json:
 
 
 def enrolled(results: Sequence[IdentifyResult], faces: Sequence[Enrolled]) -> list[Json]:
-    """face_person_add: one entry a face."""
+    """Return the entries of face_person_add, one per face."""
     return [
         {
             "group_id": one.entry.group_id,
@@ -124,7 +124,7 @@ def enrolled(results: Sequence[IdentifyResult], faces: Sequence[Enrolled]) -> li
 
 
 def quality(judged: Quality) -> Json:
-    """Return the `quality` of an answer: the score, and the reasons for which it is low."""
+    """Return the `quality` of an entry: the score, and the reasons if it is low."""
     return {"score": judged.score, "reasons": list(judged.reasons)}
 
 

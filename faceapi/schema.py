@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 description of the signed APIs (/api/schema/), made from the table of codes."""
+"""The OpenAPI 3.1 description of the signed APIs (/api/schema/), generated from the table of codes."""
 
 from itertools import groupby
 from pathlib import PurePosixPath
@@ -31,7 +31,7 @@ PIC_QUALITY = {
 }
 QUALITY: Json = {
     "type": "object",
-    "description": "Where the request has options.quality: `reasons` say why pic_quality is 1.",
+    "description": "Present if the request has options.quality; `reasons` state why pic_quality is 1.",
     "properties": {
         "score": {"type": "number", "minimum": 0, "maximum": 1},
         "reasons": {"type": "array", "items": {"type": "string", "enum": list(REASONS)}},
@@ -74,7 +74,7 @@ PROBABILITY = {
     "type": "number",
     "minimum": 0,
     "maximum": 1,
-    "description": "Calibrated: of boxes given 0.8, about eight in ten are faces.",
+    "description": "Calibrated: about eight in ten boxes with 0.8 are faces.",
 }
 CONFIDENCE = {
     "type": "number",
@@ -118,7 +118,7 @@ COMPONENTS: Json = {
     ),
     "Signed": {
         "type": "object",
-        "description": "What the server saw of a request whose signature is wrong (4104).",
+        "description": "The request as the server received it, if its signature is wrong (4104).",
         "properties": {
             **dict.fromkeys(("method", "path", "query", "x_ctyun_dt", "body_sha1"), TEXT),
             "body_bytes": INTEGER,
@@ -148,7 +148,7 @@ def _error_responses() -> dict[tuple[int, str], Json]:
     for http, group in groupby(rows, key=lambda row: row.http):
         schema = _error(list(group))
         schema["properties"] |= {
-            "detail": {"type": "string", "description": "one sentence about this very request"},
+            "detail": {"type": "string", "description": "one sentence about this request"},
             "detail_zh": {"type": "string", "description": "the same in Chinese"},
             "index": {"type": "integer", "minimum": 0, "description": "the image (or pair) at fault"},
             "signed": _ref("Signed"),
@@ -174,7 +174,7 @@ _PARAMETERS = [
         "Idempotency-Key",
         {"type": "string", "pattern": "^[!-~]{1,128}$"},
         OpenApiParameter.HEADER,
-        description="The same key and body within 24 hours is charged once.",
+        description="Requests with the same key and body within 24 hours are charged once.",
     ),
     _header("X-Request-Id", "On every reply.", on=True),
     _header("X-Billed-Units", "Units charged for this call; 0 unless the code is 0.", on=True),
@@ -189,7 +189,7 @@ def describes(api: Api, summary: str, result: str, *, pairs: bool = False) -> An
     request = _object(data=_list(entry, minItems=1, maxItems=MAX_PAIRS if pairs else MAX_IMAGES))
     request["properties"]["options"] = {
         "type": "object",
-        "properties": {"quality": {"type": "boolean", "description": "each result also says `quality`"}},
+        "properties": {"quality": {"type": "boolean", "description": "each result also has `quality`"}},
     }
     answer = _object(
         code={"type": "integer", "const": errors.OK},

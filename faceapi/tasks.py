@@ -1,4 +1,4 @@
-"""The scheduled tasks of this room (settings.CELERY_BEAT_SCHEDULE). Each may run twice or late."""
+"""The scheduled tasks of this room (settings.CELERY_BEAT_SCHEDULE). Each is safe to run twice or late."""
 
 import logging
 
@@ -44,6 +44,6 @@ def forget_idempotency_keys() -> None:
 
 @shared_task(name="faceapi.forget_usage")
 def forget_usage() -> None:
-    """Delete the hourly and daily sums that are kept no longer."""
+    """Delete the hourly and daily sums whose retention has ended."""
     if forgotten := rollups.forget(now()):
         logger.info("%s rows of old usage deleted", forgotten)

@@ -52,7 +52,7 @@ SEND_TIMEOUT_S = 30.0  # a client that does not read its answer
 
 
 class FaceApiView(APIView):
-    """One signed API. Its subclasses say which, and how results become a reply."""
+    """One signed API. Subclasses define which one, and how results become a reply."""
 
     authentication_classes = []
     permission_classes = []
@@ -60,12 +60,12 @@ class FaceApiView(APIView):
     api: Api
     operation: str
     make_reply: Callable[..., list[dict[str, Any]]]
-    names_persons = False  # in its answer, which a deletion of faces must then take out of Valkey
+    names_persons = False  # in its answer; a deletion of faces must then delete it from Valkey
     pairs = 0
 
     call: CallContext
     claim: caller.Claim
-    replay: ApiError | None = None  # why this request may only get the answer that its key has already
+    replay: ApiError | None = None  # why this request may only get the answer that its key already has
     with_quality: bool
     deadline: float
     epoch = 0  # of the App's gallery, when the call began
@@ -113,7 +113,7 @@ class FaceApiView(APIView):
             self._fetch(pictures, spool)
             self.deadline = time.monotonic() + self._time_s()
             self._reserve(pictures)
-            release()  # a call that waits for inference needs no database connection
+            release()  # a call needs no database connection while it waits for inference
             answer = self._infer(pictures, spool)
         self._remember(answer, client)
         sock = request.META.get("gunicorn.socket")
@@ -121,7 +121,7 @@ class FaceApiView(APIView):
         units = calls.succeed(self.call, now())
         _check_client_waits(sock)  # again: the settle may have waited
         response = self._reply(answer, units=units)
-        response.call, response.sock = self.call, sock  # what the call took is charged once this is sent
+        response.call, response.sock = self.call, sock  # the units are charged once this is sent
         return response
 
     # --- the steps -----------------------------------------------------------------
@@ -155,7 +155,7 @@ class FaceApiView(APIView):
         try:
             replay.refuse(client, self.claim, body_s=body.longest_s(received.size))
         except ApiError as refused:
-            # Some HTTP clients repeat a request that has an Idempotency-Key by themselves, byte for byte.
+            # Some HTTP clients automatically repeat a request with an Idempotency-Key, byte for byte.
             if idempotency.HEADER not in request.META:
                 raise
             self.replay = refused
@@ -169,7 +169,7 @@ class FaceApiView(APIView):
     ) -> HttpResponse:
         """Answer a replay with what its Idempotency-Key was charged for, or refuse it.
 
-        It becomes no call of its own and takes no place. Whoever captured a request can send it, with any
+        It does not become a new call and takes no slot. Anyone who captured a request can send it, with any
         key, so it counts as authentic only if there is an answer for it.
         """
         call = self.call
@@ -196,7 +196,7 @@ class FaceApiView(APIView):
             images.fetch(pictures, spool, customer=self.call.caller.app.customer_id)
 
     def _answered_before(self, request: Request, body_sha1: str, client: redis.Redis) -> bytes | None:
-        """Take the Idempotency-Key, if there is one; the remembered answer, if there is one."""
+        """Take the Idempotency-Key, if there is one; return the remembered answer, if there is one."""
         header = request.META.get(idempotency.HEADER)
         if header is None:
             return None
@@ -213,9 +213,9 @@ class FaceApiView(APIView):
         return self._answer_of(call.hold, client)
 
     def _answer_of(self, hold: idempotency.Hold, client: redis.Redis) -> bytes | None:
-        """Return the remembered answer of the call that was charged, or None; charge that call for good.
+        """Return the remembered answer of the call that was charged, or None; confirm that call's charge.
 
-        A deletion of faces since then takes it away if it names persons.
+        If it names persons, a deletion of faces since then removes it.
         """
         app_pk = self.call.caller.app_id
         listed_in = remembered.list_of(app_pk, remembered.epoch(app_pk)) if self.names_persons else ""
@@ -231,7 +231,7 @@ class FaceApiView(APIView):
             return
         listed_in = remembered.list_of(app_pk, self.epoch) if self.names_persons else ""
         idempotency.remember_answer(client, hold, answer, listed_in=listed_in)
-        # After it was listed: a deletion from now on finds it there.
+        # Checked after the answer was listed: any later deletion finds it there.
         if self.names_persons and remembered.epoch(app_pk) != self.epoch:
             idempotency.forget_answer(client, hold)
 
@@ -256,7 +256,7 @@ class FaceApiView(APIView):
 
     def _infer(self, pictures: Sequence[Picture], spool: Spool) -> bytes:
         sent = [(one.span, one.header) for one in pictures if one.span and one.header]
-        # An anchor among pairs is one picture, however often it was sent.
+        # A picture that is repeated in several pairs is processed once.
         spans = [span for span, _header in sent]
         first = images.first_alike(spans, spool) if self.api is Api.FACE_COMPARE else range(len(sent))
         distinct = sorted(set(first))
@@ -294,20 +294,20 @@ class FaceApiView(APIView):
     # --- what differs from API to API ----------------------------------------------
 
     def parse(self, data: Any, spool: Spool) -> list[Picture]:
-        """Return the pictures of the request; what else it says is for `check` and `answer`."""
+        """Return the pictures of the request; keep its other options for `check` and `answer`."""
         pictures = images.parse(data, spool)
         self.with_quality = images.wants_quality(data)
         return pictures
 
     def check(self) -> None:
-        """Refuse what can be refused before anything is fetched or charged."""
+        """Refuse the request, if possible, before anything is fetched or charged."""
 
     def answer(self, results: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the `result` of the reply. `results` are the worker's, one for each picture."""
         return self.make_reply(results, with_quality=self.with_quality)
 
     def _time_s(self) -> float:
-        """How long inference may take."""
+        """Return the time limit of inference."""
         return float(settings.DEADLINE_S + settings.DEADLINE_PER_IMAGE_S * self.call.images)
 
     def _left_s(self) -> float:
@@ -324,13 +324,13 @@ class FaceApiView(APIView):
         return response
 
     def _add_quota(self, response: HttpResponse, *, units: int, is_cheap: bool = False) -> None:
-        if self.call.is_authentic:  # whoever knows an AppKey alone learns nothing of its quota
+        if self.call.is_authentic:  # an AppKey alone must not reveal its quota
             response["X-Billed-Units"] = str(units)
             if not is_cheap and (remaining := self._remaining()) is not None:
                 response["X-Quota-Remaining"] = str(remaining)
 
     def _remaining(self) -> int | None:
-        """Return what the App has left: by the debit, or now if nothing was taken or all was returned."""
+        """Return the App's remaining units: from the debit, or the current ones if nothing is held."""
         call = self.call
         if call.debit is not None:
             return call.debit.remaining_after
@@ -340,10 +340,10 @@ class FaceApiView(APIView):
             return None
 
     def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]  # never a DRF Response
-        """Return what the call took, record it, and reply with the error envelope."""
+        """Return the units of the call, record it, and reply with the error envelope."""
         error = _as_api_error(exc)
         is_unpaid = error.code == errors.BODY_INCOMPLETE or codes.NO_GROUP <= error.code < errors.INTERNAL
-        if self.call.infer_ms and is_unpaid:  # the client is gone, or the gallery refused: the work was done
+        if self.call.infer_ms and is_unpaid:  # the client hung up, or the gallery refused: the work was done
             with contextlib.suppress(redis.RedisError):
                 unpaid.add(valkey.client(), self.call.caller.app.customer_id, self.call.infer_ms)
         if self.call.body_bytes and not self.call.is_signed:
@@ -352,8 +352,8 @@ class FaceApiView(APIView):
         try:
             calls.fail(self.call, error, now())
         except DatabaseError as failure:
-            # What it took is given back when the database is there again: by this process, or by the sweep.
-            # The connection may be broken: not for the next call.
+            # Its units are returned when the database is available again: by this process or by the sweep.
+            # The connection may be broken: close it, so that the next call gets a new one.
             logger.error("a call could not be recorded: %s", type(failure).__name__)
             close_old_connections()
             if self.call.debit is not None or self.call.hold is not None:

@@ -25,7 +25,7 @@ REASONS = {
     "extreme_pose": ("姿态过大", "extreme pose"),
     "rotated": ("人脸朝向不明", "orientation unclear"),
     "cut_off": ("被边缘截断", "cut off"),
-    "several_faces": ("有多张大小相近的人脸", "several faces of like size"),
+    "several_faces": ("有多张大小相近的人脸", "several faces of similar size"),
 }
 GENDERS = {"M": ("男", "M"), "F": ("女", "F")}
 

@@ -1,1 +1,1 @@
-"""Who calls: signature, AppKey and the guard against replay."""
+"""Authentication of a call: AppKey, signature and the replay guard."""

@@ -1,4 +1,4 @@
-"""Step 1 of a call: who calls, judged by the headers, before the body is read (manual 4.1.3)."""
+"""Identify the caller from the headers, and verify the signature of the request (manual 4.1.3)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from faceapi.errors import ApiError
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What the headers claim; the signature is not judged yet."""
+    """What the headers claim; the signature is not verified yet."""
 
     authorization: signing.Authorization
     timestamp_text: str
@@ -49,7 +49,7 @@ def find_key(claim: Claim, at: datetime) -> AppKey:
     text = claim.authorization.app_key
     key = keys.live_key(text, at)
     if key is None:
-        # Never quoted when it is not of the length of an AppKey: it could be the SecretKey.
+        # Quote it only if it has the length of an AppKey: otherwise it could be the SecretKey.
         if len(text) == 16:
             raise ApiError(errors.UNKNOWN_KEY, f"AppKey {text}", f"收到的 AppKey 是 {text}")
         raise ApiError(
@@ -89,7 +89,7 @@ def clock_difference_ms(claim: Claim, at: datetime) -> int:
 def verify(
     claim: Claim, key: AppKey, *, method: str, target: str, body_sha1: str, body_size: int, at: datetime
 ) -> None:
-    """Judge the signature over the raw bytes. Raises ApiError 4104, which says what the server saw."""
+    """Verify the signature over the raw bytes. Raises ApiError 4104, with the request as received."""
     path, query = signing.split_target(target)
     to_sign = signing.canonical(method, path, query, claim.timestamp_text, body_sha1)
     secret, given = keys.secret_of(key), claim.authorization.signature
@@ -125,7 +125,7 @@ def target_as_received(environ: Mapping[str, Any]) -> str:
 
 
 def check_address(allowed: list[str], address: str | None) -> None:
-    """Raise ApiError 4106 if the App has an allow-list without the caller's address."""
+    """Raise ApiError 4106 if the App has an allow-list and the caller's address is not on it."""
     if not allowed:
         return
     found = client_address.parse(address or "")

@@ -1,9 +1,9 @@
-"""The replay guard: a signature is good once, also when Valkey has lost the ones that it had seen.
+"""The replay guard: each signature is accepted once, even if Valkey has lost the record of those seen.
 
-The signatures seen are keys in Valkey that outlive their timestamp's window. A mark beside them says since
-when they are complete; it is lost together with them, by a restart or FLUSHALL. Then a new mark is set, and
-signatures whose timestamp is older are refused with 5003: they may have been seen before the loss. A caller
-that signs its request again is served.
+Each signature seen is a key in Valkey, which expires after the window of its timestamp. A mark beside them
+holds the time since which the record is complete; a restart or FLUSHALL deletes it with them. Then a new mark
+is set, and signatures with an older timestamp are refused with 5003, because they may have been seen before
+the loss. A caller that signs its request again is served.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from faceapi.errors import ApiError
 from faceapi.models import Call
 
 MARK = "faceapi:seen-since"
-WINDOW_MARGIN_S = 10  # for what lies between the judgement of the clock and that of the signature
+WINDOW_MARGIN_S = 10  # for the time between the check of the clock and that of the signature
 # After a loss, signatures are accepted from this much later on: callers' clocks may be ahead by as much.
 AHEAD_S = 2.0
 _LOST, _TOO_OLD, _SEEN, _NEW = "lost", "old", "seen", "new"
@@ -41,8 +41,8 @@ return {'seen', 0}
 
 
 def prepare() -> None:
-    """Set the mark before the first request of a web process, so that a first start refuses nobody."""
-    with contextlib.suppress(redis.RedisError, DatabaseError):  # the first request does it
+    """Set the mark before the first request of a web process, so that a first start refuses no call."""
+    with contextlib.suppress(redis.RedisError, DatabaseError):  # otherwise the first request sets it
         begin(shared.client())
     connections.close_all()
 
@@ -54,16 +54,17 @@ def begin(valkey: redis.Redis) -> None:
     since_s = 0.0
     window = timedelta(seconds=2 * settings.CLOCK_SKEW_S + WINDOW_MARGIN_S)
     newest = Call.objects.order_by("-pk").values_list("at", flat=True).first()
-    if newest is not None and newest > now() - window:  # or no signature of before is good now
+    if newest is not None and newest > now() - window:  # otherwise all earlier signatures have expired
         since_s = shared.now_s(valkey) + AHEAD_S
     valkey.set(MARK, math.ceil(since_s * 1000), nx=True)
 
 
 def refuse(valkey: redis.Redis, claim: Claim, *, body_s: float) -> None:
-    """See a signature for the first time. Call only after `verify`, so that a forger can't use one up.
+    """Record the signature, or refuse it. Call only after `verify`, so that a forger cannot use one up.
 
-    `body_s`: how long a replay may take to bring the same body, which is longer than its clock is good for.
-    Raises ApiError REPLAY if it was seen before, and OVERLOADED if it may have been.
+    `body_s` is the longest time that a replay may take to send the same body; the signature is remembered for
+    that much longer than its timestamp is valid. Raises ApiError REPLAY if it was seen before, and OVERLOADED
+    if it may have been.
     """
     name = f"faceapi:seen:{claim.authorization.app_key}:{claim.authorization.signature.lower()}"
     window_s = math.ceil(2 * settings.CLOCK_SKEW_S + body_s + WINDOW_MARGIN_S)

@@ -37,7 +37,7 @@ def signature(secret: str, to_sign: bytes) -> str:
 
 
 def matches(secret: str, to_sign: bytes, given: str) -> bool:
-    """Compare in constant time; upper-case hex of the right signature is taken too."""
+    """Return whether the signature is right, in constant time; upper-case hex is accepted too."""
     return hmac.compare_digest(signature(secret, to_sign), given.lower())
 
 
@@ -52,7 +52,7 @@ def _lower_escapes(text: str) -> str:
 def mistaken_texts(
     method: str, path: str, query: str, timestamp_ms: str, sha1: str
 ) -> list[tuple[str, str, bytes]]:
-    """Return the texts that clients sign by common mistakes, each with its name in English and Chinese."""
+    """Return the strings that clients sign by mistake, each with the mistake in English and Chinese."""
 
     def text(method: str = method, path: str = path, query: str = query, sha1: str = sha1) -> bytes:
         return canonical(method, path, query, timestamp_ms, sha1)
@@ -107,7 +107,7 @@ def likely_mistake(
 ) -> tuple[str, str]:
     """Return the common mistake behind a wrong signature, in English and Chinese, or empty strings.
 
-    Nothing is revealed: only the owner of the SecretKey can make a signature that is found here.
+    This reveals nothing: only the owner of the SecretKey can produce a signature that matches here.
     """
     right = canonical(method, path, query, timestamp_ms, sha1)
     for mistake, mistake_zh, signed in mistaken_texts(method, path, query, timestamp_ms, sha1):
@@ -137,7 +137,7 @@ def sign(
 
 
 def parse_authorization(header: str) -> Authorization | None:
-    """`CTYUN <AppKey>:<64 hex>`; None where it is anything else."""
+    """Parse `CTYUN <AppKey>:<64 hex>`; return None for anything else."""
     found = _AUTHORIZATION.fullmatch(header.strip())
     return Authorization(found[1], found[2]) if found else None
 
@@ -169,12 +169,12 @@ def authorization_fault(header: str) -> tuple[str, str]:
 
 
 def parse_timestamp(header: str) -> int | None:
-    """Milliseconds since 1970 in decimal digits; None where it is anything else."""
+    """Parse milliseconds since 1970 in decimal digits; return None for anything else."""
     return int(header) if _MILLISECONDS.fullmatch(header) else None
 
 
 def split_target(target: str) -> tuple[str, str]:
-    """Path and query of a request target as received: origin form or absolute form, both untouched."""
+    """Return path and query, both unchanged, of a request target in origin form or absolute form."""
     if not target.startswith("/"):
         _, found, rest = target.partition("://")
         if found:

@@ -14,17 +14,17 @@ TOO_MANY_FACES = 4308
 ROWS = (
     Code(
         NO_GROUP, 400,
-        "人脸组不存在", "There is no such group",
-        "该应用没有这个 group_id 的人脸组。", "The App has no group of this group_id.",
+        "人脸组不存在", "The group does not exist",
+        "该应用没有这个 group_id 的人脸组。", "The App has no group with this group_id.",
         "用 face_group_list 查看现有的组，或先用 face_group_add 新建。",
-        "List the groups with face_group_list, or make this one with face_group_add first.",
+        "List the groups with face_group_list, or create this one with face_group_add first.",
     ),
     Code(
         NO_FACE, 400,
-        "人员或人脸不存在", "There is no such person or face",
+        "人员或人脸不存在", "The person or face does not exist",
         "该组没有这个 person_id 的人员，或该人员没有这个 face_id 的人脸；也可能已到期删除。",
-        "The group has no person of this person_id, or the person no face of this face_id; it may have "
-        "expired.",
+        "The group has no person with this person_id, or the person has no face with this face_id; "
+        "it may have expired.",
         "用 face_person_list 查看组内的人员和人脸。",
         "List the group's persons and faces with face_person_list.",
     ),
@@ -32,8 +32,8 @@ ROWS = (
         GALLERY_FULL, 400,
         "人脸库已满", "The face gallery is full",
         "本次入库将超过该应用的人脸数或组数上限；上限见 detail。没有任何人脸入库，本次不计费。",
-        "The request would exceed the App's limit of faces or groups, which `detail` names. Nothing was "
-        "stored, and nothing charged.",
+        "The request would exceed the App's limit of faces or groups, which is in `detail`. Nothing was "
+        "stored or charged.",
         "删除不再需要的人员，或联系管理员提高上限。",
         "Delete persons that are no longer needed, or have the administrator raise the limit.",
     ),
@@ -42,19 +42,19 @@ ROWS = (
         "图片质量不足以入库", "The picture is not good enough to enrol",
         "图片没有人脸、有多张大小相近的人脸，或质量不足；原因见 detail 和 quality.reasons。"
         "没有任何人脸入库，本次不计费。",
-        "The picture has no face, several faces of like size, or too little quality; `detail` and "
-        "`quality.reasons` say why. Nothing was stored, and nothing charged.",
+        "The picture has no face or several faces of similar size, or its quality is too low; `detail` and "
+        "`quality.reasons` state why. Nothing was stored or charged.",
         "换一张只有本人、正面、清晰、光线均匀的图片；index 是该图片的序号。"
         "背景中明显更小的人脸不影响入库：入库的是最大的一张，位置见 location。",
         "Use a sharp, evenly lit, frontal picture of this person alone; `index` is the picture's position. "
-        "Much smaller faces in the background do no harm: the largest is enrolled, at `location`.",
+        "Much smaller faces in the background do not matter: the largest is enrolled, at `location`.",
     ),
     Code(
         LOOKS_LIKE, 400,
-        "与组内其他人员相似", "The face looks like another person of the group",
+        "与组内其他人员相似", "The face matches another person in the group",
         "请求带有 options.unique，且该人脸与组内另一人员的相似度达到判为同一人的阈值；"
         "其 person_id 见 detail。",
-        "The request has options.unique, and the face matches another person of the group, whose person_id "
+        "The request has options.unique, and the face matches another person in the group, whose person_id "
         "is in `detail`.",
         "确认是否为同一人：是则用同一个 person_id 入库，否则去掉 options.unique。",
         "Check whether they are one person: enrol under that person_id, or leave out options.unique.",
@@ -63,17 +63,17 @@ ROWS = (
         NO_CONSENT, 400,
         "缺少有效的同意", "Consent is missing or has expired",
         "没有 consent.reference，或 consent.expires_at_ms 已过。",
-        "There is no consent.reference, or consent.expires_at_ms has passed.",
+        "consent.reference is missing, or consent.expires_at_ms has passed.",
         "取得本人的单独同意，在 consent.reference 填写其编号（1-100 个字符）。",
-        "Obtain the person's consent, and name it in consent.reference (1-100 characters).",
+        "Obtain the person's consent, and put its reference into consent.reference (1-100 characters).",
     ),
     Code(
         OTHER_MODEL, 400,
         "人脸组由其他模型版本入库", "The group was enrolled with another model version",
         "组内的人脸特征由另一模型版本生成，不能与当前版本比对。",
-        "The templates of the group were made by another model version, and can't be compared with this one.",
+        "The templates of the group were computed by another model version and cannot be compared.",
         "新建一个组，用原图片重新入库，然后删除旧组。",
-        "Make a new group, enrol its persons again from their pictures, then delete the old group.",
+        "Create a new group, enrol its persons again from their pictures, then delete the old group.",
     ),
     Code(
         TOO_MANY_FACES, 400,

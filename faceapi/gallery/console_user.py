@@ -1,8 +1,8 @@
-"""Which customer of the console a call came from, for the audit trail: a header that only we can make.
+"""A signed header that names the console user who made a call, for the audit trail.
 
 The console enrols and searches by calls of the API, signed with the App's key. The header is signed with
-DJANGO_SECRET_KEY, names the App and ends after minutes; it goes to the product's own address and is never
-shown. It gives no right: a call with a wrong one is a call of the API like any other.
+DJANGO_SECRET_KEY, names the App and expires after VALID_S; it is sent to the product's own address only and
+is never shown. It grants no permission: a call with an invalid header is treated like one without it.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ def header(app: App, user: User) -> dict[str, str]:
 
 
 def of(meta: Mapping[str, Any], app: App) -> User | None:
-    """Return the App's customer if the call came from the console."""
+    """Return the App's customer if the call came from the console, otherwise None."""
     try:
         named = signing.loads(meta.get("HTTP_X_CONSOLE_USER", ""), salt=SALT, max_age=VALID_S)
     except signing.BadSignature:

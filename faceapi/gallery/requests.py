@@ -1,6 +1,7 @@
-"""The bodies of the gallery's APIs: what each entry and option must be. Nothing here reads the database.
+"""Parse and validate the bodies of the gallery's APIs, without access to the database.
 
-A fault of form is ApiError 4007 with the entry's index, a missing picture 4001, a missing consent 4306.
+Raises ApiError 4007 with the entry's index for a malformed entry, 4001 for a missing picture, and 4306 for a
+missing consent.
 """
 
 from collections.abc import Iterable, Mapping
@@ -42,7 +43,7 @@ def objects(data: Any) -> list[dict[str, Any]]:
 
 
 def _known(given: Mapping[str, Any], names: Iterable[str], index: int | None) -> None:
-    """Return a misspelt name would be ignored in silence: `retention_day` would keep faces for ever."""
+    """Reject unknown fields: a misspelt `retention_day` would be ignored, and faces kept for ever."""
     for name in given:
         if name not in names:
             raise wrong(f"unknown field {name[:32]}", index)
@@ -56,7 +57,7 @@ def _id(entry: Mapping[str, Any], name: str, index: int) -> str:
 
 
 def _text(entry: Mapping[str, Any], name: str, most: int, index: int) -> str | None:
-    """Return a text of one line, without control characters; None if it is absent."""
+    """Return one line of text without control characters; None if it is absent."""
     value = entry.get(name)
     if value is None:
         return None
@@ -106,7 +107,7 @@ def groups_to_add(data: Any) -> list[Wanted]:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An entry of a list: what comes after `after`, at most `limit`."""
+    """An entry of a list request: the rows after the id `after`, at most `limit`."""
 
     after: str
     limit: int
@@ -140,7 +141,7 @@ def group_ids(data: Any) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """An entry of face_person_delete. A `face_id` that can't be one matches nothing."""
+    """An entry of face_person_delete. A malformed `face_id` matches nothing."""
 
     group_id: str
     person_id: str
@@ -195,7 +196,7 @@ def _consent(consent: Any, index: int) -> tuple[datetime | None, str]:
     _known(consent, ("reference", "expires_at_ms"), index)
     reference = _text(consent, "reference", MAX_REFERENCE, index)
     if not reference:
-        raise ApiError(codes.NO_CONSENT, "there is no consent.reference", index=index)
+        raise ApiError(codes.NO_CONSENT, "consent.reference is missing", index=index)
     expires_at_ms = _number(consent, "expires_at_ms", 1, MAX_MS, index)
     if expires_at_ms is None:
         return None, reference

@@ -1,4 +1,4 @@
-"""Scans of stored faces keep a core busy, of PostgreSQL or of this process, which runs so many at once."""
+"""Limit the concurrent scans of stored faces: each keeps a core of PostgreSQL or of this process busy."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ SLOTS = FairSlots(4)
 
 @contextlib.contextmanager
 def scanning(app: App, timeout_s: float) -> Iterator[None]:
-    """Hold one of the places. Raises ApiError 5004 if none is free in time."""
+    """Hold one of the slots. Raises ApiError 5004 if none becomes free in time."""
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(SLOTS.take(app.customer_id, timeout_s=timeout_s))

@@ -41,7 +41,7 @@ COMPONENTS: Json = {
             "type": "integer",
             "minimum": 1,
             "maximum": 36_500,
-            "description": "each face is deleted so many days after its enrolment; absent: kept",
+            "description": "each face is deleted this many days after its enrolment; if absent, it is kept",
         },
     ),
     "GroupAdded": _object(("group_id", "created"), group_id=ID, created={"type": "boolean"}),
@@ -60,7 +60,7 @@ COMPONENTS: Json = {
                 retention_days=INTEGER,
             )
         ),
-        next={"type": "string", "description": "send it as `after` for what comes next; absent at the end"},
+        next={"type": "string", "description": "send it as `after` for the next page; absent on the last"},
     ),
     "GroupRef": _input(("group_id",), group_id=ID),
     "Deleted": _object(("deleted_faces",), deleted_faces=INTEGER, group_id=ID),
@@ -74,7 +74,7 @@ COMPONENTS: Json = {
             reference={"type": "string", "minLength": 1, "maxLength": 100},
             expires_at_ms=MS,
         ),
-        note={"type": "string", "maxLength": 200, "description": "of the person; absent: unchanged"},
+        note={"type": "string", "maxLength": 200, "description": "about the person; unchanged if absent"},
     ),
     "PersonAdded": _object(
         ("group_id", "person_id", "face_id", "location", "quality"),
@@ -123,8 +123,8 @@ COMPONENTS: Json = {
                             "type": "number",
                             "minimum": 0,
                             "maximum": 1,
-                            "description": "an upper bound: the chance that some stranger's face would reach "
-                            "this confidence if all N faces searched were of people of the same gender, age "
+                            "description": "an upper bound of the probability that any stranger's face "
+                            "reaches this confidence if all N faces are of people of the same gender, age "
                             "group and ethnic group: 1 - (1 - far)^N; about a tenth of it in a mixed gallery",
                         },
                     ),
@@ -143,7 +143,7 @@ OPTIONS: dict[str, Json] = {
         unique={
             "type": "boolean",
             "default": False,
-            "description": "refuse a face that matches another person of the group (4305)",
+            "description": "reject a face that matches another person in the group (4305)",
         },
     ),
     "face_search": _input(
@@ -152,7 +152,7 @@ OPTIONS: dict[str, Json] = {
         top={"type": "integer", "minimum": 1, "maximum": search.MAX_TOP, "default": 5},
         min_confidence={"type": "number", "minimum": 0, "maximum": 100, "default": 70},
         faces={"type": "string", "enum": ["largest", "all"], "default": "largest"},
-        quality={"type": "boolean", "description": "each result also says `quality`"},
+        quality={"type": "boolean", "description": "each result also has `quality`"},
     ),
 }
 LABELS = {
@@ -164,16 +164,17 @@ LABELS = {
     "face_person_delete": "删除人员",
     "face_search": "人脸搜索",
 }
-_FREE = "Free of charge; needs no live package."
+_FREE = "Free of charge; no active package is needed."
 DESCRIPTIONS = {
     "face_group_add": f"An existing group is updated, and `created` is false. {_FREE}",
-    "face_group_list": f"In the order of the ids. {_FREE}",
-    "face_group_delete": f"With all persons and faces, and the group's key. A missing group has 0. {_FREE}",
-    "face_person_add": "One unit of face_search each. All entries are enrolled, or none: with `index` of the "
-    "one at fault. No picture is kept.",
-    "face_person_list": f"In the order of the ids. {_FREE}",
-    "face_person_delete": f"A person, or one face. A missing one has 0. {_FREE}",
-    "face_search": "One unit a picture.",
+    "face_group_list": f"Ordered by id. {_FREE}",
+    "face_group_delete": "Including persons, faces and the group's key. The count of a missing group is "
+    f"0. {_FREE}",
+    "face_person_add": "One unit of face_search per entry. All entries are enrolled or none; an error has "
+    "`index` of the entry at fault. Pictures are not stored.",
+    "face_person_list": f"Ordered by id. {_FREE}",
+    "face_person_delete": f"A person, or one face. The count of a missing one is 0. {_FREE}",
+    "face_search": "One unit per picture.",
 }
 _IMAGE = "https://example.org/example.png"
 EXAMPLES: dict[str, Json] = {

@@ -1,4 +1,4 @@
-"""Stored faces of the gallery in a call: references to them, and the refusals of the gallery as codes."""
+"""References to stored faces in a call, and the answer codes of errors of the gallery."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -40,12 +40,12 @@ def is_id(value: object) -> bool:
 
 
 def face_id(value: object) -> UUID | None:
-    """Return the id of a face, or None if it has not the form of one."""
+    """Return the id of a face, or None if it is malformed."""
     return UUID(value) if isinstance(value, str) and _FACE_ID.fullmatch(value) else None
 
 
 def reference(text: str, index: int) -> Reference | None:
-    """Return what `face:<group_id>/<person_id>[/<face_id>]` stands for; None if it is no such text.
+    """Parse `face:<group_id>/<person_id>[/<face_id>]`; return None if the text does not start with `face:`.
 
     Raises ApiError 4302 if it is malformed.
     """
@@ -70,7 +70,7 @@ def require_gallery() -> None:
 
 
 def trail_of_comparison(app: App, actor: Actor, known: Sequence[Known]) -> Callable[[datetime], None]:
-    """Return what records a comparison with these stored persons when the call is settled."""
+    """Return a function that records the comparison with these persons when the call is settled."""
 
     def write(at: datetime) -> None:
         trail.write(
@@ -87,7 +87,7 @@ def trail_of_comparison(app: App, actor: Actor, known: Sequence[Known]) -> Calla
 
 
 def identified(result: Mapping[str, Any]) -> IdentifyResult:
-    """Return a worker's result. Raises ApiError 5003 if the worker has another model version than we have."""
+    """Return a worker's result. Raises ApiError 5003 if the worker has another model version."""
     found = IdentifyResult.from_dict(dict(result))
     if found.version != scoring.template_version():
         raise ApiError(errors.OVERLOADED, "the workers are being upgraded", retry_after_s=30)
@@ -112,6 +112,6 @@ _CODES: dict[type[GalleryError], tuple[int, str]] = {
 
 
 def as_api_error(refusal: GalleryError) -> ApiError:
-    """Return the code of a refusal of the gallery."""
+    """Return the ApiError for an error of the gallery."""
     code, detail = _CODES[type(refusal)]
     return ApiError(code, detail.format(**refusal.values), index=refusal.index)

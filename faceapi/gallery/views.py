@@ -42,7 +42,7 @@ def _ms(moment: datetime) -> int:
 
 @schema.describes_gallery("face_person_add", "enrol faces, all or none", "PersonAdded", entry="PersonToAdd")
 class PersonAddView(FaceApiView):
-    """Enrolment: a picture an entry, one unit each; of all entries or of none."""
+    """Enrolment: one picture per entry, one unit each; all entries are enrolled or none."""
 
     api = Api.FACE_SEARCH
     operation = "identify"
@@ -90,7 +90,7 @@ class PersonAddView(FaceApiView):
         )
 
 
-@schema.describes_gallery("face_search", "whose stored face it is", "FaceSearchResult", entry="Image")
+@schema.describes_gallery("face_search", "find the stored person", "FaceSearchResult", entry="Image")
 class FaceSearchView(FaceApiView):
     """人脸搜索: the persons of some groups that the faces of a picture match."""
 
@@ -143,7 +143,7 @@ class FaceSearchView(FaceApiView):
 
 
 class FreeView(FaceApiView):
-    """An API without pictures: it needs no package, takes no units, and works after the packages' end."""
+    """An API without pictures. It takes no units and needs no package, so it works after all have ended."""
 
     api = Api.FACE_SEARCH
     needs_gallery = False
@@ -167,7 +167,7 @@ class FreeView(FaceApiView):
         return self._reply(answer, units=calls.succeed(self.call, now()))
 
 
-@schema.describes_gallery("face_group_add", "make or change groups", "GroupAdded", entry="GroupToAdd")
+@schema.describes_gallery("face_group_add", "create or update groups", "GroupAdded", entry="GroupToAdd")
 class GroupAddView(FreeView):
     needs_gallery = True
 
@@ -253,7 +253,7 @@ class PersonDeleteView(FreeView):
 
     def _delete(self, one: requests.Erasure) -> int:
         if one.is_of_one_face and one.face_id is None:
-            return 0  # no face has such an id
+            return 0  # malformed, so no face has this id
         return erasure.delete_person(
             self.call.caller.app,
             one.group_id,

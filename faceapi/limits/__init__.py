@@ -1,1 +1,1 @@
-"""How much at once: admission, shedding, fairness, unpaid work, idempotency."""
+"""Limits on concurrent work: admission, shedding, fairness, unpaid work, idempotency."""

@@ -1,9 +1,9 @@
-"""Who may start a call now: the limits of an App, and the room that this process and the workers have.
+"""Admission control: the limits of an App, and the capacity of this process and of the workers.
 
-A call takes its place once its signature is verified: an AppKey is shown in every request, so what is not
-signed must not use up the limits of its owner (bodies in reading: faceapi/request/uploads.py). Over its own
-limit an App gets 4291, and so does a customer who has its share of the room; if there is no room for anybody,
-5003. Both say when to come back, so a queue that would only grow is refused at once.
+A call is admitted after its signature is verified. An AppKey is visible in every request, so unsigned
+requests must not use up the limits of its owner (bodies being read: faceapi/request/uploads.py). An App above
+its own limit gets 4291, as does a customer above its share of the capacity; if there is no capacity left at
+all, the call gets 5003. Both carry Retry-After: calls are refused at once instead of filling a queue.
 """
 
 import contextlib
@@ -24,14 +24,14 @@ from faceapi.errors import ApiError
 from faceapi.limits import unpaid
 from inference.worker import exchange
 
-LEASE_S = 60  # an App's place is free again so long after its process died
-LOOK_EVERY_S = 0.25  # the queue and the workers are looked at this often
-CALM_AFTER_S = 2.0  # overload is over so long after the last refusal
+LEASE_S = 60  # a lease is free again this long after its process died
+LOOK_EVERY_S = 0.25  # how long a snapshot of the queue and the workers is used
+CALM_AFTER_S = 2.0  # overload ends this long after the last refusal
 LEAST_OPEN = 2  # under overload, of one process
 QUEUE_GOAL_MS = 20.0
 CUT_EVERY_S = 0.1
 
-# GCRA: one key holds the time at which the next call would be in step. Burst: one second's worth.
+# GCRA: one key holds the theoretical arrival time of the next call. Burst: the calls of one second.
 _RATE = """
 local now = redis.call('TIME')
 local now_us = now[1] * 1000000 + now[2]
@@ -59,11 +59,11 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 class ProcessLimiter:
     """Limit the verified calls of this process to `limit`, and those of a customer to three quarters of it.
 
-    A call above the limit is rejected, not queued. A customer's first call may use any free place. Once the
+    A call above the limit is rejected, not queued. A customer's first call may use any free slot. Once the
     limiter was full, it admits only as many calls as keep the workers busy, until none was rejected for
     CALM_AFTER_S: under overload a longer queue serves no more calls and makes each wait. That number follows
-    additive increase and multiplicative decrease, as in TCP: one more while calls find a worker at once, a
-    tenth less when they wait longer than half of what inference takes.
+    additive increase and multiplicative decrease, as in TCP: it grows by one while calls find a free worker
+    at once, and shrinks by a tenth when they wait longer than half of their inference time.
     """
 
     def __init__(self, limit: int) -> None:
@@ -92,7 +92,7 @@ class ProcessLimiter:
                     del self._inside[customer_pk]
 
     def is_overloaded(self) -> bool:
-        """Whether a call was refused here within CALM_AFTER_S."""
+        """Return whether a call was refused here within CALM_AFTER_S."""
         return time.monotonic() < self._overloaded_until
 
     def check(self, customer_pk: int) -> None:
@@ -120,7 +120,7 @@ class ProcessLimiter:
         )
 
     def learn(self, *, queue_ms: float, infer_ms: float) -> None:
-        """Adapt the limit to a served call: how long it waited for a worker, and how long inference took."""
+        """Adapt the limit by a served call: its wait for a worker and its inference time."""
         now = time.monotonic()
         with self._lock:
             if now >= self._overloaded_until:
@@ -135,8 +135,8 @@ class ProcessLimiter:
 class ConcurrencyLeases:
     """The leases of this process on the concurrency of Apps.
 
-    A call may take hours if its body is large and slow, so a thread renews the leases: only those of a
-    process that has died expire.
+    A thread renews the leases, because a call with a large, slow body may take hours. Only the leases of a
+    process that died expire.
     """
 
     def __init__(self, lease_s: int) -> None:
@@ -163,7 +163,7 @@ class ConcurrencyLeases:
         finally:
             with self._lock:
                 del self._held[call_id]
-            with contextlib.suppress(redis.RedisError):  # the lease ends by itself
+            with contextlib.suppress(redis.RedisError):  # the lease expires
                 valkey.zrem(name, call_id)
 
     def _renew(self, valkey: redis.Redis) -> None:
@@ -171,25 +171,25 @@ class ConcurrencyLeases:
             time.sleep(self._lease_s / 4)
             with self._lock:
                 held = list(self._held.items())
-            with contextlib.suppress(redis.RedisError):  # there is time for two more attempts
+            with contextlib.suppress(redis.RedisError):  # the leases last for two more attempts
                 for call_id, name in held:
                     valkey.eval(_STAY, 1, name, call_id, self._lease_s)
 
 
 @dataclass(frozen=True, slots=True)
 class QueueSnapshot:
-    """What was seen of a queue and its workers, good for a moment."""
+    """The state of a queue and its workers, used for LOOK_EVERY_S."""
 
     at: float
     waiting: int
     slots: int
-    is_back_soon: bool = False  # there is no worker, but one was there WORKER_RETURN_S ago or later
+    is_back_soon: bool = False  # no worker now, but there was one in the last WORKER_RETURN_S
 
 
 _process_limiter: ProcessLimiter | None = None
 _leases = ConcurrencyLeases(LEASE_S)
 _lock = threading.Lock()
-_seen: dict[str, QueueSnapshot] = {}  # by queue, of which there are at most as many as regions
+_seen: dict[str, QueueSnapshot] = {}  # by queue; at most one queue per region
 
 
 def process_limiter() -> ProcessLimiter:
@@ -204,7 +204,7 @@ def process_limiter() -> ProcessLimiter:
 def check_room(valkey: redis.Redis, app: App) -> None:
     """Refuse a large body before it is read, if its call would be refused afterwards.
 
-    Takes nothing, since its sender is not verified yet, nor does it wait. Raises ApiError 4291, 5003.
+    Neither takes a slot, because the sender is not verified yet, nor waits. Raises ApiError 4291, 5003.
     """
     process_limiter().check(app.customer_id)
     _check_queue(_snapshot(valkey, app.region.queue))
@@ -212,7 +212,7 @@ def check_room(valkey: redis.Redis, app: App) -> None:
 
 @contextlib.contextmanager
 def admit(valkey: redis.Redis, app: App, call_id: str) -> Iterator[None]:
-    """Hold the place of a verified call while it runs. Raises ApiError 4291, 5003."""
+    """Hold a slot for a verified call while it runs. Raises ApiError 4291, 5003."""
     with process_limiter().pass_through(app.customer_id), contextlib.ExitStack() as stack:
         check_queue(valkey, app.region.queue)
         unpaid.check(valkey, app.customer_id)
@@ -251,10 +251,10 @@ def _check_queue(seen: QueueSnapshot) -> None:
 
 
 def _wait_for_worker(valkey: redis.Redis, queue: str) -> QueueSnapshot:
-    """Look at the workers of the queue; while the last one is being restarted, wait for it.
+    """Return a snapshot of the queue; if its last worker is being restarted, wait for it.
 
-    A restart takes some seconds: a slow call is better than a refused one. The calls that wait are at most
-    those that this process works on at once.
+    A restart takes some seconds, and a slow call is better than a refused one. At most CALLS_AT_ONCE calls
+    wait in this process.
     """
     deadline = time.monotonic() + settings.WORKER_RETURN_S
     seen = _snapshot(valkey, queue)

@@ -1,4 +1,4 @@
-"""Debts in Valkey that run down by themselves: the sum is the time to live of one key."""
+"""Budgets in Valkey that recover by time (leaky bucket): the amount used is the time to live of a key."""
 
 import math
 
@@ -10,10 +10,10 @@ redis.call('SET', KEYS[1], '', 'PX', math.min(left + tonumber(ARGV[1]), tonumber
 """
 
 
-def add(valkey: redis.Redis, key: str, amount_ms: float, *, most_ms: int) -> None:
-    """Add to the debt, up to `most_ms`; it runs down by a millisecond each millisecond."""
+def add(valkey: redis.Redis, key: str, amount_ms: float, *, max_ms: int) -> None:
+    """Add to the debt, up to `max_ms`; it decreases by one millisecond each millisecond."""
     if amount_ms > 0:
-        valkey.eval(_ADD, 1, key, math.ceil(amount_ms), most_ms)
+        valkey.eval(_ADD, 1, key, math.ceil(amount_ms), max_ms)
 
 
 def over_s(valkey: redis.Redis, key: str, *, free_ms: int) -> int:

@@ -1,7 +1,8 @@
-"""Places for work that keeps a core of PostgreSQL or of this process busy, shared evenly among customers.
+"""A semaphore that is fair among customers, for work that keeps a core of a host busy.
 
-Scans of the face gallery (faceapi/gallery/views.py) and comparisons with stored faces take one each. The
-first come, first served order of a semaphore would let a customer who sends many searches delay all others.
+Searches of the face gallery (faceapi/gallery/views.py) and comparisons with stored faces take one slot each.
+With an ordinary semaphore, which is first come, first served, a customer who sends many searches would delay
+all others.
 """
 
 import contextlib
@@ -10,14 +11,14 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator
 
-MAX_REMEMBERED = 10_000  # customers, by when they were served
+MAX_REMEMBERED = 10_000  # customers, with the time at which they were last served
 
 
 class FairSlots:
-    """So many places of this process. Thread-safe.
+    """A fixed number of slots of this process. Thread-safe.
 
-    A place that becomes free goes to the waiting customer who holds the fewest, of those to the one who was
-    served longest ago; a customer's own calls are served in their order. A customer alone has all places.
+    A free slot goes to the waiting customer who holds the fewest slots, among equals to the one served
+    longest ago. A customer's own calls are served in order. A customer alone may use all slots.
     """
 
     def __init__(self, slots: int) -> None:
@@ -29,7 +30,7 @@ class FairSlots:
 
     @contextlib.contextmanager
     def take(self, customer: int, *, timeout_s: float) -> Iterator[None]:
-        """Hold a place during the block. Raises TimeoutError if none was free in time."""
+        """Hold a slot during the block. Raises TimeoutError if none becomes free in time."""
         turn = threading.Event()
         with self._lock:
             self._waiting.setdefault(customer, deque()).append(turn)

@@ -1,12 +1,12 @@
-"""Idempotency-Key: within 24 hours, one key is charged at most once.
+"""Idempotency-Key: a key is charged at most once in 24 hours.
 
 The row in PostgreSQL records that the key was charged, in the transaction that settles the call. The answer
-stays in Valkey's memory for some minutes and is returned to a repeat, a limited number of times. When it is
-gone, a repeat is refused (errors.IDEMPOTENCY_SPENT): nothing is inferred for a key that was charged, so the
-pictures behind an unchanged body of URLs cannot be exchanged for others that nobody pays for.
+stays in Valkey for some minutes and is returned to repeats, a limited number of times. When it has expired, a
+repeat is refused (errors.IDEMPOTENCY_SPENT). There is no inference for a key that was already charged:
+otherwise a client could replace the pictures behind unchanged URLs and have them processed free of charge.
 
-While a call runs, it holds a lease on its key, which ends within LEASE_S when its web process dies. The row
-decides all the same: a call whose key was taken by another one cannot be settled.
+While a call runs, it holds a lease on its key, which expires within LEASE_S if its web process dies. The row
+is authoritative: a call whose key was taken by another call cannot be settled.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ from faceapi.models import IdempotencyKey
 HEADER = "HTTP_IDEMPOTENCY_KEY"
 LEASE_S = 10.0
 MAX_REPEATS = 20
-MAX_ANSWER_BYTES = 4 * 1024 * 1024  # compressed, to less than a fifth as a rule
+MAX_ANSWER_BYTES = 4 * 1024 * 1024  # stored compressed, usually to less than a fifth
 _FORM = re.compile(r"[!-~]{1,128}")
 
 leases = Leases(LEASE_S)
@@ -37,7 +37,7 @@ leases = Leases(LEASE_S)
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A call's claim to a key. `charged_call`: the earlier call of the same request that was charged."""
+    """A call's hold on a key. `charged_call`: the earlier call of the same request that was charged."""
 
     row: int
     call_id: UUID
@@ -67,7 +67,7 @@ def take(
     call_id: UUID,
     at: datetime,
 ) -> Hold:
-    """Claim the key for this call, or return the claim of the call that was charged.
+    """Take the key for this call, or return a hold with the earlier call that was charged.
 
     Raises ApiError IDEMPOTENCY_MISMATCH (another request's key) and IDEMPOTENCY_BUSY (its first call still
     runs). `let_go` must be called when the call has ended.
@@ -109,9 +109,9 @@ def find(
     call_id: UUID,
     at: datetime,
 ) -> Hold | None:
-    """Return the claim of the call that was charged, or None if the key is free; claim nothing.
+    """Return a hold with the call that was charged, or None if the key is free; take nothing.
 
-    For a request that was received before and must not become a new call. Raises like `take`.
+    For a replayed request, which must not become a new call. Raises like `take`.
     """
     key = _digest(header)
     row = IdempotencyKey.objects.filter(app_id=app_pk, key_sha256=key).first()
@@ -126,7 +126,7 @@ def _earlier(app_pk: int, key: str, api: str, body_sha1: str, call_id: UUID) -> 
     row = IdempotencyKey.objects.filter(app_id=app_pk, key_sha256=key).first()
     if row is not None and (row.api, row.body_sha1) != (api, body_sha1):
         raise ApiError(errors.IDEMPOTENCY_MISMATCH)
-    if row is None or row.charged_at is None:  # its call ended this very moment, or still runs
+    if row is None or row.charged_at is None:  # its call has just ended, or is still running
         raise ApiError(errors.IDEMPOTENCY_BUSY, retry_after_s=1)
     return Hold(row.pk, call_id, charged_call=row.call_id)
 
@@ -163,7 +163,7 @@ def release(hold: Hold) -> None:
 
 
 def release_unconfirmed(app_pk: int, call_id: UUID) -> None:
-    """Free the key that this call was to charge: its answer was not confirmed, so it costs nothing."""
+    """Free the key that this call took: its answer was not confirmed, so it is not charged."""
     IdempotencyKey.objects.filter(app_id=app_pk, call_id=call_id).delete()
 
 
@@ -185,7 +185,7 @@ def forget(at: datetime) -> int:
 def remember_answer(valkey: redis.Redis, hold: Hold, answer: bytes, *, listed_in: str = "") -> None:
     """Store the answer for repeats. Before the call is settled: a charged answer must not get lost.
 
-    Its name is added to the set `listed_in`, if there is one, so that the answer can be deleted early.
+    Its name is added to the set `listed_in`, if one is given, so that the answer can be deleted early.
 
     An answer of a call that is not settled afterwards is unreachable, since the key's row names another call.
     """
@@ -209,8 +209,8 @@ def forget_answer(valkey: redis.Redis, hold: Hold) -> None:
 def answer_of(valkey: redis.Redis, hold: Hold, *, listed_in: str = "") -> bytes | None:
     """Return the answer of the call that was charged, or None if none was charged.
 
-    Raises ApiError IDEMPOTENCY_SPENT when the answer is no longer stored, not in the set `listed_in` if one
-    is named, or was repeated too often.
+    Raises ApiError IDEMPOTENCY_SPENT if the answer is no longer stored, is missing from the given set
+    `listed_in`, or was repeated too often.
     """
     if hold.charged_call is None:
         return None

@@ -10,7 +10,7 @@ import time
 
 import redis
 
-# Renews a lease, and takes it again if Valkey has lost it. A lease that another call took is left alone.
+# Renews a lease, or recreates it if Valkey has lost it. A lease that another call holds is not changed.
 _RENEW = """
 local holder = redis.call('GET', KEYS[1])
 if not holder or holder == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
@@ -29,7 +29,7 @@ class Leases:
         self._renewing: threading.Thread | None = None
 
     def acquire(self, valkey: redis.Redis, name: str, holder: str) -> bool:
-        """Take the lease `name` for `holder`, unless somebody has it."""
+        """Acquire the lease `name` for `holder`, unless it is held."""
         if not valkey.set(name, holder, nx=True, px=self._lease_ms):
             return False
         with self._lock:
@@ -42,7 +42,7 @@ class Leases:
         return True
 
     def release(self, valkey: redis.Redis, name: str, holder: str) -> None:
-        """Give the lease back, unless another holder has it. If Valkey is unreachable, it expires."""
+        """Release the lease, unless another holder has it. If Valkey is unreachable, it expires."""
         with self._lock:
             if self._held.get(name) == holder:
                 del self._held[name]
@@ -63,5 +63,5 @@ class Leases:
             valkey.eval(_RENEW, 1, name, holder, self._lease_ms)
         with self._lock:
             is_held = self._held.get(name) == holder
-        if not is_held:  # then the renewal may have taken it again
+        if not is_held:  # released meanwhile: the renewal may have recreated it
             self.release(valkey, name, holder)

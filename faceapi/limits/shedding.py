@@ -1,15 +1,15 @@
-"""Under overload, calls of a customer who has his share already are refused before Django sees them.
+"""Load shedding: under overload, refuse calls above a customer's share before Django handles them.
 
 A refusal through the views costs a query and 2 ms of CPU: at ten times the capacity, nothing would be left
 for the calls that are served. Here it costs the parsing of the request, a look-up in memory, and for a small
 body its signature, so that the App's report still counts the refusal (faceapi/usage/unattributed.py).
 
-The event loop of the web worker sheds what is plain, without a thread (facecloud/web/worker.py); the WSGI
+The event loop of the web worker sheds simple requests without a thread (facecloud/web/worker.py); the WSGI
 middleware here sheds the rest.
 
-Nothing is ever admitted here. What this process has not seen verified in the last REMEMBER_S, and whatever
-is not plain, goes to the views. The addresses that the App allows are judged as there. The replay guard is
-not used, which would cost a round trip: this process counts each signature once for its App.
+No call is admitted here. Calls whose AppKey was not verified by this process in the last REMEMBER_S, and all
+unusual requests, go to the views. The App's allow-list of addresses applies as it does there. The replay
+guard, which costs a round trip, is not used; this process counts each signature once for its App.
 """
 
 import contextlib
@@ -49,7 +49,7 @@ MAX_SEEN = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An AppKey that signed a call of late. Good for refusing only: it may be disabled by now."""
+    """An AppKey that signed a call recently. Used for refusals only: it may be disabled by now."""
 
     key: AppKey
     secret: str
@@ -60,7 +60,7 @@ _known: dict[str, Known] = {}
 
 
 class Seen:
-    """The signatures of shed calls, as long as their timestamps are good. Thread-safe."""
+    """The signatures of shed calls, kept while their timestamps are valid. Thread-safe."""
 
     def __init__(self) -> None:
         self._until: OrderedDict[str, float] = OrderedDict()
@@ -92,10 +92,10 @@ def remember(key: AppKey) -> None:
 
 
 class Refusal:
-    """A call that the process limiter rejects, while its body arrives: it is hashed, not kept.
+    """A call that the process limiter rejects. Its body is hashed as it arrives, and not stored.
 
-    `wanted_bytes` is what is to be read of the body, so that a signed call counts for its App; 0 for a body
-    that is not read. `left_bytes` is what has not arrived yet.
+    `wanted_bytes` is the number of bytes to read, to verify the signature and count the call for its App; 0
+    if the body is not read. `left_bytes` is the number that has not arrived yet.
     """
 
     READ_S = READ_S
@@ -121,11 +121,11 @@ class Refusal:
             self.wanted_bytes = 0
 
     def is_over_allowance(self) -> bool:
-        """Return whether this process has seen that the client's address may send no more unsigned bodies."""
+        """Return whether this process has seen that the client's address is over its allowance."""
         return unverified.is_refused_here(self._call.address)
 
     def check_allowance(self) -> None:
-        """Raise ApiError 4291 if the client's address may send no more unsigned bodies."""
+        """Raise ApiError 4291 if the client's address is over its allowance of unsigned bytes."""
         unverified.check(valkey.client(), self._call.address, is_large=False)
 
     def _may_be_authentic(self) -> bool:
@@ -158,13 +158,13 @@ class Refusal:
 
     @property
     def has_read(self) -> bool:
-        """Whether anything of the body was read."""
+        """Return whether any of the body was read."""
         return self._call.body_bytes > 0
 
     def answer(self, *, is_signed: bool) -> ErrorReply:
         """Count the call and return the answer.
 
-        What was read of a body that is not signed counts for the client's address, which waits for Valkey.
+        The bytes of an unsigned body count for the client's address, which needs a round trip to Valkey.
         """
         call = self._call
         call.is_authentic = is_signed and _seen.is_new(self._given, time.monotonic())
@@ -222,7 +222,7 @@ class Shedding:
         return admission.process_limiter().is_overloaded()
 
     def begin(self, environ: dict[str, Any]) -> Refusal | None:
-        """Return the refusal of a call that is to be shed; None for any other request."""
+        """Return the refusal of a call that must be shed; None for any other request."""
         api = self._apis.get(environ.get("PATH_INFO", ""))
         return begin(environ, api) if api is not None and self.is_needed() else None
 

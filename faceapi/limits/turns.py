@@ -1,22 +1,22 @@
-"""Whose chunks are under way: the workers' slots, shared among customers.
+"""Fair scheduling: share the workers' slots among customers.
 
-The Celery queue is first in, first out, so a customer who fills it delays everybody. Here a call takes a turn
-for each chunk before it is sent, and the queue holds hardly more than what the workers work on. Turns are
+The Celery queue is first in, first out, so a customer who fills it delays everybody. Therefore a call takes a
+turn for each chunk before it is sent, and the queue holds hardly more than the workers process. Turns are
 counted in Valkey, over all web processes, in two lanes:
 
 - bulk (calls of many pictures): one turn fewer than there are slots, so that one is always free for others;
 - single (all other calls): one turn more than there are slots, so that none is idle between two calls.
 
-Each inference queue has two lanes of its own: its workers are not those of another region.
+Each inference queue has its own two lanes, because its workers serve no other region.
 
 Customers who want a turn in a lane share it evenly; if there are fewer turns than customers, the one who has
-waited longest is next. A customer alone has the whole lane. Among the calls of a customer, the one that has
-waited longest for its next turn goes first. A call that waits is woken when a turn may be free, and asks
-again each second.
+waited longest is next. A customer alone may use the whole lane. Among the calls of a customer, the one that
+has waited longest for its next turn goes first. A waiting call is woken when a turn may be free, and also
+tries again each second.
 
-A worker completes each chunk that it has begun, also when the call has ended before: at its deadline, with a
-failure, or because the client hung up. Such a chunk keeps its turn until the worker is done with it, or a new
-call of the same customer would fill the slots that are to stay free.
+A worker completes each chunk that it has started, even if the call has ended: at its deadline, with a
+failure, or because the client hung up. Such a chunk keeps its turn until the worker has finished it.
+Otherwise a new call of the same customer could fill the slots that must stay free.
 
     inference:turns:<lane>      zset "<customer> <chunk>" by the end of the lease
     inference:waiting:<lane>    zset "<customer> <call>" of the calls that wait, by since when
@@ -133,7 +133,7 @@ class Lane:
 
     @property
     def tokens(self) -> str:
-        """The list whose entry says that a turn may be free for this call."""
+        """Return the key of a list; an entry in it means that a turn may be free for this call."""
         return _WOKEN + self.call
 
     def turn(self, chunk_id: str) -> str:
@@ -141,17 +141,17 @@ class Lane:
         return f"inference:turns:{self.name} {self.customer} {chunk_id}"
 
     def turns(self, slots: int) -> int:
-        """How many chunks of all customers may be under way in this lane."""
+        """Return the maximum number of chunks of all customers in this lane."""
         return max(1, slots - 1) if self.is_bulk else slots + 1
 
     def take(self, valkey: redis.Redis, chunk_id: str, slots: int) -> bool:
-        """Take a turn for the chunk if the call may have one now; otherwise the call waits for one."""
+        """Take a turn for the chunk if the call may have one now; otherwise record that it waits for one."""
         turns = self.turns(slots)
         keys = [*self._keys("turns", "waiting", "asking", "served"), _WOKEN]
         return bool(valkey.eval(_TAKE, len(keys), *keys, self.customer, self.call, chunk_id, turns, LEASE_S))
 
     def give_back(self, valkey: redis.Redis, chunk_ids: Sequence[str], *, wants_more: bool) -> None:
-        """End turns, and wake calls that wait for one. `wants_more`: this call will ask at once."""
+        """End turns, and wake calls that wait for one. `wants_more`: this call tries again at once."""
         keys = [*self._keys("turns", "waiting", "asking"), _WOKEN]
         members = [f"{self.customer} {chunk_id}" for chunk_id in chunk_ids] or [""]
         me = f"{self.customer} {self.call}"

@@ -1,8 +1,8 @@
-"""Work that nobody paid for: a budget for each customer.
+"""Work that is not paid for: a budget for each customer.
 
-A call that fails costs nothing, whatever it took: a batch whose last picture is broken, a client that hangs
-up while its pictures are worked on. So the time that workers spent on failed calls is added up for each
-customer, and a customer over settings.UNPAID_S_PER_MINUTE gets 4291 until enough of it is forgotten.
+A failed call is not charged, however much work it took: for example a batch whose last picture is broken, or
+a client that hangs up during inference. So the time that workers spent on failed calls is summed for each
+customer, and a customer above settings.UNPAID_S_PER_MINUTE gets 4291 until the sum has decreased enough.
 """
 
 import redis
@@ -13,7 +13,7 @@ from faceapi.errors import ApiError
 from faceapi.limits import debt
 
 WINDOW_MS = 60_000
-MOST_MS = 5 * WINDOW_MS
+MAX_MS = 5 * WINDOW_MS
 
 
 def _key(customer_pk: int) -> str:
@@ -21,13 +21,13 @@ def _key(customer_pk: int) -> str:
 
 
 def add(valkey: redis.Redis, customer_pk: int, worked_ms: float) -> None:
-    """Workers spent `worked_ms` on a call of this customer that failed."""
+    """Add the time that workers spent on a failed call of this customer."""
     amount_ms = worked_ms * 60 / settings.UNPAID_S_PER_MINUTE
-    debt.add(valkey, _key(customer_pk), amount_ms, most_ms=MOST_MS)
+    debt.add(valkey, _key(customer_pk), amount_ms, max_ms=MAX_MS)
 
 
 def check(valkey: redis.Redis, customer_pk: int) -> None:
-    """Raise ApiError 4291 for a customer above the budget."""
+    """Raise ApiError 4291 if the customer is above the budget."""
     if over_s := debt.over_s(valkey, _key(customer_pk), free_ms=WINDOW_MS):
         limit = settings.UNPAID_S_PER_MINUTE
         raise ApiError(

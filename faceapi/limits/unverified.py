@@ -1,12 +1,12 @@
-"""Bytes of bodies that turned out not to be signed: an allowance for each client address.
+"""Bytes of bodies without a valid signature: an allowance for each client address.
 
-An AppKey is shown in every request, so anybody who has seen one can send bodies that are read and hashed
-before the signature is judged. What was read of a body that was not verified counts against its sender's
-address (of IPv6: the /64 network). Over settings.UNVERIFIED_BYTES_PER_MINUTE further bodies from there are
-refused unread, with 4291, until enough of it is forgotten. Verified bodies cost nothing.
+An AppKey is visible in every request, so anyone who has seen one can send bodies that are read and hashed
+before the signature is verified. The bytes read of such a body count against the sender's address (for IPv6,
+the /64 network). Above settings.UNVERIFIED_BYTES_PER_MINUTE, further bodies from there are refused unread,
+with 4291, until the sum has decreased enough. Verified bodies do not count.
 
-The sums are in Valkey, for all web processes. They are looked up before a large body only; before a small one
-a process uses what it has seen itself.
+The sums are in Valkey, for all web processes. They are looked up only before a large body; before a small
+one, a process uses its own record.
 """
 
 import threading
@@ -23,7 +23,7 @@ from faceapi.errors import ApiError
 from faceapi.limits import debt
 
 WINDOW_MS = 60_000
-MOST_MS = 2 * WINDOW_MS  # nobody is refused for longer than a window
+MAX_MS = 2 * WINDOW_MS  # so no address is refused for longer than a window
 MAX_REMEMBERED = 10_000
 
 _lock = threading.Lock()
@@ -31,18 +31,18 @@ _refused_until: OrderedDict[str, float] = OrderedDict()  # by key, least recentl
 
 
 def add(valkey: redis.Redis, address: str | None, read_bytes: int) -> None:
-    """Count what was read of a body that was not verified."""
+    """Count the bytes read of a body that was not verified."""
     if address is None or _is_shared(address):
         return
     key = _key(address)
     amount_ms = read_bytes * WINDOW_MS / settings.UNVERIFIED_BYTES_PER_MINUTE
-    debt.add(valkey, key, amount_ms, most_ms=MOST_MS)
+    debt.add(valkey, key, amount_ms, max_ms=MAX_MS)
     if over_s := debt.over_s(valkey, key, free_ms=WINDOW_MS):
         _remember(key, time.monotonic() + over_s)
 
 
 def check(valkey: redis.Redis, address: str | None, *, is_large: bool) -> None:
-    """Raise ApiError 4291 for an address that is over its allowance."""
+    """Raise ApiError 4291 if the address is over its allowance."""
     if address is None or _is_shared(address):
         return
     key = _key(address)
@@ -81,7 +81,7 @@ def _is_refused(key: str, now: float) -> bool:
 
 
 def _is_shared(address: str) -> bool:
-    """Return whether many callers have this address: it is one of the operator's proxies."""
+    """Return whether many callers share this address, which is that of a trusted proxy."""
     return client_address.is_in(ip_address(address), settings.TRUSTED_PROXIES)
 
 

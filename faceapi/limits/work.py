@@ -1,8 +1,8 @@
-"""Estimates of how long a worker takes for pictures, so that work is shared by its size and not by its count.
+"""Estimates of the inference time of pictures, so that work is shared by its size and not by its count.
 
-A header gives the size and the format of a picture, not what is on it: noise, or a crowd of faces, takes a
-hundred times as long. So each web process also learns, for each customer and operation, by how much chunks
-exceed their estimate.
+A header gives the size and the format of a picture, but not its content: noise or a crowd of faces takes a
+hundred times as long. So each web process also learns, for each customer and operation, the factor by which
+chunks exceed their estimate.
 """
 
 import threading
@@ -12,14 +12,14 @@ from inference.images.formats.common import Header
 
 # Measured with the models of inference/models/registry.py on one core (bin/bench speed).
 PICTURE_MS = 3.0
-FIRST_MP_MS = 12.0  # detection looks at no more than this; further pixels are decoded only
+FIRST_MP_MS = 12.0  # detection works on this much; further pixels are only decoded
 MP_MS = {"jpeg": 3.0, "png": 20.0}
 PROGRESSIVE_MP_MS = 7.0
-FACE_MS = {"detect": 0.0, "analyse": 35.0, "embed": 25.0, "identify": 25.0, "identify_all": 25.0}  # of one
+FACE_MS = {"detect": 0.0, "analyse": 35.0, "embed": 25.0, "identify": 25.0, "identify_all": 25.0}  # per face
 
-CONTENTION = 2.0  # a busy machine may double the time without the pictures being to blame
-WEIGHT = 0.3  # of the newest chunk in the average
-MOST_TIMES = 200.0
+CONTENTION = 2.0  # on a busy machine, any picture may take twice as long
+WEIGHT = 0.3  # of the latest chunk in the moving average
+MAX_TIMES = 200.0
 MAX_KNOWN = 10_000
 
 
@@ -31,17 +31,17 @@ def estimate_ms(header: Header, operation: str) -> float:
 
 
 class Experience:
-    """By how much the chunks of a customer exceed their estimate, on average. Thread-safe."""
+    """The average factor by which the chunks of a customer exceed their estimate. Thread-safe."""
 
     def __init__(self) -> None:
         self._times: OrderedDict[tuple[int, str], float] = OrderedDict()
         self._lock = threading.Lock()
 
     def learn(self, customer: int, operation: str, *, estimated_ms: float, took_ms: float) -> None:
-        """Take a chunk into account that a worker has answered."""
+        """Update the average with a chunk that a worker has answered."""
         if estimated_ms <= 0:
             return
-        times = min(took_ms / estimated_ms, MOST_TIMES)
+        times = min(took_ms / estimated_ms, MAX_TIMES)
         key = (customer, operation)
         with self._lock:
             self._times[key] = (1 - WEIGHT) * self._times.get(key, 1.0) + WEIGHT * times
@@ -50,7 +50,7 @@ class Experience:
                 self._times.popitem(last=False)
 
     def factor(self, customer: int, operation: str) -> float | None:
-        """Return what an estimate is to be multiplied with, at least 1; None if nothing is known yet."""
+        """Return the factor for an estimate, at least 1; None if nothing is known yet."""
         times = self._times.get((customer, operation))
         return None if times is None else max(1.0, times / CONTENTION)
 

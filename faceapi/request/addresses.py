@@ -1,8 +1,7 @@
-"""Which addresses a picture may be fetched from, and the look-up of a host's addresses.
+"""Validate the addresses that a picture may be fetched from, and look up a host's addresses.
 
-Only public addresses are allowed, and none of our own: neither those of this machine's interfaces nor those
-that the site's own names stand for (behind NAT they are on no interface). URL_ALLOWED_NETWORKS lists
-exceptions.
+Only public addresses are allowed, and not our own: neither those of this machine's interfaces nor those that
+the site's own names resolve to (behind NAT these are on no interface). URL_ALLOWED_NETWORKS lists exceptions.
 """
 
 import contextlib
@@ -24,12 +23,12 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _METADATA = (ipaddress.IPv4Address("168.63.129.16"),)  # a public address that is internal in one cloud
-OWN_NAMES_KEPT_S = 60.0  # how long the addresses of the site's own names are believed
-OWN_NAMES_S = 2.0  # how long one look-up of them may take
+OWN_NAMES_KEPT_S = 60.0  # how long the addresses of the site's own names are cached
+OWN_NAMES_S = 2.0  # time limit of one look-up of them
 
 
 def is_allowed(address: Address, extra: tuple[Network, ...] = ()) -> bool:
-    """Whether to connect there: a public unicast address; an IPv4 inside an IPv6 is judged as itself."""
+    """Return whether this is a public unicast address; an IPv4 address embedded in IPv6 is judged as IPv4."""
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour
         if inner is None and address in _NAT64:
@@ -49,9 +48,9 @@ def _is_in(address: Address, networks: tuple[Network, ...]) -> bool:
 
 
 def is_our_own(address: Address) -> bool:
-    """Whether the address is one of this machine's interfaces: a connection from here would look local.
+    """Return whether the address is on one of this machine's interfaces: connections to it would look local.
 
-    A datagram socket that is connected to an own address has that address itself. Nothing is sent.
+    A datagram socket connected to an own address gets that address as its source. Nothing is sent.
     """
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     try:
@@ -76,8 +75,8 @@ def own_names() -> set[str]:
 class OwnNames:
     """The addresses of the site's own names, looked up at most once in OWN_NAMES_KEPT_S. Thread-safe.
 
-    What a name stood for stays known while it cannot be looked up. A name that never had an address has none
-    to protect.
+    If a name cannot be looked up, its last known addresses stay in use. A name that never resolved has no
+    address to protect.
     """
 
     def __init__(self) -> None:
@@ -104,7 +103,7 @@ class OwnNames:
             try:
                 found[name] = frozenset(name_lookup.addresses_of(name, deadline))
             except (name_lookup.NotFoundError, name_lookup.TooLateError, name_lookup.UnavailableError):
-                continue  # what was found before stays in use
+                continue  # the addresses found before stay in use
         self._of = found
         self._good_until = time.monotonic() + OWN_NAMES_KEPT_S
 

@@ -1,4 +1,4 @@
-"""Decode base64 as clients write it inside a JSON string.
+"""Decode base64 in the variants that clients send in a JSON string.
 
 Standard or URL-safe alphabet, padded or not, with white space. Pure functions of bytes. A part is the raw
 content of a JSON string, with its escapes.
@@ -35,14 +35,14 @@ class NotBase64(ValueError):
 
 
 def is_data_url(head: bytes) -> bool:
-    """Whether a string is meant as an inline picture, given its raw first bytes."""
+    """Return whether a string is meant as an inline picture, given its first raw bytes."""
     comma = head.find(b",")
     start = unescaped(head[: comma + 1]) if comma >= 0 else head
     return start.lstrip().lower().startswith(b"data:")
 
 
 def is_known_prefix(prefix: str) -> bool:
-    """Of a text up to its comma, which is included."""
+    """Return whether a text up to and including its comma is a known prefix."""
     return "".join(prefix.lower().split()) in PREFIXES
 
 
@@ -54,7 +54,7 @@ def without_prefix(head: str) -> str:
 
 
 def utf8_checker() -> Callable[[bytes, bool], bool]:
-    """Return a function that takes pieces (and whether it is the last) and returns whether all is UTF-8."""
+    """Return a function that takes a piece (and whether it is the last) and returns whether all is UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")()
 
     def is_utf8(piece: bytes, final: bool) -> bool:
@@ -75,7 +75,7 @@ def unescaped(part: bytes) -> bytes:
     if len(escapes) == part.count(b"\\") and part.isascii():  # an escaped backslash would count twice
         if b"\\/" in escapes:
             part = part.replace(b"\\/", b"/")
-        try:  # in a fifth of the time of the JSON parser
+        try:  # five times as fast as the JSON parser
             return part.decode("unicode_escape").encode("utf-8", "surrogatepass") if b"\\" in part else part
         except ValueError:  # four hex digits are missing
             return part
@@ -98,7 +98,7 @@ class Decoder:
 
     def feed(self, part: bytes) -> bytes:
         """Decode a part and return the bytes so far. Raises NotBase64."""
-        text = part.rstrip(b"=")  # padding where it belongs: at the end of the last part
+        text = part.rstrip(b"=")  # padding is allowed at the end of the last part
         decoded = None if self._ended or b"\\" in text else self._decode(text)
         self.was_irregular = decoded is None
         if decoded is not None:
@@ -125,7 +125,7 @@ class Decoder:
         return decoded
 
     def _decode(self, part: bytes) -> bytes | None:
-        """Decode a part that is all alphabet; None, and nothing changed, where it is not."""
+        """Decode a part of alphabet characters only; return None and change nothing for any other part."""
         if b"=" in part:
             return None
         if b"-" in part or b"_" in part:
@@ -151,25 +151,25 @@ class Decoder:
         return decoded
 
     def _close(self, padding: int) -> None:
-        """After padding there may only be more of it."""
+        """Check that only more padding follows padding."""
         self._padding += padding
         self._ended = self._ended or padding > 0
 
 
 class _Spaces:
-    """The spaces inside a base64 text fed in parts: those of wrapped lines, or what became of its "+".
+    """Detect whether spaces inside a base64 text, fed in parts, wrap lines or were "+" before URL-decoding.
 
-    Lines have one width, a multiple of 4. Between the pluses of a picture lies any number of characters, so
-    the first MOST_RUNS runs tell: a text of spaces must not cost a step for each of them.
+    Wrapped lines have one width, a multiple of 4, while the distance between pluses varies. Only the first
+    MAX_RUNS runs are examined, so that a text full of spaces costs no step for each of them.
     """
 
-    MOST_RUNS = 1000
+    MAX_RUNS = 1000
 
     def __init__(self) -> None:
-        self._left = self.MOST_RUNS
+        self._left = self.MAX_RUNS
         self._run = 0  # characters since the last space
         self._width = 0  # of the first run
-        self._has_ended = False  # by a run of another width: that can only be the last line
+        self._has_ended = False  # by a run of another width, which can only be the last line
         self.are_lost_pluses = False
 
     def feed(self, text: bytes) -> None:

@@ -17,14 +17,14 @@ from faceapi.request.splitter import Splitter
 from faceapi.request.spool import Spool
 from inference.images import headers
 
-PIECE_BYTES = 1024 * 1024  # as much as gunicorn reads at once: of less, it copies the rest each time
+PIECE_BYTES = 1024 * 1024  # as much as gunicorn reads at once; smaller reads copy the rest each time
 STALL_S = 10.0  # one recv() may wait this long
 MAX_IMAGES = 100
 
 
 @dataclass(slots=True)
 class Body:
-    """What was received. `data` is the parsed JSON with Blobs in it; `fault` is why there is none."""
+    """The received body. `data` is the parsed JSON with Blobs in it; `fault` says why there is none."""
 
     sha1: str
     size: int
@@ -33,7 +33,7 @@ class Body:
 
 
 def check_headers(meta: Mapping[str, Any]) -> None:
-    """Refuse what the headers already give away. Raises ApiError 4010, 4017, 4019."""
+    """Refuse a body by its headers alone. Raises ApiError 4010, 4017, 4019."""
     for header, plain in (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")):
         encoding = meta.get(f"HTTP_{header.upper().replace('-', '_')}", "").strip().lower()
         if encoding not in ("", plain):
@@ -58,14 +58,14 @@ def too_large(size: int) -> ApiError:
 
 
 def longest_s(size: int) -> float:
-    """No body of `size` bytes takes longer."""
+    """Return the time limit for a body of `size` bytes."""
     return settings.BODY_GRACE_S + size / settings.BODY_MIN_BYTES_PER_S
 
 
 def read(environ: Mapping[str, Any], spool: Spool, note: Callable[[int], None] = lambda size: None) -> Body:
     """Read the whole body, and call `note` with the bytes read so far.
 
-    A fault of the JSON waits in Body.fault, so that the signature is judged first.
+    A fault of the JSON is stored in Body.fault, so that the signature is checked first.
 
     Raises ApiError 4010 (too large), 4015 (too many images), 4019 (incomplete or too slow), 5003 (no room).
     """
@@ -101,7 +101,7 @@ def read(environ: Mapping[str, Any], spool: Spool, note: Callable[[int], None] =
                     fault = error
             if guard is not None:
                 guard.deadline = started + longest_s(size)
-    is_late = guard is not None and guard.expired  # the guard has shut the socket, whole body or not
+    is_late = guard is not None and guard.expired  # the socket is shut, even if the body was complete
     if is_late or (expected is not None and size < expected):
         raise _incomplete(guard, size, f"Content-Length is {expected}")
     data = None
@@ -116,11 +116,11 @@ def read(environ: Mapping[str, Any], spool: Spool, note: Callable[[int], None] =
 def _incomplete(guard: watchdog.Guard | None, size: int, detail: str) -> ApiError:
     if guard is not None and guard.expired:
         detail = f"too slow: a body must bring {settings.BODY_MIN_BYTES_PER_S} bytes a second"
-    return ApiError(errors.BODY_INCOMPLETE, f"{size} bytes came; {detail}")
+    return ApiError(errors.BODY_INCOMPLETE, f"{size} bytes received; {detail}")
 
 
 def _guarded(sock: Any, started: float) -> AbstractContextManager[watchdog.Guard | None]:
-    """Under gunicorn the client's socket gets a stall timeout and a deadline."""
+    """Set a stall timeout and a deadline on the client's socket, under gunicorn."""
     if sock is None:
         return nullcontext()
     sock.settimeout(STALL_S)

@@ -15,7 +15,7 @@ from faceapi.request import base64_text
 from faceapi.request.spool import Spool, SpoolSlice
 from inference.images.headers import MAX_BYTES
 
-_BAD_STRING = "a string with a control character, a wrong escape, or not in UTF-8"
+_BAD_STRING = "a string with a control character, an invalid escape, or not in UTF-8"
 _RAW_WHITE = (b"\t", b"\n", b"\r", b"\v", b"\f")
 _CONTROL = bytes(range(0x20))
 _ESCAPE = re.compile(rb'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
@@ -41,8 +41,8 @@ def decode(text: str, spool: Spool) -> Blob:
 class Writer:
     """Decodes the raw content of one JSON string, with its escapes, into the spool.
 
-    `head` is the start of the content. The first `prefix_bytes` of it are not to be fed. A fault of the
-    picture is stored in its Blob; only what is not a valid JSON string raises ApiError 4007.
+    `head` is the start of the content. Its first `prefix_bytes` must not be fed. A fault of the picture is
+    stored in its Blob; only an invalid JSON string raises ApiError 4007.
     """
 
     def __init__(self, head: bytes, spool: Spool, max_bytes: int) -> None:

@@ -1,10 +1,10 @@
 """Fetch images by URL before units are reserved, from public servers only.
 
-The host is resolved once, every address of it is checked, and the connection goes to an address that was
-checked: DNS can't change in between. Each redirect (at most three) starts over. One deadline covers all of
-it; a watchdog ends the read of a server that sends a byte now and then. One call fetches a few URLs at once
-out of a pool of the process that customers share, and only so many calls of one customer may wait for URLs,
-so slow servers of one customer hold up no other.
+The host is resolved once, each of its addresses is checked, and the connection goes to a checked address, so
+DNS cannot change in between. Each redirect (at most three) is checked the same way. One deadline covers the
+whole fetch; a watchdog ends the read from a server that sends a byte now and then. A call fetches a few URLs
+at once, on a thread pool that customers share. The number of calls of one customer that wait for URLs is
+limited, so that slow servers of one customer do not delay others.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ MAX_URL_LENGTH = 8192
 MAX_REDIRECTS = 3
 MAX_INTERIM = 5  # interim responses before the final one
 AT_ONCE = 6  # URLs of one call
-PHASE_TIMEOUTS = 3  # all URLs of one call together may take so many times settings.URL_TIMEOUT_S
+PHASE_TIMEOUTS = 3  # limit for all URLs of a call together, in units of settings.URL_TIMEOUT_S
 PIECE_BYTES = 64 * 1024
 USER_AGENT = "facecloud-fetch/1"
 
@@ -51,10 +51,10 @@ def _parts(url: str) -> SplitResult:
     if not url[:8].lower().startswith(("http://", "https://")):
         raise ApiError(errors.URL_WRONG, base64_text.without_prefix(url))
     if len(url) > MAX_URL_LENGTH:
-        raise ApiError(errors.URL_WRONG, f"a URL of {len(url)} characters, {MAX_URL_LENGTH} are the limit")
+        raise ApiError(errors.URL_WRONG, f"a URL of {len(url)} characters, the limit is {MAX_URL_LENGTH}")
     for ch in url:
         if ch <= " " or ch == "\x7f" or "\ud800" <= ch <= "\udfff":
-            raise ApiError(errors.URL_WRONG, f"a URL with {ch!a} in it, which must be percent-encoded")
+            raise ApiError(errors.URL_WRONG, f"a URL that contains {ch!a}, which must be percent-encoded")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -68,7 +68,7 @@ def _parts(url: str) -> SplitResult:
     if parts.username is not None or parts.password is not None:
         raise ApiError(errors.URL_WRONG, "a URL with a user name or a password")
     if port is not None and port < 1024 and port not in (80, 443):
-        raise ApiError(errors.URL_WRONG, f"a URL with port {port}: 80, 443 and 1024-65535 are served")
+        raise ApiError(errors.URL_WRONG, f"a URL with port {port}: 80, 443 and 1024-65535 are allowed")
     return parts
 
 
@@ -101,14 +101,14 @@ def _fetch_once(parts: SplitResult, deadline: float, cancelled: threading.Event)
         guard = None
         try:
             sock = stack.enter_context(contextlib.closing(_connect(addresses, deadline)))
-            # Of a second handle: TLS takes the first one over, and its own shutdown is not for other threads.
+            # A second handle: TLS takes over the first one, and its shutdown is not thread-safe.
             handle = stack.enter_context(contextlib.closing(sock.dup()))
             guard = stack.enter_context(watchdog.guard(handle, deadline))
             if parts.scheme == "https":
                 sock = _tls_context().wrap_socket(sock, server_hostname=host)
                 stack.enter_context(contextlib.closing(sock))
             answer = _exchange(sock, host, parts, deadline, cancelled)
-            if guard.expired:  # what was cut off can look whole: headers may end with the stream
+            if guard.expired:  # a truncated response may look complete: headers may end with the stream
                 raise late()
             return answer
         except ApiError:
@@ -134,7 +134,7 @@ def _left(deadline: float) -> float:
 
 
 def _connect(addresses: list[tuple[str, int]], deadline: float) -> socket.socket:
-    """To the first address that answers, the second being tried too."""
+    """Connect to the first address that answers; at most two are tried."""
     for address in addresses[:2]:
         try:
             return socket.create_connection(address, timeout=min(_left(deadline), settings.URL_TIMEOUT_S / 2))
@@ -173,7 +173,7 @@ def _exchange(
 
 
 class _Response(http.client.HTTPResponse):
-    """A response whose interim ones (103 Early Hints) are skipped; http.client knows 100 alone."""
+    """A response that skips interim ones such as 103 Early Hints; http.client skips only 100."""
 
     def _read_status(self) -> tuple[str, int, str]:
         for _ in range(MAX_INTERIM):
@@ -220,9 +220,9 @@ def _content(response: http.client.HTTPResponse, cancelled: threading.Event) -> 
 
 
 def _unpacker(encoding: str) -> Callable[[bytes, int], bytes] | None:
-    """Return a function that decompresses a piece to at most so many bytes; None if not compressed.
+    """Return a function that decompresses a piece up to a number of bytes; None if not compressed.
 
-    Some servers compress though identity alone was asked for.
+    Some servers compress although the request accepts only identity.
     """
     if encoding == "identity":
         return None
@@ -247,16 +247,16 @@ _waiting: dict[int, int] = {}
 
 
 class Pool:
-    """Threads that fetch, shared among customers.
+    """A thread pool for fetches, shared fairly among customers.
 
-    A customer may hold at most a third of the threads that others leave free. So however slow the servers of
-    some are, the next customer finds a thread; the other URLs of a customer wait in a line of their own.
+    A customer may hold at most a third of the threads that others leave free. So however slow some servers
+    are, the next customer gets a thread. Further URLs of a customer wait in that customer's queue.
     """
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="fetch")
-        self._lines: dict[int, deque[tuple[Future[bytes], Callable[[], bytes]]]] = {}
+        self._queues: dict[int, deque[tuple[Future[bytes], Callable[[], bytes]]]] = {}
         self._running: Counter[int] = Counter()
         self._lock = threading.Lock()
 
@@ -264,36 +264,36 @@ class Pool:
         """Start `work` when the customer may have a thread."""
         future: Future[bytes] = Future()
         with self._lock:
-            self._lines.setdefault(customer, deque()).append((future, work))
-            self._start_what_may()
+            self._queues.setdefault(customer, deque()).append((future, work))
+            self._start_waiting()
         return future
 
-    def _start_what_may(self) -> None:
-        for customer in sorted(self._lines, key=lambda customer: self._running[customer]):
-            line = self._lines[customer]
-            while line:
+    def _start_waiting(self) -> None:
+        for customer in sorted(self._queues, key=lambda customer: self._running[customer]):
+            queue = self._queues[customer]
+            while queue:
                 free = self._threads - self._running.total()
                 share = max(1, (free + self._running[customer]) // 3)
                 if free <= 0 or self._running[customer] >= share:
                     break
-                future, work = line.popleft()
+                future, work = queue.popleft()
                 if future.set_running_or_notify_cancel():
                     self._running[customer] += 1
                     self._executor.submit(self._run, customer, future, work)
-            if not line:
-                del self._lines[customer]
+            if not queue:
+                del self._queues[customer]
 
     def _run(self, customer: int, future: Future[bytes], work: Callable[[], bytes]) -> None:
         try:
             future.set_result(work())
-        except BaseException as error:  # whatever it is, it belongs to the caller of result()
+        except BaseException as error:  # any error is raised by result()
             future.set_exception(error)
         finally:
             with self._lock:
                 self._running[customer] -= 1
                 if not self._running[customer]:
                     del self._running[customer]
-                self._start_what_may()
+                self._start_waiting()
 
 
 def _fetchers() -> Pool:
@@ -306,7 +306,7 @@ def _fetchers() -> Pool:
 
 @contextlib.contextmanager
 def _turn(customer: int) -> Iterator[None]:
-    """Take a turn during the block. Raises ApiError 4291 if too many calls of the customer wait for URLs."""
+    """Count a waiting call during the block. Raises ApiError 4291 if the customer has too many of them."""
     with _lock:
         if _waiting.get(customer, 0) >= settings.URL_CALLS_PER_CUSTOMER:
             raise ApiError(
@@ -326,7 +326,7 @@ def _turn(customer: int) -> Iterator[None]:
 
 
 def longest_s() -> float:
-    """No call waits longer for its URLs."""
+    """Return the longest time that a call waits for its URLs."""
     return PHASE_TIMEOUTS * float(settings.URL_TIMEOUT_S)
 
 
@@ -350,7 +350,7 @@ def fetch_all(urls: list[tuple[int, str]], *, customer: int) -> Iterator[bytes]:
                     running.append((index, _fetchers().submit(customer, work)))
                 index, future = running.popleft()
                 try:
-                    # The pool may be busy with other calls: this one waits no longer than its own time.
+                    # The pool may be busy with other calls: wait no longer than this call's own limit.
                     content = future.result(timeout=max(0.0, give_up_at - time.monotonic()) + 1)
                 except TimeoutError:
                     raise late(index) from None

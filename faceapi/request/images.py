@@ -25,7 +25,7 @@ MAX_PAIRS = 50
 class Picture:
     """A picture of the request. `index` is that of its entry, in face_compare that of its pair.
 
-    `span` and `header` are set by `place`, at once or after the picture was fetched from `url`.
+    `place` sets `span` and `header`: at once, or after the picture was fetched from `url`.
     """
 
     index: int
@@ -88,7 +88,7 @@ def listed(data: Any, limit: int) -> list[Any]:
 
 
 def wants_quality(data: Any) -> bool:
-    """Whether `{"options": {"quality": true}}` stands beside `data`. Raises ApiError 4007."""
+    """Return whether the body has `{"options": {"quality": true}}`. Raises ApiError 4007."""
     options = data.get("options", {})
     wanted = options.get("quality", False) if isinstance(options, dict) else None
     if not isinstance(wanted, bool):
@@ -97,12 +97,12 @@ def wants_quality(data: Any) -> bool:
 
 
 def first_alike(spans: Sequence[SpoolSlice], spool: Spool) -> list[int]:
-    """For each picture the position of the first one of the same bytes; its own, as a rule."""
+    """Return for each picture the position of the first one with the same bytes, usually its own."""
     of_length = Counter(span.length for span in spans)
     seen: dict[bytes, int] = {}
     first = []
     for position, span in enumerate(spans):
-        if of_length[span.length] == 1:  # nothing to compare it with: its bytes need not be read
+        if of_length[span.length] == 1:  # no other has this length, so its bytes need not be read
             first.append(position)
             continue
         with spool.view(span) as view:

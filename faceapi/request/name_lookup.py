@@ -1,7 +1,7 @@
 """Look-ups of host names in picture URLs, each within a deadline (docs/decisions/0106-name-lookups.md).
 
-The names come from customers, so they are looked up in the DNS alone: the hosts file and the search domains
-of this machine name what is inside.
+The names come from customers, so only the DNS is used: the hosts file and the search domains of this machine
+may name internal hosts.
 """
 
 import logging
@@ -37,7 +37,7 @@ class TooLateError(Exception):
 
 
 class UnavailableError(Exception):
-    """This installation cannot look names up: it has no name server, or reaches none."""
+    """This installation cannot look up names: it has no name server, or cannot reach one."""
 
 
 def addresses_of(host: str, deadline: float) -> list[Address]:
@@ -101,7 +101,7 @@ def _records(
 
 
 def _version_of_resolv_conf() -> int:
-    """Return what changes with the file: a laptop has a new one in each network."""
+    """Return a value that changes with the file, which a laptop rewrites in each network."""
     try:
         return RESOLV_CONF.stat().st_mtime_ns
     except OSError:
@@ -110,7 +110,7 @@ def _version_of_resolv_conf() -> int:
 
 @lru_cache(maxsize=2)
 def _resolver(servers: tuple[str, ...], _version: int) -> dns.resolver.Resolver:
-    """Return a resolver that asks `servers` (address, or address#port), or those of resolv.conf."""
+    """Return a resolver for `servers` (address, or address#port), by default those of resolv.conf."""
     made = dns.resolver.Resolver(str(RESOLV_CONF), configure=not servers)
     if servers:
         made.nameservers = [server.partition("#")[0] for server in servers]

@@ -1,11 +1,11 @@
 """Parse a JSON body in pieces, decoding long `data:` strings into the spool (docs/decisions/0100).
 
-The rest is parsed at the end. Memory is bounded by the piece and the text limit, whatever the body's size.
+The rest is parsed at the end. Memory is bounded by the sizes of a piece and of the text, not of the body.
 
-What it accepts is what json.loads accepts of UTF-8 text (but for NaN and Infinity), so its oracle in the
-tests is json.loads. A lifted string leaves a placeholder with a token drawn at random for this body, so
-that no text of a client can look like one. Faults of one picture wait in its Blob until the picture is
-asked for: only then is its index known, and only then does it matter.
+It accepts the same UTF-8 text as json.loads, except NaN and Infinity; the tests use json.loads as their
+oracle. A lifted string is replaced by a placeholder with a random token for this body, so that a client
+cannot forge one. A fault of a picture is stored in its Blob and raised when the picture is used, because its
+index is not known before.
 """
 
 import codecs
@@ -19,17 +19,17 @@ from faceapi.request import base64_text
 from faceapi.request.data_url import Blob, Writer
 from faceapi.request.spool import Spool
 
-SHORT = 4096  # a string up to this many bytes stays in the text, whatever it is
-LONG = 64 * 1024  # a longer one is lifted, whatever it is: no URL is as long, however it is escaped
+SHORT = 4096  # a string up to this many bytes always stays in the text
+LONG = 64 * 1024  # a longer one is always lifted: no URL is as long, however it is escaped
 MAX_TEXT_BYTES = 1024 * 1024
 
 BLOCK = SHORT // 2  # a string longer than SHORT fills one, wherever it starts
-MAX_VALUES = 20_000  # commas, colons, brackets and quotes of the text: what json.loads takes its time for
+MAX_VALUES = 20_000  # commas, colons, brackets and quotes of the text, which determine the time of json.loads
 MAX_ESCAPES = 100_000
 MAX_DIGITS = 1000
 FREE_ESCAPES = (
     16 * 1024
-)  # of one piece, and one in 20 bytes: base64 in lines, as .NET writes it, has one in 24
+)  # per piece, plus one in 20 bytes: base64 with escaped line ends, as in .NET, has one in 24
 
 _DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
 
@@ -54,7 +54,7 @@ class Splitter:
         self._decided = False  # the current string was looked at and is text
         self._lift: Writer | None = None
         self._pictures = 0
-        self._lifted: list[tuple[int, int]] = []  # a place in the text, bytes of the body missing before it
+        self._lifted: list[tuple[int, int]] = []  # position in the text, bytes lifted before it
         self.blobs: list[Blob] = []
 
     def feed(self, piece: bytes) -> None:
@@ -94,7 +94,7 @@ class Splitter:
         except RecursionError:
             raise invalid_json("nested too deeply") from None
         except json.JSONDecodeError as error:
-            # Its message is a rule, never the text itself.
+            # Its message names the rule and never quotes the text.
             before = text[: error.pos + len(text) - len(plain)]
             place = self._place(len(before.encode()))
             raise invalid_json(error.msg.removesuffix(" at") + place) from None
@@ -102,7 +102,7 @@ class Splitter:
             raise invalid_json("a number with too many digits") from None
 
     def _place(self, at: int) -> str:
-        """Where in the body the byte `at` of the text was."""
+        """Return the position in the body of byte `at` of the text, for an error detail."""
         if b"\0" in self._text[:4] or self._text[:2] in (codecs.BOM_UTF16_BE, codecs.BOM_UTF16_LE):
             return ": it looks like UTF-16 or UTF-32, send UTF-8"
         missing = next((missing for place, missing in reversed(self._lifted) if place <= at), 0)
@@ -113,7 +113,7 @@ class Splitter:
     def _between(self, data: bytes, masked: bytes, at: int, end: int) -> int:
         """Keep text up to the next string that may be long, and return where its content starts.
 
-        A long string has a whole block without a quote in it: short strings are skipped without a look at
+        A long string contains a whole block without a quote, so short strings are skipped without a test of
         each. `at` is outside a string.
         """
         block = -(-at // BLOCK) * BLOCK
@@ -188,7 +188,7 @@ class Splitter:
             raise invalid_json(f"more than {MAX_TEXT_BYTES} bytes of JSON besides the images")
 
     def _with_blobs(self, value: Any) -> Any:
-        """`value` with each placeholder string replaced by its Blob. Keys stay as they are."""
+        """Return `value` with each placeholder string replaced by its Blob. Keys stay as they are."""
         if not self.blobs:
             return value
         if isinstance(value, str):
@@ -203,16 +203,16 @@ class Splitter:
 def _masked(data: bytes) -> bytes:
     """Blank out escaped backslashes and quotes, so that each quote left begins or ends a string.
 
-    `data` does not start in the middle of an escape. A backslash outside a string, after which this may be
-    wrong, is an error that the parser finds in the text.
+    `data` does not start in the middle of an escape. After a backslash outside a string the result may be
+    wrong; the parser rejects such a text anyway.
     """
     if b'\\"' not in data and b"\\\\" not in data[-6:]:
-        return data  # no quote is escaped, and no escape that the end may cut is ambiguous
+        return data  # no quote is escaped, and an escape cut at the end is unambiguous
     return data.replace(b"\\\\", b"  ").replace(b'\\"', b"  ")
 
 
 def _before_cut_escape(masked: bytes, at: int, end: int) -> int:
-    """`end`, or where the escape starts that `end` cuts."""
+    """Return `end`, or the start of the escape that `end` would cut."""
     last = masked.rfind(b"\\", max(at, end - 5), end)
     if last < 0:
         return end

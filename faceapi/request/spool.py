@@ -1,8 +1,8 @@
-"""One nameless file a request, in which its decoded pictures lie.
+"""One unnamed file per request for its decoded pictures.
 
-A spool is a memfd while the sum over all requests of this process fits settings.SPOOL_MEMORY_BYTES; one that
-outgrows it moves to a file without a name in settings.SPOOL_DIR. Neither has a name at any time, so a
-crash leaves nothing. Over settings.SPOOL_MAX_BYTES in sum the request is refused (5003).
+A spool is a memfd while all spools of this process fit settings.SPOOL_MEMORY_BYTES; otherwise it moves to an
+unnamed file in settings.SPOOL_DIR. Neither ever has a name, so a crash leaves nothing behind. If all spools
+together would exceed settings.SPOOL_MAX_BYTES, the request is refused (5003).
 """
 
 import contextlib
@@ -35,7 +35,7 @@ class SpoolSlice:
 
 
 class Budget:
-    """The bytes that the spools of this process hold, in memory and in sum. Thread-safe."""
+    """The bytes that the spools of this process use, in memory and in total. Thread-safe."""
 
     def __init__(self, memory_bytes: int, total_bytes: int) -> None:
         self._memory_bytes = memory_bytes
@@ -45,9 +45,9 @@ class Budget:
         self.total = 0
 
     def take(self, amount: int) -> bool:
-        """Take `amount` more bytes; True where memory has room for them.
+        """Reserve `amount` more bytes; return whether they fit in memory.
 
-        Raises ApiError 5003 where the sum has none.
+        Raises ApiError 5003 if they exceed the total.
         """
         with self._lock:
             if self.total + amount > self._total_bytes:
@@ -96,7 +96,7 @@ class Spool:
         self.close()
 
     def write(self, piece: bytes) -> None:
-        """Append a piece. Raises ApiError 5003 if all spools together are full, or the disk is."""
+        """Append a piece. Raises ApiError 5003 if the total is used up or the disk is full."""
         if self.size + len(piece) > self._taken:
             self._grow(max(len(piece), min(STEP_BYTES, max(self._taken, 256 * 1024))))
         rest = memoryview(piece)
@@ -147,11 +147,11 @@ class Spool:
             with memoryview(mapped) as whole, whole[skip:] as picture:
                 yield picture
         finally:
-            with contextlib.suppress(BufferError):  # a traceback still holds a slice: it unmaps with that
+            with contextlib.suppress(BufferError):  # a traceback holds a slice: unmapped with it
                 mapped.close()
 
     def close(self) -> None:
-        """Give back the memory. A second close does nothing."""
+        """Release the memory. A second call does nothing."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

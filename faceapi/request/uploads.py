@@ -1,10 +1,10 @@
-"""Bodies in reading, whose signature is not verified yet: how many slow ones a web process reads at once.
+"""Limit the slow bodies that a web process reads at once, before their signature can be verified.
 
-An AppKey stands in every request in clear, so anybody who has seen one can open connections with it and send
-a byte now and then. So a body holds no place of its App or its customer while it arrives. Instead at most
-`limit` bodies may be slow at once, in this process. Over that the slowest is given up, of the address that
-has the most of them: a body that arrives at an ordinary rate never loses to such connections, whether they
-come from its own address, from another or from many.
+An AppKey is visible in every request, so anyone who has seen one can open connections with it and send a byte
+now and then. So a body does not count against its App or its customer while it arrives. Instead, at most
+`limit` slow bodies are read at once in this process. Above that, the slowest body of the address that has the
+most of them is cancelled. A body that arrives at an ordinary rate is never cancelled because of such
+connections, wherever they come from.
 """
 
 import contextlib
@@ -20,13 +20,13 @@ from typing import Any
 from faceapi import errors
 from faceapi.errors import ApiError
 
-SLOW_AFTER_S = 0.2  # a body that is complete by then is never given up
+SLOW_AFTER_S = 0.2  # a body that is complete by then is never cancelled
 TICK_S = 0.1
 _BYTES_RECEIVED = 128  # offset of tcpi_bytes_received in struct tcp_info (linux/tcp.h)
 
 
 class Upload:
-    """One body in reading. `is_given_up` is set before its socket is shut for reading."""
+    """A body that is being read. `is_given_up` is set before its socket is shut down for reading."""
 
     def __init__(self, sock: socket.socket, address: Hashable, at: float) -> None:
         self.sock = sock
@@ -36,13 +36,13 @@ class Upload:
         self._bytes_before = _bytes_received(sock)
 
     def rate(self, now: float) -> float:
-        """Bytes a second since its start. For a unix socket, which hides them, the oldest body is slowest."""
+        """Return its bytes per second. On a unix socket, where they are unknown, the oldest is slowest."""
         received = _bytes_received(self.sock) - self._bytes_before
         return (received + 1) / max(now - self.started, 0.001)
 
 
 def _bytes_received(sock: socket.socket) -> int:
-    """Bytes that the kernel has received on a TCP connection; 0 for any other socket."""
+    """Return the bytes that the kernel has received on a TCP connection; 0 for any other socket."""
     try:
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_RECEIVED + 8)
         return int(struct.unpack_from("=Q", info, _BYTES_RECEIVED)[0])
@@ -51,7 +51,7 @@ def _bytes_received(sock: socket.socket) -> int:
 
 
 class Uploads:
-    """The bodies that this process reads now, and the thread that gives up the slowest of too many."""
+    """The bodies that this process reads now, and the thread that cancels the slowest ones."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -61,7 +61,7 @@ class Uploads:
 
     @contextlib.contextmanager
     def receive(self, sock: Any, address: Hashable) -> Iterator[None]:
-        """Read a body inside. Raises ApiError 5003 if it was given up for others that arrive faster."""
+        """Register a body during the block. Raises ApiError 5003 if it was cancelled for being slow."""
         if not hasattr(sock, "getsockopt"):  # not under gunicorn
             yield
             return
@@ -96,7 +96,7 @@ class Uploads:
             time.sleep(TICK_S)
 
     def give_up_surplus(self, now: float) -> None:
-        """Give up the slowest bodies until `limit` of those that are slow are left."""
+        """Cancel the slowest bodies until at most `limit` slow ones are left."""
         by_address: dict[Hashable, list[Upload]] = defaultdict(list)
         for upload in self._running:
             if not upload.is_given_up and now - upload.started >= SLOW_AFTER_S:

@@ -1,7 +1,7 @@
 """The calls of a customer's Apps, newest first, one page at a time.
 
 Keyset pagination: the last page takes as long as the first. A request id is a version 7 UUID and begins with
-the time of its call, so every query states its time range twice: as `at` for the indexes, as ids for the
+the time of its call, so every query states its time range twice: by `at` for the indexes, and by id for the
 partitions.
 """
 
@@ -56,12 +56,12 @@ class Cursor:
 
     @classmethod
     def of(cls, call: Call) -> "Cursor":
-        """Return the cursor behind `call`."""
+        """Return the cursor of `call`."""
         return cls(call.at, call.pk)
 
 
 def find(apps: Sequence[App], wanted: Filter, limit: int, after: Cursor | None = None) -> list[Call]:
-    """Return up to `limit` calls of the Apps, newest first: a few steps in an index of each App."""
+    """Return up to `limit` calls of the Apps, newest first, by one index scan per App."""
     conditions, values = _conditions(wanted, after)
     found = Call.objects.raw(
         f"""SELECT call.* FROM unnest(%s::bigint[]) AS wanted (app_id), LATERAL (

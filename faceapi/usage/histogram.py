@@ -1,7 +1,7 @@
 """Latency histograms with fixed, roughly logarithmic buckets: pure functions over lists of counts.
 
-Slot i counts the times in (BOUNDS_MS[i-1], BOUNDS_MS[i]]; the last slot counts all that is longer.
-The bounds are part of what is stored: changing them needs a migration of UsageHour.
+Slot i counts the times in (BOUNDS_MS[i-1], BOUNDS_MS[i]]; the last slot counts all longer times. The bounds
+are part of what is stored: changing them needs a migration of UsageHour.
 """
 
 from bisect import bisect_left

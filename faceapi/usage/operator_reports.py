@@ -1,8 +1,8 @@
 """Usage of all customers, for operators: read functions over the roll-ups, each a few grouped queries.
 
-Ranges are whole local days, half-open. The closed part is read from the coarsest sufficient roll-up, the rest
-from UsageHour, so figures always equal the sum of the calls (rollups.py). Times (latency, queue, inference)
-are those of calls with code 0.
+Ranges are whole local days, half-open. The closed part is read from the coarsest roll-up that suffices, the
+rest from UsageHour, so figures always equal the sum of the calls (rollups.py). Times (latency, queue,
+inference) are those of calls with code 0.
 """
 
 from collections import Counter, defaultdict
@@ -27,7 +27,8 @@ Step = Literal["hour", "day"]
 class UsageFilter:
     """Select calls of [since, until), and by other fields; None or "" is no limit.
 
-    `since` is a local midnight, and so is `until` if the usage is asked for in steps; else it is a full hour.
+    `since` is a local midnight. `until` is one too if the usage is reported in steps; otherwise it is a full
+    hour.
     """
 
     since: datetime
@@ -51,9 +52,9 @@ class UsageFilter:
 
 @dataclass(slots=True)
 class Figures:
-    """Counts and times of some calls. `ok` are those with code 0; the sums of times (ms) are theirs alone.
+    """Counts and times of some calls. `ok` counts those with code 0; sums of times (ms) include only these.
 
-    Units are kept apart by API: images of one and calls of another have no common sum.
+    Units are kept by API, because images of one API and calls of another cannot be added up.
     """
 
     calls: int = 0
@@ -154,7 +155,7 @@ def usage(span: UsageFilter, *, with_latencies: bool = True) -> Usage:
 
 
 def totals(span: UsageFilter) -> Usage:
-    """Return the same without steps: of any full hours, and cheaper over many days."""
+    """Return the figures without steps: for any full hours, and cheaper over many days."""
     total = Figures()
     by_api: dict[str, Figures] = defaultdict(Figures)
     by_region: dict[int, Figures] = defaultdict(Figures)
@@ -286,7 +287,7 @@ def _sources(
         return [(*hours, span.since, span.until)]
     mark = min(max(until() or span.since, span.since), span.until)
     if closed[1] == "day":
-        mark = rollups.local_day(mark)  # a day that the span has only a part of is read by the hour
+        mark = rollups.local_day(mark)  # a day that is only partly in the span is read by the hour
     return [(*closed, span.since, mark), (*hours, mark, span.until)]
 
 

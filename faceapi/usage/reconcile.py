@@ -1,4 +1,4 @@
-"""What `manage.py reconcile` proves of this room (settings.RECONCILE_CHECKS)."""
+"""The checks of this room for `manage.py reconcile` (settings.RECONCILE_CHECKS)."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -15,7 +15,7 @@ from faceapi.usage.rollups import HISTOGRAMS
 def usage_is_the_sum_of_calls(at: datetime, span: TimeRange) -> Iterable[Break]:
     """Check that every hour of usage is the sum of its calls, apart from refusals without a row.
 
-    Each of its histograms counts every call once.
+    Each of its histograms must count every call once.
     """
     counted = ", ".join(f"coalesce(counted.{name}, 0)" for name in SUMS)
     rolled = ", ".join(f"usage.{name}" for name in SUMS if name != "calls")
@@ -49,7 +49,7 @@ def usage_is_the_sum_of_calls(at: datetime, span: TimeRange) -> Iterable[Break]:
 
 @by_day
 def charged_calls_are_the_settled_debits(at: datetime, span: TimeRange) -> Iterable[Break]:
-    """Every settling or settled debit is a call recorded with code 0 for the same units, and vice versa."""
+    """Check that settling and settled debits are the calls recorded with code 0, with the same units."""
     return rows(
         """
         SELECT 'call ' || coalesce(debit.call_id, call.id),

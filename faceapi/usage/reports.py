@@ -1,4 +1,4 @@
-"""An App's latest calls, for its report; call_log.py has all of them, operator_reports.py the sums."""
+"""An App's latest calls, for its report (all calls: call_log.py; sums: operator_reports.py)."""
 
 from django.db.models import QuerySet
 

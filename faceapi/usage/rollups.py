@@ -4,9 +4,9 @@
     UsageDay    App x API x region x code x day     all of a closed local day
     ServiceHour       API x region x code x hour    all Apps of a closed hour
 
-Both are derived, never the only home of a figure: `close` writes what has ended for GRACE, hour by hour and
-day by day without a gap, and a report reads the rest from UsageHour (operator_reports.py). So a report is
-right whether or not the schedule ran; it is only slower without it.
+Both are derived from UsageHour. `close` writes the hours and days that ended at least GRACE ago, without a
+gap, and a report reads the rest from UsageHour (operator_reports.py). So a report is correct even if the
+schedule did not run; it is only slower.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from billing.periods import months_before
 from faceapi.models import SUMS, ServiceHour, UsageDay, UsageHour
 from faceapi.usage.histogram import SLOTS
 
-# A call is counted in the hour of its arrival, when it ends: no call lasts this long.
+# A call is counted when it ends, in the hour of its arrival; no call lasts longer than this.
 GRACE = timedelta(hours=1)
 _LOCK = 0x0FACE0  # advisory: one `close` at a time
 HISTOGRAMS = ("latency_histogram", "queue_histogram", "infer_histogram")
@@ -30,7 +30,7 @@ HISTOGRAMS = ("latency_histogram", "queue_histogram", "infer_histogram")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A local day whose closed sums are not those of UsageHour."""
+    """A local day whose closed sums differ from those of UsageHour."""
 
     day: datetime
     table: str
@@ -38,13 +38,13 @@ class Difference:
 
 
 def hours_closed_until() -> datetime | None:
-    """ServiceHour is complete before this moment; None while it is empty."""
+    """Return the time before which ServiceHour is complete; None while it is empty."""
     last = ServiceHour.objects.aggregate(last=models.Max("hour"))["last"]
     return last + timedelta(hours=1) if last else None
 
 
 def days_closed_until() -> datetime | None:
-    """UsageDay is complete before this local midnight; None while it is empty."""
+    """Return the local midnight before which UsageDay is complete; None while it is empty."""
     last = UsageDay.objects.aggregate(last=models.Max("day"))["last"]
     return timezone.localtime(last) + timedelta(days=1) if last else None
 
@@ -76,9 +76,9 @@ def rebuild(since: datetime) -> None:
 
 
 def forget(at: datetime) -> int:
-    """Delete the sums that are kept no longer, a local day at a time; return the number of rows.
+    """Delete the sums whose retention has ended, one local day at a time; return the number of rows.
 
-    Never those of calls that are still there, which reconcile compares with them.
+    Sums of calls that still exist are kept, because reconcile compares the two.
     """
     dropped_until = checkpoint.archived_until()
     if not settings.USAGE_KEPT_MONTHS or dropped_until is None:
@@ -103,7 +103,7 @@ def _forget_until(day: datetime) -> int:
 
 
 def differences() -> Iterator[Difference]:
-    """Each closed day whose sums are not those of UsageHour: none, unless a row came GRACE too late."""
+    """Yield each closed day whose sums differ from UsageHour: none, unless a row came later than GRACE."""
     for model, column, until in (
         (UsageDay, "day", days_closed_until()),
         (ServiceHour, "hour", hours_closed_until()),

@@ -1,10 +1,10 @@
 """Count refusals in memory and write them in batches: a flood of them costs one transaction a second.
 
-Two kinds. A request that was never authentic (no key, an unknown key, a wrong signature, a replay, a body
-that did not arrive) belongs to no App: it is counted by code in Valkey, for operators (/metrics), and is in
-no table. An authentic call that was refused before any work (CHEAP: rate and concurrency, overload) belongs
-to its App: the App's hourly roll-up counts every one of them, at most FLUSH_EVERY_S late, and the call log
-keeps one row a flush for each App, API and code as a sample (docs/decisions/0102).
+There are two kinds. A request that was not authentic (no key, an unknown key, a wrong signature, a replay, a
+body that did not arrive) belongs to no App: it is counted by code in Valkey, for operators (/metrics), and
+stored in no table. An authentic call that was refused before any work (CHEAP: rate and concurrency, overload)
+belongs to its App: the App's hourly roll-up counts every one of them, at most FLUSH_EVERY_S late, and the
+call log keeps one row a flush for each App, API and code as a sample (docs/decisions/0102).
 
 A process that is killed loses what it counted since its last flush; no unit depends on it.
 """
@@ -38,15 +38,15 @@ RECENT_STEP_S = 5
 RECENT_KEPT_S = 600
 CHEAP = frozenset({errors.RATE, errors.OVERLOADED})
 FLUSH_EVERY_S = 1.0
-LINES_PER_FLUSH = 20  # of the log, for one process; the count of the others is one line more
-MAX_GROUPS = 10_000  # Apps, APIs and codes that wait for a flush while the database is away
+LINES_PER_FLUSH = 20  # log lines of one process; one more line has the number of the others
+MAX_GROUPS = 10_000  # Apps, APIs and codes that wait for a flush while the database is unavailable
 
 logger = logging.getLogger("faceapi.call")
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What is counted together: a row of the hourly roll-up."""
+    """The key by which refusals are counted: a row of the hourly roll-up."""
 
     app: int
     region: int
@@ -57,7 +57,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The one refused call of a group that is kept as a row until the next flush."""
+    """The refused call that represents its group in the call log until the next flush."""
 
     id: UUID
     app_key: int
@@ -87,7 +87,7 @@ _lines = 0
 
 
 def note(code: int) -> None:
-    """Count a request that was never authentic."""
+    """Count a request that was not authentic."""
     with _lock:
         _of_nobody[code] += 1
     _start()
@@ -151,7 +151,7 @@ def counts() -> dict[int, int]:
 def unrecorded(since_s: float, until_s: float) -> Counter[int]:
     """Return the authentic calls refused without a row, by code, written between two Unix times.
 
-    To RECENT_STEP_S, and for the last RECENT_KEPT_S. Raises redis.RedisError.
+    The resolution is RECENT_STEP_S, and the last RECENT_KEPT_S are kept. Raises redis.RedisError.
     """
     first, last = int(since_s // RECENT_STEP_S) + 1, int(until_s // RECENT_STEP_S)
     pipe = valkey.client().pipeline(transaction=False)
@@ -167,7 +167,7 @@ def unrecorded(since_s: float, until_s: float) -> Counter[int]:
 
 
 def flush() -> None:
-    """Write what was counted. What can't be written now is kept for the next flush."""
+    """Write the counts. Those that cannot be written now are kept for the next flush."""
     global _lines
     with _lock:
         unlogged, _lines = max(0, _lines - LINES_PER_FLUSH), 0
@@ -205,13 +205,13 @@ def _flush_apps() -> None:
     try:
         _write(taken)
         _note_unrecorded(taken)
-    except IntegrityError:  # an App is gone: the others are written without it
+    except IntegrityError:  # an App was deleted: write the others without it
         for group, pending in taken.items():
             try:
                 _write({group: pending})
                 _note_unrecorded({group: pending})
             except IntegrityError:
-                logger.warning("refusals of an App that is gone", extra={"calls": pending.calls})
+                logger.warning("refusals of a deleted App", extra={"calls": pending.calls})
             except (DatabaseError, InterfaceError) as error:
                 _keep({group: pending}, error)
     except (DatabaseError, InterfaceError) as error:
@@ -252,7 +252,7 @@ INSERT INTO faceapi_call (id, app_id, app_key_id, region_id, api, at, code, http
     body_bytes, latency_ms, queue_ms, infer_ms, address, fault_index)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, 0, %s, %s, 0, 0, %s::inet, NULL)
 """
-# Those without a row count in the lowest slots: no report reads times of refused calls.
+# Those without a row are counted in the lowest slots: no report uses the times of refused calls.
 _ROLL_UP = """
 INSERT INTO faceapi_usagehour AS hour (app_id, region_id, api, hour, code, calls, unrecorded, images, units,
     latency_sum_ms, queue_sum_ms, infer_sum_ms, latency_histogram, queue_histogram, infer_histogram)
@@ -271,7 +271,7 @@ ON CONFLICT (app_id, api, hour, code, region_id) DO UPDATE SET
 
 
 def _write(taken: dict[Group, Pending]) -> None:
-    # In one order, as other processes do: two flushes never wait for each other.
+    # Use one order in all processes, so that two flushes never deadlock.
     groups = sorted(taken, key=lambda group: (group.app, group.api, group.hour, group.code, group.region))
     with transaction.atomic(), connection.cursor() as cursor:
         for group in groups:
@@ -321,14 +321,14 @@ def _start() -> None:
 
 
 def _flush_regularly() -> None:
-    """Flush while there is something to write; hold no connection while there is not."""
+    """Flush while there is something to write; hold no connection otherwise."""
     while True:
         _wake.wait()
         _wake.clear()
         time.sleep(FLUSH_EVERY_S)
         try:
             flush()
-        except Exception as error:  # the thread must outlive whatever a flush meets
+        except Exception as error:  # the thread must survive any error of a flush
             logger.error("a flush of refusals failed: %s", type(error).__name__)
         with _lock:
             if _of_apps or _of_nobody:

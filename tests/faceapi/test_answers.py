@@ -236,7 +236,7 @@ import django
 django.setup()
 from faceapi import answers
 from faceapi.answers import Journal
-answers.ROOM = 1
+answers.PREALLOCATED_NOTES = 1
 Journal.start = lambda self: None
 _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
 journal = Journal()
@@ -273,6 +273,6 @@ def test_notes_move_to_a_file_once_one_can_be_created(
 
 def test_a_note_file_is_preallocated(journal: Journal) -> None:
     notes = NoteFile.new()
-    assert notes.path.stat().st_blocks * 512 >= answers.ROOM * 20
+    assert notes.path.stat().st_blocks * 512 >= answers.PREALLOCATED_NOTES * 20
     assert notes_in(notes.path.read_bytes()) == {}
     notes.delete()

@@ -1,4 +1,4 @@
-"""`manage.py code_tables [--check]`: writes the tables of codes in docs and client from faceapi/errors.py."""
+"""`manage.py code_tables [--check]`: write the code tables of docs and client from faceapi/errors.py."""
 
 import re
 import sys

@@ -123,7 +123,7 @@ def test_code(code: int, gallery: Gallery, app: App, portrait: bytes) -> None:
 
 def test_several_faces_are_reported(gallery: Gallery, portrait: bytes) -> None:
     refused = gallery.enrol("1", twice(portrait))
-    assert refused.json["detail"] == "several faces of like size"
+    assert refused.json["detail"] == "several faces of similar size"
     assert refused.json["detail_zh"] == "有多张大小相近的人脸"
     assert refused.json["quality"]["reasons"] == ["several_faces"]
     small = Image.open(BytesIO(portrait)).resize((60, 60))

@@ -136,8 +136,12 @@ def test_it_agrees_with_json_loads(
     assert split(body, cuts, max_blobs=1000) == expected
 
 
+# json.loads does not know that a single space in base64 is a "+" that was URL-decoded (4006).
+junk_without_spaces = st.binary(max_size=3).filter(lambda junk: b" " not in junk)
+
+
 @settings(deadline=None, max_examples=150)
-@given(base64_strings(), st.integers(0, 10**6), st.binary(max_size=3), cut_lists)
+@given(base64_strings(), st.integers(0, 10**6), junk_without_spaces, cut_lists)
 def test_a_damaged_body_is_refused_where_json_loads_refuses_it(
     picture: str, place: int, junk: bytes, cuts: list[int]
 ) -> None:
