@@ -1,7 +1,7 @@
 """The roles of operators: Django groups with custom permissions, identical in every installation.
 
 A permission names an action, not a table: the admin is read-only for everyone, and every action goes through
-a rule. The groups are created by migration 0003; a new permission needs a migration that calls
+a rule. The first migration creates the groups; a new permission needs a migration that calls
 `install`.
 """
 

@@ -23,6 +23,7 @@ from django.db import OperationalError, connection
 from common import valkey
 from embedded.environment import DEMO_PASSWORDS, secret_values, write_env
 from embedded.paths import here
+from facecloud import squashed
 
 PASSWORDS = {
     "FACECLOUD_USER": "FACECLOUD_PASSWORD",
@@ -44,6 +45,8 @@ def main(url: str) -> None:
     except ImproperlyConfigured as error:
         sys.exit(f"A setting in the environment or in .env is wrong: {error}")
     check_services()
+    if sentence := squashed.fault(connection):
+        sys.exit(sentence)
     call_command("migrate", interactive=False)
     if settings.STATIC_MANIFEST:
         call_command("collectstatic", interactive=False, verbosity=0)

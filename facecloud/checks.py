@@ -11,12 +11,13 @@ import redis
 from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from accounts import regions
 from accounts.models import Region
 from common import clock, schedule, valkey
+from facecloud import squashed
 from facecloud.database_role import can_rewrite_history
 from inference.models import registry
 from inference.worker import exchange
@@ -105,10 +106,20 @@ def database() -> Iterable[CheckMessage]:
         yield Error("PostgreSQL does not answer.", hint="Check DATABASE_URL.", id="facecloud.E005")
 
 
+@register(Tags.database)
+def replaced_migrations(databases: Iterable[str] | None = None, **_options: Any) -> list[CheckMessage]:
+    """Check that this version can migrate the database: part of `migrate` and `check --database default`."""
+    found = [squashed.fault(connections[alias]) for alias in databases or ()]
+    return [Error(sentence, id="facecloud.E012") for sentence in found if sentence]
+
+
 @of_deployment
 def migrations() -> Iterable[CheckMessage]:
     """Check that the tables are those of this version."""
     try:
+        if sentence := squashed.fault(connection):
+            yield Error(sentence, id="facecloud.E012")
+            return
         executor = MigrationExecutor(connection)
         plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     except DatabaseError:

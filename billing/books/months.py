@@ -1,7 +1,7 @@
 """The months of calls and debits: partitions that are made ahead, and dropped when they are old enough.
 
 The tables (settings.MONTHLY_TABLES) are partitioned by RANGE of their ids, which are version 7 UUIDs, in
-months of UTC (billing/migrations/0022_months.sql). A month is dropped once reconcile has proved all of its
+months of UTC (billing/migrations/0001_months.sql). A month is dropped once reconcile has proved all of its
 days: what its debits took from each Period remains in ProvedUnits. Partitions are made and dropped by
 functions that run with the rights of the tables' owner, since the application's role may not alter tables.
 """

@@ -195,8 +195,9 @@ def settled_units_were_answered(at: datetime, span: TimeRange) -> Iterable[Break
         """
         WITH since AS (
             SELECT greatest(%(since)s, %(complete_since)s,
-                            date_trunc('hour', applied, 'UTC') + interval '2 hours') AS hour
-              FROM django_migrations WHERE app = 'billing' AND name = '0015_answered_hour'
+                            date_trunc('hour', min(applied), 'UTC') + interval '2 hours') AS hour
+              FROM django_migrations
+             WHERE app = 'billing' AND name IN ('0015_answered_hour', '0001_squashed_0023_debits_by_month')
         ), debited AS (
             SELECT date_trunc('hour', closed_at, 'UTC') AS hour, app_id, api,
                    count(*) AS answers, sum(units) AS units

@@ -21,8 +21,9 @@ from tests.billing.conftest import DETECT, NOON, Shop, breaks
 @pytest.fixture(autouse=True)
 def answers_were_always_counted(db: None) -> None:
     """Treat answers as always counted: the books of these tests are older than the migration."""
-    migration = MigrationRecorder.Migration.objects.filter(app="billing", name="0015_answered_hour")
-    assert migration.update(applied=NOON - timedelta(days=400)) == 1
+    assert MigrationRecorder.Migration.objects.filter(app="billing").update(
+        applied=NOON - timedelta(days=400)
+    )
 
 
 def found(at=NOON) -> set[str]:
@@ -201,6 +202,17 @@ def test_debits_settled_before_counting_began_are_not_compared(books: App) -> No
     assert found() == {"settled_units_were_answered"}
     MigrationRecorder.Migration.objects.filter(app="billing").update(applied=NOON)
     assert found() == set()
+
+
+@pytest.mark.parametrize("name", ["0015_answered_hour", "0001_squashed_0023_debits_by_month"])
+def test_counting_began_with_the_first_migration_that_made_the_table(books: App, name: str) -> None:
+    """In a database of the version before that is the old one; in a new one both have the same time."""
+    tamper("DELETE FROM billing_answeredhour")
+    migrations = MigrationRecorder.Migration.objects.filter(app="billing")
+    migrations.exclude(name=name).update(applied=NOON)
+    assert found() == {"settled_units_were_answered"}
+    migrations.exclude(name=name).delete()
+    assert found() == {"settled_units_were_answered"}
 
 
 def test_an_answer_is_counted_once(books: App) -> None:

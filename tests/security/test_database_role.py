@@ -177,7 +177,7 @@ def test_migrate_creates_the_role_and_grants(postgres: Postgres) -> None:
     application = postgres.url_of("somebody")
     assert manage(postgres.url, application, "migrate", "--verbosity=0").returncode == 0
     assert manage("", application, "reconcile").returncode == 0
-    backwards = manage("", application, "migrate", "billing", "0011")
+    backwards = manage("", application, "migrate", "operations", "zero")
     assert backwards.returncode != 0
     assert "permission denied" in backwards.stderr or "must be owner" in backwards.stderr
 

@@ -1,2 +1,0 @@
-CREATE TRIGGER unchanged BEFORE UPDATE ON billing_reconcilerun FOR EACH ROW
-    EXECUTE FUNCTION billing_refuse('the result of a reconcile run stays so');
