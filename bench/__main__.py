@@ -1,4 +1,4 @@
-"""Run a benchmark: `bin/bench WHAT …`; each is a module of this package.
+"""Run a benchmark: `bin/bench WHAT …`; each is a module of this package or of one of its folders.
 
 The benchmarks of the engine have `add_arguments` and `run` and share --json, --plot and --models. Other
 modules with a `main()` (quota, …) parse their own arguments.
@@ -12,6 +12,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+FOLDERS = ("engine",)
 ENGINE_BENCHMARKS = ("accuracy", "speed", "peers")
 MODELS_DIR = Path(__file__).resolve().parent.parent / "var" / "models"
 
@@ -19,10 +20,19 @@ MODELS_DIR = Path(__file__).resolve().parent.parent / "var" / "models"
 def main() -> int:
     """Run the benchmark that the first argument names, and return its exit status."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
-    if name.isidentifier() and name not in ENGINE_BENCHMARKS and find_spec(f"bench.{name}"):
+    module = _module(name) if name.isidentifier() and name not in ENGINE_BENCHMARKS else None
+    if module:
         sys.argv = [f"bin/bench {name}", *sys.argv[2:]]
-        return int(import_module(f"bench.{name}").main() or 0)
+        return int(import_module(module).main() or 0)
     return _engine_benchmark()
+
+
+def _module(name: str) -> str | None:
+    """Return the dotted name of benchmark `name`, or None if there is none."""
+    if name in FOLDERS:
+        return None
+    places = [f"bench.{name}", *(f"bench.{folder}.{name}" for folder in FOLDERS)]
+    return next((place for place in places if find_spec(place)), None)
 
 
 def _engine_benchmark() -> int:
@@ -32,7 +42,7 @@ def _engine_benchmark() -> int:
 
     parser = argparse.ArgumentParser(prog="bin/bench", description="Measure what the product does.")
     commands = parser.add_subparsers(dest="what", required=True)
-    modules = {what: import_module(f"bench.{what}") for what in ENGINE_BENCHMARKS}
+    modules = {what: import_module(f"bench.engine.{what}") for what in ENGINE_BENCHMARKS}
     for what, module in modules.items():
         command = commands.add_parser(what, help=(module.__doc__ or "").partition(":")[0])
         command.add_argument("--models", type=Path, default=MODELS_DIR, help="the model files' directory")

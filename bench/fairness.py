@@ -23,9 +23,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from bench.engine.speed import sample_pictures
 from bench.overload import percentile
 from bench.service import Caller, Site, running_site, show
-from bench.speed import sample_pictures
 from embedded.paths import REPOSITORY
 
 HEAVY_SIDE_PX = 1000

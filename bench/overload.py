@@ -33,8 +33,8 @@ import cv2
 import numpy as np
 import psutil
 
+from bench.engine.speed import sample_pictures
 from bench.service import DETECT, Site, cpu_s, inline, running_site, show
-from bench.speed import sample_pictures
 from embedded.paths import REPOSITORY
 from faceapi.authentication.signing import sign
 

@@ -30,9 +30,9 @@ from typing import Any
 import numpy as np
 import psutil
 
-from bench import peers
+from bench.engine import peers
+from bench.engine.speed import sample_pictures
 from bench.ports import free_port
-from bench.speed import sample_pictures
 from embedded.environment import KEYS, secret_values
 from embedded.paths import REPOSITORY, Paths
 from embedded.services.managed_process import Process

@@ -24,8 +24,8 @@ from bench.chaos import ledger
 from bench.chaos.faults import AWAY, FAULTS, Fault
 from bench.chaos.load import Load, Record
 from bench.chaos.site import MODELS, Site, running_site
+from bench.engine.speed import sample_pictures
 from bench.output import Report, Section
-from bench.speed import sample_pictures
 
 RECOVERY_TIMEOUT_S = 90.0
 CONFIRM_TIMEOUT_S = 45.0  # the notes of a killed process are adopted within 15 s

@@ -26,9 +26,9 @@ from pathlib import Path
 
 from bench.chaos import CONFIRM_TIMEOUT_S, SWEEP, SWEEP_TIMEOUT_S, grey_picture, ledger
 from bench.chaos.load import HUNG_UP, NO_ANSWER, Load, Record, Sent
+from bench.engine.speed import sample_pictures
 from bench.hosts.cluster import MODELS, Cluster, running_cluster
 from bench.output import Report, Section
-from bench.speed import sample_pictures
 
 RECOVERY_TIMEOUT_S = 120.0
 PRIMARY = "primary"  # whichever of the two Valkeys is it

@@ -90,7 +90,7 @@ def test_inference_looks_up_no_name_and_writes_nothing_at_home(tmp_path: Path, m
 
 @pytest.mark.parametrize(
     "module",
-    ["inference.worker.tasks", "inference.models.setup", "inference.models.conversion", "bench.speed"],
+    ["inference.worker.tasks", "inference.models.setup", "inference.models.conversion", "bench.engine.speed"],
 )
 def test_every_import_of_onnxruntime_disables_telemetry(module: str, tmp_path: Path) -> None:
     program = f"import {module}, onnxruntime, os; assert os.environ['ORT_DISABLE_TELEMETRY'] == '1'"

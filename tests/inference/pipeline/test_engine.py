@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.rotation import turned
+from bench.engine.rotation import turned
 from inference.calibration.scoring import compare
 from inference.images.decoding import upright
 from inference.pipeline.engine import Engine

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.rotation import turned
+from bench.engine.rotation import turned
 from inference.calibration.scoring import compare
 from inference.pipeline import face_detector
 from inference.pipeline.detections import Detections

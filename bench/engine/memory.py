@@ -20,8 +20,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from bench.engine.speed import sample_pictures
 from bench.output import Report, Section
-from bench.speed import sample_pictures
 from embedded.paths import REPOSITORY
 
 MODELS = REPOSITORY / "var" / "models"

@@ -20,12 +20,12 @@ from typing import Any, Self
 import numpy as np
 
 from bench import datasets, metrics
+from bench.engine.speed import sample_pictures
 from bench.output import Report, Section, progress
-from bench.speed import sample_pictures
 from inference.calibration.scoring import similarity
 from inference.pipeline.engine import Engine
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = ROOT / "var" / "bench" / "peers"
 # face_recognition's models still import pkg_resources, which newer setuptools no longer carry.
 PACKAGES = (

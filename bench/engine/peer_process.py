@@ -1,4 +1,4 @@
-"""Run face_recognition in its own environment, started by bench/peers.py.
+"""Run face_recognition in its own environment, started by bench/engine/peers.py.
 
 Each request and each reply is one line of JSON.
 """

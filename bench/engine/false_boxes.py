@@ -19,7 +19,7 @@ from inference.models.setup import ensure_models
 from inference.pipeline.engine import Engine
 from inference.results import Face
 
-MODELS_DIR = Path(__file__).resolve().parent.parent / "var" / "models"
+MODELS_DIR = Path(__file__).resolve().parents[2] / "var" / "models"
 TILE_PX, COLUMNS, ROWS = 160, 8, 6
 # The side of a tile, as a multiple of the box's longer side.
 SURROUNDINGS = 2.0
