@@ -17,8 +17,8 @@ import numpy as np
 from bench import datasets, metrics
 from bench.engine.rotation import rotation
 from bench.engine.small_faces import small_faces
-from bench.fit_attributes import errors_by_group
-from bench.fit_confidence import PUBLISHED, data_digest
+from bench.fitting.fit_attributes import errors_by_group
+from bench.fitting.fit_confidence import PUBLISHED, data_digest
 from bench.output import Report, Section, progress
 from bench.strangers import Pairs, groups_of, look_alikes, rates_by_group, same_person
 from inference.calibration import scoring, tables

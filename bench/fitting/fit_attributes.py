@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from bench import datasets
 from bench.datasets import Member
+from bench.fitting.regression import apply, least_squares, logistic, on_raw_features
 from bench.output import progress
-from bench.regression import apply, least_squares, logistic, on_raw_features
 from bench.strangers import ADULT, age_group
 from inference.images.decoding import Picture
 from inference.pipeline.alignment import Aligned

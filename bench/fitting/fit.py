@@ -19,9 +19,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bench import datasets, fit_attributes, fit_confidence, metrics
+from bench import datasets, metrics
+from bench.fitting import fit_attributes, fit_confidence
+from bench.fitting.regression import logistic
 from bench.output import progress
-from bench.regression import logistic
 from inference.calibration import tables
 from inference.images.decoding import Picture
 from inference.models.setup import ensure_models
@@ -45,7 +46,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="write the whole set into this folder")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    models_dir = Path(__file__).resolve().parent.parent / "var" / "models"
+    models_dir = Path(__file__).resolve().parents[2] / "var" / "models"
     ensure_models(models_dir)
     engine = Engine(models_dir)
     fits: dict[str, Callable[[Path, Engine], dict[str, Any]]] = {
