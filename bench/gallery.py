@@ -158,7 +158,7 @@ def _look_alikes(data: Path, engine: Any, scoring: Any) -> None:
 def speed(sizes: Sequence[int], seconds: float, indexed: Sequence[int]) -> None:
     """Search over HTTP beside face_detect, enrolments a second, and recall of the index."""
     from bench.engine.speed import sample_pictures
-    from bench.service import running_site
+    from bench.load.service import running_site
 
     with running_site() as site:
         picture = sample_pictures(MODELS_DIR)["1 MP"]
@@ -242,19 +242,19 @@ class _Caller:
         return answer
 
     def detecting(self, picture: bytes) -> Callable[[], object]:
-        from bench.service import inline
+        from bench.load.service import inline
 
         body = {"data": [inline(picture)]}
         return lambda: self.call("face_detect", body)
 
     def searching(self, picture: bytes, group: str) -> Callable[[], object]:
-        from bench.service import inline
+        from bench.load.service import inline
 
         body = {"data": [inline(picture)], "options": {"groups": [group]}}
         return lambda: self.call("face_search", body)
 
     def enrolments_a_second(self, picture: bytes, seconds: float) -> float:
-        from bench.service import inline
+        from bench.load.service import inline
 
         self.call("face_group_add", {"data": [{"group_id": "enrolled"}]})
         image, consent = inline(picture), {"reference": "bench"}

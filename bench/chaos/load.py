@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from bench.service import inline
+from bench.load.service import inline
 from faceapi.authentication.signing import sign
 
 CLIENT_TIMEOUT_S = 120.0  # longer than any wait of the product: a call that gets no answer is a finding

@@ -24,8 +24,8 @@ import cv2
 import numpy as np
 
 from bench.engine.speed import sample_pictures
-from bench.overload import percentile
-from bench.service import Caller, Site, running_site, show
+from bench.load.overload import percentile
+from bench.load.service import Caller, Site, running_site, show
 from embedded.paths import REPOSITORY
 
 HEAVY_SIDE_PX = 1000

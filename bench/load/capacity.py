@@ -21,10 +21,10 @@ from urllib.parse import unquote, urlsplit
 
 import psutil
 
-from bench import service
 from bench.engine.speed import sample_pictures
+from bench.load import service
+from bench.load.service import Caller, Site, cpu_s, rate
 from bench.ports import free_port
-from bench.service import Caller, Site, cpu_s, rate
 from embedded.paths import REPOSITORY
 from embedded.services.managed_process import Process
 from embedded.site import web_process, worker_process

@@ -34,7 +34,7 @@ import numpy as np
 import psutil
 
 from bench.engine.speed import sample_pictures
-from bench.service import DETECT, Site, cpu_s, inline, running_site, show
+from bench.load.service import DETECT, Site, cpu_s, inline, running_site, show
 from embedded.paths import REPOSITORY
 from faceapi.authentication.signing import sign
 

@@ -1,0 +1,1 @@
+"""Load on the whole signed service: throughput, overload, fairness between customers, capacity."""
