@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-FOLDERS = ("engine", "fitting", "load")
+FOLDERS = ("engine", "fitting", "load", "postgresql")
 ENGINE_BENCHMARKS = ("accuracy", "speed", "peers")
 MODELS_DIR = Path(__file__).resolve().parent.parent / "var" / "models"
 

@@ -13,7 +13,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
-from bench import races
+from bench.postgresql import races
 from billing import quota
 from embedded.services.postgres import Postgres
 from tests.billing.conftest import Shop, breaks

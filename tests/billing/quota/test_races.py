@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from accounts.models import App, User
-from bench import races
+from bench.postgresql import races
 from billing import extension, orders, quota
 from billing.errors import BillingError, HoldLost, NotOrdered, UsedUp
 from billing.models import Debit, Order, Package, Period, Voucher, WalletEntry

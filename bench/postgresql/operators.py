@@ -13,7 +13,7 @@ import sys
 import time
 from datetime import timedelta
 
-from bench.database import on_a_throwaway
+from bench.postgresql.database import on_a_throwaway
 
 LIMIT_MS = 300
 ROUNDS = 9
@@ -57,7 +57,7 @@ SELECT app.id, app.region_id, api.name, hour, code, calls, calls, CASE code WHEN
 
 
 def main() -> int:
-    return on_a_throwaway("bench.operators", __doc__, run)
+    return on_a_throwaway("bench.postgresql.operators", __doc__, run)
 
 
 def run(calls: int) -> bool:
@@ -71,7 +71,7 @@ def generate(calls: int) -> None:
     from django.utils import timezone
 
     from accounts.models import App, Region, User
-    from bench.populate import populate
+    from bench.postgresql.populate import populate
     from faceapi.models import ServiceHour, UsageDay, UsageHour
     from faceapi.usage import rollups
     from faceapi.usage.histogram import SLOTS

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from bench.database import on_a_throwaway
+from bench.postgresql.database import on_a_throwaway
 
 APPS, ORDERS_EACH = 1000, 10
 # A call for each debit.
@@ -33,7 +33,7 @@ SELECT app_id, region_id, api, date_trunc('hour', at), code, count(*), sum(image
 
 
 def main() -> int:
-    return on_a_throwaway("bench.reconcile", __doc__, run)
+    return on_a_throwaway("bench.postgresql.reconcile", __doc__, run)
 
 
 def run(calls: int) -> bool:
@@ -47,7 +47,7 @@ def generate(calls: int) -> None:
     from django.db.migrations.recorder import MigrationRecorder
     from django.utils import timezone
 
-    from bench.populate import populate
+    from bench.postgresql.populate import populate
     from faceapi.usage.histogram import SLOTS
 
     populate(apps=APPS, orders=APPS * ORDERS_EACH, debits=calls)

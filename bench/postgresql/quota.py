@@ -61,7 +61,7 @@ def _again_with_services() -> int:
             environment = {**os.environ, **addresses, **secret_values(paths.secrets, KEYS)}
             environment["FACECLOUD_VAR_DIR"] = var
             return subprocess.run(
-                [sys.executable, "-m", "bench.quota", *sys.argv[1:]], env=environment
+                [sys.executable, "-m", "bench.postgresql.quota", *sys.argv[1:]], env=environment
             ).returncode
 
 
@@ -70,7 +70,7 @@ def throughput(seconds: float) -> bool:
     from django.db import connection
     from django.utils import timezone
 
-    from bench import races
+    from bench.postgresql import races
     from billing import quota
     from billing.models import Period
     from billing.models.catalogue import MAX_UNITS
@@ -122,7 +122,7 @@ def throughput(seconds: float) -> bool:
 
 def _rate(call: Callable[[], None], seconds: float) -> float:
     """Return the calls per second of CALLERS processes together."""
-    from bench.races import Forked
+    from bench.postgresql.races import Forked
 
     def work(say: Callable[[str], None]) -> None:
         call()
@@ -144,7 +144,7 @@ def race() -> bool:
     """Race 50 processes for the remaining units of one App."""
     from django.utils import timezone
 
-    from bench import races
+    from bench.postgresql import races
     from billing import quota
 
     at = timezone.now()
@@ -161,7 +161,7 @@ def crash(rounds: int) -> bool:
     """Kill processes in the middle of calls, then run the sweep and the reconciliation."""
     from django.utils import timezone
 
-    from bench import races
+    from bench.postgresql import races
     from billing import quota
 
     at = timezone.now()
@@ -175,7 +175,7 @@ def crash(rounds: int) -> bool:
 
 def pages(apps: int) -> bool:
     """Run the queries of the console's pages on a full database."""
-    from bench import populate
+    from bench.postgresql import populate
 
     if not apps:
         return True

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from bench.database import on_a_throwaway
+from bench.postgresql.database import on_a_throwaway
 
 
 def main() -> int:
-    return on_a_throwaway("bench.months", __doc__, run)
+    return on_a_throwaway("bench.postgresql.months", __doc__, run)
 
 
 def run(calls: int) -> bool:
@@ -24,7 +24,7 @@ def run(calls: int) -> bool:
     from django.conf import settings
     from django.utils import timezone
 
-    from bench import reconcile as bench_reconcile
+    from bench.postgresql import reconcile as bench_reconcile
     from billing.books import months, reconcile
     from billing.models import Debit
 

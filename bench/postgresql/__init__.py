@@ -1,0 +1,1 @@
+"""Benchmarks of PostgreSQL with very many rows, and of many processes that compete for them."""
