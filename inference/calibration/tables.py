@@ -1,8 +1,9 @@
 """The calibration set: everything that was fitted on data, as JSON files in one folder.
 
-bench/fitting/fit.py writes it. calibration/ holds the set of this repository. `use` selects another folder (the
-setting CALIBRATION_DIR) with the same files. The manifest states the format, the version, the models that the
-set was fitted with, and the SHA-256 of each file; a set that does not match its manifest is rejected.
+bench/fitting/fit.py writes it. calibration/ holds the set of this repository. `use` selects another folder
+(the setting CALIBRATION_DIR) with the same files. The manifest states the format, the version, the models
+that the set was fitted with, and the SHA-256 of each file; a set that does not match its manifest is
+rejected.
 """
 
 from __future__ import annotations
