@@ -1,1 +1,1 @@
-"""Catalogue, orders, packages, quota and money; the only writer of everything about them."""
+"""Catalogue, orders, packages, quota and money; the only writer of all of their tables."""

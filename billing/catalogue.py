@@ -1,7 +1,7 @@
 """The catalogue, how operators change it, and the history of changes; writes Sku, Duration and Region.
 
-An edit of Skus may have a time from which it holds: a ScheduledChange, which `apply_due` carries out. It runs
-every minute and before each order, so that an order from that time on has the new price.
+An edit of Skus may take effect later: it is stored as a ScheduledChange, which `apply_due` applies. That runs
+every minute and before each order, so that an order after the effective time has the new price.
 """
 
 import logging
@@ -84,7 +84,7 @@ def change(
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One field of a Sku with the value it has and the one it is to get."""
+    """A change of one field of a Sku, with its old and its new value."""
 
     sku: Sku
     field: str
@@ -95,7 +95,7 @@ class Edit:
 def edits(wanted: Mapping[int, Mapping[str, object]]) -> list[Edit]:
     """Compare values by Sku (pk) and field with the catalogue, and return those that differ.
 
-    Raises ChangeRefused if the catalogue can't hold one of them.
+    Raises ChangeRefused if a value is invalid.
     """
     found = []
     for sku in Sku.objects.filter(pk__in=wanted).order_by("api", "units_per_month"):
@@ -118,7 +118,7 @@ def edits(wanted: Mapping[int, Mapping[str, object]]) -> list[Edit]:
 def schedule(
     wanted: Sequence[Edit], effective_at: datetime, *, by: User, reason: str, at: datetime
 ) -> list[ScheduledChange]:
-    """Write edits down that take effect at `effective_at`. One of the same field and time is replaced.
+    """Schedule edits for `effective_at`; they replace scheduled edits of the same field and time.
 
     Raises ReasonMissing, ChangeRefused.
     """
@@ -140,7 +140,7 @@ def schedule(
 
 
 def scheduled() -> "models.QuerySet[ScheduledChange]":
-    """Return the changes that wait for their time, the soonest first."""
+    """Return the scheduled changes, the soonest first."""
     return _pending().select_related("sku", "by").order_by("effective_at", "pk")
 
 
@@ -149,16 +149,16 @@ def _pending() -> "models.QuerySet[ScheduledChange]":
 
 
 def cancel_scheduled(pk: int, *, by: User, at: datetime) -> ScheduledChange | None:
-    """Cancel a change that has not taken effect; None if there is none of that key any more."""
+    """Cancel a scheduled change and return it; None if it no longer exists."""
     if not _pending().filter(pk=pk, effective_at__gt=at).update(cancelled_at=at, cancelled_by=by):
         return None
     return ScheduledChange.objects.select_related("sku").get(pk=pk)
 
 
 def apply_due(at: datetime) -> int:
-    """Carry out the changes whose time has come, in their order; return how many.
+    """Apply the scheduled changes that are due, in order, and return their number.
 
-    A change that the catalogue refuses by then is cancelled, with the reason in `failure`.
+    A change that is no longer valid then is cancelled, with the reason in `failure`.
     """
     if not _pending().filter(effective_at__lte=at).exists():
         return 0
@@ -179,7 +179,7 @@ def apply_due(at: datetime) -> int:
 
 
 def _apply(rows: list[ScheduledChange], effective_at: datetime, at: datetime) -> None:
-    """Carry out what one Sku gets at one time."""
+    """Apply the changes of one Sku that have the same effective time."""
     first = rows[0]
     mine = ScheduledChange.objects.filter(pk__in=[row.pk for row in rows])
     try:
@@ -193,7 +193,7 @@ def _apply(rows: list[ScheduledChange], effective_at: datetime, at: datetime) ->
 
 
 def _value(name: str, text: str) -> object:
-    """Return the value that a text of ScheduledChange stands for. Raises ChangeRefused."""
+    """Parse the text of a value in a ScheduledChange. Raises ChangeRefused."""
     field = next(field for field in Sku._meta.concrete_fields if field.name == name)
     try:
         return field.to_python(text)

@@ -2,16 +2,16 @@
 
 BillingError                    `code` is stable; `details` are the values for its message
 ├── NotOrdered                  no Package for this App and API        (faceapi: 4201)
-├── UsedUp                      live Periods, but too little in them   (faceapi: 4202)
+├── UsedUp                      the live Periods have too few units   (faceapi: 4202)
 ├── Expired                     every Package has ended                (faceapi: 4203)
-├── HoldLost                    the hold was given back before it was settled: the call must not be served
+├── HoldLost                    the hold was returned before it was settled: the call must not be served
 ├── OfferClosed                 details.what: sku, duration, region, quantity, app
 ├── PriceChanged                the catalogue's price is no longer the one that the customer saw
 ├── TooManyUnpaid               details.limit: unpaid orders that one customer may have
 ├── TooManyFree                 details.limit: free packages that one customer may have at a time
 ├── TokenReused                 the form's token belongs to a different order or top-up
 ├── OrderNotPayable             details.state
-│   ├── OrderPaid               paid before: nothing was charged now
+│   ├── OrderPaid               already paid; nothing was charged
 │   ├── OrderCancelled          cancelled by the customer
 │   └── OrderExpired            unpaid for 48 hours
 ├── OrderNotCancellable         details.state
@@ -97,7 +97,7 @@ class OrderNotPayable(BillingError):
 
 
 class OrderPaid(OrderNotPayable):
-    """The order was paid before."""
+    """The order is already paid."""
 
     code = "order_paid"
 
@@ -157,7 +157,7 @@ class NotRefundable(BillingError):
 
 
 class NotReversible(BillingError):
-    """details: why (kind: not a top-up; reversed before; amount: more than was topped up)."""
+    """The top-up cannot be reversed. details: why (kind: not a top-up; reversed; amount: too large)."""
 
     code = "not_reversible"
 

@@ -69,7 +69,7 @@ def inbox(customer: User) -> "QuerySet[Notice]":
 
 
 def unread_count(customer: User) -> int:
-    """Return how many notices the customer has not read."""
+    """Return the number of unread notices of the customer."""
     return Notice.objects.filter(customer=customer, read_at=None).count()
 
 
@@ -121,7 +121,7 @@ def scan(at: datetime) -> int:
 
 
 def add(due: Iterable[Notice], at: datetime) -> int:
-    """Write notices of another room that do not exist yet, and return how many.
+    """Write notices of another room that do not exist yet, and return their number.
 
     Customers cannot turn these off: NoticeKind.FACES announces the deletion of their data.
     """
@@ -129,9 +129,9 @@ def add(due: Iterable[Notice], at: datetime) -> int:
 
 
 def forget(at: datetime) -> int:
-    """Delete the notices that are kept no longer, and return how many.
+    """Delete the notices whose retention has ended, and return their number.
 
-    None of them is written anew: what it was about has ended long before.
+    `scan` does not write them again, because their subjects ended long ago.
     """
     if not settings.NOTICES_KEPT_MONTHS:
         return 0
@@ -178,7 +178,7 @@ def _wanted(notice: Notice, chosen: NoticeSettings | None) -> bool:
 def _quota_due(at: datetime, chosen: dict[int, NoticeSettings]) -> Iterable[Notice]:
     """Yield a notice for the highest percentage that the usage of all live Periods has reached.
 
-    If a Period starts or ends, the percentages are reported again.
+    If a Period starts or ends, the percentages may be reported again.
     """
     months = (
         Period.objects.filter(live(at), granted__gt=0)

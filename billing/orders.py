@@ -58,7 +58,7 @@ class OrderRequest:
     description: str = ""
 
     def checked(self, customer: User) -> "OrderRequest":
-        """Return the request with valid texts; those of an existing App are its own, as is its region.
+        """Return the request with validated texts; for an existing App, with that App's texts and region.
 
         Raises OfferClosed if the App is not the customer's, RuleError for a name or description.
         """
@@ -89,8 +89,8 @@ def create(
     """Create an order.
 
     Idempotent: the same `token` of the same customer with the same request returns the first order. With
-    `seen_amount`, what the customer confirmed, raises PriceChanged if it no longer holds. Raises RuleError
-    for a name or description, OfferClosed, TokenReused, TooManyUnpaid, TooManyFree.
+    `seen_amount`, the amount that the customer confirmed, raises PriceChanged if the price has changed.
+    Raises RuleError for a name or description, OfferClosed, TokenReused, TooManyUnpaid, TooManyFree.
     """
     request = request.checked(customer)
     if first := Order.objects.filter(customer=customer, token=token).first():
@@ -134,7 +134,7 @@ def create(
 
 
 def _check_limits(order: Order, at: datetime) -> None:
-    """Lock the customer, so that concurrent orders are counted one after the other.
+    """Lock the customer and check the limits, so that concurrent orders are counted correctly.
 
     Raises TooManyUnpaid and TooManyFree; `pay` checks the latter again.
     """
@@ -146,7 +146,7 @@ def _check_limits(order: Order, at: datetime) -> None:
 
 
 def _check_free(order: Order, at: datetime) -> None:
-    """Raise TooManyFree if the order is free and the customer has the most free packages allowed."""
+    """Raise TooManyFree if the order is free and the customer has the maximum of free packages."""
     if order.amount == 0:
         limit = settings.FREE_PACKAGES_PER_CUSTOMER
         running = Package.objects.filter(
@@ -157,7 +157,7 @@ def _check_free(order: Order, at: datetime) -> None:
 
 
 def _offered(request: OrderRequest) -> tuple[Region, Sku]:
-    """Return the region and the Sku as they are on sale now. Raises OfferClosed."""
+    """Return the region and the Sku that are on sale now. Raises OfferClosed."""
     region = request.region
     if region is None or not (request.app or Region.objects.filter(pk=region.pk, is_active=True).exists()):
         raise OfferClosed(what="region")

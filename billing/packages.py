@@ -1,4 +1,4 @@
-"""资源包: writes Packages and their Periods, and sums up what is left of them."""
+"""资源包: write Packages and their Periods, and sum up the remaining units."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ def write(order: Order, app: App, at: datetime) -> Package:
 
 
 def write_periods(package: Package, months: Sequence[tuple[datetime, datetime]], first: int = 0) -> None:
-    """Write a Period for each window, numbered from `first`, each granting the Package's units a month."""
+    """Write a Period for each window, numbered from `first`; each grants the Package's monthly units."""
     Period.objects.bulk_create(
         Period(
             package=package,
@@ -51,8 +51,8 @@ class QuotaState(StrEnum):
     """The state of an App's quota for an API, most urgent first."""
 
     EXPIRED = "expired"  # every Package has ended
-    USED_UP = "used_up"  # nothing is left of this month
-    LOW = "low"  # less than LOW_PERCENT is left of this month
+    USED_UP = "used_up"  # no units are left in this month
+    LOW = "low"  # less than LOW_PERCENT of this month's units are left
     ENDING = "ending"  # the last Package ends within ENDING_WITHIN
     RESTORED = "restored"  # a Period began within RESTORED_FOR, and the one before was used up
     GOOD = "good"
@@ -118,7 +118,7 @@ def summary(apps: Iterable[App], at: datetime) -> list[Summary]:
         for app, api, last_end in packages.values_list("app", "api").annotate(last=Max("ends_at"))
     }
     for app, api, granted, used, renews_at, restored_at in _months(of_apps, at):
-        if row := rows.get((app, api)):  # it is missing if it was paid for between these queries
+        if row := rows.get((app, api)):  # missing if it was paid between these queries
             row.granted, row.remaining = granted or 0, (granted or 0) - (used or 0)
             row.renews_at, row.restored_at = renews_at, restored_at
     specs = (
@@ -138,7 +138,7 @@ def summary(apps: Iterable[App], at: datetime) -> list[Summary]:
 
 
 def _months(of_apps: Q, at: datetime) -> "QuerySet[Period, tuple[Any, ...]]":
-    """By App and API: granted and used units of the live Periods, the next start, the last restoration."""
+    """Return by App and API the granted and used units of live Periods, next start and last restoration."""
     before = Period.objects.filter(
         package=OuterRef("package"), number=OuterRef("number") - 1, used__gte=F("granted"), granted__gt=0
     )

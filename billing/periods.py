@@ -20,7 +20,7 @@ def add_months(anchor: date, months: int) -> date:
 
 
 def months_before(at: datetime, months: int) -> datetime:
-    """Return the midnight in Asia/Shanghai that begins the month so many months before that of `at`."""
+    """Return the midnight in Asia/Shanghai at which the month `months` before that of `at` begins."""
     first = at.astimezone(SHANGHAI).date().replace(day=1)
     return datetime.combine(add_months(first, -months), time.min, SHANGHAI)
 

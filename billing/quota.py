@@ -2,9 +2,10 @@
 
 A Debit is `held` until `settle` makes it `settling`: the answer with code 0 may be sent now. After it was
 sent, `confirm` makes the Debit `settled`, and only then is the charge final. `withdraw` returns the units of
-a call that ended otherwise, held or settling. What is not finished in time is returned by a sweep: holds by
-`sweep`, settling Debits by faceapi, which corrects their Calls too. Every transition is a conditional UPDATE,
-so the first one wins: a settle after a sweep raises HoldLost, and that call must not be served.
+a call that ended otherwise, held or settling. Units that are neither confirmed nor withdrawn in time are
+returned by a scheduled sweep: holds by `sweep`, settling Debits by faceapi, which also corrects their Calls.
+Every transition is a conditional UPDATE, so the first one wins: a settle after a sweep raises HoldLost, and
+that call must not be served.
 
 Each function is one round trip (two for a reserve that needs more than its first Period), on its own or
 inside a caller's `transaction.atomic()`. On their own, reserve and give_back do not wait for the disk; settle
@@ -23,7 +24,7 @@ from accounts.models import App
 from billing.errors import BillingError, Expired, HoldLost, NotOrdered, UsedUp
 from billing.models import Debit, DebitState, Period
 
-MAX_HOLD_S = 240  # with a sweep each minute, a dead call's units are back within 5 minutes
+MAX_HOLD_S = 240  # with a sweep each minute, the units of a dead call are returned within 5 minutes
 # From the settle to the confirmation; a client may not read longer (facecloud/web/response_buffer.py).
 CONFIRM_WITHIN_S = 240
 SWEEP_BATCH = 1000
@@ -122,7 +123,7 @@ SELECT call_id FROM settled
 def confirm(stated: Mapping[UUID, int]) -> dict[UUID, str]:
     """Settle the calls whose answers were sent; `stated` has the units that each answer stated.
 
-    The units are added to the AnsweredHours in a fixed order, so that two of these cannot deadlock.
+    The units are added to the AnsweredHours in a fixed order, so that concurrent calls cannot deadlock.
 
     Returns the state of each Debit: `settled`; `settling` if it is locked now, and must be confirmed again;
     `returned` if the sweep came first; `wrong` if it does not exist or has other units.
@@ -138,12 +139,12 @@ def confirm(stated: Mapping[UUID, int]) -> dict[UUID, str]:
 
 
 def give_back(call_id: UUID, at: datetime) -> int:
-    """Return the units of a held call to their Periods; return how many, 0 if none were held."""
+    """Return the units of a held call to their Periods; return their number, 0 if none were held."""
     return _return(call_id, at, "held")
 
 
 def withdraw(call_id: UUID, at: datetime) -> int:
-    """Return the units of a held or settling call whose answer was not sent; return how many."""
+    """Return the units of a held or settling call whose answer was not sent; return their number."""
     return _return(call_id, at, "settling")
 
 
@@ -156,9 +157,9 @@ def _return(call_id: UUID, at: datetime, up_to: str) -> int:
 
 
 def sweep(at: datetime) -> int:
-    """Give back every hold that expired by `at`; return how many.
+    """Return the units of every hold that expired by `at`; return the number of holds.
 
-    Each has a transaction of its own, so that sweeps cannot deadlock.
+    Each hold has its own transaction, so that sweeps cannot deadlock.
     """
     swept = 0
     while True:

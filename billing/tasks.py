@@ -1,4 +1,4 @@
-"""The scheduled tasks of this room (settings.CELERY_BEAT_SCHEDULE). Each may run twice or late."""
+"""The scheduled tasks of this room (settings.CELERY_BEAT_SCHEDULE). Each is safe to run twice or late."""
 
 import logging
 
@@ -28,14 +28,14 @@ def expire_orders() -> None:
 
 @shared_task(name="billing.apply_scheduled_changes")
 def apply_scheduled_changes() -> None:
-    """Carry out the changes of the catalogue whose time has come."""
+    """Apply the scheduled changes of the catalogue that are due."""
     if changed := catalogue.apply_due(clock.now()):
         log.info("%s scheduled changes of the catalogue took effect", changed)
 
 
 @shared_task(name="billing.send_notices")
 def send_notices() -> None:
-    """Write the notices that are due, and mail them."""
+    """Write the due notices, and mail them."""
     at = clock.now()
     notices.scan(at)
     notices.mail(at)
@@ -57,13 +57,13 @@ def reconcile_books() -> None:
 
 @shared_task(name="billing.keep_months")
 def keep_months() -> None:
-    """Make the coming months of calls and debits, and drop those that are kept no longer."""
+    """Create the coming months of calls and debits, and drop those whose retention has ended."""
     if dropped := months.keep(clock.now()):
-        log.warning("no longer kept: %s", ", ".join(dropped))
+        log.warning("dropped: %s", ", ".join(dropped))
 
 
 @shared_task(name="billing.forget_notices")
 def forget_notices() -> None:
-    """Delete the notices that are kept no longer."""
+    """Delete the notices whose retention has ended."""
     if forgotten := notices.forget(clock.now()):
         log.info("%s old notices deleted", forgotten)

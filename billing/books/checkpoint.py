@@ -1,10 +1,10 @@
-"""The days that reconcile need not prove again.
+"""The days that reconcile does not prove again.
 
-A day, in UTC and by the ids of its calls and debits, is closed a day after its end: no call lasts longer, and
-what its debits became is final. Once its checks have found nothing, it is recorded as proved, and the units
-that it took from each Period are added to ProvedUnits. From then on a run proves the days after it and adds
-up those sums, so that its cost does not grow with the number of calls. `reconcile --all` forgets the records
-and proves every day that still has its rows.
+A day consists of the calls and debits whose ids lie in it, in UTC. It is closed one day after its end: no
+call lasts longer, and the states of its debits are final. When its checks find nothing, it is recorded as
+proved, and the units that it took from each Period are added to ProvedUnits. Later runs prove only the days
+after it and add those sums, so that their cost does not grow with the number of calls. `reconcile --all`
+deletes the records and proves every day that still has its rows.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,30 +18,30 @@ from billing.models import AnsweredHour, Debit, ProvedDay, ProvedUnits
 from common import time_ids
 
 DAY = timedelta(days=1)
-LONGEST_CALL = DAY  # from its id to its end; the slowest body that is accepted takes some six hours
+LONGEST_CALL = DAY  # from its id to its end; the slowest accepted body takes about six hours
 _LOCK = 0x0FACE1  # advisory: one `record` at a time
 
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """The calls and debits of [since, until), by their ids; None: without a bound."""
+    """The calls and debits of [since, until), by their ids; None means unbounded."""
 
     since: datetime | None = None
     until: datetime | None = None
 
     @property
     def first_id(self) -> UUID:
-        """The lower bound of the ids, included."""
+        """Return the lower bound of the ids, inclusive."""
         return time_ids.first(self.since) if self.since else UUID(int=0)
 
     @property
     def end_id(self) -> UUID:
-        """The upper bound of the ids, excluded."""
+        """Return the upper bound of the ids, exclusive."""
         return time_ids.first(self.until) if self.until else time_ids.END
 
     @property
     def values(self) -> dict[str, UUID | datetime | str]:
-        """The bounds as parameters of a query; `earlier_id` is that of calls which end within the span."""
+        """Return the bounds as query parameters; `earlier_id` is that of calls which end in the span."""
         return {
             "first_id": self.first_id,
             "end_id": self.end_id,
@@ -52,14 +52,14 @@ class TimeRange:
         }
 
     def is_closed(self, at: datetime) -> bool:
-        """Whether this is a day, and nothing of it can change."""
+        """Return whether this is one day that can no longer change."""
         if self.since is None or self.until is None:
             return False
         return self.until - self.since == DAY and self.until + LONGEST_CALL <= at
 
 
 def everything() -> TimeRange:
-    """All that was not dropped."""
+    """Return the range of all rows that were not dropped."""
     return TimeRange(since=archived_until())
 
 
@@ -70,13 +70,13 @@ def archived_until() -> datetime | None:
 
 
 def complete_since() -> datetime | None:
-    """Return from when on all settled debits are there: some of the first day's have older ids."""
+    """Return the time since which all settled debits exist; some of the first day have older ids."""
     floor = archived_until()
     return floor + LONGEST_CALL if floor else None
 
 
 def spans(at: datetime, *, anew: bool = False) -> list[TimeRange]:
-    """Return the time ranges to prove at `at`: each closed day not proved yet, and what is before and after.
+    """Return the time ranges to prove at `at`: each closed day that is not proved, and the rest.
 
     `anew` includes the days that were proved.
     """
@@ -92,7 +92,7 @@ def spans(at: datetime, *, anew: bool = False) -> list[TimeRange]:
 
 
 def merged(spans: Iterable[TimeRange]) -> list[TimeRange]:
-    """Return the same time in as few ranges as possible; `spans` are in order and do not overlap."""
+    """Merge adjacent ranges; `spans` are in order and do not overlap."""
     found: list[TimeRange] = []
     for span in spans:
         if found and found[-1].until == span.since:
@@ -160,26 +160,26 @@ def record(span: TimeRange, at: datetime) -> bool:
 
 
 def lock() -> None:
-    """Keep others from changing the records until the transaction ends."""
+    """Lock the records against changes until the transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
 
 
 def archive_sums(until: date) -> None:
-    """Mark the sums of the months before this one as all that is left of them."""
+    """Mark the sums of the months before this one as archived: their rows were dropped."""
     ProvedUnits.objects.filter(month__lt=until, is_archived=False).update(is_archived=True)
     ProvedDay.objects.filter(day__lt=until, is_archived=False).update(is_archived=True)
 
 
 def archive_days(until: date) -> None:
-    """Let the rows that are proved begin at this day, even if no day before it had any."""
+    """Record that rows before this day were dropped, even if there were none."""
     ProvedDay.objects.get_or_create(
         day=until - DAY, defaults={"proved_at": _midnight(until), "is_archived": True}
     )
 
 
 def forget() -> None:
-    """Forget what was proved of days that still have their rows."""
+    """Delete the records of proved days that still have their rows."""
     with transaction.atomic():
         lock()
         ProvedDay.objects.filter(is_archived=False).delete()

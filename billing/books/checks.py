@@ -1,4 +1,4 @@
-"""What a check of reconcile is made of: breaks, and how it is run when most days are proved already."""
+"""The building blocks of a check of reconcile: breaks, and checks by day or of sums."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ Check = Callable[[datetime], Iterable[Break]]
 
 
 class by_day:
-    """A check of calls or debits: of one span of time; of everything that was not dropped, by default."""
+    """A check of the calls or debits of one time span; by default, of all that were not dropped."""
 
     def __init__(self, check: Callable[[datetime, TimeRange], Iterable[Break]]) -> None:
         self._check = check
@@ -35,7 +35,7 @@ class by_day:
 
 
 class of_sums:
-    """A check that adds what the given spans amount to and what is recorded of the other days."""
+    """A check of sums: those of the given spans, plus the recorded ones of the other days."""
 
     def __init__(self, check: Callable[[datetime, Sequence[TimeRange]], Iterable[Break]]) -> None:
         self._check = check
@@ -46,7 +46,7 @@ class of_sums:
 
 
 def rows(sql: str, **values: Any) -> Iterator[Break]:
-    """Yield a Break for each row (id, detail) of a query. For the checks of every room."""
+    """Yield a Break for each row (id, detail) of a query."""
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         for row, detail in cursor.fetchall():

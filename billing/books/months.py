@@ -1,9 +1,10 @@
-"""The months of calls and debits: partitions that are made ahead, and dropped when they are old enough.
+"""The monthly partitions of calls and debits: created in advance, and dropped after their retention.
 
 The tables (settings.MONTHLY_TABLES) are partitioned by RANGE of their ids, which are version 7 UUIDs, in
-months of UTC (billing/migrations/0001_months.sql). A month is dropped once reconcile has proved all of its
-days: what its debits took from each Period remains in ProvedUnits. Partitions are made and dropped by
-functions that run with the rights of the tables' owner, since the application's role may not alter tables.
+months of UTC (billing/migrations/0001_months.sql). A month is dropped only after reconcile has proved all of
+its days; the units that its debits took from each Period remain in ProvedUnits. Partitions are created and
+dropped by functions that run with the rights of the tables' owner, because the application's role may not
+alter tables.
 """
 
 import logging
@@ -22,7 +23,7 @@ from billing.models import AnsweredHour
 from billing.periods import add_months
 
 AHEAD = 3  # months after the current one
-# The functions give up a lock after half a second, so that no call waits longer behind them.
+# The functions wait at most half a second for a lock, so that no call waits longer behind them.
 ATTEMPTS, PAUSE_S = 10, 3.0
 LOCK_NOT_AVAILABLE = "55P03"
 
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Months after the current one that exist in every table; months that should have been dropped."""
+    """How many coming months exist in every table, and how many old ones should have been dropped."""
 
     ahead: int
     overdue: int
@@ -41,22 +42,22 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """A partition's months [since, until); without `since`: everything before."""
+    """A partition's months [since, until); without `since`, all earlier ones."""
 
     table: str
     since: date | None
     until: date
 
     def has(self, month: date) -> bool:
-        """Return whether the calls of this month belong here."""
+        """Return whether the calls of this month belong to the partition."""
         return (self.since is None or self.since <= month) and month < self.until
 
 
 def keep(at: datetime) -> list[str]:
-    """Make the months ahead, then drop the old ones; return the names of the partitions that were dropped."""
+    """Create the coming months, then drop the old ones; return the names of the dropped partitions."""
     for month in _ahead(at):
         if made := _patiently(partial(_call, "months_make", _tables(), month)):
-            log.info("month %s made in %s tables", month, made)
+            log.info("created month %s in %s tables", month, made)
     dropped = _drop(at)
     _call("months_analyze", _tables())
     return dropped
@@ -135,7 +136,7 @@ def _call(function: str, *arguments: Any) -> Any:
 
 
 def _patiently(work: Callable[[], Result]) -> Result:
-    """Return what `work` returns, trying again while others hold the locks that it needs."""
+    """Return the result of `work`, with retries while others hold the locks that it needs."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return work()

@@ -1,11 +1,11 @@
 """The proof that every unit and every fen has its cause (`manage.py reconcile`, nightly by beat).
 
-A check is a function of the moment that yields a Break for each row that contradicts the others; the first
-line of its docstring is the sentence that it proves. Other rooms add theirs by dotted path in
-settings.RECONCILE_CHECKS. All read one snapshot, so calls and payments that run meanwhile are no breaks.
+A check is a function of the time that yields a Break for each row that contradicts others; the first line of
+its docstring is printed with its result. Other rooms add theirs by dotted path in settings.RECONCILE_CHECKS.
+All read one snapshot, so concurrent calls and payments do not appear as breaks.
 
-Checks of calls and debits are `by_day`: they prove a span, and a closed day that was proved is not proved
-again (billing/books/checkpoint.py). The others read Periods, Packages and money, which grow with orders and
+Checks of calls and debits are `by_day`: each proves a time span, and a closed day is proved once
+(billing/books/checkpoint.py). The others read Periods, Packages and money, whose number grows with orders and
 not with calls.
 
 `run_and_record` keeps the result of each run for a year: /metrics, the live page and the alerts read it.
@@ -35,7 +35,7 @@ KEEP_RUNS = timedelta(days=365)
 
 @dataclass(frozen=True)
 class Proof:
-    """A check's sentence and what contradicts it."""
+    """A check's sentence and its breaks."""
 
     sentence: str
     breaks: list[Break]
@@ -44,7 +44,7 @@ class Proof:
 def run_and_record(at: datetime, *, anew: bool = False) -> list[Proof]:
     """Run every check; record the result and the days that were proved, unless the database is read-only.
 
-    `anew`: prove the days that were proved before as well, and forget that they were.
+    `anew`: delete the records of proved days, and prove them again.
     """
     with connection.cursor() as cursor:
         cursor.execute("SHOW transaction_read_only")
@@ -73,14 +73,14 @@ def last_run() -> ReconcileRun | None:
 
 
 def installed_at() -> datetime:
-    """Return when the tables of this room were last migrated: from then on a first run can be expected."""
+    """Return when the tables of this room were last migrated; a first run is due some time after that."""
     applied = MigrationRecorder.Migration.objects.filter(app="billing").aggregate(at=Max("applied"))
     moment: datetime = applied["at"]
     return moment
 
 
 def run(at: datetime) -> list[Proof]:
-    """Every check of billing and of settings.RECONCILE_CHECKS, of all days, on one snapshot."""
+    """Run every check of billing and of settings.RECONCILE_CHECKS for all days, on one snapshot."""
     return prove([*CHECKS, *map(import_string, settings.RECONCILE_CHECKS)], at)
 
 
@@ -93,9 +93,9 @@ def prove(checks: Iterable[Check], at: datetime) -> list[Proof]:
 def _prove(
     checks: Iterable[Check], at: datetime, spans: Sequence[TimeRange], *, anew: bool = False
 ) -> tuple[list[Proof], set[TimeRange]]:
-    """Return the proofs, and the spans in which something is broken."""
+    """Return the proofs, and the spans that have breaks."""
     proofs, broken = [], set[TimeRange]()
-    # Anew, no recorded sum is added: a copy that is read only still has them.
+    # With `anew`, add no recorded sums: a read-only copy still has them.
     summed = [checkpoint.everything()] if anew else spans
     for check in checks:
         breaks: list[Break] = []
@@ -116,7 +116,7 @@ def _sentence(check: Check) -> str:
 
 @contextmanager
 def _snapshot() -> Iterator[None]:
-    """One read-only snapshot, unless the caller (a test) is in a transaction of its own."""
+    """Open a read-only snapshot, unless the caller (a test) has already opened a transaction."""
     alone = not connection.in_atomic_block
     with transaction.atomic():
         if alone:
@@ -126,13 +126,13 @@ def _snapshot() -> Iterator[None]:
 
 
 def used_within_granted(at: datetime) -> Iterable[Break]:
-    """No Period has used less than nothing or more than it grants."""
+    """Check that no Period has a negative usage or has used more than it grants."""
     return rows("""
         SELECT 'period ' || id, used || ' of ' || granted FROM billing_period
          WHERE used < 0 OR used > granted""")
 
 
-# Of the days outside the ranges that are read there are recorded sums.
+# The days outside the given ranges have recorded sums.
 _USED_IS_DEBITED = """
 WITH taken AS (
     SELECT line.period_id, sum(line.units) AS units
@@ -150,7 +150,7 @@ SELECT 'period ' || period.id, 'used ' || period.used || ', debited ' || coalesc
 @of_sums
 def used_is_debited(at: datetime, spans: Sequence[TimeRange]) -> Iterable[Break]:
     """Check that what a Period has used is the sum of its Debits that are not returned."""
-    # Constants in the statement, neighbours as one: the planner sees how much of the table is read.
+    # Write the merged ranges as constants, so that the planner can estimate how many rows are read.
     ranges, values = [], dict[str, object]()
     for number, span in enumerate(checkpoint.merged(spans)):
         bounds = "{0}.call_id >= %(first{1})s AND {0}.call_id < %(end{1})s"
@@ -186,9 +186,9 @@ def debits_have_their_lines(at: datetime, span: TimeRange) -> Iterable[Break]:
 
 @by_day
 def settled_units_were_answered(at: datetime, span: TimeRange) -> Iterable[Break]:
-    """Each hour's settled Debits are the units that the answers sent in it stated, App by App and API by API.
+    """Check that each hour's settled Debits, by App and API, are the units that its answers stated.
 
-    From the hour after next since the table was created: until then, web processes of the version before may
+    The check begins two hours after the table was created, because web processes of the previous version may
     still confirm without counting. The hour is that of the settle, which may be later than that of the id.
     """
     return rows(
@@ -218,7 +218,7 @@ def settled_units_were_answered(at: datetime, span: TimeRange) -> Iterable[Break
 
 
 def no_hold_is_forgotten(at: datetime) -> Iterable[Break]:
-    """No held or settling Debit is older than its expiry and the 5 minutes of the sweep."""
+    """Check that no held or settling Debit is more than 5 minutes past its expiry."""
     return rows(
         """
         SELECT 'debit ' || call_id, state || ', expired at ' || hold_expires_at FROM billing_debit
@@ -237,7 +237,7 @@ def balance_is_the_sum(at: datetime) -> Iterable[Break]:
 
 
 def statements_run_on(at: datetime) -> Iterable[Break]:
-    """Each wallet entry's balance is the one before it plus its amount."""
+    """Check that each wallet entry's balance is the previous one plus its amount."""
     return rows("""
         SELECT 'wallet entry ' || id, before || ' + ' || amount || ' is not ' || balance_after
           FROM (
@@ -280,7 +280,7 @@ def paid_once_and_wholly(at: datetime) -> Iterable[Break]:
 
 
 def everything_is_its_customers(at: datetime) -> Iterable[Break]:
-    """Apps, wallets and vouchers are those of the order's customer; vouchers pay in their time and APIs."""
+    """Check that an order's App, wallet and vouchers are its customer's, and its vouchers were valid."""
     return rows("""
         SELECT 'order ' || o.number, 'of customer ' || o.customer_id || ', App of ' || a.customer_id
           FROM billing_order o JOIN accounts_app a ON a.id = o.app_id
@@ -322,7 +322,7 @@ def refunds_return_what_was_paid(at: datetime) -> Iterable[Break]:
 
 
 def packages_are_as_ordered(at: datetime) -> Iterable[Break]:
-    """Every Package has the Periods of its payment day, months, units, App and API."""
+    """Check that each Package has the Periods of its payment day, months, units, App and API."""
     periods = Period.objects.order_by("package_id", "number").values_list(
         "package_id", "app_id", "api", "meter", "starts_at", "ends_at", "granted"
     )

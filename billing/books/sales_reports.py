@@ -1,4 +1,4 @@
-"""Orders, money and packages of all customers, for operators: read functions of a few queries each."""
+"""Orders, money and packages of all customers, for operators; each function makes a few queries."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ Key = TypeVar("Key", int, str)
 class Day:
     """One local day: counts, and amounts in yuan. `cash` and `voucher` were paid for orders.
 
-    `topped_up` is less what was reversed that day.
+    `topped_up` is net of reversals of that day.
     """
 
     start: datetime
@@ -152,7 +152,7 @@ def ending(at: datetime, within: timedelta, limit: int | None = None) -> list[En
     """Return the Packages that end within that time, soonest first; at most `limit`."""
     soon = Package.objects.filter(refunded_at=None, ends_at__gt=at, ends_at__lte=at + within)
     soon = soon.order_by("ends_at", "pk")
-    # Thousands end at the same midnight: only those that are shown are joined.
+    # Thousands may end at the same midnight, so only the rows that are shown are joined.
     shown = Package.objects.filter(pk__in=soon.values("pk")[:limit]).order_by("ends_at", "pk")
     found = shown.select_related("app__customer", "order").annotate(is_followed=_is_followed())
     return [Ending(package, package.is_followed) for package in found]
@@ -168,7 +168,7 @@ def _is_followed() -> Exists:
 
 @dataclass(frozen=True, slots=True)
 class EndingDay:
-    """How many Packages end on a local day, and how many of them another one follows."""
+    """The number of Packages that end on a local day, and of those that another one follows."""
 
     packages: int = 0
     followed: int = 0
@@ -199,7 +199,7 @@ def ending_by_day(at: datetime, within: timedelta) -> dict[date, EndingDay]:
 
 @dataclass(frozen=True, slots=True)
 class NearLimit:
-    """What an App has used of an API in its live Periods, in units."""
+    """An App's usage of an API in its live Periods, in units."""
 
     app: App
     api: str
@@ -219,7 +219,7 @@ class NearLimit:
 def near_limit(at: datetime, share: float = 0.8) -> list[NearLimit]:
     """Return the Apps that have used at least `share` of an API's live units, highest share first."""
     live = Period.objects.filter(quota.live(at), granted__gt=0).order_by()
-    # An App above the share in total is above it in at least one Period: few are left to be summed.
+    # An App above the share in total is above it in at least one Period, so few Apps must be summed.
     full = set(live.filter(used__gte=F("granted") * share).values_list("app_id", flat=True))
     rows = list(
         live.filter(app__in=full)

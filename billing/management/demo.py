@@ -1,4 +1,4 @@
-"""Demo data of a first start: a customer whose App has every API, and an operator."""
+"""Demo data for the first start: a customer whose App has every API, and an operator."""
 
 import secrets
 from datetime import datetime
@@ -17,7 +17,7 @@ CUSTOMER, OPERATOR = "demo", "operator"
 
 @transaction.atomic
 def seed(at: datetime, *, password: str = "", operator_password: str = "") -> dict[str, str]:
-    """Create what is missing, and return the credentials by the names of var/demo.env.
+    """Create what is missing, and return the credentials under the names used in var/demo.env.
 
     Existing rows stay. The password of an existing user is not changed and not part of the result. An API
     whose Packages have ended or were refunded is ordered again if it is free. Raises BillingError if the

@@ -1,4 +1,4 @@
-"""Everything about money and quota, as tables. Each has one writer, named in its docstring."""
+"""The tables of money and quota. Each has one writer, named in its docstring."""
 
 from billing.models.catalogue import Api, CatalogueChange, Duration, Meter, ScheduledChange, Sku, Tier
 from billing.models.notices import Notice, NoticeKind, NoticeSettings

@@ -100,9 +100,9 @@ class Duration(models.Model):
 
 
 class ScheduledChange(models.Model):
-    """A change of a Sku that takes effect by itself at `effective_at`, unless it is cancelled before.
+    """A change of a Sku that takes effect automatically at `effective_at`, unless it is cancelled before.
 
-    `failure` says why the catalogue refused it then. What took effect is also a CatalogueChange.
+    `failure` is the reason if it was invalid then. A change that took effect is also a CatalogueChange.
     """
 
     sku = models.ForeignKey(Sku, models.PROTECT, related_name="scheduled", verbose_name=_("规格"))

@@ -71,7 +71,7 @@ class Order(models.Model):
             models.Index(fields=["customer", "-created_at", "-id"], name="order_of_customer"),
             models.Index(fields=["customer", "state", "-created_at", "-id"], name="order_of_customer_state"),
             models.Index(fields=["expires_at"], condition=Q(state="pending"), name="order_pending_expiry"),
-            # The operators' reports: a range of days over all customers.
+            # For the operators' reports, which read a range of days over all customers.
             models.Index(fields=["created_at"], name="order_created"),
             models.Index(
                 fields=["paid_at"],

@@ -1,4 +1,4 @@
-"""Results of reconcile, the days it need not check again, and what settled Debits are compared with."""
+"""The results of reconcile, the days that it has proved, and the units that answers stated."""
 
 from django.db import models
 
@@ -7,7 +7,7 @@ from billing.models.quota import Period
 
 
 class ReconcileRun(models.Model):
-    """One completed run of billing/books/reconcile.py: its moment, how long it took and what it found.
+    """One completed run of billing/books/reconcile.py: its time, duration and result.
 
     Rows are inserted and, after a year, deleted; a trigger refuses UPDATE.
     """
@@ -44,9 +44,9 @@ class AnsweredHour(models.Model):
 
 
 class ProvedDay(models.Model):
-    """A UTC day whose calls and debits, by their ids, were proved (by billing/books/checkpoint.py).
+    """A UTC day whose calls and debits, by their ids, were proved. Written by billing/books/checkpoint.py.
 
-    `is_archived`: its rows were dropped since; what they amounted to is in ProvedUnits.
+    `is_archived`: its rows were dropped since; their sums are in ProvedUnits.
     """
 
     day = models.DateField(primary_key=True)

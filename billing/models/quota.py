@@ -1,7 +1,7 @@
 """Packages, their Periods, and the Debits of calls.
 
-Packages and Periods are written by billing/packages.py, and later by extension.py and refunds.py; Debits, and
-`Period.used`, by billing/quota.py.
+Packages and Periods are created by billing/packages.py and changed by extension.py and refunds.py. Debits and
+`Period.used` are written by billing/quota.py.
 """
 
 from django.conf import settings
@@ -120,7 +120,7 @@ class PeriodSample(models.Model):
 class DebitState(models.TextChoices):
     """held → settling (an answer with code 0 is about to be sent) → settled (it was sent).
 
-    Both of the first two become `returned` if the call ends otherwise, or by the sweep after their expiry.
+    Both `held` and `settling` become `returned` if the call ends otherwise, or by the sweep after expiry.
     """
 
     HELD = "held", _("预扣")

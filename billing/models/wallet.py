@@ -54,8 +54,8 @@ def new_token() -> str:
 class WalletEntry(models.Model):
     """One movement of money: top-ups and refunds are positive, payments and reversals negative. Append-only.
 
-    A reversal takes back a mistaken top-up, or part of it, and names it in `reverses`. `token` is that of the
-    operator's form, so that a double click tops up once.
+    A reversal takes back a mistaken top-up, or part of it, and refers to it in `reverses`. `token` is that of
+    the operator's form, so that a double click tops up once.
     """
 
     wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="entries", verbose_name=_("账户"))
@@ -96,7 +96,7 @@ class WalletEntry(models.Model):
         verbose_name = verbose_name_plural = _("收支明细")
         indexes = [
             models.Index(fields=["wallet", "-id"], name="wallet_entry_statement"),
-            # The operators' reports; a payment is read from its order.
+            # For the operators' reports; payments are read from their orders.
             models.Index(
                 fields=["at"], condition=Q(kind__in=["top_up", "refund"]), name="wallet_entry_by_hand"
             ),

@@ -40,7 +40,7 @@ def issue(
     customer: User | None = None,
     apis: Sequence[str] = (),
 ) -> Voucher:
-    """Issue a voucher to a customer, or (without one) as a code for whoever redeems it first.
+    """Issue a voucher to a customer or, without one, as a code for the first customer who redeems it.
 
     `apis` names what it applies to; empty: every API. Raises AmountRefused, ReasonMissing,
     VoucherRefused, RuleError `own_account`.
@@ -66,7 +66,7 @@ def issue(
 
 
 def redeem(customer: User, code: str, at: datetime) -> Voucher:
-    """Give the code's voucher to the customer. Idempotent for its owner, since an answer may be lost.
+    """Give the code's voucher to the customer. Idempotent for its owner, because a response may be lost.
 
     Operators, who may have seen the code, cannot redeem it. Raises VoucherRefused (operator, unknown, taken,
     expired).
@@ -102,12 +102,12 @@ def usable(customer: User, at: datetime, api: str | None = None) -> "QuerySet[Vo
 
 
 def balance(customer: User, at: datetime, api: str | None = None) -> Decimal:
-    """Return 代金券余额 in yuan: what is left in the usable vouchers."""
+    """Return 代金券余额 in yuan: the sum left in the usable vouchers."""
     return usable(customer, at, api).aggregate(left=Sum("remaining"))["left"] or Decimal("0.00")
 
 
 def spend(order: Order, amount: Decimal, at: datetime) -> Decimal:
-    """Spend up to `amount`, nearest expiry first; return how much. For billing/orders.py, inside its lock."""
+    """Spend up to `amount`, nearest expiry first; return the amount spent. Call with the order locked."""
     spent = Decimal("0.00")
     for voucher in usable(order.customer, at, order.sku.api).select_for_update(no_key=True):
         part = min(voucher.remaining, amount - spent)
@@ -121,7 +121,7 @@ def spend(order: Order, amount: Decimal, at: datetime) -> Decimal:
 
 @transaction.atomic
 def refund(order: Order, at: datetime) -> Decimal:
-    """Return to the same vouchers what an order spent; return how much. Expired ones stay expired."""
+    """Return the amount that an order spent to the same vouchers, even if expired; return the amount."""
     back = Decimal("0.00")
     for entry in VoucherEntry.objects.filter(order=order, amount__lt=0).order_by(
         "voucher__valid_until", "voucher"

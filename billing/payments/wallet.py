@@ -59,9 +59,9 @@ def top_up(
 def reverse(
     top_up: WalletEntry, amount: Decimal, *, by: User, reason: str, at: datetime, token: str = ""
 ) -> WalletEntry:
-    """Take back a mistaken top-up, or part of it, by an entry of its own; each top-up at most once.
+    """Reverse a mistaken top-up, or part of it, by a separate entry; each top-up at most once.
 
-    What the customer has spent meanwhile can't be taken back. Raises AmountRefused, ReasonMissing,
+    Money that the customer has already spent cannot be taken back. Raises AmountRefused, ReasonMissing,
     NotReversible, InsufficientBalance, RuleError `own_account`.
     """
     customer = top_up.wallet.customer
@@ -81,13 +81,13 @@ def reverse(
     try:
         return _move(customer, entry)
     except IntegrityError as error:
-        if is_reversed(top_up):  # by another operator at the same moment
+        if is_reversed(top_up):  # by a concurrent action of another operator
             raise NotReversible(why="reversed") from error
         raise
 
 
 def is_reversed(top_up: WalletEntry) -> bool:
-    """Return whether the top-up was taken back, wholly or in part."""
+    """Return whether the top-up was reversed, wholly or in part."""
     return WalletEntry.objects.filter(kind=EntryKind.REVERSAL, reverses=top_up).exists()
 
 

@@ -1,4 +1,4 @@
-"""`manage.py reconcile [--all]`: proves the books, prints and records the result; exits 1 on a break."""
+"""`manage.py reconcile [--all]`: prove the books, print and record the result; exit 1 on a break."""
 
 import sys
 
@@ -13,7 +13,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--all", action="store_true", help="prove the days again that were proved by an earlier run"
+            "--all", action="store_true", help="also prove the days again that an earlier run has proved"
         )
 
     def handle(self, *args: object, **options: object) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py seed_demo --json`: the demo customer, its App with all APIs, and an operator; safe to repeat."""
+"""`manage.py seed_demo --json`: create the demo customer, its App and an operator; safe to repeat."""
 
 import json
 import os
