@@ -2,6 +2,6 @@
 
 import os
 
-# onnxruntime starts sending telemetry on import; only this variable, set beforehand, prevents it. It is
-# enough to set it here because onnxruntime is imported from this package only.
+# onnxruntime starts to send telemetry on import unless this variable is set before. Setting it here is
+# enough, because onnxruntime is imported from this package only.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"

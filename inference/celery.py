@@ -1,13 +1,13 @@
 """The Celery app of an inference worker: `celery --app inference worker`.
 
-Its settings are always facecloud/settings_worker.py, whatever the environment says: no secret key, no
-encryption key, no database. Without Celery's Django fix-ups, no Django app is loaded either.
+Its settings are always facecloud/settings_worker.py, regardless of the environment: without a secret key, an
+encryption key or a database. Without Celery's Django fix-ups, no Django app is loaded either.
 """
 
 import logging.config
 import os
 
-os.environ["DJANGO_SETTINGS_MODULE"] = "facecloud.settings_worker"  # before anything reads a setting
+os.environ["DJANGO_SETTINGS_MODULE"] = "facecloud.settings_worker"  # before any setting is read
 
 from celery import Celery, signals
 from django.conf import settings
@@ -26,5 +26,5 @@ app.conf.worker_enable_remote_control = False
 
 @signals.setup_logging.connect
 def keep_our_logging(**_: object) -> None:
-    """Apply the LOGGING setting; Celery leaves logging alone when this signal has a receiver."""
+    """Apply the LOGGING setting; Celery does not configure logging if this signal has a receiver."""
     logging.config.dictConfig(settings.LOGGING)

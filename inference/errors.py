@@ -1,6 +1,6 @@
 """Errors that inference raises, from the bytes of an image to the numbers about its faces.
 
-    InferenceError                5001  inference failed, or an unforeseen error
+    InferenceError                5001  inference failed, or an unexpected error
     ├── ImageError                      the caller's image is at fault; `code` is one of IMAGE_CODES
     ├── IncompleteResultError     5002  inference returned a result that the reply cannot be built from
     └── ModelError                5001  a model file is missing, altered or could not be fetched

@@ -1,8 +1,8 @@
-"""The values that the engine returns, and their plain-dict form, in which a worker sends them.
+"""The results of the engine, and their plain-dict form, in which a worker sends them.
 
 Coordinates are whole pixels of the upright picture (EXIF orientation applied), with the origin at the top
-left. Results have `to_dict()`, which holds only JSON types; those that the web process computes with have
-`from_dict()` too.
+left. Results have `to_dict()`, which returns only JSON types; those that the web process uses in computations
+also have `from_dict()`.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Attributes:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """A detected face. `probability` is calibrated: of the boxes given .8, about eight in ten are faces."""
+    """A detected face. `probability` is calibrated: of the boxes with .8, about eight in ten are faces."""
 
     box: Box
     landmarks: Landmarks
@@ -130,7 +130,7 @@ class AnalyseResult(FacesResult):
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """What face_compare needs of one picture: the embeddings of its largest face, or none if it has no face.
+    """The input of face_compare: the embeddings of a picture's largest face, or none if it has no face.
 
     Biometric data: kept in memory for the duration of one call, never stored or logged (hence no repr of the
     vectors). `primary` and `secondary` are unit vectors of 128 floats each, empty if there is no face;
@@ -164,10 +164,10 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class IdentifyResult:
-    """What the face gallery needs of one picture: its largest faces, each with its template, largest first.
+    """The input of the face gallery from one picture: its largest faces with their templates, largest first.
 
     Biometric, like Template. `version` is that of the templates (scoring.template_version): the web process
-    rejects what was computed with another one than its own.
+    rejects results with a version other than its own.
     """
 
     boxes: tuple[Box, ...]

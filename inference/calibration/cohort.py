@@ -24,7 +24,7 @@ class Quality:
     """Quality term, computed from the norm of SFace's embedding before normalisation.
 
     It adds `weight` for each standard deviation above the mean log-norm, limited to `limit` deviations. The
-    norm grows with picture quality; a poor picture scores low against everybody, its own person included.
+    norm grows with picture quality; a poor picture scores low against everyone, including its own person.
     """
 
     mean: float
@@ -50,7 +50,7 @@ class Cohort:
         """Return the constants (N,) of fused vectors (N, 256), given their SFace norms `lengths` (N,).
 
         A constant is the mean of the `top` largest similarities to the centroids plus the quality term. Each
-        row is computed on its own, so that the result is bit-identical whatever the batch.
+        row is computed separately, so that the result does not depend on the batch, bit for bit.
         """
         nearest = np.array(
             [np.sort(self.centroids @ row + self.offsets)[-self.top :].mean() for row in vectors]

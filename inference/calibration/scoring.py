@@ -20,7 +20,7 @@ from inference.models import registry
 from inference.results import Quality, Template
 
 SAME_FROM = 70.0
-# Two pictures whose embeddings have at least this cosine are taken for the same picture.
+# Two pictures whose embeddings have at least this cosine are considered the same picture.
 IDENTICAL = 1 - 1e-5
 
 
@@ -82,7 +82,8 @@ def similarity_of(inner_product: float, probe: Template) -> float:
 def confidence_of(inner_product: float, probe: Template) -> float:
     """Return the confidence of a stored face from its inner product with the probe, as `compare` gives it.
 
-    That two embeddings are one picture's is read off the fused similarity, since both have the same constant.
+    Whether both are the same picture follows from the fused similarity, since both then have the same
+    constant.
     """
     found = similarity_of(inner_product, probe)
     primary, secondary = parts()
@@ -106,9 +107,9 @@ def template_of_vector(vector: Sequence[float], quality: Quality) -> Template:
 
 @tables.reader
 def template_version() -> str:
-    """Return the version of templates: what has another one must not be compared.
+    """Return the version of templates; templates of different versions must not be compared.
 
-    It covers both networks, the scale of each embedding, and the cohort that constants are computed with.
+    It covers both networks, the scale of each embedding, and the cohort for the constants.
     """
     made_of = [
         registry.SFACE.sha256,
@@ -138,7 +139,7 @@ class Part:
 
     @property
     def scale(self) -> float:
-        """The factor for unit vectors that turns `score` into an inner product plus a constant."""
+        """Return the factor for unit vectors that makes their inner product `score` plus a constant."""
         return sqrt(self.weight / self.deviation)
 
 
@@ -170,10 +171,10 @@ def _log_rates() -> tables.PiecewiseLinear:
 
 
 def false_accept_rate(confidence: float) -> float:
-    """Return the share of similar-looking strangers whose score reaches `confidence`.
+    """Return the share of pairs of similar strangers whose confidence reaches `confidence`.
 
-    Such a pair is two people of the same gender, age group and ethnic group; each group has the same weight.
-    From `measured_to()` up, the returned rate is only an upper bound.
+    Such a pair is of the same gender, age group and ethnic group; each group has the same weight. From
+    `measured_to()` up, the returned rate is only an upper bound.
     """
     return float(10 ** -_log_rates()(confidence))
 

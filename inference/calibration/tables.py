@@ -67,7 +67,7 @@ def verify(directory: Path) -> dict[str, Any]:
     manifest = _manifest(directory)
     if manifest.get("format") != FORMAT:
         raise ModelError(
-            f"The calibration set in {directory} has format {manifest.get('format')}, not {FORMAT}: fit it."
+            f"The calibration set in {directory} has format {manifest.get('format')}, not {FORMAT}; refit it."
         )
     models = {file.file: file.sha256 for file in MODELS}
     if manifest.get("models") != models:
@@ -75,7 +75,7 @@ def verify(directory: Path) -> dict[str, Any]:
     for name in TABLES:
         if _sha256(directory / f"{name}.json") != manifest.get("files", {}).get(f"{name}.json"):
             raise ModelError(
-                f"{directory / name}.json is missing or altered: its SHA-256 is not the manifest's."
+                f"{directory / name}.json is missing or altered: its SHA-256 differs from the manifest."
             )
     return manifest
 
@@ -137,9 +137,9 @@ class PiecewiseLinear:
     def from_points(cls, points: Sequence[Sequence[float]]) -> PiecewiseLinear:
         xs, ys = zip(*points, strict=True)
         if any(b <= a for a, b in pairwise(xs)):
-            raise ValueError("the points of a map must rise in x")
+            raise ValueError("the x of the points of a map must increase")
         if any(b < a for a, b in pairwise(ys)):
-            raise ValueError("the points of a map must not fall in y")
+            raise ValueError("the y of the points of a map must not decrease")
         return cls(tuple(xs), tuple(ys))
 
     def __call__(self, x: float) -> float:

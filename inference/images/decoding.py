@@ -1,4 +1,4 @@
-"""Decode an image file to upright pixels, at no more resolution than is needed.
+"""Decode an image file to upright pixels, at the lowest resolution that suffices.
 
 The header is checked before any native code sees the file. PNG files are rebuilt from their critical chunks,
 so that no ancillary chunk reaches the decoder. EXIF orientation is applied here, as read from the header, and
@@ -76,7 +76,7 @@ class Picture:
 
 
 def _reduced(pixels: Pixels, reduction: int) -> Pixels:
-    """Average blocks of `reduction` x `reduction` pixels; one that is cut off at the edge is that before it.
+    """Average blocks of `reduction` x `reduction` pixels; an incomplete one at the edge repeats the last.
 
     The sides are rounded up, as in a reduced JPEG. OpenCV is ten times as fast for whole factors.
     """
@@ -150,6 +150,6 @@ _opencv_ready = threading.Lock()
 
 
 def configure_opencv() -> None:
-    """Limit OpenCV to one thread a call: the worker's threads provide the parallelism. Idempotent."""
+    """Limit OpenCV to one thread per call: the worker's threads provide the parallelism. Idempotent."""
     with _opencv_ready:
         cv2.setNumThreads(1)

@@ -159,8 +159,8 @@ def _merge_heads(graph: onnx.GraphProto) -> None:
     Each is a map (N, 16, rows, columns): logits of class and objectness, four numbers of the box, ten of the
     landmarks. Each original output has its own pointwise and depthwise convolution, 1 + 1 + 4 + 10 channels
     wide. Concatenated they are one of each, as wide as onnxruntime's blocks, and the reshaping and sigmoids
-    of cells that the detector never reads are dropped. The numbers are the same and the network takes a sixth
-    less time.
+    of cells that the detector never reads are dropped. The results are the same, and the network takes a
+    sixth less time.
     """
     arrays, makers = _arrays(graph), {node.output[0]: node for node in graph.node}
     joined: list[onnx.NodeProto] = []

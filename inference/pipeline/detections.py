@@ -16,7 +16,7 @@ MAX_FACES = 500
 # Boxes with at least this IoU are the same face.
 NMS_IOU = 0.3
 # A box inside another one is a fragment of the same face if it has at least this share of its area; a smaller
-# box is a face of its own.
+# box is a separate face.
 FRAGMENT_SHARE = 0.1
 
 

@@ -44,7 +44,7 @@ from inference.results import (
     Template,
 )
 
-# A face smaller than this is aligned in a finer level of a large JPEG.
+# A face smaller than this is aligned at a higher resolution of a large JPEG.
 ALIGN_SIDE_PX = 128
 # In a crowd, only the largest faces are embedded for age and gender: embedding takes most of the time.
 MAX_EMBEDDED = 32
@@ -199,7 +199,7 @@ class Engine:
             yield tuple(first.tolist()), tuple(second.tolist()), round(float(constant), 6)
 
     def align(self, picture: Picture, found: Found, index: int) -> Aligned:
-        """Return one face with precise landmarks, in the coarsest level of the picture that suffices."""
+        """Return one face with precise landmarks, at the lowest resolution of the picture that suffices."""
         box, points = found.detections.boxes[index], found.detections.points[index]
         pixels, reduction = found.pixels, found.reduction
         while reduction > 1 and (box[2:] - box[:2]).max() < ALIGN_SIDE_PX:
@@ -208,7 +208,7 @@ class Engine:
         return Aligned(pixels, self.detector.precise_points(pixels, box, points))
 
     def warm_up(self) -> None:
-        """Run every model once, so that the first call is not slower than the others."""
+        """Run every model once, so that the first call is as fast as the others."""
         pixels = np.full((640, 640, 3), 127, np.uint8)
         self.detector.warm_up(pixels)
         points = np.array([[250, 250], [350, 250], [300, 300], [260, 360], [340, 360]], np.float64)

@@ -64,7 +64,7 @@ ROTATION_BATCHES = (1, 3, 28)
 SIDE_VIEW_PX = 320
 SIDE_CANDIDATE, MAX_SIDE_CANDIDATES = 0.35, 3
 SIDE_ACCEPTED = 0.6
-# A face whose sides have this share of the largest one's is about as large: `several_faces` tells of it.
+# A face whose sides have at least this share of the largest one's is reported as `several_faces`.
 SIMILAR_SIDES = 0.75
 
 
@@ -88,8 +88,8 @@ class Found:
         """Return the index of the face that a comparison uses. There must be at least one face.
 
         It is the largest; of several that are about as large, the one nearest to the centre of the picture.
-        Which of two like boxes is the larger one changes with every rotation of the picture; which is nearer
-        to the centre does not.
+        Which of two similar boxes is larger may change with a rotation of the picture; which is nearer to the
+        centre does not.
         """
         sides = np.sqrt(self.detections.sides.prod(axis=1))
         like = np.flatnonzero(sides >= SIMILAR_SIDES * sides.max())
@@ -120,7 +120,7 @@ class FaceDetector:
         return Found(pixels, reduction, judged, probabilities, boxes_px)
 
     def uprightness(self, found: Found, index: int) -> float:
-        """Return the confidence, 0..1, that a face is not upside down; below .5 it may well be."""
+        """Return the confidence, 0..1, that a face is not upside down; below .5, it may be."""
         return self._rotation.uprightness(found.pixels, found.detections.take(np.array([index])))
 
     def precise_points(self, pixels: Pixels, box: Floats, points: Floats) -> Points:
@@ -166,9 +166,9 @@ class FaceDetector:
     def _with_rotated_faces(self, pixels: Pixels, upright: Detections) -> Detections:
         """Return `upright` with correct landmarks for rotated faces, and rotated faces that were missed.
 
-        Runs no network if all faces are upright beyond doubt. If no face is certain, a small copy of the
-        picture is also searched at 90, 180 and 270 degrees; if the largest face then turns out to be certain
-        and rotated by one of these angles, the whole detection is repeated at that angle.
+        Runs no network if all faces are certainly upright. If no face is certain, a small copy of the picture
+        is also searched at 90, 180 and 270 degrees; if the largest face then turns out to be certain and
+        rotated by one of these angles, the whole detection is repeated at that angle.
         """
         found = self._correct_rotation(pixels, upright)
         if not (found.scores >= CERTAIN).any():
@@ -187,7 +187,7 @@ class FaceDetector:
         return found
 
     def _correct_rotation(self, pixels: Pixels, faces: Detections, degrees: float = 0.0) -> Detections:
-        """Return `faces` with the landmarks corrected of those that may be rotated from `degrees`.
+        """Return `faces` with corrected landmarks for those that may be rotated from `degrees`.
 
         The largest are checked first: if none of them is rotated, the others are assumed to be upright.
         """

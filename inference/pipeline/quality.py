@@ -52,8 +52,8 @@ class Limit:
 
 
 # reason → (measure, its limits for each purpose). If a purpose is missing, the measure does not count for it:
-# a profile that was detected is good enough for detection. Of 100 LFW pictures, one in ten fails for
-# comparison, mostly because of a second face.
+# for example, a profile is good enough for detection. Of 100 LFW pictures, one in ten fails for comparison,
+# mostly because of a second face.
 LIMITS: dict[str, tuple[str, dict[Purpose, Limit]]] = {
     "face_too_small": (
         "size_px",

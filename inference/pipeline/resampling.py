@@ -52,8 +52,9 @@ def window(pixels: Pixels, box: Floats, times: float) -> Window:
 def scaled(pixels: Pixels, scale: float) -> Pixels:
     """Return the whole picture at `scale`, with each side rounded up to a multiple of 32.
 
-    It is halved by area averaging, which is fast, as long as possible, and then resized bilinearly. Down to
-    .7 bilinear sampling hardly aliases; below that, it doubled the number of false boxes in our measurement.
+    It is first halved by area averaging, which is fast, as often as possible, and then resized bilinearly.
+    Down to .7 bilinear sampling hardly aliases; below that, it doubled the number of false boxes in our
+    measurement.
     """
     height, width = pixels.shape[:2]
     columns, rows = (-(-round(side * scale) // MULTIPLE_PX) or 1 for side in (width, height))

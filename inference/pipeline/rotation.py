@@ -27,7 +27,7 @@ YUNET_WINDOW_PX = 128
 CENTERFACE_WINDOW_PX = 96
 CANDIDATE = 0.2
 MATCH_IOU = 0.4
-# A face with a lower score may be rotated by any angle; one with landmarks of a larger roll, by a little.
+# A face with a lower score may be rotated by any angle; one whose landmarks have a larger roll, slightly.
 UPRIGHT_SCORE = 0.91
 UPRIGHT_ROLL = 4.0
 # From this angle a face counts as rotated: its box and its score are replaced.
@@ -166,10 +166,10 @@ class RotationResolver:
         return Detections(boxes, seen.points, np.array([max(score, known)], np.float32))
 
     def confirm(self, pixels: Pixels, face: Detections, degrees: float) -> Detections:
-        """Return a candidate (N = 1), found in a small view at `degrees`, as detected in a window of its own.
+        """Detect a candidate (N = 1), found in a small view at `degrees`, again in a separate window.
 
         Its score is the mean of three: that of the view, that of the window, and CenterFace's. Returns no
-        detection if the window shows none.
+        detection if there is none in the window.
         """
         crop = RotatableCrop(pixels, face.boxes[0], WINDOW, YUNET_WINDOW_PX)
         best = self._best_angle(crop, [degrees + step for step in NEARBY_ANGLES])

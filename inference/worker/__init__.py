@@ -1,1 +1,1 @@
-"""The Celery task, its exchange with the web processes, and what guards the process that runs it."""
+"""The Celery task, its exchange with the web processes, and the watchdog of the worker process."""

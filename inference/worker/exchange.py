@@ -1,9 +1,9 @@
 """Exchange of pictures and replies between web processes and workers, through Valkey.
 
-A request is split into chunks of a few pictures. Each picture has a key of its own with an expiry; the Celery
-task carries only ids. The worker claims the chunk, takes the pictures, pushes one reply to the request's list
-and deletes the pictures. A task that is delivered twice, or after the request was given up, finds no pictures
-and does nothing. A request that ends deletes the claims too, so that late replies are dropped
+A request is split into chunks of a few pictures. Each picture has its own key with an expiry; the Celery task
+carries only ids. The worker claims the chunk, takes the pictures, pushes one reply to the request's list and
+deletes the pictures. A task that is delivered twice, or after the request has ended, finds no pictures and
+does nothing. A request that ends deletes the claims too, so that late replies are dropped
 (docs/decisions/0101-replies-and-redispatch.md).
 
     inference:image:<chunk>:<i>   bytes of picture i                      written by the web process
@@ -154,15 +154,15 @@ def remove(
     """Delete all keys of the request; its queued tasks will do nothing.
 
     `turns` maps chunk ids to "<key> <member>" of the turns that the request holds. Returns the ids of the
-    chunks that a worker has claimed: it goes on with them, its reply is dropped, and it ends their turns
-    then. If it dies, that is forgotten after `lease_s`.
+    chunks that a worker has claimed: it completes them, its reply is dropped, and then it ends their turns.
+    If it dies, the turns expire after `lease_s`.
     """
     claims = [_claim(chunk.id) for chunk in chunks]
     pipe = valkey.pipeline(transaction=False)
     for chunk_id, turn in (turns or {}).items():
         pipe.set(_left(chunk_id), turn, px=round(lease_s * 1000))
     pipe.unlink(*[key for chunk in chunks for key in _images(chunk.id, chunk.count)])
-    pipe.mget(claims)  # after that: a worker claims a chunk before it reads the pictures
+    pipe.mget(claims)  # after the pictures, because a worker claims a chunk before it reads them
     pipe.unlink(_replies(request_id), *claims)
     *_, claimed_by, _ = pipe.execute()
     in_hand = {chunk.id for chunk, claim in zip(chunks, claimed_by, strict=True) if claim is not None}
@@ -177,7 +177,7 @@ def workers(valkey: redis.Redis, *, now_s: float) -> list[Worker]:
 
 
 def queues_of(description: dict[str, Any]) -> list[str]:
-    """Return the queues that a worker takes from, by its description; an older worker names none."""
+    """Return the queues in a worker's description; workers of an older version name none."""
     return list(description.get("queues") or [QUEUE])
 
 
@@ -189,10 +189,10 @@ def serving(valkey: redis.Redis, queue: str, *, now_s: float) -> list[Worker]:
 
 
 def seen_at_s(valkey: redis.Redis, queue: str = QUEUE) -> float:
-    """Return the last heartbeat of a worker of `queue`, also of one that signed off or died; 0 if none."""
+    """Return the last heartbeat of a worker of `queue`, including one that signed off or died; 0 if none."""
     seen: Any = valkey.zscore(QUEUES_KEY, queue)
     if seen is None and queue == QUEUE and not valkey.exists(QUEUES_KEY):
-        last: Any = valkey.zrange(WORKERS_KEY, -1, -1, withscores=True)  # workers of the version before
+        last: Any = valkey.zrange(WORKERS_KEY, -1, -1, withscores=True)  # workers of the previous version
         seen = last[0][1] if last else None
     return float(seen or 0.0)
 
@@ -266,7 +266,7 @@ def claim(
 ) -> list[bytes] | None:
     """Claim the chunk and return its pictures.
 
-    Returns None if they are gone: replied to, given up or expired.
+    Returns None if they no longer exist: replied to, cancelled or expired.
     """
     pipe = valkey.pipeline(transaction=False)
     # Claim before reading, so that `remove` also deletes the claim of a chunk that is being read.
@@ -329,5 +329,5 @@ def beat(valkey: redis.Redis, worker: Worker, description: dict[str, Any]) -> No
 
 
 def leave(valkey: redis.Redis, worker: Worker) -> None:
-    """Remove the worker's last heartbeat, so that it is not taken for dead."""
+    """Remove the worker's last heartbeat, so that it is not considered dead."""
     valkey.zrem(WORKERS_KEY, f"{worker.id} {worker.slots}")

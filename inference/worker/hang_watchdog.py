@@ -25,7 +25,7 @@ from inference.worker import exchange
 from inference.worker.exchange import Failure, Reply
 
 LOOK_EVERY_S = 0.5
-# Pictures started at most this long after a hanging one, and not done, are taken to hang as well.
+# Unfinished pictures that were started at most this long after a hanging one are considered hanging too.
 TOGETHER_S = 1.0
 
 logger = logging.getLogger(__name__)
@@ -47,8 +47,8 @@ class Work:
 class Watchdog(threading.Thread):
     """Watches the chunks of its process.
 
-    It counts its own time, which stops while the process is suspended, so that a suspended process is not
-    taken to hang.
+    It uses its own clock, which stops while the process is suspended, so that a suspended process is not
+    considered hanging.
     """
 
     def __init__(self, limit_s: float) -> None:

@@ -1,7 +1,7 @@
 """A readers-writer lock for the chunks of a worker: many in parallel, or one on its own.
 
-A process that dies takes all of its chunks down, so its death does not show which one caused it. A picture
-that may have killed a worker is therefore processed alone (docs/decisions/0101-replies-and-redispatch.md).
+All chunks of a process that dies are lost, so its death does not show which one caused it. A picture that may
+have killed a worker is therefore processed alone (docs/decisions/0101-replies-and-redispatch.md).
 """
 
 import contextlib

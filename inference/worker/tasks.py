@@ -155,7 +155,7 @@ def _failure(position: int, error: Exception) -> Failure:
 
 
 def about(started_at_s: float, queues: Iterable[str]) -> dict[str, Any]:
-    """Return what is known of this worker: queues, versions, and the models with their hash prefixes."""
+    """Return the description of this worker: queues, versions, and the models with their hash prefixes."""
     return {
         "started_at_s": started_at_s,
         "queues": sorted(queues),
@@ -205,7 +205,7 @@ class Heartbeat(threading.Thread):
             logger.warning("heartbeat failed: %s", type(error).__name__)
 
     def retire(self) -> None:
-        """Take no more work, but stay alive until the current work is done."""
+        """Stop taking work, but keep the heartbeat until the current work is done."""
         last_slots, self._slots = self._slots, 0
         self.beat()  # before `leave`, so that the worker is registered without a gap
         try:
@@ -269,7 +269,7 @@ def retire(**_: object) -> None:
 
 @signals.task_failure.connect(sender=infer)
 def abandon_chunk(task_id: str, exception: BaseException, **_: object) -> None:
-    """Report the death of a child process: its parent lives on, so the heartbeat does not show it."""
+    """Record the death of a child process, which the heartbeat of its parent does not show."""
     if isinstance(exception, WorkerLostError):
         exchange.abandon(
             valkey.client(), task_id, exchange.Worker(worker_id(), 0, valkey.now_s(valkey.client()))
