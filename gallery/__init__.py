@@ -1,5 +1,5 @@
-"""人脸库: groups of persons whose faces are stored to be searched. Nothing else stores a template.
+"""人脸库: groups of persons whose faces are stored for search. No other room stores a template.
 
-A stored template is rotated by the secret matrix of its group (keys.py) and leaves this room only as a score;
-docs/decisions/0501-face-gallery.md says what that protects against.
+A stored template is rotated by the secret matrix of its group (keys.py), and only scores leave this room.
+docs/decisions/0501-face-gallery.md describes the threats that this protects against.
 """

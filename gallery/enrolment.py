@@ -1,8 +1,8 @@
-"""Enrolment: faces into a group, all of a request or none; the only writer of Person and Face.
+"""Enrolment of the faces of a request, all or none; writes Person and Face.
 
-`check` refuses early what can be refused before a picture is looked at. `store` checks again under the lock
-of the App, in the transaction that settles the call, so that a face is stored if and only if it is paid for.
-`withdraw` takes the faces of a call out again whose answer was not sent, and which therefore cost nothing.
+`check` refuses a request early, before its pictures are processed. `store` checks again under the lock of the
+App, in the transaction that settles the call, so that a face is stored if and only if it is paid for.
+`withdraw` removes the faces of a call whose answer was not sent, because that call is not charged.
 """
 
 from collections import Counter
@@ -29,7 +29,7 @@ LONGEST_SETTLE = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A face to be enrolled. `note`: None leaves the person's as it is."""
+    """A face to be enrolled. If `note` is None, the person's note is not changed."""
 
     group_id: str
     person_id: str
@@ -48,9 +48,9 @@ class Enrolled:
 
 
 def with_ids(entries: Sequence[Entry], found: Sequence[Template], call_id: UUID) -> list[Enrolled]:
-    """Give each face its id, so that the answer can be made before the faces are stored.
+    """Assign each face its id, so that the answer can be built before the faces are stored.
 
-    It is derived from the call's id and the position, so a call has the same ones however often it stores.
+    The id is derived from the call's id and the position, so it is the same if the call stores again.
     """
     pairs = enumerate(zip(entries, found, strict=True))
     return [Enrolled(entry, template, uuid5(call_id, str(index))) for index, (entry, template) in pairs]
@@ -88,7 +88,7 @@ def check(app: App, entries: Sequence[Entry], at: datetime) -> dict[str, Group]:
 
 
 def stored_faces(app: App) -> int:
-    """Return how many faces the App has stored."""
+    """Return the number of faces that the App has stored."""
     return Group.objects.filter(app=app).aggregate(total=Sum("faces"))["total"] or 0
 
 
@@ -101,21 +101,21 @@ def store(
     unique_from: float | None = None,
     checked_at: datetime | None = None,
 ) -> None:
-    """Store the faces of a call, each with its consent and an entry of the trail. Repeating it is harmless.
+    """Store the faces of a call, each with its consent and an entry of the trail. Idempotent.
 
     Raises what `check` raises, and LooksLike if a face reaches the confidence `unique_from` with another
-    person. With `checked_at`, `refuse_look_alikes` was called then, and only faces that were enrolled since
-    are looked at under the lock.
+    person. If `refuse_look_alikes` was called at `checked_at`, only faces that were enrolled since then are
+    compared under the lock.
     """
     call_id = actor.call_id
     if call_id is None:
         raise ValueError("faces are enrolled by a call")
     with transaction.atomic():
         app = lock(app)
-        if Face.objects.filter(call_id=call_id).exists():  # stored already; the answer of the commit was lost
+        if Face.objects.filter(call_id=call_id).exists():  # already stored; the reply to the commit was lost
             return
         found = check(app, [one.entry for one in enrolled], at)
-        # A group that is deleted waits for the lock of the App; its row is ours to change.
+        # The deletion of a group waits for the lock of the App, so its row can be changed here.
         if unique_from is not None:
             since = checked_at - LONGEST_SETTLE if checked_at is not None else None
             _refuse_look_alikes(found, enrolled, at, unique_from, since)
@@ -136,7 +136,7 @@ def store(
                     quality=one.template.quality.score,
                     consent_reference=one.entry.consent_reference,
                     consent_expires_at=one.entry.consent_expires_at,
-                    # In the order of the request, which lists show.
+                    # In the order of the request, which is the order of lists.
                     created_at=at + timedelta(microseconds=offset),
                     call_id=call_id,
                     indexed=group.indexed_at is not None,
@@ -162,9 +162,9 @@ def store(
 def _persons(
     found: dict[str, Group], entries: Sequence[Entry], at: datetime, call_id: UUID
 ) -> dict[tuple[str, str], Person]:
-    """Return the persons of the entries, made or updated where necessary, by group id and person id.
+    """Return the persons of the entries by group id and person id, created or updated if necessary.
 
-    What a note was before is kept until the call can no longer be withdrawn.
+    The previous note is kept until the call can no longer be withdrawn.
     """
     wanted: dict[tuple[str, str], str | None] = {}
     for entry in entries:
@@ -199,7 +199,7 @@ def _persons(
 def refuse_look_alikes(app: App, enrolled: Sequence[Enrolled], at: datetime, same_from: float) -> None:
     """Raise LooksLike, with the entry's index, if a face reaches `same_from` with another person.
 
-    It scans whole groups, so it is done before the App is locked; `store` looks at what was enrolled since.
+    It scans whole groups, so it is called before the App is locked; `store` checks the faces enrolled since.
     """
     found = groups.find(app, [one.entry.group_id for one in enrolled])
     _refuse_look_alikes(found, enrolled, at, same_from, None)
@@ -225,7 +225,7 @@ def _refuse_look_alikes(
 
 
 def withdraw(app: App, call_id: UUID, at: datetime) -> int:
-    """Take out what a call enrolled whose answer was not sent: it costs nothing. Return how many faces."""
+    """Remove the faces of a call that is not charged, as its answer was not sent; return their number."""
     with transaction.atomic():
         lock(app)
         faces = Face.objects.filter(call_id=call_id)
@@ -252,7 +252,7 @@ def withdraw(app: App, call_id: UUID, at: datetime) -> int:
 
 
 def _restore_notes(call_id: UUID) -> None:
-    """Undo the call's changes of notes; a later change stays, and would be undone to what was before this."""
+    """Undo the call's changes of notes. A later change stays, and now refers to the note before this call."""
     changes = NoteChange.objects.filter(call_id=call_id)
     for change in changes:
         later = NoteChange.objects.filter(person=change.person_id, pk__gt=change.pk).order_by("pk").first()
@@ -264,6 +264,6 @@ def _restore_notes(call_id: UUID) -> None:
 
 
 def forget_notes(before: datetime) -> int:
-    """Delete what notes were before changes that happened before this moment; return how many."""
+    """Delete the previous notes of changes before this time; return their number."""
     deleted, _models = NoteChange.objects.filter(at__lt=before).delete()
     return deleted

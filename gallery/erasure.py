@@ -1,4 +1,4 @@
-"""Deletion of persons and faces: at the customer's request, and by expiry; complete either way."""
+"""Complete deletion of persons and faces, at the customer's request or by expiry."""
 
 from datetime import datetime
 from typing import Any
@@ -17,9 +17,9 @@ from gallery.trail import Actor
 def delete_person(
     app: App, group_id: str, person_id: str, at: datetime, actor: Actor, *, face_id: UUID | None = None
 ) -> int:
-    """Delete a person with all faces, or one face; the last face takes the person with it. Return how many.
+    """Delete one face or all faces of a person, and a person without faces; return the number of faces.
 
-    A group, person or face that doesn't exist has 0.
+    Returns 0 for a group, person or face that does not exist.
     """
     with transaction.atomic():
         lock(app)
@@ -41,13 +41,13 @@ def delete_person(
 
 
 def delete(faces: "QuerySet[Face]") -> int:
-    """Delete faces, and return their number. Nothing refers to a face, so nothing has to be collected."""
+    """Delete faces with one statement, and return their number; no other table refers to a face."""
     found: Any = faces
     return int(found._raw_delete(found.db))
 
 
 def delete_empty(persons: "QuerySet[Person]") -> int:
-    """Delete those of the persons that have no face, and return their number."""
+    """Delete the persons that have no face, and return their number."""
     empty: Any = persons.filter(~Exists(Face.objects.filter(person=OuterRef("pk"))))
     return int(empty._raw_delete(empty.db))
 

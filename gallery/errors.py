@@ -1,6 +1,6 @@
-"""What the rules of this room refuse.
+"""The errors of this room.
 
-GalleryError                    `index` is the entry of the request at fault, if one is
+GalleryError                    `index` is the entry of the request at fault, if any
 ├── NoSuchGroup                 group_id                               (faceapi: 4301)
 ├── NoSuchFace                  group_id, person_id, face_id           (faceapi: 4302)
 ├── GalleryFull                 what ("faces" or "groups"), limit      (faceapi: 4303)
@@ -14,7 +14,7 @@ from typing import Any
 
 
 class GalleryError(Exception):
-    """A rule of the gallery refused this. The attributes are the values that a sentence about it needs."""
+    """A rule of the gallery was violated. The attributes are the values for its message."""
 
     def __init__(self, *, index: int | None = None, **values: Any) -> None:
         super().__init__(type(self).__name__)
@@ -23,11 +23,11 @@ class GalleryError(Exception):
 
 
 class NoSuchGroup(GalleryError):
-    """The App has no group of this id."""
+    """The App has no group with this id."""
 
 
 class NoSuchFace(GalleryError):
-    """The group has no such person, or the person no such face."""
+    """The group has no such person, or the person has no such face."""
 
 
 class GalleryFull(GalleryError):
@@ -35,16 +35,16 @@ class GalleryFull(GalleryError):
 
 
 class LooksLike(GalleryError):
-    """Another person of the group looks the same, and the caller wants persons to be unique."""
+    """The face matches another person of the group, and the caller requires unique persons."""
 
 
 class ConsentPast(GalleryError):
-    """The consent has expired, or the group's retention is over before the face is stored."""
+    """The consent has expired, or the group's retention would end before the face is stored."""
 
 
 class OtherModel(GalleryError):
-    """The group holds templates of another model version: nothing is compared across versions."""
+    """The group has templates of another model version, which cannot be compared."""
 
 
 class TooManyFaces(GalleryError):
-    """The person has as many faces as one may have."""
+    """The person already has the maximum number of faces."""

@@ -1,4 +1,4 @@
-"""Expiry: faces whose consent or retention is over are deleted each night; a notice comes before."""
+"""Expiry: faces whose consent or retention has ended are deleted each night, after a notice."""
 
 import logging
 from collections.abc import Iterator
@@ -31,9 +31,9 @@ def expired(group: Group, at: datetime) -> "QuerySet[Face]":
 
 
 def delete_expired(at: datetime) -> int:
-    """Delete every face that may no longer be kept, one transaction a group; return how many.
+    """Delete every face that may no longer be kept, one transaction per group; return their number.
 
-    A group whose deletion fails does not stop the others; the error of the last one is raised at the end.
+    If the deletion fails for a group, the others are still processed; the last error is raised at the end.
     """
     deleted = 0
     failure: DatabaseError | None = None
@@ -77,7 +77,7 @@ def _delete_expired_of(group: Group, at: datetime) -> int:
 def notify(at: datetime) -> int:
     """Write a notice for each group and day on which faces will be deleted, within DAYS_BEFORE from `at`.
 
-    Return how many are new.
+    Returns the number of new notices.
     """
     return notices.add(_due(at), at)
 

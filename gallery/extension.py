@@ -1,4 +1,4 @@
-"""pgvector in the database: the migration's first step, with one sentence for a server without it."""
+"""Create the extension pgvector in a migration, with a clear error if the server does not have it."""
 
 from typing import Any
 
@@ -43,4 +43,4 @@ class CreateVectorExtension(VectorExtension):
             raise CommandError(NOT_ALLOWED.format(role=role, database=database)) from None
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        """Leave the extension: something else may use it."""
+        """Keep the extension, because other tables may use it."""

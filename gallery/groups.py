@@ -1,4 +1,4 @@
-"""Groups: made, changed, listed and deleted; the only writer of Group but for its model version."""
+"""Create, change, list and delete groups; the only writer of Group except for its model version."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ MAX_GROUPS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A group to be there. Without `retention_days`, its faces are kept until they are deleted.
+    """The wanted state of a group. Without `retention_days`, its faces are kept until they are deleted.
 
-    Of a group that exists, only the `given` fields are changed.
+    If the group exists, only the `given` fields are changed.
     """
 
     group_id: str
@@ -32,7 +32,7 @@ class Wanted:
 
 
 def find(app: App, group_ids: Sequence[str]) -> dict[str, Group]:
-    """Return the App's groups of these ids. Raises NoSuchGroup, with the position of the id."""
+    """Return the App's groups with these ids. Raises NoSuchGroup, with the position of the id."""
     found = {group.group_id: group for group in Group.objects.filter(app=app, group_id__in=set(group_ids))}
     for index, group_id in enumerate(group_ids):
         if group_id not in found:
@@ -42,7 +42,7 @@ def find(app: App, group_ids: Sequence[str]) -> dict[str, Group]:
 
 @transaction.atomic
 def add(app: App, wanted: Sequence[Wanted], at: datetime, actor: Actor) -> list[bool]:
-    """Make each group, or update the one that exists; return whether it was made. Raises GalleryFull."""
+    """Create or update each group; return for each whether it was created. Raises GalleryFull."""
     lock(app)
     ids = {one.group_id for one in wanted}
     groups = {group.group_id: group for group in Group.objects.filter(app=app, group_id__in=ids)}
@@ -76,14 +76,14 @@ def add(app: App, wanted: Sequence[Wanted], at: datetime, actor: Actor) -> list[
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A group with its numbers, as they are now."""
+    """A group with its current numbers of persons and faces."""
 
     group: Group
     persons: int
 
 
 def page(app: App, after: str, limit: int) -> tuple[list[Listed], str | None]:
-    """Return the groups whose ids come after `after`, and the id to go on after, if there are more."""
+    """Return the groups whose ids follow `after`, and the `after` of the next page, if there is one."""
     rows = list(Group.objects.filter(app=app, group_id__gt=after).order_by("group_id")[: limit + 1])
     counts = dict(
         Group.objects.filter(pk__in=[group.pk for group in rows])
@@ -97,7 +97,7 @@ def page(app: App, after: str, limit: int) -> tuple[list[Listed], str | None]:
 
 @transaction.atomic
 def delete(app: App, group_id: str, at: datetime, actor: Actor) -> int:
-    """Delete a group with all that it holds, and its key; return the number of faces. 0 if there is none."""
+    """Delete a group with its persons, faces and key; return the number of faces, 0 if it does not exist."""
     lock(app)
     group = Group.objects.filter(app=app, group_id=group_id).first()
     if group is None:
@@ -119,11 +119,11 @@ def delete_all(apps: Iterable[App], at: datetime, actor: Actor) -> int:
 
 
 def faces_of_closed_accounts() -> int:
-    """Return how many faces are stored of customers whose account is closed, and who can't delete them."""
+    """Return the number of stored faces of closed accounts, whose customers cannot delete them."""
     closed = Group.objects.filter(app__customer__is_active=False)
     return closed.aggregate(total=Sum("faces"))["total"] or 0
 
 
 def face_limit(app: App) -> int:
-    """Return how many faces the App may store: its own limit, or the installation's."""
+    """Return the App's limit of stored faces: its own, or the installation's."""
     return app.face_limit if app.face_limit is not None else int(settings.GALLERY_FACES_PER_APP)

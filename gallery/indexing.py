@@ -1,7 +1,7 @@
-"""Which groups are searched through the HNSW index: those with more than GALLERY_EXACT_FACES faces.
+"""Maintain the HNSW index, which has the groups of more than GALLERY_EXACT_FACES faces.
 
-An index entry costs milliseconds to make, so small groups have none. A group comes into the index in batches,
-and is searched through it when all of its faces are there.
+An index entry takes milliseconds to create, so small groups are not indexed. A group is indexed in batches,
+and searched through the index when all of its faces are in it.
 """
 
 from datetime import datetime
@@ -13,12 +13,13 @@ from gallery.locks import lock
 from gallery.models import Face, Group
 
 BATCH = 2000
-# A group leaves the index when it has become smaller by so much, so that one face more or less moves nothing.
+# A group leaves the index only below this share of the limit, so that single faces do not move it back and
+# forth.
 LEAVES_AT = 0.8
 
 
 def update(at: datetime) -> int:
-    """Bring every group to where its size says; return how many groups have moved."""
+    """Index the groups above the limit, and remove the small ones; return the number of changed groups."""
     exact = settings.GALLERY_EXACT_FACES
     moved = 0
     for group in Group.objects.filter(indexed_at=None, faces__gt=exact).select_related("app"):
@@ -34,7 +35,7 @@ def update(at: datetime) -> int:
 def _enter(group: Group, at: datetime) -> None:
     while _enter_some(group):
         pass
-    with transaction.atomic():  # no enrolment meanwhile: what is enrolled later is indexed from the start
+    with transaction.atomic():  # no enrolment meanwhile; later faces are indexed at once
         lock(group.app)
         while _enter_some(group):
             pass
@@ -48,7 +49,7 @@ def _enter_some(group: Group) -> int:
 
 def _leave(group: Group) -> None:
     """Take a group out of the index: first for searches, then its faces."""
-    with transaction.atomic():  # no enrolment meanwhile: what is enrolled later is not indexed
+    with transaction.atomic():  # no enrolment meanwhile; later faces are not indexed
         lock(group.app)
         Group.objects.filter(pk=group.pk).update(indexed_at=None)
     while _leave_some(group):
@@ -61,5 +62,5 @@ def _leave_some(group: Group) -> int:
 
 
 def waiting() -> int:
-    """Return how many groups are over the limit and not indexed yet."""
+    """Return the number of groups above the limit that are not indexed yet."""
     return Group.objects.filter(indexed_at=None, faces__gt=settings.GALLERY_EXACT_FACES).count()

@@ -1,8 +1,9 @@
-"""The data key of a group, and what is derived from it: the rotation of templates, the tags of persons.
+"""The data key of a group, and its derivatives: the rotation of templates and the tags of persons.
 
 The key is 32 random bytes, stored encrypted under settings.ENCRYPTION_KEYS (accounts/keys.py). A rotation
-keeps inner products, so a search works on rotated templates; without the key a stored template compares with
-nothing, not even with another group's template of the same person. Deleting the group destroys its key.
+preserves inner products, so a search works on rotated templates. Without the key, a stored template cannot be
+compared with any other, not even with another group's template of the same person. Deleting the group
+destroys its key.
 """
 
 import hmac
@@ -37,13 +38,13 @@ def tag(group: Group, person_id: str) -> str:
 
 def rotation(group: Group) -> Floats:
     """Return the group's orthogonal matrix, of DIMENSIONS rows and columns."""
-    # The settings are an argument, so that a key that was taken away is no longer honoured.
+    # The keys are an argument of the cache, so that a removed key is no longer accepted.
     return _rotation(group.key_encrypted, tuple(settings.ENCRYPTION_KEYS))
 
 
 @lru_cache(maxsize=32)
 def _rotation(encrypted: str, _encryption_keys: tuple[str, ...]) -> Floats:
-    """Draw the matrix uniformly (by Haar measure) from the key's own stream of random numbers."""
+    """Draw the matrix uniformly (by Haar measure), with random numbers derived from the key."""
     seed = hmac.new(keys.cipher().decrypt(encrypted.encode()), b"rotation", sha256).digest()
     size = DIMENSIONS * DIMENSIONS
     cipher = Cipher(algorithms.AES(seed), modes.CTR(bytes(16)))
@@ -59,5 +60,5 @@ def _rotation(encrypted: str, _encryption_keys: tuple[str, ...]) -> Floats:
 
 
 def reencrypt() -> keys.Reencryption:
-    """Bring every data key under the first of ENCRYPTION_KEYS, so that the others can go."""
+    """Re-encrypt every data key with the first of ENCRYPTION_KEYS, so that the others can be removed."""
     return keys.reencrypt_column(Group, "key_encrypted")

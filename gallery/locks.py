@@ -1,4 +1,4 @@
-"""The one lock of this room: writers of an App's gallery run one after the other."""
+"""The only lock of this room, which serialises the writers of an App's gallery."""
 
 from accounts.models import App
 

@@ -1,7 +1,7 @@
-"""Groups, persons and faces, and the audit trail of what was done with them.
+"""Groups, persons and faces, and the audit trail of all actions on them.
 
-Groups are written by groups.py, persons and faces by enrolment.py and erasure.py, the trail by trail.py.
-Nothing here is shown in the operators' record pages: a template has no page.
+Groups are written by groups.py, persons and faces by enrolment.py and erasure.py, the trail by trail.py. The
+operators' record pages show none of these tables.
 """
 
 import uuid
@@ -25,7 +25,8 @@ class Group(models.Model):
     """A gallery: persons of one App that are searched together, under one data key.
 
     `model_version` is that of its templates; it is set by the first enrolment into an empty group. `faces` is
-    kept by a trigger of the database. `indexed_at` is when its faces came into the HNSW index, if they did.
+    maintained by a database trigger. `indexed_at` is the time since which all its faces are in the HNSW
+    index.
     """
 
     app = models.ForeignKey(App, models.PROTECT, related_name="groups", verbose_name=_("应用"))
@@ -77,10 +78,10 @@ class Person(models.Model):
 
 
 class Face(models.Model):
-    """One enrolled face: its rotated template, and the consent to keep it. No picture.
+    """One enrolled face: its rotated template and the consent, without the picture.
 
-    `embedding` is what is searched; `remainder` is what its half precision leaves out, so that the score of a
-    match is exact. `call_id` is the call that enrolled it, which may yet be withdrawn.
+    `embedding` is the searched vector in half precision; `remainder` is its rounding error, so that the score
+    of a match is exact. `call_id` is the call that enrolled the face, which may still be withdrawn.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -107,7 +108,7 @@ class Face(models.Model):
                 condition=Q(consent_expires_at__isnull=False),
                 name="gallery_consent_end",
             ),
-            # Only the faces of groups that are too large for an exact scan (indexing.py).
+            # Contains only the faces of groups that are too large for an exact scan (indexing.py).
             HnswIndex(
                 fields=["embedding"],
                 opclasses=["halfvec_ip_ops"],
@@ -126,7 +127,7 @@ class Face(models.Model):
 
 
 class NoteChange(models.Model):
-    """What a person's note was before an enrolment changed it, for as long as the enrolment can be withdrawn.
+    """A person's note before an enrolment changed it, kept while the enrolment can be withdrawn.
 
     The database deletes it with its person.
     """
@@ -141,7 +142,7 @@ class NoteChange(models.Model):
 
 
 class Erasures(models.Model):
-    """How often faces of an App were deleted: an answer from before the last time is not repeated."""
+    """The number of deletions of an App's faces; an answer from before the last one is not repeated."""
 
     app = models.OneToOneField(App, models.CASCADE, primary_key=True, related_name="+")
     number = models.PositiveBigIntegerField(default=0, db_default=0)
@@ -151,7 +152,7 @@ class Erasures(models.Model):
 
 
 class Action(models.TextChoices):
-    """What an entry of the audit trail records."""
+    """The action that an entry of the audit trail records."""
 
     GROUP_ADD = "group_add", _("新建组")
     GROUP_CHANGE = "group_change", _("修改组")
@@ -166,11 +167,11 @@ class Action(models.TextChoices):
 
 
 class TrailEntry(models.Model):
-    """An entry of the audit trail: ids and counts, no biometrics, nothing that a person is called.
+    """An entry of the audit trail: ids and counts, without biometrics or names of persons.
 
-    Persons are named by their tags, which only the group's data key links to an id: once the group is
-    deleted, nothing does. `call_id` is the API call, `by` the customer in the console; neither is set for the
-    nightly deletion. Append-only.
+    Persons are identified by their tags, which only the group's data key links to an id. After the group is
+    deleted, the link is lost. `call_id` is the API call, `by` the customer in the console; neither is set for
+    the nightly deletion. Append-only.
     """
 
     app = models.ForeignKey(App, models.PROTECT, related_name="+", db_index=False)

@@ -1,4 +1,4 @@
-"""Persons as they are listed and exported: everything that is stored of them but the template."""
+"""Lists and exports of persons: all stored data except the templates."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,12 +12,12 @@ from gallery.errors import NoSuchFace
 from gallery.models import Action, Face, Group, Person, TrailEntry
 from gallery.trail import Actor
 
-MAX_TRAIL = 1000  # entries of the audit trail in an export, the newest
+MAX_TRAIL = 1000  # the newest entries of the audit trail in an export
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A person with the faces, oldest first."""
+    """A person with their faces, oldest first."""
 
     person: Person
     faces: list[Face]
@@ -26,7 +26,7 @@ class Listed:
 def page(
     app: App, group_id: str, after: str, limit: int, *, prefix: str = ""
 ) -> tuple[list[Listed], str | None]:
-    """Return the persons whose ids come after `after` (and start with `prefix`), and where to go on.
+    """Return the persons whose ids follow `after` and start with `prefix`, and the next `after`.
 
     The latter is None if there are no more. Raises NoSuchGroup.
     """
@@ -44,7 +44,7 @@ def page(
 
 
 def export(app: App, group_id: str, person_id: str, at: datetime, actor: Actor) -> dict[str, Any]:
-    """Return what is stored of a person, for the person to read; the template is described, not shown.
+    """Return the stored data of a person, for a request of access; the template is described, not included.
 
     Raises NoSuchGroup, NoSuchFace.
     """
@@ -86,10 +86,10 @@ def _face(face: Face, group: Group) -> dict[str, Any]:
 
 
 def stored_persons() -> int:
-    """Return how many persons this installation has stored."""
+    """Return the number of persons stored in this installation."""
     return Person.objects.count()
 
 
 def stored_faces() -> int:
-    """Return how many faces this installation has stored."""
+    """Return the number of faces stored in this installation."""
     return Group.objects.aggregate(total=Sum("faces"))["total"] or 0

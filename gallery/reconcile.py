@@ -1,4 +1,4 @@
-"""What `manage.py reconcile` proves of this room (settings.RECONCILE_CHECKS)."""
+"""The checks of this room for `manage.py reconcile` (settings.RECONCILE_CHECKS)."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ def _rows(sql: str, values: list[Any] | None = None) -> list[tuple[object, ...]]
 
 
 def groups_count_their_faces(at: datetime) -> Iterable[Break]:
-    """Every group's number of faces is that of its rows, and all of them are of its model version."""
+    """Check that each group's number of faces matches its rows, and that all have its model version."""
     for pk, counted, rows, versions in _rows("""
         SELECT groups.id, groups.faces, count(face.id),
                count(*) FILTER (WHERE face.model_version <> groups.model_version)
@@ -29,7 +29,7 @@ def groups_count_their_faces(at: datetime) -> Iterable[Break]:
 
 
 def enrolled_faces_were_charged(at: datetime) -> Iterable[Break]:
-    """No stored face was enrolled by a call whose units went back, or, within a day, by one that took none.
+    """Check that no stored face is of a call whose units were returned or, within a day, that took none.
 
     The debits of older calls may have been deleted.
     """
@@ -47,7 +47,7 @@ def enrolled_faces_were_charged(at: datetime) -> Iterable[Break]:
 
 
 def faces_are_their_persons(at: datetime) -> Iterable[Break]:
-    """Every face is of the group of its person, and every person has a face."""
+    """Check that each face is in the group of its person, and that each person has a face."""
     for pk, faces in _rows("""
         SELECT person.id, count(face.id)
           FROM gallery_person AS person LEFT JOIN gallery_face AS face ON face.person_id = person.id

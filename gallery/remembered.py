@@ -1,9 +1,9 @@
-"""Answers that name persons and that Valkey still holds for repeats of their requests (Idempotency-Key).
+"""Deletion of the answers that name persons and that Valkey keeps for repeats (Idempotency-Key).
 
-They are listed by App and epoch, which is the number of deletions so far. A deletion raises the epoch in its
-transaction and then deletes the list with its answers. A call lists its answer under the epoch that it began
-with: if that is over by then, it deletes the answer itself. An answer that is not on the list of the present
-epoch is never repeated, even if Valkey could not be reached to delete it.
+They are listed by App and epoch, which is the number of deletions so far. A deletion increments the epoch in
+its transaction and then deletes the list with its answers. A call lists its answer under the epoch at its
+start; if that has ended meanwhile, the call deletes the answer itself. An answer that is not on the list of
+the current epoch is never repeated, even if Valkey could not be reached to delete it.
 """
 
 import logging
@@ -23,17 +23,17 @@ ON CONFLICT (app_id) DO UPDATE SET number = erasures.number + 1 RETURNING number
 
 
 def epoch(app_pk: int) -> int:
-    """Return how often faces of the App were deleted."""
+    """Return the number of deletions of the App's faces."""
     return Erasures.objects.filter(app=app_pk).values_list("number", flat=True).first() or 0
 
 
 def list_of(app_pk: int, at_epoch: int) -> str:
-    """Return the key of the set that holds the names of an App's remembered answers of an epoch."""
+    """Return the key of the set with the names of an App's remembered answers in an epoch."""
     return f"gallery:answers:{app_pk}:{at_epoch}"
 
 
 def forget(app_pk: int) -> None:
-    """Begin a new epoch in the transaction of a deletion; delete the old one's answers once it commits."""
+    """Start a new epoch in the transaction of a deletion; delete the answers of the old one on commit."""
     with connection.cursor() as cursor:
         cursor.execute(_RAISE, [app_pk])
         (number,) = cursor.fetchone()
@@ -46,4 +46,4 @@ def _forget(key: str) -> None:
         names = client.smembers(key)
         client.delete(key, *names)
     except redis.RedisError as error:
-        log.warning("remembered answers stay until they expire: %s", type(error).__name__)
+        log.warning("answers could not be deleted and stay until they expire: %s", type(error).__name__)

@@ -1,7 +1,7 @@
-"""Search: whose stored face a face is. Matching is done by PostgreSQL, on rotated vectors.
+"""Search for the stored persons that match a face. PostgreSQL does the matching, on rotated vectors.
 
-A group is scanned exactly, which finds every match, up to settings.GALLERY_EXACT_FACES; a larger one is
-searched through its HNSW index (indexing.py), which misses some (docs/benchmarks.md).
+A group of up to settings.GALLERY_EXACT_FACES faces is scanned exactly, which finds every match. A larger one
+is searched through the HNSW index (indexing.py), which misses some (docs/benchmarks.md).
 """
 
 from collections.abc import Sequence
@@ -22,17 +22,17 @@ from inference.results import Template
 
 MAX_GROUPS = 10
 MAX_TOP = 100
-MOST_PAIRS = 4  # of stored faces that are scored without a choice before
+MAX_PAIRS_SCORED = 4  # of stored faces that are all scored, without a preselection
 EF_SEARCH = 200
-# The index is shared by all large groups, so most of what a scan reads may be of others: the limits are ten
-# times the defaults of pgvector (docs/benchmarks.md).
+# All large groups share the index, so most entries that a scan reads may belong to other groups. Therefore
+# the limits are ten times the defaults of pgvector (docs/benchmarks.md).
 MAX_SCAN_TUPLES = 200_000
 SCAN_MEM_MULTIPLIER = 10  # of work_mem
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A person that a face matches, by the best of the person's stored faces."""
+    """A person that matches a face, by the best of the person's stored faces."""
 
     group_id: str
     person_id: str
@@ -41,14 +41,14 @@ class Match:
     confidence: float
 
 
-# What is lawful to search: the consent has not expired, nor has the group's retention.
+# Faces that may be searched: neither the consent nor the group's retention has ended.
 _KEPT = """
     face.group_id = %(group)s AND face.model_version = %(version)s
     AND (face.consent_expires_at IS NULL OR face.consent_expires_at > %(at)s)
     AND (%(since)s::timestamptz IS NULL OR face.created_at > %(since)s::timestamptz)
 """
 # The inner product in half precision finds the candidates, and in full precision orders them. `+ 0` keeps the
-# planner from the HNSW index, whose answer is not exact.
+# planner from using the HNSW index, whose result is not exact.
 _NEAREST = """
 WITH candidates AS MATERIALIZED (
     SELECT face.id, face.person_id, face.embedding, face.remainder
@@ -71,7 +71,7 @@ _INDEXED = _NEAREST.format(kept=_KEPT + " AND face.indexed", order="face.embeddi
 def nearest(
     group: Group, template: Template, *, top: int, at: datetime, enrolled_since: datetime | None = None
 ) -> list[Match]:
-    """Return the `top` persons of a group that are most like this face, best first.
+    """Return the `top` persons of a group that are most similar to this face, best first.
 
     With `enrolled_since`, only among the faces that were enrolled after that moment, by an exact scan.
     """
@@ -85,15 +85,15 @@ def nearest(
         "probe": probe,
         "at": at,
         "since": max(since, default=None),
-        # So many that `top` persons are among them, however many faces each of them has.
+        # Enough faces for `top` persons, even if each has the maximum number of faces.
         "limit": top * MAX_FACES_OF_PERSON,
         "top": top,
     }
     with transaction.atomic(), connection.cursor() as cursor:
-        # As it is now: the group may have left the index while the picture was worked on.
+        # Read the current state: the group may have left the index during inference.
         is_indexed = enrolled_since is None and _is_indexed(group)
         if is_indexed:
-            # Iterative scan: the index is read on until enough of its entries are of this group.
+            # Iterative scan: read the index until enough entries belong to this group.
             cursor.execute(
                 "SELECT set_config('hnsw.iterative_scan', 'strict_order', true),"
                 " set_config('hnsw.ef_search', %s, true), set_config('hnsw.max_scan_tuples', %s, true),"
@@ -102,7 +102,7 @@ def nearest(
             )
             cursor.execute(_INDEXED, values)
             rows = cursor.fetchall()
-        if not is_indexed or not _is_indexed(group):  # or its faces left the index during the query
+        if not is_indexed or not _is_indexed(group):  # or if its faces left the index during the query
             cursor.execute(_EXACT, values)
             rows = cursor.fetchall()
     return [
@@ -116,7 +116,7 @@ def _is_indexed(group: Group) -> bool:
 
 
 def searched(app: App, group_ids: Sequence[str]) -> list[Group]:
-    """Return the groups to search. Raises NoSuchGroup, and OtherModel: nothing compares across versions."""
+    """Return the groups to search. Raises NoSuchGroup, and OtherModel for templates of another version."""
     found = groups.find(app, group_ids)
     for group in found.values():
         if not _is_comparable(group):
@@ -134,10 +134,10 @@ def best(
 
 
 def false_match_rate(confidence: float, faces: int) -> float:
-    """Return an upper bound of the chance that among `faces` stored faces some stranger's reaches this.
+    """Return an upper bound of the probability that one of `faces` strangers' faces reaches `confidence`.
 
-    It is the chance if all of them were look-alikes, as for `confidence` itself: of the same gender, age
-    group and ethnic group. In a gallery of mixed people it is about a tenth of that (docs/benchmarks.md).
+    It assumes, as `confidence` does, that all of them are of the same gender, age group and ethnic group. In
+    a mixed gallery, the probability is about a tenth (docs/benchmarks.md).
     """
     return float(1 - (1 - scoring.false_accept_rate(confidence)) ** faces)
 
@@ -154,7 +154,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a reference stands for: the templates of a person."""
+    """The templates of the person that a reference names."""
 
     templates: tuple[Template, ...]
     group_id: str
@@ -206,29 +206,29 @@ def _is_comparable(group: Group) -> bool:
 
 
 def likely_best(firsts: Sequence[Template], seconds: Sequence[Template]) -> list[tuple[Template, Template]]:
-    """Return the few pairs of two faces, one of each side, among which the best match is.
+    """Return the few pairs of faces, one of each side, that include the best match.
 
     Twenty stored faces against twenty are 400 pairs, whose exact scores would keep the web process busy.
     """
-    if len(firsts) * len(seconds) <= MOST_PAIRS or not all(one.has_face for one in (*firsts, *seconds)):
+    if len(firsts) * len(seconds) <= MAX_PAIRS_SCORED or not all(one.has_face for one in (*firsts, *seconds)):
         return [(first, second) for first in firsts for second in seconds]
     stored = np.array([scoring.gallery_vector(one) for one in firsts])
     probes = np.array([scoring.probe_vector(one) for one in seconds])
     products = stored @ probes.T - np.array([one.constant for one in seconds]) / 2
-    alike = stored[:, :-1] @ probes[:, :-1].T  # the same picture is 100, whatever its constant
+    alike = stored[:, :-1] @ probes[:, :-1].T  # without constants, as the same picture scores 100
     chosen = dict.fromkeys([*np.argsort(-products, axis=None)[:2], int(alike.argmax())])
     pairs = [divmod(int(number), len(seconds)) for number in chosen]
     return [(firsts[first], seconds[second]) for first, second in pairs]
 
 
 def is_kept(face: Face, group: Group, at: datetime) -> bool:
-    """Return whether the face may still be used: neither its consent nor its retention is over."""
+    """Return whether the face may still be used: neither its consent nor its retention has ended."""
     ends_at = kept_until(face, group)
     return ends_at is None or ends_at > at
 
 
 def kept_until(face: Face, group: Group) -> datetime | None:
-    """Return when the face is deleted by itself: the end of its consent or of its retention."""
+    """Return when the face is deleted automatically: at the end of its consent or retention."""
     ends = [face.consent_expires_at] if face.consent_expires_at is not None else []
     if group.retention_days is not None:
         ends.append(face.created_at + timedelta(days=group.retention_days))

@@ -1,4 +1,4 @@
-"""The scheduled work of this room (settings.CELERY_BEAT_SCHEDULE). Each task may run twice or late."""
+"""The scheduled tasks of this room (settings.CELERY_BEAT_SCHEDULE). Each is safe to run twice or late."""
 
 import logging
 from datetime import timedelta
@@ -16,11 +16,11 @@ NOTES_FOR = timedelta(days=1)
 
 @shared_task(name="gallery.delete_expired")
 def delete_expired() -> None:
-    """Delete the faces whose consent or retention is over, and tell customers what is next."""
+    """Delete the faces whose consent or retention has ended, and notify customers of the next deletions."""
     at = now()
     try:
         if deleted := expiry.delete_expired(at):
-            log.info("%s faces deleted whose consent or retention was over", deleted)
+            log.info("deleted %s faces whose consent or retention has ended", deleted)
     finally:
         expiry.notify(at)
         enrolment.forget_notes(at - NOTES_FOR)
@@ -28,5 +28,5 @@ def delete_expired() -> None:
 
 @shared_task(name="gallery.index_large_groups")
 def index_large_groups() -> None:
-    """Bring the groups that are too large for an exact scan into the index, and the others out of it."""
+    """Index the groups that are too large for an exact scan, and remove the others from the index."""
     indexing.update(now())

@@ -1,4 +1,4 @@
-"""A template on its way into the database, out of it, and to a search: rotated by its group's matrix."""
+"""Convert templates to and from their stored form, which is rotated by the group's matrix."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class Stored:
 
 
 def stored(template: Template, group: Group) -> Stored:
-    """Return what is stored of a face in this group."""
+    """Return the stored form of a face in this group."""
     rotated = keys.rotation(group) @ np.array(scoring.gallery_vector(template))
     coarse = rotated.astype(np.float16)
     remainder = (rotated - coarse.astype(np.float64)).astype(np.float16)
@@ -27,7 +27,7 @@ def stored(template: Template, group: Group) -> Stored:
 
 
 def probe(template: Template, group: Group) -> list[float]:
-    """Return what this group's stored vectors are multiplied with to search for a face."""
+    """Return the query vector for a search in this group, for the inner product with stored vectors."""
     rotated: list[float] = (keys.rotation(group) @ np.array(scoring.probe_vector(template))).tolist()
     return rotated
 

@@ -1,4 +1,4 @@
-"""The audit trail: who did what with whose faces, in ids and counts; the only writer of TrailEntry."""
+"""The audit trail of all actions on faces, in ids and counts; the only writer of TrailEntry."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from accounts.models import App, User
 from gallery import keys
 from gallery.models import Action, Group, Person, TrailEntry
 
-MAX_TAGS = 100  # named in one entry
+MAX_TAGS = 100  # in one entry
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Through which call of the API, or as which user of the console; neither for what runs by the clock."""
+    """The API call or the console user of an action; neither for a scheduled task."""
 
     call_id: UUID | None = None
     by: User | None = None
@@ -33,7 +33,7 @@ def write(
     tags: Iterable[str] = (),
     faces: int = 0,
 ) -> None:
-    """Add an entry for each MAX_TAGS tags, inside the transaction of what it records."""
+    """Write an entry per MAX_TAGS tags, in the transaction of the action that it records."""
     named = sorted(set(tags))
     for first in range(0, len(named) or 1, MAX_TAGS):
         TrailEntry.objects.create(
@@ -49,12 +49,12 @@ def write(
 
 
 def names_of(app: App, entries: Sequence[TrailEntry]) -> dict[str, str]:
-    """Return the person ids behind the tags of these entries, of the persons that still exist."""
+    """Return the person ids of the tags in these entries, for persons that still exist."""
     tags = {tag for entry in entries for tag in entry.tags}
     found = Person.objects.filter(group__app=app, tag__in=tags)
     return dict(found.values_list("tag", "person_id"))
 
 
 def tags_of(app: App, person_id: str) -> list[str]:
-    """Return the tags that a person id has in the App's groups, whether the person exists or was erased."""
+    """Return the tags of a person id in the App's groups, whether the person still exists or not."""
     return [keys.tag(group, person_id) for group in Group.objects.filter(app=app)]

@@ -402,7 +402,7 @@ def test_closed_accounts_are_counted_and_erased(
     assert groups.faces_of_closed_accounts() == 0
     User.objects.filter(username="alice").update(is_active=False)
     assert groups.faces_of_closed_accounts() == 1
-    with pytest.raises(CommandError, match="no such App"):
+    with pytest.raises(CommandError, match="does not exist"):
         call_command("erase_gallery", customer="nobody", yes=True)
     monkeypatch.setattr("builtins.input", lambda question: "no")
     with pytest.raises(CommandError, match="Nothing was deleted"):

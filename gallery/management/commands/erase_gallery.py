@@ -1,4 +1,4 @@
-"""`manage.py erase_gallery (--app APP_ID | --customer USERNAME)`: deletes stored faces for a customer."""
+"""`manage.py erase_gallery (--app APP_ID | --customer USERNAME)`: delete stored faces for a customer."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class Command(BaseCommand):
         whose = parser.add_mutually_exclusive_group(required=True)
         whose.add_argument("--app", help="the App's id")
         whose.add_argument("--customer", help="the customer's user name: all of the customer's Apps")
-        parser.add_argument("--yes", action="store_true", help="do not ask")
+        parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["app"]:
@@ -28,7 +28,7 @@ class Command(BaseCommand):
         else:
             apps = App.objects.filter(customer__username=options["customer"])
         if not apps:
-            raise CommandError("There is no such App, or the customer has none.")
+            raise CommandError("The App or the customer does not exist, or the customer has no App.")
         names = ", ".join(app.app_id for app in apps)
         if not options["yes"] and input(f"Delete all faces of {names}? Type yes: ") != "yes":
             raise CommandError("Nothing was deleted.")
