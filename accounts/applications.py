@@ -38,7 +38,7 @@ def rename(app: App, *, name: str, description: str) -> App:
 
 
 def tag(app: App, tags: Iterable[str]) -> App:
-    """Set the App's tags: each by the rule of an App's name, each once. Raises RuleError."""
+    """Set the App's tags: each valid by the rule for App names, without duplicates. Raises RuleError."""
     chosen = list(dict.fromkeys(check_app_name(one) for one in tags))
     if len(chosen) > MAX_TAGS:
         raise RuleError("tags_too_many", limit=MAX_TAGS)
@@ -48,10 +48,10 @@ def tag(app: App, tags: Iterable[str]) -> App:
 
 
 def archive(app: App, at: datetime) -> None:
-    """Take the App out of its customer's lists. Its keys and packages go on working."""
+    """Hide the App from its customer's lists. Its keys and packages keep working."""
     App.objects.filter(pk=app.pk, archived_at=None).update(archived_at=at)
 
 
 def restore(app: App) -> None:
-    """Put an archived App back into its customer's lists."""
+    """Show an archived App in its customer's lists again."""
     App.objects.filter(pk=app.pk).update(archived_at=None)

@@ -1,8 +1,8 @@
-"""Reports by mail: who wants which, and whose turn it is; the only writer of DigestSubscription.
+"""Subscriptions to reports by mail, and those that are due; the only writer of DigestSubscription.
 
 A day's report is about the day before, a week's about the last week from Monday to Sunday, a month's about
-the last month, in local days. Each is claimed before it is sent, so that nobody gets it twice. One that could
-not be sent within LATE_DAYS is left out.
+the last month, in local days. Each is claimed before it is sent, so that it is sent only once. A report that
+could not be sent within LATE_DAYS is skipped.
 """
 
 from collections.abc import Iterable, Sequence
@@ -53,7 +53,7 @@ def choose(user: User, kind: DigestKind, periods: Iterable[str], at: datetime) -
 
 
 def due(kind: DigestKind, period: str, at: datetime, limit: int) -> Sequence[DigestSubscription]:
-    """Return the subscriptions whose report of the last period is to be sent at `at`, at most `limit`."""
+    """Return the subscriptions whose report of the last period is due at `at`, at most `limit`."""
     local = timezone.localtime(at)
     _first, end = last_period(period, local.date())
     if local.hour < FROM_HOUR or local.date() - end >= timedelta(days=LATE_DAYS[DigestPeriod(period)]):

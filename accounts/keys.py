@@ -53,7 +53,7 @@ def secret_of(key: AppKey) -> str:
 
 @dataclass(slots=True)
 class Reencryption:
-    """How many stored secrets were written anew, were under the newest key already, or fit no key."""
+    """The numbers of secrets that were re-encrypted, were already current, or match no key."""
 
     renewed: int = 0
     current: int = 0
@@ -66,9 +66,9 @@ class Reencryption:
 
 
 def renew(stored: str) -> str | None:
-    """Return what is stored under the first of ENCRYPTION_KEYS, or None if it is already.
+    """Re-encrypt a stored secret with the first of ENCRYPTION_KEYS; return None if it already was.
 
-    Raises InvalidToken if no key fits.
+    Raises InvalidToken if no key matches.
     """
     try:
         _ciphers(tuple(settings.ENCRYPTION_KEYS))[0].decrypt(stored)
@@ -78,9 +78,9 @@ def renew(stored: str) -> str | None:
 
 
 def reencrypt_column(model: type[Model], column: str) -> Reencryption:
-    """Bring every value of an encrypted column under the first of ENCRYPTION_KEYS.
+    """Re-encrypt every value of an encrypted column with the first of ENCRYPTION_KEYS.
 
-    Each row is a conditional UPDATE of its own: calls can be served meanwhile, and repeating it is harmless.
+    Each row is a separate conditional UPDATE, so calls can be served meanwhile. Idempotent.
     """
     found = Reencryption()
     rows = model._default_manager.order_by("pk")
@@ -98,7 +98,7 @@ def reencrypt_column(model: type[Model], column: str) -> Reencryption:
 
 
 def reencrypt() -> Reencryption:
-    """Bring every stored SecretKey under the first of ENCRYPTION_KEYS, so that the others can go."""
+    """Re-encrypt every SecretKey with the first of ENCRYPTION_KEYS, so that the others can be removed."""
     return reencrypt_column(AppKey, "secret_encrypted")
 
 
@@ -172,7 +172,7 @@ def rotate(app: App, at: datetime, overlap: timedelta) -> AppKey:
 
 
 def disable(key: AppKey, at: datetime) -> None:
-    """Disable a key permanently and at once, also that of a closed account, which may be reopened.
+    """Disable a key permanently and at once, even that of a closed account, which may be reopened.
 
     Raises RuleError `key_not_live` if it was disabled or had expired.
     """

@@ -42,8 +42,8 @@ def set_limits(
 ) -> None:
     """Set the limits of an App. Raises RuleError `limit_not_positive` and those of `check_addresses`.
 
-    `only` these are written: another one may have been changed since the caller read it. None means the
-    installation's default limit; without addresses, calls are accepted from any address.
+    Only the limits named in `only` are written, because another one may have changed since the caller read
+    it. None means the installation's default limit; without addresses, calls are accepted from any address.
     """
     for limit in (rate_per_s, concurrency, face_limit):
         if limit is not None and limit < 1:
@@ -55,6 +55,6 @@ def set_limits(
 
 
 def allow_only(app: App, addresses: Iterable[str]) -> None:
-    """Set the addresses that may call; without any, all may. Raises RuleError as in `check_addresses`."""
+    """Set the allowed client addresses; without any, all are allowed. Raises as `check_addresses`."""
     app.allowed_addresses = check_addresses(addresses)
     app.save(update_fields=["allowed_addresses"])

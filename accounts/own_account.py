@@ -1,4 +1,4 @@
-"""The rule that no operator acts on an account of his own, held by whatever writes for an operator."""
+"""The rule that operators cannot act on their own customer accounts; every operators' action checks it."""
 
 from accounts.errors import RuleError
 from accounts.models import User

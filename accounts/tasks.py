@@ -1,4 +1,4 @@
-"""The scheduled tasks of this room (settings.CELERY_BEAT_SCHEDULE). Each may run twice or late."""
+"""The scheduled tasks of this room (settings.CELERY_BEAT_SCHEDULE). Each is safe to run twice or late."""
 
 from axes.handlers.proxy import AxesProxyHandler
 from celery import shared_task

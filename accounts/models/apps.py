@@ -78,7 +78,7 @@ class App(models.Model):
         verbose_name = verbose_name_plural = _("应用")
         indexes = [
             models.Index(fields=["customer", "-created_at"], name="app_of_customer"),
-            models.Index(fields=["created_at"], name="app_created"),  # the operators' reports
+            models.Index(fields=["created_at"], name="app_created"),  # for the operators' reports
         ]
         constraints = [
             models.CheckConstraint(condition=Q(name__regex=names.NAME_PATTERN), name="app_name_rule"),

