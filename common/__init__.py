@@ -1,3 +1,3 @@
-"""Shared by every room: connections to Valkey and PostgreSQL, clocks, logs, queues. Imports no other room."""
+"""Shared by all rooms: connections to Valkey and PostgreSQL, clocks, logs, queues. Imports no other room."""
 
 __version__ = "0.1.0"

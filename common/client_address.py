@@ -1,4 +1,4 @@
-"""The IP address of a client, also behind trusted proxies."""
+"""The IP address of a client, which may be behind trusted proxies."""
 
 import ipaddress
 import re

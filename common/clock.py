@@ -49,6 +49,6 @@ def offsets(client: redis.Redis) -> dict[str, float]:
         at, offset = map(float, report.split())
         if now - at <= REPORT_KEPT_S:
             found[host.decode()] = offset
-        else:  # a container's host name is not reused, so its report would stay for ever
+        else:  # a container's host name is not reused, so its report would never be replaced
             client.hdel(KEY, host)
     return found

@@ -8,8 +8,8 @@ from pathlib import Path
 CGROUP = Path("/sys/fs/cgroup")
 MAX_OPEN_FILES = 65_536
 BASE_BYTES = 500 * 1024 * 1024  # an idle worker with its models
-# What a slot adds at the most, with a chunk of the largest pictures (16-bit PNGs of 25 megapixels): 270 MB
-# were measured with one slot (`bin/bench memory`), less for each one more.
+# The most that a slot adds, with a chunk of the largest pictures (16-bit PNGs of 25 megapixels). Measured:
+# 270 MB with one slot (`bin/bench memory`), and less for each further slot.
 SLOT_BYTES = 260 * 1024 * 1024
 
 

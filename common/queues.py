@@ -13,4 +13,4 @@ an operator changes it, or `inference.<place>`, which only workers with that que
 INFERENCE, SCHEDULED, MAIL = "inference", "scheduled", "mail"
 INFERENCE_PATTERN = r"^inference(\.[a-z0-9][a-z0-9-]{0,31})?$"
 INFERENCE_LENGTH = 42
-SLOTS = 4  # of a worker without inference, so that a long task, such as reconciliation, leaves three free
+SLOTS = 4  # threads of a scheduled or mail worker: a long task, such as reconciliation, leaves three free

@@ -2,8 +2,10 @@
 
 A task that runs each minute records that beat and a worker are running. It also looks at the hourly and daily
 tasks: a task whose last success is older than its schedule allows is sent again, because its worker may have
-died, Valkey may have lost it, or nothing ran when it was due. All times are Valkey's, so that the clocks of
-the hosts do not matter.
+died, Valkey may have lost it, or nothing ran when it was due. The tasks of each minute, such as the sweep,
+are not repeated, because the next run does their work. A process that dies is restarted by its supervisor; if
+nothing ran for LATE_AFTER_S, operators see a finding. All times are Valkey's, so that the clocks of the hosts
+do not matter.
 
     schedule:seen        time of the last run of the schedule
     schedule:started     hash: task → time of its last start

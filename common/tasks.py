@@ -19,5 +19,5 @@ def note_schedule() -> None:
 
 @shared_task(name="console.note_schedule")
 def note_schedule_before() -> None:
-    """Run the task under the name that a beat of the version before sends during an upgrade."""
+    """Run the task under the name that a beat of the previous version sends during an upgrade."""
     note_schedule()

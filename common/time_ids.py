@@ -1,6 +1,6 @@
 """Version 7 UUIDs, the ids of calls and debits: their first 48 bits are milliseconds since 1970.
 
-So the ids of a span of time are a range, which is how a day is read and a month is dropped.
+So the ids of a time span are a range, by which a day is read and a month is dropped.
 """
 
 import secrets
@@ -11,7 +11,7 @@ END = UUID(int=2**128 - 1)  # above every id, since none has this version
 
 
 def new(at: datetime) -> UUID:
-    """Return a new id of the moment `at`."""
+    """Return a new id for the time `at`."""
     bits = (0x7 << 76) | (secrets.randbits(12) << 64) | (0b10 << 62) | secrets.randbits(62)
     return UUID(int=first(at).int | bits)
 

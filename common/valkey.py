@@ -16,10 +16,10 @@ HEALTH_CHECK_S = 30
 
 
 class SentinelConnection(SentinelManagedConnection):
-    """A connection to Sentinel's master that ends when an answer does not come in time.
+    """A connection to Sentinel's master that is closed if a reply does not arrive in time.
 
-    redis-py's own stays open after a time-out, unlike its connections without Sentinel: the next command on
-    it would read the late answer of another command.
+    Unlike its connections without Sentinel, redis-py's own stays open after a timeout: the next command on it
+    would read the late reply to the previous one.
     """
 
     def read_response(
@@ -62,7 +62,7 @@ def client() -> redis.Redis:
     common |= {"socket_keepalive": True, **tls}
     if address.is_sentinel:
         sentinels = {**limits, **address.sentinel_login(), **tls}
-        common.pop("ssl", None)  # stands in for the class of the connection
+        common.pop("ssl", None)  # replaced by the class of the connection
         found: redis.Redis = Sentinel(address.hosts, sentinel_kwargs=sentinels, **common).master_for(
             address.service, connection_class=SentinelTlsConnection if tls else SentinelConnection
         )

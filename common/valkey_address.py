@@ -99,7 +99,7 @@ def parse(url: str) -> Address:
     hosts = [_host(text, default) for text in where.split(",")]
     address = Address(scheme, hosts, "", db, *access, options)
     if len(hosts) > 1 and not address.is_sentinel:
-        raise ValueError("names several hosts: a cluster is not supported, Sentinel needs sentinel://")
+        raise ValueError("names several hosts: a cluster is not supported, and Sentinel needs sentinel://")
     if address.is_sentinel and not options.get("service"):
         raise ValueError("needs ?service=NAME, the master's name in Sentinel's configuration")
     _check(address)

@@ -39,8 +39,8 @@ def readyz(request: HttpRequest) -> JsonResponse:
     with contextlib.suppress(redis.RedisError, ValueError):
         client = valkey.client()
         alive = exchange.workers(client, now_s=clock.now_s(client))
-        told = exchange.about(client, [worker.id for worker in alive])
-        for about in told:
+        descriptions = exchange.about(client, [worker.id for worker in alive])
+        for about in descriptions:
             if about.get("stuck_s", 0.0) < settings.WORKER_STUCK_S:
                 served.update(exchange.queues_of(about))
         parts["broker"] = True

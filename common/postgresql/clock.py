@@ -1,4 +1,4 @@
-"""PostgreSQL's clock, the reference for holds and Periods whatever the clocks of the web hosts show."""
+"""PostgreSQL's clock, the reference for holds and Periods on all web hosts."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -27,8 +27,8 @@ def follow(*, is_needed: bool = False) -> None:
 def now() -> datetime:
     """Return the time of PostgreSQL's clock, or this host's if `follow` was not called.
 
-    The first time, it opens a connection if there was none: a sweep by the clock of a host that is ahead
-    would give back the units of running calls.
+    The first call opens a connection if there is none: a sweep by the clock of a host that is ahead would
+    return the units of running calls.
     """
     if _follows and _offset is None:
         try:
