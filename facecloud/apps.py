@@ -5,7 +5,7 @@ from django.db.models.signals import post_migrate, pre_migrate
 
 
 class ProjectConfig(AppConfig):
-    """The last application in INSTALLED_APPS: set-up that needs all the others to be ready."""
+    """The last application in INSTALLED_APPS: set-up that needs all other apps to be loaded."""
 
     name = "facecloud"
     verbose_name = "facecloud"

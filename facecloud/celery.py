@@ -20,7 +20,7 @@ app.autodiscover_tasks(["common", "accounts", "billing", "console", "faceapi", "
 
 @signals.setup_logging.connect
 def keep_our_logging(**_: object) -> None:
-    """Apply the LOGGING setting; Celery leaves logging alone when this signal has a receiver."""
+    """Apply the LOGGING setting; Celery does not configure logging if this signal has a receiver."""
     logging.config.dictConfig(settings.LOGGING)
 
 
@@ -34,7 +34,7 @@ def limit_waits(**_: object) -> None:
 
 @signals.beat_init.connect
 def run_schedule_at_once(**_: object) -> None:
-    """Run the schedule's heartbeat at start; it also sends tasks that were missed meanwhile."""
+    """Run the schedule's heartbeat at start; it also sends the tasks that were missed."""
     app.send_task("common.note_schedule")
     liveness.touch()
 

@@ -103,7 +103,7 @@ def database() -> Iterable[CheckMessage]:
     try:
         connection.ensure_connection()
     except DatabaseError:
-        yield Error("PostgreSQL does not answer.", hint="Check DATABASE_URL.", id="facecloud.E005")
+        yield Error("PostgreSQL does not respond.", hint="Check DATABASE_URL.", id="facecloud.E005")
 
 
 @register(Tags.database)
@@ -115,7 +115,7 @@ def replaced_migrations(databases: Iterable[str] | None = None, **_options: Any)
 
 @of_deployment
 def migrations() -> Iterable[CheckMessage]:
-    """Check that the tables are those of this version."""
+    """Check that all migrations are applied."""
     try:
         if sentence := squashed.fault(connection):
             yield Error(sentence, id="facecloud.E012")
@@ -126,7 +126,7 @@ def migrations() -> Iterable[CheckMessage]:
         return  # facecloud.E005
     if plan:
         yield Error(
-            f"{len(plan)} migrations are not applied, the first is {plan[0][0]}.",
+            f"{len(plan)} migrations are not applied; the first is {plan[0][0]}.",
             hint="Run: python manage.py migrate",
             id="facecloud.E011",
         )
@@ -149,7 +149,7 @@ def database_role() -> Iterable[CheckMessage]:
 def _regions_in_use() -> list[Region]:
     try:
         return list(regions.in_use())
-    except DatabaseError:  # facecloud.E005, or tables that `migrate` has not made yet
+    except DatabaseError:  # facecloud.E005, or tables that do not exist before `migrate`
         return []
 
 
@@ -159,12 +159,12 @@ def workers_and_schedule() -> Iterable[CheckMessage]:
     try:
         client = valkey.client()
         alive = exchange.workers(client, now_s=clock.now_s(client))
-        told = exchange.about(client, [worker.id for worker in alive])
-        served = {queue for of_worker in told for queue in exchange.queues_of(of_worker)}
+        descriptions = exchange.about(client, [worker.id for worker in alive])
+        served = {queue for of_worker in descriptions for queue in exchange.queues_of(of_worker)}
         age_s = schedule.age_s()
         policy = str(client.info("memory").get("maxmemory_policy", ""))
     except (redis.RedisError, ValueError):  # ValueError: REDIS_URL is invalid
-        yield Error("Valkey does not answer.", hint="Check REDIS_URL.", id="facecloud.E006")
+        yield Error("Valkey does not respond.", hint="Check REDIS_URL.", id="facecloud.E006")
         return
     if policy and policy != "noeviction":
         yield Warning(

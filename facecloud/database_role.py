@@ -17,8 +17,8 @@ from psycopg2.sql import SQL, Identifier, Literal
 APPEND_ONLY_TABLES = """
 SELECT DISTINCT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'append_only' ORDER BY 1
 """
-# Functions that run with the owner's rights: they make and drop months of calls and debits, which is all that
-# the application may do to tables (billing/books/months.py). PUBLIC may not call them.
+# Functions that run with the owner's rights, to create and drop months of calls and debits
+# (billing/books/months.py). The application may change no other tables. PUBLIC may not call these functions.
 OWNERS_FUNCTIONS = """
 SELECT oid::regprocedure::text FROM pg_proc
  WHERE prosecdef AND pronamespace = 'public'::regnamespace AND proowner = current_user::regrole
@@ -67,7 +67,7 @@ def _create(cursor: Any, role: str, password: str) -> None:
     if found is not None and any(found):
         raise ImproperlyConfigured(
             f"The role {role} of DATABASE_URL is {'a superuser' if found[0] else 'also the owner'}: "
-            "give the application a role of its own."
+            "give the application a separate role."
         )
     if found is None:
         cursor.execute(SQL("CREATE ROLE {} LOGIN").format(Identifier(role)))

@@ -40,7 +40,7 @@ class Env(environ.Env):
         return super().parse_value(value, cast)
 
     def db_url(self, var: str, *arguments: Any, **options: Any) -> dict[str, Any]:
-        with warnings.catch_warnings(action="ignore"):  # what it warns of is an error here
+        with warnings.catch_warnings(action="ignore"):  # its warnings become errors here
             database: dict[str, Any] = super().db_url(var, *arguments, **options)
         if database.get("ENGINE") != POSTGRESQL:
             raise ImproperlyConfigured(f"{var} should be postgres://user:password@host:port/name")
@@ -92,7 +92,7 @@ class Env(environ.Env):
         return value
 
     def name_servers(self, var: str) -> list[str]:
-        """Addresses of name servers, each perhaps with `#` and a port."""
+        """Return addresses of name servers, each with an optional `#` and port."""
         servers = [server.strip() for server in self.list(var, default=[])]
         for server in servers:
             address, separator, port = server.partition("#")
@@ -124,7 +124,7 @@ class Env(environ.Env):
         return number
 
     def months(self, var: str, default: int) -> int:
-        """Return a number of months; 0: without an end."""
+        """Return a number of months; 0 means for ever."""
         number = int(self.int(var, default=default))
         if number < 0:
             raise ImproperlyConfigured(f"{var} should be a number of months, or 0 for ever")

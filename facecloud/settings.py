@@ -131,7 +131,7 @@ TEMPLATES = [
 
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"  # so that widgets can use our templates
 
-# Shown to customers who have to top up: a telephone number or an address. Empty: nothing is shown.
+# A telephone number or an address, shown to customers who need a top-up. Empty: nothing is shown.
 SUPPORT_CONTACT = env.str("SUPPORT_CONTACT", default="")
 
 # --- Data --------------------------------------------------------------------
@@ -168,8 +168,8 @@ DATABASES["default"] |= {
         **DATABASES["default"].get("OPTIONS", {}),
     },
 }
-# Calendar months that are kept besides the current one; 0: all. Calls and debits are dropped by the month,
-# once reconcile has proved it; hourly and daily sums never before their calls.
+# Calendar months that are kept besides the current one; 0: all. Calls and debits are dropped by month, after
+# reconcile has proved it; hourly and daily sums are never deleted before their calls.
 CALLS_KEPT_MONTHS = env.months("CALLS_KEPT_MONTHS", default=13)
 USAGE_KEPT_MONTHS = env.months("USAGE_KEPT_MONTHS", default=37)
 NOTICES_KEPT_MONTHS = env.months("NOTICES_KEPT_MONTHS", default=13)
@@ -197,9 +197,9 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
     {"NAME": "accounts.users.passwords.KnownPasswordValidator"},
 ]
-# Who may register: everybody (open), people invited by an operator (invited), nobody (closed).
+# Who may register: anyone (open), only people invited by an operator (invited), or no one (closed).
 REGISTRATION = env.choice("REGISTRATION", default="open", choices=["open", "invited", "closed"])
-# Free packages that one customer may have at a time; without a limit they could be ordered in any number.
+# Free packages that one customer may have at a time.
 FREE_PACKAGES_PER_CUSTOMER = env.count("FREE_PACKAGES_PER_CUSTOMER", default=12)
 # A session ends after this many minutes without a request, and this many hours after the login in any case.
 SESSION_IDLE_MINUTES = env.count("SESSION_IDLE_MINUTES", default=480)
@@ -209,8 +209,8 @@ OPERATOR_SESSION_HOURS = env.count("OPERATOR_SESSION_HOURS", default=12)
 SESSION_COOKIE_AGE = SESSION_HOURS * 3600
 # Password-reset links expire after an hour.
 PASSWORD_RESET_TIMEOUT = 3600
-# POST requests that one client address (for IPv6, one /64 network) may send, whatever the account: logins and
-# password resets within 15 minutes, registrations within an hour.
+# POST requests that one client address (for IPv6, one /64 network) may send for all accounts together: logins
+# and password resets within 15 minutes, registrations within an hour.
 LOGINS_PER_ADDRESS = env.count("LOGINS_PER_ADDRESS", default=100)
 REGISTRATIONS_PER_ADDRESS = env.count("REGISTRATIONS_PER_ADDRESS", default=30)
 # Five wrong passwords for one name from one address lock the login for fifteen minutes.
@@ -255,8 +255,8 @@ STORAGES = {
 }
 
 # --- The signed API ------------------------------------------------------------
-CLOCK_SKEW_S = env.int("CLOCK_SKEW_S", default=300)  # either way
-BODY_MAX_BYTES = env.int("BODY_MAX_BYTES", default=1_402_000_000)  # 100 images of 10 MiB as base64, and text
+CLOCK_SKEW_S = env.int("CLOCK_SKEW_S", default=300)  # ahead or behind
+BODY_MAX_BYTES = env.int("BODY_MAX_BYTES", default=1_402_000_000)  # 100 images of 10 MiB as base64, plus text
 # A body may take BODY_GRACE_S, plus one second for every BODY_MIN_BYTES_PER_S received.
 BODY_GRACE_S = env.float("BODY_GRACE_S", default=20.0)
 BODY_MIN_BYTES_PER_S = env.int("BODY_MIN_BYTES_PER_S", default=64 * 1024)
@@ -282,7 +282,7 @@ COMPARE_SAME_FROM = env.float("COMPARE_SAME_FROM", default=70.0)
 CALLS_AT_ONCE = env.count("CALLS_AT_ONCE", default=24)
 # Slow uploads that one web process reads concurrently; if there are more, the slowest are aborted.
 UPLOADS_AT_ONCE = env.count("UPLOADS_AT_ONCE", default=12)
-# Bytes a minute that are read from one client address without a right signature; over that: 4291.
+# Bytes per minute that are read from one client address without a valid signature; above that, 4291.
 UNVERIFIED_BYTES_PER_MINUTE = env.count("UNVERIFIED_BYTES_PER_MINUTE", default=64 * 1024 * 1024)
 # Worker seconds per minute for calls of one customer that fail or whose client disconnects; above that, 4291.
 UNPAID_S_PER_MINUTE = env.count("UNPAID_S_PER_MINUTE", default=30)
@@ -299,14 +299,14 @@ IDEMPOTENCY_HOURS = env.int("IDEMPOTENCY_HOURS", default=24)
 IDEMPOTENCY_ANSWER_S = env.int("IDEMPOTENCY_ANSWER_S", default=300)  # how long Valkey keeps the reply
 
 # --- The face gallery ------------------------------------------------------------
-# False: no face can be enrolled, searched or compared with; what is stored can be listed and deleted.
+# False: no face can be enrolled, searched or compared; stored faces can still be listed and deleted.
 GALLERY = env.bool("GALLERY", default=True)
 # Faces that an App may store; operators change it for one App.
 GALLERY_FACES_PER_APP = env.count("GALLERY_FACES_PER_APP", default=10_000)
-# A group of more faces is searched through an index, which is quicker and misses some (docs/benchmarks.md).
+# A larger group is searched through an index, which is faster but misses some matches (docs/benchmarks.md).
 GALLERY_EXACT_FACES = env.count("GALLERY_EXACT_FACES", default=100_000)
-# Operators are warned from so many stored persons: at 100 000 the processing of faces has to be filed with
-# the authority in China (the rules of 2025 on the security of face recognition).
+# Operators are warned from this number of stored persons up: in China, from 100 000 the processing of faces
+# must be filed with the authority (the rules of 2025 on the security of face recognition).
 GALLERY_PERSONS_WARNING = env.count("GALLERY_PERSONS_WARNING", default=90_000)
 
 REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}
@@ -380,7 +380,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
 
 # --- Metrics -----------------------------------------------------------------------
 # /metrics is served to requests with this Bearer token; if it is empty, only to operators. It is not served
-# by peer address: a local proxy that sets no X-Forwarded-For would then open it to everybody.
+# by peer address: a local proxy that sets no X-Forwarded-For would then open it to everyone.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 # --- Mail ----------------------------------------------------------------------
@@ -400,5 +400,5 @@ RECONCILE_CHECKS: list[str] = [
     "gallery.reconcile.enrolled_faces_were_charged",
     "gallery.reconcile.faces_are_their_persons",
 ]
-# Likewise of what `manage.py reencrypt_secrets` renews.
+# Likewise, functions that `manage.py reencrypt_secrets` calls.
 REENCRYPTED: list[str] = ["accounts.keys.reencrypt", "gallery.keys.reencrypt"]

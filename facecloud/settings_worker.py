@@ -1,7 +1,8 @@
 """Settings of an inference worker: models, Valkey, its pool, its log. No secrets, no database, no Django app.
 
 facecloud/settings.py adds the rest for web processes and scheduled tasks. A worker decodes untrusted files,
-so a vulnerability in a decoder must not expose a key or a password: this module reads none, and no .env file.
+and a vulnerability in a decoder must not expose a key or a password. So this module reads no secrets and no
+.env file.
 """
 
 from pathlib import Path
@@ -14,7 +15,7 @@ env = Env()
 
 VAR_DIR = Path(env.str("FACECLOUD_VAR_DIR", default=str(BASE_DIR / "var")))  # all files written at run time
 MODELS_DIR = Path(env.str("MODELS_DIR", default=str(VAR_DIR / "models")))
-# The calibration set: that of the repository, or one that `bin/bench fit` made from your own pictures.
+# The calibration set: that of the repository, or one fitted on your own pictures with `bin/bench fit`.
 CALIBRATION_DIR = Path(env.str("CALIBRATION_DIR", default=str(BASE_DIR / "inference" / "calibration")))
 TIME_ZONE = "Asia/Shanghai"
 USE_TZ = True

@@ -12,7 +12,7 @@ def refusal(detail: str, request_id: str) -> bytes:
 
 def overloaded(request_id: str) -> bytes:
     """Return the reply to an API call for which no thread is free."""
-    error = ApiError(errors.OVERLOADED, "too many requests at once", retry_after_s=1)
+    error = ApiError(errors.OVERLOADED, "too many concurrent requests", retry_after_s=1)
     return error_reply(error, request_id).as_bytes()
 
 

@@ -19,12 +19,12 @@ _NOT_PLAIN = re.compile(rb"\r\n(?:transfer-encoding|expect):", re.IGNORECASE)
 _CALL = re.compile(rb"POST (/[!-~]{0,2000}) HTTP/1\.1\Z")
 _HEADER = re.compile(rb"([A-Za-z0-9-]{1,64}):[ \t]*([\t -~]{0,4000}?)[ \t]*\Z")
 MAX_HEADERS = 32
-# Those that change how the request is read; with one of them a thread judges it.
+# Headers that change how the request is read; a request with one of them gets a thread.
 _SPECIAL = frozenset({"transfer-encoding", "expect", "upgrade", "trailer", "te"})
 
 
 class Kind(StrEnum):
-    """The kinds of requests, each with a thread pool of its own."""
+    """The kinds of requests, each with its own thread pool."""
 
     HEALTH = "health"  # served without any other process
     READY = "ready"  # readiness and metrics, which use the database
@@ -41,8 +41,8 @@ class Head:
     body_bytes: int = 0
 
 
-def read(head: bytes, *, most_bytes: int) -> Head:
-    """Classify a request by its head, up to and including END; page bodies over `most_bytes` are uploads."""
+def read(head: bytes, *, max_bytes: int) -> Head:
+    """Classify a request by its head, up to and including END; page bodies over `max_bytes` are uploads."""
     target = _TARGET.match(head)
     path = target[1] if target else b""
     if _HEALTH.match(path):
@@ -55,14 +55,14 @@ def read(head: bytes, *, most_bytes: int) -> Head:
         return Head(Kind.UPLOAD)
     length = _LENGTH.search(head)
     body_bytes = int(length[1]) if length else 0
-    return Head(Kind.PAGE, body_bytes) if body_bytes <= most_bytes else Head(Kind.UPLOAD)
+    return Head(Kind.PAGE, body_bytes) if body_bytes <= max_bytes else Head(Kind.UPLOAD)
 
 
 def plain_call(head: bytes) -> dict[str, Any] | None:
-    """Return the WSGI variables of a POST request that cannot be misread; None for any other.
+    """Return the WSGI variables of a simple, unambiguous POST request; None for any other.
 
-    Each header is there once, its name has letters, digits and hyphens only, its value is printable ASCII,
-    the body has a length, and the connection stays open. gunicorn's parser judges what is not so plain.
+    Each header occurs once, its name has letters, digits and hyphens only, its value is printable ASCII, the
+    body has a length, and the connection stays open. gunicorn's parser handles all other requests.
     """
     first, *lines = head[: -len(END)].split(b"\r\n")
     call = _CALL.match(first)

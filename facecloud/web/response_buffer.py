@@ -1,4 +1,4 @@
-"""Buffered replies for slow clients: what the socket does not accept at once waits in memory.
+"""Buffered replies for slow clients: the bytes that the socket does not accept at once wait in memory.
 
 The event loop of the web worker sends it, so that no thread waits for a client. If the budget of the process
 is used up, a thread does wait, up to the client's deadline.
@@ -23,7 +23,7 @@ def longest_s(size: int) -> float:
     """Return the maximum time in seconds that a client may take to read `size` bytes.
 
     It is well below the time within which an answer must be confirmed (billing.quota.CONFIRM_WITHIN_S);
-    otherwise the units would be refunded while the answer is still being read.
+    otherwise the units would be returned while the answer is still being read.
     """
     return min(GRACE_S + size / MIN_BYTES_PER_S, LONGEST_S)
 
@@ -31,8 +31,8 @@ def longest_s(size: int) -> float:
 class Budget:
     """Limits the bytes of buffered replies. Thread-safe."""
 
-    def __init__(self, most_bytes: int) -> None:
-        self._left = most_bytes
+    def __init__(self, max_bytes: int) -> None:
+        self._left = max_bytes
         self._lock = threading.Lock()
 
     def take(self, amount: int) -> bool:

@@ -1,4 +1,4 @@
-"""How the threads of a web process are divided between pages and the API, and how many there must be."""
+"""Divide the threads of a web process between pages and the API, and check that there are enough."""
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -6,19 +6,19 @@ LEAST = 4  # of each kind
 
 
 def for_pages(threads: int) -> int:
-    """Return how many of WEB_THREADS are for pages."""
+    """Return the number of WEB_THREADS for pages."""
     return max(LEAST, threads // 5)
 
 
 def for_api(threads: int) -> int:
-    """Return how many of WEB_THREADS are for the API."""
+    """Return the number of WEB_THREADS for the API."""
     return max(LEAST, threads - for_pages(threads))
 
 
 def check(threads: int, *, calls: int, uploads: int) -> None:
     """Raise ImproperlyConfigured if calls and slow bodies could take all threads of the API.
 
-    A call too many would then wait for a thread instead of being refused.
+    Excess calls would then wait for a thread instead of being refused.
     """
     if for_api(threads) < calls + uploads:
         least = next(number for number in range(threads, 10**6) if for_api(number) >= calls + uploads)

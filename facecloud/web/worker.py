@@ -5,7 +5,7 @@ the reader of a reply. Each wait has a deadline. A request gets a thread when it
 pool of its kind (request_head.py), so that pages, API, uploads and probes cannot starve each other.
 
 Under overload the loop itself rejects API calls (faceapi/limits/shedding.py): a thread for each would leave
-too little of the machine for the calls that are served.
+too little CPU for the calls that are served.
 
 Invalid HTTP is answered with code 4021 and logged without the bytes, which may be part of a body.
 """
@@ -44,7 +44,7 @@ from facecloud.web import early_errors, request_head, response_buffer
 from facecloud.web import threads as web_threads
 from facecloud.web.request_head import Kind
 
-if TYPE_CHECKING:  # at run time not before Django is set up
+if TYPE_CHECKING:  # at run time, only after Django is set up
     from faceapi.limits.shedding import Refusal, Shedding
 
 Address = IPv4Address | IPv6Address
@@ -104,12 +104,12 @@ class Pool:
 class WebWorker(ThreadWorker):
     """A ThreadWorker that passes a request to a thread once enough of it has been received.
 
-    It also confirms the answers that it sent, and at start those of a worker that died.
+    It also confirms the answers that it sent and, at start, those of a worker that died.
     """
 
     def run(self) -> None:
         from faceapi.answers import journal
-        from faceapi.authentication import replay  # not before Django is set up
+        from faceapi.authentication import replay  # only after Django is set up
 
         replay.prepare()
         journal.start()
@@ -260,7 +260,7 @@ class WebWorker(ThreadWorker):
         self._receive(conn, piece)
 
     def _receive(self, conn: Connection, piece: bytes) -> None:
-        """Add received bytes; pass the request to a thread once it has enough, or no more will come."""
+        """Add received bytes; pass the request to a thread if it has enough or the client sends no more."""
         if conn.refusal is not None:
             self._receive_refused(conn, piece)
             return
@@ -271,7 +271,7 @@ class WebWorker(ThreadWorker):
         conn.received += piece
         if conn.head is None and (at := conn.received.find(request_head.END, searched)) >= 0:
             size = at + len(request_head.END)
-            conn.head = request_head.read(bytes(conn.received[:size]), most_bytes=FORM_BYTES)
+            conn.head = request_head.read(bytes(conn.received[:size]), max_bytes=FORM_BYTES)
             conn.wanted = size + conn.head.body_bytes
             if conn.head.kind is Kind.API and self._begin_refusal(conn, size):
                 return
@@ -315,7 +315,7 @@ class WebWorker(ThreadWorker):
             conn.outbox = None
             self._after_reply(conn)
         except Exception as error:  # the loop serves all other connections
-            if not isinstance(error, OSError):  # the client is gone
+            if not isinstance(error, OSError):  # the client has disconnected
                 logger.exception("a connection was dropped after its request")
             self._stop_waiting(conn)
             self._drop(conn)
@@ -336,7 +336,7 @@ class WebWorker(ThreadWorker):
         self._end(conn)
 
     def _answer(self, conn: Connection, reply: bytes) -> None:
-        with contextlib.suppress(OSError):  # the client may be gone
+        with contextlib.suppress(OSError):  # the client may have disconnected
             conn.sock.setblocking(False)
             util.write_nonblock(conn.sock, reply)
 
@@ -354,7 +354,7 @@ class WebWorker(ThreadWorker):
     # --- calls that the loop rejects ---------------------------------------------------
 
     def _begin_refusal(self, conn: Connection, size: int) -> bool:
-        """Reject the call with this head if it is to be shed; return whether it is."""
+        """Reject the call with this head if it must be shed; return whether it was rejected."""
         if not self.alive or not self._shedding.is_needed():
             return False
         environ = request_head.plain_call(bytes(conn.received[:size]))
@@ -372,7 +372,7 @@ class WebWorker(ThreadWorker):
         return True
 
     def _receive_refused(self, conn: Connection, piece: bytes, *, is_first: bool = False) -> None:
-        """Take more of the body of a rejected call; answer once enough of it is there."""
+        """Take more of the body of a rejected call; answer once enough of it has arrived."""
         refusal = conn.refusal
         if refusal is None:
             return
@@ -423,7 +423,7 @@ class WebWorker(ThreadWorker):
             is_sent = conn.sock.send(reply) == len(reply)
         except OSError:
             is_sent = False
-        if not is_sent:  # the client is gone, or has sent much and read nothing
+        if not is_sent:  # the client has disconnected, or sends without reading
             self._stop_waiting(conn)
             self._drop(conn)
         elif refusal is None or not refusal.left_bytes or not keeps_open:
@@ -437,7 +437,7 @@ class WebWorker(ThreadWorker):
             self._end(conn)
             return
         self._wait(conn, self.cfg.keepalive)
-        if conn.received:  # the next request: not from here, where many of them would nest
+        if conn.received:  # the next request; it is not handled here, to avoid recursion
             early, conn.received = bytes(conn.received), bytearray()
             self.method_queue.defer(self._go_on, conn, early)
 
@@ -495,7 +495,7 @@ class WebWorker(ThreadWorker):
             return
         request_id = str(uuid4())
         logger.info("invalid HTTP", extra={"error": type(exc).__name__, "request_id": request_id})
-        with contextlib.suppress(OSError):  # the client may be gone
+        with contextlib.suppress(OSError):  # the client may have disconnected
             util.write_nonblock(client, early_errors.refusal(str(exc), request_id))
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
@@ -521,7 +521,7 @@ def _peer(client: Any) -> Address | None:
 
 
 def _upload_s(req: Any) -> float:
-    """Return how many seconds the body of a page may take, by its declared length."""
+    """Return the time limit in seconds for the body of a page, by its declared length."""
     length = next((value for name, value in req.headers if name == "CONTENT-LENGTH"), "")
     size = int(length) if length.isascii() and length.isdigit() else DISCARD_BYTES
     return UPLOAD_S + min(size, DISCARD_BYTES) / (4 * MIN_BYTES_PER_S)

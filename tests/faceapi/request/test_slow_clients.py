@@ -190,7 +190,7 @@ HEADS = {
 
 @pytest.mark.parametrize("head", HEADS)
 def test_requests_are_sorted_by_their_heads(head: bytes) -> None:
-    found = request_head.read(head + b"\r\n\r\n", most_bytes=100)
+    found = request_head.read(head + b"\r\n\r\n", max_bytes=100)
     assert found.kind is HEADS[head]
     assert found.body_bytes == (100 if b":  100" in head else 0)
 
