@@ -1,4 +1,4 @@
-"""Environment variables in files: the user's .env, and the secrets that the embedded default makes."""
+"""Environment variables in files: the user's .env, and the secrets that the embedded default creates."""
 
 import os
 import secrets

@@ -1,6 +1,6 @@
 """`python -m embedded.ephemeral COMMAND…`: a PostgreSQL and a Valkey for one command.
 
-Used by bin/test. Durability is off: a test that needs it starts its own PostgreSQL.
+Used by bin/test. Durability is off; a test that needs it starts its own PostgreSQL.
 """
 
 import os
@@ -27,7 +27,7 @@ def main(command: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         with running(os.environ) as environment, subprocess.Popen(command, env=environment) as child:
-            # Ctrl-C reaches the child through the terminal: it ends, then the services do.
+            # Ctrl-C reaches the child through the terminal: first it ends, then the services.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             try:
                 return child.wait()
@@ -41,9 +41,9 @@ def main(command: list[str]) -> int:
 
 @contextmanager
 def running(inherited: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """Yield the environment of a process that uses services and a folder of its own.
+    """Yield the environment of a process with its own services and folder.
 
-    Services that `inherited` already names are used instead of started.
+    Services that are already set in `inherited` are used; only the others are started.
     """
     parent = memory_folder() or Path(tempfile.gettempdir())
     sweep(parent)
@@ -65,7 +65,7 @@ def running(inherited: Mapping[str, str]) -> Iterator[dict[str, str]]:
 
 
 def sweep(parent: Path) -> None:
-    """Delete the folders of killed runs: their lock file has a note in it, and nobody holds the lock."""
+    """Delete the folders of killed runs: their lock file has a note, but no process holds the lock."""
     for lock in parent.glob(f"{PREFIX}*/lock"):
         if os.access(lock, os.W_OK) and lock.read_text() and not is_held(lock):
             shutil.rmtree(lock.parent, ignore_errors=True)

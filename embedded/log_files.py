@@ -1,8 +1,8 @@
 """The log files of bin/start: rotated by size and by day while their processes run, compressed, and deleted.
 
-A process keeps its log open for as long as it lives, so a file is copied and then truncated, as logrotate's
-`copytruncate` does: all of them write with O_APPEND, so the next line is the first of the emptied file. What
-is written between the last read and the truncation, usually within microseconds, is lost.
+A process keeps its log open, so a file is copied and then truncated, as with logrotate's `copytruncate`. All
+processes write with O_APPEND, so the next line is the first of the truncated file. Lines written between the
+last read and the truncation, usually microseconds, are lost.
 """
 
 import gzip
@@ -17,17 +17,18 @@ from pathlib import Path
 from facecloud.env import Env
 
 env = Env()
-# For each process: rotated at this size and at midnight; so many files are kept, for so many days at most.
+# For each process: the size at which its log is rotated (and at midnight), the number of rotated files that
+# are kept, and the maximum number of days.
 LOG_FILE_MAX_BYTES = env.count("LOG_FILE_MAX_BYTES", default=50_000_000)
 LOG_FILES_KEPT = env.count("LOG_FILES_KEPT", default=30)
 LOG_FILE_DAYS = env.count("LOG_FILE_DAYS", default=30)
 DAY_S = 24 * 3600
-LEVEL = 1  # JSON lines shrink to a tenth even so
+LEVEL = 1  # even so, JSON lines shrink to a tenth
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When a log is rotated, how many rotated files of each are kept, and for how long at most."""
+    """The size at which a log is rotated, and the number and maximum age of rotated files."""
 
     max_bytes: int = LOG_FILE_MAX_BYTES
     kept: int = LOG_FILES_KEPT
@@ -43,7 +44,7 @@ class LogFiles:
         self._looked_on: date | None = None
 
     def look(self, now_s: float | None = None) -> None:
-        """Rotate what is due and delete what is too old. A log that can't be rotated is left as it is."""
+        """Rotate the logs that are due and delete old files. Skip a log that cannot be rotated."""
         now_s = time.time() if now_s is None else now_s
         today = _day(now_s)
         for log in sorted(self._folder.glob("*.log")):
@@ -51,12 +52,12 @@ class LogFiles:
                 if self._is_due(log, today):
                     self._rotate(log)
                 self._delete_old(log, now_s)
-            except OSError as error:  # a full disk, a file that went meanwhile
+            except OSError as error:  # a full disk, or a file that was deleted meanwhile
                 sys.stderr.write(f"{log} could not be rotated: {error}\n")
         self._looked_on = today
 
     def _is_due(self, log: Path, today: date) -> bool:
-        """At the first look, a file that was last written on an earlier day; later, each one at midnight."""
+        """Return whether the log was last written on an earlier day (first check) or midnight has passed."""
         found = log.stat()
         if found.st_size == 0:
             return False
@@ -75,12 +76,13 @@ class LogFiles:
                 shutil.copyfileobj(source, compressed)
                 self._shift(log)
                 copy.rename(_rotated(log, 1))
-                # What was written meanwhile. If we are killed before the truncation, lines are there twice.
+                # Lines written meanwhile. If this process is killed before the truncation, lines are
+                # duplicated.
                 shutil.copyfileobj(source, compressed)
                 compressed.flush()
                 shutil.copyfileobj(source, compressed)
                 source.truncate(0)
-            os.utime(_rotated(log, 1), (written_s, written_s))  # its age is that of its lines
+            os.utime(_rotated(log, 1), (written_s, written_s))  # the age of the file is that of its lines
         except OSError:
             if copy.is_file():
                 copy.unlink()
@@ -105,5 +107,5 @@ def _rotated(log: Path, number: int) -> Path:
 
 
 def _day(moment_s: float) -> date:
-    """Return the day of the machine's own time zone."""
+    """Return the day in the machine's time zone."""
     return datetime.fromtimestamp(moment_s).astimezone().date()

@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
 
 
 def wait_for_another(lock: Path) -> None:
-    """Wait while another bin/manage runs: its services stop with it, so they can't be shared."""
+    """Wait while another bin/manage runs: its services stop with it, so they cannot be shared."""
     is_announced = False
     while preflight.is_held(lock) and (note := lock.read_text()).endswith(NOTE):
         if not is_announced:

@@ -15,7 +15,7 @@ LONGEST_SOCKET_NAME = "/.s.PGSQL.5432.lock"
 
 @dataclass(frozen=True)
 class Paths:
-    """The folders of one instance. Each instance needs a `var` of its own."""
+    """The folders of one instance. Each instance needs its own `var`."""
 
     var: Path
 
@@ -65,7 +65,7 @@ class Paths:
     def make(self) -> None:
         """Create the folders with mode 0700, and tighten those of an earlier version.
 
-        They hold keys, logs and mails, and whoever can open the sockets is a superuser of the database.
+        They contain keys, logs and mails, and anyone who can open the sockets is a superuser of the database.
         Raises PermissionError if the folder of the sockets belongs to another user.
         """
         for folder in (self.var, self.logs, self.static, self.sockets):

@@ -39,7 +39,7 @@ def translate(listing: str) -> dict[str, str]:
             found[name] = (rank, value)
     settings = {name: value for name, (_, value) in found.items()}
     if "UV_INDEX" in settings:
-        # As in pip, a pinned version may come from any index. Its hash is checked in any case.
+        # As in pip, a pinned version may come from any index. Its hash is always checked.
         settings["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     return settings
 

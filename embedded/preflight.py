@@ -1,4 +1,4 @@
-"""Check before a start what would make it fail, and explain each problem in one sentence."""
+"""Check the preconditions of a start, and explain each problem in one sentence."""
 
 import errno
 import fcntl
@@ -35,8 +35,8 @@ def make_folders(paths: Paths) -> None:
         probe.unlink()
     except OSError as error:
         raise Refusal(
-            f"{paths.var} can't be written to ({error.strerror or error}): make it yours, or name another "
-            "folder in FACECLOUD_VAR_DIR."
+            f"{paths.var} cannot be written to ({error.strerror or error}): change its owner, or set "
+            "FACECLOUD_VAR_DIR to another folder."
         ) from error
     if shutil.disk_usage(paths.var).free < NEEDED_DISK_BYTES:
         raise Refusal(
@@ -46,7 +46,7 @@ def make_folders(paths: Paths) -> None:
 
 @contextmanager
 def only_one(lock: Path, note: str) -> Iterator[bool]:
-    """Hold the lock of the instance; the kernel releases it however the process ends.
+    """Hold the lock of the instance; the kernel releases it even if the process is killed.
 
     Yields whether the last run ended cleanly. Raises Refusal if another process holds it.
     """
@@ -55,7 +55,7 @@ def only_one(lock: Path, note: str) -> Iterator[bool]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             note = lock.read_text() or "another process"
-            raise Refusal(f"It is running already ({note}). End that one first, with Ctrl-C.") from error
+            raise Refusal(f"It is already running ({note}). Stop it first, with Ctrl-C.") from error
         ended_cleanly = not lock.read_text()
         file.truncate(0)
         file.write(f"process {os.getpid()}, {note}")

@@ -1,8 +1,8 @@
 """`python -m embedded.prepare URL`: create tables, catalogue and the demo customer in one process.
 
-Writes the demo's keys and passwords to var/demo.env, as they are now: keys may have been rotated since, and
-a password that was changed is not known here. The passwords are saved in
-var/secrets.env before the database gets them, so a start that is killed in between loses nothing.
+Writes the current keys and passwords of the demo to var/demo.env; keys may have been rotated since, and a
+changed password is unknown. The passwords are saved in var/secrets.env before the database gets them, so a
+start that is killed in between loses nothing.
 """
 
 import io
@@ -55,15 +55,15 @@ def main(url: str) -> None:
         call_command("seed_demo", "--json", stdout=output)
     except InvalidToken:
         sys.exit(
-            "ENCRYPTION_KEY is not the one that this database's SecretKeys are encrypted with: "
-            "put the old one behind it, comma-separated."
+            "ENCRYPTION_KEY does not match the SecretKeys in this database: "
+            "append the old key, separated by a comma."
         )
     demo = {"FACECLOUD_URL": url} | passwords | json.loads(output.getvalue())
     write_env(paths.demo, without_changed_passwords(demo), NOTE)
 
 
 def without_changed_passwords(demo: Mapping[str, str]) -> dict[str, str]:
-    """Leave out each password that was changed since, in the console for example."""
+    """Leave out the passwords that were changed since, for example in the console."""
     users = get_user_model().objects
     changed = [
         password

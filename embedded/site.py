@@ -10,7 +10,7 @@ from embedded.paths import REPOSITORY
 from embedded.services.managed_process import Process
 
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")  # no messages between workers
-# All that reaches an inference worker: what a process needs of the machine, and the worker's settings.
+# The only variables of an inference worker: those of the operating system, and the worker's settings.
 WORKER_VARIABLES = re.compile(
     r"PATH|HOME|USER|LANG|LC_\w+|TZ|TMPDIR|PYTHON\w+|VIRTUAL_ENV|LD_LIBRARY_PATH|SSL_CERT_FILE"
     r"|(CUDA|NVIDIA|ORT|OMP|MALLOC)_\w+"

@@ -1,4 +1,4 @@
-"""A first signed call, made as a customer's program would: HTTP, the manual's signature, base64."""
+"""A first signed call, as a customer's program makes it: HTTP, the manual's signature, base64."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ RETRIES = 5
 
 
 def detect_when_ready(url: str, app_key: str, secret: str, picture: bytes) -> dict[str, Any]:
-    """Call `detect`; and again, newly signed, while the service is not ready (5003).
+    """Call `detect`, and repeat it with a new signature while the service is not ready (5003).
 
     After a restart the replay guard rejects signatures for some seconds (faceapi/authentication/replay.py).
     """
@@ -30,7 +30,7 @@ def detect_when_ready(url: str, app_key: str, secret: str, picture: bytes) -> di
 
 
 def detect(url: str, app_key: str, secret: str, picture: bytes, timeout_s: float = 60) -> dict[str, Any]:
-    """Call face_detect and return the JSON of the reply, whatever its code."""
+    """Call face_detect and return the JSON of the reply, for any code."""
     picture_text = base64.b64encode(picture).decode()
     body = json.dumps({"data": [f"data:application/octet-stream;base64,{picture_text}"]}).encode()
     headers = sign(app_key, secret, "POST", PATH, "", int(time.time() * 1000), body)

@@ -1,4 +1,4 @@
-"""bin/start: run the whole product on this machine in the foreground, whatever an earlier run left behind.
+"""bin/start: run the whole product on this machine in the foreground, and recover from an earlier crash.
 
 checks → PostgreSQL, Valkey → tables, demo customer → workers, beat, web → a first signed call → watch
          (the models are downloaded in parallel)
@@ -43,7 +43,7 @@ STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def main(arguments: list[str]) -> int:
     """Return the exit status: 0 after Ctrl-C, 1 with one sentence if it could not start."""
     options = parse(arguments)
-    os.umask(0o077)  # files are readable by their owner only
+    os.umask(0o077)  # files are readable only by their owner
     load_dotenv()
     for number in STOPPING_SIGNALS:
         signal.signal(number, interrupt)
@@ -66,9 +66,9 @@ def main(arguments: list[str]) -> int:
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bin/start", description="Start the whole product on this machine.")
-    parser.add_argument("--port", type=int, default=8000, help="where the console and the API are (8000)")
+    parser.add_argument("--port", type=int, default=8000, help="port of the console and the API (8000)")
     parser.add_argument(
-        "--host", default="127.0.0.1", help="where to listen (127.0.0.1; 0.0.0.0 is everywhere)"
+        "--host", default="127.0.0.1", help="address to listen on (127.0.0.1; 0.0.0.0: all addresses)"
     )
     return parser.parse_args(arguments)
 
@@ -78,7 +78,7 @@ def interrupt(*_: object) -> NoReturn:
 
 
 class Start:
-    """One run, from the first service to the last."""
+    """One run of the product."""
 
     def __init__(self, paths: Paths, host: str, port: int) -> None:
         self._paths = paths
@@ -95,7 +95,7 @@ class Start:
             **registrations(host),
             "DJANGO_ALLOWED_HOSTS": allowed_hosts(host, os.environ.get("DJANGO_ALLOWED_HOSTS", "")),
             **self._services.application,
-            "DATABASE_OWNER_URL": "",  # but for the step that prepares the tables
+            "DATABASE_OWNER_URL": "",  # except in the step that prepares the tables
             **secret_values(paths.secrets, KEYS),
             "FACECLOUD_VAR_DIR": str(paths.var),
             "MODELS_DIR": str(paths.models),
@@ -117,7 +117,7 @@ class Start:
             self._say("stopped")
 
     def _bring_up(self) -> None:
-        """Start each part as soon as what it needs is ready, while the models are downloaded."""
+        """Start each part as soon as its dependencies are ready, while the models are downloaded."""
         logs, environment = self._paths.logs, self._environment
         models = self._models_step()
         prepare = self._step("prepare", "embedded.prepare", self._url, **self._services.owner)
@@ -188,10 +188,10 @@ class Start:
         )
 
     def _step(self, name: str, module: str, *arguments: str, **more_environment: str) -> Process:
-        """Return a program of the product that has to succeed before the start continues."""
+        """Return a program that must succeed before the start continues."""
         command = [sys.executable, "-m", module, *arguments]
         log = self._paths.logs / f"{name}.log"
-        # Unbuffered, so that the last line of its log says why it failed.
+        # Unbuffered, so that the last line of its log has the reason for a failure.
         environment = self._environment | {"PYTHONUNBUFFERED": "1"} | more_environment
         return Process(name, command, log=log, cwd=REPOSITORY, env=environment)
 
@@ -201,16 +201,16 @@ class Start:
 
 
 def log_files(paths: Paths) -> "LogFiles":
-    """Return the rotated logs of this run; raises ServiceError if a setting of theirs is wrong."""
+    """Return the rotated logs of this run. Raises ServiceError if one of their settings is wrong."""
     try:
-        from embedded.log_files import LogFiles  # reads the settings, of which .env is a part
+        from embedded.log_files import LogFiles  # reads the settings, including .env
     except ImproperlyConfigured as error:
         raise ServiceError(f"A setting in the environment or in .env is wrong: {error}") from error
     return LogFiles(paths.logs)
 
 
 def print_line(text: str) -> None:
-    """Print a line. If its reader is gone, end as if the terminal were closed."""
+    """Print a line. If the output is closed, end as if the terminal were closed."""
     try:
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
@@ -225,21 +225,21 @@ def url_of(host: str, port: int) -> str:
 
 
 def registrations(host: str) -> dict[str, str]:
-    """Return who may register, unless the user has set it: everybody, on loopback without a narrow limit."""
+    """Return defaults for registration: open to anyone, and on loopback with a high limit."""
     chosen = {"REGISTRATION": "open"}
     if host in ("127.0.0.1", "localhost", "::1"):
-        chosen["REGISTRATIONS_PER_ADDRESS"] = "1000"  # all have one address
+        chosen["REGISTRATIONS_PER_ADDRESS"] = "1000"  # all clients have the same address
     return {name: os.environ.get(name) or value for name, value in chosen.items()}
 
 
 def site_url(host: str, port: int) -> str:
-    """Return the address for links in mails: one that other machines reach too, if it listens everywhere."""
+    """Return the address for links in mails; if it listens everywhere, one that other machines can reach."""
     reachable = next((a for a in own_addresses() if not ip_address(a).is_loopback), "127.0.0.1")
     return url_of(reachable if host in EVERYWHERE else host, port)
 
 
 def allowed_hosts(host: str, configured: str) -> str:
-    """Return the names that the user set, or else those of this machine; always those that bin/start uses.
+    """Return the names that the user set, or else those of this machine, plus those that bin/start uses.
 
     Never `*`: a forged Host header would be trusted.
     """
@@ -250,7 +250,7 @@ def allowed_hosts(host: str, configured: str) -> str:
 
 
 def own_addresses() -> list[str]:
-    """Return the addresses of this machine's interfaces, IPv4 first; no name server is involved."""
+    """Return the addresses of this machine's interfaces, IPv4 first, without a name server."""
     found = {
         ip_address(one.address.partition("%")[0])
         for interface in psutil.net_if_addrs().values()

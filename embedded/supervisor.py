@@ -1,4 +1,4 @@
-"""Keep processes alive: start them in order, start again what ends, stop all in reverse."""
+"""Start processes in order, restart those that end, and stop all in reverse order."""
 
 import time
 from collections.abc import Callable
@@ -10,11 +10,11 @@ from embedded.services.managed_process import Process, ServiceError
 LOOK_EVERY_S = 0.2
 TIDY_EVERY_S = 5.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0
-STEADY_AFTER_S = 30.0  # a process that ran this long has recovered: its next pause is the first again
+STEADY_AFTER_S = 30.0  # a process that ran this long has recovered, so its next pause is the shortest again
 
 
 class Runnable(Protocol):
-    """A Process, or a service around one whose start also waits until it answers."""
+    """A Process, or a service whose start also waits until it responds."""
 
     def start(self) -> None: ...
     def stop(self) -> None: ...
@@ -22,7 +22,7 @@ class Runnable(Protocol):
 
 @dataclass
 class Supervised:
-    """A process and when to restart it."""
+    """A process, and the time at which to restart it."""
 
     process: Process
     runnable: Runnable
@@ -77,11 +77,11 @@ class Supervisor:
 
     def _restart(self, supervised: Supervised) -> None:
         supervised.restart_at_s = None
-        supervised.runnable.stop()  # and what it had forked
+        supervised.runnable.stop()  # and its children
         supervised.started_at_s = time.monotonic()
         try:
             supervised.runnable.start()
         except ServiceError as error:
-            self._say(str(error))  # the next round sees that it is not running
+            self._say(str(error))  # the next round finds that it is not running
         else:
             self._say(f"{supervised.process.name} runs again")

@@ -1,4 +1,4 @@
-"""The last step before a service runs: a session of its own, no root where refused, death with the parent.
+"""The last step before a service runs: set its session, user and parent-death signal, then exec.
 
 A script for a bare interpreter, `python -I -S launch.py PARENT_PID SIGNAL ROOT|NOROOT COMMAND…`, so that
 nothing of ours runs between fork and exec of a process that may have threads. Standard library only.
@@ -35,7 +35,7 @@ def main(argv: list[str]) -> NoReturn:
 
 
 def leave_root() -> None:
-    """Be uid 1000 of a user namespace, where files stay root's; where there are none, be `nobody`."""
+    """Become uid 1000 of a user namespace, in which root still owns the files, or else `nobody`."""
     if namespaces_work():
         enter_namespace()
     else:
@@ -43,7 +43,7 @@ def leave_root() -> None:
 
 
 def namespaces_work() -> bool:
-    """Try in a child, since there is no way back out of a namespace that could not be mapped."""
+    """Try it in a child process, because a namespace that cannot be mapped cannot be left again."""
     child = os.fork()
     if child == 0:
         try:

