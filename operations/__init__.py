@@ -1,1 +1,1 @@
-"""The operators' pages: reports, the live view, the customer desk, acts, records, metrics."""
+"""The operators' pages: reports, live view, customer desk, actions, records, metrics."""

@@ -1,4 +1,4 @@
-"""Who sees what: each page of the operators names the permission that it needs (accounts/roles.py)."""
+"""Access control: each of the operators' pages names the permission that it requires (accounts/roles.py)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ P = ParamSpec("P")
 
 
 class OperatorRequest(HttpRequest):
-    """A request that `@operator` has let through: its user holds the page's permission."""
+    """A request that `@operator` has accepted: its user has the page's permission."""
 
     user: User
     htmx: HtmxDetails
 
 
 def as_customer(request: OperatorRequest) -> CustomerRequest:
-    """Return the request as the pages shared with the console take it."""
+    """Return the request with the type that views shared with the console accept."""
     return cast(CustomerRequest, request)
 
 
@@ -40,9 +40,9 @@ def operator(
     [Callable[Concatenate[OperatorRequest, P], HttpResponse]],
     Callable[Concatenate[HttpRequest, P], HttpResponse],
 ]:
-    """For pages of operators with that permission: a visitor logs in first, anybody else gets 403."""
+    """Restrict a view to operators with the permission: visitors must log in, other users get 403."""
 
-    def let_through(
+    def decorator(
         view: Callable[Concatenate[OperatorRequest, P], HttpResponse],
     ) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
         @wraps(view)
@@ -55,11 +55,11 @@ def operator(
 
         return seen
 
-    return let_through
+    return decorator
 
 
 def granted(request: HttpRequest) -> dict[str, object]:
-    """Context processor: `may.ops_refund` and so on, so that a page shows only links that can be followed."""
+    """Context processor: `may.ops_refund` and so on, so that a page shows only permitted links."""
     if not getattr(getattr(request, "user", None), "is_staff", False):
         return {}
     may = SimpleLazyObject(lambda: {name: roles.may(request.user, name) for name in roles.PERMISSIONS})
@@ -80,12 +80,12 @@ class RecordLink:
     is_here: bool
 
 
-# The tables that operators open daily; the others are one step away under "all records".
+# The tables that operators use daily; the others are listed under "all records".
 IN_NAVIGATION = (User, App, AppKey, Order, Package, WalletEntry, Voucher, Sku, AuditEntry)
 
 
 def record_links(request: HttpRequest) -> list[RecordLink]:
-    """Those of them that the operator may read."""
+    """Return the tables of IN_NAVIGATION that the operator may read."""
     links = []
     for model in IN_NAVIGATION:
         records = records_of(model)

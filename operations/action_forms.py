@@ -1,4 +1,4 @@
-"""The forms of the operators' acts. Each asks for a reason and carries a token that counts once."""
+"""The forms of the operators' actions. Each has a reason and a token that makes it idempotent."""
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -31,9 +31,9 @@ def end_of(day: date) -> datetime:
 
 
 class ActionForm(forms.Form):
-    """A reason, and nothing else to ask; the fields of the others stand before it.
+    """The base form, with only a reason; subclasses put their fields before it.
 
-    `reason_hint` says who will read the reason.
+    `reason_hint` states who can read the reason.
     """
 
     reason_hint: Promise = _("写入审计日志，客户看不到。")
@@ -57,7 +57,7 @@ IN_STATEMENT = _("写入审计日志，并作为说明显示在客户的收支�
 
 
 def approval_hint() -> str:
-    """Return from what amount on another operator has to approve."""
+    """Return the hint with the amount above which another operator must approve."""
     limit = {"limit": f"{settings.APPROVAL_ABOVE_YUAN:,.2f}"}
     return gettext("24 小时内对同一客户合计超过 %(limit)s 元时，由另一位操作员批准后才执行。") % limit
 
@@ -75,7 +75,7 @@ class TopUp(ActionForm):
 
 
 class Reversal(ActionForm):
-    """The whole top-up at first, or what of it is still in the balance."""
+    """The amount is initially the whole top-up, or the part that is still in the balance."""
 
     reason_hint = IN_STATEMENT
     amount = forms.DecimalField(
@@ -131,7 +131,7 @@ class Extend(ActionForm):
 
 
 class Limits(ActionForm):
-    """What the operator saw is sent along, so that only what was changed is written."""
+    """The values that the operator saw are sent along, so that only changed ones are written."""
 
     rate_per_s = forms.IntegerField(
         label=_("每秒请求上限"),
@@ -210,7 +210,7 @@ class Roles(ActionForm):
 
 
 class _OfModel(ActionForm):
-    """The fields of a catalogue row, as the model declares them."""
+    """A form with the fields of a catalogue row, as its model declares them."""
 
     reason_hint = _("写入审计日志和目录的修改记录，客户看不到。")
     row: type[models.Model]

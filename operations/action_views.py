@@ -1,4 +1,4 @@
-"""/ops/acts/<act>/<subject>/: the form, the question, and back to where the operator came from."""
+"""/ops/acts/<act>/<subject>/: the form of an action, its confirmation, and the redirect afterwards."""
 
 from typing import Any
 
@@ -23,17 +23,17 @@ from operations.actions import Action
 from operations.reports.tables import desk
 
 SEEN = "seen"  # the figures that the operator confirmed
-EDIT = "edit"  # back from the question to the form
+EDIT = "edit"  # back from the confirmation to the form
 
 
 def next_of(request: OperatorRequest, subject: models.Model | None) -> str:
-    """Where to go afterwards: where the operator came from, or the customer's story, or the records."""
+    """Return the page to show afterwards: the previous one, the customer's desk, or the records."""
     customer = actions.customer_of(subject)
     return safe_next(request) or (desk(customer.username) if customer else reverse("admin:index"))
 
 
 def show_code_once(request: OperatorRequest, made: models.Model) -> None:
-    """Show a voucher code to whoever issued it: every other page masks it."""
+    """Show a voucher code once, to the operator who issued it; all other pages mask it."""
     if isinstance(made, Voucher) and made.customer_id is None:
         messages.warning(request, _("券码 %(code)s 只显示这一次，请现在抄录。") % {"code": made.code})
 
@@ -41,7 +41,7 @@ def show_code_once(request: OperatorRequest, made: models.Model) -> None:
 @require_http_methods(["GET", "POST"])
 @operator("ops_reports")
 def act(request: OperatorRequest, name: str, pk: int | None = None) -> HttpResponse:
-    """Show the form of an action, ask, and perform it. The permission checked is that of the action."""
+    """Show the form of an action, confirm, and perform it. Requires the permission for that action."""
     chosen = actions.ACTIONS.get(name)
     if chosen is None or chosen.creates != (pk is None):
         raise Http404
@@ -60,7 +60,7 @@ def act(request: OperatorRequest, name: str, pk: int | None = None) -> HttpRespo
         "nav": "desk",
     }
     if request.method == "POST" and EDIT not in request.POST and form.is_valid():
-        if question := unanswered(request, chosen, subject, form.cleaned_data):
+        if question := confirmation_context(request, chosen, subject, form.cleaned_data):
             return render(request, "operations/act_confirm.html", {**context, **question})
         at = now()
         try:
@@ -88,17 +88,17 @@ def act(request: OperatorRequest, name: str, pk: int | None = None) -> HttpRespo
     return render(request, "operations/act.html", context)
 
 
-def unanswered(
+def confirmation_context(
     request: OperatorRequest, act: Action, subject: models.Model | None, cleaned: dict[str, Any]
 ) -> dict[str, Any] | None:
-    """Return what the page that asks shows; None if nothing is to be asked, or it was confirmed.
+    """Return the context of the confirmation page; None if none is needed or it was confirmed.
 
-    It asks again if the figures that were confirmed have changed since.
+    Asks again if the figures have changed since they were confirmed.
     """
     if not (act.asks or act.is_destructive):
         return None
     if subject is not None and not act.is_available(subject):
-        return None  # which performing it refuses, with the reason
+        return None  # `perform` then refuses it, with the reason
     at = now()
     changes = previews.of(act.name, subject, cleaned, at)
     seen = "; ".join(f"{one.label}: {one.before} → {one.after}" for one in changes)

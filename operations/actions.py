@@ -1,6 +1,6 @@
-"""What operators may do. An action is a permission, a form, a rule of a room below and an audit entry.
+"""The operators' actions. An action has a permission, a form, a rule of a lower room and an audit entry.
 
-The rule and its entry share one transaction. A form is performed once, however often it is sent.
+The rule and its entry share one transaction. A form that is sent repeatedly is performed once.
 """
 
 from collections.abc import Callable, Mapping
@@ -63,7 +63,7 @@ class Action:
     is_available: Callable[[Any], bool] = lambda subject: True
     is_destructive: bool = False
     creates: bool = False
-    asks: bool = False  # for confirmation, on a page of its own, as every destructive action does
+    asks: bool = False  # for confirmation on a separate page; required for destructive actions
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +83,11 @@ class Refused(Exception):
 
 
 class DoneBefore(Exception):
-    """This form was performed before."""
+    """This form was already performed."""
 
 
 class NeedsApproval(Exception):
-    """The amount is above what one operator may give: `worth` in yuan."""
+    """The amount, `worth` in yuan, is above the limit of one operator."""
 
     def __init__(self, worth: Decimal) -> None:
         super().__init__(str(worth))
@@ -162,7 +162,7 @@ def customer_of(subject: models.Model | None) -> User | None:
     return None
 
 
-# One of each, for a sentence about it; the models' own names are those of their tables.
+# The word for one row, for sentences; the models' own names are those of their tables.
 KINDS: dict[type[models.Model], Promise] = {
     User: pgettext_lazy("one", "用户"),
     App: pgettext_lazy("one", "应用"),
@@ -221,7 +221,7 @@ def _grant_voucher(user: User, form: dict[str, Any], by: User, at: datetime) -> 
 def _issue_voucher(
     owner: User | None, form: dict[str, Any], by: User, at: datetime
 ) -> tuple[Voucher, Details]:
-    """Without an owner it is a code that the first to claim it owns."""
+    """Issue a voucher; without an owner, a code for the first customer who redeems it."""
     voucher = vouchers.issue(
         customer=owner,
         face_value=form["face_value"],

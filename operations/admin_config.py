@@ -1,4 +1,4 @@
-"""django.contrib.admin with the operators' site; apart from it because it loads before any model."""
+"""django.contrib.admin with the operators' site; separate, because it is loaded before models."""
 
 from django.contrib.admin.apps import AdminConfig
 

@@ -1,4 +1,4 @@
-"""/ops/approvals/: what waits for a second operator, and the decision."""
+"""/ops/approvals/: the actions that wait for a second operator, and the decision."""
 
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBadRequest

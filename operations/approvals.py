@@ -1,4 +1,4 @@
-"""Ask a second operator, and act on the answer: do, decline or withdraw the act, and write it down."""
+"""Approval by a second operator: request it, then perform, decline or withdraw the action; all audited."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from operations.action_forms import ActionForm
 from operations.actions import ACTIONS, Action, DoneBefore, Refused
 from operations.error_messages import sentence
 
-# What the audit log keeps beside the actions of actions.py.
+# Entries of the audit log in addition to those of actions.py.
 LABELS = {
     "approval-ask": gettext_lazy("提交待批准的操作"),
     "approval-declined": gettext_lazy("拒绝待批准的操作"),
@@ -41,7 +41,7 @@ def ask(
     at: datetime,
     data: QueryDict,
 ) -> None:
-    """Keep the act for a second operator, once for each form, and write down that it was asked for."""
+    """Store the action for a second operator, once for each form, with an audit entry."""
     cleaned = form.cleaned_data
     sent = {name: data.getlist(name) for name in form.fields if name in data}
     customer = actions.customer_of(subject)
@@ -65,9 +65,9 @@ def ask(
 
 
 def answer(pk: int, state: State, *, by: User, at: datetime, address: str | None) -> models.Model | None:
-    """Decide a pending act in one transaction: approved, it is done now. Return what it was done to.
+    """Decide a pending action in one transaction; if approved, perform it. Return its subject.
 
-    Raises Refused; whoever asked can only withdraw.
+    Raises Refused; the operator who made the request can only withdraw it.
     """
     try:
         with transaction.atomic():
@@ -96,7 +96,7 @@ def answer(pk: int, state: State, *, by: User, at: datetime, address: str | None
 
 
 def question(pk: int) -> str:
-    """Return what whoever approves is asked; "" if there is no such request."""
+    """Return the question for the approver; "" if the request does not exist."""
     asked = PendingAct.objects.select_related("customer", "by").filter(pk=pk).first()
     return _question(asked) if asked is not None and asked.act in ACTIONS else ""
 
@@ -129,7 +129,7 @@ def _write(
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A pending act as one operator sees it."""
+    """A pending action as one operator sees it."""
 
     asked: PendingAct
     label: Any
@@ -141,7 +141,7 @@ class Waiting:
 
 
 def waiting(user: User, at: datetime) -> list[Waiting]:
-    """Return the pending actions, oldest first, with what this operator may do about each."""
+    """Return the pending actions, oldest first, with the decisions that this operator may make."""
     found = approvals.pending(at).select_related("by", "customer").order_by("pk")[:200]
     return [
         Waiting(

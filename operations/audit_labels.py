@@ -1,4 +1,4 @@
-"""The audit log in words: what was done, and its details."""
+"""Labels of the audit log: names of actions and of their details."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -14,10 +14,10 @@ from accounts import roles
 from accounts.models import AuditEntry
 from billing.models import masked
 from console.templatetags.show import money
-from operations import catalogue_words
+from operations import catalogue_labels
 from operations.actions import ACTIONS
 from operations.approvals import LABELS
-from operations.catalogue_words import yes_or_no
+from operations.catalogue_labels import yes_or_no
 
 NAMES: dict[str, Promise] = {
     "act": gettext_lazy("操作"),
@@ -58,7 +58,7 @@ def act_label(act: str) -> str:
 
 
 def details(entry: AuditEntry) -> Iterator[tuple[str, str]]:
-    """Yield the details of an entry, each with its name."""
+    """Yield the details of an entry, each with its label."""
     kept: Mapping[str, Any] = entry.details
     for name, value in kept.items():
         if name in ("before", "after") and isinstance(value, dict):
@@ -74,7 +74,7 @@ def details(entry: AuditEntry) -> Iterator[tuple[str, str]]:
 def _name(subject: str, name: str) -> str:
     if name in NAMES:
         return str(NAMES[name])
-    return catalogue_words.label_of(subject, name)
+    return catalogue_labels.label_of(subject, name)
 
 
 def _text(subject: str, name: str, value: Any) -> str:
@@ -83,7 +83,7 @@ def _text(subject: str, name: str, value: Any) -> str:
         return "–"
     if isinstance(value, bool):
         return yes_or_no(value)
-    if name == "voucher":  # entries of earlier versions hold whole codes
+    if name == "voucher":  # entries of earlier versions contain unmasked codes
         return masked(str(value))
     if name in YUAN:
         return money(value)
@@ -93,11 +93,11 @@ def _text(subject: str, name: str, value: Any) -> str:
         return _("、").join(str(roles.NAMES.get(one, one)) for one in value) or _("无")
     if isinstance(value, str) and (moment := _moment(value)):
         return f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S}"
-    return catalogue_words.text_of(subject, name, value)
+    return catalogue_labels.text_of(subject, name, value)
 
 
 def _moment(text: str) -> datetime | None:
-    """Return the time that a JSON text is, or None."""
+    """Parse a time in JSON, or return None."""
     try:
         found = parse_datetime(text) if "T" in text else None
     except ValueError:

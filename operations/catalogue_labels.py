@@ -1,4 +1,4 @@
-"""Fields and values of the catalogue in words, as its history and the audit log show them."""
+"""Labels of fields and values of the catalogue, for its history and the audit log."""
 
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import models
@@ -15,13 +15,13 @@ def yes_or_no(value: object) -> str:
 
 
 def label_of(subject: str, field: str) -> str:
-    """Return the name of a field of a catalogue row; "" for a row that was added whole."""
+    """Return the label of a field of a catalogue row; "" for the addition of a row."""
     found = _field(subject, field)
     return capfirst(str(found.verbose_name)) if found is not None else field
 
 
 def text_of(subject: str, field: str, value: object) -> str:
-    """Return a value of a field for a reader; the history keeps values as text."""
+    """Format a value of a field; the history stores values as text."""
     found = _field(subject, field)
     if found is None:
         return str(value)

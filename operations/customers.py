@@ -1,4 +1,4 @@
-"""Which customer an operator means: by user name, e-mail address, or (part of) a company's name."""
+"""Find a customer by user name, e-mail address, or (part of) the company's name."""
 
 from django.db.models import Q
 
@@ -8,7 +8,7 @@ SHOWN = 5
 
 
 class Ambiguous(Exception):
-    """The text fits several customers: the first SHOWN of them."""
+    """The text matches several customers; the first SHOWN are attached."""
 
     def __init__(self, found: list[User]) -> None:
         super().__init__([user.username for user in found])
@@ -16,7 +16,7 @@ class Ambiguous(Exception):
 
 
 def named(text: str) -> User | None:
-    """Return the customer whom the text names; None if there is none. Raises Ambiguous."""
+    """Return the customer that the text names, or None. Raises Ambiguous."""
     text = text.strip()
     if not text:
         return None
@@ -25,7 +25,7 @@ def named(text: str) -> User | None:
 
 
 def app_or_customer(text: str) -> App | User | None:
-    """Return the App of that id, or else the customer. Raises Ambiguous."""
+    """Return the App with that id, or else the customer. Raises Ambiguous."""
     return App.objects.filter(app_id=text.strip().lower()).first() or named(text)
 
 

@@ -1,4 +1,4 @@
-"""The operators' report by mail: the figures of both reports, what needs attention, and incidents."""
+"""The operators' report by mail: the figures of both reports, findings, and incidents."""
 
 from datetime import date, datetime, timedelta
 
@@ -30,7 +30,7 @@ INCIDENTS = 10
 
 
 def send_due(at: datetime) -> int:
-    """Send the operators' reports whose time has come, to those who may still see the figures."""
+    """Send the operators' reports that are due, to operators who still have the permission."""
     return digests.send_due(DigestKind.SERVICE, make, at, lambda user: roles.may(user, PERMISSION))
 
 

@@ -1,4 +1,4 @@
-"""The sentence for each refusal that an operator meets; for those of customers: console/error_messages.py."""
+"""The messages of errors for operators; those for customers are in console/error_messages.py."""
 
 from decimal import Decimal
 
@@ -11,7 +11,7 @@ from console.templatetags.show import money
 
 
 def sentence(error: BillingError | RuleError) -> str:
-    """Return the sentence for the code of an error."""
+    """Return the message for the code of an error."""
     texts = {
         "amount_refused": _("数值超出允许范围，请检查后重新填写。"),
         "reason_missing": _("请填写原因，它会写入审计日志。"),

@@ -1,4 +1,4 @@
-"""/ops/: what needs attention now, and today's figures beside those of yesterday and of a week ago."""
+"""/ops/: matters that need attention, and today's figures compared with yesterday and a week ago."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,15 +34,16 @@ from operations.reports import comparisons
 from operations.reports.comparisons import Comparison
 
 ENDING_WITHIN = timedelta(days=7)
-# A code is rising if it was answered so often today, and so many times as often as yesterday.
+# A code is rising if it occurred at least RISING_CALLS times today and RISING_FACTOR times as often as
+# yesterday.
 RISING_CALLS, RISING_FACTOR = 20, 2
-# The caller's quota: these have a line of their own.
+# The codes of the quota, which have a separate line.
 QUOTA_CODES = frozenset({errors.NOT_ORDERED, errors.EXPIRED, errors.USED_UP})
 
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """One thing to look at, with the page where it is dealt with."""
+    """A matter that needs attention, with the page on which to handle it."""
 
     level: Level
     text: str
@@ -95,7 +96,7 @@ def _midnight(at: datetime) -> datetime:
 
 
 def _usage_until(hour: datetime) -> Usage:
-    """Return the usage from local midnight to a full hour, which is what the roll-ups can compare."""
+    """Return the usage from local midnight to a full hour, the resolution of the roll-ups."""
     return operator_reports.usage(UsageFilter(since=_midnight(hour), until=hour, step="hour"))
 
 
@@ -103,7 +104,7 @@ def _usage_until(hour: datetime) -> Usage:
 
 
 def attention(at: datetime) -> Iterator[Attention]:
-    """Yield the findings of the live view, then customers, orders and requests that wait for somebody."""
+    """Yield the findings of the live view, then waiting customers, orders and approvals."""
     for finding in findings(health.measure(at)):
         yield Attention(finding.level, finding.what, _("实时状态"), reverse("ops_live"), finding.remedy)
     business = reverse("ops_business")
@@ -127,7 +128,7 @@ def attention(at: datetime) -> Iterator[Attention]:
 
 
 def _rising(today: Usage, yesterday: Usage) -> Iterator[Attention]:
-    """Yield the error codes that were answered much more often than at the same time yesterday."""
+    """Yield the error codes that occurred much more often than by the same time yesterday."""
     for code, figures in today.by_code.items():
         before = yesterday.by_code[code].calls if code in yesterday.by_code else 0
         if code == errors.OK or code in QUOTA_CODES:
@@ -175,7 +176,7 @@ def _figures(days: list[Usage], at: datetime) -> list[Figure]:
 
 
 def _revenue(at: datetime) -> Decimal:
-    """Return what was paid less what was refunded from local midnight to `at`, in yuan."""
+    """Return payments less refunds from local midnight to `at`, in yuan."""
     return sum(sales_reports.sales_by_api(_midnight(at), at).values(), Sales()).revenue
 
 

@@ -7,9 +7,9 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Incident(models.Model):
-    """A time in which a rule of findings.py held. `facts` are the numbers of its sentence when it began.
+    """A time during which a rule of findings.py held. `facts` are the values of its message at the start.
 
-    `failed_calls` counts the calls that failed meanwhile for a fault of the service (5001-5004).
+    `failed_calls` counts the calls that failed meanwhile through a fault of the service (5001-5004).
     """
 
     rule = models.SlugField(_("规则"), max_length=32, db_index=False)
@@ -32,7 +32,7 @@ class Incident(models.Model):
 
 
 class Watch(models.Model):
-    """The last time that incidents were looked for: one row."""
+    """The last time at which incidents were recorded; a single row."""
 
     at = models.DateTimeField()
 
@@ -41,7 +41,7 @@ class Watch(models.Model):
 
 
 class SavedView(models.Model):
-    """An operator's name for a page and its filter."""
+    """A page with a filter, saved by an operator under a name."""
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
     name = models.CharField(max_length=40)

@@ -1,4 +1,4 @@
-"""What an action would change, as figures before and after, for the page that asks for confirmation."""
+"""The figures before and after an action, for its confirmation page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,9 +28,9 @@ class Change:
 
 
 def of(name: str, subject: models.Model | None, form: Mapping[str, Any], at: datetime) -> list[Change]:
-    """Return what the action of that name would change; empty if it moves no figure of the subject.
+    """Return the figures that the action would change; empty if there are none.
 
-    Reads what is there at `at`: what happens until the action is performed is not in it.
+    Reads the state at `at`; changes until the action is performed are not included.
     """
     match name, subject:
         case "top-up", User():
@@ -91,6 +91,6 @@ def _last_day(end: datetime) -> str:
 
 
 def _live_keys(label: str, apps: list[App], at: datetime, less: int | None = None) -> Change:
-    """Return the number of live keys; after the action `less` fewer, or none."""
+    """Return the number of live keys before the action and after it: `less` fewer, or none."""
     live = keys.live(at).filter(app__in=apps).count()
     return Change(label, count(live), count(0 if less is None else max(0, live - less)))

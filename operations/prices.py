@@ -1,4 +1,4 @@
-"""/ops/prices/: every Sku edited in one table, with a preview, and a time from which the edit holds."""
+"""/ops/prices/: edit all Skus in one table, with a preview and an optional effective time."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,19 +29,19 @@ from common.postgresql.clock import now
 from console.confirmation import CONFIRMED, unconfirmed
 from console.views.calls import MinuteField
 from operations.access import OperatorRequest, as_customer, operator
-from operations.catalogue_words import label_of, text_of
+from operations.catalogue_labels import label_of, text_of
 from operations.error_messages import sentence
 from operations.reports import comparisons
 from operations.reports.comparisons import Comparison
 
 FIELDS = ("price", "units_per_month", "meter", "on_sale")
 EDIT = "edit"  # back from the preview to the table
-SHOWN = 20  # changes of the history on the page; the records have them all
+SHOWN = 20  # changes of the history on the page; the records have all of them
 LABEL = "prices"  # of the audit entries
 
 
 class PricesForm(forms.Form):
-    """The fields of every Sku, named `<pk>-<field>`, a time, a reason and a token that counts once."""
+    """The fields of every Sku, named `<pk>-<field>`, a time, a reason and an idempotency token."""
 
     effective_at = MinuteField(
         label=gettext_lazy("生效时间"),
@@ -80,14 +80,14 @@ class PricesForm(forms.Form):
 
     @property
     def wanted(self) -> dict[int, dict[str, object]]:
-        """The values by Sku and field."""
+        """Return the values by Sku and field."""
         values = self.cleaned_data
         return {sku.pk: {name: values[f"{sku.pk}-{name}"] for name in FIELDS} for sku in self.skus}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One field before and after, for a reader."""
+    """One field before and after, formatted."""
 
     sku: str
     field: str
@@ -109,7 +109,7 @@ def row_of(edit: Edit) -> Row:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A change of the history, for a reader."""
+    """A change of the history, formatted."""
 
     row: CatalogueChange
     sku: str
@@ -132,14 +132,14 @@ def history() -> list[Past]:
 
 
 def waiting() -> list[tuple[ScheduledChange, Row]]:
-    """Return the changes that wait for their time."""
+    """Return the scheduled changes."""
     return [(one, row_of(Edit(one.sku, one.field, one.before, one.after))) for one in catalogue.scheduled()]
 
 
 @require_http_methods(["GET", "POST"])
 @operator("ops_catalogue")
 def page(request: OperatorRequest) -> HttpResponse:
-    """Show the table; preview what was changed in it; make or schedule the changes."""
+    """Show the table; preview the changes made in it; apply or schedule them."""
     form = PricesForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and EDIT not in request.POST and form.is_valid():
         try:
@@ -169,7 +169,7 @@ def preview(request: OperatorRequest, form: PricesForm, edits: list[Edit]) -> Ht
 
 
 def carry_out(request: OperatorRequest, form: PricesForm, edits: list[Edit]) -> HttpResponse:
-    """Make or schedule the changes, each Sku's with an audit entry, in one transaction and once."""
+    """Apply or schedule the changes once, in one transaction, with an audit entry for each Sku."""
     at, effective_at = now(), form.cleaned_data["effective_at"]
     reason, token = form.cleaned_data["reason"], form.cleaned_data["token"]
     try:
@@ -209,7 +209,7 @@ def carry_out(request: OperatorRequest, form: PricesForm, edits: list[Edit]) -> 
 @require_POST
 @operator("ops_catalogue")
 def cancel(request: OperatorRequest, pk: int) -> HttpResponse:
-    """Cancel a change that has not taken effect."""
+    """Cancel a scheduled change."""
     question = _("取消这项定时修改？到时价格不会变化。")
     if page := unconfirmed(as_customer(request), question, _("取消修改")):
         return page

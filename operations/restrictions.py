@@ -1,6 +1,6 @@
-"""Whom an operator's act may concern, and from what amount on a second operator has to approve it.
+"""The accounts that an operator may act on, and the amounts that need a second operator's approval.
 
-Nobody acts on an account of his own, and a superuser's account is out of reach for everybody else.
+Operators cannot act on their own accounts, and only superusers can act on a superuser's account.
 """
 
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ from accounts.errors import RuleError
 from accounts.models import AuditEntry, User
 from billing.models import Package, Voucher
 
-WINDOW = timedelta(hours=24)  # several small acts for one customer count together
+WINDOW = timedelta(hours=24)  # the actions for one customer in this time are added up
 
 
 def check(customer: User | None, by: User) -> None:
-    """Raise RuleError `own_account` or `superuser` if the act is out of the operator's reach."""
+    """Raise RuleError `own_account` or `superuser` if the operator may not act on this account."""
     if customer is None:
         return
     own_account.refuse(customer, by)
@@ -37,7 +37,7 @@ def is_in_reach(customer: User | None, by: User) -> bool:
 
 
 def worth(act: str, subject: models.Model | None, form: Mapping[str, Any]) -> Decimal | None:
-    """Return what the act gives away or takes back, in yuan; None for an act that moves no money."""
+    """Return the amount in yuan that the action gives or takes back; None if it moves no money."""
     match act, subject:
         case "top-up" | "reverse", _:
             return Decimal(form["amount"])
@@ -52,13 +52,13 @@ def worth(act: str, subject: models.Model | None, form: Mapping[str, Any]) -> De
 
 
 def needs_a_second_operator(value: Decimal, customer: User | None, by: User, at: datetime) -> bool:
-    """Return whether the operator has given this customer (or, by code, anybody) too much to act alone.
+    """Return whether the amounts given to this customer (None: by codes) exceed one operator's limit.
 
-    Call inside the transaction of the act: it serialises the acts of one operator.
+    Call it in the transaction of the action: it serialises the actions of one operator.
     """
     User.objects.select_for_update(no_key=True).only("pk").get(pk=by.pk)
     recent = AuditEntry.objects.filter(by=by, customer=customer, at__gt=at - WINDOW, details__has_key="worth")
-    recent = recent.exclude(details__has_key="request")  # what others gave with this operator's approval
+    recent = recent.exclude(details__has_key="request")  # given by others, with this operator's approval
     if customer is None:
         recent = recent.filter(subject=Voucher._meta.model_name)
     given = sum(Decimal(details["worth"]) for details in recent.values_list("details", flat=True))

@@ -19,19 +19,19 @@ from operations.access import OperatorRequest, as_customer, operator
 from operations.models import SavedView
 
 PLACES = ("/ops/", "/admin/")
-LIMIT = 50  # views of one operator
+LIMIT = 50  # views per operator
 NAME_LENGTH, QUERY_LENGTH = 40, 1000
-LEFT_OUT = frozenset({"after", "p", "csrfmiddlewaretoken"})  # where in a list one is, not what it shows
+LEFT_OUT = frozenset({"after", "p", "csrfmiddlewaretoken"})  # the position in a list is not saved
 
 
 def of(owner: User, path: str = "") -> Iterable[SavedView]:
-    """Return the operator's views, of all pages or of one, by name."""
+    """Return the operator's views of all pages or of one, ordered by name."""
     found = SavedView.objects.filter(owner=owner)
     return found.filter(path=path) if path else found
 
 
 def keep(owner: User, name: str, address: str, at: datetime) -> SavedView | None:
-    """Save the address under the name, which replaces one of that name; None if there are LIMIT already.
+    """Save the address under the name, or replace the view of that name; return None above LIMIT.
 
     Raises ValueError for an address that is not an operators' page, or for an empty name.
     """
@@ -54,7 +54,7 @@ def keep(owner: User, name: str, address: str, at: datetime) -> SavedView | None
 @require_POST
 @operator("ops_reports")
 def save(request: OperatorRequest) -> HttpResponse:
-    """Save the page that the form was on."""
+    """Save the page from which the form was sent."""
     address = safe_next(request)
     try:
         saved = keep(request.user, request.POST.get("name", ""), address, now())

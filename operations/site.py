@@ -1,4 +1,4 @@
-"""The admin as the operators' record room: the console's login, frame and roles."""
+"""Django's admin for the operators' records, with the console's login, layout and roles."""
 
 from functools import wraps
 from typing import Any
@@ -24,7 +24,7 @@ class OperatorSite(AdminSite):
         return roles.may(request.user, "ops_records") or roles.may(request.user, "ops_audit")
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """Return the view as Django's does, but reject a logged-in user without permission at once."""
+        """Wrap the view as Django does, but reject a logged-in user without permission at once."""
         guarded = super().admin_view(view, cacheable)
 
         @wraps(guarded)

@@ -9,7 +9,7 @@ from operations.monitoring import health, incidents
 
 @shared_task(name="operations.record_incidents")
 def record_incidents() -> None:
-    """Record which bad findings began or ended."""
+    """Record the start and end of bad findings."""
     incidents.record(health.measure(now()))
 
 

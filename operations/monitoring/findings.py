@@ -1,4 +1,4 @@
-"""What an operator should know now and do about it: a table of rules over what health.py measured."""
+"""Findings for operators, each with a remedy: a table of rules on the measurements of health.py."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ MAILS_WAIT = 20
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`level` is bad (customers notice) or warn (they soon will)."""
+    """`level` is bad (customers are affected) or warn (they may be soon)."""
 
     level: Level
     what: str
@@ -29,10 +29,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A finding, when it `holds`. `what` may name the `facts`.
+    """A rule for a finding: its condition `holds`, and its message `what`, which may use the `facts`.
 
-    `after_death` replaces the remedy while a worker has died recently: more workers or a longer queue are
-    no remedy for that.
+    `after_death` replaces the remedy if a worker died recently, because more workers or a longer queue would
+    not help then.
     """
 
     key: str  # of its incidents
@@ -42,16 +42,16 @@ class Rule:
     remedy: Promise
     after_death: Promise | None = None
 
-    def finding(self, state: State, told: dict[str, object]) -> Finding:
+    def finding(self, state: State, values: dict[str, object]) -> Finding:
         remedy = self.after_death if self.after_death and state.recent_deaths else self.remedy
-        return Finding(self.level, self.what % told, str(remedy))
+        return Finding(self.level, self.what % values, str(remedy))
 
 
 AFTER_DEATH = _("先处理意外退出的 worker：容量恢复后，这类错误会自行消失。")
 
 
 def facts(state: State) -> dict[str, object]:
-    """Return the numbers for the sentences."""
+    """Return the values for the messages."""
     return {
         "error": state.valkey.error,
         "wrong_clocks": ", ".join(f"{host} {off:+.1f} s" for host, off in state.valkey.wrong_clocks.items()),
@@ -219,6 +219,6 @@ UNWATCHED = Rule(
 
 
 def findings(state: State) -> list[Finding]:
-    """Return what is wrong in the reader's language, the worst first; empty if nothing is."""
-    told = facts(state)
-    return [rule.finding(state, told) for rule in RULES if rule.holds(state)]
+    """Return the current findings in the reader's language, the worst first."""
+    values = facts(state)
+    return [rule.finding(state, values) for rule in RULES if rule.holds(state)]

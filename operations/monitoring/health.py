@@ -1,4 +1,4 @@
-"""The state of the product now, read from Valkey and PostgreSQL. What it means: findings.py."""
+"""The current state of the product, measured in Valkey and PostgreSQL; findings.py evaluates it."""
 
 import contextlib
 import time
@@ -24,14 +24,14 @@ from gallery import groups, people
 from inference.worker import exchange
 
 RECENT = timedelta(minutes=1)
-LONGEST_CALL = timedelta(minutes=10)  # from arrival to end; slower uploads are not looked for
+LONGEST_CALL = timedelta(minutes=10)  # from arrival to end; slower uploads are ignored
 DEATH_IS_RECENT = timedelta(minutes=10)
-PROOF_IS_LATE_S = 26 * 3600  # it runs once a day; FacecloudReconcileStopped has the same limit
+PROOF_IS_LATE_S = 26 * 3600  # reconcile runs once a day; FacecloudReconcileStopped has the same limit
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """One living worker and what it says of itself (inference/worker/tasks.py)."""
+    """A live worker and its description (inference/worker/tasks.py)."""
 
     id: str
     slots: int
@@ -54,7 +54,7 @@ class WorkerState:
 
 @dataclass(slots=True)
 class ValkeyState:
-    """Empty where it does not answer."""
+    """The state of Valkey; empty if it does not respond."""
 
     error: str = ""
     ping_ms: float = 0.0
@@ -82,12 +82,12 @@ class ValkeyState:
 
     @property
     def wrong_clocks(self) -> dict[str, float]:
-        """The hosts whose clock is far from Valkey's, and how far in seconds."""
+        """Return the hosts whose clock differs too much from Valkey's, with the difference in seconds."""
         return {host: off for host, off in self.clock_offsets.items() if abs(off) > clock.OFF_BY_S}
 
     @property
     def stuck_workers(self) -> list[WorkerState]:
-        """Those whose slots have all held the same chunks for WORKER_STUCK_S or longer."""
+        """Return the workers whose slots have all held the same chunks for WORKER_STUCK_S or longer."""
         return [one for one in self.workers if one.about.get("stuck_s", 0.0) >= settings.WORKER_STUCK_S]
 
     @property
@@ -100,12 +100,12 @@ class ValkeyState:
 
     @property
     def model_sets(self) -> set[frozenset[tuple[str, str]]]:
-        """Names and hashes of the models, once for all workers that have the same."""
+        """Return the distinct sets of model names and hashes of the workers."""
         return {frozenset(worker.about.get("models", {}).items()) for worker in self.workers if worker.about}
 
     @property
     def memory_share(self) -> float:
-        """Of maxmemory; 0 where there is none."""
+        """Return the used share of maxmemory; 0 without a limit."""
         return self.memory_bytes / self.memory_limit_bytes if self.memory_limit_bytes else 0.0
 
 
@@ -121,7 +121,7 @@ class PostgresState:
 
 @dataclass(slots=True)
 class Traffic:
-    """The calls that ended in the last minute, and those that run."""
+    """The calls that ended in the last minute, and those in progress."""
 
     calls: int = 0
     ok: int = 0
@@ -142,7 +142,7 @@ class Traffic:
 
     @property
     def overloaded_share(self) -> float:
-        """Of the calls; 0 without calls."""
+        """Return the share of calls that were refused for overload; 0 without calls."""
         return self.overloaded / self.calls if self.calls else 0.0
 
 
@@ -206,30 +206,30 @@ class State:
 
     @property
     def regions_without_worker(self) -> list[Region]:
-        """Empty if there is no worker at all, which is another finding."""
+        """Return the regions without a worker; empty if there is no worker at all (a separate finding)."""
         return [one.region for one in self.regions if not one.workers] if self.valkey.workers else []
 
     @property
     def recent_deaths(self) -> list[exchange.Death]:
-        """Workers that died within DEATH_IS_RECENT: what they left undone may still be felt."""
+        """Return the workers that died within DEATH_IS_RECENT, which may still affect calls."""
         since_s = (self.at - DEATH_IS_RECENT).timestamp()
         return [death for death in self.valkey.deaths if death.seen_at_s >= since_s]
 
     @property
     def queue_share(self) -> float:
-        """Of the fullest queue: each has the limit of its own."""
+        """Return the used share of the fullest queue's limit; each queue has its own limit."""
         return max(self.valkey.queued.values(), default=0) / self.queue_limit
 
     @property
     def is_schedule_late(self) -> bool:
-        """Whether it has not run for too long. Valkey that has just started has had no time to see it run."""
+        """Return whether it has not run for too long, but not right after a start of Valkey."""
         since = self.valkey.schedule_seen_at or self.valkey.started_at
         late = since is None or (self.at - since).total_seconds() > schedule.LATE_AFTER_S
         return self.valkey.is_up and late
 
 
 def measure(at: datetime) -> State:
-    """Everything at once; a Valkey that does not answer is part of the answer."""
+    """Measure everything; if Valkey does not respond, the state says so."""
     all_regions = list(regions.in_use())
     return State(
         at=at,
@@ -274,7 +274,7 @@ def measure_valkey(at: datetime, queues_of_regions: Iterable[str] = ()) -> Valke
         state.started_at = at - timedelta(seconds=int(info["uptime_in_seconds"]))
         age_s = schedule.age_s()
         state.schedule_seen_at = None if age_s is None else at - timedelta(seconds=age_s)
-    except (redis.RedisError, ValueError) as error:  # ValueError: a worker wrote what is not JSON
+    except (redis.RedisError, ValueError) as error:  # ValueError: a worker wrote invalid JSON
         state.error = type(error).__name__
     return state
 
@@ -323,7 +323,7 @@ def measure_traffic(at: datetime) -> Traffic:
         held_too_long=Count("pk", filter=Q(hold_expires_at__lte=at - timedelta(minutes=5))),
     )
     traffic = Traffic(**{name: value or 0 for name, value in {**counts, **held}.items()})
-    with contextlib.suppress(redis.RedisError):  # most refusals have no row of their own
+    with contextlib.suppress(redis.RedisError):  # most refusals have no row
         unrecorded = unattributed.unrecorded((at - RECENT).timestamp(), at.timestamp())
         traffic.calls += unrecorded.total()
         traffic.overloaded += unrecorded[errors.OVERLOADED]

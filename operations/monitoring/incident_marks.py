@@ -1,4 +1,4 @@
-"""Incidents as marks on charts along the time."""
+"""Marks of incidents on time charts."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from console.reports.charts import Mark
 from operations.models import Incident
 from operations.monitoring import incidents
 
-SHOWN = 100  # of one chart: more would be one block of colour
+SHOWN = 100  # per chart; more would merge into one block
 
 
 def sentence(incident: Incident) -> str:
-    """Return what happened in the reader's language."""
+    """Describe the incident in the reader's language."""
     rule = incidents.rule_of(incident)
     return rule.what % defaultdict(lambda: "–", incident.facts) if rule else incident.rule
 

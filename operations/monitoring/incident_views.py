@@ -1,4 +1,4 @@
-"""/ops/incidents/: what happened, when and for how long."""
+"""/ops/incidents/: the incidents with their times and durations."""
 
 from datetime import datetime, timedelta
 

@@ -1,7 +1,7 @@
 """Record when each bad finding began and ended, once a minute.
 
-If nothing was recorded for GAP, the schedule, its worker, Valkey or PostgreSQL was away: that time becomes an
-incident of its own once the schedule runs again.
+If nothing was recorded for GAP, the schedule, its worker, Valkey or PostgreSQL was down: that time becomes a
+separate incident once the schedule runs again.
 """
 
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ KEPT = timedelta(days=400)
 
 @transaction.atomic
 def record(state: State) -> None:
-    """Begin, continue and end incidents by the state, and delete those older than KEPT."""
+    """Start, continue and end incidents according to the state, and delete those older than KEPT."""
     watch, is_first = Watch.objects.select_for_update().get_or_create(pk=1, defaults={"at": state.at})
     if not is_first and state.at - watch.at > GAP:
         Incident.objects.create(rule=UNWATCHED.key, started_at=watch.at, seen_at=state.at, ended_at=state.at)
@@ -51,10 +51,10 @@ def _open() -> "QuerySet[Incident]":
 
 
 def between(since: datetime, until: datetime) -> "QuerySet[Incident]":
-    """Return the incidents that lasted at some time of [since, until), newest first."""
+    """Return the incidents that overlap [since, until), newest first."""
     return Incident.objects.filter(started_at__lt=until).exclude(ended_at__lt=since)
 
 
 def rule_of(incident: Incident) -> Rule | None:
-    """Return the rule of an incident; None if a later version no longer has it."""
+    """Return the rule of an incident; None if this version no longer has it."""
     return next((rule for rule in (*RULES, UNWATCHED) if rule.key == incident.rule), None)

@@ -1,7 +1,8 @@
-"""/metrics for Prometheus, computed when it is asked for, from PostgreSQL and Valkey.
+"""/metrics for Prometheus, computed at each scrape from PostgreSQL and Valkey.
 
-Nothing is counted in a process: any web process of any machine gives the same answer, so scrape one address.
-Counters of calls and their histograms start anew at each local midnight; rate() and increase() know resets.
+Nothing is counted in a process: every web process on every host returns the same values, so scrape only one
+address. Counters of calls and their histograms restart at each local midnight; rate() and increase() handle
+resets.
 """
 
 import secrets
@@ -34,7 +35,7 @@ LABELS = ("api", "region", "code")
 
 
 class Product(Collector):
-    """Everything about the product at one moment."""
+    """All metrics of the product at one time."""
 
     def __init__(self, at: datetime) -> None:
         self.at = at
@@ -100,7 +101,7 @@ def buckets(histogram: Sequence[int]) -> list[tuple[str, float]]:
 
 
 def gauges(state: health.State) -> Iterator[Family]:
-    """Add what /ops/live/ shows."""
+    """Add the figures of /ops/live/."""
     build = GaugeMetricFamily("facecloud_build_info", "The product's version", labels=("version",))
     build.add_metric((common.__version__,), 1)
     yield build
@@ -146,7 +147,7 @@ def gauges(state: health.State) -> Iterator[Family]:
 
 
 def of_regions(state: health.State) -> Iterator[Family]:
-    """Add workers, slots and waiting chunks by region; regions of one queue share their figures."""
+    """Add workers, slots and waiting chunks by region; regions with the same queue have the same figures."""
     found = {
         "workers": GaugeMetricFamily(
             "facecloud_region_workers", "Workers that take from the region's queue", labels=("region",)
@@ -165,7 +166,7 @@ def of_regions(state: health.State) -> Iterator[Family]:
 
 
 def books(state: health.Books) -> Iterator[Family]:
-    """Add the last result of reconcile; before the first, only the age, since the installation."""
+    """Add the last result of reconcile; before the first run, only the age since the installation."""
     yield gauge("reconcile_age_seconds", "Since the books were last reconciled", state.age_s)
     if state.proved_at is not None:
         yield gauge("reconcile_breaks", "Contradictions that it found", state.breaks)
@@ -174,13 +175,13 @@ def books(state: health.Books) -> Iterator[Family]:
 
 
 def kept(state: months.State) -> Iterator[Family]:
-    """Add whether the months of calls and debits are made and dropped as they should be."""
+    """Add the numbers of months of calls and debits that exist in advance and that are due to be dropped."""
     yield gauge("months_ahead", "Months to come that calls and debits have partitions for", state.ahead)
     yield gauge("months_overdue", "Months that are kept longer than CALLS_KEPT_MONTHS", state.overdue)
 
 
 def refused() -> Iterator[Family]:
-    """Add the requests that were never authentic, since Valkey started."""
+    """Add the requests that were not authentic, since Valkey started."""
     family = CounterMetricFamily("facecloud_refused", "Requests that were never authentic", labels=("code",))
     try:
         found = unattributed.counts()
@@ -201,8 +202,8 @@ def has_token(request: HttpRequest) -> bool:
 def is_allowed(request: HttpRequest) -> bool:
     """Return whether the request carries the token, or comes from an operator.
 
-    Never because of its address: behind a proxy on this machine that sets no X-Forwarded-For, everybody
-    comes from loopback.
+    The client's address is not considered: behind a local proxy that sets no X-Forwarded-For, all clients
+    come from loopback.
     """
     return has_token(request) or roles.may(request.user, "ops_reports")
 
@@ -210,8 +211,8 @@ def is_allowed(request: HttpRequest) -> bool:
 class ScrapeMiddleware:
     """Answer a request for /metrics that carries the token before the Host header is validated.
 
-    Prometheus finds the web processes of a cluster by the addresses of their pods, which are in nobody's
-    DJANGO_ALLOWED_HOSTS. The answer has no link, so it can't be misled by a Host.
+    In a cluster, Prometheus uses the addresses of the pods, which are not in DJANGO_ALLOWED_HOSTS. The reply
+    contains no links, so a forged Host has no effect.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

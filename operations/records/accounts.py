@@ -19,7 +19,7 @@ from operations.records.base import RecordAdmin
 from operations.reports.tables import Column, Table, at_desk
 from operations.templatetags.operations import act_label
 
-admin.site.unregister(Group)  # roles are given by an act, with a reason
+admin.site.unregister(Group)  # roles are assigned by an action, with a reason
 
 
 class RoleFilter(admin.SimpleListFilter):

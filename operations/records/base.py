@@ -1,4 +1,4 @@
-"""A table of the admin that can be read, searched and filtered, and whose rows offer the acts that fit."""
+"""A read-only table of the admin, with search, filters and the actions available for each row."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -30,7 +30,7 @@ else:
 
 
 class CappedPaginator(BasePaginator):
-    """Counts no further than COUNTED: a page of a table of any size costs the same."""
+    """Counts only up to COUNTED, so that a page takes the same time for a table of any size."""
 
     @cached_property
     def count(self) -> int:
@@ -38,15 +38,15 @@ class CappedPaginator(BasePaginator):
 
 
 class RecordAdmin(BaseAdmin):
-    """Read-only for everyone. `permission` is what reading needs, `desk_field` what the desk finds it by."""
+    """Read-only for everyone. `permission` is required to read it; the desk searches by `desk_field`."""
 
     permission = "ops_records"
     desk_field = ""
-    label: str | Promise = ""  # where the model's own name will not do: English wants a plural
+    label: str | Promise = ""  # if the model's own name does not fit: English needs a plural
     icon = "table-cells"
 
     actions = None
-    sortable_by: ClassVar[tuple[str, ...]] = ()  # the newest first, which its key tells
+    sortable_by: ClassVar[tuple[str, ...]] = ()  # only by the key, newest first
     empty_value_display = "–"
     list_per_page = 50
     list_max_show_all = 0
@@ -64,7 +64,7 @@ class RecordAdmin(BaseAdmin):
         return lookup in {name for declared in self.list_filter for name in parameters_of(declared)}
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
-        """Load no secret, neither of the rows nor of the rows that they name."""
+        """Defer secret fields, of the rows and of related rows."""
         return super().get_queryset(request).defer(*secrets_of(self.model, self.list_select_related))
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -89,13 +89,13 @@ class RecordAdmin(BaseAdmin):
         return super().changelist_view(request, {**(extra_context or {}), "makers": makers})
 
     def get_urls(self) -> list[Any]:
-        """Add the address of the CSV before Django's, whose last pattern takes everything."""
+        """Add the address of the CSV before Django's patterns, of which the last matches everything."""
         name = f"{self.opts.app_label}_{self.opts.model_name}_export"
         export = path("export.csv", self.admin_site.admin_view(self.export), name=name)
         return [export, *super().get_urls()]
 
     def export(self, request: HttpRequest) -> HttpResponse:
-        """Send the rows of the list as it is filtered, at most export.ROWS."""
+        """Send the rows of the filtered list, at most export.ROWS."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         try:
@@ -106,13 +106,13 @@ class RecordAdmin(BaseAdmin):
 
     @property
     def searched(self) -> str:
-        """What the search box searches, in words; "" without one."""
+        """Return the label of the search box; "" without one."""
         if self.search_help_text:
             return str(self.search_help_text)
         return _("、").join(dict.fromkeys(map(self._searched_name, self.search_fields)))
 
     def _searched_name(self, lookup: str) -> str:
-        """Return the words for one of `search_fields`: those of its last field, or of the operator."""
+        """Return the label of one of `search_fields`: that of its last field, or of the lookup."""
         steps = lookup.lstrip("=^@").split("__")
         if steps[0] == "by":
             return str(_("操作员"))
@@ -123,11 +123,11 @@ class RecordAdmin(BaseAdmin):
 
     @property
     def name(self) -> str:
-        """What the rows are, for a reader."""
+        """Return the label of the table."""
         return str(self.label or self.opts.verbose_name_plural)
 
     def title(self, row: Any) -> str:
-        """As a sentence names the row; one that no act concerns goes by its table and number."""
+        """Return the name of the row in a sentence; without an action for it, its table and number."""
         return actions.about(row) if self.model in actions.KINDS else f"{self.name} · {row.pk}"
 
     def tables(self, row: Any) -> Sequence[Table]:
@@ -135,7 +135,7 @@ class RecordAdmin(BaseAdmin):
         return []
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        """With every row that it names, in one query."""
+        """Return the object with its related rows, in one query."""
         named = [one.name for one in self.model._meta.fields if one.many_to_one]
         try:
             pk = self.model._meta.pk.to_python(object_id)
@@ -164,7 +164,7 @@ FILTER_LOOKUPS = (
     "lt",
     "isnull",
     "isempty",
-)  # as the links of Django's list filters have them
+)  # as used in the links of Django's list filters
 
 
 def parameters_of(declared: Any) -> list[str]:
@@ -175,7 +175,7 @@ def parameters_of(declared: Any) -> list[str]:
     return [f"{field}__{lookup}" for lookup in (*FILTER_LOOKUPS, "id__exact")]
 
 
-# Password hashes, encrypted keys and one-time tokens, by table. They are in no queryset of the admin.
+# Password hashes, encrypted keys and one-time tokens, by table. No queryset of the admin loads them.
 SECRETS: dict[str, tuple[str, ...]] = {
     "accounts.user": ("password",),
     "accounts.appkey": ("secret_encrypted",),
@@ -188,7 +188,7 @@ SECRETS: dict[str, tuple[str, ...]] = {
 
 
 def secrets_of(model: type[Model], joined: Any) -> list[str]:
-    """Return the secret fields of a table, and of those that it names directly or by the `joined` paths."""
+    """Return the secret fields of a table, and of its related tables, directly or by the `joined` paths."""
     paths = {"", *(field.name for field in model._meta.fields if field.many_to_one or field.one_to_one)}
     if isinstance(joined, Sequence):
         for path in joined:

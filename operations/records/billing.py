@@ -28,7 +28,7 @@ from billing.models import (
 from billing.models.catalogue import spec_text
 from console.templatetags.show import months
 from operations import actions
-from operations.catalogue_words import label_of, text_of
+from operations.catalogue_labels import label_of, text_of
 from operations.records.base import RecordAdmin
 from operations.records.filters import ByWholeId
 from operations.reports.tables import Column, Table, at_desk
@@ -191,7 +191,7 @@ class VoucherRecords(RecordAdmin):
         "customer__username",
         "customer__company",
         "reason",
-    )  # a whole code: parts would spell it out
+    )  # only a whole code, because a search for parts would reveal it
     ordering = ("-pk",)
 
     @admin.display(description=gettext_lazy("券码"))
@@ -239,7 +239,7 @@ class DurationRecords(RecordAdmin):
 
 
 def changes(subject: str, pk: int) -> Table:
-    """Who changed what of a catalogue row, when and why."""
+    """Return the changes of a catalogue row, with operator, time and reason."""
     columns = [
         Column(_("时间"), "when"), Column(_("操作员")), Column(_("字段")), Column(_("原值")),
         Column(_("新值")), Column(_("原因")),
@@ -271,7 +271,7 @@ class CatalogueChangeRecords(RecordAdmin):
     readonly_fields = ("kind", "row", "field_label", "old", "new")
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[CatalogueChange]":
-        """Read what names the rows that were changed in the same query."""
+        """Read the names of the changed rows in the same query."""
         found: QuerySet[CatalogueChange] = super().get_queryset(request)
         names = {
             "sku_api": (Sku, "api"), "sku_tier": (Sku, "tier"), "sku_meter": (Sku, "meter"),

@@ -1,4 +1,4 @@
-"""The records as CSV: the rows of a list as it is filtered, with the columns that it shows."""
+"""The records as CSV: the rows and columns of the filtered list."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -13,9 +13,9 @@ from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
-from operations.catalogue_words import yes_or_no
+from operations.catalogue_labels import yes_or_no
 
-ROWS = 50_000  # of one file
+ROWS = 50_000  # per file
 BATCH = 1_000
 
 

@@ -1,4 +1,4 @@
-"""Searches and filters that stay quick on tables of any size."""
+"""Searches and filters that stay fast on tables of any size."""
 
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from operations.records.base import RecordAdmin
 
 
 class ByWholeId(RecordAdmin):
-    """Searched by a whole request id, App id or one of `others`; never by a part, which would read it all."""
+    """Search by a whole request id, App id or one of `others`; a search by parts would scan the table."""
 
     uuid_column: str
     others: tuple[str, ...] = ()
@@ -36,7 +36,7 @@ class ByWholeId(RecordAdmin):
 
 
 class CodeFilter(admin.SimpleListFilter):
-    """By code, from the table of codes: the rows are not asked which codes they hold."""
+    """Filter by code, with the choices of the code table instead of a query."""
 
     title = gettext_lazy("返回码")
     parameter_name = "code"

@@ -28,7 +28,7 @@ from operations.reports.tables import Cell, Column, Link, Table, at_desk, desk, 
 
 ENDING_WITHIN = timedelta(days=30)
 NEAR = 0.8
-TOP = 20  # on the page; the CSV has them all
+TOP = 20  # on the page; the CSV has all
 
 
 def by_day(days: list[Day]) -> Table:
@@ -249,7 +249,7 @@ def near_limit(at: datetime, limit: int | None) -> Table:
 
 
 def tables(span: UsageFilter, days: list[Day], at: datetime, limit: int | None) -> list[Table]:
-    """Every table of the page, the one by day first."""
+    """Return the tables of the page, the one by day first."""
     earlier = comparisons.before(span, at)
     return [
         by_day(days),
@@ -266,7 +266,7 @@ def days_of(span: UsageFilter, at: datetime) -> list[Day]:
 
 
 def stats(days: list[Day], earlier: Day) -> list[Stat]:
-    """Return the figures above the charts, each beside that of the period before."""
+    """Return the figures above the charts, each compared with the previous period."""
 
     def total(name: str) -> Any:
         return sum(getattr(day, name) for day in days)
@@ -312,7 +312,7 @@ def page(request: OperatorRequest) -> HttpResponse:
 @require_GET
 @operator("ops_reports")
 def export(request: OperatorRequest, key: str) -> HttpResponse:
-    """One table of the page, whole, as CSV."""
+    """Return one complete table of the page as CSV."""
     at = now()
     _form, span = report_filter.from_request(request, at)
     if span is None:

@@ -1,4 +1,4 @@
-"""/ops/calls/: the calls behind a figure, of all customers or of one, page by page, and as CSV."""
+"""/ops/calls/: the calls of all customers or of one, page by page, and as CSV."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ class ServiceCallsForm(CallsForm):
 
 @dataclass(frozen=True)
 class Asked:
-    """Which calls a page shows. `who` is None for those of all customers."""
+    """The calls that a page shows. `who` is None for all customers."""
 
     range: str
     wanted: Filter
@@ -69,7 +69,7 @@ class Asked:
 
     @property
     def apps(self) -> list[App] | None:
-        """The Apps of the customer in question; None for all."""
+        """Return the Apps of the customer; None for all."""
         if self.who is None:
             return None
         found = App.objects.select_related("customer")
@@ -84,7 +84,7 @@ class Asked:
         return service_calls.find(self.wanted, limit, after, region=self.region)
 
     def each(self) -> Iterable[Call]:
-        """Every call for the file, at most CSV_ROWS."""
+        """Yield the calls for the file, at most CSV_ROWS."""
         apps = self.apps
         if apps is not None:
             return call_log.each(apps, self.wanted, CSV_ROWS)
@@ -92,7 +92,7 @@ class Asked:
 
 
 def asked_by(request: OperatorRequest, at: datetime) -> tuple[ServiceCallsForm, Asked]:
-    """Return the form and what it asks for; an invalid part falls back to its default and is named."""
+    """Return the form and the selection; an invalid field falls back to its default and is reported."""
     form = ServiceCallsForm(request.GET)
     form.is_valid()
     chosen = form.cleaned_data
@@ -106,7 +106,7 @@ def asked_by(request: OperatorRequest, at: datetime) -> tuple[ServiceCallsForm, 
 
 
 def table(calls: Iterable[Call]) -> Table:
-    """Return the calls as a table; each leads to its whole story, its App and customer to theirs."""
+    """Return the calls as a table, with links to the desk for each call, App and customer."""
     columns = [
         Column(_("时间"), "moment"),
         Column(_("请求 ID"), "id"),
@@ -141,7 +141,7 @@ def table(calls: Iterable[Call]) -> Table:
 @require_GET
 @operator("ops_records")
 def page(request: OperatorRequest) -> HttpResponse:
-    """Show the calls that fit, newest first."""
+    """Show the selected calls, newest first."""
     form, asked = asked_by(request, now())
     text = request.GET.get("request_id", "").strip()
     if text and _is_uuid(text):
@@ -177,6 +177,6 @@ def _is_uuid(text: str) -> bool:
 @require_GET
 @operator("ops_records")
 def export(request: OperatorRequest) -> HttpResponse:
-    """Send the calls that fit as CSV, at most CSV_ROWS."""
+    """Send the selected calls as CSV, at most CSV_ROWS."""
     form, asked = asked_by(request, now())
     return csv_file(KEY, table([] if form.errors.get("who") else asked.each()).plain)

@@ -1,4 +1,4 @@
-"""The figures above a report, each beside that of the period before."""
+"""The figures above a report, each compared with the previous period."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ from faceapi.usage.operator_reports import UsageFilter
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """One figure above the charts: its parts with their units, and its change."""
+    """A figure above the charts: its parts with their units, and its change."""
 
     label: str
     parts: list[tuple[str, str]]
@@ -22,14 +22,14 @@ class Stat:
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """The period before that of a report: as long, and if that is in progress, up to the same hour of it."""
+    """The period before that of a report, of the same length; for a current period, up to the same hour."""
 
     since: datetime
     until: datetime
 
     @property
     def is_cut(self) -> bool:
-        """Whether it ends within a day, since the report's own period is in progress."""
+        """Return whether it ends within a day, because the report's period is still in progress."""
         return timezone.localtime(self.until).hour != 0
 
     def __str__(self) -> str:
@@ -42,7 +42,7 @@ class Before:
 
 
 def before(span: UsageFilter, at: datetime) -> Before:
-    """Return the period before `span`. Usage is kept by the hour, so it ends with the hour of `at`."""
+    """Return the period before `span`. Usage is stored by the hour, so it ends with the hour of `at`."""
     length = span.until - span.since
     until = span.until
     if span.since <= at < span.until:

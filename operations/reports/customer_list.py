@@ -1,4 +1,4 @@
-"""/ops/customers/: all customers with balance, last call, calls and their trend, and income."""
+"""/ops/customers/: all customers with balance, last call, number of calls, trend and revenue."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Known:
-    """What all customers did: calls of CALLS_DAYS and of as many before, income of INCOME_DAYS."""
+    """The figures of all customers: calls of CALLS_DAYS and of the days before, revenue of INCOME_DAYS."""
 
     calls: dict[int, Figures]
     earlier: dict[int, Figures]
@@ -72,7 +72,7 @@ def known(at: datetime) -> Known:
 
 
 def customers(text: str) -> "QuerySet[User]":
-    """Return those whose user name, address, company or phone has the text; operators are none."""
+    """Return the customers (no operators) whose user name, address, company or phone contains the text."""
     found = User.objects.filter(is_staff=False)
     if text := text.strip():
         fits = Q(username__icontains=text) | Q(email__icontains=text)
@@ -81,7 +81,7 @@ def customers(text: str) -> "QuerySet[User]":
 
 
 def ordered(found: "QuerySet[User]", sort: str, of: Known) -> list[int]:
-    """Return their keys in the order asked for; equals by the newest account."""
+    """Return their keys in the given order; among equals, the newest account first."""
     pks = list(found.order_by("-pk").values_list("pk", flat=True))
     value: dict[int, Any] = {}
     match sort:

@@ -1,7 +1,7 @@
-"""/ops/desk/: from a request id, an App id, an order number, an AppKey or a name to the whole story.
+"""/ops/desk/: all data of a customer, found by request id, App id, order number, AppKey or name.
 
-Everything hangs on one customer: the Apps, keys and orders that the question is about, what was called and
-answered, what it cost, which Periods paid, and what was paid for those.
+It shows the Apps, keys and orders that match, the calls with their codes and units, the Periods that paid for
+them, and the payments for these.
 """
 
 import re
@@ -42,13 +42,13 @@ from faceapi.usage.operator_reports import latest_of
 from operations.access import OperatorRequest, operator
 
 SHOWN = 20
-ALL = 1000  # shown of one list when it is opened as a whole
+ALL = 1000  # rows of a list that is opened in full
 Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
 class Listing(Generic[Row]):
-    """The first rows of a list, and how many there are in all. `name` opens the list as a whole."""
+    """The first rows of a list, and their total number. `name` opens the whole list."""
 
     name: str
     rows: list[Row]
@@ -66,15 +66,15 @@ class Listing(Generic[Row]):
 
     @property
     def can_be_opened(self) -> bool:
-        """Whether opening it would show more rows than there are now."""
+        """Return whether opening it would show more rows."""
         return len(self.rows) < ALL
 
 
 @dataclass
 class CustomerOverview:
-    """What is known about a subject. `call` and `debit` are there when one request was asked for.
+    """The data about a subject. `call` and `debit` are set if the search was for a request.
 
-    `opened` is the name of the list that is shown as a whole; the others show their first rows.
+    `opened` is the name of the list that is shown in full; the others show their first rows.
     """
 
     at: datetime
@@ -86,8 +86,8 @@ class CustomerOverview:
     call_id: UUID | None = None
     call: Call | None = None
     debit: Debit | None = None
-    most: int = ALL  # rows of the list that is opened
-    others: list[User] = field(default_factory=list)  # more customers that the text fits
+    most: int = ALL  # rows of the opened list
+    others: list[User] = field(default_factory=list)  # if the text matches several customers
     has_more_others: bool = False
 
     @property
@@ -105,7 +105,7 @@ class CustomerOverview:
 
     @cached_property
     def all_apps(self) -> list[App]:
-        """The App in question, or all of the customer's."""
+        """Return the App that was searched for, or all of the customer's."""
         if self.app is not None:
             return [self.app]
         return list(App.objects.filter(customer=self.customer).select_related("region"))
@@ -116,7 +116,7 @@ class CustomerOverview:
 
     @cached_property
     def keys(self) -> Listing[tuple[AppKey, bool]]:
-        """Their keys, newest first, and whether each is live; a secret is never among what is read."""
+        """Return their keys, newest first, and whether each is live; secrets are not loaded."""
         live = set(key_rules.live(self.at).filter(app__in=self.all_apps).values_list("pk", flat=True))
         found = AppKey.objects.filter(app__in=self.all_apps).defer("secret_encrypted").select_related("app")
         listed = self._rows("keys", found)
@@ -132,13 +132,13 @@ class CustomerOverview:
 
     @property
     def who(self) -> str:
-        """What names the App or the customer in question in a report's filter."""
+        """Return the text that selects the App or the customer in a report's filter."""
         return self.app.app_id if self.app is not None else self.person.username
 
     @cached_property
     def person(self) -> User:
         if self.customer is None:
-            raise LookupError("nobody was found")
+            raise LookupError("no customer was found")
         return self.customer
 
     # --- what was called, and what it cost -------------------------------------------
@@ -149,12 +149,12 @@ class CustomerOverview:
 
     @cached_property
     def lines(self) -> "QuerySet[DebitLine]":
-        """From which Periods the call was paid, each with its Package and order."""
+        """Return the Periods that paid for the call, each with its Package and order."""
         return DebitLine.objects.filter(debit=self.debit).select_related("period__package__order")
 
     @cached_property
     def calls(self) -> list[tuple[Call, str]]:
-        """The latest calls of the key or the Apps in question, with what each code means."""
+        """Return the latest calls of the key or the Apps, with the meaning of each code."""
         if self.key is not None:
             found = list(Call.objects.filter(app=self.key.app, app_key=self.key).order_by("-at")[:SHOWN])
         else:
@@ -170,7 +170,7 @@ class CustomerOverview:
 
     @cached_property
     def packages(self) -> Listing[Package]:
-        """Packages of the order, the call or the Apps in question, with their Periods."""
+        """Return the Packages of the order, the call or the Apps, with their Periods."""
         found = Package.objects.select_related("app", "order").prefetch_related(
             Prefetch("periods", Period.objects.order_by("number"))
         )
@@ -209,61 +209,61 @@ class CustomerOverview:
 
     @cached_property
     def vouchers(self) -> Listing[Voucher]:
-        """What the customer holds or held, the longest valid first, whatever the question is about."""
+        """Return all vouchers of the customer, the longest valid first, regardless of the search."""
         return self._rows("vouchers", vouchers.of(self.person).order_by("-valid_until", "-pk"))
 
     @cached_property
     def acts(self) -> Listing[AuditEntry]:
-        """What operators did for this customer."""
+        """Return the operators' actions for this customer."""
         return self._rows("acts", AuditEntry.objects.filter(customer=self.customer).select_related("by"))
 
 
 def find(text: str, at: datetime, opened: str = "", most: int = ALL) -> CustomerOverview:
-    """Return the overview of what `text` names, without a customer if it names nothing."""
+    """Return the overview of the subject that `text` names; without a customer if nothing matches."""
     text = text.strip()
-    story = CustomerOverview(at, opened, most=most)
+    overview = CustomerOverview(at, opened, most=most)
     if not text:
-        return story
+        return overview
     try:
-        return _of_call(story, UUID(text)) if len(text) >= 32 else _of_name(story, text)
+        return _of_call(overview, UUID(text)) if len(text) >= 32 else _of_name(overview, text)
     except ValueError:
-        return _of_name(story, text)
+        return _of_name(overview, text)
 
 
-def _of_call(story: CustomerOverview, call_id: UUID) -> CustomerOverview:
-    story.call_id = call_id
-    story.call = (
+def _of_call(overview: CustomerOverview, call_id: UUID) -> CustomerOverview:
+    overview.call_id = call_id
+    overview.call = (
         Call.objects.select_related("app__customer", "app__region", "app_key").filter(pk=call_id).first()
     )
-    story.debit = Debit.objects.select_related("app__customer", "app__region").filter(pk=call_id).first()
-    known = story.call or story.debit  # a call that died has a debit only
+    overview.debit = Debit.objects.select_related("app__customer", "app__region").filter(pk=call_id).first()
+    known = overview.call or overview.debit  # a call whose process died has only a debit
     if known is not None:
-        story.app, story.customer = known.app, known.app.customer
-    return story
+        overview.app, overview.customer = known.app, known.app.customer
+    return overview
 
 
-def _of_name(story: CustomerOverview, text: str) -> CustomerOverview:
+def _of_name(overview: CustomerOverview, text: str) -> CustomerOverview:
     apps = App.objects.select_related("customer", "region")
     if app := apps.filter(app_id=text.lower()).first():
-        story.app, story.customer = app, app.customer
+        overview.app, overview.customer = app, app.customer
     elif re.fullmatch(r"[0-9a-fA-F]{16}", text) and (
         key := AppKey.objects.select_related("app__customer", "app__region").filter(key=text.lower()).first()
     ):
-        story.key, story.app, story.customer = key, key.app, key.app.customer
+        overview.key, overview.app, overview.customer = key, key.app, key.app.customer
     elif order := Order.objects.select_related("customer", "app", "sku").filter(number=text).first():
-        story.order, story.app, story.customer = order, order.app, order.customer
+        overview.order, overview.app, overview.customer = order, order.app, order.customer
     elif user := User.objects.filter(Q(username=text) | Q(email__iexact=text)).first():
-        story.customer = user
+        overview.customer = user
     else:
         fits = Q(username__icontains=text) | Q(email__icontains=text) | Q(company__icontains=text)
         found = list(User.objects.filter(fits | Q(apps__name__icontains=text)).distinct()[: SHOWN + 1])
-        story.customer = found[0] if len(found) == 1 else None
-        story.others = found[:SHOWN] if len(found) > 1 else []
-        story.has_more_others = len(found) > SHOWN
-    return story
+        overview.customer = found[0] if len(found) == 1 else None
+        overview.others = found[:SHOWN] if len(found) > 1 else []
+        overview.has_more_others = len(found) > SHOWN
+    return overview
 
 
-# The subjects of the page, and the templates in operations/desk/ that each of them shows.
+# The tabs of the page, and the templates in operations/desk/ that each shows.
 SECTIONS = {
     "overview": ("summaries", "calls"),
     "apps": ("apps", "keys"),
@@ -276,47 +276,49 @@ SECTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """A subject of the page, with the number of its rows; None if counting them would take long."""
+    """A tab of the page, with the number of its rows; None if counting them would take long."""
 
     name: str
     label: str
     count: int | None
 
 
-def tabs(story: CustomerOverview) -> list[Tab]:
-    """Return the subjects in their order."""
+def tabs(overview: CustomerOverview) -> list[Tab]:
+    """Return the tabs in order."""
     return [
         Tab("overview", _("概览"), None),
-        Tab("apps", _("应用与密钥"), story.apps.total),
-        Tab("orders", _("订单与资源包"), story.orders.total),
+        Tab("apps", _("应用与密钥"), overview.apps.total),
+        Tab("orders", _("订单与资源包"), overview.orders.total),
         Tab("calls", _("调用"), None),
-        Tab("money", _("收支与代金券"), story.entries.total),
-        Tab("acts", _("运营操作"), story.acts.total),
+        Tab("money", _("收支与代金券"), overview.entries.total),
+        Tab("acts", _("运营操作"), overview.acts.total),
     ]
 
 
-def chosen_tab(story: CustomerOverview, asked: str) -> str:
-    """Return the subject that was asked for, or the one that what was searched for is about."""
+def chosen_tab(overview: CustomerOverview, asked: str) -> str:
+    """Return the requested tab, or the one that fits the search."""
     if asked in SECTIONS:
         return asked
-    if story.order is not None:
+    if overview.order is not None:
         return "orders"
-    return "apps" if story.key is not None else "overview"
+    return "apps" if overview.key is not None else "overview"
 
 
 @require_GET
 @operator("ops_desk")
 def page(request: OperatorRequest) -> HttpResponse:
     text = request.GET.get("q", "")[:150]
-    story = find(text, now(), request.GET.get("all", ""))
-    chosen = chosen_tab(story, request.GET.get("tab", ""))
+    overview = find(text, now(), request.GET.get("all", ""))
+    chosen = chosen_tab(overview, request.GET.get("tab", ""))
     context = {
         "q": text,
-        "story": story,
+        "story": overview,
         "tab": chosen,
-        "tabs": tabs(story) if story.is_found else [],
+        "tabs": tabs(overview) if overview.is_found else [],
         "sections": SECTIONS[chosen],
         "nav": "desk",
-        "roles": [roles.NAMES[name] for name in roles.of(story.customer)] if story.customer else [],
+        "roles": [roles.NAMES[name] for name in roles.of(overview.customer)] if overview.customer else [],
     }
-    return render(request, "operations/desk.html", context, status=200 if story.is_found or not text else 404)
+    return render(
+        request, "operations/desk.html", context, status=200 if overview.is_found or not text else 404
+    )

@@ -1,4 +1,4 @@
-"""The addresses to which a figure leads: the same report narrowed further, its calls, its customer."""
+"""The links of a figure: the same report with a narrower filter, or its calls."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ KEPT = ("range", "since", "until", "step", "api", "region", "code", "who")
 
 @dataclass(frozen=True)
 class Narrowing:
-    """`query` is what a report is narrowed to, as its form sends it."""
+    """The current filter of a report; `query` is in the form's format."""
 
     path: str
     query: Mapping[str, str]
     span: UsageFilter
 
     def to(self, path: str = "", **more: object) -> str:
-        """Return the address of the report, or of the one at `path`, narrowed to `more` as well."""
+        """Return the address of the report, or of the one at `path`, with the filter `more` added."""
         chosen = {name: value for name, value in {**self.query, **more}.items() if value not in ("", None)}
         return f"{path or self.path}?{urlencode(chosen)}"
 
@@ -35,7 +35,7 @@ class Narrowing:
         return self.to(range=CUSTOM, since=day, until=day, step="hour")
 
     def calls(self, **more: object) -> str:
-        """Return the address of the calls that the report counts, of the last 92 days of a longer one."""
+        """Return the address of the calls that the report counts, at most of its last 92 days."""
         chosen: dict[str, object] = {
             "step": "",
             "since": "",
@@ -57,6 +57,6 @@ def _minute(moment: datetime) -> str:
 
 
 def of(request: HttpRequest, span: UsageFilter, path: str = "") -> Narrowing:
-    """Return the narrowing of the report that was asked for."""
+    """Return the narrowing of the requested report."""
     query = {"range": DEFAULT} | {name: request.GET[name] for name in KEPT if request.GET.get(name)}
     return Narrowing(path or request.path, query, span)

@@ -1,4 +1,4 @@
-"""The form above a report: which days, in which steps, narrowed to what."""
+"""The filter form of a report: days, steps and other criteria."""
 
 from datetime import datetime
 from typing import Any
@@ -20,13 +20,13 @@ from operations import customers
 
 
 def code_choices() -> list[tuple[str, object]]:
-    """All, then each code that a call can end with, in the reader's language."""
+    """Return the choices: all, then each code that a call can end with, in the reader's language."""
     codes = [errors.OK, *(row.number for row in errors.TABLE.values() if not row.reserved)]
     return [("", _("全部返回码")), *((str(code), f"{code} {explained(code)['message']}") for code in codes)]
 
 
 class SpanForm(RangeForm):
-    """Everything optional; without a choice, the last seven days by day. `chosen`: once it is valid."""
+    """All fields are optional; by default, the last seven days by day. `chosen` is set once it is valid."""
 
     chosen: DateRange | None = None
     api = forms.ChoiceField(
@@ -64,7 +64,7 @@ class SpanForm(RangeForm):
 
 
 def from_request(request: HttpRequest, at: datetime) -> tuple[SpanForm, UsageFilter | None]:
-    """Return the form and the filter it describes; None if the form is invalid and shows why."""
+    """Return the form and its filter; None if the form is invalid, which then shows the errors."""
     form = SpanForm({"range": DEFAULT, **request.GET.dict()})
     if not form.is_valid():
         return form, None

@@ -1,4 +1,4 @@
-"""A table as data: shown on a page, sent as CSV, and drawn beside its chart, always from the same rows."""
+"""A table as data, so that page, CSV and chart use the same rows."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ FORMATS = {"day": "%Y-%m-%d", "moment": "%Y-%m-%d %H:%M:%S"}
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A cell that leads somewhere; `needs` is the permission without which the page can't be opened."""
+    """A cell with a link; `needs` is the permission that the linked page requires."""
 
     text: object
     href: str
@@ -36,13 +36,13 @@ def desk(text: str) -> str:
 
 
 def at_desk(text: str) -> Link:
-    """Return a link from an id to its page of the customer desk."""
+    """Return a cell with an id that links to the customer desk."""
     return Link(text, desk(text), "ops_desk")
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A cell for the template: the column's name, the text, its address or "", and the cell's class."""
+    """A cell for the template: the column's label, the text, its link or "", and the CSS class."""
 
     label: str
     text: str
@@ -72,7 +72,7 @@ class Column:
 
     @property
     def css_class(self) -> str:
-        """Numbers stand to the right, times on one line; a text takes as many lines as it needs."""
+        """Return the CSS class: numbers are right-aligned, times do not wrap."""
         if self.is_number:
             return "num"
         return {
@@ -87,7 +87,7 @@ class Column:
 
     @property
     def head(self) -> str:
-        """The label in a file, where nothing else tells the zone of its times."""
+        """Return the label in a file, which includes the time zone for times."""
         return (
             _("%(label)s（UTC+8）") % {"label": self.label}
             if self.kind in {"when", "moment", "day"}
@@ -95,7 +95,7 @@ class Column:
         )
 
     def shown(self, value: object) -> str:
-        """Return the value for a reader; a dash if it is unknown."""
+        """Return the formatted value; a dash if it is unknown."""
         if value is None or value == "":
             return "–"
         if isinstance(value, Comparison):
@@ -133,9 +133,9 @@ def ranks(
     colour: int = 1,
     links: Sequence[str] = (),
 ) -> Chart:
-    """Return a bar chart of the first RANKED names with their values, in the order given.
+    """Return a bar chart of the first RANKED names with their values, in the given order.
 
-    `links` are the addresses to which the bars lead, or none.
+    `links` are the addresses of the bars, if any.
     """
     names = [name for name, _value in bars[:RANKED]]
     values = [value for _name, value in bars[:RANKED]]
@@ -145,7 +145,7 @@ def ranks(
 
 @dataclass(frozen=True)
 class Table:
-    """`key` is its name in the address of the CSV. `chart` draws what the rows tell."""
+    """`key` is its name in the address of the CSV. `chart` shows the same rows."""
 
     key: str
     title: str
@@ -157,7 +157,7 @@ class Table:
 
     @property
     def shown(self) -> list[list[Shown]]:
-        """The cells for the template."""
+        """Return the cells for the template."""
         return [
             [_shown(column, cell) for column, cell in zip(self.columns, row, strict=True)]
             for row in self.rows
@@ -165,7 +165,7 @@ class Table:
 
     @property
     def plain(self) -> Iterator[list[object]]:
-        """The same for a file, heading first."""
+        """Return the rows for a file, heading first."""
         yield [column.head for column in self.columns]
         for row in self.rows:
             yield [

@@ -36,12 +36,12 @@ TOP = 10  # on the page; the CSV has them all
 
 
 def rounded(values: Iterable[float | None]) -> list[int | float | None]:
-    """Milliseconds as a chart shows them."""
+    """Round milliseconds for a chart."""
     return [None if value is None else round(value, 1) if value < 10 else round(value) for value in values]
 
 
 def charts(of: "Report") -> list[Chart]:
-    """Return the charts: calls, units, latency, and the parts of the latency. Each day leads to its hours."""
+    """Return the charts: calls, units, latency, and the parts of the latency. Each day links to its hours."""
     line = TimeLine(of.made, of.span.step, of.at)
     figures = line.figures
     meter_of = usage.meters()
@@ -95,7 +95,7 @@ class Counts:
         return [one.calls, one.failed, one.success_rate, one.images, *charged]
 
     def charged(self, one: Figures) -> list[tuple[int, str]]:
-        """Units charged and their unit, for each meter."""
+        """Return the units charged and their unit, for each meter."""
         units = usage.units_by_meter(one, self._meter_of)
         return [(units[meter], unit(meter)) for meter in self._meters]
 
@@ -116,7 +116,7 @@ def _times(one: Figures) -> list[Cell]:
 
 @dataclass(frozen=True)
 class Report:
-    """What the tables of one page share: its usage, that of the period before, and where figures lead."""
+    """The shared data of the tables of a page: usage, usage of the previous period, and links."""
 
     span: UsageFilter
     made: Usage
@@ -126,7 +126,7 @@ class Report:
     at: datetime
 
     def change(self, one: Figures, before: Figures | None) -> Comparison:
-        """Compare the calls of one row with those of the period before."""
+        """Compare the calls of one row with those of the previous period."""
         return comparisons.change(one.calls, before.calls if before else 0, more_is_better=None)
 
 
@@ -194,7 +194,7 @@ def by_region(of: Report) -> Table:
 
 
 def by_code(of: Report) -> Table:
-    """Return codes with their calls. The chart leaves out code 0, which would dwarf the others."""
+    """Return codes with their calls. The chart omits code 0, which would dwarf the others."""
     key = "usage-by-code"
     found = _most_called(of.made.by_code)
     columns = [
@@ -279,7 +279,7 @@ def _most_called(groups: dict[Key, Figures]) -> list[tuple[Key, Figures]]:
 
 
 def tables(of: Report, top: int | None) -> list[Table]:
-    """Every table of the page, the one by time first."""
+    """Return the tables of the page, the one by time first."""
     of_app, earlier = operator_reports.by_app(of.span), operator_reports.by_app(_earlier(of.span, of.at))
     return [
         by_step(of),
@@ -292,13 +292,13 @@ def tables(of: Report, top: int | None) -> list[Table]:
 
 
 def _earlier(span: UsageFilter, at: datetime) -> UsageFilter:
-    """Return the filter of the period before."""
+    """Return the filter of the previous period."""
     period = comparisons.before(span, at)
     return replace(span, since=period.since, until=period.until)
 
 
 def report(request: OperatorRequest, span: UsageFilter, at: datetime) -> Report:
-    """Read what the page shows."""
+    """Read the data of the page."""
     return Report(
         span,
         operator_reports.usage(span),

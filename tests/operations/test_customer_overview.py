@@ -20,7 +20,7 @@ from tests.operations.conftest import Login, World, call
 pytestmark = pytest.mark.django_db
 
 
-def story(log_in: Login, text: str, status: int = 200, tab: str = "") -> str:
+def desk(log_in: Login, text: str, status: int = 200, tab: str = "") -> str:
     reply = log_in("support").get("/ops/desk/", {"q": text, "tab": tab})
     assert reply.status_code == status
     return reply.content.decode()
@@ -29,7 +29,7 @@ def story(log_in: Login, text: str, status: int = 200, tab: str = "") -> str:
 def test_a_request_id_shows_its_cost_and_customer(world: World, log_in: Login) -> None:
     call = Call.objects.filter(code=0).latest("at")
     line = Debit.objects.get(pk=call.pk).lines.get()
-    text = story(log_in, str(call.pk))
+    text = desk(log_in, str(call.pk))
     for part in (
         str(call.pk), call.app.app_id, call.app_key.key, call.app.customer.email, "203.0.113.9", "成功",
         "已抵扣",
@@ -41,7 +41,7 @@ def test_a_request_id_shows_its_cost_and_customer(world: World, log_in: Login) -
 
 def test_a_refused_request_shows_the_reason_and_no_cost(world: World, log_in: Login) -> None:
     call = Call.objects.filter(code=4003).latest("at")
-    text = story(log_in, str(call.pk))
+    text = desk(log_in, str(call.pk))
     assert "4003" in text
     assert "不收费" in text
     assert "第 0 张" in text
@@ -54,7 +54,7 @@ def test_every_id_leads_to_its_customer(world: World, log_in: Login) -> None:
         app.app_id, app.app_id.upper(), order.number, world.key.key, app.customer.username,
         app.customer.email.upper(), str(world.calls[0]), f"  {order.number} ",
     ):  # fmt: skip
-        found = story(log_in, text)
+        found = desk(log_in, text)
         expected = (
             Call.objects.get(pk=world.calls[0]).app.customer if text == str(world.calls[0]) else app.customer
         )
@@ -65,14 +65,14 @@ def test_a_customer_shows_the_latest_calls_of_all_apps(world: World, log_in: Log
     customer = world.app.customer
     latest = list(Call.objects.filter(app__customer=customer).order_by("-at").values_list("pk", flat=True))
     assert len({call.app_id for call in Call.objects.filter(app__customer=customer)}) == 2
-    text = story(log_in, customer.username)
+    text = desk(log_in, customer.username)
     shown = re.findall(r'href="\?q=([0-9a-f-]{36})"', text)
     assert shown == [str(pk) for pk in latest[:20]]
 
 
 def test_a_customer_shows_the_vouchers_that_are_held(world: World, log_in: Login) -> None:
     voucher = Voucher.objects.get(customer=world.app.customer)
-    text = story(log_in, world.app.customer.username, tab="money")
+    text = desk(log_in, world.app.customer.username, tab="money")
     assert f"{voucher.remaining} / 30.00" in text
     assert Voucher.objects.exclude(pk=voucher.pk).get().code not in text
 
@@ -89,17 +89,17 @@ def test_actions_are_listed_beside_their_subjects(world: World, log_in: Login) -
     ):  # fmt: skip
         assert text.count(f'href="/ops/acts/{name}/{subject.pk}/?next=%2Fops%2Fdesk%2F%3Fq%3D') == 1, name
     assert "/ops/acts/cancel/" not in text  # paid
-    assert "/ops/acts/" not in story(log_in, order.number).replace("/ops/acts/voucher/", "")  # support
+    assert "/ops/acts/" not in desk(log_in, order.number).replace("/ops/acts/voucher/", "")  # support
 
 
 def test_unknown_ids_are_not_found(world: World, log_in: Login) -> None:
     for text in (str(uuid4()), "app-0000000000", "f" * 16, "20200101000000000000", "nobody", "%", "' OR 1=1"):
-        assert "没有找到" in story(log_in, text, 404)
-    assert "从客户给出的任何编号开始" in story(log_in, "")
+        assert "没有找到" in desk(log_in, text, 404)
+    assert "从客户给出的任何编号开始" in desk(log_in, "")
 
 
 def test_a_partial_name_lists_the_matching_customers(world: World, log_in: Login) -> None:
-    text = story(log_in, "example.org", 404)
+    text = desk(log_in, "example.org", 404)
     assert "有多位客户符合" in text
     assert "alice" in text
     assert "bob" in text
@@ -108,7 +108,7 @@ def test_a_partial_name_lists_the_matching_customers(world: World, log_in: Login
 def test_a_call_whose_process_died_shows_only_its_hold(world: World, log_in: Login, now: datetime) -> None:
     lost = uuid4()
     quota.reserve(call_id=lost, app=world.app, api="face_detect", images=2, at=now)
-    text = story(log_in, str(lost))
+    text = desk(log_in, str(lost))
     assert "没有这次调用的记录" in text
     assert "预扣" in text
 
@@ -117,7 +117,7 @@ def test_names_are_shown_as_text(world: World, log_in: Login) -> None:
     customer = world.app.customer
     customer.company = "<script>alert(1)</script>"
     customer.save()
-    text = story(log_in, customer.username)
+    text = desk(log_in, customer.username)
     assert "<script>alert(1)" not in text
     assert "&lt;script&gt;alert(1)" in text
 
@@ -136,7 +136,7 @@ def test_a_long_list_shows_its_length_and_can_be_opened(world: World, log_in: Lo
     customer = world.app.customer
     with_many_apps(customer, 190)
     total = App.objects.filter(customer=customer).count()
-    page = story(log_in, customer.username, tab="apps")
+    page = desk(log_in, customer.username, tab="apps")
     assert f"显示 20 / {total}" in page
     assert f"?q={customer.username}&amp;tab=apps&amp;all=apps#apps" in page
     asked = {"q": customer.username, "tab": "apps", "all": "apps"}
@@ -150,7 +150,7 @@ def test_the_latest_call_is_shown_whichever_app_it_was(world: World, now: dateti
     customer = world.app.customer
     with_many_apps(customer, 30)
     made = call(world.app, "face_detect", now)
-    assert str(made) in story(log_in, customer.username)
+    assert str(made) in desk(log_in, customer.username)
 
 
 def test_a_key_that_is_being_rotated_out_says_until_when_it_works(
@@ -159,8 +159,8 @@ def test_a_key_that_is_being_rotated_out_says_until_when_it_works(
     key = world.key
     keys.rotate(world.app, now, timedelta(hours=24))
     ends = timezone.localtime(now + timedelta(hours=24))
-    assert f"已更换，可用至 {ends:%Y-%m-%d %H:%M}" in story(log_in, world.app.app_id, tab="apps")
-    assert "已更换" in story(log_in, key.key)  # which opens that subject by itself
+    assert f"已更换，可用至 {ends:%Y-%m-%d %H:%M}" in desk(log_in, world.app.app_id, tab="apps")
+    assert "已更换" in desk(log_in, key.key)  # which opens that subject by itself
 
 
 def test_each_subject_has_its_number_and_its_file(world: World, log_in: Login, now: datetime) -> None:
