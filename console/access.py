@@ -1,4 +1,4 @@
-"""Who may see a page, and where the login leads: back to the page, or to the form that was sent."""
+"""Access to pages, and the redirect after a login: back to the page, or to the form that was sent."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -21,7 +21,7 @@ R = TypeVar("R", bound=HttpResponseBase)
 
 
 class CustomerRequest(HttpRequest):
-    """A request that `@customer` has let through: its user is logged in."""
+    """A request that `@customer` has accepted: its user is logged in."""
 
     user: User
 
@@ -29,7 +29,7 @@ class CustomerRequest(HttpRequest):
 def customer(
     view: Callable[Concatenate[CustomerRequest, P], R],
 ) -> Callable[Concatenate[HttpRequest, P], R]:
-    """For pages of a logged-in customer; others are sent to the login page and back."""
+    """Restrict a view to logged-in customers; visitors are redirected to the login page and back."""
 
     @wraps(view)
     def seen(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
@@ -74,7 +74,7 @@ def own_page(request: HttpRequest) -> str:
 
 
 def is_own_url(request: HttpRequest, url: str) -> bool:
-    """Whether `url` is on this site, so that a redirect to it is safe."""
+    """Return whether `url` is on this site, so that a redirect to it is safe."""
     return url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure())
 
 

@@ -1,4 +1,4 @@
-"""The report by mail of one customer: the calls of the account, what they cost, and what is left."""
+"""The report by mail of one customer: calls, charged units and remaining units of the account."""
 
 from datetime import date, datetime, timedelta
 
@@ -19,11 +19,11 @@ from console.templatetags.show import count, money, percent, unit
 from faceapi.usage import operator_reports
 from faceapi.usage.operator_reports import Figures, Usage, UsageFilter
 
-QUOTAS = 10  # lines about what is left
+QUOTAS = 10  # lines about remaining units
 
 
 def send_due(at: datetime) -> int:
-    """Send the customers' reports whose time has come."""
+    """Send the customers' reports that are due."""
     return digests.send_due(DigestKind.ACCOUNT, make, at, lambda user: True)
 
 
@@ -48,7 +48,7 @@ def make(user: User, first: date, end: date) -> Digest:
 
 
 def period_of(first: date, end: date) -> str:
-    """Return the period whose length these days have."""
+    """Return the kind of period from the number of days."""
     days = (end - first).days
     return "daily" if days == 1 else "weekly" if days == 7 else "monthly"
 
@@ -112,7 +112,7 @@ def by_app_file(by_app: dict[int, Figures], apps: dict[int, App]) -> File:
 
 
 def quota_lines(user: User, apps: list[App]) -> list[str]:
-    """Return what is left of each App's quota, the least first."""
+    """Return the remaining quota of each App, the smallest share first."""
     left = sorted(
         (line for line in packages.summary(apps, now()) if line.granted),
         key=lambda line: line.remaining / line.granted,

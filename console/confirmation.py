@@ -1,4 +1,4 @@
-"""A destructive act asks first: in a dialog with JavaScript (static/js/app.js), else on a page of its own."""
+"""Confirmation of destructive actions: in a dialog (static/js/app.js), or without JavaScript on a page."""
 
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -6,11 +6,11 @@ from django.utils.functional import Promise
 
 from console.access import CustomerRequest, own_page
 
-CONFIRMED = "confirmed"  # the field that both ways of asking add to the form
+CONFIRMED = "confirmed"  # the field that both add to the form
 
 
 def unconfirmed(request: CustomerRequest, question: str | Promise, act: str | Promise) -> HttpResponse | None:
-    """Return the page that shows `question`, with `act` on its button; None if the POST was confirmed."""
+    """Return the page with `question` and a button labelled `act`; None if the POST was confirmed."""
     if CONFIRMED in request.POST:
         return None
     sent = [

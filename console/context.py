@@ -1,4 +1,4 @@
-"""What every page's frame shows: the regions and the chosen one, the theme, unread notices."""
+"""The context of every page's layout: the regions and the chosen one, the theme, unread notices."""
 
 from dataclasses import dataclass
 from typing import Any, cast
@@ -26,7 +26,7 @@ class RegionChoice:
 
 
 def region_label(region: Region) -> str:
-    """上海6 in Chinese, its English name in English."""
+    """Return the region's name in the reader's language: 上海6, or its English name."""
     return region.name_en if translation.get_language() == "en" and region.name_en else region.name
 
 
@@ -54,7 +54,7 @@ def chosen_theme(request: HttpRequest) -> str:
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
-    """Context processor; each value is computed only by a page that shows it."""
+    """Context processor; each value is computed only if the page uses it."""
     context: dict[str, Any] = {
         "theme": chosen_theme(request),
         "registration": settings.REGISTRATION,

@@ -1,6 +1,6 @@
 """The online debugger: one real signed call to the product's own address.
 
-The secret is read on the server, signs there and stays there. Pictures live in this request's memory only.
+The secret is used on the server only. Pictures are kept in memory, for this request only.
 """
 
 import base64
@@ -27,28 +27,28 @@ SHOWN_BASE64 = 48
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture of a debug call: a URL, or bytes with the place it came from (file N, or the sample)."""
+    """One picture of a debug call: a URL, or bytes with their source (file N, or the sample)."""
 
     label: str
     url: str = ""
     data: bytes = b""
-    local: int | None = None  # the index of the chosen file, so that the browser can show its own copy
+    local: int | None = None  # the index of the chosen file, of which the browser shows its own copy
     sample: bool = False
 
     @property
     def entry(self) -> str:
-        """As it stands in `data`: the URL, or URL-safe base64 behind the manual's prefix."""
+        """Return its entry in `data`: the URL, or URL-safe base64 after the manual's prefix."""
         return self.url or PREFIX + base64.urlsafe_b64encode(self.data).decode()
 
     @property
     def inline(self) -> str:
-        """The picture for a page without JavaScript."""
+        """Return the picture as a data: URL, for a page without JavaScript."""
         kind = "png" if self.data.startswith(b"\x89PNG") else "jpeg"
         return f"data:image/{kind};base64,{base64.b64encode(self.data).decode()}"
 
     @property
     def size_px(self) -> tuple[int, int] | None:
-        """Width and height as a person sees it; None for a URL or what is no picture."""
+        """Return width and height as displayed; None for a URL or invalid picture."""
         try:
             return read_header(self.data).upright_size_px if self.data else None
         except ImageError:
@@ -57,7 +57,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Exchange:
-    """The request as it went out and the reply as it came back."""
+    """The request as sent and the reply as received."""
 
     method: str
     path: str
@@ -70,7 +70,7 @@ class Exchange:
 
     @property
     def shown(self) -> str:
-        """The request as text, long base64 cut."""
+        """Return the request as text, with long base64 shortened."""
         head = [f"{self.method} {self.path} HTTP/1.1"]
         head += [f"{name}: {value}" for name, value in self.headers.items()]
         return "\n".join([*head, "", self.shown_body])
@@ -91,14 +91,14 @@ class Draft:
 
     @property
     def sent_text(self) -> str:
-        """The body as it is sent."""
+        """Return the body as it is sent."""
         text = self.text
         for mark, picture in self.files.items():
             text = text.replace(mark, picture.entry)
         return text
 
     def programs(self, base_url: str, app_key: str) -> list[programs.Program]:
-        """Return the request as a program in each language, with files by their names."""
+        """Return the request as a program in each language, which reads files by their names."""
         files = {mark: picture.label for mark, picture in self.files.items()}
         return programs.programs(
             programs.Request(base_url, self.path, app_key, self.text, files, self.headers)
@@ -106,7 +106,7 @@ class Draft:
 
 
 def draft_of(api: str, pictures: list[Picture], groups: list[str]) -> Draft:
-    """Return the call for pictures, or for pairs in the order given; a search names its groups."""
+    """Return the call for pictures, or for pairs in the given order; a search has its groups."""
     entries = []
     files = {}
     for number, picture in enumerate(pictures, 1):

@@ -1,4 +1,4 @@
-"""Reports by mail: what one contains, as a mail with figures, pictures and files, and when it is sent."""
+"""Reports by mail: the content of a report, its form as a mail, and sending those that are due."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -18,13 +18,13 @@ from accounts.models import DigestKind, DigestPeriod, DigestSubscription, User
 from common.links import absolute
 from console.reports.pictures import Bars, png
 
-PER_RUN = 100  # mails of one kind and period: the next run sends the others
+PER_RUN = 100  # mails per kind and period; the next run sends the others
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A figure of the report as text, with its change against the period before."""
+    """A figure of the report as text, with its change from the previous period."""
 
     label: str
     value: str
@@ -33,7 +33,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A CSV to be attached."""
+    """A CSV attachment."""
 
     name: str
     content: bytes
@@ -48,7 +48,7 @@ class Digest:
     bars: Sequence[Bars]
     files: Sequence[File]
     page: str  # the path of the report on the site
-    settings_page: str  # where it is switched off
+    settings_page: str  # the page on which it can be switched off
     lines: Sequence[str] = field(default_factory=tuple)
 
 
@@ -71,10 +71,10 @@ def title_of(period: str, name: str, first: date, end: date) -> str:
 
 
 def send_due(kind: DigestKind, make: Make, at: datetime, may: Callable[[User], bool]) -> int:
-    """Send the reports of this kind whose time has come, and return their number.
+    """Send the reports of this kind that are due, and return their number.
 
-    If the mail server can't be reached, the others wait for the next run. A report that can't be made or
-    that the server refuses is left out: it would fail in the same way every time.
+    If the mail server cannot be reached, the rest wait for the next run. A report that cannot be built or
+    that the server rejects is skipped, because it would fail again.
     """
     sent = 0
     for period in DigestPeriod.values:
@@ -91,7 +91,7 @@ def send_due(kind: DigestKind, make: Make, at: datetime, may: Callable[[User], b
                 digests.release(one, end)
                 return sent
             except Exception as error:
-                log.exception("a report for user %s is left out: %s", one.user_id, type(error).__name__)
+                log.exception("a report for user %s is skipped: %s", one.user_id, type(error).__name__)
             else:
                 sent += 1
     return sent

@@ -1,4 +1,4 @@
-"""What the debugger draws on a picture: a thin box with a number for each face, its words on hover."""
+"""The debugger's overlay of a picture: for each face a thin box, a number, and a description on hover."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,9 +11,9 @@ from console.debugger import Picture
 
 @dataclass(frozen=True)
 class Mark:
-    """One face in the picture's pixels: its box, its key points, and the lines that describe it.
+    """One face in the picture's pixels: its box, its landmarks, and the lines of its description.
 
-    The first line is the result itself, such as a gender and an age.
+    The first line is the result, such as gender and age.
     """
 
     left: int
@@ -30,7 +30,7 @@ class Mark:
 
 @dataclass
 class Drawing:
-    """A picture with its marks. `unit` is the size of the letters in the picture's own pixels."""
+    """A picture with its marks. `unit` is the font size in the picture's pixels."""
 
     picture: Picture
     marks: list[Mark] = field(default_factory=list)
@@ -49,13 +49,13 @@ class Drawing:
         return self.unit * 0.16
 
     def plates(self) -> list["Plate"]:
-        """Return the number and the words of each mark, from 1."""
+        """Return the label of each mark, numbered from 1."""
         return [Plate(mark, number, self.unit, self.size_px) for number, mark in enumerate(self.marks, 1)]
 
 
 @dataclass(frozen=True)
 class Plate:
-    """The number of a mark, in its box, and its words below or above it, within the picture."""
+    """The label of a mark: its number in the box, and its description near it, inside the picture."""
 
     mark: Mark
     number: int
@@ -64,7 +64,7 @@ class Plate:
 
     @property
     def number_letter(self) -> float:
-        """The size of the number, which must not hide the face."""
+        """Return the font size of the number, which must not hide the face."""
         return min(self.letter, 0.22 * self.mark.height)
 
     @property
@@ -90,7 +90,7 @@ class Plate:
 
     @property
     def top(self) -> float:
-        """Below the box, or above it if there is no space, or inside it."""
+        """Return the top: below the box, or above it if there is no space, or inside it."""
         below = self.mark.top + self.mark.height
         if self.picture_px is None or below + self.height <= self.picture_px[1]:
             return below
@@ -99,17 +99,17 @@ class Plate:
         )
 
     def lines(self) -> list[tuple[float, str]]:
-        """Return the base line of each line of words, and the line."""
+        """Return each line of the description with its baseline."""
         return [(self.top + self.letter * (1.2 + 1.4 * at), line) for at, line in enumerate(self.mark.lines)]
 
 
 def text_width(text: str) -> float:
-    """In letters' heights: a Chinese character is one wide, others a little over half."""
+    """Return the width in units of the font size: 1 for a Chinese character, over half for others."""
     return sum(1.0 if ord(letter) > 0x2E7F else 0.6 for letter in text)
 
 
 def drawings(api: str, pictures: list[Picture], reply: Any) -> list[Drawing]:
-    """One drawing for each picture of a call that succeeded, but for a comparison; else the bare pictures."""
+    """Return a drawing for each picture; with marks if the call succeeded and is not a comparison."""
     drawn = [Drawing(one) for one in pictures]
     results = reply.get("result") if isinstance(reply, dict) else None
     if api == Api.FACE_COMPARE or not results:
@@ -125,12 +125,12 @@ def mark_of(face: dict[str, Any]) -> Mark:
     box = face["location"]
     points = [(point["x"], point["y"]) for point in face.get("landmark", {}).values()]
     place = _("左 %(left)s · 上 %(top)s · %(width)s×%(height)s 像素") % box
-    lines = [*said_of(face), place]
+    lines = [*described(face), place]
     return Mark(box["left"], box["top"], box["width"], box["height"], points, lines)
 
 
-def said_of(face: dict[str, Any]) -> list[str]:
-    """Return what the API says of a face: the persons found, gender and age, or its probability."""
+def described(face: dict[str, Any]) -> list[str]:
+    """Return the result for a face: the persons found, gender and age, or its probability."""
     if "person_list" in face:
         found = [f"{one['person_id']} {one['confidence']:.1f}" for one in face["person_list"][:3]]
         return found or [_("无匹配")]

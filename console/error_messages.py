@@ -1,4 +1,4 @@
-"""Messages for the errors of rules and the codes of the API: what happened and what to do."""
+"""Messages for RuleErrors, BillingErrors and API codes: the cause and the remedy."""
 
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -57,7 +57,7 @@ def _voucher_texts() -> dict[str, str]:
 
 
 def explained(code: int) -> dict[str, str]:
-    """Return what a code means and what to do, in the reader's language."""
+    """Return the meaning and the remedy of a code, in the reader's language."""
     english = get_language() == "en"
     if code == errors.OK:
         return {"message": errors.SUCCESS[1 if english else 0], "cause": "", "remedy": ""}

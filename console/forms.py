@@ -1,4 +1,4 @@
-"""The forms of the console. The rules are in accounts and billing; here are their messages."""
+"""The forms of the console, with messages for the rules of accounts and billing."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -28,18 +28,18 @@ from accounts.models import Invitation, User
 from accounts.users import addresses, invitations, usernames
 from common.links import absolute
 
-# The manual's own sentences (3.1.2), shown as hint and as error.
+# The manual's sentences (3.1.2), shown as hint and as error.
 NAME_RULE = _("应用名称长度 1-16 个字符或汉字，不能有 ~!@#¥%^&* 特殊字符")
 DESCRIPTION_RULE = _("应用描述长度 1-28 个字符或汉字，不能有 ~!@#¥%^&* 特殊字符")
 RULES = {"name": NAME_RULE, "description": DESCRIPTION_RULE}
 USERNAME_RULE = _("用户名为 3-30 个汉字、英文字母、数字、下划线、点或短横线。")
 USERNAME_TAKEN = _("该用户名已被使用，或与已有的用户名过于相似，请换一个。")
-LONGEST_LOGIN = 254  # the longest e-mail address; nothing longer can be a login
+LONGEST_LOGIN = 254  # the longest e-mail address, and so the longest login
 PASSWORD_RULE = _("至少 10 个字符，不能全是数字，不能是常见或泄露过的密码，不能与用户名或邮箱太相似。")
 
 
 class RuledText(forms.CharField):
-    """A text that a rule of accounts.names validates; the browser gets the same pattern and message."""
+    """A text validated by a rule of accounts.names; the browser gets the same pattern and message."""
 
     def __init__(self, *, field: str, limit: int, pattern: str, **kwargs: Any) -> None:
         widget = forms.TextInput(
@@ -172,7 +172,7 @@ class LoginForm(AuthenticationForm):
         self.fields["password"].label = _("密码")
 
     def confirm_login_allowed(self, user: Any) -> None:
-        """Reject a disabled account. Called only after the correct password, so others do not learn of it."""
+        """Reject a disabled account. Called only after the correct password, to reveal nothing to others."""
         if not user.is_active:
             raise ValidationError(self.error_messages["inactive"], code="inactive")
 

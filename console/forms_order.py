@@ -21,7 +21,7 @@ QUANTITY_RULE = _("数量为 1-9，只能为整数")
 
 @dataclass(frozen=True)
 class Quote:
-    """A quote: price and quota of an order. Has the attributes of billing's Order that templates use."""
+    """Price and quota of an order. It has the attributes of billing's Order that templates use."""
 
     sku: Sku
     quantity: int
@@ -51,7 +51,7 @@ class Quote:
 
 
 class Choices(forms.RadioSelect):
-    """Radio buttons that are drawn as boxes."""
+    """Radio buttons that are styled as boxes."""
 
     template_name = "parts/choices.html"
 
@@ -107,7 +107,7 @@ class OrderForm(forms.Form):
         cast(forms.ChoiceField, self.fields[name]).choices = choices
 
     def _region(self, chosen: RegionChoice | None) -> Region | None:
-        """Return the region that the form was shown with, else the one chosen at the top right."""
+        """Return the region with which the form was shown, or else the one chosen at the top right."""
         code = str(self.data.get("region") or (chosen.code if chosen else ""))
         return Region.objects.filter(is_active=True, code=code).first()
 
@@ -153,7 +153,7 @@ class OrderForm(forms.Form):
             return None
 
     def answers(self) -> list[tuple[str, str]]:
-        """Return the valid answers, as the confirmation page sends them on."""
+        """Return the valid values, which the confirmation page sends again."""
         names = [name for name in self.fields if name not in ("app", "region")]
         values = [(name, str(self.cleaned_data[name])) for name in names]
         app, region = self.bought_app, self.region_row

@@ -21,7 +21,7 @@ from accounts.models import Invitation, User
 from accounts.users import addresses, invitations
 from common.links import absolute
 
-EXPIRES_S = 3600  # a later mail would confuse more than help
+EXPIRES_S = 3600  # a later mail would only confuse
 ADDRESS_ASKED, ADDRESS_CHANGED, PASSWORD_CHANGED = "address_asked", "address_changed", "password_changed"
 
 log = logging.getLogger(__name__)

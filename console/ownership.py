@@ -1,4 +1,4 @@
-"""The Apps and keys of the customer who asks: every query of the pages begins here."""
+"""The Apps and keys of the request's customer: every query of the pages begins here."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from console.access import CustomerRequest
 
 
 def own_app(request: CustomerRequest, app_id: str) -> App:
-    """Return the customer's App of that id. Raises Http404 for another customer's, as if it did not exist."""
+    """Return the customer's App with that id. Raises Http404, also for another customer's App."""
     return get_object_or_404(own_apps(request), app_id=app_id)
 
 
@@ -22,12 +22,12 @@ def own_apps(request: CustomerRequest) -> QuerySet[App]:
 
 
 def apps_in_use(request: CustomerRequest) -> QuerySet[App]:
-    """Those that are not archived."""
+    """Return the customer's Apps that are not archived."""
     return own_apps(request).filter(archived_at=None)
 
 
 def chosen_app(apps: list[App], app_id: str) -> App | None:
-    """Return the App named in the address, which must be the customer's own; else the newest one."""
+    """Return the App named in the address, which must be the customer's; by default, the newest one."""
     if app_id:
         own = next((one for one in apps if one.app_id == app_id), None)
         if own is None:
@@ -37,5 +37,5 @@ def chosen_app(apps: list[App], app_id: str) -> App | None:
 
 
 def newest_key(app: App, at: datetime) -> AppKey | None:
-    """Return the newest live key of the App; None if all have ended."""
+    """Return the newest live key of the App; None if there is none."""
     return keys.live(at).filter(app=app).order_by("-created_at", "-pk").first()

@@ -1,4 +1,4 @@
-"""The Celery tasks of this room: mail about accounts. Each may run twice or late."""
+"""The Celery tasks of this room: mail about accounts. Each is safe to run twice or late."""
 
 from urllib.parse import urlsplit
 
@@ -28,13 +28,13 @@ def send_password_reset(email: str, language: str) -> None:
 
 @shared_task(name="console.send_link")
 def send_link(user: int) -> None:
-    """Mail the link that verifies the address that an account has named."""
+    """Mail the link that verifies the address entered for an account."""
     mails.link(User.objects.get(pk=user))
 
 
 @shared_task(name="console.send_news")
 def send_news(kind: str, user: int, address: str) -> None:
-    """Mail an account's address what has changed."""
+    """Notify an account's address of a change."""
     mails.news(kind, User.objects.get(pk=user), address)
 
 

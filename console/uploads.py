@@ -1,4 +1,4 @@
-"""Pictures that are sent to the debugger stay in memory: no temporary file ever holds one."""
+"""Keep pictures that are sent to the debugger in memory, never in a temporary file."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -15,7 +15,7 @@ MAX_TOTAL_BYTES = 24 * 1024 * 1024
 
 
 class BoundedMemoryHandler(FileUploadHandler):
-    """Keeps all files of a request in memory, up to a bound; past it the upload ends: `too_large`."""
+    """Keeps the files of a request in memory, up to a limit; above it the upload ends with `too_large`."""
 
     chunk_size = 64 * 2**10
 
@@ -46,9 +46,9 @@ View = Callable[..., HttpResponseBase]
 
 
 def memory_uploads(view: View) -> View:
-    """Decorate a view that takes pictures: keep its files in memory, and check the CSRF token after that.
+    """Decorate a view that accepts pictures: keep files in memory, and check the CSRF token afterwards.
 
-    The token is in the body, so reading it earlier would start the upload with Django's own handlers.
+    The token is in the body, so reading it earlier would start the upload with Django's handlers.
     """
     protected = csrf_protect(view)
 

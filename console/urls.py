@@ -1,4 +1,4 @@
-"""The addresses of the pages; guessable, and named after what they show."""
+"""The addresses of the pages."""
 
 from django.contrib.auth.views import LogoutView, PasswordResetDoneView
 from django.urls import path

@@ -1,4 +1,4 @@
-"""Source text with its parts marked by classes that the stylesheet colours; no inline style."""
+"""Syntax highlighting of source text, with CSS classes and without inline styles."""
 
 import re
 from functools import lru_cache
@@ -11,13 +11,13 @@ from pygments.lexers import get_lexer_by_name
 
 MAX_CHARACTERS = 60_000  # a longer text is shown without colours
 PREFIX = "hl-"
-# Names, punctuation, operators and white space have no colour of their own, and would double the page.
+# Names, punctuation, operators and white space are not coloured; marking them would double the page.
 _PLAIN = re.compile(r'<span class="hl-(?:n|nx|p|o|w|err)">([^<]*)</span>')
 
 
 @lru_cache(maxsize=64)
 def highlighted(text: str, language: str) -> SafeString:
-    """Return the text as escaped HTML with classes on its parts. `language` is one of Pygments' names."""
+    """Return the text as escaped HTML with classes. `language` is a name of Pygments."""
     if len(text) > MAX_CHARACTERS:
         return escape(text)
     lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)

@@ -1,4 +1,4 @@
-"""JSON as HTML that folds: objects and lists are <details>, and the text of the whole is the JSON itself."""
+"""JSON as foldable HTML: objects and lists are <details>, and the text content is the JSON itself."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString, mark_safe
 from console.documentation.highlighting import highlighted
 
 MAX_LINES = 3_000  # a longer one is shown without folds
-OPEN_LINES = 120  # a longer one opens with its deep parts folded
+OPEN_LINES = 120  # a longer one is shown with its deep parts folded
 OPEN_DEPTH = 4
 
 
@@ -23,7 +23,7 @@ def folded(value: Any) -> SafeString:
 
 
 def _part(value: Any, key: SafeString, comma: str, depth: int, open_to: int) -> SafeString:
-    """Return one value with its key before it; each line ends in a newline, so that copying keeps them."""
+    """Return one value after its key; each line ends with a newline, so that copies keep the lines."""
     space = "  " * depth
     if not isinstance(value, dict | list) or not value:
         return format_html("<div>{}{}{}{}\n</div>", space, key, _leaf(value), comma)

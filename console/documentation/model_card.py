@@ -1,4 +1,4 @@
-"""The model card: docs/model-card*.md, with its tables read off the calibration set in use."""
+"""The model card: docs/model-card*.md, with tables from the calibration set in use."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def _models(language: int) -> list[list[str]]:
 
 
 def _plain(number: float) -> str:
-    """Three significant digits without an exponent."""
+    """Format with three significant digits, without an exponent."""
     return f"{float(f'{number:.3g}'):.7f}".rstrip("0").rstrip(".")
 
 

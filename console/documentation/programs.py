@@ -1,7 +1,7 @@
-"""One request as a program in six languages: the same bytes of the body, signed anew each time it runs.
+"""One request as a program in six languages, which sends the same body and signs at each run.
 
-Each program holds the AppKey and reads the SecretKey from the environment. Pictures from files are read by
-their names when it runs. The texts are in program_texts/; @NAME@ stands for a part of the request.
+Each program contains the AppKey and reads the SecretKey from the environment. It reads picture files by their
+names. The templates are in program_texts/; @NAME@ is a placeholder for a part of the request.
 """
 
 import json
@@ -19,20 +19,20 @@ _IF_FILES = re.compile(r"@IF_FILES@\n(.*?)@END@\n", re.DOTALL)
 
 @dataclass(frozen=True)
 class Program:
-    """A program as a page shows it: the label of its tab, the name of its file, its text."""
+    """A program for a page: the label of its tab, its file name and its text."""
 
     name: str
     file: str
     text: str
     lexer: str
-    href: str = ""  # where it can be downloaded
+    href: str = ""  # of its download
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request to be written as a program.
+    """A request for which programs are generated.
 
-    `body` is the JSON text as sent, but for pictures from files: each is a placeholder named in `files`.
+    `body` is the JSON text as sent, except that picture files are placeholders, listed in `files`.
     """
 
     base_url: str
@@ -40,11 +40,11 @@ class Request:
     app_key: str
     body: str
     files: dict[str, str]  # placeholder: name of the file
-    headers: dict[str, str]  # beside the signed ones
+    headers: dict[str, str]  # in addition to the signed ones
 
 
 def placeholder(number: int) -> str:
-    """Return what stands for the picture file `number` in the text of a body."""
+    """Return the placeholder of picture file `number` in the text of a body."""
     return f"@picture-{number}@"
 
 
@@ -68,7 +68,7 @@ def php(text: str) -> str:
 
 
 def java(text: str) -> str:
-    """Return a JSON string in ASCII, which is a Java string too: json.dumps never writes `\\/`."""
+    """Return a JSON string in ASCII, which is also a Java string, since json.dumps never writes `\\/`."""
     return json.dumps(text)
 
 
@@ -77,7 +77,7 @@ def javascript(text: str) -> str:
 
 
 def go(text: str) -> str:
-    """Raw where possible, or else as JSON, whose escapes Go knows; surrogates are written as characters."""
+    """Return a raw string if possible, or else JSON, whose escapes are valid in Go, except surrogates."""
     is_raw = "`" not in text and "\r" not in text and "\ufeff" not in text
     return f"`{text}`" if is_raw else json.dumps(text, ensure_ascii=False)
 
@@ -87,7 +87,7 @@ def go(text: str) -> str:
 
 @dataclass(frozen=True)
 class Language:
-    """A language: its text in program_texts, and how it writes a string, a header and a picture of the body.
+    """A language: its template in program_texts, and its syntax of strings, headers and pictures.
 
     `header` has {name} and {value}, `picture` has {mark} and {file}: literals of the language.
     """
@@ -121,7 +121,7 @@ class Language:
 
 
 def in_pieces(request: Request) -> str:
-    """Return the shell commands that print the body: texts and pictures by turns."""
+    """Return the shell commands that print the body: text and pictures alternately."""
     pieces = re.split("(" + "|".join(map(re.escape, request.files)) + ")", request.body)
     if not request.files:
         pieces = [request.body]

@@ -1,4 +1,4 @@
-"""The sample programs of docs/samples, and how one is filled with an App's AppKey. Never with its secret."""
+"""The sample programs of docs/samples, which can be filled with an App's AppKey but never its secret."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -12,9 +12,9 @@ SECRET_VARIABLE = "FACECLOUD_SECRET_KEY"  # noqa: S105 - its name
 
 @dataclass(frozen=True)
 class Language:
-    """A language of the samples, and what stands for a variable of the environment in its sample.
+    """A language of the samples, and its expressions for environment variables.
 
-    `reads` has pairs: how the sample reads the variable {name}, and what replaces that, with {value}.
+    `reads` has pairs: the expression that reads the variable {name}, and its replacement with {value}.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""The API explorer: a form for every option of every API, made of the OpenAPI description."""
+"""The API explorer: forms with every option of every API, generated from the OpenAPI description."""

@@ -1,9 +1,9 @@
-"""The form of an API, made of its schema, and the body that a filled form stands for.
+"""Generate the form of an API from its schema, and the body from a filled form.
 
-A field is named by its place in the body: `options.top`, `data.0.consent.reference`. A picture has three:
-its text (`data.0`), a file (`data.0.file`) and the sample (`data.0.sample`). An entry of `data` counts if
-`data.N.on` was sent. What is left empty is left out; what is no number goes out as text, and the API says
-what it thinks of it.
+A field is named by its path in the body: `options.top`, `data.0.consent.reference`. A picture has three
+fields: its text (`data.0`), a file (`data.0.file`) and the sample (`data.0.sample`). An entry of `data` is
+included if `data.N.on` was sent. Empty fields are omitted; an invalid number is sent as text, so that the API
+rejects it.
 """
 
 import math
@@ -35,7 +35,7 @@ class Field:
 
     @property
     def path(self) -> str:
-        """The place in the body without the numbers of entries, such as data.consent.reference."""
+        """Return the path in the body without the numbers of entries, such as data.consent.reference."""
         return ".".join(part for part in self.name.split(".") if not part.isdigit())
 
 
@@ -49,7 +49,7 @@ def body_fields(operation: Operation) -> list[Field]:
 
 
 def header_fields(operation: Operation) -> list[Field]:
-    """Return the headers that a caller may set."""
+    """Return the optional headers."""
     return [
         Field(f"header.{name}", name, "text", attributes=_attributes(one["schema"]))
         for name, one in operation.headers.items()
@@ -97,7 +97,7 @@ def _attributes(schema: Json) -> dict[str, str]:
     found = {html: str(schema[key]) for key, html in names.items() if key in schema}
     if "pattern" in schema:
         pattern = schema["pattern"].removeprefix("^").removesuffix("$")
-        found["pattern"] = pattern.replace("-]", "\\-]")  # as HTML wants a hyphen at the end of a class
+        found["pattern"] = pattern.replace("-]", "\\-]")  # required by HTML
     if schema["type"] == "number":
         found["step"] = "any"
     return found
@@ -111,7 +111,7 @@ def _text(value: object) -> str:
 
 
 def body_of(fields: list[Field], sent: Mapping[str, str], pictures: Mapping[str, str]) -> Json:
-    """Return the body of the filled form; `pictures` has the text that stands for each picture, by name."""
+    """Return the body of the filled form; `pictures` has the text of each picture, by name."""
     body = {}
     for one in fields:
         value = _value(one, sent, pictures)
@@ -149,7 +149,7 @@ def _number(text: str) -> int | float | str:
             number = kind(text)
         except ValueError:
             continue
-        if math.isfinite(number):  # JSON has no other
+        if math.isfinite(number):  # JSON has no others
             return number
     return text
 

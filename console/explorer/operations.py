@@ -1,4 +1,4 @@
-"""The APIs as the OpenAPI description has them: name, labels, schema of the body, optional headers."""
+"""The APIs of the OpenAPI description: name, labels, schema of the body, optional headers."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -28,13 +28,13 @@ class Operation:
 
     @property
     def deletes(self) -> bool:
-        """Whether a call destroys something."""
+        """Return whether the API deletes data."""
         return self.name.endswith("_delete")
 
 
 @cache
 def document() -> Json:
-    """Return the OpenAPI description, made once per process."""
+    """Return the OpenAPI description, generated once per process."""
     made: Json = SchemaGenerator().get_schema(request=None, public=True)
     return made
 
@@ -72,7 +72,7 @@ def operations() -> dict[str, Operation]:
 
 
 def resolved(schema: Json) -> Json:
-    """Return the schema that a $ref names, or the schema itself."""
+    """Return the schema that a $ref refers to, or the schema itself."""
     if "$ref" not in schema:
         return schema
     components: Json = document()["components"]["schemas"]
@@ -80,5 +80,5 @@ def resolved(schema: Json) -> Json:
 
 
 def is_picture(schema: Json) -> bool:
-    """Whether the schema is that of a picture: a URL or base64."""
+    """Return whether the schema is that of a picture: a URL or base64."""
     return str(schema.get("$ref", "")).endswith("/Image")

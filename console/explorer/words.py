@@ -1,8 +1,8 @@
-"""What each property and header of the APIs means, in the words of the documentation."""
+"""Hints for the properties and headers of the APIs, as in the documentation."""
 
 from django.utils.translation import gettext_lazy as _
 
-# By the place in the body; a name alone holds wherever it occurs.
+# By path in the body; a name alone applies wherever it occurs.
 HINTS = {
     "data": _("每次请求可以有多项；结果的顺序与它们一致。"),
     "data.image": _("要入库的图片。"),
@@ -29,6 +29,6 @@ HINTS = {
 
 
 def hint(path: str) -> str:
-    """Return the words for a property at this place; "" if it needs none."""
+    """Return the hint for a property at this path; "" if it has none."""
     name = path.rpartition(".")[2]
     return str(HINTS[path] if path in HINTS else HINTS.get(name) or "")

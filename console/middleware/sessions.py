@@ -1,7 +1,7 @@
-"""How long a session lasts, and what a browser or a proxy may keep of a page.
+"""Time limits of sessions, and Cache-Control of pages.
 
-A session ends after some time without a request, and some hours after the login in any case; both are shorter
-for operators (settings.SESSION_*, OPERATOR_SESSION_*). The times are kept in the session itself.
+A session ends after some time without a request, and always some hours after the login; both times are
+shorter for operators (settings.SESSION_*, OPERATOR_SESSION_*). The times are kept in the session itself.
 """
 
 from collections.abc import Callable
@@ -20,20 +20,20 @@ from common.postgresql.clock import now
 from console import kept_forms
 
 STARTED, SEEN = "started_s", "seen_s"
-SEEN_EVERY_S = 60  # a request within this time of the last one writes nothing
+SEEN_EVERY_S = 60  # requests within this time of the last one are not recorded
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 @receiver(user_logged_in)
 def start(request: HttpRequest, **_: Any) -> None:
-    """Note when the user logged in; `login` gives a session that was there before to the user."""
+    """Record the time of the login, because `login` may reuse an existing session."""
     now_s = int(now().timestamp())
     request.session[STARTED], request.session[SEEN] = now_s, now_s
 
 
 def limits(user: User) -> tuple[timedelta, timedelta]:
-    """Return for how long a session may be idle, and for how long it lasts."""
+    """Return the idle time limit and the total time limit of the user's sessions."""
     if user.is_staff:
         idle_minutes, hours = settings.OPERATOR_SESSION_IDLE_MINUTES, settings.OPERATOR_SESSION_HOURS
     else:
@@ -42,7 +42,7 @@ def limits(user: User) -> tuple[timedelta, timedelta]:
 
 
 class SessionLimitMiddleware:
-    """Logs out a user whose session has been idle for too long, or has lasted for too long.
+    """Logs out a user whose session has exceeded one of its time limits.
 
     The request then goes on as a visitor's. Pages that refresh themselves do not count as activity.
     """
@@ -68,12 +68,12 @@ class SessionLimitMiddleware:
 
 
 def refreshes_itself(request: HttpRequest) -> bool:
-    """Return whether a page sent the request by its clock, without anybody before the screen."""
+    """Return whether a page sent the request by a timer, without an action of the user."""
     return "HX-Request" in request.headers and request.path == reverse("ops_live")
 
 
 class NoStoreMiddleware:
-    """Forbids browsers and proxies to store what a logged-in user sees, and every page with a password."""
+    """Forbids browsers and proxies to store the pages of logged-in users and pages with a password."""
 
     PRIVATE = ("/console/", "/ops/", "/admin/", "/login/", "/register/", "/password/")
 

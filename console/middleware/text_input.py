@@ -15,9 +15,9 @@ class PlainTextMiddleware:
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, view: Callable[..., Any], *_arguments: Any) -> None:
-        """Check the form, which the CSRF check has read already; exempt views read their body themselves."""
+        """Check the form, which the CSRF check has already read; exempt views read their body themselves."""
         sent = list(request.GET.lists())
         if request.method == "POST" and not getattr(view, "csrf_exempt", False):
             sent += request.POST.lists()
         if any("\0" in text for _name, texts in sent for text in texts):
-            raise BadRequest("a NUL in a text")
+            raise BadRequest("a text contains a NUL character")

@@ -94,7 +94,7 @@ def reset_limit() -> Limit:
 
 
 def refusal(request: HttpRequest, *, status: int, retry_after_s: int) -> HttpResponse:
-    """Render the page that says to try again later."""
+    """Render the page that asks the user to try again later."""
     response = render(request, "accounts/busy.html", {"minutes": retry_after_s // 60}, status=status)
     response.headers["Retry-After"] = str(retry_after_s)
     return response

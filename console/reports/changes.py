@@ -1,4 +1,4 @@
-"""A figure beside that of an earlier time: the change as text, and whether it is good news."""
+"""The change of a figure from an earlier period: as text, and whether it is better or worse."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,7 +13,7 @@ DIRECTION: dict[bool, Trend] = {True: "better", False: "worse"}
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The change of a figure against an earlier time; `text` is "" if there is nothing to compare with."""
+    """The change of a figure from an earlier period; `text` is "" if there is no earlier figure."""
 
     text: str
     trend: Trend = "same"
@@ -26,7 +26,7 @@ class Comparison:
 def change(
     now: Number | None, before: Number | None, *, more_is_better: bool | None = True, label: str = ""
 ) -> Comparison:
-    """Compare in per cent. `more_is_better` is None for a figure that is neither good nor bad news."""
+    """Compare in per cent. `more_is_better` is None for a neutral figure."""
     if not before or now is None:
         return Comparison("", label=label)
     percent = round(float(now) / float(before) * 100 - 100)

@@ -1,4 +1,4 @@
-"""A chart as data: what static/js/charts.js draws and what the table beside it lists."""
+"""A chart as data, for static/js/charts.js and for the table beside the chart."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Value = int | float | None
 
 @dataclass(frozen=True)
 class Series:
-    """One line, or the bars of one colour. `colour` is 1-5, the stylesheet's --chart-N."""
+    """One line, or the bars of one colour. `colour` is the N, 1-5, of --chart-N in the stylesheet."""
 
     label: str
     values: Sequence[Value]
@@ -23,7 +23,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Mark:
-    """Something that happened from step `first` to step `last` of a chart along the time."""
+    """An event from step `first` to step `last` of a time chart."""
 
     first: int
     last: int
@@ -41,10 +41,10 @@ class Row:
 class Chart:
     """One value of each series for each label, all in `unit`.
 
-    `kind`: a line or upright bars along the time, or ranks: lying bars, each beside its name. A series may be
-    shorter than the labels: the steps that have not come yet have no value. `as_of` is set when the last step
-    with values is still in progress, and is when it was read. `links`: an address for each label, or none.
-    `marks` are drawn behind the values, and told by the tooltip.
+    `kind` is a line chart or vertical bars over time, or ranks: horizontal bars, each with its name. A series
+    may be shorter than the labels, because future steps have no value. If the last step with values is still
+    in progress, `as_of` is the time of reading. `links` has an address for each label, or is empty. `marks`
+    are drawn behind the values and described in the tooltip.
     """
 
     id: str
@@ -60,7 +60,7 @@ class Chart:
 
     @property
     def progress(self) -> str:
-        """截至 01:20, or "" when every step shown is complete."""
+        """Return 截至 01:20, or "" if all steps are complete."""
         return (
             _("截至 %(time)s") % {"time": timezone.localtime(self.as_of).strftime("%H:%M")}
             if self.as_of
@@ -69,12 +69,12 @@ class Chart:
 
     @property
     def has_values(self) -> bool:
-        """Whether there is anything to see: a picture of zeros only asks what is missing."""
+        """Return whether any value is not zero; a chart of zeros is not drawn."""
         return any(value for one in self.series for value in one.values)
 
     @property
     def payload(self) -> dict[str, Any]:
-        """For the json_script that the drawing reads."""
+        """Return the data of the json_script that charts.js reads."""
         lines = [
             {"label": one.label, "values": list(one.values), "colour": one.colour, "dashed": one.dashed}
             for one in self.series
@@ -92,7 +92,7 @@ class Chart:
 
     @property
     def rows(self) -> list[Row]:
-        """The same numbers as lines of a table: one for each label that has come."""
+        """Return the same numbers as rows of a table, one for each label up to now."""
         columns = list(zip(*(one.values for one in self.series), strict=True))
         labels = self.labels[: len(columns)]
         links = list(self.links[: len(columns)]) or [""] * len(columns)

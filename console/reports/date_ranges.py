@@ -1,4 +1,4 @@
-"""The days that a report is about and the steps in which they are told: the choices and their form."""
+"""The date range and the step of a report: the choices and their form."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from faceapi.usage.operator_reports import Step
 
-# Key: its words, how many days up to today.
+# Key: its label, and the number of days up to today.
 RANGES = {
     "today": (gettext_lazy("今天"), 1),
     "7d": (gettext_lazy("近 7 天"), 7),
@@ -23,7 +23,7 @@ CUSTOM = "custom"
 DEFAULT = "7d"
 MAX_DAYS = 366
 MAX_DAYS_BY_HOUR = 7
-# Far from the ends of the calendar, beyond which no time zone can be reckoned.
+# Far from the ends of the calendar, near which time zone conversions fail.
 NO_EARLIER, NO_LATER = date(2000, 1, 1), date(2999, 12, 31)
 
 
@@ -33,7 +33,7 @@ def local_midnight(day: date) -> datetime:
 
 @dataclass(frozen=True)
 class DateRange:
-    """Local days from `first` to `last`, both included. `wanted` is the step that was asked for, or empty."""
+    """Local days from `first` to `last`, inclusive. `wanted` is the requested step, or empty."""
 
     first: date
     last: date
@@ -57,13 +57,13 @@ class DateRange:
 
     @property
     def step(self) -> Step:
-        """As wanted, but by the hour for a few days only; without a wish one day is told by the hour."""
+        """Return the requested step, but hours only for a few days; hourly by default for one day."""
         wanted = self.wanted or ("hour" if self.count == 1 else "day")
         return "hour" if wanted == "hour" and self.by_hour_allowed else "day"
 
     @property
     def is_coarser(self) -> bool:
-        """Whether hours were asked for and days are told."""
+        """Return whether hours were requested, but the step is a day."""
         return self.wanted == "hour" and self.step == "day"
 
 
@@ -73,7 +73,7 @@ def recent(key: str, today: date, wanted: str = "") -> DateRange:
 
 
 class DayField(forms.DateField):
-    """A day, chosen as the browser lets its user choose; written as HTML wants it, in any language."""
+    """A day, with the browser's date control and the format of HTML in every language."""
 
     def __init__(self, **kwargs: Any) -> None:
         widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
@@ -82,7 +82,7 @@ class DayField(forms.DateField):
 
 
 class RangeForm(forms.Form):
-    """Everything optional; days of one's own choice need both ends."""
+    """All fields are optional; a custom range needs both ends."""
 
     range = forms.ChoiceField(
         label=gettext_lazy("时间"),

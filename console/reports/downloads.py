@@ -12,8 +12,8 @@ NUMBER_LIKE = r"0\d+|\d{12,}|\d+[eE]\d+"  # leading zeros, more digits than Exce
 def csv_file(name: str, rows: Iterable[Iterable[object]]) -> HttpResponse:
     """Write the rows, heading first, for a spreadsheet.
 
-    The byte order mark makes Excel read UTF-8. Text stays text: no cell is computed as a formula, and digits
-    of an id, such as an order number, are not turned into a rounded number. Numbers are written as they are.
+    The byte order mark makes Excel read UTF-8. Text stays text: no cell is evaluated as a formula, and an id
+    of digits, such as an order number, is not converted to a rounded number. Numbers are written unchanged.
     """
     response = HttpResponse("\ufeff", content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
@@ -24,8 +24,8 @@ def csv_file(name: str, rows: Iterable[Iterable[object]]) -> HttpResponse:
 def _cell(value: object) -> object:
     """Mark text that a spreadsheet would change.
 
-    A formula gets a quote before it. Text that reads as a number, which Excel would round to 15 digits or
-    strip of leading zeros, gets a tab after it: invisible in the sheet, and it makes the cell text.
+    A formula is prefixed with a quote. Text that looks like a number, which Excel would round to 15 digits or
+    strip of leading zeros, gets a trailing tab, which is invisible and makes the cell text.
     """
     if not isinstance(value, str):
         return value

@@ -1,4 +1,4 @@
-"""Small charts as PNG for mails, which run no script. Their text is digits and dates; the mail has words."""
+"""Small charts as PNG for mails, which cannot run scripts. They contain only digits and dates as text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from io import BytesIO
 from PIL import Image, ImageDraw, ImageFont
 
 WIDTH_PX, HEIGHT_PX = 560, 170
-SCALE = 2  # drawn larger, for sharp screens; the mail shows it at WIDTH_PX
+SCALE = 2  # drawn larger for high-resolution screens; the mail shows it at WIDTH_PX
 LEFT_PX, BOTTOM_PX, TOP_PX = 56, 22, 10
 INK, GRID, SURFACE = "#5b6472", "#e3e7ee", "#ffffff"
-STEPS = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)  # of a scale, times a power of ten
+STEPS = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)  # ends of a scale, times a power of ten
 COLOURS = ("#2f6fed", "#d1453b", "#2a9d6f")
 
 
 @dataclass(frozen=True)
 class Bars:
-    """Upright bars: one value of each series for each label, stacked. `title` is for the mail."""
+    """Stacked vertical bars: one value of each series for each label. `title` is for the mail."""
 
     title: str
     labels: Sequence[str]
@@ -29,7 +29,7 @@ class Bars:
 
 
 def png(bars: Bars) -> bytes:
-    """Draw the bars with three lines of a scale, and the first, middle and last label."""
+    """Draw the bars with three grid lines, and the first, middle and last label."""
     image = Image.new("RGB", (WIDTH_PX * SCALE, HEIGHT_PX * SCALE), SURFACE)
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(11 * SCALE)
@@ -57,7 +57,7 @@ def png(bars: Bars) -> bytes:
     last = len(bars.labels) - 1
     for index in sorted({0, last // 2, last}) if bars.labels else ():
         x = left + step * (index + 0.5)
-        anchor, x = ("ra", right) if index == last and last else ("ma", x)  # the last one stays inside
+        anchor, x = ("ra", right) if index == last and last else ("ma", x)  # the last one must stay inside
         draw.text((x, floor + 5 * SCALE), bars.labels[index], fill=INK, font=font, anchor=anchor)
     file = BytesIO()
     image.quantize(64).save(file, "PNG", optimize=True)
@@ -65,7 +65,7 @@ def png(bars: Bars) -> bytes:
 
 
 def nice(largest: float) -> float:
-    """Return a round number that is not much larger, for the top of a scale; 1 without values."""
+    """Return the next larger round number for the top of a scale; 1 without values."""
     if largest <= 0:
         return 1.0
     power = 1.0
@@ -77,7 +77,7 @@ def nice(largest: float) -> float:
 
 
 def short(value: float) -> str:
-    """12000 → "12k": no digits that a scale does not need."""
+    """Format a number for a scale: 12000 → "12k"."""
     for limit, sign in ((1_000_000, "M"), (1_000, "k")):
         if abs(value) >= limit:
             return f"{value / limit:g}{sign}"

@@ -35,7 +35,7 @@ def week_of(customer: User, at: datetime) -> tuple[Figures, Chart]:
 
 
 def before(span: UsageFilter, at: datetime) -> Figures:
-    """Return the counts of the same length of time just before `span`.
+    """Return the counts of the period of the same length just before `span`.
 
     If `span` has not ended at `at`, the earlier range ends at the same hour of its last day.
     """
@@ -88,7 +88,7 @@ def labels(made: Usage, step: str) -> list[str]:
 
 @dataclass(frozen=True)
 class TimeLine:
-    """The charts of a usage over time. Steps after `at` are on the axis but have no value."""
+    """The charts of usage over time. Steps after `at` are on the axis but have no value."""
 
     made: Usage
     step: Step
@@ -97,12 +97,12 @@ class TimeLine:
 
     @property
     def width(self) -> timedelta:
-        """The duration of a step."""
+        """Return the duration of a step."""
         return timedelta(days=1) if self.step == "day" else timedelta(hours=1)
 
     @property
     def links(self) -> list[str]:
-        """Links to the calls of each step that has begun."""
+        """Return links to the calls of each step that has begun."""
         if not self.calls_page:
             return []
         base = f"{self.calls_page}{'&' if '?' in self.calls_page else '?'}"
@@ -110,12 +110,12 @@ class TimeLine:
 
     @property
     def figures(self) -> list[Figures]:
-        """Figures of the steps that have begun, oldest first."""
+        """Return the figures of the steps that have begun, oldest first."""
         return list(self.made.begun(self.at).values())
 
     @property
     def as_of(self) -> datetime | None:
-        """`at` if one of the steps is in progress; None if all have ended."""
+        """Return `at` if one of the steps is in progress; None if all have ended."""
         begun = list(self.made.begun(self.at))
         return self.at if begun and self.at < begun[-1] + self.width else None
 

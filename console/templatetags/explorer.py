@@ -1,4 +1,4 @@
-"""How the fields of the API explorer are written."""
+"""Template tags of the API explorer."""
 
 from django import template
 
@@ -9,17 +9,17 @@ register = template.Library()
 
 @register.filter
 def hint(path: str) -> str:
-    """Return the words for a property of a request."""
+    """Return the hint for a property of a request."""
     return words.hint(path)
 
 
 @register.filter
 def field_id(name: str) -> str:
-    """Return the id of the control of a field: dots would need escapes in selectors."""
+    """Return the id of a field's control, without dots, which would need escapes in selectors."""
     return "f-" + name.replace(".", "-")
 
 
 @register.filter
 def is_number(label: str) -> bool:
-    """Whether a label is only the number of an entry."""
+    """Return whether a label is only the number of an entry."""
     return label.isdecimal()

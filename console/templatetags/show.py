@@ -1,4 +1,4 @@
-"""How values are written for a reader: money, counts with their unit, times, states."""
+"""Template filters that format values: money, counts with units, times, states."""
 
 import json
 import math
@@ -39,13 +39,13 @@ def yuan(amount: object) -> str:
 
 @register.filter
 def count(number: int | None) -> str:
-    """12345 → "12,345"; nothing known is a dash."""
+    """12345 → "12,345"; an unknown number is a dash."""
     return "–" if number is None else f"{number:,}"
 
 
 @register.filter
 def rounded(number: float | None) -> str:
-    """1234.5 → "1,234"; nothing known is a dash."""
+    """1234.5 → "1,234"; an unknown number is a dash."""
     return count(None if number is None else round(number))
 
 
@@ -65,13 +65,13 @@ REASONS = {
 
 @register.filter
 def reasons(quality: Mapping[str, Any]) -> str:
-    """Why a picture is not good enough, as face_detect and the others say it; "" where it is."""
+    """Return why a picture is not good enough, as in `quality.reasons`; "" if it is good enough."""
     return _("、").join(str(REASONS[reason]) for reason in quality["reasons"])
 
 
 @register.filter
 def by_chance(confidence: float) -> str:
-    """How rarely two look-alike strangers reach this confidence; "" if that is nothing special."""
+    """Return how rarely similar strangers reach this confidence; "" if they reach it often."""
     if confidence < 50:
         return ""
     strangers = 1 / scoring.false_accept_rate(confidence)
@@ -90,13 +90,13 @@ def unit(meter: str) -> str:
 
 @register.filter
 def when(moment: datetime | None) -> str:
-    """Local time to the second; a dash where there is none."""
+    """Return the local time to the second; a dash if there is none."""
     return timezone.localtime(moment).strftime("%Y-%m-%d %H:%M:%S") if moment else "–"
 
 
 @register.filter
 def minute(moment: datetime | None) -> str:
-    """Local time to the minute."""
+    """Return the local time to the minute."""
     return timezone.localtime(moment).strftime("%Y-%m-%d %H:%M") if moment else "–"
 
 
@@ -108,7 +108,7 @@ def last_day(end: datetime | None) -> str:
 
 @register.filter
 def day(moment: datetime | None) -> str:
-    """Local date; a dash if there is none."""
+    """Return the local date; a dash if there is none."""
     return timezone.localtime(moment).strftime("%Y-%m-%d") if moment else "–"
 
 
@@ -143,7 +143,7 @@ def state_class(order: Order) -> str:
 
 @register.filter
 def state_text(order: Order) -> str:
-    """待支付, 已完成, 已取消, and why it was cancelled."""
+    """Return 待支付, 已完成 or 已取消, with the reason of a cancellation."""
     if order.cancel_reason:
         return _("%(state)s（%(reason)s）") % {
             "state": order.get_state_display(),
@@ -161,7 +161,7 @@ def short_id(request_id: object) -> str:
 
 @register.filter
 def percent(value: float | None, digits: int = 1) -> str:
-    """0.985 → "98.5%"; only all is 100%, only nothing is 0%."""
+    """0.985 → "98.5%"; only 1 is "100%", and only 0 is "0%"."""
     if value is None:
         return "–"
     share, least = value * 100, 10.0**-digits
@@ -174,13 +174,13 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 @register.filter
 def change(now: int, before: int) -> str:
-    """By how much a count differs from the one before: +12%; "" where there was none."""
+    """Return the change of a count from an earlier one: +12%; "" without an earlier one."""
     return f"{(now - before) / before:+.0%}" if before else ""
 
 
 @register.filter
 def percent_of(part: int, whole: int) -> int:
-    """How many of a hundred; 0 of nothing."""
+    """Return the percentage of a part; 0 if the whole is 0."""
     return round(100 * part / whole) if whole else 0
 
 
@@ -191,25 +191,25 @@ def pretty_json(value: Any) -> str:
 
 @register.filter
 def highlight(code: str, lexer: str) -> SafeString:
-    """Return source text with its parts in classes that the stylesheet colours."""
+    """Return source text with syntax highlighting."""
     return highlighted(code, lexer)
 
 
 @register.filter
 def folded_json(value: Any) -> SafeString:
-    """Return JSON as HTML that folds."""
+    """Return JSON as foldable HTML."""
     return json_view.folded(value)
 
 
 @register.filter
 def head(label: object) -> str:
-    """Return the part of a choice's label before the bar."""
+    """Return the part of a choice's label before the "|"."""
     return str(label).partition("|")[0]
 
 
 @register.filter
 def tail(label: object) -> str:
-    """Return the part of a choice's label after the bar, its small print."""
+    """Return the part of a choice's label after the "|", shown as small print."""
     return str(label).partition("|")[2]
 
 

@@ -1,4 +1,4 @@
-"""The console's App list with the manual's columns (3.2), and one App's own page."""
+"""The App list with the manual's columns (3.2), and the page of one App."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +37,7 @@ ARCHIVE_QUESTION = gettext_lazy(
 
 @dataclass
 class AppRows:
-    """An App with one line for each API that it has ordered."""
+    """An App with one row for each API that it has ordered."""
 
     app: App
     lines: list[Summary]
@@ -48,18 +48,18 @@ class AppRows:
 
     @property
     def urgency(self) -> int:
-        """The place of its most urgent state, 0 first."""
+        """Return the rank of its most urgent state; 0 is the most urgent."""
         order = list(QuotaState)
         return min((order.index(line.state) for line in self.lines), default=len(order))
 
     @property
     def share_left(self) -> float:
-        """The smallest share of this month's units that an API has left, 0-1; 2 without a package."""
+        """Return the smallest remaining share of this month's units of any API, 0-1; 2 without a package."""
         return min((line.remaining / line.granted if line.granted else 0 for line in self.lines), default=2)
 
 
-def with_lines(apps: list[App]) -> list[AppRows]:
-    """Return the Apps with what is left of each API, in a fixed number of queries."""
+def app_rows(apps: list[App]) -> list[AppRows]:
+    """Return the Apps with the remaining units of each API, in a fixed number of queries."""
     lines: dict[int, list[Summary]] = {app.pk: [] for app in apps}
     for line in packages.summary(apps, now()):
         lines[line.app.pk].append(line)
@@ -75,7 +75,7 @@ SORTS = {
 
 
 class AppsForm(forms.Form):
-    """The filter of the list; what is wrong filters nothing."""
+    """The filter of the list; invalid fields are ignored."""
 
     q = forms.CharField(required=False, max_length=64)
     api = forms.ChoiceField(choices=Api.choices, required=False)
@@ -110,7 +110,7 @@ def listing(request: CustomerRequest) -> HttpResponse:
     found = narrowed(in_region, chosen)
     page = Paginator(ordered(found, chosen.get("sort", "")), PAGE_ROWS).get_page(request.GET.get("page"))
     shown = list(page.object_list)
-    rows = with_lines([one for one in shown if isinstance(one, App)]) or shown
+    rows = app_rows([one for one in shown if isinstance(one, App)]) or shown
     context = {
         "page": page,
         "rows": rows,
@@ -129,13 +129,13 @@ def listing(request: CustomerRequest) -> HttpResponse:
 
 
 def tags_of(apps: QuerySet[App]) -> list[str]:
-    """Return the tags of these Apps, each once."""
+    """Return the distinct tags of these Apps."""
     tagged = apps.exclude(tags=[]).values_list("tags", flat=True)
     return sorted({tag for tags in tagged for tag in tags})
 
 
 def narrowed(apps: QuerySet[App], chosen: dict[str, Any]) -> QuerySet[App]:
-    """Return the Apps whose id, name or description has the text, with this API and this tag."""
+    """Return the Apps whose id, name or description contains the text, with this API and this tag."""
     if text := chosen.get("q", "").strip():
         apps = apps.filter(
             Q(name__icontains=text) | Q(description__icontains=text) | Q(app_id__icontains=text)
@@ -148,13 +148,13 @@ def narrowed(apps: QuerySet[App], chosen: dict[str, Any]) -> QuerySet[App]:
 
 
 def ordered(apps: QuerySet[App], sort: str) -> QuerySet[App] | list[AppRows]:
-    """Return the Apps in the chosen order. What is left and when it ends come from their packages."""
+    """Return the Apps in the chosen order; remaining units and end dates come from their packages."""
     if sort == "name":
         return apps.order_by("name", "-pk")
     if sort == "left":
-        return sorted(with_lines(list(apps)), key=lambda row: row.share_left)
+        return sorted(app_rows(list(apps)), key=lambda row: row.share_left)
     if sort == "end":
-        rows = with_lines(list(apps))
+        rows = app_rows(list(apps))
         ending = [row for row in rows if row.lines]
         ending.sort(key=lambda row: min(line.expires_at for line in row.lines))
         return [*ending, *(row for row in rows if not row.lines)]
@@ -162,7 +162,7 @@ def ordered(apps: QuerySet[App], sort: str) -> QuerySet[App] | list[AppRows]:
 
 
 class AddressesForm(forms.Form):
-    """The addresses that may call an App: one on each line."""
+    """The client addresses allowed for an App, one per line."""
 
     addresses = forms.CharField(
         label=gettext_lazy("允许的来源地址"),
@@ -252,7 +252,7 @@ def saved(
 
 
 def about(app: App) -> dict[str, Any]:
-    """Return what an App has left of each API, the APIs it has not ordered, and its packages."""
+    """Return an App's remaining units of each API, the APIs it has not ordered, and its packages."""
     at = now()
     bought = (
         Package.objects.filter(app=app)

@@ -1,4 +1,4 @@
-"""调用记录: the calls of one App or of the account, page by page, and one call with its remedy."""
+"""调用记录: the calls of one App or of the account, page by page, and one call with its remedies."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ PAGE_ROWS = 50
 CSV_ROWS = 50_000
 MAX_DAYS = 92
 HOUR = "1h"
-# Key: its words, how many days up to today; 0 is the last hour.
+# Key: its label, and the number of days up to today; 0 is the last hour.
 RANGES = {
     HOUR: (gettext_lazy("近 1 小时"), 0),
     "today": (gettext_lazy("今天"), 1),
@@ -46,7 +46,7 @@ MINUTE_FORMAT = "%Y-%m-%dT%H:%M"
 
 
 class MinuteField(forms.DateTimeField):
-    """A moment of local time to the minute, as the browser's own control writes it."""
+    """A local time to the minute, in the format of the browser's control."""
 
     def __init__(self, **kwargs: Any) -> None:
         widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format=MINUTE_FORMAT)
@@ -58,7 +58,7 @@ class MinuteField(forms.DateTimeField):
 
 
 def code_choices() -> list[tuple[str, object]]:
-    """All, succeeded, failed, then each code that a call can end with, in the reader's language."""
+    """Return the choices: all, succeeded, failed, then each code, in the reader's language."""
     english = get_language() == "en"
     each = [
         (str(row.number), f"{row.number} {row.en if english else row.zh}")
@@ -81,7 +81,7 @@ def slow_choices() -> list[tuple[str, object]]:
 
 
 class CallsForm(forms.Form):
-    """The filter of the list. What is wrong falls back to the default, and a wrong range is named."""
+    """The filter of the list. Invalid fields fall back to the default; an invalid range is reported."""
 
     range = forms.ChoiceField(
         choices=[*((key, label) for key, (label, _days) in RANGES.items()), (CUSTOM, gettext_lazy("自定义"))],
@@ -116,7 +116,7 @@ class CallsForm(forms.Form):
 
 @dataclass(frozen=True)
 class Asked:
-    """What of the calls a page shows."""
+    """The calls that a page shows."""
 
     range: str
     wanted: Filter
@@ -195,7 +195,7 @@ def page(request: CustomerRequest, apps: list[App], template: str, more: dict[st
 
 
 def local_minute(moment: datetime) -> str:
-    """As the control for a moment wants it."""
+    """Format a time for the browser's control."""
     return timezone.localtime(moment).strftime(MINUTE_FORMAT)
 
 
@@ -231,7 +231,7 @@ def rows(apps: list[App], wanted: Filter) -> Iterator[list[object]]:
 @require_GET
 @customer
 def detail(request: CustomerRequest, call_id: UUID) -> HttpResponse:
-    """One call: its figures, what its code means, and where to go from here."""
+    """Show one call: its figures, the meaning of its code, and links to remedies."""
     call = call_log.one(list(own_apps(request)), str(call_id))
     if call is None:
         raise Http404
@@ -240,7 +240,7 @@ def detail(request: CustomerRequest, call_id: UUID) -> HttpResponse:
 
 
 def remedies(call: Call) -> list[tuple[str, str]]:
-    """Return the pages on which the caller can mend the error: address and label of each."""
+    """Return the pages on which the customer can fix the error: address and label of each."""
     app, api = call.app.app_id, call.api
     order = (f"{reverse('order_new')}?{urlencode({'app': app, 'api': api})}", _("再次购买"))
     report = (f"{reverse('app_report', args=[app])}?{urlencode({'api': api})}", _("查看剩余调用量"))

@@ -30,9 +30,9 @@ MANY_MAILS = gettext_lazy("最近发送的邮件过多，请一小时后再试�
 @sensitive_post_parameters()
 @throttle.posts("register", throttle.registration_limit)
 def register(request: HttpRequest) -> HttpResponse:
-    """Open to all, to those with an invitation, or to nobody (settings.REGISTRATION).
+    """Register an account. Open to anyone, to invited people, or to no one (settings.REGISTRATION).
 
-    The reply is the same whether or not another account has the address; only its mailbox gets to know.
+    The reply is the same whether or not another account has the address; only its mailbox is notified.
     """
     if request.user.is_authenticated:
         return redirect("console")
@@ -63,7 +63,7 @@ class LoginView(views.LoginView):
     redirect_authenticated_user = True
 
     def form_valid(self, form: Any) -> HttpResponse:
-        """Speaks the account's language in a browser where nothing else was chosen."""
+        """Log in, and use the account's language if none was chosen in the browser."""
         response = super().form_valid(form)
         if django_settings.LANGUAGE_COOKIE_NAME not in self.request.COOKIES:
             remember(response, form.get_user().language)
@@ -78,7 +78,7 @@ class PasswordChangeView(views.PasswordChangeView):
     def form_valid(self, form: Any) -> HttpResponse:
         messages.success(self.request, _("密码已修改。"))
         response = super().form_valid(form)
-        tell_of_password(form.user)
+        notify_password_changed(form.user)
         return response
 
 
@@ -108,17 +108,17 @@ class PasswordResetConfirmView(views.PasswordResetConfirmView):
     success_url = reverse_lazy("login")
 
     def form_valid(self, form: Any) -> HttpResponse:
-        """Whoever opened the link reads the mailbox, so the address counts as verified."""
+        """Set the password; the address counts as verified, because the link was opened from its mailbox."""
         messages.success(self.request, _("密码已重设，请用新密码登录。"))
         response = super().form_valid(form)
         with suppress(RuleError):  # another account has verified the address meanwhile
             addresses.mark_verified(form.user, form.user.email, now())
-        tell_of_password(form.user)
+        notify_password_changed(form.user)
         return response
 
 
-def tell_of_password(user: User) -> None:
-    """Mail that the password was changed, to the address that the account owns."""
+def notify_password_changed(user: User) -> None:
+    """Notify the account's verified address that the password was changed."""
     if user.email_verified_at:
         mails.queue(tasks.send_news, mails.PASSWORD_CHANGED, user.pk, user.email)
 
@@ -139,7 +139,7 @@ def settings(request: CustomerRequest) -> HttpResponse:
 
 
 def change_address(request: CustomerRequest, form: forms.SettingsForm) -> bool:
-    """Name the new address and mail a link there; past the throttle return False, with an error."""
+    """Store the new address and mail a link to it; above the throttle, add an error and return False."""
     if not throttle.may_mail(request, form.new_email):
         form.add_error("email", str(MANY_MAILS))
         return False
@@ -155,7 +155,7 @@ def change_address(request: CustomerRequest, form: forms.SettingsForm) -> bool:
 @require_POST
 @customer
 def resend(request: CustomerRequest) -> HttpResponse:
-    """Mail the link once more."""
+    """Mail the link again."""
     address = addresses.to_confirm(request.user)
     if address and not throttle.may_mail(request, address):
         messages.error(request, MANY_MAILS)
@@ -168,7 +168,7 @@ def resend(request: CustomerRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @customer
 def confirm_address(request: CustomerRequest) -> HttpResponse:
-    """Show the page of the mailed link. Only a POST verifies, since mail scanners open links too."""
+    """Show the page of the mailed link. Only a POST verifies, because mail scanners open links too."""
     token = request.POST.get("token", request.GET.get("token", ""))
     user, address = request.user, ""
     try:

@@ -1,4 +1,4 @@
-"""在线调试: a form, one real call, its reply drawn on the picture. It costs units like any call."""
+"""在线调试: a form, one real call, and its reply drawn on the picture. It is charged like any call."""
 
 from ipaddress import ip_address
 from pathlib import Path
@@ -32,14 +32,14 @@ MAX_PAIRS = MAX_PICTURES // 2
 
 
 class DebugError(Exception):
-    """The form can't be sent; the text says why."""
+    """The form cannot be sent; the text states the reason."""
 
 
 @csp_update({"img-src": ["https:", "http:"]})
 @memory_uploads
 @customer
 def debug(request: CustomerRequest) -> HttpResponse:
-    """Show the debugger. Only this page allows images from elsewhere, since it shows those given by URL."""
+    """Show the debugger. Only this page allows images of other sites, because it shows those given by URL."""
     apps = list(apps_in_use(request))
     posted = request.POST if request.method == "POST" else request.GET
     app = chosen_app(apps, posted.get("app", ""))
@@ -84,7 +84,7 @@ def debug(request: CustomerRequest) -> HttpResponse:
 
 
 def lines_of(app: App) -> list[packages.Summary]:
-    """Return what is left of each API on offer that the App has ordered."""
+    """Return the remaining units of each API on offer that the App has ordered."""
     offered = dict(catalogue.apis_on_offer())
     return [line for line in packages.summary([app], now()) if line.api in offered]
 
@@ -121,7 +121,7 @@ def call(request: CustomerRequest, app: App, api: str) -> dict[str, Any]:
 
 
 def failed(reply: dict[str, Any]) -> dict[str, str]:
-    """Return what an error reply says in the page's language; empty for one without a code."""
+    """Return the message of an error reply in the page's language; empty if it has no code."""
     if not reply.get("code"):
         return {}
     detail = str(reply.get("detail") or "")
@@ -131,7 +131,7 @@ def failed(reply: dict[str, Any]) -> dict[str, str]:
 
 
 def chosen_pictures(request: CustomerRequest, api: str) -> list[Picture]:
-    """Return the chosen pictures in their order. Raises DebugError if they don't fit the API."""
+    """Return the chosen pictures in order. Raises DebugError if the API does not accept them."""
     if getattr(request, "too_large", False):
         raise DebugError(_("图片合计超过 %(mb)s MB，请减少图片。") % {"mb": MAX_TOTAL_BYTES // 2**20})
     pictures = paired_pictures(request) if api == Api.FACE_COMPARE else []
@@ -213,7 +213,7 @@ def signing_key(app: App) -> AppKey:
 
 
 def own_address(request: HttpRequest) -> str:
-    """Where this server itself listens; SELF_URL where that is a unix socket or another host."""
+    """Return the address on which this server listens; SELF_URL if that is a unix socket or another host."""
     if settings.SELF_URL:
         return str(settings.SELF_URL)
     try:
@@ -233,7 +233,7 @@ def sample_path() -> Path:
 @require_GET
 @customer
 def sample(request: CustomerRequest) -> FileResponse:
-    """Send the sample photograph, which comes with the models."""
+    """Send the sample photograph, which is installed with the models."""
     if not sample_path().is_file():
         raise Http404
     response = FileResponse(sample_path().open("rb"), content_type="image/png")

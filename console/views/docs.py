@@ -33,7 +33,7 @@ PAGES = {
     "samples": _("示例代码"),
     "faq": _("常见问题"),
 }
-# The APIs of the gallery beside face_search: name, label, an entry of `data`, an entry of `result`.
+# The other APIs of the gallery: name, label, an entry of `data`, an entry of `result`.
 GALLERY = [
     (
         "face_group_add",
@@ -75,12 +75,12 @@ GALLERY = [
         '{"deleted_faces": 1}',
     ),
 ]
-# The confidences whose meaning is shown.
+# The confidences that are explained.
 SCALE = (50, 60, 70, 80)
 
 
 def pages() -> dict[str, Any]:
-    """Return the pages of this installation, by slug: without the face gallery's if it is switched off."""
+    """Return the pages by slug, without those of the face gallery if it is switched off."""
     return {slug: title for slug, title in PAGES.items() if settings.GALLERY or slug != "face_search"}
 
 
@@ -167,7 +167,7 @@ def download(request: HttpRequest, file: str) -> HttpResponse:
 
 
 def site_url(request: HttpRequest) -> str:
-    """Return the address that programs call."""
+    """Return the base URL for programs."""
     return settings.SITE_URL or f"{request.scheme}://{request.get_host()}"
 
 

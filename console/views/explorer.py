@@ -27,14 +27,14 @@ from console.uploads import MAX_TOTAL_BYTES, memory_uploads
 from console.views.debug import DebugError, failed, own_address, sample_path, signing_key
 from faceapi.authentication.signing import PREFIXES
 
-# The APIs of the gallery that a package of face_search pays for, or that cost nothing but belong to it.
+# The APIs of the gallery belong to face_search: its packages pay for them, or they are free.
 METERED_AS = {
     "face_detect": Api.FACE_DETECT,
     "face_analyse": Api.FACE_ANALYSE,
     "face_compare": Api.FACE_COMPARE,
 }
 DELETE_QUESTION = gettext_lazy("这会真的删除您的人脸库中的内容，无法恢复。确定发送吗？")
-ONLY_CODE = "code"  # the button that writes the program and sends nothing
+ONLY_CODE = "code"  # the button that generates the program without a call
 
 
 @memory_uploads
@@ -82,21 +82,21 @@ def explorer(request: CustomerRequest) -> HttpResponse:
 
 
 def units(app: App | None, api: str) -> dict[str, Any]:
-    """Return what the App has left of the API; `missing` if it has not ordered it."""
+    """Return the App's remaining units of the API; `missing` if it has not ordered it."""
     lines = [line for line in packages.summary([app], now()) if line.api == api] if app else []
     missing = [] if lines or not app else [(api, str(Api(api).label))]
     return {"lines": lines, "missing": missing}
 
 
 def shown_entries(text: str) -> int:
-    """Return how many entries of `data` the form shows at first."""
+    """Return the number of entries of `data` that the form shows initially."""
     return min(max(int(text), 1), fields.MAX_ENTRIES) if text.isascii() and text.isdecimal() else 1
 
 
 def filled(
     request: CustomerRequest, operation: Operation, body: list[fields.Field], headers: list[fields.Field]
 ) -> Draft:
-    """Return the call that the form stands for. Raises DebugError if its files are too large."""
+    """Return the call of the filled form. Raises DebugError if its files are too large."""
     if getattr(request, "too_large", False):
         raise DebugError(_("图片合计超过 %(mb)s MB，请减少图片。") % {"mb": MAX_TOTAL_BYTES // 2**20})
     sent = request.POST.dict()
@@ -121,7 +121,7 @@ def filled(
 
 
 def header_text(text: str) -> str:
-    """Return the value of a header. Raises DebugError for what a header can't carry."""
+    """Return the value of a header. Raises DebugError for characters that a header cannot contain."""
     text = text.strip()
     if not (text.isascii() and text.isprintable()):
         raise DebugError(_("请求头只能包含可见的 ASCII 字符。"))
@@ -129,7 +129,7 @@ def header_text(text: str) -> str:
 
 
 def chosen_picture(request: CustomerRequest, name: str) -> Picture | None:
-    """Return the file or the sample chosen for the picture `name`; None if its text counts."""
+    """Return the file or the sample chosen for the picture `name`; None if its text is used."""
     file = request.FILES.get(f"{name}.file")
     if file is not None:
         return Picture(str(file.name), data=file.read())
@@ -143,7 +143,7 @@ def chosen_picture(request: CustomerRequest, name: str) -> Picture | None:
 
 
 def answered(request: CustomerRequest, app: App, draft: Draft) -> dict[str, Any]:
-    """Return the programs of the call and, unless only they were asked for, what the API answers."""
+    """Return the programs of the call and, unless only they were requested, the API's reply."""
     key = signing_key(app)
     host = request.get_host()
     found: dict[str, Any] = {"programs": draft.programs(f"{request.scheme}://{host}", key.key)}

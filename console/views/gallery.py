@@ -73,19 +73,19 @@ def own_group(app: App, pk: int) -> Group:
 
 
 def delete_question(group: Group) -> str:
-    """Return what deleting the group destroys."""
+    """Return the confirmation question for deleting the group."""
     words = _("将删除组 %(group)s 的全部人员和 %(n)s 个人脸，并销毁它的密钥。无法恢复。确定删除吗？")
     return words % {"group": group.group_id, "n": f"{group.faces:,}"}
 
 
 def person_question(person: Person) -> str:
-    """Return what deleting the person destroys."""
+    """Return the confirmation question for deleting the person."""
     words = _("将删除人员 %(person)s 的全部人脸、备注和同意书编号。无法恢复。确定删除吗？")
     return words % {"person": person.person_id}
 
 
 def frame(app: App, **more: object) -> dict[str, Any]:
-    """Return what every page of a gallery shows."""
+    """Return the common context of the gallery's pages."""
     return {
         "app": app,
         "nav": "apps",
@@ -151,7 +151,7 @@ def group(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
     after = request.GET.get("after", "")[:64]
     try:
         persons, more = people.page(app, found.group_id, after, PAGE_ROWS, prefix=prefix)
-    except NoSuchGroup:  # deleted this very moment
+    except NoSuchGroup:  # just deleted
         raise Http404 from None
     lines = [line for line in packages.summary([app], now()) if line.api == Api.FACE_SEARCH]
     context = frame(
@@ -172,7 +172,7 @@ def group(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
 
 @customer
 def person(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
-    """Show what is stored of a person, and how to delete it."""
+    """Show the stored data of a person, with the forms to delete it."""
     app = own_app(request, app_id)
     found = get_object_or_404(Person.objects.select_related("group"), group__app=app, pk=pk)
     if request.method == "POST" and request.POST.get("act") == "delete":
@@ -209,12 +209,12 @@ def person(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
 @require_POST
 @customer
 def export(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
-    """Send what is stored of a person, as a file for that person."""
+    """Send the stored data of a person as a file, to be given to that person."""
     app = own_app(request, app_id)
     found = get_object_or_404(Person.objects.select_related("group"), group__app=app, pk=pk)
     try:
         told = people.export(app, found.group.group_id, found.person_id, now(), Actor(by=request.user))
-    except (NoSuchGroup, NoSuchFace):  # deleted this very moment
+    except (NoSuchGroup, NoSuchFace):  # just deleted
         raise Http404 from None
     response = HttpResponse(
         json.dumps(told, ensure_ascii=False, indent=2), content_type="application/json; charset=utf-8"
@@ -226,9 +226,9 @@ def export(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
 # --- enrolment -----------------------------------------------------------------------
 
 
-@csrf_exempt  # the token is in the body: it is checked below, once our own upload handler stands ready
+@csrf_exempt  # the token is in the body: it is checked below, after our upload handler is installed
 def enrol(request: HttpRequest, app_id: str, pk: int) -> HttpResponse:
-    """Enrol pictures, each by a call of its own, and answer with a row of the table for each."""
+    """Enrol pictures with one call each, and return a table row for each."""
     request.upload_handlers = [BoundedMemoryHandler(request)]
     return enrol_checked(request, app_id, pk)
 
@@ -257,7 +257,7 @@ def enrol_checked(request: CustomerRequest, app_id: str, pk: int) -> HttpRespons
 
 
 def _enrol(request: CustomerRequest, app: App, group: Group, name: str, picture: bytes) -> dict[str, Any]:
-    """One signed call of face_person_add; the row that shows what came of it."""
+    """Make a signed call of face_person_add, and return the row with its result."""
     posted = request.POST
     person_id = posted.get("person_id", "").strip() or person_id_of(name)
     consent: dict[str, Any] = {"reference": posted.get("reference", "")}
@@ -303,7 +303,7 @@ def _person(group: Group, person_id: str) -> Person | None:
 def person_id_of(name: str) -> str:
     """Return the id that a file name suggests, "" if it suggests none: zhang-san for `zhang san_1.jpg`.
 
-    Only the number of a copy (`_2`, ` (2)`) is dropped: other parts may tell people apart.
+    Only the number of a copy (`_2`, ` (2)`) is removed, because other parts may distinguish people.
     """
     stem = PurePath(name).stem
     stem = re.sub(r"(?:_\d{1,2}| ?\(\d{1,2}\))$", "", stem) or stem
@@ -315,7 +315,7 @@ def person_id_of(name: str) -> str:
 
 
 def trail_of(app: App, person_id: str) -> Any:
-    """Return the App's entries, newest first; of one person where an id is given."""
+    """Return the App's entries, newest first; only those of one person if an id is given."""
     entries = TrailEntry.objects.filter(app=app).select_related("by")
     if person_id:
         entries = entries.filter(tags__overlap=trail.tags_of(app, person_id))
@@ -325,7 +325,7 @@ def trail_of(app: App, person_id: str) -> Any:
 @require_GET
 @customer
 def audit(request: CustomerRequest, app_id: str) -> HttpResponse:
-    """Return the audit trail; the persons that still exist by their ids."""
+    """Show the audit trail, with the ids of persons that still exist."""
     app = own_app(request, app_id)
     who, after = request.GET.get("q", "").strip()[:64], request.GET.get("after", "")
     entries = trail_of(app, who)
@@ -348,7 +348,7 @@ def audit(request: CustomerRequest, app_id: str) -> HttpResponse:
 @require_GET
 @customer
 def audit_csv(request: CustomerRequest, app_id: str) -> HttpResponse:
-    """Return the audit trail for a spreadsheet: the newest TRAIL_ROWS entries."""
+    """Send the newest TRAIL_ROWS entries of the audit trail as CSV."""
     app = own_app(request, app_id)
     entries = list(trail_of(app, request.GET.get("q", "").strip()[:64])[:TRAIL_ROWS])
     names: dict[str, str] = {}

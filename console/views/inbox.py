@@ -1,4 +1,4 @@
-"""消息: notices with their words, and which ones the customer wants."""
+"""消息: notices with their texts, and the customer's choice of kinds."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ PERCENTS_RULE = gettext_lazy("填写 1-100 的整数，用逗号分隔，最多 
 
 
 class NoticeForm(forms.Form):
-    """Which notices are wanted."""
+    """The kinds of notices that the customer receives."""
 
     quota_on = forms.BooleanField(required=False, label=gettext_lazy("用量提醒"))
     quota_percents = forms.CharField(
@@ -45,7 +45,7 @@ class NoticeForm(forms.Form):
             raise forms.ValidationError(PERCENTS_RULE, code="percents") from error
 
     def clean(self) -> dict[str, Any]:
-        """Notices of use that are on need a percentage: without one they would be off, unsaid."""
+        """Require a percentage if notices of usage are on: without one, none would be sent."""
         cleaned = super().clean() or {}
         if cleaned.get("quota_on") and cleaned.get("quota_percents") == []:
             self.add_error("quota_percents", forms.ValidationError(PERCENTS_RULE, code="percents"))
@@ -53,7 +53,7 @@ class NoticeForm(forms.Form):
 
 
 def with_text(rows: list[Notice]) -> list[tuple[Notice, notices.NoticeText, list[notices.Link]]]:
-    """Each notice with its words and the pages where something can be done about it."""
+    """Return each notice with its text and links to the pages on which to act."""
     return [(one, notices.text_of(one), notices.links(one)) for one in rows]
 
 

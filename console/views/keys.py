@@ -1,7 +1,7 @@
 """AppKey and SecretKey of an App: show a secret (after the password), rotate with an overlap, disable.
 
-A secret is shown once, on the page that follows the act: the session names the key for REVEAL_WITHIN, never
-the secret itself, and the first page that shows it takes the name out.
+A secret is shown once, on the next page. The session contains the id of the key for REVEAL_WITHIN, never the
+secret, and the first page that shows the secret removes the id.
 """
 
 from dataclasses import dataclass, field
@@ -33,13 +33,13 @@ OVERLAPS = {
 }
 
 
-REVEALED = "revealed_key"  # in the session: a key's id and when, in seconds
+REVEALED = "revealed_key"  # in the session: a key's id and the time in seconds
 REVEAL_WITHIN = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
 class Revealed:
-    """A key with its secret, for one page. `is_new`: just made, so nobody had to know a password."""
+    """A key with its secret, for one page. `is_new`: it was just created, so no password was needed."""
 
     key: str
     secret: str = field(repr=False)
@@ -47,13 +47,13 @@ class Revealed:
 
 
 def reveal_next(request: CustomerRequest, key: AppKey, *, is_new: bool) -> None:
-    """Let the next page of the key's App show its secret."""
+    """Allow the next page of the key's App to show its secret."""
     request.session[REVEALED] = [key.pk, int(now().timestamp()), is_new]
 
 
 @sensitive_variables()
 def revealed(request: CustomerRequest, app: App) -> Revealed | None:
-    """Return the App's key that this page may show, once; None if there is none, or the act is too old."""
+    """Return the App's key that this page may show once; None if there is none or the time is over."""
     pk, at_s, is_new = request.session.get(REVEALED, (None, 0, False))
     key = app.keys.filter(pk=pk).first() if pk else None
     if key is None:
@@ -65,7 +65,7 @@ def revealed(request: CustomerRequest, app: App) -> Revealed | None:
 
 
 class PasswordForm(forms.Form):
-    """The customer proves once more who is asking; wrong passwords count for the login throttle."""
+    """Ask for the password again; wrong passwords count for the login throttle."""
 
     password = forms.CharField(
         label=gettext_lazy("登录密码"),

@@ -42,7 +42,7 @@ def order_form(request: CustomerRequest, data: Any = None) -> OrderForm:
 
 
 def last_choice(app: App, api: str) -> dict[str, object]:
-    """Return the App's last paid order, of `api` if given, with which buying again begins."""
+    """Return the App's last paid order, of `api` if given, as the default for another order."""
     paid = Order.objects.filter(app=app, state=OrderState.PAID).select_related("sku")
     last = (paid.filter(sku__api=api) if api else paid).order_by("-paid_at", "-pk").first()
     if last is None:
@@ -78,7 +78,7 @@ def quote(request: CustomerRequest) -> HttpResponse:
 
 @customer
 def confirm(request: CustomerRequest) -> HttpResponse:
-    """GET shows what will be ordered; POST (立即创建) makes the order, once for each form's token."""
+    """Show the order before it is created; a POST (立即创建) creates it, once per form token."""
     form = order_form(request, request.POST if request.method == "POST" else request.GET)
     if not form.is_valid():
         return form_page(request, form, status=422)
@@ -130,7 +130,7 @@ def seen_amount(text: str) -> Decimal | None:
 
 
 def own_order(request: CustomerRequest, number: str) -> Order:
-    """Return the customer's order of that number. Raises Http404 for another customer's."""
+    """Return the customer's order with that number. Raises Http404 for another customer's."""
     return get_object_or_404(orders.of(request.user), number=number)
 
 
@@ -166,7 +166,7 @@ def detail(request: CustomerRequest, number: str) -> HttpResponse:
 
 @customer
 def pay(request: CustomerRequest, number: str) -> HttpResponse:
-    """Show the payment page; a POST (立即付款) pays the order, once however often it is sent."""
+    """Show the payment page; a POST (立即付款) pays the order, and is idempotent."""
     order, at = own_order(request, number), now()
     if request.method == "POST":
         try:

@@ -1,4 +1,4 @@
-"""概览: the Apps with what is left, calls of today, notices, unpaid orders."""
+"""概览: the Apps with their remaining units, today's calls, notices, unpaid orders."""
 
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -10,7 +10,7 @@ from common.postgresql.clock import now
 from console.access import CustomerRequest, customer
 from console.ownership import apps_in_use
 from console.reports.usage import week_of
-from console.views.apps import with_lines
+from console.views.apps import app_rows
 from console.views.inbox import with_text
 
 SHOWN = 5
@@ -22,7 +22,7 @@ def overview(request: CustomerRequest) -> HttpResponse:
     at = now()
     apps = list(apps_in_use(request))
     count = len(apps)
-    urgent = sorted(with_lines(apps), key=lambda row: row.urgency)
+    urgent = sorted(app_rows(apps), key=lambda row: row.urgency)
     today, chart = week_of(request.user, at)
     context = {
         "apps": count,

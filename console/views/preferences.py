@@ -1,4 +1,4 @@
-"""The switches of the top bar (language, theme, region), and the form that was kept over a login.
+"""The switches of the top bar (language, theme, region), and the form that was kept for after a login.
 
 Each switch is a POST that redirects to the page it was sent from.
 """
@@ -16,7 +16,7 @@ from console.middleware.language import keep, remember, supported
 
 
 def back(request: HttpRequest) -> HttpResponseRedirect:
-    """To the page that the switch stood on; to the product page if that address is not ours."""
+    """Redirect to the previous page, or to the product page if it is not on this site."""
     return HttpResponseRedirect(safe_next(request) or resolve_url("product"))
 
 
@@ -50,7 +50,7 @@ def region(request: CustomerRequest) -> HttpResponse:
 
 
 def with_region(location: str, code: str) -> str:
-    """Replace the region in the query of a page that was opened for another one."""
+    """Replace the region in the query of a page's address."""
     parts = urlsplit(location)
     query = QueryDict(parts.query, mutable=True)
     if "region" in query:

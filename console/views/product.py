@@ -1,4 +1,4 @@
-"""The product page (manual 1 and 2): what it does, where it is used, what it costs."""
+"""The product page (manual 1 and 2): functions, use cases and prices."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -6,7 +6,7 @@ from django.shortcuts import render
 from billing import catalogue
 from billing.models import Api, Duration
 
-# The answer of the documentation's example (manual 4.2).
+# The reply in the documentation's example (manual 4.2).
 SAMPLE = """POST /api/v1/face_detect.json
 Authorization: CTYUN <AppKey>:<Sign>
 
@@ -25,7 +25,7 @@ HTTP/1.1 200 OK
 
 
 def product(request: HttpRequest) -> HttpResponse:
-    order = {api: index for index, api in enumerate(Api.values)}  # a newer version may sell more of them
+    order = {api: index for index, api in enumerate(Api.values)}  # a newer version may have more APIs
     skus = sorted(
         catalogue.skus_on_sale(), key=lambda sku: (order.get(sku.api, len(order)), sku.units_per_month)
     )

@@ -1,4 +1,4 @@
-"""报表 of one App (manual 3.2): keys, what is left, charts, tables by API and code, the latest calls, CSV."""
+"""报表 of one App (manual 3.2): keys, remaining units, charts, tables by API and code, latest calls, CSV."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -33,13 +33,13 @@ LATEST = 10
 
 
 class ReportForm(RangeForm):
-    """What of the usage is asked for; what is wrong or missing is told of, or left out."""
+    """The filter of the report; invalid fields are reported or ignored."""
 
     api = forms.ChoiceField(choices=Api.choices, required=False)
 
 
 class Asked:
-    """The range, step and API that a page of the report is about."""
+    """The range, step and API of a report."""
 
     def __init__(self, request: CustomerRequest, at: datetime) -> None:
         form = ReportForm(request.GET)
@@ -56,7 +56,7 @@ class Asked:
         return UsageFilter(days.since, days.until, days.step, api=self.api, app=app, customer=customer)
 
     def shown(self, made: Usage, before: Figures, at: datetime, calls_page: str) -> dict[str, Any]:
-        """Return what the reports of an App and of the account share. `calls_page` is their call log."""
+        """Return the common context of the reports of an App and an account; `calls_page`: their call log."""
         meter_of = usage.meters()
         meters = usage.shown_meters([self.api] if self.api else made.by_api or meter_of, meter_of)
         narrowed = f"{calls_page}?{urlencode({'api': self.api})}" if self.api else calls_page
@@ -115,7 +115,7 @@ def report(request: CustomerRequest, app_id: str) -> HttpResponse:
 @require_GET
 @customer
 def of_account(request: CustomerRequest) -> HttpResponse:
-    """Return the usage of all Apps together, and of each."""
+    """Show the usage of all Apps together, and of each."""
     at = now()
     asked = Asked(request, at)
     span = asked.span(customer=request.user.pk)
@@ -137,7 +137,7 @@ def of_account(request: CustomerRequest) -> HttpResponse:
 @require_GET
 @customer
 def export_account(request: CustomerRequest) -> HttpResponse:
-    """Return the series of the account's page as CSV."""
+    """Send the series of the account's page as CSV."""
     at = now()
     asked = Asked(request, at)
     return series_file("usage", asked, usage_of(asked.span(customer=request.user.pk)), at)
@@ -161,7 +161,7 @@ def series_file(name: str, asked: Asked, made: Usage, at: datetime) -> HttpRespo
 
 
 def series_rows(figures: dict[datetime, Figures], time_format: str) -> Iterator[list[object]]:
-    """Yield the head and a row for each step, with one column of units for each meter of the catalogue."""
+    """Yield the heading and a row for each step, with one column of units for each meter of the catalogue."""
     meter_of = usage.meters()
     meters = usage.shown_meters(meter_of, meter_of)
     names = [_("时间（UTC+8）"), _("调用次数"), _("成功"), _("失败"), _("图片数")]
@@ -174,6 +174,6 @@ def series_rows(figures: dict[datetime, Figures], time_format: str) -> Iterator[
 
 
 def charged(figures: Figures, meters: list[str], meter_of: dict[str, str]) -> list[tuple[int, str]]:
-    """Units charged and their unit, for each of the meters."""
+    """Return the units charged and their unit, for each of the meters."""
     units = usage.units_by_meter(figures, meter_of)
     return [(units[meter], unit(meter)) for meter in meters]

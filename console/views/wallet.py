@@ -25,7 +25,7 @@ PAGE_ROWS = 20
 
 
 class RedeemForm(forms.Form):
-    """A voucher's code, as it was handed out."""
+    """The code of a voucher."""
 
     code = forms.CharField(
         label=gettext_lazy("券码"),
@@ -65,7 +65,7 @@ def wallet(request: CustomerRequest) -> HttpResponse:
 
 
 def voucher_state(voucher: Voucher, at: datetime) -> str:
-    """live, early, spent or expired."""
+    """Return the state of a voucher: live, early, spent or expired."""
     if voucher.remaining == 0:
         return "spent"
     if voucher.valid_until <= at:

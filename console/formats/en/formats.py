@@ -1,4 +1,4 @@
-"""Dates where no template says how: the same digits in both languages, as everywhere on the pages."""
+"""Default formats of dates: the same digits in both languages."""
 
 DATE_FORMAT = SHORT_DATE_FORMAT = "Y-m-d"
 DATETIME_FORMAT = SHORT_DATETIME_FORMAT = "Y-m-d H:i:s"

@@ -1,4 +1,4 @@
-"""Default formats of dates: as in English."""
+"""Default formats of dates, the same as in English."""
 
 from console.formats.en.formats import DATE_FORMAT as DATE_FORMAT
 from console.formats.en.formats import DATETIME_FORMAT as DATETIME_FORMAT
