@@ -103,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CSV",
         help=say("两列的 CSV 文件，每行一对", "a CSV file with two columns, one pair per line"),
     )
-    _common(compare, MAX_PAIRS, MAX_PAIRS)  # a request costs one unit, however many pairs
+    _common(compare, MAX_PAIRS, MAX_PAIRS)  # a request costs one unit for any number of pairs
     _gallery(commands, pictures)
     text = say(
         "检查连接、时钟、签名与余量（不计费）",
@@ -125,14 +125,14 @@ def _gallery(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", pi
             "图片的文件夹；人员 ID 取自文件名，zhang_1.jpg 与 zhang_2.jpg 都是 zhang。"
             "中断后再次运行会跳过已入库的图片",
             "folder of pictures; person ids are taken from file names: zhang_1.jpg and zhang_2.jpg are of "
-            "zhang. When run again after an interruption, it skips what is enrolled",
+            "zhang. When run again after an interruption, it skips enrolled pictures",
         ),
     )
     enrol.add_argument(
         "--group",
         required=True,
         metavar="ID",
-        help=say("人脸组，没有则新建", "the group; made if it is missing"),
+        help=say("人脸组，没有则新建", "the group; created if it is missing"),
     )
     enrol.add_argument(
         "--consent",
@@ -146,7 +146,7 @@ def _gallery(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", pi
     enrol.add_argument(
         "--unique",
         action="store_true",
-        help=say("拒绝与组内其他人员相似的人脸", "reject a face that looks like another person of the group"),
+        help=say("拒绝与组内其他人员相似的人脸", "reject a face that matches another person in the group"),
     )
     words = say("人脸搜索：图片里的人是谁", "who of the face gallery is in a picture")
     search = commands.add_parser("search", help=words, description=words)
@@ -156,23 +156,23 @@ def _gallery(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", pi
         dest="groups",
         action="append",
         metavar="ID",
-        help=say("要搜索的组，可以多次；默认全部", "a group to search, repeatable; all by default"),
+        help=say("要搜索的组，可以多次；默认全部", "group to search (repeatable; default: all)"),
     )
     search.add_argument(
         "--top",
         type=_Between(1, 100),
         metavar="N",
-        help=say("每张人脸最多几人，默认 5", "persons a face (5)"),
+        help=say("每张人脸最多几人，默认 5", "maximum number of persons per face (default 5)"),
     )
     search.set_defaults(top=5)
     for command in (enrol, search):
         _connection(command)
-        command.add_argument("--json", action="store_true", help=say("输出 JSON 行", "lines of JSON"))
+        command.add_argument("--json", action="store_true", help=say("输出 JSON 行", "print lines of JSON"))
         command.add_argument(
             "--jobs",
             type=_Between(1, 16),
             metavar="N",
-            help=say("同时进行的请求数，默认 2", "requests at a time (2)"),
+            help=say("同时进行的请求数，默认 2", "concurrent requests (default 2)"),
         )
         command.set_defaults(jobs=2)
 

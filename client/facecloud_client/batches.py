@@ -7,7 +7,7 @@ from facecloud_client.sources import Source
 
 MAX_IMAGES = 100  # per request, manual 4.2.2
 MAX_PAIRS = 50  # per face_compare request
-BATCH_IMAGES = 16  # the default: enough to keep the service busy, and progress stays visible
+BATCH_IMAGES = 16  # the default: enough to keep the service busy, with frequent progress
 BATCH_BYTES = 32 * 1024 * 1024  # of pictures in one request; a single picture is at most 10 MiB
 
 
@@ -21,7 +21,7 @@ def weight_bytes(item: Item) -> int:
 def split(items: Sequence[Item], max_items: int, max_bytes: int = BATCH_BYTES) -> Iterator[list[Item]]:
     """Yield consecutive batches that are within both limits.
 
-    An entry that is larger than `max_bytes` gets a batch of its own.
+    An entry that is larger than `max_bytes` gets a separate batch.
     """
     batch: list[Item] = []
     total_bytes = 0

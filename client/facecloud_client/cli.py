@@ -51,8 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_error(notes, str(error))
         return exit_status(error)
     except BrokenPipeError:
-        # The reader of stdout is gone, as in `facecloud … --json | head`: discard what is still buffered. The
-        # status is the one that rich uses in this case.
+        # stdout was closed, as in `facecloud … --json | head`: discard the buffered output. The status is the
+        # one that rich uses in this case.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:

@@ -139,7 +139,7 @@ class FaceClient:
     ) -> list[CompareResult]:
         """Compare the largest faces of each pair (face_compare); otherwise like `detect`.
 
-        A request is charged as one call, however many pairs it carries.
+        A request is charged as one call for any number of pairs.
         """
         items = [(source(one), source(other)) for one, other in pairs]
         return self._all("face_compare", items, batch, compare_result)
@@ -148,7 +148,7 @@ class FaceClient:
         self, api: str, items: Sequence[Item], batch: int, read: Callable[[Mapping[str, Any]], R]
     ) -> list[R]:
         results: list[R] = []
-        for part in split(items, min(batch, most_items(api))):
+        for part in split(items, min(batch, max_items(api))):
             try:
                 results.extend(read(entry) for entry in self.call(api, part).entries)
             except ApiError as error:
@@ -166,7 +166,7 @@ class FaceClient:
         return self.call_body(api, Body(items), len(items))
 
     def call_body(self, api: str, body: Content, count: int) -> Reply:
-        """Do what `call` does, with a body of `count` entries that is made already."""
+        """Do what `call` does, with a prepared body of `count` entries."""
         key = str(uuid.uuid4())
         attempt = 0
         while True:
@@ -193,7 +193,7 @@ class FaceClient:
             attempt += 1
 
     def post(self, path: str, body: Content, extra: Mapping[str, str], items: int = 1) -> httpx.Response:
-        """Send one signed attempt and return the response, whatever it is. Raises httpx.TransportError."""
+        """Send one signed attempt and return the response, with any status. Raises httpx.TransportError."""
         url = httpx.URL(self.base_url + path)
         raw_path, _, query = url.raw_path.decode("ascii").partition("?")
         dt = str(int(self._now().timestamp() * 1000))
@@ -211,7 +211,7 @@ class FaceClient:
         return self._http.get(self.base_url + path, timeout=CONNECT_TIMEOUT_S)
 
 
-def most_items(api: str) -> int:
+def max_items(api: str) -> int:
     """Return the API's limit of entries per request."""
     return MAX_PAIRS if api == "face_compare" else MAX_IMAGES
 

@@ -24,7 +24,7 @@ PREFIX = "data:application/octet-stream;base64,"
 
 
 class JsonBody:
-    """A request body that is held whole: a gallery's request carries few pictures."""
+    """A request body that is kept in memory, because a gallery's request has few pictures."""
 
     def __init__(self, content: Mapping[str, Any]) -> None:
         self._bytes = json.dumps(content).encode()
@@ -37,7 +37,7 @@ class JsonBody:
 
 @dataclass(frozen=True)
 class Match:
-    """A person that a face matches. `false_match_rate`: how often a stranger would, at most."""
+    """A person that matches a face. `false_match_rate` is an upper bound for a stranger."""
 
     group_id: str
     person_id: str
@@ -48,7 +48,7 @@ class Match:
 
 @dataclass(frozen=True)
 class FoundFace:
-    """A face of the picture, and whom it matches, best first."""
+    """A face of the picture and its matches, best first."""
 
     location: Box
     persons: tuple[Match, ...]
@@ -77,7 +77,7 @@ class Enrolment:
 
 
 def inline(picture: Source) -> str:
-    """Return a picture as it stands in `data`. Raises InputError for an unreadable file."""
+    """Return the entry of `data` for a picture. Raises InputError for an unreadable file."""
     if picture.url is not None:
         return picture.url
     try:
@@ -102,18 +102,18 @@ class Gallery:
         return self._client.call_body(api, JsonBody(content), len(data)).entries
 
     def add_group(self, group_id: str, name: str = "", *, retention_days: int | None = None) -> bool:
-        """Make a group, or update it; return whether it was made."""
+        """Create or update a group; return whether it was created."""
         entry: dict[str, Any] = {"group_id": group_id, "name": name or group_id}
         if retention_days is not None:
             entry["retention_days"] = retention_days
         return bool(self.call("face_group_add", [entry])[0]["created"])
 
     def groups(self) -> Iterator[Mapping[str, Any]]:
-        """Yield every group, in the order of the ids."""
+        """Yield every group, ordered by id."""
         yield from self._pages("face_group_list", "groups", {})
 
     def persons(self, group_id: str) -> Iterator[Mapping[str, Any]]:
-        """Yield every person of a group, in the order of the ids."""
+        """Yield every person of a group, ordered by id."""
         yield from self._pages("face_person_list", "persons", {"group_id": group_id})
 
     def _pages(self, api: str, name: str, entry: dict[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -164,12 +164,12 @@ class Gallery:
         return found_faces(result)
 
     def erase(self, group_id: str, person_id: str, face_id: str | None = None) -> int:
-        """Delete a person, or one face; how many faces."""
+        """Delete a person or one face; return the number of deleted faces."""
         entry = {"group_id": group_id, "person_id": person_id} | ({"face_id": face_id} if face_id else {})
         return int(self.call("face_person_delete", [entry])[0]["deleted_faces"])
 
     def delete_group(self, group_id: str) -> int:
-        """Delete a group with all that it holds; how many faces."""
+        """Delete a group with its persons and faces; return the number of deleted faces."""
         return int(self.call("face_group_delete", [{"group_id": group_id}])[0]["deleted_faces"])
 
 
@@ -197,6 +197,6 @@ def found_faces(entry: Mapping[str, Any]) -> list[FoundFace]:
 
 
 def one_in(rate: float) -> str:
-    """Say how often a mistake is to be expected: `1 in 12,000`."""
+    """Format a rate: `1 in 12,000`."""
     count = f"{round(1 / rate):,}" if rate > 0 else "∞"
     return say(f"1/{count}", f"1 in {count}")

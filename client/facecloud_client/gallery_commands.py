@@ -1,8 +1,8 @@
 """`facecloud enrol` and `facecloud search`: folders into a group, and pictures against groups.
 
-Enrolment is resumable: a picture that was enrolled is noted in a file in the folder, by a hash and the id of
-its face, and is skipped when the command runs again, for as long as the service stores the face. The notes of
-faces that were erased are deleted.
+Enrolment is resumable: each enrolled picture is recorded in a file in the folder, by a hash and the id of its
+face. When the command runs again, it skips the picture if the service still stores the face. The records of
+erased faces are deleted.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ DONE_FILE = ".facecloud-enrolled"
 def person_id_of(path: Path) -> str:
     """Return the id that a file name suggests, "" if it suggests none: zhang-san for `zhang san_1.jpg`.
 
-    Only the number of a copy (`_2`, ` (2)`) is dropped: other parts may tell people apart.
+    Only the number of a copy (`_2`, ` (2)`) is removed, because other parts may distinguish people.
     """
     stem = path.stem
     stem = re.sub(r"(?:_\d{1,2}| ?\(\d{1,2}\))$", "", stem) or stem
@@ -39,14 +39,14 @@ def person_id_of(path: Path) -> str:
     return found[:64] if re.fullmatch(r"[A-Za-z0-9_.-]+", found) else ""
 
 
-Stored = Mapping[str, Set[str]]  # person id → face ids, as the service has them
+Stored = Mapping[str, Set[str]]  # person id → face ids, as stored by the service
 
 
 @dataclass
 class Enrolled:
-    """The notes of one folder: a line for each picture, `<hash> <group's hash> <face id>`.
+    """The records of one folder: a line for each picture, `<hash> <group's hash> <face id>`.
 
-    Lines of earlier versions have the hash alone; they hold for as long as the person exists.
+    Lines of earlier versions have only the hash; they are valid while the person exists.
     """
 
     path: Path
@@ -56,7 +56,7 @@ class Enrolled:
 
     @classmethod
     def of(cls, folder: Path, group: str, stored: Stored) -> "Enrolled":
-        """Read the notes, and delete those of this group whose face the service no longer stores."""
+        """Read the records, and delete those of this group whose face the service no longer stores."""
         path = folder / DONE_FILE
         try:
             lines = [line.split() for line in path.read_text().splitlines() if line.strip()]
@@ -79,25 +79,25 @@ class Enrolled:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Replace a file at once, so that an interrupted run leaves the old one or the new one."""
+    """Replace a file atomically."""
     new = path.with_name(f"{path.name}.new")
     new.write_text(text)
     new.replace(path)
 
 
 def group_mark(service: str, group: str) -> str:
-    """Return the hash that stands for a group of a service in the notes."""
+    """Return the hash of a group of a service in the records."""
     return hashlib.sha256(f"{service}\n{group}".encode()).hexdigest()[:16]
 
 
 def mark_of(service: str, group: str, person: str, content: bytes) -> str:
-    """Return the hash that stands for a picture in the notes."""
-    told = f"{service}\n{group}\n{person}\n".encode() + content
-    return hashlib.sha256(told).hexdigest()
+    """Return the hash of a picture in the records."""
+    marked = f"{service}\n{group}\n{person}\n".encode() + content
+    return hashlib.sha256(marked).hexdigest()
 
 
 def enrol(gallery: Gallery, asked: Arguments, notes: Console) -> int:
-    """Enrol every picture of the folders by a request of its own; return 1 if one was refused."""
+    """Enrol every picture of the folders, one request each; return 1 if one was refused."""
     if all(group["group_id"] != asked.group for group in gallery.groups()):
         gallery.add_group(asked.group)  # an existing one keeps its name and retention
     stored = {
@@ -120,7 +120,7 @@ def enrol(gallery: Gallery, asked: Arguments, notes: Console) -> int:
 def _enrol_folder(
     gallery: Gallery, asked: Arguments, notes: Console, paths: Sequence[Path], kept: Enrolled
 ) -> int:
-    """Return how many pictures were refused. Raises the refusal that every later picture would get too."""
+    """Return the number of refused pictures. Raises an error that all later pictures would get too."""
     failed = 0
     with progress(notes, len(paths) > 1) as bar, ThreadPoolExecutor(asked.jobs) as pool:
         task = bar.add_task("", total=len(paths))
@@ -134,7 +134,7 @@ def _enrol_folder(
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise error
             failed += 1
-            _tell(asked, str(path), error)
+            _report_error(asked, str(path), error)
     return failed
 
 
@@ -142,7 +142,7 @@ def _enrol_one(gallery: Gallery, asked: Arguments, path: Path, kept: Enrolled) -
     person = asked.person or person_id_of(path)
     try:
         if not person:
-            raise InputError(str(path), say("请用 --person 指定人员 ID", "name the person with --person"))
+            raise InputError(str(path), say("请用 --person 指定人员 ID", "set the person with --person"))
         picture = source(str(path))
         mark = mark_of(gallery.base_url, asked.group, person, path.read_bytes())
         if kept.has(mark, person):
@@ -157,12 +157,12 @@ def _enrol_one(gallery: Gallery, asked: Arguments, path: Path, kept: Enrolled) -
     return None
 
 
-def _tell(asked: Arguments, name: str, error: FaceCloudError) -> None:
+def _report_error(asked: Arguments, name: str, error: FaceCloudError) -> None:
     if asked.json:
-        told = {"source": name, "error": {"message": str(error)}}
+        line = {"source": name, "error": {"message": str(error)}}
         if isinstance(error, ApiError):
-            told["error"] = {"code": error.code, "message": error.message, "detail": error.detail}
-        sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
+            line["error"] = {"code": error.code, "message": error.message, "detail": error.detail}
+        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
         sys.stdout.flush()
         return
     words = f"{error.headline}: {error.detail}" if isinstance(error, ApiError) else str(error)
@@ -194,7 +194,7 @@ def search(gallery: Gallery, asked: Arguments, notes: Console) -> int:
                 if is_final(found):
                     raise found
                 failed += 1
-                _tell(asked, name, found)
+                _report_error(asked, name, found)
             elif asked.json:
                 sys.stdout.write(json.dumps(_as_json(name, found), ensure_ascii=False) + "\n")
                 sys.stdout.flush()
@@ -212,7 +212,7 @@ def _as_json(name: str, found: Sequence[FoundFace]) -> dict[str, object]:
 
 
 def _lines(name: str, found: Sequence[FoundFace]) -> list[str]:
-    """Return a line for each face: whom it matches, with the chance of a mistake."""
+    """Return a line for each face: the persons that it matches, and the false-match rate."""
     if not found:
         return [f"{name}  {say('没有人脸', 'no face')}"]
     lines = []

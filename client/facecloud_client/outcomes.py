@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from facecloud_client.batches import BATCH_IMAGES, split
 from facecloud_client.body import Item, names
-from facecloud_client.client import FaceClient, Reply, most_items
+from facecloud_client.client import FaceClient, Reply, max_items
 from facecloud_client.errors import ApiError, AuthenticationError, FaceCloudError, InputError, QuotaError
 from facecloud_client.results import CompareResult, FaceResult, compare_result, face_result
 from facecloud_client.retry import RETRIED_STATUSES
@@ -51,7 +51,7 @@ def run(
 
     If the run ends early, the last Done has the `refusal`, and pictures that were not sent appear in none.
     """
-    parts = iter(list(split(items, min(batch, most_items(api)))))
+    parts = iter(list(split(items, min(batch, max_items(api)))))
     pool = ThreadPoolExecutor(jobs)
     ahead: deque[Future[Done]] = deque()
     refused_in_a_row, ended_by = 0, None

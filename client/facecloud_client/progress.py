@@ -1,4 +1,4 @@
-"""The bar that the command shows while it works."""
+"""The progress bar of the command."""
 
 import sys
 

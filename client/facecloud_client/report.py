@@ -1,4 +1,4 @@
-"""The output of the command: rows or JSON for each batch, drawings, and at the end advice and totals.
+"""The output of the command: rows or JSON for each batch, drawings, and a final summary.
 
 Results go to standard output, messages to standard error. Only counts are kept in memory.
 """

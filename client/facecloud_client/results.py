@@ -79,7 +79,7 @@ def _reasons(entry: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def unexpected(entry: object) -> TransportError:
-    """Return the error for an entry of `result` that is not what the API promises."""
+    """Return the error for an entry of `result` that does not have the documented form."""
     text = str(entry)[:80]
     return TransportError(say(f"应答的 result 不符合约定：{text}", f"Unexpected entry of result: {text}"))
 

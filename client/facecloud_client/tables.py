@@ -54,7 +54,7 @@ GAP = "  "
 
 
 def json_line(outcome: Outcome) -> str:
-    """Return one line: `source` (or `pair`), with the API's own `result` or with `error`."""
+    """Return one line: `source` (or `pair`), with the `result` of the API or with `error`."""
     line: dict[str, Any] = {}
     if isinstance(outcome.item, Source):
         line["source"] = outcome.item.name
