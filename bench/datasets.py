@@ -1,8 +1,8 @@
 """Readers for the evaluation folder.
 
 Its files are verification/pairs.csv, attributes/labels.csv, cohort/labels.csv, detection/boxes.jsonl and
-hostile/index.csv; docs/model-card.en.md describes them. It is research data for measurements: nothing of it
-is copied, kept or shown.
+hostile/index.csv; docs/model-card.en.md describes them. It is research data for measurements only: it must
+not be copied, stored or published.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Boxed:
 
 @dataclass(frozen=True, slots=True)
 class Hostile:
-    """An odd or broken file, and what Pillow and OpenCV report for it."""
+    """An unusual or broken file, and what Pillow and OpenCV report for it."""
 
     path: Path
     magic: str

@@ -1,10 +1,10 @@
-"""`bin/bench gallery --data DIR`: open-set identification, the stated false-match rate, the cost of a search.
+"""`bin/bench gallery --data DIR`: open-set identification, stated false-match rate, cost of a search.
 
-Accuracy, on the pictures of DIR/verification: people of several pictures are enrolled with one and searched
-for with the others; people of one picture fill the gallery up, or are the strangers who search it.
-Speed, on services of its own: searches over HTTP at several gallery sizes beside face_detect of the same
-picture, enrolments a second, and what the HNSW index finds of what the exact scan finds.
-Options: --only accuracy|speed, --sizes, --indexed (which sizes also by HNSW), --deals, --seconds.
+Accuracy, on the pictures of DIR/verification: people with several pictures are enrolled with one and searched
+with the others; people with one picture fill the gallery or are the strangers. Speed, on its own services:
+searches over HTTP at several gallery sizes compared with face_detect of the same picture, enrolments per
+second, and the recall of the HNSW index against the exact scan. Options: --only accuracy|speed, --sizes,
+--indexed (which sizes also by HNSW), --deals, --seconds.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> int:
     parser.add_argument("--only", choices=["accuracy", "speed", "fill"])
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--indexed", type=int, nargs="*", default=[10_000, 100_000], help="of the sizes")
-    parser.add_argument("--deals", type=int, default=20, help="random choices of who is a stranger")
+    parser.add_argument("--deals", type=int, default=20, help="random choices of the strangers")
     parser.add_argument("--seconds", type=float, default=10, help="of each load")
     options = parser.parse_args()
     if options.only == "fill":  # this module in the services' environment: see `fill`
@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def accuracy(data: Path, deals: int) -> None:
-    """FNIR at fixed FPIRs, and the stated false-match rate beside the realised one."""
+    """Print FNIR at fixed FPIRs, and the stated and the realised false-match rate."""
     from inference.calibration import scoring
     from inference.models.setup import ensure_models
     from inference.pipeline.engine import Engine
@@ -94,7 +94,7 @@ def accuracy(data: Path, deals: int) -> None:
 def _deal(
     known: Sequence[Any], lone: Sequence[Any], size: int, random: np.random.Generator, scoring: Any
 ) -> tuple[Floats, Floats]:
-    """Each mated search's confidence (-1 if another person is before), and each stranger's best one."""
+    """Return each mated search's confidence (-1 if another person ranks higher), and each stranger's best."""
     people = [known[number] for number in random.permutation(len(known))]
     others = [lone[number] for number in random.permutation(len(lone))]
     enrolled, probes = [], []
@@ -119,7 +119,7 @@ def _deal(
 
 
 def _look_alikes(data: Path, engine: Any, scoring: Any) -> None:
-    """Print the stated rate among people of one gender, age group and ethnic group: what it is stated for."""
+    """Print stated and realised rates among people of one gender, age group and ethnic group."""
     from bench.strangers import ADULT, age_group
 
     cells: dict[tuple[str, str, str], list[tuple[str, Any]]] = defaultdict(list)
@@ -145,7 +145,7 @@ def _look_alikes(data: Path, engine: Any, scoring: Any) -> None:
                 totals[confidence].append((stated, float(matches > 0), matches))
     for confidence, searches in totals.items():
         stated, realised, _matches = np.array(searches).mean(axis=0)
-        pairs = sum(matches for _stated, _realised, matches in searches) // 2  # each is seen from both sides
+        pairs = sum(matches for _stated, _realised, matches in searches) // 2  # each is counted twice
         print(
             f"look-alikes from {confidence:g}: stated {stated:.4f}, realised {realised:.4f} of "
             f"{len(searches)} searches; {pairs} pairs"
@@ -156,9 +156,9 @@ def _look_alikes(data: Path, engine: Any, scoring: Any) -> None:
 
 
 def speed(sizes: Sequence[int], seconds: float, indexed: Sequence[int]) -> None:
-    """Search over HTTP beside face_detect, enrolments a second, and recall of the index."""
-    from bench.engine.speed import sample_pictures
-    from bench.load.service import running_site
+    """Measure searches over HTTP against face_detect, enrolments per second, and the recall of the index."""
+    from bench.service import running_site
+    from bench.speed import sample_pictures
 
     with running_site() as site:
         picture = sample_pictures(MODELS_DIR)["1 MP"]
@@ -168,13 +168,13 @@ def speed(sizes: Sequence[int], seconds: float, indexed: Sequence[int]) -> None:
         print(f"enrolments: {rate:.1f} a second, one at a time")
         for size in sizes:
             _fill(site, size, index=size in indexed)
-            caller = _Caller(site)  # the connection was idle for too long
+            caller = _Caller(site)  # the old connection was idle for too long
             detect = caller.detecting(picture)
             search, few = (caller.searching(picture, group) for group in (f"n{size}", "enrolled"))
             _ms(search)
             rounds = _rounds([detect, few, search], seconds)
             rows = np.array([[_cost(work) for work in (detect, few, search)] for _ in range(rounds)])
-            print(f"{size} faces, {rounds} rounds by turns, load average {os.getloadavg()[0]:.1f}:")
+            print(f"{size} faces, {rounds} alternating rounds, load average {os.getloadavg()[0]:.1f}:")
             for column, name in enumerate(("face_detect", "search of few faces", "search")):
                 took_ms, cpu_ms = rows[:, column, 0], rows[:, column, 1]
                 above_ms, above_cpu_ms = np.median(rows[:, column] - rows[:, 0], axis=0)
@@ -187,7 +187,7 @@ def speed(sizes: Sequence[int], seconds: float, indexed: Sequence[int]) -> None:
 
 
 def _fill(site: Any, size: int, *, index: bool) -> None:
-    """Make a group of `size` faces in the services' environment, and print what that measured."""
+    """Create a group of `size` faces in the environment of the services, and print its measurements."""
     command = [sys.executable, "-m", "bench.gallery", "--only", "fill", "--sizes", str(size)]
     command += ["--indexed", str(size)] if index else ["--indexed"]
     done = subprocess.run(command, env=site.environment, check=True, stdout=subprocess.PIPE, text=True)
@@ -195,7 +195,7 @@ def _fill(site: Any, size: int, *, index: bool) -> None:
 
 
 def _cost(work: Callable[[], object]) -> tuple[float, float]:
-    """Return the milliseconds of a call, and those of a core that all processes of the site spent on it."""
+    """Return the wall-clock milliseconds of a call, and the CPU-ms of all processes of the site."""
     before = _cpu_s()
     took_ms = _ms(work)
     return took_ms, (_cpu_s() - before) * 1000
@@ -267,7 +267,7 @@ class _Caller:
 
 
 def _fill_here(size: int, *, index: bool) -> int:
-    """Make a group of so many made-up faces, and print what the index finds of them, and how quickly."""
+    """Create a group of synthetic faces, and print the recall and the speed of the index."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
     import django
 
@@ -300,7 +300,7 @@ def _fill_here(size: int, *, index: bool) -> int:
         return sum(process.cpu_times().user + process.cpu_times().system for process in both)
 
     def timed(top: int) -> tuple[list[set[str]], str]:
-        """Return what is found, and the median time and the mean CPU time of PostgreSQL and this process."""
+        """Return the results, the median time, and the mean CPU time of PostgreSQL and this process."""
         found, times, before_s = [], [], spent_s()
         for probe in probes:
             started = time.perf_counter()
@@ -347,7 +347,7 @@ def _unit(vectors: Floats) -> Floats:
 
 
 def _insert(group: Any, size: int, random: np.random.Generator, at: Any) -> list[Any]:
-    """Made-up faces, rotated all at once; the first 2 000 of them are returned for probes, repeated."""
+    """Insert synthetic faces, rotated in one step; return the first 2 000 as probes, repeated."""
     from uuid import uuid4
 
     from django.db import connection
@@ -388,7 +388,7 @@ def _insert(group: Any, size: int, random: np.random.Generator, at: Any) -> list
 
 
 def _second_shot(template: Any, random: np.random.Generator) -> Any:
-    """Another picture of the same made-up person."""
+    """Return another template of the same synthetic person."""
     from dataclasses import replace
 
     def near(vector: tuple[float, ...]) -> tuple[float, ...]:

@@ -98,7 +98,7 @@ class Report:
         )
 
     def plot(self, folder: Path) -> None:
-        """Write one PNG for each section with something to draw. Needs matplotlib (bin/bench installs it)."""
+        """Write one PNG for each section with plots. Needs matplotlib (bin/bench installs it)."""
         try:
             from matplotlib.figure import Figure
         except ImportError:

@@ -21,7 +21,7 @@ Flags = npt.NDArray[np.bool_]
 AGE_GROUPS = ((0, 5), (6, 15), (16, 29), (30, 59), (60, 200))
 ADULT = 16
 RESAMPLES = 200
-# Cells with fewer pairs are left out, and groups with fewer pairs are not reported.
+# Cells with fewer pairs are ignored, and groups with fewer pairs are not reported.
 LEAST_CELL_PAIRS, LEAST_PAIRS = 30, 300
 
 

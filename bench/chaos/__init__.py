@@ -1,12 +1,12 @@
-"""Random faults under signed load, then the clients' own count against the ledger: `bin/bench chaos`.
+"""Random faults under signed load, then a comparison of answers and ledger: `bin/bench chaos`.
 
-The whole product runs on services of its own. Clients call all three APIs, with and without Idempotency-Keys,
-and some hang up; they record what each answer said that it costs. Meanwhile each round breaks something
-(bench/chaos/faults.py), heals it, and waits for the first call that succeeds again. Every third round or so
+The whole product runs on its own services. Clients call all three APIs, with and without Idempotency-Keys,
+and some hang up; they record the units that each answer states. Meanwhile each round injects a fault
+(bench/chaos/faults.py), heals it, and waits for the first call that succeeds again. About every third round
 begins before that. At the end, the units of the answers that arrived must be the units that were charged,
 call by call, and `reconcile` must find no break.
 
-The same --seed gives the same faults in the same order; what they hit also depends on the machine.
+The same --seed gives the same faults in the same order; their effect also depends on the machine.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from bench.engine.speed import sample_pictures
 from bench.output import Report, Section
 
 RECOVERY_TIMEOUT_S = 90.0
-CONFIRM_TIMEOUT_S = 45.0  # the notes of a killed process are adopted within 15 s
+CONFIRM_TIMEOUT_S = 45.0  # another process adopts the notes of a killed process within 15 s
 SWEEP_TIMEOUT_S = 420.0  # a hold lasts 4 minutes at most, and the sweeps run each minute
 NEAR_S = 3.0
 SWEEP = """
@@ -66,10 +66,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--clients", type=int, default=6)
-    parser.add_argument("--only", action="append", help="faults whose name contains this; repeatable")
-    parser.add_argument("--each", action="store_true", help="the chosen faults in their order, not at random")
+    parser.add_argument("--only", action="append", help="only faults whose name contains this (repeatable)")
+    parser.add_argument("--each", action="store_true", help="run the chosen faults in order, not at random")
     parser.add_argument("--sweep-now", action="store_true", help="sweep as if 10 minutes had passed")
-    parser.add_argument("--record", type=Path, help="write what the clients were answered, as lines of JSON")
+    parser.add_argument("--record", type=Path, help="write the clients' answers as lines of JSON")
     parser.add_argument("--logs", type=Path, help="keep the logs of the processes in this folder")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     return parser.parse_args()
@@ -116,7 +116,7 @@ class Run:
         note = ""
         try:
             fault.inject(self._site, self._rng)
-        except (*AWAY, IndexError) as error:  # struck before the last one had healed: nothing to hit
+        except (*AWAY, IndexError) as error:  # the previous fault has not healed, so there is no target
             note = f"  not injected: {type(error).__name__}"
         held_s = time.monotonic() - began
         if fault.ends_web:
@@ -127,7 +127,7 @@ class Run:
         self._site.wait(self._rng.uniform(0, 1.5))
 
     def _recover(self, name: str, *, count: bool = True) -> float:
-        """Wait for a call that was sent after now and answered with code 0."""
+        """Wait for a call that is sent from now on and answered with code 0."""
         healed_at = time.time()
         took_s = self._site.wait(RECOVERY_TIMEOUT_S, until=lambda: self._record.last_success_at > healed_at)
         if took_s >= RECOVERY_TIMEOUT_S:
@@ -189,7 +189,7 @@ class Run:
         )
 
     def _web_died_near(self, moment: float) -> bool:
-        """Whether a web process was killed about then: perhaps between an answer and its note (ADR 0020)."""
+        """Return whether a web process was killed then, perhaps between an answer and its note (ADR 0020)."""
         return any(abs(moment - died_at) < NEAR_S for died_at in self._web_died_at)
 
     def _say(self, line: str) -> None:

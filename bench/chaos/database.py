@@ -19,13 +19,13 @@ def wait_until(condition: Callable[[], bool], *, timeout_s: float, what: str) ->
 
 
 class Database:
-    """The server as its superuser sees it, on connections that go past any proxy."""
+    """Access to the server as superuser, without the proxy."""
 
     def __init__(self, postgres: Postgres) -> None:
         self.postgres = postgres
 
     def ask(self, sql: str, *values: object) -> list[tuple[object, ...]]:
-        """Run one statement in a transaction of its own."""
+        """Run one statement in a separate transaction."""
         connection = self.postgres.connect()
         connection.autocommit = True
         try:
@@ -37,7 +37,7 @@ class Database:
 
     @contextmanager
     def commits_that_wait(self) -> Iterator[None]:
-        """Make each commit that waits for the disk wait on, after it is on disk."""
+        """Let each durable commit keep waiting after it is on disk."""
         self.hold_commits()
         try:
             yield
@@ -50,7 +50,7 @@ class Database:
         self.ask("SELECT pg_reload_conf()")
 
     def forget_held_commits(self) -> None:
-        """Undo `hold_commits` of a server that is down."""
+        """Undo `hold_commits` while the server is down."""
         (self.postgres.data / "postgresql.auto.conf").write_text("")
 
     def wait_for(self, event: str, timeout_s: float = 30) -> None:
@@ -60,7 +60,7 @@ class Database:
 
     @contextmanager
     def locked(self, sql: str) -> Iterator[None]:
-        """Hold the locks that this statement takes."""
+        """Hold the locks of this statement during the block."""
         connection = self.postgres.connect()
         try:
             with connection, connection.cursor() as cursor:

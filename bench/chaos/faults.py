@@ -25,7 +25,7 @@ AWAY = (psycopg2.Error, redis.RedisError, psutil.Error, ProcessLookupError, Time
 
 @dataclass(frozen=True)
 class Fault:
-    """A kind of fault. `needs_disk`: only on a small file system of the site's own."""
+    """A kind of fault. `needs_disk`: it needs the site's own small file system."""
 
     name: str
     inject: Inject
@@ -45,7 +45,7 @@ def long(rng: random.Random) -> float:
 
 
 def end(number: signal.Signals, choose: Callable[[Site], Process]) -> Inject:
-    """Send the signal to a process that the supervisor then starts again."""
+    """Send the signal to a process, which the supervisor then restarts."""
 
     def inject(site: Site, rng: random.Random) -> None:
         os.kill(choose(site).pid, number)
@@ -69,7 +69,7 @@ def kill_web_child(site: Site, rng: random.Random) -> None:
 
 
 def kill_backend(site: Site, rng: random.Random) -> None:
-    """PostgreSQL then ends all sessions and recovers, as after a crash."""
+    """Kill a backend; PostgreSQL then ends all sessions and recovers, as after a crash."""
     os.kill(rng.choice(backends(site)), signal.SIGKILL)
 
 
@@ -79,7 +79,7 @@ def terminate_backends(site: Site, rng: random.Random) -> None:
 
 
 def postgres_away(site: Site, rng: random.Random) -> None:
-    """PostgreSQL stays away for longer than any attempt to settle lasts, as in a failover."""
+    """Keep PostgreSQL down for longer than all attempts to settle take, as in a failover."""
     number = rng.choice([signal.SIGINT, signal.SIGQUIT, signal.SIGKILL])
     os.kill(site.postgres.process.pid, number)
     site.postgres.process.stop()
@@ -107,7 +107,7 @@ def rest(seconds: float) -> None:
 
 
 def freeze(choose: Callable[[Site, random.Random], Iterable[int]]) -> Inject:
-    """SIGSTOP: the process keeps its connections and its locks, and answers nothing."""
+    """Send SIGSTOP: the process keeps its connections and locks, but does not respond."""
 
     def inject(site: Site, rng: random.Random) -> None:
         pids = list(choose(site, rng))
@@ -177,7 +177,7 @@ def fill_disk(site: Site, rng: random.Random) -> None:
 
 
 def use_up_log(site: Site, seconds: float) -> None:
-    """Begin new segments of the write-ahead log, until there is none left and PostgreSQL panics."""
+    """Start new segments of the write-ahead log until the disk is full and PostgreSQL panics."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         with contextlib.suppress(psycopg2.Error):

@@ -1,4 +1,4 @@
-"""The clients' count of what their answers said they cost, against the ledger."""
+"""Compare the units stated in the clients' answers with the ledger."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from bench.chaos.database import Database
 from bench.chaos.load import Sent
 
-# A charged call whose answer was lost on the way, and whose Idempotency-Key then got that answer.
+# Charged calls whose answer was lost, and whose Idempotency-Key then got that answer.
 _KEYS = """
 SELECT keys.key_sha256, keys.call_id::text FROM faceapi_idempotencykey AS keys WHERE charged_at IS NOT NULL
 """
@@ -22,7 +22,7 @@ class Comparison:
     charged_units: int
     against_the_customer: dict[str, tuple[int, int]] = field(default_factory=dict)
     in_their_favour: dict[str, tuple[int, int]] = field(default_factory=dict)
-    by_repeat: int = 0  # units of calls whose answer came with a repeat of their Idempotency-Key
+    by_repeat: int = 0  # units of calls that were answered by a repeat of their Idempotency-Key
 
     @property
     def difference(self) -> int:
@@ -30,7 +30,7 @@ class Comparison:
 
 
 def compare(sent: Sequence[Sent], database: Database, since: float) -> Comparison:
-    """Compare call by call. Every debit must have ended: see `is_over`."""
+    """Compare call by call. Every debit must have ended: see `open_debits`."""
     answered = {one.call_id: one.units for one in sent if one.call_id and one.units}
     debits = database.ask(_DEBITS, since)
     charged = {str(call_id): int(str(units)) for call_id, state, units in debits if state == "settled"}

@@ -1,4 +1,4 @@
-"""Signed calls from several clients, and their own record of what each was answered."""
+"""Signed calls from several clients, and a record of their answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from uuid import uuid4
 from bench.load.service import inline
 from faceapi.authentication.signing import sign
 
-CLIENT_TIMEOUT_S = 120.0  # longer than any wait of the product: a call that gets no answer is a finding
+CLIENT_TIMEOUT_S = 120.0  # longer than any wait of the product, so a call without an answer is a finding
 KEY_ATTEMPTS = 8
 RETRIED = (4105, 4291, 4292, 5003, 5004)
 HUNG_UP, NO_ANSWER = "hung up", "no answer"
@@ -30,9 +30,10 @@ DETECT, ANALYSE, COMPARE = (
 
 @dataclass(frozen=True)
 class Sent:
-    """One request and its answer; `fault` says why there is none.
+    """One request and its answer; `fault` is the reason if there is none.
 
-    `key` is the SHA-256 of its Idempotency-Key, `is_repeat` whether the answer is that of an earlier request.
+    `key` is the SHA-256 of its Idempotency-Key; `is_repeat` is set if the answer is that of an earlier
+    request.
     """
 
     sent_at: float
@@ -48,7 +49,7 @@ class Sent:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of call: how often, to which API, with how many pictures."""
+    """A kind of call: its frequency, API and number of pictures."""
 
     weight: int
     path: str
@@ -69,7 +70,7 @@ KINDS = (
 
 
 class Record:
-    """What the clients were answered; a line of JSON each if there is a file. Thread-safe."""
+    """The record of all answers, as lines of JSON if there is a file. Thread-safe."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._lock = threading.Lock()
@@ -81,7 +82,7 @@ class Record:
         with self._lock:
             self.sent.append(sent)
             if sent.code == 0 and not sent.fault:
-                # By its start, so that an answer that was under way does not count as a recovery.
+                # By the start of the request, so that an answer in transit does not count as a recovery.
                 self.last_success_at = max(self.last_success_at, sent.sent_at)
             if self._file:
                 self._file.write(json.dumps(asdict(sent)) + "\n")
@@ -128,7 +129,7 @@ class Load:
             thread.start()
 
     def stop(self) -> None:
-        """Begin no further call, and wait for the answers of those that are under way."""
+        """Start no further call, and wait for the answers of those in progress."""
         self._ended.set()
         for thread in self._threads:
             thread.join()
@@ -151,7 +152,7 @@ class Load:
         client.close()
 
     def _call_with_key(self, client: Client, path: str, body: bytes, rng: random.Random) -> None:
-        """Repeat under the same key until there is an answer, as a careful customer does."""
+        """Repeat with the same key until there is an answer, as a careful customer does."""
         key = uuid4().hex
         for _ in range(KEY_ATTEMPTS):
             sent = client.call(path, body, key=key)
@@ -162,7 +163,7 @@ class Load:
 
 
 class Client:
-    """One connection that is kept open; every request is signed anew."""
+    """One persistent connection; each request has a new signature."""
 
     def __init__(self, address: str, key: str, secret: str) -> None:
         self._address = address
@@ -197,7 +198,7 @@ class Client:
         return _sent(reply, text, at, took_s, hashed)
 
     def hang_up(self, path: str, body: bytes, after_s: float) -> Sent:
-        """Send a whole request and close the connection, unless an answer has come by then."""
+        """Send a whole request and close the connection, unless an answer has arrived by then."""
         host, _, port = self._address.partition(":")
         at = time.time()
         lines = [f"POST {path} HTTP/1.1", f"Host: {self._address}", f"Content-Length: {len(body)}"]
@@ -211,7 +212,7 @@ class Client:
         return Sent(at, time.time() - at, fault=HUNG_UP)
 
     def _answer_on(self, sock: socket.socket, at: float) -> Sent:
-        """Read the answer that came before the client could hang up: it counts."""
+        """Read the answer that arrived before the client hung up: it counts."""
         sock.settimeout(CLIENT_TIMEOUT_S)
         reply = http.client.HTTPResponse(sock, method="POST")
         reply.begin()

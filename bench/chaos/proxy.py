@@ -1,4 +1,4 @@
-"""A unix socket in front of another one, whose connections can be cut without the server noticing."""
+"""A proxy for a unix socket, whose connections can be cut without the server's notice."""
 
 import contextlib
 import socket

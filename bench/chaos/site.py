@@ -1,8 +1,8 @@
-"""The whole product for a run of faults: services, processes and folders of its own, under a supervisor.
+"""The whole product for a run of faults, with its own services, processes and folders, under a supervisor.
 
 PostgreSQL is reached through a proxy whose connections can be cut. As root, everything is on a small tmpfs
-that can be filled. Only the thread that started the site may start processes, since the kernel ends a child
-with the thread that made it; so that thread also waits, in `wait`.
+that can be filled. The kernel ends a child with the thread that started it, so only the thread that started
+the site may start processes; therefore it also waits, in `wait`.
 """
 
 from __future__ import annotations
@@ -73,11 +73,11 @@ class Site(Database):
         self.beat = beat_process(environment, logs=logs)
 
     def start(self) -> None:
-        """Return once the site is ready."""
+        """Start the site, and wait until it is ready."""
         self._supervisor.start(self.postgres.process, self.postgres)
         self._supervisor.start(self.valkey.process, self.valkey)
         self.proxy = Proxy(self._front / ".s.PGSQL.5432", self.paths.sockets / ".s.PGSQL.5432")
-        self.ask("ALTER SYSTEM SET max_wal_size = '128MB'")  # room on the small disk; also in force
+        self.ask("ALTER SYSTEM SET max_wal_size = '128MB'")  # space on the small disk; has also taken effect
         prepare = [sys.executable, "-m", "embedded.prepare", f"http://{self.address}"]
         owner = {"DATABASE_OWNER_URL": self.postgres.url}
         subprocess.run(
@@ -96,7 +96,7 @@ class Site(Database):
         self.proxy.close()
 
     def wait(self, seconds: float, until: Callable[[], bool] = lambda: False) -> float:
-        """Restart what ends, for so long or until the condition holds; return the seconds that passed."""
+        """Restart processes that end, for `seconds` or until the condition holds; return the elapsed time."""
         started = time.monotonic()
         while (passed := time.monotonic() - started) < seconds and not until():
             self._supervisor.look(time.monotonic())
@@ -130,7 +130,7 @@ class Site(Database):
 
     @contextlib.contextmanager
     def full_disk(self) -> Iterator[None]:
-        """Leave no room on the tmpfs for anything that grows."""
+        """Fill the tmpfs."""
         used = shutil.disk_usage(self.folder).used
         self._resize(used + 16 * 1024)
         try:
@@ -171,7 +171,7 @@ def running_site(keep: Path | None = None) -> Iterator[Site]:
 
 
 def _mount(folder: Path) -> bool:
-    """Mount a small tmpfs there; False without the right to."""
+    """Mount a small tmpfs there; return False without permission."""
     if os.geteuid() != 0 or shutil.which("mount") is None:
         return False
     options = f"size={DISK_BYTES // 1024}k,mode=711"

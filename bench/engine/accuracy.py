@@ -28,7 +28,7 @@ from inference.results import Template
 
 FARS = (1e-3, 1e-4, 1e-5)
 SUSPECTS = 100
-FACELESS = -99.0  # lower than the similarity of any two faces
+FACELESS = -99.0  # below the similarity of any two faces
 HEIGHTS = ((80, np.inf), (32, 80), (16, 32))
 PARTS = ("verification", "groups", "detection", "small-faces", "rotation", "attributes", "hostile")
 
@@ -273,7 +273,7 @@ def _percent(rate: tuple[float, float, float]) -> str:
 
 
 def hostile(data: Path, engine: Engine) -> Section:
-    """Count the outcomes for broken and odd files; anything but a documented code is a failure."""
+    """Count the outcomes for broken and unusual files; any undocumented outcome is a failure."""
     section = Section("hostile")
     outcomes: Counter[str] = Counter()
     slowest_s = 0.0

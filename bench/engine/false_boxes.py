@@ -29,7 +29,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bin/bench false_boxes", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the evaluation folder")
     parser.add_argument("--out", type=Path, required=True, help="where the sheets are written")
-    parser.add_argument("--min-height", type=int, default=32, help="leave out lower boxes, px")
+    parser.add_argument("--min-height", type=int, default=32, help="ignore boxes below this height, px")
     parser.add_argument("--models", type=Path, default=MODELS_DIR)
     arguments = parser.parse_args()
     ensure_models(arguments.models)

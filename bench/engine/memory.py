@@ -1,8 +1,8 @@
-"""How much memory an inference worker takes for each slot: `bin/bench memory`.
+"""The memory of an inference worker per slot: `bin/bench memory`.
 
-Each measurement is a process of its own, with the engine of a worker and as many threads as slots. Each
-thread works on chunks of four of the largest pictures that the API accepts, as a Celery task does. Reported
-are the resident memory once warm, the highest of the run, and the difference for each slot.
+Each measurement is a separate process with the engine of a worker and one thread per slot. Each thread
+processes chunks of four of the largest pictures that the API accepts, as a Celery task does. Reports the
+resident memory after the warm-up, the maximum, and the difference per slot.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def main() -> int:
     parser.add_argument("--slots", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--chunks", type=int, default=3, help="chunks of four pictures, for each slot")
     parser.add_argument("--operation", default="embed", choices=["detect", "analyse", "embed"])
-    parser.add_argument("--only", choices=KINDS, action="append", help="a kind of picture; repeatable")
+    parser.add_argument("--only", choices=KINDS, action="append", help="kind of picture (repeatable)")
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)  # slots; the picture on standard input
     arguments = parser.parse_args()
     if arguments.child:
@@ -94,7 +94,7 @@ def main() -> int:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a worker, as embedded/site.py makes it."""
+    """Return the environment of a worker, as in embedded/site.py."""
     return {
         **os.environ,
         "OMP_NUM_THREADS": "1",
@@ -105,7 +105,7 @@ def environment() -> dict[str, str]:
 
 
 def measure(slots: int, picture: bytes, chunks: int, operation: str) -> tuple[float, float]:
-    """Return the resident MB once warm, and the highest with all slots at work."""
+    """Return the resident MB after the warm-up, and the maximum with all slots busy."""
     from inference.pipeline.engine import Engine
     from inference.worker.tasks import OPERATIONS, run
 
@@ -125,7 +125,7 @@ def measure(slots: int, picture: bytes, chunks: int, operation: str) -> tuple[fl
 
 
 def status_mb(name: str) -> float:
-    """Return a line of /proc/self/status: unlike getrusage's, it begins with the program."""
+    """Return a value of /proc/self/status in MB; unlike getrusage's, it excludes the parent's memory."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(float(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(f"{name}:"))
 

@@ -1,7 +1,7 @@
 """Compare with face_recognition and dlib on the same pictures: `bin/bench peers`.
 
-The peer has an environment of its own under var/bench, created on demand: face_recognition 1.3.0 and dlib as
-a wheel. With --data, the accuracy of both on the verification pairs is measured too.
+The peer has its own environment under var/bench, created on demand: face_recognition 1.3.0 and dlib as a
+wheel. With --data, the accuracy of both on the verification pairs is measured too.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PACKAGES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, help="the evaluation folder, for accuracy")
-    parser.add_argument("--rounds", type=int, default=7, help="turns of every measurement")
+    parser.add_argument("--rounds", type=int, default=7, help="rounds of every measurement")
     parser.add_argument("--pairs", type=int, default=200, help="pairs for accuracy, half of them genuine")
 
 

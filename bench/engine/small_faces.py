@@ -1,4 +1,4 @@
-"""Detection of faces of 40 px in 12 MP frames: real faces, pasted on backgrounds of many kinds."""
+"""Detection of faces of 40 px in 12 MP frames: real faces pasted on various backgrounds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FRAME_PX = (4000, 3000)
 FACE_PX = 40
 FACES_A_FRAME = 10
 ROUNDS = 2
-# The distance between the corners of two faces: more than the width of any of them.
+# The minimum distance between the corners of two faces, larger than any face.
 APART_PX = 140
 QUALITIES = (80, 85, 90, 95)
 PEOPLE = 60
@@ -94,7 +94,7 @@ def _faces(data: Path, engine: Engine, source: Source, random: np.random.Generat
 
 
 def _cut_outs(engine: Engine, paths: list[Path], source: Source) -> Iterator[Face]:
-    """Yield the faces of pictures that show exactly one."""
+    """Yield the faces of pictures that show exactly one face."""
     for path in paths:
         found = engine.detect(datasets.padded_png(path)).faces
         if len(found) == 1:

@@ -1,6 +1,6 @@
 """Speed of the engine, by stage and as a whole: `bin/bench speed`.
 
-CPU-milliseconds are those of the process, and hardly depend on other load; wall-clock times do.
+CPU-milliseconds are those of the process, and hardly depend on other load, unlike wall-clock times.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def sample_pictures(models_dir: Path) -> dict[str, bytes]:
 
 
 def _jpeg(portrait: np.ndarray, size: tuple[int, int]) -> bytes:
-    """Return the portrait in the middle of a frame of that size, as large as fits."""
+    """Return the portrait centred in a frame of that size, as large as possible."""
     scale = min(size[0] / portrait.shape[1], size[1] / portrait.shape[0])
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     scaled = cv2.resize(portrait, None, fx=scale, fy=scale, interpolation=method)

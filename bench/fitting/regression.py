@@ -1,4 +1,4 @@
-"""Ridge regressions of a size that needs no library."""
+"""Ridge regressions, small enough to need no library."""
 
 from __future__ import annotations
 
@@ -50,5 +50,5 @@ def on_raw_features(features: Floats, fit: Callable[[Floats], Floats]) -> Floats
 
 
 def apply(features: Floats, fitted: Floats) -> Floats:
-    """Return the regression's answers (N,) for features (N, D)."""
+    """Return the regression's predictions (N,) for features (N, D)."""
     return np.asarray(features @ fitted[:-1] + fitted[-1])

@@ -1,12 +1,13 @@
-"""The product on hosts of its own, with faults of the network, of hosts and of clocks: `bin/bench hosts`.
+"""The product on several hosts, with faults of the network, of hosts and of clocks: `bin/bench hosts`.
 
-Two webs, three workers, the scheduled work, PostgreSQL, two Valkeys under three Sentinels, nginx as the
-balancer: each in a network namespace, joined by a switch of ours (bench/hosts/network.py). Needs root,
-/dev/net/tun, iproute2, nginx and the packages of `bin/install --dev`; it is not part of the CI.
+Two web processes, three workers, the scheduled tasks, PostgreSQL, two Valkeys under three Sentinels, and
+nginx as the load balancer, each in a network namespace, are connected by a switch in user space
+(bench/hosts/network.py). Needs root, /dev/net/tun, iproute2, nginx and the packages of `bin/install --dev`;
+it is not part of the CI.
 
-Signed load comes in through nginx. Each scenario holds its fault, heals it, and waits until calls are served
-again; its row says which codes the clients got and how long the slowest answer took, against what is allowed.
-At the end, the units of the answers that arrived must be the units that were charged.
+Signed load goes through nginx. Each scenario holds its fault, heals it, and waits until calls are served
+again; its row has the codes that clients got and the slowest answer, with the limits. At the end, the units
+of the answers that arrived must equal the units that were charged.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ from bench.hosts.cluster import MODELS, Cluster, running_cluster
 from bench.output import Report, Section
 
 RECOVERY_TIMEOUT_S = 120.0
-PRIMARY = "primary"  # whichever of the two Valkeys is it
-OUTAGE = frozenset({"0", "4292", "5003", "5004"})  # what a caller may be told while a service is away
+PRIMARY = "primary"  # the one of the two Valkeys that is the primary
+OUTAGE = frozenset({"0", "4292", "5003", "5004"})  # codes that callers may get while a service is down
 LOST_WEB = OUTAGE | {NO_ANSWER, "HTTP 502", "HTTP 504"}  # the last two are nginx's
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A fault that is held for `hold_s`, the codes that it may cause, and how long an answer may take."""
+    """A fault that is held for `hold_s`, with the codes and the longest answer time that it may cause."""
 
     name: str
     fault: Callable[[Cluster], AbstractContextManager[None]]
@@ -67,7 +68,7 @@ def impair(**how: float) -> Callable[[Cluster], AbstractContextManager[None]]:
 
 
 def lose(name: str) -> Callable[[Cluster], AbstractContextManager[None]]:
-    """End its processes, and its network with them; at the end it is back with what was on its disk."""
+    """End the host's processes and its network; restart it afterwards with its disk."""
 
     @contextlib.contextmanager
     def lost(cluster: Cluster) -> Iterator[None]:
@@ -81,7 +82,7 @@ def lose(name: str) -> Callable[[Cluster], AbstractContextManager[None]]:
 
 
 def shift(**seconds: float) -> Callable[[Cluster], AbstractContextManager[None]]:
-    """Hosts restarted with clocks that are off, and restarted with the right time at the end."""
+    """Restart hosts with wrong clocks, and afterwards with the right time."""
 
     @contextlib.contextmanager
     def shifted(cluster: Cluster) -> Iterator[None]:
@@ -141,15 +142,15 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--clients", type=int, default=4)
-    parser.add_argument("--only", action="append", help="scenarios whose name contains this; repeatable")
+    parser.add_argument("--only", action="append", help="scenarios whose name contains this (repeatable)")
     parser.add_argument("--sweep-now", action="store_true", help="sweep as if 10 minutes had passed")
-    parser.add_argument("--record", type=Path, help="write what the clients were answered, as lines of JSON")
+    parser.add_argument("--record", type=Path, help="write the clients' answers as lines of JSON")
     parser.add_argument("--logs", type=Path, help="keep the logs of all hosts in this folder")
     return parser.parse_args()
 
 
 def missing() -> str:
-    """Return what this machine lacks, or nothing."""
+    """Return what is missing on this machine, or an empty text."""
     if os.geteuid() != 0:
         return "only root may make network namespaces"
     if not Path("/dev/net/tun").exists():
@@ -186,7 +187,7 @@ def run(
                 cluster.wait(scenario.hold_s)
             healed_at = time.time()
             recovered_s = cluster.wait(RECOVERY_TIMEOUT_S, until=partial(is_served, record, healed_at))
-            cluster.wait(10)  # calls that were under way as it healed
+            cluster.wait(10)  # calls that were in progress when it healed
             spans.append((scenario, began_at, time.time(), recovered_s))
             print(f"{scenario.name}: served again after {recovered_s:.1f} s", flush=True)
     finally:
@@ -206,12 +207,12 @@ def run(
 
 
 def is_served(record: Record, since: float) -> bool:
-    """Whether a call that was sent since then was answered with code 0."""
+    """Return whether a call that was sent since then was answered with code 0."""
     return record.last_success_at > since
 
 
 def judged(scenario: Scenario, sent: list[Sent], recovered_s: float) -> tuple[list[str | float | int], bool]:
-    """Return the scenario's row, and whether its codes and times are those allowed."""
+    """Return the scenario's row, and whether its codes and times are within the limits."""
     codes = Counter(one.fault or str(one.code) for one in sent)
     slowest = {
         code: max(one.took_s for one in sent if (one.fault or str(one.code)) == code) for code in codes

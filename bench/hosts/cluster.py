@@ -95,7 +95,7 @@ time_machine.travel(datetime.datetime.now(datetime.UTC) + shift, tick=True).star
 
 
 class RemotePostgres(Postgres):
-    """As the embedded one, but it also listens on an address."""
+    """The embedded PostgreSQL, listening on an IP address as well."""
 
     def __init__(self, *, data: Path, sockets: Path, log: Path, ip: str) -> None:
         super().__init__(data=data, sockets=sockets, log=log)
@@ -167,7 +167,7 @@ class Cluster(Database):
         self.shift_s: dict[str, float] = {}
 
     def start(self) -> None:
-        """Return once the balancer reaches both webs."""
+        """Start all hosts, and wait until the balancer reaches both web hosts."""
         with self.network.inside("postgres"):
             self.postgres.start()
         for name in ("valkey1", "valkey2"):
@@ -210,7 +210,7 @@ class Cluster(Database):
                 process.start()
 
     def lose(self, name: str) -> None:
-        """End all processes of a host at once, as when its power fails."""
+        """End all processes of a host at once, as in a power failure."""
         processes = [self.postgres.process] if name == "postgres" else self.processes[name]
         for process in processes:
             with contextlib.suppress(ProcessLookupError):
@@ -219,7 +219,7 @@ class Cluster(Database):
             process.stop()
 
     def restart(self, name: str, shift_s: float = 0.0) -> None:
-        """Restart a host, with its clock off by so many seconds."""
+        """Restart a host with its clock off by `shift_s` seconds."""
         for process in self.processes[name]:
             process.stop()
         self.shift_s[name] = shift_s
@@ -320,7 +320,7 @@ class Cluster(Database):
     def _sentinel(self, name: str) -> Process:
         folder = self._folder(name)
         conf = folder / "sentinel.conf"
-        if not conf.exists():  # Sentinel keeps what it learned in it
+        if not conf.exists():  # Sentinel stores its state in it
             conf.write_text(
                 SENTINEL.format(
                     port=SENTINEL_PORT,
@@ -352,7 +352,7 @@ def _answers(url: str) -> bool:
 
 @contextlib.contextmanager
 def running_cluster(seed: int, keep: Path | None = None) -> Iterator[Cluster]:
-    """All hosts, started. Their folders are moved to `keep` at the end."""
+    """Start all hosts. Their folders are moved to `keep` at the end."""
     (REPOSITORY / "var").mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="hosts-", dir=REPOSITORY / "var"))
     folder.chmod(0o711)

@@ -54,14 +54,14 @@ class Network:
         self._thread = threading.Thread(target=self._run, name="switch")
 
     def add(self, name: str, ip: str) -> None:
-        """Make a host. `client` is this process's own namespace."""
+        """Create a host. `client` is this process's own namespace."""
         if name == "client":
             descriptor = _tap(PREFIX + "0")
             _ip("address", "add", f"{ip}/24", "dev", PREFIX + "0")
             _ip("link", "set", PREFIX + "0", "up")
         else:
             space = PREFIX + name
-            subprocess.run(["ip", "netns", "delete", space], capture_output=True)  # of a run that was killed
+            subprocess.run(["ip", "netns", "delete", space], capture_output=True)  # left by a killed run
             _ip("netns", "add", space)
             with self.inside(name):
                 descriptor = _tap("eth0")
@@ -88,7 +88,7 @@ class Network:
 
     @contextlib.contextmanager
     def partition(self, some: list[str], others: list[str] | None = None) -> Iterator[None]:
-        """Let no frame pass between `some` and `others`, by default everybody else."""
+        """Drop all frames between `some` and `others`, by default all other hosts."""
         rest = others if others is not None else [name for name in self._ports if name not in some]
         pairs = {frozenset((one, other)) for one in some for other in rest}
         self._cut = self._cut | pairs
@@ -99,7 +99,7 @@ class Network:
 
     @contextlib.contextmanager
     def impaired(self, *, loss: float = 0.0, delay_s: float = 0.0) -> Iterator[None]:
-        """Lose this share of all frames, and delay each by so much, both ways."""
+        """Drop this share of all frames, and delay the others, in both directions."""
         self.loss, self.delay_s = loss, delay_s
         try:
             yield
@@ -110,11 +110,11 @@ class Network:
 
     @contextlib.contextmanager
     def inside(self, name: str) -> Iterator[None]:
-        """Be on that host: what this thread starts or opens meanwhile stays there."""
+        """Run the block on that host: processes and sockets that this thread starts or opens stay there."""
         with open("/proc/thread-self/ns/net") as net, open("/proc/thread-self/ns/uts") as uts:
             with open(f"/run/netns/{PREFIX}{name}") as space:
                 _checked(libc.setns(space.fileno(), CLONE_NEWNET))
-            _checked(libc.unshare(CLONE_NEWUTS))  # a name of its own, as heartbeats and clocks report it
+            _checked(libc.unshare(CLONE_NEWUTS))  # its own host name, for heartbeats and clock offsets
             _checked(libc.sethostname(name.encode(), len(name)))
             try:
                 yield
@@ -160,7 +160,7 @@ class Network:
 
 
 def _write(port: Port, frame: bytes) -> None:
-    with contextlib.suppress(OSError):  # a full queue loses frames, as any switch does
+    with contextlib.suppress(OSError):  # a full queue drops frames, as in any switch
         os.write(port.descriptor, frame)
 
 

@@ -1,8 +1,8 @@
-"""What a call costs at each part, and how many calls a given installation serves: `bin/bench capacity`.
+"""The cost of a call in each process, and the capacity of an installation: `bin/bench capacity`.
 
-Runs the product, measures CPU, bytes, commits and commands of a call, and predicts by simulation what 1, 2
-and 3 workers with 1 and 2 web processes serve; then runs each of them and compares. `--predict` simulates
-larger installations from the costs of docs/scaling.md, and runs nothing.
+Runs the product, measures CPU, bytes, commits and commands of a call, and predicts by simulation the
+throughput of 1, 2 and 3 workers with 1 and 2 web processes; then runs each of these and compares. `--predict`
+only simulates larger installations, with the costs of docs/scaling.md.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ CLIENTS = 8
 
 @dataclass(frozen=True)
 class Cost:
-    """CPU-ms of a call of one picture at each part.
+    """CPU-ms of a call of one picture in each process.
 
-    `request_ms` is the web's work before the picture goes to a worker, `reply_ms` that after it.
+    `request_ms` is the work of the web process before inference, `reply_ms` that after it.
     """
 
     client_ms: float
@@ -57,7 +57,7 @@ QUIET = Cost(client_ms=0.6, request_ms=3.0, worker_ms=11.9, reply_ms=1.7, postgr
 
 @dataclass(frozen=True)
 class Installation:
-    """`cores` of one machine that all processes share, or of each machine if `apart`."""
+    """`cores` is the number of cores that all processes share or, if `apart`, of each machine."""
 
     workers: int
     slots: int  # of a worker
@@ -67,10 +67,10 @@ class Installation:
 
 
 def simulate(cost: Cost, installation: Installation, calls: int = 0) -> float:
-    """Return the calls a second that `clients`, each with one call at a time, get.
+    """Return the calls per second of `clients`, each with one call at a time.
 
-    A call holds one thing after the other: its client's thread, a web process (which runs one thread at a
-    time), a slot of a worker, the web process again, PostgreSQL. Whoever works shares the cores evenly.
+    A call uses one resource after the other: its client's thread, a web process (which runs one thread at a
+    time), a slot of a worker, the web process again, PostgreSQL. Those that are busy share the cores evenly.
     """
     stages = [
         ("client", cost.client_ms),
@@ -86,9 +86,9 @@ def simulate(cost: Cost, installation: Installation, calls: int = 0) -> float:
         "postgres": installation.clients,
     }
     waiting: dict[str, deque[int]] = {name: deque() for name in free}
-    working: list[tuple[float, int]] = []  # (the work done in sum when it ends, the call's client)
+    working: list[tuple[float, int]] = []  # (total work per call at which it ends, its client)
     stage_of = [0] * installation.clients
-    done_ms, now_ms, finished = 0.0, 0.0, 0  # done_ms: what each working call has got since the start
+    done_ms, now_ms, finished = 0.0, 0.0, 0  # done_ms: work of each busy call since the start
 
     def begin(client: int) -> None:
         name, work_ms = stages[stage_of[client]]
@@ -120,7 +120,7 @@ def simulate(cost: Cost, installation: Installation, calls: int = 0) -> float:
 
 @dataclass(frozen=True)
 class Counters:
-    """CPU-seconds by part, and what PostgreSQL and Valkey have counted."""
+    """CPU-seconds by process, and the counters of PostgreSQL and Valkey."""
 
     cpu_s: dict[str, float]
     commits: int
@@ -193,7 +193,7 @@ def cpu_of(process: psutil.Process) -> float:
 @dataclass(frozen=True)
 class Measured:
     calls_per_s: float
-    cores: float  # that the product and its clients got
+    cores: float  # used by the product and its clients
     per_call: dict[str, float]
 
 
@@ -215,7 +215,7 @@ def measure(
 
 @contextlib.contextmanager
 def running(site: Site, webs: int, workers: int) -> Iterator[tuple[list[Process], list[Process]]]:
-    """Run so many web processes, behind one address, and workers of one slot; the site's own are stopped."""
+    """Run the given numbers of web processes and one-slot workers instead of the site's own."""
     environment = {**site.environment, "WEB_WORKERS": str(webs), "WORKER_CONCURRENCY": "1"}
     logs = site.services / "log"
     port = free_port()
@@ -247,7 +247,7 @@ def warm(site: Site) -> int:
 
 
 def cost_of(per_call: dict[str, float]) -> Cost:
-    """Return the measured cost; two thirds of the web's work are before the picture goes to a worker."""
+    """Return the measured cost; two thirds of the web's work are before inference."""
     web_ms = per_call["web_cpu_ms"]
     return Cost(
         per_call["client_cpu_ms"],
@@ -260,7 +260,7 @@ def cost_of(per_call: dict[str, float]) -> Cost:
 
 
 def check(seconds: float) -> None:
-    """Measure one worker and one web process, predict the others, run them and print both."""
+    """Measure one worker and one web process, predict the other combinations, run them and print both."""
     picture = sample_pictures(REPOSITORY / "var" / "models")["1 MP"]
     cost: Cost | None = None
     with service.running_site() as site:
@@ -287,7 +287,7 @@ def check(seconds: float) -> None:
 
 
 def predict() -> None:
-    """Print what installations on separate machines serve, from the costs of a quiet machine."""
+    """Print the capacity of installations on separate machines, with the costs of a quiet machine."""
     for webs, workers, cores in ((1, 1, 2), (2, 2, 4), (4, 4, 8), (8, 8, 16), (16, 16, 32), (64, 64, 128)):
         slots = max(1, cores // workers)
         found = simulate(QUIET, Installation(workers, slots, webs, float(cores), clients=cores * 8))
@@ -297,7 +297,7 @@ def predict() -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=6.0, help="of each run")
-    parser.add_argument("--predict", action="store_true", help="simulate larger installations, run nothing")
+    parser.add_argument("--predict", action="store_true", help="only simulate larger installations")
     arguments = parser.parse_args()
     if arguments.predict:
         predict()

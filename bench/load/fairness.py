@@ -118,7 +118,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8.0, help="of each side of a round")
     parser.add_argument("--batches", type=int, default=8)
-    parser.add_argument("--heavy", action="store_true", help="calls of few pictures that cost much")
+    parser.add_argument("--heavy", action="store_true", help="calls of a few expensive pictures")
     arguments = parser.parse_args()
     picture = sample_pictures(REPOSITORY / "var" / "models")["250x250"]
     batch = [noise()] * HEAVY_IMAGES if arguments.heavy else [picture] * 100

@@ -1,15 +1,15 @@
 """The whole signed service under ten times the load that it can serve: `bin/bench overload`.
 
 Everything is real, as in `bin/bench service`. First the capacity is measured, with as many clients as keep
-both cores busy, and the latency of a single client. Then calls arrive at `--times` the capacity, whether or
-not earlier ones were answered, over persistent connections. Reports the goodput (calls answered with code 0)
+both cores busy, and the latency of a single client. Then calls arrive at `--times` the capacity over
+persistent connections, independently of earlier answers. Reports the goodput (calls answered with code 0)
 relative to the capacity, and the 99th percentile of those calls relative to that of a single client.
 
 The client runs on the same cores, so it is light: one process and one thread with plain sockets, and requests
 that were signed beforehand. The report includes its own CPU-ms per request.
 
-Reports too what a refusal costs in CPU-ms, which does not depend on what else the machine does: what the web
-processes, Valkey and PostgreSQL spent under overload, less what the served calls cost at capacity.
+Also reports the CPU-ms of a refusal, which hardly depends on other load of the machine: the CPU time of the
+web processes, Valkey and PostgreSQL under overload, less that of the served calls at capacity.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _number = itertools.count(time.time_ns())
 
 
 def signed(site: Site, body: bytes, count: int) -> deque[bytes]:
-    """Return `count` requests with the same body, each with a signature of its own."""
+    """Return `count` requests with the same body, each with its own signature."""
     found: deque[bytes] = deque()
     for _ in range(count):
         query = str(next(_number))
@@ -193,7 +193,7 @@ def spent_s(site: Site) -> dict[str, float]:
             if "valkey" in program:
                 found["valkey"] += cpu_s(process)
             elif "postgres" in program:
-                times = process.cpu_times()  # a postmaster has reaped its sessions that have ended
+                times = process.cpu_times()  # includes ended sessions, which the postmaster has reaped
                 found["postgresql"] += cpu_s(process) + times.children_user + times.children_system
     return found
 
@@ -218,7 +218,7 @@ def one_round(site: Site, body: bytes, seconds: float, times: float, clients: in
     requests = signed(site, body, int(rate * (seconds + 2)))
     time.sleep(1)
     with load(site, 400) as flood:
-        flood.run(requests, 2, rate=rate)  # warm-up: the adaptive limit has to settle
+        flood.run(requests, 2, rate=rate)  # warm-up of the adaptive limit
         before, worker = spent_s(site), cpu_s(psutil.Process(site.worker.pid))
         outcome = flood.run(requests, seconds, rate=rate)
         spent, worker = difference(before, spent_s(site)), cpu_s(psutil.Process(site.worker.pid)) - worker
@@ -254,7 +254,7 @@ def main() -> int:
     parser.add_argument(
         "--times", type=float, default=10.0, help="the request rate, as a multiple of the capacity"
     )
-    parser.add_argument("--clients", type=int, default=16, help="calls at once while capacity is measured")
+    parser.add_argument("--clients", type=int, default=16, help="concurrent calls at capacity")
     parser.add_argument("--megapixels", type=float, default=6.0, help="of the picture")
     arguments = parser.parse_args()
     body = json.dumps({"data": [inline(picture(arguments.megapixels))]}).encode()
@@ -289,7 +289,7 @@ def rounded(value: object) -> object:
 
 
 def picture(megapixels: float) -> bytes:
-    """Return a photograph enlarged to a number of megapixels: much work in few bytes."""
+    """Return a photograph enlarged to a number of megapixels: much work with few bytes."""
     sample = sample_pictures(REPOSITORY / "var" / "models")["250x250"]
     side = int((megapixels * 1e6) ** 0.5)
     image = cv2.resize(cv2.imdecode(np.frombuffer(sample, np.uint8), cv2.IMREAD_COLOR), (side, side))

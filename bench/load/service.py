@@ -47,7 +47,7 @@ DETECT = "/api/v1/face_detect.json"
 
 @dataclass(frozen=True)
 class Target:
-    """A load, and the throughput to be reached: at least `ratio` of the bare loop's."""
+    """A load, and the required throughput: at least `ratio` of the bare loop's."""
 
     name: str
     size: str
@@ -89,7 +89,7 @@ def cpu_s(process: psutil.Process) -> float:
 
 @contextlib.contextmanager
 def running_site() -> Iterator[Site]:
-    """Run the product with services of its own and the demo customer's keys."""
+    """Run the product with its own services and the demo customer's keys."""
     folder = Path(tempfile.mkdtemp(prefix="facecloud-bench-", dir=REPOSITORY / "var"))
     paths = Paths(folder)
     paths.make()
@@ -139,7 +139,7 @@ def inline(picture: bytes) -> str:
 
 
 class Caller:
-    """A client with a connection of its own; each body is different, so no signature is used twice."""
+    """A client with its own connection; each body is different, so no signature is used twice."""
 
     def __init__(self, site: Site, pictures: Sequence[bytes]) -> None:
         self._site = site

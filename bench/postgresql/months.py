@@ -1,8 +1,8 @@
 """Drop the months of a filled database.
 
-`bin/bench months --calls 1000000` fills a temporary database, proves its books, and drops everything 14
-months later, while one App reserves and returns units all the time. It prints how long each step took, and
-the longest that a reservation waited.
+`bin/bench months --calls 1000000` fills a temporary database in its state before calls and debits were
+partitioned, migrates it while one App continuously reserves and returns units, proves the books, and drops
+everything 14 months later. It prints the time of each step, and the longest wait of a reservation.
 """
 
 import sys
@@ -55,7 +55,7 @@ def timed(what: str) -> Iterator[None]:
 
 @contextmanager
 def reserving(waits: list[float]) -> Iterator[None]:
-    """Reserve and return units all the time, and note how long each pair took."""
+    """Continuously reserve and return units, and record the time of each pair."""
     from django.db import connection
     from django.utils import timezone
 

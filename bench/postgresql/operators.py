@@ -1,11 +1,11 @@
-"""CPU time of the operators' reports over very many calls of many customers.
+"""CPU time of the operators' reports on a large number of calls of many customers.
 
 `bin/bench operators --calls 10000000` fills a temporary database with the hourly roll-ups of that many calls
 (200 Apps of 50 customers, 90 days) and 100,000 orders of 10,000 other Apps (100 days), closes the days and
 hours as the scheduled task does, and opens the pages as an operator.
 
 The result is the CPU time of the web thread and its database session (without parallel queries, whose
-processes would not be counted): on a machine with other load, wall-clock time says more about that load.
+processes would not be counted): on a busy machine, wall-clock time depends mostly on the other load.
 """
 
 import statistics

@@ -1,7 +1,8 @@
 """Quota benchmarks: throughput of one App, a race of 50 processes, kill -9 rounds, queries of the pages.
 
 `bin/bench quota` runs on its own PostgreSQL with fsync on, or on DATABASE_URL, which must be an empty
-database. Options: --seconds N, --rounds N, --apps N (0: no page queries), --only throughput|race|crash|pages.
+database. Options: --seconds N, --rounds N, --apps N (0: skip the page queries), --only
+throughput|race|crash|pages.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Concurrent processes on one App's units, and processes killed in the middle of a call.
 
-For tests and benchmarks. Each process is forked and opens a database connection of its own. Reports of served
-calls go through a pipe, so that a kill does not lose what was reported before it.
+For tests and benchmarks. Each process is forked and opens its own database connection. Served calls are
+reported through a pipe, so that a kill loses no earlier reports.
 """
 
 import os
@@ -126,18 +126,18 @@ def take(app: App, call_id: UUID, units: int, at: datetime) -> bool:
 def take_naively(app: App, call_id: UUID, units: int, at: datetime) -> bool:
     """Read, check and write without a lock, as a control that loses the race.
 
-    Nothing like it is in the product.
+    The product does not contain such code.
     """
     period = Period.objects.filter(quota.live(at), app=app, api=API).order_by("ends_at", "package").first()
     if period is None or period.granted - period.used < units:
         return False
-    time.sleep(0.001)  # another process may come in between
+    time.sleep(0.001)  # let another process interleave
     Period.objects.filter(pk=period.pk).update(used=period.used + units)
     return True
 
 
 def race(app: App, *, processes: int, calls_each: int, units: int, at: datetime, take: Take = take) -> int:
-    """Run `processes` concurrently, each making its calls; return how many were served."""
+    """Run `processes` concurrently, each making its calls; return the number of served calls."""
     gate_in, gate_out = os.pipe()
 
     def work(say: Callable[[str], None]) -> None:
@@ -164,7 +164,7 @@ def race(app: App, *, processes: int, calls_each: int, units: int, at: datetime,
 def race_threads(
     app: App, *, threads: int, calls_each: int, units: int, at: datetime, take: Take = take
 ) -> int:
-    """Do the same with threads, each with its own connection; return how many calls were served."""
+    """Do the same with threads, each with its own connection; return the number of served calls."""
     gate = threading.Barrier(threads)
     served: list[bool] = []
     failures: list[BaseException] = []

@@ -1,8 +1,8 @@
-"""What `reconcile` costs with very many calls: all at once, day by day for the first time, and nightly.
+"""The cost of `reconcile` with a large number of calls: all at once, first day by day, and nightly.
 
-`bin/bench reconcile --calls 1000000` fills a throw-away database with so many calls of 1 000 Apps over 100
-days, each with its debit, and runs the proof as `manage.py reconcile` does. Printed is the CPU time of this
-process and its database session together, without parallel queries, and the wall clock.
+`bin/bench reconcile --calls 1000000` fills a temporary database with that number of calls of 1 000 Apps over
+100 days, each with its debit, and runs the proof as `manage.py reconcile` does. It prints the CPU time of
+this process and its database session together, without parallel queries, and the wall-clock time.
 """
 
 import sys
@@ -42,7 +42,7 @@ def run(calls: int) -> bool:
 
 
 def generate(calls: int) -> None:
-    """Orders, debits, a call for each debit, and the roll-ups."""
+    """Create orders, debits, a call for each debit, and the roll-ups."""
     from django.db import connection, transaction
     from django.db.migrations.recorder import MigrationRecorder
     from django.utils import timezone
@@ -63,7 +63,7 @@ def generate(calls: int) -> None:
 
 
 def measure() -> bool:
-    """Print each kind of run; whether none found a break."""
+    """Print the cost of each kind of run; return whether none found a break."""
     import psutil
     from django.db import connection
     from django.utils import timezone

@@ -1,9 +1,9 @@
-"""The report and the call log with very many calls: server time, and whether the sums are right.
+"""The report and the call log with a large number of calls: server time, and a check of the sums.
 
 `bin/bench reports --calls 10000000` fills a temporary database with calls of the last 30 days (one tenth of
-them of one App), sums them into the roll-ups, and requests that App's pages as a customer does. Beside each
-time stands how many blocks of the database the queries touch. No busy machine changes that; it must not
-grow with the calls.
+them of one App), sums them into the roll-ups, and requests that App's pages as a customer does. For each page
+it also prints the number of database blocks that the queries read. That number does not depend on other load,
+and must not grow with the number of calls.
 """
 
 import statistics
@@ -132,7 +132,7 @@ def pages(app_id: str) -> list[str]:
 
 
 def blocks_of(client: "Client", page: str) -> int:
-    """Return how many blocks PostgreSQL touches for the queries of a page."""
+    """Return the number of blocks that PostgreSQL reads for the queries of a page."""
     from django.db import connection
 
     asked: list[tuple[str, Any]] = []
