@@ -44,9 +44,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Sort quick tests before slow ones, so that a broken rule shows before a browser has started.
+    """Run fast tests first, so that a broken rule is found before a browser starts.
 
-    Parallel runs start with the slow ones, so that no worker is left alone with them at the end.
+    Parallel runs start with the slow ones, so that they do not remain for one worker at the end.
     """
     slow = {"browser", "race", "chaos", "end_to_end"}
     is_parallel = hasattr(config, "workerinput")
@@ -55,7 +55,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Where FORBID_SKIPS is set, as in .ci/run, a test that could not run has failed."""
+    """Report skipped tests as failed if FORBID_SKIPS is set, as in .ci/run."""
     report = yield
     if report.skipped and os.environ.get("FORBID_SKIPS"):
         report.outcome = "failed"
@@ -92,7 +92,7 @@ def astronaut(models: Path) -> bytes:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
-    """Create the test database, with a role for the product's processes that has its rights of production.
+    """Create the test database, and a role for the product's processes with the rights of production.
 
     The tests themselves connect as the owner, and empty all tables after a test that commits, which triggers
     would refuse. If no selected test needs the database, pytest-django has created none.
@@ -117,7 +117,7 @@ def as_application(url: str) -> str:
 
 @pytest.fixture(scope="session")
 def product_environment(django_db_setup: None, models: Path) -> dict[str, str]:
-    """Return the environment in which a process of the product sees this run's test database and Valkey."""
+    """Return the environment of a product process that uses this run's test database and Valkey."""
     database = settings.DATABASES["default"]
     return {
         **os.environ,
@@ -128,7 +128,7 @@ def product_environment(django_db_setup: None, models: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def worker(product_environment: dict[str, str]) -> Iterator[Process]:
-    """Yield a Celery worker, warm: a real process. Tests that use it need `transactional_db`."""
+    """Yield a warm Celery worker, a real process. Tests that use it need `transactional_db`."""
     process = worker_process(product_environment, logs=settings.VAR_DIR / "log")
     process.start()
     try:
@@ -144,7 +144,7 @@ def worker(product_environment: dict[str, str]) -> Iterator[Process]:
 
 @pytest.fixture(scope="session")
 def site(worker: Process, product_environment: dict[str, str]) -> Iterator[str]:
-    """Yield the address of the real site: gunicorn before the worker. Tests need `transactional_db` too."""
+    """Yield the address of the real site: gunicorn with the worker. Tests also need `transactional_db`."""
     port = free_port()
     process = web_process(product_environment, host="127.0.0.1", port=port, logs=settings.VAR_DIR / "log")
     process.start()
@@ -158,16 +158,16 @@ def site(worker: Process, product_environment: dict[str, str]) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def browser(django_db_setup: None) -> Iterator[Browser]:
-    """Yield the one Chromium of this run: Playwright refuses a second one in the same thread."""
+    """Yield the only Chromium of this run, because Playwright allows one per thread."""
     from tests.console.screenshots import launch
 
-    # Playwright keeps an event loop in this thread; the ORM calls beside it are synchronous all the same.
+    # Playwright keeps an event loop in this thread, but the ORM calls are synchronous.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     with sync_playwright() as play:
         chromium = launch(play)
         yield chromium
         chromium.close()
-        connections.close_all()  # those of this thread while it has a loop
+        connections.close_all()  # the connections opened while the loop was running
 
 
 def answers(url: str) -> bool:

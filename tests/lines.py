@@ -1,4 +1,4 @@
-"""A connection to the database that is cut at a place of one's choice."""
+"""A database connection that is cut at a chosen point."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ BEFORE_COMMIT, AFTER_COMMIT = -1, -2
 
 
 class Line:
-    """The connection, cut once: before the statement of that number (from 1), or at the first commit."""
+    """Cuts the connection once: before the statement with that number (from 1), or at the first commit."""
 
     def __init__(self, cut_at: int) -> None:
         self.cut_at = cut_at
@@ -18,7 +18,7 @@ class Line:
         self.is_cut = False
 
     def cut(self) -> None:
-        """As an administrator, a restart or a network would: the server's side ends."""
+        """End the server's session, as an administrator, a restart or a network fault would."""
         self.is_cut = True
         backend = connection.connection.info.backend_pid
         other = connections.create_connection("default")
@@ -42,7 +42,7 @@ class Line:
             commit()
             if self.cut_at == AFTER_COMMIT and not self.is_cut:
                 self.cut()
-                raise OperationalError("it is committed, but nobody is told")
+                raise OperationalError("committed, but the acknowledgement is lost")
 
         with monkeypatch.context() as patch, connection.execute_wrapper(self.before_statement):
             patch.setattr(connection, "_commit", cut_commit)

@@ -1,7 +1,7 @@
-"""pytest-xdist (`bin/test --numprocesses auto`): services, a folder and an order of tests for each worker.
+"""pytest-xdist (`bin/test --numprocesses auto`): separate services and folders for each worker.
 
-Each worker has a PostgreSQL, a Valkey and a var folder of its own; the first one uses those of bin/test. The
-tests of a file run in one worker, because they share fixtures of their module. Slow files start first.
+Each worker has its own PostgreSQL, Valkey and var folder; the first one uses those of bin/test. The tests of
+a file run in one worker, because they share fixtures of their module. Slow files start first.
 """
 
 import os
@@ -18,18 +18,18 @@ OWN = ("DATABASE_URL", "REDIS_URL", "FACECLOUD_VAR_DIR")
 
 
 def default_number() -> int:
-    """Return a worker more than there are cores: tests spend half of their time waiting."""
+    """Return the number of cores plus one, because tests spend half of their time waiting."""
     return min((os.cpu_count() or 1) + 1, MOST_WORKERS)
 
 
 class Workers:
-    """A plugin of the process that distributes the tests."""
+    """A plugin for the process that distributes the tests."""
 
     def __init__(self) -> None:
         self._services: dict[str, ExitStack] = {}
 
     def pytest_configure_node(self, node: Any) -> None:
-        """Start the services of a worker and put their addresses into its environment.
+        """Start the services of a worker and pass their addresses in its environment.
 
         The worker reads the settings while it starts, before any hook of its own.
         """
@@ -43,13 +43,13 @@ class Workers:
         channel.waitclose()
 
     def pytest_testnodedown(self, node: Any) -> None:
-        """End the services of a worker that has ended, or crashed."""
+        """Stop the services of a worker that has ended or crashed."""
         if services := self._services.pop(node.gateway.id, None):
             services.close()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self) -> Iterator[None]:
-        """End what an interrupt has left."""
+        """Stop the services that remain after an interrupt."""
         try:
             return (yield)
         finally:

@@ -1,4 +1,4 @@
-"""Orders as a customer places them, in a line."""
+"""Helpers that place and pay orders as a customer does."""
 
 from datetime import datetime
 from uuid import uuid4

@@ -1,7 +1,7 @@
-"""The rows that migrations create: kept once per run, restored after each test that commits.
+"""The rows that migrations create: saved once per run, restored after each test that commits.
 
-Django's `serialized_rollback` restores them only before tests that request it, so that all others depend on
-the order of the run.
+Django's `serialized_rollback` restores them only before tests that request it, so that the others would
+depend on the order of the tests.
 """
 
 from io import BytesIO
@@ -16,7 +16,7 @@ _rows: dict[str, bytes] = {}
 
 
 def keep() -> None:
-    """Remember the rows of all tables."""
+    """Save the rows of all tables."""
     _rows.clear()
     for table in _filled():
         copy = BytesIO()
@@ -26,10 +26,10 @@ def keep() -> None:
 
 
 def restore() -> None:
-    """Empty all tables, then create the remembered rows. Foreign keys are checked at the end.
+    """Empty all tables, then create the saved rows. Foreign keys are checked at the end.
 
-    A web process may be writing what the last call left to do, such as the confirmation of its answer. It and
-    this function lock tables in different orders, so PostgreSQL may end either of them to resolve a deadlock.
+    A web process may still write rows of the last call, such as the confirmation of its answer. It and this
+    function lock tables in different orders, so PostgreSQL may end either of them to resolve a deadlock.
     """
     for tries_left in reversed(range(_TRIES)):
         try:
@@ -49,7 +49,7 @@ def _restore() -> None:
 
 
 def _filled() -> list[str]:
-    """Names of the tables that have rows."""
+    """Return the names of the tables that have rows."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname <> 'django_migrations'"

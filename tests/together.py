@@ -1,4 +1,4 @@
-"""Many at once: threads from one start, each with its own connection to the database."""
+"""Run functions concurrently in threads, each with its own database connection."""
 
 import threading
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from billing.errors import BillingError
 
 
 def at_once(*works: Callable[[], object]) -> list[object]:
-    """Return the result of each, or the error that it raised."""
+    """Return the result of each function, or the exception that it raised."""
     gate = threading.Barrier(len(works))
     results: list[object] = [None] * len(works)
 

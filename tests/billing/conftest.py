@@ -1,4 +1,4 @@
-"""The cast: Alice and Bob buy, Olga operates; `shop` lets them do so in a line."""
+"""Fixtures of billing: the customers Alice and Bob, the operator Olga, and `shop`, which places orders."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from tests import purchases
 
 
 def shanghai(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> datetime:
-    """Return a moment of the local clock."""
+    """Return a local time."""
     return datetime(year, month, day, hour, minute, second, tzinfo=SHANGHAI)
 
 
@@ -46,18 +46,18 @@ def olga(db: None) -> User:
 
 
 def breaks(at: datetime = NOON) -> list[Break]:
-    """Return what reconcile finds in this room's books (without the checks of faceapi)."""
+    """Return the breaks that reconcile finds in this room's books (without the checks of faceapi)."""
     return [broken for proof in reconcile.prove(reconcile.CHECKS, at) for broken in proof.breaks]
 
 
 @dataclass
 class Shop:
-    """Orders in a line, in the manual's own size if `units` says so."""
+    """Places orders, by default with small numbers of units."""
 
     tokens: count = field(default_factory=count)
 
     def sku(self, *, api: str = DETECT, units: int = 1000, price: str = "0.00", meter: str = "") -> Sku:
-        """Return the thousand-tier Sku of the API, with these units and price from now on."""
+        """Return the thousand-tier Sku of the API, after setting its units and price."""
         sku = Sku.objects.get(api=api, tier="thousand")
         sku.units_per_month, sku.price, sku.meter = units, Decimal(price), meter or sku.meter
         sku.save()
@@ -110,7 +110,7 @@ def call() -> Callable[..., UUID]:
 
 @pytest.fixture
 def books(alice: User, olga: User, shop: Shop, call) -> App:
-    """Make some of everything: cash, vouchers, a refund, a cancelled order; settled, returned, held calls."""
+    """Create all rows: cash, vouchers, a refund, a cancelled order; settled, returned, held calls."""
     wallet.top_up(alice, Decimal(50), by=olga, reason="transfer", at=NOON)
     vouchers.issue(
         face_value=Decimal(5), valid_from=NOON, valid_until=NOON + timedelta(days=9), customer=alice, by=olga,

@@ -9,11 +9,11 @@ from tests.client.samples import COMMANDS, Run, runner
 
 @pytest.fixture(autouse=True)
 def chinese(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set the client's language to Chinese, whatever the machine's locale."""
+    """Set the client's language to Chinese, regardless of the machine's locale."""
     monkeypatch.setenv("FACECLOUD_LANG", "zh")
 
 
 @pytest.fixture(params=COMMANDS)
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
-    """Each sample in turn."""
+    """Return a runner for each sample in turn."""
     return runner(request.param, tmp_path)

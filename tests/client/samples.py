@@ -1,4 +1,4 @@
-"""How the samples of docs/samples are run."""
+"""Run the samples of docs/samples."""
 
 import os
 import shutil
@@ -21,9 +21,9 @@ Run = Callable[..., str]
 
 
 def runner(name: str, home: Path) -> Run:
-    """Run the sample with arguments and an environment of its own, and return what it printed.
+    """Return a function that runs the sample in its own environment and returns its output.
 
-    Where its language is not installed the test is skipped; .ci/run installs them all and forbids skips.
+    If its language is not installed, the test is skipped; .ci/run installs all of them and forbids skips.
     """
     program, *options = COMMANDS[name]
     found = shutil.which(program)

@@ -1,6 +1,6 @@
 """An HTTP server with scripted replies, to simulate network failures.
 
-How the API itself answers is tested against the product, in test_product.py.
+The replies of the real API are tested against the product in test_product.py.
 """
 
 import json
@@ -14,7 +14,7 @@ OK = {"code": 0, "message": "成功", "result": [{"face_list": [], "pic_quality"
 
 
 def reply(status: str, body: object, *headers: str, cut: int = 0) -> bytes:
-    """Return a whole HTTP reply; `cut` bytes of its end are missing, though Content-Length counts them."""
+    """Return an HTTP reply; the last `cut` bytes are missing, although Content-Length counts them."""
     content = body.encode() if isinstance(body, str) else json.dumps(body, ensure_ascii=False).encode()
     head = [f"HTTP/1.1 {status}", f"Content-Length: {len(content)}", "Connection: close", *headers]
     return "\r\n".join(head).encode() + b"\r\n\r\n" + content[: len(content) - cut]
@@ -31,7 +31,7 @@ class Request:
 
 @dataclass
 class Scripted:
-    """Gives out its replies one after another, the last one for ever. An empty reply hangs up."""
+    """Sends its replies one after another, and repeats the last one. An empty reply closes the connection."""
 
     replies: list[bytes]
     url: str = ""
@@ -60,7 +60,7 @@ def scripted(*replies: bytes) -> Iterator[Scripted]:
                 try:
                     connection, _ = listener.accept()
                 except OSError:
-                    return  # closed: the test is over
+                    return  # closed, because the test has ended
                 server.answer(connection)
 
         thread = threading.Thread(target=serve, daemon=True)

@@ -1,4 +1,4 @@
-"""Mail servers on 127.0.0.1 that accept connections and are of no use."""
+"""Broken mail servers on 127.0.0.1, which accept connections only."""
 
 import socket
 import threading
@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 @contextmanager
 def mail_server(line: bytes = b"", pause_s: float = 0.2) -> Iterator[tuple[int, list[float]]]:
-    """Yield a server that sends `line` byte by byte, without end, or is silent. With its port and calls."""
+    """Yield port and connections of a server that sends `line` byte by byte without end, or nothing."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     ended = threading.Event()
     called: list[float] = []

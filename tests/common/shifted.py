@@ -1,4 +1,4 @@
-"""`python -m tests.common.shifted SECONDS MODULE …`: runs a module under a clock that is off."""
+"""`python -m tests.common.shifted SECONDS MODULE …`: run a module with a shifted clock."""
 
 import datetime
 import runpy

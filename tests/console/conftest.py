@@ -1,4 +1,4 @@
-"""The cast of the pages: Alice with an App of all three APIs, Bob who must not see it, a real Chromium."""
+"""Fixtures of the pages: Alice with an App for all APIs, Bob who must not see it, and a real Chromium."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ def _no_mails_of_other_tests() -> None:
 
 @pytest.fixture(autouse=True)
 def _background_mail_at_once() -> Iterator[None]:
-    """Tasks run where they are sent from: no mail worker runs beside these tests."""
+    """Run tasks synchronously, because these tests have no mail worker."""
     celery_app.conf.task_always_eager = celery_app.conf.task_eager_propagates = True
     yield
     celery_app.conf.task_always_eager = celery_app.conf.task_eager_propagates = False
@@ -70,7 +70,7 @@ Place = Callable[..., Order]
 
 @pytest.fixture
 def place(now: datetime) -> Place:
-    """Places an order: for a new App, or for `app`."""
+    """Return a function that places an order for a new App, or for `app`."""
 
     def order(
         customer: User, api: str = Api.FACE_DETECT, *, app: App | None = None, name: str = "门禁"
@@ -82,7 +82,7 @@ def place(now: datetime) -> Place:
 
 @pytest.fixture
 def app(alice: User, place: Place, now: datetime) -> App:
-    """Return an App of Alice with two thousand units a month of every API."""
+    """Return an App of Alice with two thousand units per month of every API."""
     bought = purchases.pay(place(alice), now)
     for api in (Api.FACE_ANALYSE, Api.FACE_COMPARE):
         purchases.pay(place(alice, api, app=bought), now)
@@ -92,12 +92,12 @@ def app(alice: User, place: Place, now: datetime) -> App:
 # --- A real browser -----------------------------------------------------------------------
 
 
-WAIT_MS = 60_000  # a loaded machine is slow; a page that is ready is not waited for
+WAIT_MS = 60_000  # for a loaded machine; a page that is ready causes no wait
 
 
 @dataclass
 class Visitor:
-    """Somebody before a screen. What the browser complains about is kept, and fails the test."""
+    """A user of the site in a browser. Messages of the browser's console are collected and fail the test."""
 
     page: Page
     url: str
@@ -120,7 +120,7 @@ class Visitor:
         self.page.wait_for_url("**/console/")
 
     def axe(self) -> list[str]:
-        """Return the serious and critical violations of the page as it stands."""
+        """Return the serious and critical accessibility violations of the current page."""
         results = Axe().run(self.page).response["violations"]
         return [
             f"{self.page.url}: {one['id']}: {one['nodes'][0]['html'][:160]}"

@@ -1,8 +1,8 @@
-"""`bin/screenshots`: every page as a picture, in both languages, light and dark, wide and narrow.
+"""`bin/screenshots`: take screenshots of every page, in both languages and themes and several widths.
 
 Drives a Chromium over a running site, as visitor, demo customer and operator, and writes PNG files named
-page-language-theme-width.png. It orders nothing and changes nothing but the choice of language and theme; the
-results of the debugger and the API explorer cost three units for each of the twelve looks.
+page-language-theme-width.png. It changes only the language and the theme, and orders nothing; the calls of
+the debugger and the API explorer cost three units for each of the twelve looks.
 """
 
 import argparse
@@ -63,7 +63,7 @@ CONSOLE = {
     "explorer-enrol": "/console/explorer/?api=face_person_add",
     "explorer-result": "/console/explorer/?api=face_analyse",
 }
-# What is pressed on a page before it is looked at, and what must have appeared.
+# The button to press before the screenshot, and the element that must appear.
 PRESSED = {
     "debug-result": ("#debug-form button[type=submit]", "#result .mark-box"),
     "debug-compare": ("#debug-form button[type=submit]", "#result .pair"),
@@ -77,7 +77,7 @@ def chromium() -> str:
         filter(None, map(shutil.which, ("chromium", "google-chrome"))), None
     )
     if not found:
-        raise SystemExit("No Chromium found. Install one, or name it in CHROMIUM.")
+        raise SystemExit("No Chromium found. Install one, or set CHROMIUM to its path.")
     return found
 
 
@@ -105,7 +105,7 @@ def log_in(page: Page, url: str, user: str, password: str) -> None:
 
 
 def pages_of(page: Page, url: str) -> Iterator[tuple[str, str]]:
-    """Yield the fixed pages, then those of the first App and the first order there is."""
+    """Yield the fixed pages, then those of the first App and the first order."""
     yield from CONSOLE.items()
     page.goto(f"{url}/console/apps/")
     app = page.locator("main tbody a").first
@@ -125,7 +125,7 @@ def pages_of(page: Page, url: str) -> Iterator[tuple[str, str]]:
 
 
 def gallery_pages(page: Page, url: str, app: str) -> Iterator[tuple[str, str]]:
-    """Yield an App's face gallery, with the first group and the first person there are."""
+    """Yield an App's face gallery, with the first group and the first person."""
     yield from (("gallery", f"{app}gallery/"), ("gallery-trail", f"{app}trail/"))
     address = f"{app}gallery/"
     for name in ("gallery-group", "gallery-person"):
@@ -138,7 +138,7 @@ def gallery_pages(page: Page, url: str, app: str) -> Iterator[tuple[str, str]]:
 
 
 def operator_pages(page: Page, url: str) -> Iterator[tuple[str, str]]:
-    """Yield what the operators' navigation leads to."""
+    """Yield the pages in the operators' navigation."""
     page.goto(f"{url}/ops/")
     links = page.locator(".side a")
     for path in dict.fromkeys(
@@ -155,7 +155,7 @@ Login = tuple[str, str]  # user, password
 def shoot(
     url: str, customer: Login, operator: Login | None, folder: Path, *, look: str, only: set[str]
 ) -> int:
-    """Write the pictures into `folder`; return their number. `look` is a part of a name of LOOKS."""
+    """Write the pictures into `folder` and return their number. `look` is part of the name of a look."""
     folder.mkdir(parents=True, exist_ok=True)
     visits: list[tuple[Login | None, Callable[[Page, str], Iterator[tuple[str, str]]]]] = [
         (None, lambda _page, _url: iter(PUBLIC.items())),
@@ -189,7 +189,7 @@ def shot(page: Page, url: str, folder: Path, look: str, name: str, address: str,
         button, result = PRESSED[name]
         page.click(button)
         page.wait_for_selector(result)
-        page.evaluate("scrollTo(0, 0)")  # or the head of the page stands in its middle
+        page.evaluate("scrollTo(0, 0)")  # otherwise the sticky header is in the middle of the picture
     page.screenshot(path=folder / f"{name}-{look}.png", full_page=True)
     return True
 
@@ -200,8 +200,8 @@ def main() -> None:
     parser.add_argument("--user", default=os.environ.get("FACECLOUD_USER", "demo"))
     parser.add_argument("--password", default=os.environ.get("FACECLOUD_PASSWORD"))
     parser.add_argument("--folder", type=Path, default=Path("var/screenshots"))
-    parser.add_argument("--look", default="", help="only looks that hold this, such as en-dark or phone")
-    parser.add_argument("only", nargs="*", help="names of pages; all without one")
+    parser.add_argument("--look", default="", help="only looks with this in the name, such as en-dark")
+    parser.add_argument("only", nargs="*", help="names of pages (default: all)")
     chosen = parser.parse_args()
     if not chosen.password:
         raise SystemExit(

@@ -1,8 +1,8 @@
-"""Run compose.yaml on a container engine and print what was found: `python -m tests.deploy [--keep]`.
+"""Test compose.yaml on a container engine and print the results: `python -m tests.deploy [--keep]`.
 
-In a copy of the checkout, under a project name and on ports of its own: build, start, signed calls through
-the proxy, an upgrade and restarts under load, restore, addresses, limits, down. Without an engine it says so
-and ends with 0. The base images come from their registry, or from tests/deploy/bases/make.
+Uses a copy of the checkout, and a separate project name and ports: build, start, signed calls through the
+proxy, an upgrade and restarts under load, restore, addresses, limits, down. Without an engine it prints a
+message and exits with 0. The base images come from their registry, or from tests/deploy/bases/make.
 """
 
 import argparse
@@ -55,7 +55,7 @@ ENVIRONMENT = {
 
 
 class Site:
-    """A copy of the checkout, its containers, and the table of what was found."""
+    """A copy of the checkout, its containers, and the table of results."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -206,7 +206,7 @@ def layers(site: Site, image: str) -> list[int]:
 def images(site: Site) -> tuple[bool, str]:
     base = sum(layers(site, "python:3.13-slim"))
     own = {name: sum(layers(site, name)) - base for name in ("facecloud", "facecloud-worker")}
-    # The newest layers are the code: what lies above the packages and the models.
+    # The newest layers are the code, above the packages and the models.
     code = {name: sum(size for size in layers(site, name)[:8] if size < 40_000_000) for name in own}
     words = ", ".join(
         f"{name} {own[name] / 1e6:.0f} + {base / 1e6:.0f} MB, code {code[name] / 1e6:.1f} MB" for name in own
@@ -308,7 +308,7 @@ def restore(site: Site) -> tuple[bool, str]:
 
 
 def names(site: Site, resolver: Resolver) -> tuple[bool, str]:
-    """Of all that was done so far; and the resolver would have noted one."""
+    """Check that no foreign name was looked up so far, and that the resolver would have recorded one."""
     if not resolver.listens:
         return True, "not checked: port 53 cannot be listened on here"
     found = sorted(resolver.names)

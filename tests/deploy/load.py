@@ -1,4 +1,4 @@
-"""Signed calls at a steady pace through the proxy, in the background, with a count of how they ended."""
+"""Signed calls at a steady rate through the proxy, in the background, with a count of the results."""
 
 import hashlib
 import http.client
@@ -17,7 +17,7 @@ PATH = "/api/v1/face_detect.json"
 
 
 class Load:
-    """`callers` threads, which open a connection for every call and try none again."""
+    """Calls from `callers` threads, with a connection per call and without retries."""
 
     def __init__(
         self, url: str, key: str, secret: str, picture: bytes, *, callers: int = 4, pause_s: float = 0.2

@@ -1,4 +1,4 @@
-"""A DNS server that answers nothing and notes the names that it is asked for."""
+"""A DNS server that records the requested names and answers SERVFAIL."""
 
 import contextlib
 import socket
@@ -37,7 +37,7 @@ class Resolver:
 
 
 def name_of(query: bytes) -> str:
-    """Return the first name of a DNS query, or an empty string if it is cut short."""
+    """Return the first name of a DNS query, or an empty string if it is truncated."""
     labels, at = [], 12
     while at < len(query) and query[at]:
         labels.append(query[at + 1 : at + 1 + query[at]].decode(errors="replace"))

@@ -1,4 +1,4 @@
-"""A fresh clone of this repository and its commands, run as a newcomer runs them."""
+"""A fresh clone of this repository, whose commands run as for a new user."""
 
 import json
 import os
@@ -30,7 +30,7 @@ COMMAND_TIMEOUT_S = 240
 
 @dataclass(frozen=True)
 class Checkout:
-    """`user`: whom the commands run as; ours where it is None."""
+    """A fresh clone. `user` runs the commands; None means the current user."""
 
     folder: Path
     home: Path
@@ -41,7 +41,7 @@ class Checkout:
         return self.folder / "var"
 
     def environment(self, **changes: str) -> dict[str, str]:
-        """Return the environment of a newcomer, without what this test run has set."""
+        """Return the environment of a new user, without the variables of this test run."""
         kept = {name: value for name, value in os.environ.items() if not OF_THIS_RUN.fullmatch(name)}
         if self.user:
             kept["PATH"] = "/usr/local/bin:/usr/bin:/bin"  # the current PATH may have private folders
@@ -68,7 +68,7 @@ class Checkout:
         return process.returncode, output
 
     def processes(self, command: str = "") -> list[int]:
-        """Ids of all that belong to this checkout, by what they run or where, and run `command`."""
+        """Return the ids of this checkout's processes that run `command`, by command line or directory."""
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
@@ -83,7 +83,7 @@ class Checkout:
         return found
 
     def kill(self, command: str = "") -> list[int]:
-        """Send SIGKILL to all processes and return them. Some end with another before they get it."""
+        """Send SIGKILL to all processes and return them. Some end together with another one."""
         pids = self.processes(command)
         for pid in pids:
             with suppress(ProcessLookupError):
@@ -141,7 +141,7 @@ def fresh_clone(user: str | None = None) -> Iterator[Checkout]:
 
 @contextmanager
 def running(checkout: Checkout, *arguments: str, **changes: str) -> Iterator[Running]:
-    """bin/start, from its call until the end of the block."""
+    """Run bin/start during the block."""
     process = checkout.popen("bin/start", *arguments, **changes)
     output = ""
     try:

@@ -1,4 +1,4 @@
-"""The cast of the signed API: a site with tight limits, Alice's App, a caller that signs by hand."""
+"""Fixtures of the signed API: a site with tight limits, Alice's App, and a caller that signs requests."""
 
 import base64
 import contextlib
@@ -39,7 +39,7 @@ from tests.faceapi.servers import Servers, running
 
 PREFIX = "data:application/octet-stream;base64,"
 DETECT = "/api/v1/face_detect.json"
-# Tight, so that a test of a limit is quick. 127.0.0.1 may be fetched from; 127.0.0.2 and the rest may not.
+# Low, so that tests of limits are fast. URLs on 127.0.0.1 are allowed; 127.0.0.2 and all others are not.
 LIMITS = {
     "URL_ALLOWED_NETWORKS": "127.0.0.1/32",
     "URL_TIMEOUT_S": "1.5",
@@ -47,11 +47,11 @@ LIMITS = {
     "BODY_GRACE_S": "2",
     "BODY_MIN_BYTES_PER_S": str(1024 * 1024),
     "BODY_MAX_BYTES": str(64 * 1024 * 1024),
-    "UNVERIFIED_BYTES_PER_MINUTE": str(10**12),  # the tests have one address
-    "UNPAID_S_PER_MINUTE": "3",  # the debt of a few pictures lasts until it is looked at
+    "UNVERIFIED_BYTES_PER_MINUTE": str(10**12),  # all tests use one address
+    "UNPAID_S_PER_MINUTE": "3",  # the debt of a few pictures lasts until it is checked
     "QUEUE_MAX_CHUNKS": "50",
     "DEADLINE_S": "6",
-    "WORKER_RETURN_S": "2",  # less than a silent worker counts as alive: nobody waits for one
+    "WORKER_RETURN_S": "2",  # shorter than a silent worker counts as alive, so no call waits for one
     "TRUSTED_PROXIES": "127.0.0.1/32",
     "WEB_WORKERS": "1",
     "WEB_CONNECTIONS": "300",
@@ -65,7 +65,7 @@ def inline(picture: bytes) -> str:
 
 @cache
 def encode(size: tuple[int, int] = (64, 64), mode: str = "RGB", kind: str = "JPEG", **options: Any) -> bytes:
-    """Return a picture of noise: no face, but whole."""
+    """Return a valid picture of noise, without a face."""
     channels = {"L": 1, "RGB": 3, "RGBA": 4}[mode]
     noise = np.random.default_rng(7).integers(0, 255, (size[1], size[0], channels), dtype=np.uint8)
     out = BytesIO()
@@ -89,7 +89,7 @@ _last_ms = 0
 
 
 def next_millisecond() -> int:
-    """Now, and never the same twice: the same body in one millisecond has the same signature."""
+    """Return a unique time near now: equal bodies in one millisecond would have the same signature."""
     global _last_ms
     with _clock:
         _last_ms = max(_last_ms + 1, time.time_ns() // 1_000_000)
@@ -98,7 +98,7 @@ def next_millisecond() -> int:
 
 @dataclass
 class Caller:
-    """Signs and sends as a customer's program does, and lets a test bend each part of it."""
+    """Signs and sends requests like a customer's program; tests can change each part."""
 
     address: str
     key: AppKey
@@ -121,7 +121,7 @@ class Caller:
     def send(
         self, body: bytes, path: str = DETECT, *, method: str = "POST", timeout_s: float = 60, **headers: str
     ) -> Answer:
-        """`headers` by their names with _ for -; an empty value leaves the header out."""
+        """Send a request. `headers` use _ for -; an empty value omits the header."""
         sent = self.headers(body, path, method=method)
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         connection = http.client.HTTPConnection(self.address, timeout=timeout_s)
@@ -137,19 +137,19 @@ class Caller:
         return self.send(self.body(data), path, **options)
 
     def head(self, body: bytes, *lines: str) -> bytes:
-        """Request line and headers for `body`, with `lines` among them."""
+        """Return request line and headers for `body`, with additional `lines`."""
         signed = [f"{name}: {value}" for name, value in self.headers(body).items()]
         start = [f"POST {DETECT} HTTP/1.1", f"Host: {self.address}"]
         return "\r\n".join([*start, *signed, *lines, "", ""]).encode()
 
     def promise(self, *lines: str) -> Answer:
-        """Send the headers of a body and nothing of it."""
+        """Send the headers of a request without its body."""
         with self.raw() as sock:
             sock.sendall(self.head(b"", *lines))
             return read_answer(sock)
 
     def raw(self) -> socket.socket:
-        """Return a bare connection, for what no HTTP library would send."""
+        """Return a bare connection, for requests that no HTTP library would send."""
         host, _, port = self.address.partition(":")
         return socket.create_connection((host, int(port)), timeout=30)
 
@@ -159,7 +159,7 @@ class Caller:
 
 
 def as_options(headers: dict[str, str]) -> dict[str, str]:
-    """Headers as `Caller.send` takes them."""
+    """Return headers in the form for `Caller.send`."""
     return {name.replace("-", "_"): value for name, value in headers.items()}
 
 
@@ -169,7 +169,7 @@ def read_answer(sock: socket.socket) -> Answer:
 
 
 def read_answers(sock: socket.socket, count: int) -> list[Answer]:
-    """Read so many replies through one buffer: a second reader would miss what the first has buffered."""
+    """Read `count` replies through one buffer, because a second reader would miss buffered bytes."""
     with sock.makefile("rb") as stream:
         return [_read_answer(stream) for _ in range(count)]
 
@@ -183,7 +183,7 @@ def _read_answer(stream: BufferedReader) -> Answer:
 
 
 class Site(Process):
-    """A web process, and the host:port that it serves."""
+    """A web process with its host:port."""
 
     address: str
 
@@ -229,7 +229,7 @@ def transactional_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) 
 
 @pytest.fixture(scope="package", autouse=True)
 def many_free_packages() -> Iterator[None]:
-    """Each test orders for Alice: more packages than a customer may have for nothing."""
+    """Allow many free packages, because each test orders for Alice."""
     with override_settings(FREE_PACKAGES_PER_CUSTOMER=10_000):
         yield
 
@@ -240,7 +240,7 @@ def alice(transactional_db: None) -> User:
 
 
 def buy(customer: User, api: str, at: datetime, *, app: App | None = None) -> App:
-    """Return a month of a thousand units of the API, ordered and paid."""
+    """Order and pay a month of a thousand units of the API, and return the order."""
     return purchases.pay(purchases.place(customer, api=api, app=app, at=at), at)
 
 
@@ -274,7 +274,7 @@ def other_caller(caller: Caller, alice: User, now: datetime) -> Iterator[Caller]
 
 @pytest.fixture
 def stranger(caller: Caller, now: datetime) -> Iterator[Caller]:
-    """Another customer with a month of face_detect."""
+    """Return the caller of another customer with a month of face_detect."""
     bob = User.objects.create(username=uuid4().hex, email=f"{uuid4().hex}@example.org")
     key = buy(bob, Api.FACE_DETECT, now).keys.get()
     other = Caller(caller.address, key, keys.secret_of(key))

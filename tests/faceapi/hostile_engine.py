@@ -1,7 +1,7 @@
-"""For `celery worker --include`: an engine that a picture can kill or hold up, by how its bytes end.
+"""An engine for `celery worker --include` that a picture with special last bytes can kill or hang.
 
-No picture is known that does this to the real one; here its process ends as a native crash would end it, and
-its thread stays away as one in a native function that never returns.
+No picture is known that does this to the real engine. Here the process ends as in a native crash, or the
+thread hangs as in a native function that never returns.
 """
 
 import os

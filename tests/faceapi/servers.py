@@ -1,4 +1,4 @@
-"""Servers on 127.0.0.1 that deliver images badly: each path is one way to be hostile."""
+"""An image server on 127.0.0.1 that misbehaves in a different way for each path."""
 
 import gzip
 import socket
@@ -11,7 +11,7 @@ from bench.ports import free_port
 
 
 class Servers:
-    """One listening socket; a thread a connection. `url(path)` is the address of a behaviour."""
+    """One listening socket and a thread per connection. `url(path)` is the address of a behaviour."""
 
     def __init__(self, image: bytes) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -61,7 +61,7 @@ class Servers:
         name, _, rest = path.partition("?")[0].partition("/")
         if name == "image":
             yield reply(self.image)
-        elif name == "once":  # the image to the first who asks
+        elif name == "once":  # the image for the first request only
             is_first = sum("/once" in request for request in self.requests) == 1
             yield reply(self.image) if is_first else b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n"
         elif name == "chunked":
@@ -137,7 +137,7 @@ def reply(content: bytes) -> bytes:
 
 
 def drip(content: bytes) -> Iterator[bytes]:
-    """Yield a byte now and then, for longer than a client should wait."""
+    """Yield a byte now and then, for longer than a client may wait."""
     for byte in content:
         yield bytes([byte])
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""Helpers for the workers: which are alive, and which keys they have in Valkey."""
+"""Helpers for workers: the live ones, and their keys in Valkey."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ def alive() -> list[exchange.Worker]:
 
 @contextmanager
 def frozen(worker: Process) -> Iterator[None]:
-    """Stop the worker, as a long pause of its machine does."""
+    """Suspend the worker, as in a long pause of its machine."""
     os.kill(worker.pid, signal.SIGSTOP)
     try:
         yield
@@ -34,7 +34,7 @@ def frozen(worker: Process) -> Iterator[None]:
 
 @contextmanager
 def silent(worker: Process) -> Iterator[None]:
-    """Stop the worker until the site has noticed."""
+    """Suspend the worker, and wait until the site has noticed."""
     with frozen(worker):
         wait_until(lambda: not alive(), timeout_s=10, what="the heartbeat is over")
         time.sleep(admission.LOOK_EVERY_S)
@@ -42,21 +42,21 @@ def silent(worker: Process) -> Iterator[None]:
 
 
 def chunks(request_id: str = "*") -> list[str]:
-    """Ids of the chunks whose pictures lie in Valkey, in order."""
+    """Return the ids of the chunks whose pictures are in Valkey, in order."""
     keys = valkey.client().scan_iter(f"inference:image:{request_id}.*:0")
     return sorted(key.decode().removeprefix("inference:image:").removesuffix(":0") for key in keys)
 
 
 def claims() -> list[bytes]:
-    """Keys of the chunks that a worker has in hand."""
+    """Return the claims of chunks that a worker is processing."""
     return list(valkey.client().scan_iter("inference:claim:*"))
 
 
 @contextmanager
 def counted_alive(played: str) -> Iterator[None]:
-    """Keep the live workers, even frozen ones, and one that the test plays alive in Valkey.
+    """Keep sending heartbeats for the live workers, even frozen ones, and for one simulated by the test.
 
-    The played worker has no slots.
+    The simulated worker has no slots.
     """
     client, played = valkey.client(), f"{played} 0"
     members = [*(f"{one.id} {one.slots}" for one in alive()), played]
@@ -69,13 +69,13 @@ def counted_alive(played: str) -> Iterator[None]:
 
 
 def left_behind(request_id: str = "") -> list[bytes]:
-    """Keys of the pictures, claims and replies of a request, or of all."""
+    """Return the keys of the pictures, claims and replies of one request, or of all."""
     patterns = (f"inference:{kind}:{request_id}*" for kind in ("image", "claim", "reply"))
     return [key for pattern in patterns for key in valkey.client().scan_iter(pattern)]
 
 
 def in_its_place(worker: Process, caller: Caller, failure: int) -> Answer:
-    """Take the chunks in place of the frozen worker, and report a failure of the second picture."""
+    """Process the chunks in place of the frozen worker, and report a failure of the second picture."""
     client = valkey.client()
     with frozen(worker), ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(caller.call, [inline(encode())] * 2)

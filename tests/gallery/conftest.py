@@ -1,4 +1,4 @@
-"""The cast of the gallery: Alice's App and Bob's, made-up templates, enrolments as of a settled call."""
+"""Fixtures of the gallery: the Apps of Alice and Bob, synthetic templates, enrolments of settled calls."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -24,7 +24,7 @@ GOOD = Quality(1.0, ())
 
 
 def template(seed: int, *, like: int | None = None, noise: float = 0.4) -> Template:
-    """Return a made-up face: a stranger to other seeds, or another picture of the person of seed `like`."""
+    """Return a synthetic template: of a new person, or of another picture of the person of seed `like`."""
     random = np.random.default_rng(seed)
     base = np.random.default_rng(like if like is not None else seed)
 
@@ -52,7 +52,7 @@ def app_of(name: str, at: datetime) -> App:
 
 @pytest.fixture
 def app(db: None, now: datetime) -> App:
-    """Alice's App with the group `staff`."""
+    """Return Alice's App with the group `staff`."""
     made = app_of("alice", now)
     groups.add(made, [Wanted("staff", "员工")], now, Actor())
     return made
@@ -60,7 +60,7 @@ def app(db: None, now: datetime) -> App:
 
 @pytest.fixture
 def strange_app(db: None, now: datetime) -> App:
-    """Bob's App with a group of the same id."""
+    """Return Bob's App with a group of the same id."""
     made = app_of("bob", now)
     groups.add(made, [Wanted("staff", "员工")], now, Actor())
     return made
@@ -77,7 +77,7 @@ def store(
     unique: bool = False,
     note: str | None = None,
 ) -> UUID:
-    """Store one face as its settled call does; return the call's id."""
+    """Store one face as a settled call does; return the call's id."""
     call_id = calls.new_id(at)
     Debit.objects.create(
         call_id=call_id,
@@ -98,5 +98,5 @@ def store(
 
 @pytest.fixture
 def enrol(now: datetime) -> Enrol:
-    """`store`, now unless told otherwise."""
+    """Return `store` with the current time by default."""
     return partial(store, at=now)

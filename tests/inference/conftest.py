@@ -1,4 +1,4 @@
-"""The real engine on the real models, and one real face (a public-domain portrait) to degrade and combine."""
+"""The real engine with the real models, and one real face (a public-domain portrait)."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,19 +22,19 @@ def engine(models: Path) -> Engine:
 
 @pytest.fixture(scope="session")
 def portrait(astronaut: bytes) -> np.ndarray:
-    """512x512 BGR, one face of about 90x113 px."""
+    """Return the portrait, 512x512 BGR, with one face of about 90x113 px."""
     return cv2.imdecode(np.frombuffer(astronaut, np.uint8), cv2.IMREAD_COLOR)
 
 
 @pytest.fixture(scope="session")
 def close_up(portrait: np.ndarray) -> np.ndarray:
-    """Return the face and little else, 160x160."""
+    """Return the face with little background, 160x160."""
     return np.ascontiguousarray(portrait[40:200, 145:305])
 
 
 @pytest.fixture(scope="session")
 def encode() -> Encode:
-    """Pixels → file bytes: `encode(pixels, ".jpg", 90)`."""
+    """Return a function from pixels to file bytes: `encode(pixels, ".jpg", 90)`."""
 
     def to_file(pixels: np.ndarray, suffix: str = ".jpg", quality: int = 95) -> bytes:
         flags = [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix == ".jpg" else []

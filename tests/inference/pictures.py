@@ -24,7 +24,7 @@ def png(width: int = 64, height: int = 64, *, colour: int = 2, depth: int = 8, e
 
 
 def tiff_orientation(value: int, order: str = "<", field: str = "H2x") -> bytes:
-    """Return a TIFF block that holds the orientation tag only; `field` is its value's struct format."""
+    """Return a TIFF block with only the orientation tag; `field` is the struct format of its value."""
     magic = b"II*\x00" if order == "<" else b"MM\x00*"
     kind = {"B3x": 1, "H2x": 3, "I": 4}[field]
     entry = struct.pack(order + "HHI" + field, 0x0112, kind, 1, value)

@@ -1,4 +1,4 @@
-"""The cast of the operators' pages: one operator of each role, and customers whose calls are real rows."""
+"""Fixtures of the operators' pages: one operator of each role, and customers whose calls are real rows."""
 
 import random
 from collections.abc import Callable
@@ -26,11 +26,11 @@ Login = Callable[[str], Client]
 
 @pytest.fixture
 def operators(db: None) -> dict[str, User]:
-    """One of each role, by its name."""
+    """Return one operator of each role, by role."""
     made = {}
     for role in roles.ROLES:
         made[role] = User.objects.create_user(f"op-{role}", f"{role}@example.org")
-    for role in reversed(roles.ROLES):  # the admin first: somebody must be able to give roles
+    for role in reversed(roles.ROLES):  # the admin first, because one must always exist
         roles.assign(made[role], [role])
     return made
 
@@ -52,14 +52,14 @@ def as_admin(log_in: Login) -> Client:
 
 @pytest.fixture
 def priced(operators: dict[str, User], now: datetime) -> None:
-    """Every Sku costs 12.50 yuan a month."""
+    """Set the price of every Sku to 12.50 yuan a month."""
     for sku in Sku.objects.all():
         catalogue.change(sku, {"price": Decimal("12.50")}, by=operators["admin"], reason="test", at=now)
 
 
 @dataclass
 class World:
-    """Alice and Bob, their Apps, what they bought and what they called."""
+    """Alice and Bob with their Apps, orders and calls."""
 
     apps: list[App]
     orders: list[Order]
@@ -75,7 +75,7 @@ class World:
 
 
 def call(app: App, api: str, at: datetime, *, images: int = 1, code: int = errors.OK) -> UUID:
-    """Return a call as the signed API leaves it: debit, record and roll-up."""
+    """Create a call as the signed API does: debit, record and roll-up."""
     one = calls.CallContext(calls.new_id(at), api, at, "203.0.113.9", key=app.keys.first(), images=images)
     one.is_authentic = True
     one.queue_ms, one.infer_ms = random.Random(str(one.id)).uniform(0, 20), 35.0
@@ -92,7 +92,7 @@ def call(app: App, api: str, at: datetime, *, images: int = 1, code: int = error
 def world(
     alice: User, bob: User, operators: dict[str, User], priced: None, place: Place, now: datetime
 ) -> World:
-    """Two customers with two Apps each; 60 calls of the last nine days, one in five refused."""
+    """Return two customers with two Apps each and 60 calls of the last nine days, one in five refused."""
     chance = random.Random(7)
     bought, apps = [], []
     for customer in (alice, bob):

@@ -1,4 +1,4 @@
-"""Which variables a module of settings reads, by its syntax tree."""
+"""Find the environment variables that a settings module reads, from its syntax tree."""
 
 import ast
 from collections.abc import Iterator

@@ -1,1 +1,1 @@
-"""The version that operators have, as its SQL: recorded by record.py, replayed on the schema of this one."""
+"""The SQL of the previous version, recorded by record.py, which is replayed on the current schema."""

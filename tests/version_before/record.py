@@ -1,11 +1,11 @@
 """Record the SQL that a version sends on its main paths, for the next version's test of its schema.
 
-Run it at each release, in a checkout of that release with an empty database and a Valkey of their own:
+Run it at each release, in a checkout of that release with an empty database and a separate Valkey:
 
     cd CHECKOUT; export PYTHONPATH=. DATABASE_URL=… REDIS_URL=…; python …/record.py …/file.json
 
-Each statement is kept as it was sent, with the number of rows that it returned. It imports nothing of the
-tree that it lies in: names are those of the recorded version, and change with it.
+Each statement is stored as sent, with the number of rows that it returned. This script imports only modules
+of the recorded version, not of its own tree.
 """
 
 # mypy: ignore-errors
@@ -21,7 +21,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-# Of the transaction that they were sent in, which a replay does not have.
+# Statements that control the transaction, which a replay does not have.
 CONTROL = ("SAVEPOINT", "RELEASE", "ROLLBACK", "SET ", "SHOW ", "SELECT set_config", "DECLARE", "FETCH")
 statements: list[list[Any]] = []
 
@@ -38,7 +38,7 @@ def record(  # an execute_wrapper of Django
 
 
 def main() -> None:
-    """Record into the file that the first argument names."""
+    """Record into the file given as first argument."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "facecloud.settings"
     import django
 
@@ -120,7 +120,7 @@ def _sell_and_serve() -> None:
 
 
 def _open_pages(alice: Any, olga: Any, app: Any, order: Any) -> None:
-    """Read what customers and operators read; a page that is redirected has sent its queries too."""
+    """Open the pages of customers and operators; redirected pages send queries too."""
     from django.apps import apps
     from django.test import Client
 

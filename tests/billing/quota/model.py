@@ -1,4 +1,4 @@
-"""A model of billing in plain Python: lists are summed, days are counted one by one."""
+"""A reference model of billing in plain Python, which sums lists and counts days one by one."""
 
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
@@ -19,7 +19,7 @@ class Month:
 
 @dataclass(eq=False)
 class Wish:
-    """An order, and its package once it is paid."""
+    """An order and, once it is paid, its package."""
 
     order: Order
     made: datetime
@@ -62,7 +62,7 @@ class Held:
 
 
 def month_ends(paid: datetime, count: int) -> list[datetime]:
-    """Day by day: the k-th month ends on the anchor's day, or on the last day of a month without it."""
+    """Return the month ends, counted day by day: the anchor's day, or the last day of a month without it."""
     ends: list[datetime] = []
     day: date = paid.date()
     while len(ends) < count:

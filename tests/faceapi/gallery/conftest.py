@@ -1,4 +1,4 @@
-"""The cast of the gallery's APIs: Alice's App with face_search, her caller, one face in two pictures."""
+"""Fixtures of the gallery's APIs: Alice's App with face_search, her caller, one face in two pictures."""
 
 import json
 from datetime import datetime
@@ -15,7 +15,7 @@ CONSENT = {"reference": "HR-12"}
 
 
 class Gallery:
-    """The gallery's APIs as one caller calls them."""
+    """Calls of the gallery's APIs by one caller."""
 
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
@@ -45,7 +45,7 @@ def entry(person_id: str, picture: bytes, group_id: str = "staff", **more: objec
 
 @pytest.fixture
 def app(app: App, alice: User, now: datetime) -> App:
-    """With a month of face_search too."""
+    """Return the App with a month of face_search too."""
     return buy(alice, Api.FACE_SEARCH, now, app=app)
 
 
@@ -58,7 +58,7 @@ def gallery(caller: Caller) -> Gallery:
 
 @pytest.fixture(scope="module")
 def portrait(astronaut: bytes) -> bytes:
-    """Return the face and its surroundings, small enough to send often."""
+    """Return the face and its surroundings as a small picture."""
     out = BytesIO()
     Image.open(BytesIO(astronaut)).convert("RGB").crop((80, 0, 370, 290)).save(out, "JPEG", quality=92)
     return out.getvalue()
@@ -66,7 +66,7 @@ def portrait(astronaut: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def second_shot(astronaut: bytes) -> bytes:
-    """Return the same person, larger and turned a little."""
+    """Return the same person, larger and slightly rotated."""
     out = BytesIO()
     turned = Image.open(BytesIO(astronaut)).convert("RGB").rotate(4).crop((90, 10, 360, 280))
     turned.resize((330, 330)).save(out, "JPEG", quality=80)

@@ -1,4 +1,4 @@
-"""A small DNS server on loopback, UDP and TCP, whose names behave badly."""
+"""A small DNS server on loopback, UDP and TCP, with misbehaving names."""
 
 import socketserver
 import threading
@@ -18,7 +18,7 @@ Zone = dict[str, list[str]]  # name → "A 192.0.2.1", "CNAME other.example.", "
 
 
 class NameServer:
-    """Answers from `zone`, which a test may change; counts the questions by name and type."""
+    """Answers from `zone`, which a test may change; counts the queries by name and type."""
 
     def __init__(self, zone: Zone) -> None:
         self.zone = zone
@@ -44,7 +44,7 @@ class NameServer:
             return self._empty(query, dns.rcode.SERVFAIL)
         if "GARBAGE" in records:
             return b"\x00" * 7
-        if "LIES" in records:  # about another name, and with another id
+        if "LIES" in records:  # for another name, and with another id
             answer = self._answer(query, "else.example", kind, ["A 192.0.2.99", "AAAA 2001:db8::99"])
             answer.id = query.id ^ 1
             return answer.to_wire()
@@ -97,7 +97,7 @@ def _tcp_handler(server: NameServer) -> type[socketserver.StreamRequestHandler]:
 
 @contextmanager
 def running(zone: Zone) -> Iterator[tuple[NameServer, str]]:
-    """Yield a name server and its address as in URL_NAME_SERVERS."""
+    """Yield a name server and its address in the format of URL_NAME_SERVERS."""
     server = NameServer(zone)
     port = free_port()
     with (
