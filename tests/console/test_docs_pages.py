@@ -71,7 +71,7 @@ def test_the_published_model_card_equals_the_calibration_file(language: str) -> 
 def test_names_of_fields_are_set_as_code(client: Client) -> None:
     client.cookies["django_language"] = "en"
     page = client.get("/docs/errors/").content.decode()
-    assert "There is no <code>data</code>, it is no list" in page
+    assert "<code>data</code> is missing, not a list or empty" in page
     assert "`" not in page
 
 
