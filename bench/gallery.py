@@ -157,8 +157,8 @@ def _look_alikes(data: Path, engine: Any, scoring: Any) -> None:
 
 def speed(sizes: Sequence[int], seconds: float, indexed: Sequence[int]) -> None:
     """Measure searches over HTTP against face_detect, enrolments per second, and the recall of the index."""
-    from bench.service import running_site
-    from bench.speed import sample_pictures
+    from bench.engine.speed import sample_pictures
+    from bench.load.service import running_site
 
     with running_site() as site:
         picture = sample_pictures(MODELS_DIR)["1 MP"]

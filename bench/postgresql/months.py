@@ -1,8 +1,8 @@
 """Drop the months of a filled database.
 
-`bin/bench months --calls 1000000` fills a temporary database in its state before calls and debits were
-partitioned, migrates it while one App continuously reserves and returns units, proves the books, and drops
-everything 14 months later. It prints the time of each step, and the longest wait of a reservation.
+`bin/bench months --calls 1000000` fills a temporary database, proves its books, and drops everything 14
+months later, while one App continuously reserves and returns units. It prints the time of each step, and the
+longest wait of a reservation.
 """
 
 import sys

@@ -2,8 +2,8 @@
 
 dlib's two networks alone underestimate age by 3 years on average (by 12 past 60), and get the gender of one
 adult in twenty wrong. One linear layer each over their features and those of the two embedding networks
-(calibration/attributes.json, fitted by bench/fit.py) is more accurate: see docs/benchmarks.md for the numbers
-and docs/decisions/0304-attributes.md for the reasons.
+(calibration/attributes.json, fitted by bench/fitting/fit.py) is more accurate: see docs/benchmarks.md for the
+numbers and docs/decisions/0304-attributes.md for the reasons.
 """
 
 from __future__ import annotations
