@@ -20,6 +20,7 @@ from tests.client.samples import COMMANDS
 from tests.client.test_samples import BODY, GOLDEN, SECRET, VECTOR
 from tests.console.conftest import Visitor
 from tests.console.screenshots import PUBLIC
+from tests.markup import markup
 
 
 @pytest.mark.django_db
@@ -34,7 +35,7 @@ def test_angle_brackets_in_code_are_shown(client: Client) -> None:
 def test_what_a_confidence_means_is_published_with_its_version(client: Client, settings: Settings) -> None:
     settings.COMPARE_SAME_FROM = 72.5
     client.cookies["django_language"] = "en"
-    page = client.get("/docs/face_compare/").content.decode()
+    page = markup(client.get("/docs/face_compare/"))
     for confidence, strangers in ((60, "1,000"), (70, "10,000"), (80, "100,000")):
         assert re.search(rf"<td>{confidence}</td><td [^>]*>1 pair in {strangers}</td>", page)
     assert re.search(r"<td>Above 80</td><td [^>]*>Rarer, but the data carry no number", page)
@@ -47,7 +48,7 @@ def test_what_a_confidence_means_is_published_with_its_version(client: Client, s
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_the_model_card_shows_the_numbers_of_the_calibration_set(client: Client, language: str) -> None:
     client.cookies["django_language"] = "en" if language == "en" else "zh-hans"
-    page = client.get("/docs/model-card/").content.decode()
+    page = markup(client.get("/docs/model-card/"))
     for row in tables.load("card")["strangers"]:
         assert f"<td>{row['rates'][0][0] * 100:.2f}\N{NO-BREAK SPACE}%" in page
         assert f"<td>{row['pairs']:,}</td>" in page

@@ -27,6 +27,7 @@ from faceapi.usage import rollups
 from operations import audit_labels
 from operations.records.base import RecordAdmin
 from tests.console.conftest import Place
+from tests.markup import markup
 from tests.operations.conftest import Login, World
 
 pytestmark = pytest.mark.django_db
@@ -142,7 +143,7 @@ def test_a_record_has_a_readable_name(world: World, operators: dict[str, User], 
     """Not as a log names it: no key of another table, no code word, no time of another zone."""
 
     def page(path: str) -> str:
-        return as_admin.get(path).content.decode()
+        return markup(as_admin.get(path))
 
     period = world.orders[0].package.periods.get()
     text = page(f"/admin/billing/period/{period.pk}/change/")
