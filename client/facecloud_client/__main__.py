@@ -2,6 +2,6 @@
 
 import sys
 
-from facecloud_client.cli import main
+from facecloud_client.command.cli import main
 
 sys.exit(main())

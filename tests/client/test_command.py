@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from facecloud_client.cli import main
+from facecloud_client.command.cli import main
 
 from tests.client.scripted import OK, Scripted, reply, scripted
 from tests.conftest import REPOSITORY

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from facecloud_client import Box, Face, FaceResult, InputError
-from facecloud_client.draw import BOX_COLOUR, POINT_COLOUR, Targets, draw, label
+from facecloud_client.command.draw import BOX_COLOUR, POINT_COLOUR, Targets, draw, label
 from facecloud_client.sources import Source, source
 from PIL import Image
 

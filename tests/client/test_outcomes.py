@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from facecloud_client import FaceClient, InputError
-from facecloud_client.cli import main
+from facecloud_client.command.cli import main
 from facecloud_client.outcomes import MAX_REJECTED_IN_A_ROW, run
 from facecloud_client.sources import source
 

@@ -11,9 +11,9 @@ import pytest
 from facecloud_client import ConfigError, FaceClient, InputError
 from facecloud_client.batches import split
 from facecloud_client.body import CHUNK_BYTES, Body, Item
+from facecloud_client.command.pairs import from_file
 from facecloud_client.config import load
 from facecloud_client.i18n import language
-from facecloud_client.pairs import from_file
 from facecloud_client.retry import RETRIES, retry_after_s, wait_s
 from facecloud_client.signing import sign
 from facecloud_client.sources import MAX_IMAGE_BYTES, Source, expand, source

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 import pytest
 from django.utils import timezone
 from facecloud_client import ApiError, AuthenticationError, FaceClient, QuotaError
-from facecloud_client.cli import main
-from facecloud_client.draw import BOX_COLOUR
+from facecloud_client.command.cli import main
+from facecloud_client.command.draw import BOX_COLOUR
+from facecloud_client.command.gallery_commands import DONE_FILE
 from facecloud_client.gallery import Gallery
-from facecloud_client.gallery_commands import DONE_FILE
 from facecloud_client.sources import MAX_IMAGE_BYTES
 from PIL import Image, ImageOps
 

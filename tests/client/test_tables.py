@@ -5,10 +5,10 @@ import json
 import pytest
 from facecloud_client import ApiError, Box, CompareResult, Face, FaceResult, InputError
 from facecloud_client.body import Item
+from facecloud_client.command.report import summary
+from facecloud_client.command.tables import Rows, json_line
 from facecloud_client.outcomes import Outcome
-from facecloud_client.report import summary
 from facecloud_client.sources import Source
-from facecloud_client.tables import Rows, json_line
 from rich.cells import cell_len
 
 SMALL = ApiError(

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from facecloud_client.arguments import Arguments
+from facecloud_client.command.arguments import Arguments
+from facecloud_client.command.progress import progress
+from facecloud_client.command.report import print_error
 from facecloud_client.errors import ApiError, FaceCloudError, InputError
 from facecloud_client.gallery import Enrolment, FoundFace, Gallery, one_in
 from facecloud_client.i18n import say
 from facecloud_client.outcomes import is_final
-from facecloud_client.progress import progress
-from facecloud_client.report import print_error
 from facecloud_client.sources import expand, source
 
 DONE_FILE = ".facecloud-enrolled"

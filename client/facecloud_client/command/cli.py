@@ -12,19 +12,20 @@ from io import TextIOWrapper
 
 from rich.console import Console
 
-from facecloud_client import config, gallery_commands
-from facecloud_client.arguments import Arguments, parse
+from facecloud_client import config
 from facecloud_client.body import Item
 from facecloud_client.client import FaceClient
-from facecloud_client.doctor import examine
-from facecloud_client.draw import Targets
+from facecloud_client.command import gallery_commands
+from facecloud_client.command.arguments import Arguments, parse
+from facecloud_client.command.doctor import examine
+from facecloud_client.command.draw import Targets
+from facecloud_client.command.pairs import from_file
+from facecloud_client.command.progress import progress
+from facecloud_client.command.report import Report, print_error
 from facecloud_client.errors import AuthenticationError, ConfigError, FaceCloudError, InputError, QuotaError
 from facecloud_client.gallery import Gallery
 from facecloud_client.i18n import say
 from facecloud_client.outcomes import Done, Outcome, run
-from facecloud_client.pairs import from_file
-from facecloud_client.progress import progress
-from facecloud_client.report import Report, print_error
 from facecloud_client.sources import Source, checked, expand, source
 
 APIS = {"detect": "face_detect", "analyse": "face_analyse", "compare": "face_compare"}

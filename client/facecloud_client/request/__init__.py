@@ -1,0 +1,1 @@
+"""A signed request: pictures, their batches, the streamed body, the signature and the retries."""
