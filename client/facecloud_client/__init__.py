@@ -20,8 +20,8 @@ from facecloud_client.errors import (
 )
 from facecloud_client.gallery import Enrolment, FoundFace, Gallery, Match
 from facecloud_client.outcomes import Done, Outcome, run
+from facecloud_client.request.sources import Source, source
 from facecloud_client.results import Box, CompareResult, Face, FaceResult
-from facecloud_client.sources import Source, source
 
 __all__ = [
     "ApiError",

@@ -11,14 +11,15 @@ from typing import Any, Protocol, Self, TypeVar
 
 import httpx
 
-from facecloud_client import config, signing
-from facecloud_client.batches import BATCH_IMAGES, MAX_IMAGES, MAX_PAIRS, split
-from facecloud_client.body import Body, Item
+from facecloud_client import config
 from facecloud_client.errors import ApiError, ConfigError, FaceCloudError, TransportError, error_class
 from facecloud_client.i18n import say
+from facecloud_client.request import signing
+from facecloud_client.request.batches import BATCH_IMAGES, MAX_IMAGES, MAX_PAIRS, split
+from facecloud_client.request.body import Body, Item
+from facecloud_client.request.retry import RETRIED_CODES, RETRIED_STATUSES, retry_after_s, wait_s
+from facecloud_client.request.sources import Picture, is_url, source
 from facecloud_client.results import CompareResult, FaceResult, compare_result, face_result
-from facecloud_client.retry import RETRIED_CODES, RETRIED_STATUSES, retry_after_s, wait_s
-from facecloud_client.sources import Picture, is_url, source
 from facecloud_client.version import VERSION
 
 CONNECT_TIMEOUT_S = 10.0

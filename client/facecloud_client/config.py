@@ -12,7 +12,7 @@ from pathlib import Path
 
 from facecloud_client.errors import ConfigError
 from facecloud_client.i18n import say
-from facecloud_client.sources import is_url
+from facecloud_client.request.sources import is_url
 
 NAMES = ("FACECLOUD_URL", "FACECLOUD_APP_KEY", "FACECLOUD_SECRET_KEY")
 DEFAULT_FILE = Path("var/demo.env")

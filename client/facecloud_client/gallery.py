@@ -17,8 +17,8 @@ from typing import Any
 from facecloud_client.client import FaceClient
 from facecloud_client.errors import InputError
 from facecloud_client.i18n import say
+from facecloud_client.request.sources import Picture, Source, source
 from facecloud_client.results import Box, unexpected
-from facecloud_client.sources import Picture, Source, source
 
 PREFIX = "data:application/octet-stream;base64,"
 

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from facecloud_client.batches import BATCH_IMAGES, split
-from facecloud_client.body import Item, names
 from facecloud_client.client import FaceClient, Reply, max_items
 from facecloud_client.errors import ApiError, AuthenticationError, FaceCloudError, InputError, QuotaError
+from facecloud_client.request.batches import BATCH_IMAGES, split
+from facecloud_client.request.body import Item, names
+from facecloud_client.request.retry import RETRIED_STATUSES
 from facecloud_client.results import CompareResult, FaceResult, compare_result, face_result
-from facecloud_client.retry import RETRIED_STATUSES
 
 JOBS = 2
 MAX_REJECTED_IN_A_ROW = 3  # batches, after which the service is considered to be down

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from facecloud_client.batches import BATCH_BYTES, BATCH_IMAGES, MAX_IMAGES, MAX_PAIRS
 from facecloud_client.command import tables
+from facecloud_client.request.batches import BATCH_BYTES, BATCH_IMAGES, MAX_IMAGES, MAX_PAIRS
 
 from faceapi.authentication import signing
 from faceapi.management.commands import code_tables

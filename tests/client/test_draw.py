@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from facecloud_client import Box, Face, FaceResult, InputError
 from facecloud_client.command.draw import BOX_COLOUR, POINT_COLOUR, Targets, draw, label
-from facecloud_client.sources import Source, source
+from facecloud_client.request.sources import Source, source
 from PIL import Image
 
 FACE = Face(Box(40, 60, 50, 30), probability=0.98712, landmark={"nose": (65, 75)})

@@ -7,7 +7,7 @@ import pytest
 from facecloud_client import FaceClient, InputError
 from facecloud_client.command.cli import main
 from facecloud_client.outcomes import MAX_REJECTED_IN_A_ROW, run
-from facecloud_client.sources import source
+from facecloud_client.request.sources import source
 
 from tests.client.scripted import OK, Scripted, reply, scripted
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 from facecloud_client import ConfigError, FaceClient, InputError
-from facecloud_client.batches import split
-from facecloud_client.body import CHUNK_BYTES, Body, Item
 from facecloud_client.command.pairs import from_file
 from facecloud_client.config import load
 from facecloud_client.i18n import language
-from facecloud_client.retry import RETRIES, retry_after_s, wait_s
-from facecloud_client.signing import sign
-from facecloud_client.sources import MAX_IMAGE_BYTES, Source, expand, source
+from facecloud_client.request.batches import split
+from facecloud_client.request.body import CHUNK_BYTES, Body, Item
+from facecloud_client.request.retry import RETRIES, retry_after_s, wait_s
+from facecloud_client.request.signing import sign
+from facecloud_client.request.sources import MAX_IMAGE_BYTES, Source, expand, source
 from hypothesis import given
 from hypothesis import strategies as st
 

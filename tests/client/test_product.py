@@ -19,7 +19,7 @@ from facecloud_client.command.cli import main
 from facecloud_client.command.draw import BOX_COLOUR
 from facecloud_client.command.gallery_commands import DONE_FILE
 from facecloud_client.gallery import Gallery
-from facecloud_client.sources import MAX_IMAGE_BYTES
+from facecloud_client.request.sources import MAX_IMAGE_BYTES
 from PIL import Image, ImageOps
 
 from accounts.applications import create_app

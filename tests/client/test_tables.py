@@ -4,11 +4,11 @@ import json
 
 import pytest
 from facecloud_client import ApiError, Box, CompareResult, Face, FaceResult, InputError
-from facecloud_client.body import Item
 from facecloud_client.command.report import summary
 from facecloud_client.command.tables import Rows, json_line
 from facecloud_client.outcomes import Outcome
-from facecloud_client.sources import Source
+from facecloud_client.request.body import Item
+from facecloud_client.request.sources import Source
 from rich.cells import cell_len
 
 SMALL = ApiError(

@@ -6,9 +6,9 @@ import json
 import httpx
 import pytest
 from facecloud_client import ApiError, FaceClient, QuotaError, ServiceError, TransportError
-from facecloud_client.body import Body
-from facecloud_client.signing import sign
-from facecloud_client.sources import Source
+from facecloud_client.request.body import Body
+from facecloud_client.request.signing import sign
+from facecloud_client.request.sources import Source
 
 from tests.client.scripted import OK, Scripted, reply, scripted
 

@@ -11,7 +11,7 @@ from collections import Counter
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from facecloud_client import signing
+from facecloud_client.request import signing
 
 PATH = "/api/v1/face_detect.json"
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from facecloud_client.batches import BATCH_IMAGES, MAX_IMAGES, MAX_PAIRS
 from facecloud_client.i18n import say
+from facecloud_client.request.batches import BATCH_IMAGES, MAX_IMAGES, MAX_PAIRS
 from facecloud_client.version import VERSION
 
 

@@ -13,7 +13,6 @@ from io import TextIOWrapper
 from rich.console import Console
 
 from facecloud_client import config
-from facecloud_client.body import Item
 from facecloud_client.client import FaceClient
 from facecloud_client.command import gallery_commands
 from facecloud_client.command.arguments import Arguments, parse
@@ -26,7 +25,8 @@ from facecloud_client.errors import AuthenticationError, ConfigError, FaceCloudE
 from facecloud_client.gallery import Gallery
 from facecloud_client.i18n import say
 from facecloud_client.outcomes import Done, Outcome, run
-from facecloud_client.sources import Source, checked, expand, source
+from facecloud_client.request.body import Item
+from facecloud_client.request.sources import Source, checked, expand, source
 
 APIS = {"detect": "face_detect", "analyse": "face_analyse", "compare": "face_compare"}
 

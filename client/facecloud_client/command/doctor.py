@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 
 import httpx
 
-from facecloud_client.body import Body
 from facecloud_client.client import FaceClient, read_reply
 from facecloud_client.config import Config
 from facecloud_client.errors import ApiError, TransportError
 from facecloud_client.i18n import say
-from facecloud_client.retry import seconds_ahead
+from facecloud_client.request.body import Body
+from facecloud_client.request.retry import seconds_ahead
 
 APIS = ("face_detect", "face_analyse", "face_compare")
 NO_IMAGE = 4001

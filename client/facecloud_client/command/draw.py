@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
 from facecloud_client.errors import InputError
 from facecloud_client.i18n import say
+from facecloud_client.request.sources import MAX_IMAGE_BYTES, PICTURE_SUFFIXES, Source
 from facecloud_client.results import Face, FaceResult
-from facecloud_client.sources import MAX_IMAGE_BYTES, PICTURE_SUFFIXES, Source
 
 BOX_COLOUR = (255, 92, 0)
 POINT_COLOUR = (0, 220, 130)

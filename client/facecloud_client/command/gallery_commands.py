@@ -23,7 +23,7 @@ from facecloud_client.errors import ApiError, FaceCloudError, InputError
 from facecloud_client.gallery import Enrolment, FoundFace, Gallery, one_in
 from facecloud_client.i18n import say
 from facecloud_client.outcomes import is_final
-from facecloud_client.sources import expand, source
+from facecloud_client.request.sources import expand, source
 
 DONE_FILE = ".facecloud-enrolled"
 

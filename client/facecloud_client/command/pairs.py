@@ -5,7 +5,7 @@ from pathlib import Path
 
 from facecloud_client.errors import InputError
 from facecloud_client.i18n import say
-from facecloud_client.sources import is_url
+from facecloud_client.request.sources import is_url
 
 
 def from_file(path: Path) -> list[tuple[str, str]]:

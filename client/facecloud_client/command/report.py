@@ -9,14 +9,14 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from facecloud_client.body import Item, names
 from facecloud_client.command.draw import Targets, draw
 from facecloud_client.command.tables import Rows, json_line
 from facecloud_client.errors import ApiError, FaceCloudError, InputError
 from facecloud_client.i18n import say
 from facecloud_client.outcomes import Done, Outcome
+from facecloud_client.request.body import Item, names
+from facecloud_client.request.sources import Source
 from facecloud_client.results import FaceResult
-from facecloud_client.sources import Source
 
 
 class Report:

@@ -7,12 +7,12 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from facecloud_client.body import Item, names
 from facecloud_client.errors import ApiError, InputError
 from facecloud_client.i18n import say
 from facecloud_client.outcomes import Outcome
+from facecloud_client.request.body import Item, names
+from facecloud_client.request.sources import Source
 from facecloud_client.results import CompareResult, Face, FaceResult
-from facecloud_client.sources import Source
 
 ERROR_FIELDS = ("code", "message", "detail", "request_id")
 REASONS = {

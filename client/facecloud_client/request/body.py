@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from facecloud_client.errors import InputError
 from facecloud_client.i18n import say
-from facecloud_client.sources import Source
+from facecloud_client.request.sources import Source
 
 PREFIX = b'"data:application/octet-stream;base64,'
 END = b'], "options": {"quality": true}}'  # adds the reasons for poor quality to the results

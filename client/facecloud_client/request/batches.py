@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from facecloud_client.body import Item
-from facecloud_client.sources import Source
+from facecloud_client.request.body import Item
+from facecloud_client.request.sources import Source
 
 MAX_IMAGES = 100  # per request, manual 4.2.2
 MAX_PAIRS = 50  # per face_compare request
