@@ -2,7 +2,8 @@
 
 from django.urls import path
 
-from operations import action_views, approval_views, home, prices, saved_views
+from operations import home, prices, saved_views
+from operations.actions import action_views, approval_views
 from operations.monitoring import incident_views, live
 from operations.reports import business, calls, customer_list, customer_overview, desk_tables, usage
 

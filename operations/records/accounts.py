@@ -14,7 +14,8 @@ from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 
 from accounts import roles
 from accounts.models import App, AppKey, AuditEntry, Invitation, PendingAct, Region, User
-from operations import actions, audit_labels
+from operations import audit_labels
+from operations.actions import actions
 from operations.records.base import RecordAdmin
 from operations.reports.tables import Column, Table, at_desk
 from operations.templatetags.operations import act_label

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from accounts import roles
 from console.reports.downloads import csv_file
-from operations import actions
+from operations.actions import actions
 from operations.records import export
 from operations.reports.tables import Table
 

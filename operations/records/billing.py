@@ -27,7 +27,7 @@ from billing.models import (
 )
 from billing.models.catalogue import spec_text
 from console.templatetags.show import months
-from operations import actions
+from operations.actions import actions
 from operations.catalogue_labels import label_of, text_of
 from operations.records.base import RecordAdmin
 from operations.records.filters import ByWholeId

@@ -13,7 +13,7 @@ from django.utils.text import capfirst
 
 from accounts.models import AuditEntry
 from operations import audit_labels
-from operations.actions import about, available_actions
+from operations.actions.actions import about, available_actions
 from operations.catalogue_labels import yes_or_no
 from operations.saved_views import of as views_of
 

@@ -21,7 +21,7 @@ from gallery.enrolment import Entry
 from gallery.groups import Wanted
 from gallery.models import Face, Group, Person, TrailEntry
 from gallery.trail import Actor
-from operations import action_forms
+from operations.actions import action_forms
 from tests import purchases
 from tests.gallery.conftest import app_of, store, template
 

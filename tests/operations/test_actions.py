@@ -21,7 +21,7 @@ from gallery import groups
 from gallery.groups import Wanted
 from gallery.models import Face, Group, TrailEntry
 from gallery.trail import Actor
-from operations import actions
+from operations.actions import actions
 from tests.console.conftest import Place
 from tests.gallery.conftest import store, template
 from tests.operations.conftest import Login, World, call

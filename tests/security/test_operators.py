@@ -19,7 +19,7 @@ from billing import orders
 from billing.errors import VoucherRefused
 from billing.models import Api, Package, Voucher
 from billing.payments import refunds, vouchers, wallet
-from operations.actions import ACTIONS
+from operations.actions.actions import ACTIONS
 from tests.console.conftest import Place
 from tests.operations.conftest import Login, World
 
@@ -79,7 +79,7 @@ def test_operators_cannot_act_on_their_own_account(
 
 
 def test_domain_functions_refuse_it_too(operators: dict[str, User], place: Place, now: datetime) -> None:
-    """Another page, or a program, may write for an operator without going through operations/actions.py."""
+    """Another page, or a program, may write for an operator without going through operations/actions."""
     me, other = operators["finance"], operators["admin"]
     wallet.top_up(me, Decimal("100"), by=other, reason="x", at=now)
     package = orders.pay(place(me, Api.FACE_DETECT), now).package

@@ -16,9 +16,9 @@ from accounts.errors import RuleError
 from accounts.models import PendingAct, User
 from accounts.models.operators import State
 from console.templatetags.show import money
-from operations import actions, previews, restrictions
-from operations.action_forms import ActionForm
-from operations.actions import ACTIONS, Action, DoneBefore, Refused
+from operations.actions import actions, previews, restrictions
+from operations.actions.action_forms import ActionForm
+from operations.actions.actions import ACTIONS, Action, DoneBefore, Refused
 from operations.error_messages import sentence
 
 # Entries of the audit log in addition to those of actions.py.

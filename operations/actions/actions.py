@@ -39,7 +39,7 @@ from console.templatetags.show import money, months
 from gallery import groups
 from gallery.models import Group
 from gallery.trail import Actor
-from operations import action_forms, restrictions
+from operations.actions import action_forms, restrictions
 from operations.error_messages import sentence
 
 Details = Mapping[str, object]

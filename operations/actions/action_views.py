@@ -17,9 +17,9 @@ from common.client_address import client_address
 from common.postgresql.clock import now
 from console.access import safe_next
 from console.confirmation import CONFIRMED
-from operations import actions, approvals, previews, restrictions
 from operations.access import OperatorRequest, operator
-from operations.actions import Action
+from operations.actions import actions, approvals, previews, restrictions
+from operations.actions.actions import Action
 from operations.reports.tables import desk
 
 SEEN = "seen"  # the figures that the operator confirmed

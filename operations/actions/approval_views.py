@@ -10,10 +10,10 @@ from accounts.models.operators import State
 from common.client_address import client_address
 from common.postgresql.clock import now
 from console.confirmation import unconfirmed
-from operations import approvals
 from operations.access import OperatorRequest, as_customer, operator
-from operations.action_views import show_code_once
-from operations.actions import Refused
+from operations.actions import approvals
+from operations.actions.action_views import show_code_once
+from operations.actions.actions import Refused
 
 
 @require_GET
