@@ -113,15 +113,14 @@ class Load:
         seed: int,
         pause_s: float = 0.05,
     ) -> None:
-        self._addresses = addresses
-        self._key, self._secret = key, secret
+        self._clients = [Client(addresses[number % len(addresses)], key, secret) for number in range(clients)]
         self._face, self._plain = inline(face), inline(plain)
         self._record = record
         self._pause_s = pause_s
         self._ended = threading.Event()
         self._threads = [
-            threading.Thread(target=self._run, args=(random.Random(seed * 1000 + number), number))
-            for number in range(clients)
+            threading.Thread(target=self._run, args=(random.Random(seed * 1000 + number), client))
+            for number, client in enumerate(self._clients)
         ]
 
     def start(self) -> None:
@@ -134,8 +133,11 @@ class Load:
         for thread in self._threads:
             thread.join()
 
-    def _run(self, rng: random.Random, number: int) -> None:
-        client = Client(self._addresses[number % len(self._addresses)], self._key, self._secret)
+    def has_ended_calls_before(self, moment: float) -> bool:
+        """Return whether every call that was sent before then has its answer, or none for good."""
+        return all(client.sent_at is None or client.sent_at >= moment for client in self._clients)
+
+    def _run(self, rng: random.Random, client: Client) -> None:
         weights = [kind.weight for kind in KINDS]
         while not self._ended.is_set():
             (kind,) = rng.choices(KINDS, weights)
@@ -169,6 +171,7 @@ class Client:
         self._address = address
         self._key, self._secret = key, secret
         self._connection: http.client.HTTPConnection | None = None
+        self.sent_at: float | None = None  # of the call that has no answer yet
 
     def close(self) -> None:
         if self._connection is not None:
@@ -176,11 +179,18 @@ class Client:
         self._connection = None
 
     def call(self, path: str, body: bytes, key: str = "") -> Sent:
+        self.sent_at = time.time()
+        try:
+            return self._call(path, body, key, self.sent_at)
+        finally:
+            self.sent_at = None
+
+    def _call(self, path: str, body: bytes, key: str, at: float) -> Sent:
         headers = self._headers(path, body)
         hashed = hashlib.sha256(key.encode()).hexdigest() if key else ""
         if key:
             headers["Idempotency-Key"] = key
-        at, started = time.time(), time.monotonic()
+        started = time.monotonic()
         try:
             if self._connection is None:
                 self._connection = http.client.HTTPConnection(self._address, timeout=CLIENT_TIMEOUT_S)

@@ -26,7 +26,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.chaos import CONFIRM_TIMEOUT_S, SWEEP, SWEEP_TIMEOUT_S, grey_picture, ledger
-from bench.chaos.load import HUNG_UP, NO_ANSWER, Load, Record, Sent
+from bench.chaos.load import CLIENT_TIMEOUT_S, HUNG_UP, NO_ANSWER, Load, Record, Sent
 from bench.engine.speed import sample_pictures
 from bench.hosts.cluster import MODELS, Cluster, running_cluster
 from bench.output import Report, Section
@@ -187,7 +187,9 @@ def run(
                 cluster.wait(scenario.hold_s)
             healed_at = time.time()
             recovered_s = cluster.wait(RECOVERY_TIMEOUT_S, until=partial(is_served, record, healed_at))
-            cluster.wait(10)  # calls that were in progress when it healed
+            cluster.wait(10)
+            # A call that the fault delays must not count for the next one.
+            cluster.wait(CLIENT_TIMEOUT_S, until=partial(load.has_ended_calls_before, healed_at))
             spans.append((scenario, began_at, time.time(), recovered_s))
             print(f"{scenario.name}: served again after {recovered_s:.1f} s", flush=True)
     finally:
