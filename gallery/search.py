@@ -47,18 +47,19 @@ _KEPT = """
     AND (face.consent_expires_at IS NULL OR face.consent_expires_at > %(at)s)
     AND (%(since)s::timestamptz IS NULL OR face.created_at > %(since)s::timestamptz)
 """
-# The inner product in half precision finds the candidates, and in full precision orders them. `+ 0` keeps the
-# planner from using the HNSW index, whose result is not exact.
+# The inner product in half precision finds the candidates, and in full precision orders them. The candidates
+# are ids only: to sort rows of 1 kB takes four times the CPU time for `top` 100. `+ 0` keeps the planner from
+# using the HNSW index, whose result is not exact.
 _NEAREST = """
 WITH candidates AS MATERIALIZED (
-    SELECT face.id, face.person_id, face.embedding, face.remainder
+    SELECT face.id
       FROM gallery_face AS face
      WHERE {kept}
      ORDER BY {order} LIMIT %(limit)s
 ), scored AS (
     SELECT DISTINCT ON (person_id) id, person_id,
            -((embedding::vector + remainder::vector) <#> %(probe)s::vector) AS product
-      FROM candidates ORDER BY person_id, product DESC
+      FROM candidates JOIN gallery_face USING (id) ORDER BY person_id, product DESC
 )
 SELECT person.person_id, person.tag, scored.id, scored.product
   FROM scored JOIN gallery_person AS person ON person.id = scored.person_id
