@@ -40,8 +40,8 @@ from faceapi.request import body, images, uploads
 from faceapi.request.images import Picture
 from faceapi.request.spool import Spool, SpoolSlice
 from faceapi.usage import unattributed
-from gallery import remembered
 from gallery.errors import GalleryError
+from gallery.retention import remembered
 from inference.errors import InferenceError
 from inference.images.formats.common import Header
 

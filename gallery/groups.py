@@ -9,10 +9,11 @@ from django.db import transaction
 from django.db.models import Count, Sum
 
 from accounts.models import App
-from gallery import erasure, keys, remembered, trail
+from gallery import keys, trail
 from gallery.errors import GalleryFull, NoSuchGroup
 from gallery.locks import lock
 from gallery.models import Action, Group
+from gallery.retention import erasure, remembered
 from gallery.trail import Actor
 
 MAX_GROUPS = 1000

@@ -1,6 +1,6 @@
 """Groups, persons and faces, and the audit trail of all actions on them.
 
-Groups are written by groups.py, persons and faces by enrolment.py and erasure.py, the trail by trail.py. The
+Groups are written by groups.py, persons and faces by enrolment.py and retention/erasure.py, the trail by trail.py. The
 operators' record pages show none of these tables.
 """
 

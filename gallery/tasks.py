@@ -6,7 +6,8 @@ from datetime import timedelta
 from celery import shared_task
 
 from common.postgresql.clock import now
-from gallery import enrolment, expiry, indexing
+from gallery import enrolment, indexing
+from gallery.retention import expiry
 
 log = logging.getLogger(__name__)
 

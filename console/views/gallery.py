@@ -30,10 +30,11 @@ from console.reports.downloads import csv_file
 from console.uploads import MAX_TOTAL_BYTES, BoundedMemoryHandler
 from console.views.debug import failed, own_address
 from faceapi.gallery.stored_faces import face_id
-from gallery import enrolment, erasure, groups, people, search, trail
+from gallery import enrolment, groups, people, search, trail
 from gallery.errors import GalleryFull, NoSuchFace, NoSuchGroup
 from gallery.groups import Wanted
 from gallery.models import ID_PATTERN, Action, Face, Group, Person, TrailEntry
+from gallery.retention import erasure
 from gallery.trail import Actor
 from inference.calibration import scoring
 

@@ -26,9 +26,10 @@ from faceapi.limits import admission
 from faceapi.request.images import Picture, parse
 from faceapi.request.spool import Spool
 from faceapi.views import FaceApiView
-from gallery import enrolment, erasure, groups, people, search, trail
+from gallery import enrolment, groups, people, search, trail
 from gallery.enrolment import Enrolled
 from gallery.models import Action, Group
+from gallery.retention import erasure
 from gallery.search import Match
 from gallery.trail import Actor
 from inference.results import Template

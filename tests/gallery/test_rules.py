@@ -20,7 +20,7 @@ from pytest_django import Settings
 from accounts.models import App, User
 from billing import notices
 from billing.models import Notice
-from gallery import enrolment, erasure, expiry, extension, groups, indexing, people, reconcile, search, trail
+from gallery import enrolment, extension, groups, indexing, people, reconcile, search, trail
 from gallery.enrolment import Entry
 from gallery.errors import (
     ConsentPast,
@@ -33,6 +33,7 @@ from gallery.errors import (
 )
 from gallery.groups import Wanted
 from gallery.models import Face, Group, NoteChange, Person, TrailEntry
+from gallery.retention import erasure, expiry
 from gallery.trail import Actor
 from inference.calibration import scoring
 from inference.results import Template

@@ -18,10 +18,11 @@ from faceapi.calls import CallContext
 from faceapi.errors import ApiError
 from faceapi.gallery.views import FaceSearchView
 from faceapi.limits import idempotency
-from gallery import enrolment, erasure, groups, remembered
+from gallery import enrolment, groups
 from gallery.enrolment import Entry
 from gallery.groups import Wanted
 from gallery.models import Face, Person, TrailEntry
+from gallery.retention import erasure, remembered
 from gallery.trail import Actor
 from tests.conftest import wait_until
 from tests.faceapi.conftest import inline
@@ -72,7 +73,7 @@ def test_an_answer_that_could_not_be_deleted_is_not_repeated(
         raise redis.ConnectionError
 
     with monkeypatch.context() as patch:
-        patch.setattr("gallery.remembered.valkey.client", unreachable)
+        patch.setattr("gallery.retention.remembered.valkey.client", unreachable)
         erasure.delete_person(app, "staff", "1001", timezone.now(), Actor())
     assert gallery.send("face_search", [inline(portrait)], options, Idempotency_Key=key).code == 4022
 

@@ -11,9 +11,10 @@ from django.db.models.functions import Least, TruncDate
 
 from billing import notices
 from billing.models import Notice, NoticeKind
-from gallery import erasure, remembered, trail
+from gallery import trail
 from gallery.locks import lock
 from gallery.models import Action, Face, Group, Person
+from gallery.retention import erasure, remembered
 from gallery.trail import NIGHTLY
 
 DAYS_BEFORE = 7

@@ -8,9 +8,10 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from accounts.models import App
-from gallery import remembered, trail
+from gallery import trail
 from gallery.locks import lock
 from gallery.models import Action, Face, Group, Person
+from gallery.retention import remembered
 from gallery.trail import Actor
 
 
