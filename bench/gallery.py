@@ -276,10 +276,11 @@ def _fill_here(size: int, *, index: bool) -> int:
     from django.utils import timezone
 
     from accounts.models import App
-    from gallery import groups, indexing, search
+    from gallery import groups, search
     from gallery.groups import Wanted
     from gallery.models import Face, Group
     from gallery.trail import Actor
+    from gallery.vectors import indexing
 
     at = timezone.now()
     app = App.objects.earliest("pk")
@@ -352,8 +353,8 @@ def _insert(group: Any, size: int, random: np.random.Generator, at: Any) -> list
 
     from django.db import connection
 
-    from gallery import keys
     from gallery.models import Person
+    from gallery.vectors import keys
     from inference.calibration import scoring
     from inference.results import Quality, Template
 

@@ -401,4 +401,4 @@ RECONCILE_CHECKS: list[str] = [
     "gallery.reconcile.faces_are_their_persons",
 ]
 # Likewise, functions that `manage.py reencrypt_secrets` calls.
-REENCRYPTED: list[str] = ["accounts.keys.reencrypt", "gallery.keys.reencrypt"]
+REENCRYPTED: list[str] = ["accounts.keys.reencrypt", "gallery.vectors.keys.reencrypt"]

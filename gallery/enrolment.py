@@ -15,12 +15,13 @@ from django.db import transaction
 from django.db.models import Count, Sum
 
 from accounts.models import App
-from gallery import groups, keys, search, templates, trail
+from gallery import groups, search, trail
 from gallery.errors import ConsentPast, GalleryFull, LooksLike, OtherModel, TooManyFaces
 from gallery.locks import lock
 from gallery.models import MAX_FACES_OF_PERSON, Action, Face, Group, NoteChange, Person
 from gallery.retention import erasure, remembered
 from gallery.trail import Actor
+from gallery.vectors import keys, templates
 from inference.calibration import scoring
 from inference.results import Template
 

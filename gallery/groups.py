@@ -9,12 +9,13 @@ from django.db import transaction
 from django.db.models import Count, Sum
 
 from accounts.models import App
-from gallery import keys, trail
+from gallery import trail
 from gallery.errors import GalleryFull, NoSuchGroup
 from gallery.locks import lock
 from gallery.models import Action, Group
 from gallery.retention import erasure, remembered
 from gallery.trail import Actor
+from gallery.vectors import keys
 
 MAX_GROUPS = 1000
 

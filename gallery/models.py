@@ -1,7 +1,7 @@
 """Groups, persons and faces, and the audit trail of all actions on them.
 
-Groups are written by groups.py, persons and faces by enrolment.py and retention/erasure.py, the trail by trail.py. The
-operators' record pages show none of these tables.
+Groups are written by groups.py, persons and faces by enrolment.py and retention/erasure.py, the trail by
+trail.py. The operators' record pages show none of these tables.
 """
 
 import uuid
@@ -56,7 +56,7 @@ class Group(models.Model):
 
 
 class Person(models.Model):
-    """A person of a group. `tag` is the pseudonym under which the audit trail names the person (keys.py)."""
+    """A person of a group. `tag` is the pseudonym of the person in the audit trail (vectors/keys.py)."""
 
     group = models.ForeignKey(Group, models.CASCADE, related_name="persons")
     person_id = models.CharField(_("人员 ID"), max_length=64)
@@ -108,7 +108,7 @@ class Face(models.Model):
                 condition=Q(consent_expires_at__isnull=False),
                 name="gallery_consent_end",
             ),
-            # Contains only the faces of groups that are too large for an exact scan (indexing.py).
+            # Contains only the faces of groups that are too large for an exact scan (vectors/indexing.py).
             HnswIndex(
                 fields=["embedding"],
                 opclasses=["halfvec_ip_ops"],

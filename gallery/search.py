@@ -1,7 +1,7 @@
 """Search for the stored persons that match a face. PostgreSQL does the matching, on rotated vectors.
 
 A group of up to settings.GALLERY_EXACT_FACES faces is scanned exactly, which finds every match. A larger one
-is searched through the HNSW index (indexing.py), which misses some (docs/benchmarks.md).
+is searched through the HNSW index (vectors/indexing.py), which misses some (docs/benchmarks.md).
 """
 
 from collections.abc import Sequence
@@ -14,9 +14,10 @@ import numpy as np
 from django.db import connection, transaction
 
 from accounts.models import App
-from gallery import groups, templates
+from gallery import groups
 from gallery.errors import NoSuchFace, NoSuchGroup, OtherModel
 from gallery.models import MAX_FACES_OF_PERSON, Face, Group, Person
+from gallery.vectors import templates
 from inference.calibration import scoring
 from inference.results import Template
 

@@ -6,8 +6,9 @@ from datetime import timedelta
 from celery import shared_task
 
 from common.postgresql.clock import now
-from gallery import enrolment, indexing
+from gallery import enrolment
 from gallery.retention import expiry
+from gallery.vectors import indexing
 
 log = logging.getLogger(__name__)
 

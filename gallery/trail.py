@@ -6,8 +6,8 @@ from datetime import datetime
 from uuid import UUID
 
 from accounts.models import App, User
-from gallery import keys
 from gallery.models import Action, Group, Person, TrailEntry
+from gallery.vectors import keys
 
 MAX_TAGS = 100  # in one entry
 

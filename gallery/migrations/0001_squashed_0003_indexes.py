@@ -13,7 +13,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import migrations, models
 
-from gallery.extension import CreateVectorExtension
+from gallery.vectors.extension import CreateVectorExtension
 
 SQL = (Path(__file__).parent / '0001_faces.sql').read_text(encoding='utf-8')
 

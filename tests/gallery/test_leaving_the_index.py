@@ -8,11 +8,12 @@ from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
-from gallery import groups, indexing
+from gallery import groups
 from gallery.groups import Wanted
 from gallery.locks import lock
 from gallery.models import Face, Group
 from gallery.trail import Actor
+from gallery.vectors import indexing
 from tests.conftest import wait_until
 from tests.gallery.conftest import app_of, store, template
 

@@ -20,7 +20,7 @@ from pytest_django import Settings
 from accounts.models import App, User
 from billing import notices
 from billing.models import Notice
-from gallery import enrolment, extension, groups, indexing, people, reconcile, search, trail
+from gallery import enrolment, groups, people, reconcile, search, trail
 from gallery.enrolment import Entry
 from gallery.errors import (
     ConsentPast,
@@ -35,6 +35,7 @@ from gallery.groups import Wanted
 from gallery.models import Face, Group, NoteChange, Person, TrailEntry
 from gallery.retention import erasure, expiry
 from gallery.trail import Actor
+from gallery.vectors import extension, indexing
 from inference.calibration import scoring
 from inference.results import Template
 from tests.gallery.conftest import Enrol, template

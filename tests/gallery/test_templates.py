@@ -9,10 +9,11 @@ from django.core.management import call_command
 from pytest_django import Settings
 
 from accounts.models import App
-from gallery import groups, keys, search, templates
+from gallery import groups, search
 from gallery.groups import Wanted
 from gallery.models import Face, Group
 from gallery.trail import Actor
+from gallery.vectors import keys, templates
 from inference.calibration import scoring
 from tests.gallery.conftest import Enrol, template
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gallery import keys
 from gallery.models import Face, Group
+from gallery.vectors import keys
 from inference.calibration import scoring
 from inference.results import Quality, Template
 

@@ -1,0 +1,1 @@
+"""Templates as vectors in PostgreSQL: the pgvector extension, their rotation with a key, their index."""
