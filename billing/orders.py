@@ -47,7 +47,7 @@ def new_number(at: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """What a customer orders: for an existing `app`, or for a new one (`region`, `name`, `description`)."""
+    """An order for an existing `app`, or for a new one (`region`, `name`, `description`)."""
 
     sku: Sku
     quantity: int

@@ -32,12 +32,12 @@ def customer(
     """Restrict a view to logged-in customers; visitors are redirected to the login page and back."""
 
     @wraps(view)
-    def seen(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+    def wrapper(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if not request.user.is_authenticated:
             return log_in_first(request)
         return view(cast(CustomerRequest, request), *args, **kwargs)
 
-    return cast(Callable[Concatenate[HttpRequest, P], R], seen)
+    return cast(Callable[Concatenate[HttpRequest, P], R], wrapper)
 
 
 def log_in_first(request: HttpRequest) -> HttpResponse:

@@ -87,7 +87,7 @@ class Draft:
     path: str
     text: str
     files: dict[str, Picture] = field(default_factory=dict)
-    headers: dict[str, str] = field(default_factory=dict)  # beside the signed ones
+    headers: dict[str, str] = field(default_factory=dict)  # in addition to the signed ones
 
     @property
     def sent_text(self) -> str:
@@ -122,7 +122,7 @@ def draft_of(api: str, pictures: list[Picture], groups: list[str]) -> Draft:
 
 
 def options_of(api: str, groups: list[str]) -> dict[str, Any]:
-    """Return the options beside `data`."""
+    """Return the `options` of the body."""
     options: dict[str, Any] = {"quality": True}
     return options | {"groups": groups, "faces": "all"} if api == Api.FACE_SEARCH else options
 

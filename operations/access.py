@@ -46,14 +46,14 @@ def operator(
         view: Callable[Concatenate[OperatorRequest, P], HttpResponse],
     ) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
         @wraps(view)
-        def seen(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        def wrapper(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
             if not request.user.is_authenticated:
                 return log_in_first(request)
             if not roles.may(request.user, permission):
                 raise PermissionDenied
             return view(cast(OperatorRequest, request), *args, **kwargs)
 
-        return seen
+        return wrapper
 
     return decorator
 

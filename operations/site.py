@@ -28,12 +28,12 @@ class OperatorSite(AdminSite):
         guarded = super().admin_view(view, cacheable)
 
         @wraps(guarded)
-        def seen(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if request.user.is_authenticated and not self.has_permission(request):
                 raise PermissionDenied
             return guarded(request, *args, **kwargs)
 
-        return seen
+        return wrapper
 
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Redirect to the one login page; reject a logged-in user who is not an operator."""

@@ -89,7 +89,7 @@ def between(since: datetime, until: datetime) -> Day:
 
 @dataclass(slots=True)
 class Sales:
-    """What was paid for some orders within a time range, and what was refunded, in yuan."""
+    """Payments and refunds of some orders within a time range, in yuan."""
 
     orders: int = 0
     cash: Decimal = ZERO

@@ -25,7 +25,7 @@ class Tier(models.TextChoices):
 
 
 class Meter(models.TextChoices):
-    """What is counted in a call: images, calls or pairs."""
+    """The unit in which a call is counted: images, calls or pairs."""
 
     IMAGES = "images", _("张")
     CALLS = "calls", _("次")

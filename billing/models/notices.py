@@ -13,7 +13,7 @@ from billing.models.orders import Order
 
 
 class NoticeKind(models.TextChoices):
-    """What a notice is about."""
+    """The subject of a notice."""
 
     QUOTA = "quota", _("用量提醒")
     ENDING = "ending", _("到期提醒")

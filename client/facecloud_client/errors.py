@@ -72,7 +72,7 @@ class ApiError(FaceCloudError):
 
     @property
     def detail(self) -> str:
-        """What was wrong with this request, in the user's language if the service provides it."""
+        """Return the description of the error, in the user's language if the service provides it."""
         english = str(self.details.get("detail") or "")
         return say(str(self.details.get("detail_zh") or english), english)
 

@@ -33,7 +33,7 @@ def png(bars: Bars) -> bytes:
     image = Image.new("RGB", (WIDTH_PX * SCALE, HEIGHT_PX * SCALE), SURFACE)
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(11 * SCALE)
-    top = nice(max([*bars.totals, 0]))
+    top = round_up(max([*bars.totals, 0]))
     left, right = LEFT_PX * SCALE, (WIDTH_PX - 8) * SCALE
     floor, ceiling = (HEIGHT_PX - BOTTOM_PX) * SCALE, TOP_PX * SCALE
 
@@ -43,7 +43,7 @@ def png(bars: Bars) -> bytes:
     for share in (0, 0.5, 1):
         y = height(top * share)
         draw.line([(left, y), (right, y)], fill=GRID, width=SCALE)
-        draw.text((left - 6 * SCALE, y), short(top * share), fill=INK, font=font, anchor="rm")
+        draw.text((left - 6 * SCALE, y), abbreviated(top * share), fill=INK, font=font, anchor="rm")
     step = (right - left) / max(1, len(bars.labels))
     width = min(step * 0.7, 26 * SCALE)
     for index in range(len(bars.labels)):
@@ -64,7 +64,7 @@ def png(bars: Bars) -> bytes:
     return file.getvalue()
 
 
-def nice(largest: float) -> float:
+def round_up(largest: float) -> float:
     """Return the next larger round number for the top of a scale; 1 without values."""
     if largest <= 0:
         return 1.0
@@ -76,7 +76,7 @@ def nice(largest: float) -> float:
     return next(power * step for step in STEPS if power * step >= largest)
 
 
-def short(value: float) -> str:
+def abbreviated(value: float) -> str:
     """Format a number for a scale: 12000 → "12k"."""
     for limit, sign in ((1_000_000, "M"), (1_000, "k")):
         if abs(value) >= limit:

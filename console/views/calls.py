@@ -115,7 +115,7 @@ class CallsForm(forms.Form):
 
 
 @dataclass(frozen=True)
-class Asked:
+class Selection:
     """The calls that a page shows."""
 
     range: str
@@ -129,7 +129,7 @@ class Asked:
         return bool(self.wanted.api or self.wanted.code or self.wanted.slow_ms)
 
 
-def asked_by(request: CustomerRequest, at: datetime) -> Asked:
+def selection_of(request: CustomerRequest, at: datetime) -> Selection:
     form = CallsForm(request.GET)
     form.is_valid()
     chosen = form.cleaned_data
@@ -140,7 +140,7 @@ def asked_by(request: CustomerRequest, at: datetime) -> Asked:
     else:
         since, until = recent(key, at)
     wanted = Filter(since, until, chosen.get("api", ""), chosen.get("code", ""), int(chosen.get("slow") or 0))
-    return Asked(key, wanted, chosen.get("request_id", ""), Cursor.parse(chosen.get("after", "")), wrong)
+    return Selection(key, wanted, chosen.get("request_id", ""), Cursor.parse(chosen.get("after", "")), wrong)
 
 
 def recent(key: str, at: datetime) -> tuple[datetime, datetime]:
@@ -173,7 +173,7 @@ def of_app(request: CustomerRequest, app_id: str) -> HttpResponse:
 
 
 def page(request: CustomerRequest, apps: list[App], template: str, more: dict[str, Any]) -> HttpResponse:
-    asked = asked_by(request, now())
+    asked = selection_of(request, now())
     if asked.request_id and (call := call_log.one(apps, asked.request_id)):
         return redirect("call", call.pk)
     calls = call_log.find(apps, asked.wanted, PAGE_ROWS + 1, asked.after)
@@ -205,7 +205,7 @@ def export(request: CustomerRequest) -> HttpResponse:
     """Return the filtered calls as CSV, at most CSV_ROWS."""
     chosen = request.GET.get("app", "")
     apps = [own_app(request, chosen)] if chosen else list(own_apps(request))
-    wanted = asked_by(request, now()).wanted
+    wanted = selection_of(request, now()).wanted
     first, last = (timezone.localtime(one) for one in (wanted.since, wanted.until))
     name = f"{chosen or 'calls'}-{first:%Y%m%d%H%M}-{last:%Y%m%d%H%M}"
     return csv_file(name, rows(apps, wanted))

@@ -67,7 +67,7 @@ def form_page(request: CustomerRequest, form: OrderForm, status: int = 200) -> H
 @require_GET
 @customer
 def quote(request: CustomerRequest) -> HttpResponse:
-    """Show the total beside the form (htmx), and the tiers if another API was chosen."""
+    """Show the total next to the form (htmx), and the tiers if another API was chosen."""
     form = order_form(request, request.GET)
     context: dict[str, Any] = {"quote": form.quote(now())}
     if request.GET.get("shown_api") != form.shown_api:

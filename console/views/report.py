@@ -38,7 +38,7 @@ class ReportForm(RangeForm):
     api = forms.ChoiceField(choices=Api.choices, required=False)
 
 
-class Asked:
+class Selection:
     """The range, step and API of a report."""
 
     def __init__(self, request: CustomerRequest, at: datetime) -> None:
@@ -89,7 +89,7 @@ class Asked:
 @customer
 def report(request: CustomerRequest, app_id: str) -> HttpResponse:
     app, at = own_app(request, app_id), now()
-    asked = Asked(request, at)
+    asked = Selection(request, at)
     span = asked.span(app=app.pk)
     lines = packages.summary([app], at)
     forecasts = forecast.of([app], at)
@@ -117,7 +117,7 @@ def report(request: CustomerRequest, app_id: str) -> HttpResponse:
 def of_account(request: CustomerRequest) -> HttpResponse:
     """Show the usage of all Apps together, and of each."""
     at = now()
-    asked = Asked(request, at)
+    asked = Selection(request, at)
     span = asked.span(customer=request.user.pk)
     meter_of = usage.meters()
     apps = {app.pk: app for app in own_apps(request)}
@@ -139,7 +139,7 @@ def of_account(request: CustomerRequest) -> HttpResponse:
 def export_account(request: CustomerRequest) -> HttpResponse:
     """Send the series of the account's page as CSV."""
     at = now()
-    asked = Asked(request, at)
+    asked = Selection(request, at)
     return series_file("usage", asked, usage_of(asked.span(customer=request.user.pk)), at)
 
 
@@ -148,11 +148,11 @@ def export_account(request: CustomerRequest) -> HttpResponse:
 def export(request: CustomerRequest, app_id: str) -> HttpResponse:
     """Send the series of the page as CSV."""
     app, at = own_app(request, app_id), now()
-    asked = Asked(request, at)
+    asked = Selection(request, at)
     return series_file(app.app_id, asked, usage_of(asked.span(app=app.pk)), at)
 
 
-def series_file(name: str, asked: Asked, made: Usage, at: datetime) -> HttpResponse:
+def series_file(name: str, asked: Selection, made: Usage, at: datetime) -> HttpResponse:
     """Return the steps that have begun as CSV."""
     days = asked.days
     time_format = "%Y-%m-%d" if days.step == "day" else "%Y-%m-%d %H:%M"

@@ -1,7 +1,7 @@
 """The face gallery's APIs: enrolment and search, which take pictures and units, and the free ones.
 
-All of them are calls of the API `face_search`. What is stored is written in the transaction that settles the
-call: a face is in the gallery if and only if its enrolment is paid for.
+All of them are calls of the API `face_search`. Faces are stored in the transaction that settles the call: a
+face is in the gallery if and only if its enrolment is paid for.
 """
 
 import time

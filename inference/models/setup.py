@@ -92,7 +92,7 @@ def _fetch(packages: dict[str, Package], into: Path) -> None:
         failure = explain_failure(done.stderr, sorted(packages))
         if failure.endswith(WRONG_HASH):
             break  # pip would fail the same way; on other errors, pip may have a configuration that uv lacks
-    raise ModelError(failure or "Neither uv nor pip is installed beside this Python.")
+    raise ModelError(failure or "Neither uv nor pip is installed with this Python.")
 
 
 def explain_failure(output: str, names: Sequence[str]) -> str:

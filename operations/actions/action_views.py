@@ -78,7 +78,9 @@ def act(request: OperatorRequest, name: str, pk: int | None = None) -> HttpRespo
             messages.info(request, _("这张表单已提交过，没有重复执行。"))
             return redirect(back)
         except actions.NeedsApproval as needed:
-            approvals.ask(chosen, subject, form, needed.worth, by=request.user, at=at, data=request.POST)
+            approvals.request_approval(
+                chosen, subject, form, needed.worth, by=request.user, at=at, data=request.POST
+            )
             messages.info(request, _("金额超过单人限额，已提交，等待另一位操作员批准。"))
             return redirect("ops_approvals")
         else:

@@ -440,7 +440,7 @@ def available_actions(user: User, subject: models.Model) -> list[AvailableAction
     ]
 
 
-def makers(user: User, model: type[models.Model]) -> list[Action]:
+def creating_actions(user: User, model: type[models.Model]) -> list[Action]:
     """Return the actions with which the operator may add a row to the table."""
     return [
         act

@@ -35,7 +35,9 @@ def decide(request: OperatorRequest, pk: int) -> HttpResponse:
     if question and (page := unconfirmed(as_customer(request), question, _("批准并执行"))):
         return page
     try:
-        made = approvals.answer(pk, state, by=request.user, at=now(), address=client_address(request.META))
+        made = approvals.decide_and_perform(
+            pk, state, by=request.user, at=now(), address=client_address(request.META)
+        )
     except Refused as refusal:
         messages.error(request, str(refusal))
     else:

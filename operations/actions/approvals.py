@@ -31,7 +31,7 @@ LABELS = {
 }
 
 
-def ask(
+def request_approval(
     act: Action,
     subject: models.Model | None,
     form: ActionForm,
@@ -64,7 +64,9 @@ def ask(
             raise
 
 
-def answer(pk: int, state: State, *, by: User, at: datetime, address: str | None) -> models.Model | None:
+def decide_and_perform(
+    pk: int, state: State, *, by: User, at: datetime, address: str | None
+) -> models.Model | None:
     """Decide a pending action in one transaction; if approved, perform it. Return its subject.
 
     Raises Refused; the operator who made the request can only withdraw it.

@@ -85,7 +85,7 @@ class RecordAdmin(BaseAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        makers = actions.makers(request.user, self.model)  # type: ignore[arg-type]  # an operator
+        makers = actions.creating_actions(request.user, self.model)  # type: ignore[arg-type]  # an operator
         return super().changelist_view(request, {**(extra_context or {}), "makers": makers})
 
     def get_urls(self) -> list[Any]:

@@ -57,7 +57,7 @@ class ServiceCallsForm(CallsForm):
 
 
 @dataclass(frozen=True)
-class Asked:
+class Selection:
     """The calls that a page shows. `who` is None for all customers."""
 
     range: str
@@ -91,7 +91,7 @@ class Asked:
         return service_calls.each(self.wanted, CSV_ROWS, region=self.region)
 
 
-def asked_by(request: OperatorRequest, at: datetime) -> tuple[ServiceCallsForm, Asked]:
+def selection_of(request: OperatorRequest, at: datetime) -> tuple[ServiceCallsForm, Selection]:
     """Return the form and the selection; an invalid field falls back to its default and is reported."""
     form = ServiceCallsForm(request.GET)
     form.is_valid()
@@ -102,7 +102,7 @@ def asked_by(request: OperatorRequest, at: datetime) -> tuple[ServiceCallsForm, 
     wanted = Filter(since, until, chosen.get("api", ""), chosen.get("code", ""))
     region = int(chosen["region"]) if chosen.get("region") else None
     after = Cursor.parse(chosen.get("after", ""))
-    return form, Asked(key, wanted, chosen.get("who"), region, after, wrong)
+    return form, Selection(key, wanted, chosen.get("who"), region, after, wrong)
 
 
 def table(calls: Iterable[Call]) -> Table:
@@ -142,7 +142,7 @@ def table(calls: Iterable[Call]) -> Table:
 @operator("ops_records")
 def page(request: OperatorRequest) -> HttpResponse:
     """Show the selected calls, newest first."""
-    form, asked = asked_by(request, now())
+    form, asked = selection_of(request, now())
     text = request.GET.get("request_id", "").strip()
     if text and _is_uuid(text):
         return redirect(desk(text))
@@ -178,5 +178,5 @@ def _is_uuid(text: str) -> bool:
 @operator("ops_records")
 def export(request: OperatorRequest) -> HttpResponse:
     """Send the selected calls as CSV, at most CSV_ROWS."""
-    form, asked = asked_by(request, now())
+    form, asked = selection_of(request, now())
     return csv_file(KEY, table([] if form.errors.get("who") else asked.each()).plain)

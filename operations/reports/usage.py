@@ -310,7 +310,7 @@ def report(request: OperatorRequest, span: UsageFilter, at: datetime) -> Report:
 
 
 def stats(of: Report) -> list[Stat]:
-    """Return the figures above the charts, each beside that of the period before."""
+    """Return the figures above the charts, each compared with the previous period."""
     now, before = of.made.total, of.earlier.total
     units = zip(of.counts.charged(now), of.counts.charged(before), strict=True)
     latency = "–" if now.p50_ms is None else f"{now.p50_ms:,.0f} / {now.p95_ms:,.0f} / {now.p99_ms:,.0f}"

@@ -16,7 +16,7 @@ from accounts import digests, roles
 from accounts.models import DigestKind, DigestPeriod, DigestSubscription, User
 from bench.ports import free_port
 from console import account_digest
-from console.reports.pictures import HEIGHT_PX, SCALE, WIDTH_PX, Bars, nice, png, short
+from console.reports.pictures import HEIGHT_PX, SCALE, WIDTH_PX, Bars, abbreviated, png, round_up
 from operations import digest
 from tests.operations.conftest import Login, World
 
@@ -162,5 +162,5 @@ def test_a_picture_shows_its_bars() -> None:
     right = drawn.crop((drawn.width // 2 + 60, 0, drawn.width, drawn.height - 60)).getcolors(1 << 20) or []
     assert len(left) > len(right)
     png(Bars("empty", [], [[]]))
-    assert [nice(value) for value in (0, 3, 7, 10, 11, 2080)] == [1, 3, 8, 10, 15, 2500]
-    assert [short(value) for value in (5, 1500, 2_000_000)] == ["5", "1.5k", "2M"]
+    assert [round_up(value) for value in (0, 3, 7, 10, 11, 2080)] == [1, 3, 8, 10, 15, 2500]
+    assert [abbreviated(value) for value in (5, 1500, 2_000_000)] == ["5", "1.5k", "2M"]
