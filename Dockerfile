@@ -1,13 +1,13 @@
-# Two images: `web` for web, scheduled, mail, beat and migrate; `worker` for inference, which has no code of
-# the rooms with customers and money, no database driver and no cryptography. Packages and models lie below
-# the code, so a change of the code replaces a few megabytes.
+# Two images: `web` for web, scheduled, mail, beat and migrate; `worker` for inference, without the code for
+# customers and money, a database driver or cryptography. Packages and models are in lower layers, so a change
+# of the code replaces a few megabytes.
 
 # compose.yaml sets it, by digest after deploy/pin.
 ARG PYTHON_IMAGE=python:3.13-slim
 
 FROM $PYTHON_IMAGE AS build
 WORKDIR /app
-# Another package index than the installers' own.
+# An alternative package index for the installers.
 ARG PIP_INDEX_URL
 ENV PIP_INDEX_URL=$PIP_INDEX_URL UV_DEFAULT_INDEX=$PIP_INDEX_URL UV_LINK_MODE=copy UV_CACHE_DIR=/cache/uv PIP_CACHE_DIR=/cache/pip
 COPY requirements-uv.txt requirements-build.txt ./

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Start Caddy, or with the argument `reload` let it read its configuration anew. TRUSTED_PROXIES, which is separated by
-# commas, becomes its own list.
+# Start Caddy, or with the argument `reload` make it reload its configuration. The comma-separated
+# TRUSTED_PROXIES are converted to Caddy's list format.
 set -eu
 LOAD_BALANCERS=$(printf '%s' "${TRUSTED_PROXIES:-}" | tr ',' ' ')
 export LOAD_BALANCERS

@@ -2,9 +2,9 @@
 # Valkey with a user for each kind of process; $VALKEY_PASSWORD and $VALKEY_WORKER_PASSWORD come from the
 # environment. Arguments are added to valkey-server's.
 #
-# The inference worker reaches its queue, pictures, claims, replies, heartbeats and its clock report, and
-# nothing else: no rate limits, no idempotency keys, no other queue, no administration. Nor does it see the
-# names of other keys, in which there are client and mail addresses.
+# The inference worker can access only its queue, pictures, claims, replies, heartbeats and its clock report: no
+# rate limits, idempotency keys, other queues or administration. It cannot list the names of other keys, which
+# contain client and mail addresses.
 set -eu
 umask 077
 acl=$(mktemp)
