@@ -8,7 +8,7 @@ from django.utils import translation
 from accounts.models import Invitation, User
 from common import links
 from common.postgresql.clock import now
-from console import account_digest, mails
+from console.mail import account_digest, mails
 
 
 @shared_task(name="console.send_password_reset")

@@ -9,9 +9,9 @@ from accounts import roles
 from accounts.models import DigestKind, User
 from billing.books import sales_reports
 from common.postgresql.clock import now
-from console import digests
-from console.account_digest import calls_bars, period_of
-from console.digests import Digest, Fact, File
+from console.mail import digests
+from console.mail.account_digest import calls_bars, period_of
+from console.mail.digests import Digest, Fact, File
 from console.reports.date_ranges import local_midnight
 from console.reports.downloads import csv_file
 from console.reports.pictures import Bars

@@ -19,8 +19,9 @@ from accounts.errors import RuleError
 from accounts.models import User
 from accounts.users import addresses, invitations
 from common.postgresql.clock import now
-from console import forms, mails, tasks
+from console import forms, tasks
 from console.access import CustomerRequest, customer, safe_next
+from console.mail import mails
 from console.middleware import throttle
 from console.middleware.language import remember
 

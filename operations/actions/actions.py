@@ -34,7 +34,8 @@ from billing.models import (
     WalletEntry,
 )
 from billing.payments import refunds, vouchers, wallet
-from console import mails, tasks
+from console import tasks
+from console.mail import mails
 from console.templatetags.show import money, months
 from gallery import groups
 from gallery.models import Group

@@ -15,7 +15,7 @@ from PIL import Image
 from accounts import digests, roles
 from accounts.models import DigestKind, DigestPeriod, DigestSubscription, User
 from bench.ports import free_port
-from console import account_digest
+from console.mail import account_digest
 from console.reports.pictures import HEIGHT_PX, SCALE, WIDTH_PX, Bars, abbreviated, png, round_up
 from operations import digest
 from tests.operations.conftest import Login, World

@@ -9,8 +9,8 @@ from accounts.models import App, DigestKind, User
 from billing import packages
 from billing.payments import wallet
 from common.postgresql.clock import now
-from console import digests
-from console.digests import Digest, Fact, File
+from console.mail import digests
+from console.mail.digests import Digest, Fact, File
 from console.reports import changes, usage
 from console.reports.date_ranges import local_midnight
 from console.reports.downloads import csv_file

@@ -1,0 +1,1 @@
+"""Mails to customers and about their accounts, and the reports by mail."""
