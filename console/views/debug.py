@@ -17,13 +17,13 @@ from accounts.models import App, AppKey
 from billing import catalogue, packages
 from billing.models import Api
 from common.postgresql.clock import now
-from console import debugger
 from console.access import CustomerRequest, customer
-from console.debugger import Picture
-from console.drawings import drawings
+from console.debugging import debugger
+from console.debugging.debugger import Picture
+from console.debugging.drawings import drawings
+from console.debugging.uploads import MAX_TOTAL_BYTES, memory_uploads
 from console.error_messages import explained
 from console.ownership import apps_in_use, chosen_app, newest_key
-from console.uploads import MAX_TOTAL_BYTES, memory_uploads
 from gallery.models import Group
 from gallery.search import MAX_GROUPS
 

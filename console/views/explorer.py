@@ -14,16 +14,16 @@ from accounts.models import App
 from billing import packages
 from billing.models import Api
 from common.postgresql.clock import now
-from console import debugger
 from console.access import CustomerRequest, customer
 from console.confirmation import unconfirmed
-from console.debugger import Draft, Picture
+from console.debugging import debugger
+from console.debugging.debugger import Draft, Picture
+from console.debugging.uploads import MAX_TOTAL_BYTES, memory_uploads
 from console.documentation import programs
 from console.documentation.examples import EXAMPLES
 from console.explorer import fields
 from console.explorer.operations import Operation, operations
 from console.ownership import apps_in_use, chosen_app
-from console.uploads import MAX_TOTAL_BYTES, memory_uploads
 from console.views.debug import DebugError, failed, own_address, sample_path, signing_key
 from faceapi.authentication.signing import PREFIXES
 

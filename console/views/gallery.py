@@ -22,12 +22,12 @@ from accounts.models import App
 from billing import packages
 from billing.models import Api
 from common.postgresql.clock import now
-from console import debugger
 from console.access import CustomerRequest, customer
 from console.confirmation import unconfirmed
+from console.debugging import debugger
+from console.debugging.uploads import MAX_TOTAL_BYTES, BoundedMemoryHandler
 from console.ownership import newest_key, own_app
 from console.reports.downloads import csv_file
-from console.uploads import MAX_TOTAL_BYTES, BoundedMemoryHandler
 from console.views.debug import failed, own_address
 from faceapi.gallery.stored_faces import face_id
 from gallery import enrolment, groups, people, search, trail

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from console.debugger import Picture
-from console.drawings import Drawing, Mark, mark_of
+from console.debugging.debugger import Picture
+from console.debugging.drawings import Drawing, Mark, mark_of
 
 PNG = cv2.imencode(".png", np.zeros((400, 600, 3), np.uint8))[1].tobytes()
 LINES = ["女 · 30 岁", "左 10 · 上 20 · 60×60 像素"]

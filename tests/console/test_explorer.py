@@ -18,7 +18,7 @@ from pytest_django import Settings
 from accounts import keys
 from accounts.models import App, User
 from billing.models import Api
-from console.debugger import Draft, Picture
+from console.debugging.debugger import Draft, Picture
 from console.documentation import json_view
 from console.documentation.programs import LANGUAGES, Request, placeholder, programs
 from console.explorer import words

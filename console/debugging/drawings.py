@@ -6,7 +6,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from billing.models import Api
-from console.debugger import Picture
+from console.debugging.debugger import Picture
 
 
 @dataclass(frozen=True)
