@@ -3,23 +3,8 @@
 from django.contrib.auth.views import LogoutView, PasswordResetDoneView
 from django.urls import path
 
-from console.views import (
-    apps,
-    calls,
-    customers,
-    debug,
-    docs,
-    explorer,
-    gallery,
-    inbox,
-    keys,
-    orders,
-    overview,
-    preferences,
-    product,
-    report,
-    wallet,
-)
+from console.views import apps, calls, debug, docs, explorer, gallery, keys, overview, product, report
+from console.views.account import customers, inbox, orders, preferences, wallet
 
 urlpatterns = [
     path("", product.product, name="product"),

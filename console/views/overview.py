@@ -10,8 +10,8 @@ from common.postgresql.clock import now
 from console.access import CustomerRequest, customer
 from console.ownership import apps_in_use
 from console.reports.usage import week_of
+from console.views.account.inbox import with_text
 from console.views.apps import app_rows
-from console.views.inbox import with_text
 
 SHOWN = 5
 

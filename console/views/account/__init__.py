@@ -1,0 +1,1 @@
+"""Pages about the customer's account: login, settings, messages, orders and money."""
