@@ -1,10 +1,10 @@
-"""The scheduled task of this room: the heartbeat of the schedule (common/schedule.py)."""
+"""The scheduled task of this room: the heartbeat of the schedule (common/celery/schedule.py)."""
 
 import logging
 
 from celery import current_app, shared_task
 
-from common import schedule
+from common.celery import schedule
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from common import queues
+from common.celery import queues
 from embedded.paths import REPOSITORY
 from embedded.services.managed_process import Process
 

@@ -27,7 +27,8 @@ import redis
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
-from common import broker, clock, queues, valkey
+from common import clock, valkey
+from common.celery import broker, queues
 from faceapi import errors
 from faceapi.errors import ApiError
 from faceapi.limits import admission, turns, unpaid, work

@@ -7,7 +7,7 @@ from typing import Any
 from celery import Celery, signals
 from django.conf import settings
 
-from common import liveness, schedule
+from common.celery import liveness, schedule
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
 

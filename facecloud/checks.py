@@ -16,7 +16,8 @@ from django.db.migrations.executor import MigrationExecutor
 
 from accounts import regions
 from accounts.models import Region
-from common import clock, schedule, valkey
+from common import clock, valkey
+from common.celery import schedule
 from facecloud import squashed
 from facecloud.database_role import can_rewrite_history
 from inference.models import registry

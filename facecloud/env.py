@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from common import queues, valkey_address
+from common import valkey_address
+from common.celery import queues
 
 FALSE = ("", "0", "false", "no", "n", "off")
 DOTENV = Path(__file__).resolve().parent.parent / ".env"

@@ -8,7 +8,7 @@ from celery.schedules import crontab
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
-from common import queues
+from common.celery import queues
 from facecloud.env import read_dotenv
 
 read_dotenv()  # before anything is read from the environment
@@ -334,7 +334,7 @@ CELERY_TASK_ROUTES = {
 }
 CELERY_WORKER_POOL = "threads"
 CELERY_WORKER_CONCURRENCY = queues.SLOTS
-CELERY_BEAT_SCHEDULER = "common.liveness.Scheduler"
+CELERY_BEAT_SCHEDULER = "common.celery.liveness.Scheduler"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "sweep-holds": {"task": "billing.sweep_holds", "schedule": 60.0, "options": {"expires": 55}},
     "sweep-answers": {"task": "faceapi.sweep_answers", "schedule": 60.0, "options": {"expires": 55}},

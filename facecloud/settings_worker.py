@@ -7,7 +7,8 @@ and a vulnerability in a decoder must not expose a key or a password. So this mo
 
 from pathlib import Path
 
-from common import logs, machine, queues, valkey_address
+from common import logs, machine, valkey_address
+from common.celery import queues
 from facecloud.env import Env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -37,7 +38,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "retry_on_timeout": False,
     "priority_steps": [0],  # one list for each queue instead of four
     # No acknowledgements: the chunk of a worker that died is dispatched again by its call
-    # (faceapi/dispatch.py), and a scheduled task is sent again by beat or by common/schedule.py.
+    # (faceapi/dispatch.py), and a scheduled task is sent again by beat or by common/celery/schedule.py.
     "ack_emulation": False,
 }
 if _address.is_sentinel:
@@ -72,7 +73,8 @@ CELERY_TIMEZONE = TIME_ZONE
 PICTURE_MAX_S = env.float("PICTURE_MAX_S", default=25.0)
 INFERENCE_PROVIDERS: list[str] = env.list("INFERENCE_PROVIDERS", default=["CPUExecutionProvider"])
 
-# A file that a Celery process touches while it is alive, for health checks (common/liveness.py). Empty: none.
+# A file that a Celery process touches while it is alive, for health checks (common/celery/liveness.py).
+# Empty: none.
 LIVENESS_FILE = env.str("LIVENESS_FILE", default="")
 
 # --- Logs ------------------------------------------------------------------------

@@ -12,7 +12,8 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "facecloud.settings_worker"  # before any
 from celery import Celery, signals
 from django.conf import settings
 
-from common import liveness, machine
+from common import machine
+from common.celery import liveness
 
 machine.raise_open_files()
 # Loaded here: the `celery` program has the working directory in sys.path only while it imports this module.

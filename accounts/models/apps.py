@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import names
 from accounts.models.users import User
-from common import queues
+from common.celery import queues
 
 
 class Region(models.Model):

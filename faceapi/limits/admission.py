@@ -18,7 +18,8 @@ import redis
 from django.conf import settings
 
 from accounts.models import App
-from common import clock, queues
+from common import clock
+from common.celery import queues
 from faceapi import errors
 from faceapi.errors import ApiError
 from faceapi.limits import unpaid

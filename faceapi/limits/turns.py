@@ -30,7 +30,7 @@ from dataclasses import dataclass
 
 import redis
 
-from common import queues
+from common.celery import queues
 
 LEASE_S = 6  # the turns of a web process that died are free after this
 RENEW_EVERY_S = 1.0

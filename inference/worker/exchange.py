@@ -26,7 +26,7 @@ from typing import Any
 
 import redis
 
-from common import queues
+from common.celery import queues
 
 WORKERS_KEY = "inference:workers"
 QUEUES_KEY = "inference:queues"

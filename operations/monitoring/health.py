@@ -16,7 +16,8 @@ from accounts import regions
 from accounts.models import App, Region
 from billing.books import reconcile
 from billing.models import Debit, DebitState
-from common import clock, queues, schedule, valkey
+from common import clock, valkey
+from common.celery import queues, schedule
 from faceapi import errors
 from faceapi.models import Call
 from faceapi.usage import unattributed

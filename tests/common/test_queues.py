@@ -13,7 +13,8 @@ from django.utils import timezone
 from accounts.models import App, User
 from billing import quota
 from billing.models import Api
-from common import broker, queues, valkey
+from common import valkey
+from common.celery import broker, queues
 from embedded.services.managed_process import Process
 from embedded.site import mail_process, scheduled_process
 from tests import purchases

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 from django.conf import settings
 
-from common import schedule, valkey
+from common import valkey
+from common.celery import schedule
 
 DAY_S = 86_400
 PROOF = "billing.reconcile_books"

@@ -12,7 +12,8 @@ from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
-from common import schedule, valkey
+from common import valkey
+from common.celery import schedule
 from embedded.services.postgres import APPLICATION
 from inference.worker import exchange
 from tests.conftest import wait_until

@@ -13,7 +13,8 @@ from accounts.models import Region
 from billing import quota
 from billing.books import reconcile
 from billing.models import ReconcileRun
-from common import schedule, valkey
+from common import valkey
+from common.celery import schedule
 from faceapi.models import Call
 from faceapi.usage import unattributed
 from inference.worker import exchange

@@ -15,7 +15,7 @@ from pytest_django import Settings
 from billing import tasks
 from billing.books import months, reconcile
 from billing.models import ReconcileRun
-from common import schedule
+from common.celery import schedule
 from faceapi.models import Call
 from faceapi.usage import rollups, unattributed
 from tests.conftest import REPOSITORY

@@ -163,7 +163,7 @@ def test_a_worker_serves_a_call_with_its_few_rights(
         )
         exchange.store(client, Chunk("r", "r.0", 0, 1), [astronaut], ttl_s=120)
         send = (
-            "import facecloud.celery, time; from common.broker import publish;"
+            "import facecloud.celery, time; from common.celery.broker import publish;"
             "publish('inference.infer', 'r.0', ('r', 'r.0', 'detect', 1, time.time(), 120, False),"
             " queue='inference')"
         )

@@ -96,7 +96,7 @@ image: {{ printf "%s:%s" .image.repository (.image.tag | default .root.Chart.App
 imagePullPolicy: {{ .image.pullPolicy }}
 {{- end }}
 
-{{/* A Celery process touches its file while it is connected and takes messages (common/liveness.py). */}}
+{{/* A Celery process touches its file while it is connected and takes messages (common/celery/liveness.py). */}}
 {{- define "facecloud.alive" -}}
 startupProbe:
   exec: { command: [sh, -c, "find /tmp/alive -newermt '-{{ . }} seconds' | grep -q ."] }
