@@ -74,7 +74,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "django.contrib.staticfiles",
+    "facecloud.static_files.ServedFiles",
     "django.forms",
     "rest_framework",
     "drf_spectacular",
