@@ -1,4 +1,4 @@
-"""One line of the table of answer codes (errors.py)."""
+"""One line of the table of answer codes (errors/__init__.py)."""
 
 from dataclasses import dataclass
 

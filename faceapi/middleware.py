@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from faceapi import calls, errors
 from faceapi.authentication.signing import PREFIXES
-from faceapi.error_replies import error_reply
 from faceapi.errors import ApiError
+from faceapi.errors.replies import error_reply
 from faceapi.urls import APIS
 from faceapi.usage import unattributed
 

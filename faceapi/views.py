@@ -28,12 +28,12 @@ from common.client_address import client_address
 from common.logs import request_id_in_logs
 from common.postgresql.base import release
 from common.postgresql.clock import now
-from faceapi import answers, calls, details, dispatch, errors, responses, schema
+from faceapi import answers, calls, dispatch, errors, responses, schema
 from faceapi.answers import AnswerResponse
 from faceapi.authentication import caller, replay
 from faceapi.calls import CallContext
-from faceapi.error_replies import error_reply
-from faceapi.errors import ApiError
+from faceapi.errors import ApiError, details
+from faceapi.errors.replies import error_reply
 from faceapi.gallery import codes, stored_faces
 from faceapi.limits import admission, idempotency, shedding, unpaid, unverified
 from faceapi.request import body, images, uploads

@@ -1,6 +1,6 @@
 """English messages for the service's codes: `message` in a reply is Chinese, as the manual defines it.
 
-Written by `bin/manage code_tables` from faceapi/errors.py.
+Written by `bin/manage code_tables` from faceapi/errors/.
 """
 
 ENGLISH = {

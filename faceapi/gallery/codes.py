@@ -1,4 +1,4 @@
-"""The face gallery's part of the table of answer codes (faceapi/errors.py)."""
+"""The face gallery's part of the table of answer codes (faceapi/errors/)."""
 
 from faceapi.error_code import Code
 

@@ -18,8 +18,8 @@ from rest_framework.request import Request
 from billing.models import Api
 from common import valkey
 from common.postgresql.clock import now
-from faceapi import calls, details, errors, responses, schema
-from faceapi.errors import ApiError
+from faceapi import calls, errors, responses, schema
+from faceapi.errors import ApiError, details
 from faceapi.gallery import codes, console_user, requests, scans, stored_faces
 from faceapi.gallery.requests import Enrolment, Search
 from faceapi.limits import admission

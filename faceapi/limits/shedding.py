@@ -33,8 +33,8 @@ from common.postgresql.clock import now
 from faceapi import calls, errors
 from faceapi.authentication import caller, signing
 from faceapi.calls import CallContext
-from faceapi.error_replies import ErrorReply, error_reply
 from faceapi.errors import ApiError
+from faceapi.errors.replies import ErrorReply, error_reply
 from faceapi.limits import admission, unverified
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]

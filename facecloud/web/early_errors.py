@@ -1,8 +1,8 @@
 """Complete HTTP replies that the web worker sends without a thread or the application."""
 
 from faceapi import errors
-from faceapi.error_replies import error_reply
 from faceapi.errors import ApiError
+from faceapi.errors.replies import error_reply
 
 
 def refusal(detail: str, request_id: str) -> bytes:

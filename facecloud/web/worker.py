@@ -37,7 +37,7 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from common import watchdog
 from faceapi import errors
-from faceapi.error_replies import ErrorReply
+from faceapi.errors.replies import ErrorReply
 from faceapi.request import uploads
 from faceapi.usage import unattributed
 from facecloud.web import early_errors, request_head, response_buffer

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from faceapi.details import CHINESE, in_chinese
-from faceapi.error_replies import envelope
 from faceapi.errors import OVERLOADED, ApiError
+from faceapi.errors.details import CHINESE, in_chinese
+from faceapi.errors.replies import envelope
 
 RAISED = {"ApiError", "ImageError", "NotBase64"}
 ROOMS = [Path(settings.BASE_DIR) / room for room in ("faceapi", "inference")]

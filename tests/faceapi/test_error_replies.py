@@ -6,8 +6,8 @@ from email.utils import parsedate_to_datetime
 import pytest
 
 from faceapi import errors
-from faceapi.error_replies import error_reply
 from faceapi.errors import TABLE, ApiError
+from faceapi.errors.replies import error_reply
 from faceapi.middleware import unknown_address
 from facecloud.web import early_errors
 

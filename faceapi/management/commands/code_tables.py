@@ -1,4 +1,4 @@
-"""`manage.py code_tables [--check]`: write the code tables of docs and client from faceapi/errors.py."""
+"""`manage.py code_tables [--check]`: write the code tables of docs and client from faceapi/errors/."""
 
 import re
 import sys

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from faceapi.details import in_chinese
+from faceapi.errors.details import in_chinese
 from faceapi.request.base64_text import LOST_PLUS, Decoder, NotBase64
 
 DATA = random.Random(7).randbytes(3000)

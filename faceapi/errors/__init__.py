@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from django.conf import settings
 
-from faceapi.details import in_chinese
 from faceapi.error_code import Code as Code
+from faceapi.errors.details import in_chinese
 from faceapi.gallery import codes as gallery
 
 OK = 0
@@ -363,7 +363,7 @@ class ApiError(Exception):
 
     `index` is the position of the image (for compare: of the pair) at fault. `detail` is one English sentence
     about this request, never with a secret or image content; `detail_zh` is the same in Chinese, by default
-    from faceapi/details.py. `retry_after_s` becomes the Retry-After header. `signed` is the request as
+    from faceapi/errors/details.py. `retry_after_s` becomes the Retry-After header. `signed` is the request as
     received, if its signature is wrong. `quality` is the reason why a picture could not be enrolled.
     """
 
