@@ -15,7 +15,7 @@ from gallery.models import Face, Group, Person, TrailEntry
 from gallery.trail import Actor
 from tests import purchases
 from tests.console.conftest import Visitor
-from tests.console.test_debug_page import drop
+from tests.console.debugging.test_debug_page import drop
 from tests.gallery.conftest import app_of, store, template
 
 pytestmark = pytest.mark.browser

@@ -1,0 +1,1 @@
+"""The online debugger and the API explorer."""

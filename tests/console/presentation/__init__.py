@@ -1,0 +1,1 @@
+"""How every page looks: languages, figures, accessibility and weight."""
