@@ -2,7 +2,7 @@
 
 `detail` is written in English where the error is raised, including in inference, which has no translations.
 This table has the Chinese of each sentence; braces are placeholders for its values, in order.
-tests/faceapi/test_details.py fails if a detail in the code is missing here.
+tests/faceapi/errors/test_details.py fails if a detail in the code is missing here.
 """
 
 import re

@@ -17,7 +17,7 @@ from billing import quota
 from embedded.services.managed_process import Process
 from faceapi import errors
 from tests.faceapi.conftest import Caller, encode, inline
-from tests.faceapi.workers import alive
+from tests.faceapi.dispatch.workers import alive
 
 IMAGE_CODES = {0, 4002, 4003, 4008, 4009, 4012}
 

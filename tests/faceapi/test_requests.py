@@ -14,8 +14,8 @@ from faceapi.authentication.signing import PREFIXES
 from faceapi.models import Call
 from tests.conftest import wait_until
 from tests.faceapi.conftest import DETECT, PREFIX, Answer, Caller, encode, inline
+from tests.faceapi.dispatch.workers import left_behind
 from tests.faceapi.servers import Servers
-from tests.faceapi.workers import left_behind
 
 COMPARE = "/api/v1/face_compare.json"
 ANALYSE = "/api/v1/face_analyse.json"

@@ -22,7 +22,7 @@ from facecloud.celery import app as celery_app
 from inference.worker import exchange
 from tests.conftest import wait_until
 from tests.faceapi.conftest import Caller, encode, inline
-from tests.faceapi.workers import frozen, in_its_place, silent
+from tests.faceapi.dispatch.workers import frozen, in_its_place, silent
 
 
 def status(caller: Caller, path: str) -> int:

@@ -23,7 +23,7 @@ from inference.worker import exchange
 from inference.worker.exchange import Reply
 from tests.conftest import wait_until
 from tests.faceapi.conftest import Caller, encode, inline
-from tests.faceapi.workers import alive, chunks, claims, counted_alive, frozen, left_behind
+from tests.faceapi.dispatch.workers import alive, chunks, claims, counted_alive, frozen, left_behind
 
 SLOTS = 4
 

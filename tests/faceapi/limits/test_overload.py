@@ -35,7 +35,7 @@ from tests.faceapi.conftest import (
     read_answers,
     running_site,
 )
-from tests.faceapi.workers import chunks, frozen
+from tests.faceapi.dispatch.workers import chunks, frozen
 
 
 def inside(process_limiter: ProcessLimiter, stack: ExitStack, customer: int) -> bool:

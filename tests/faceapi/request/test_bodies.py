@@ -12,7 +12,7 @@ from accounts.models import App
 from embedded.services.managed_process import Process
 from tests.conftest import wait_until
 from tests.faceapi.conftest import Caller, encode, inline, read_answer
-from tests.faceapi.workers import frozen, left_behind
+from tests.faceapi.dispatch.workers import frozen, left_behind
 
 
 def small() -> bytes:

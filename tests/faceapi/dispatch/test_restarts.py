@@ -18,7 +18,7 @@ from inference.worker import exchange
 from inference.worker.exchange import Worker
 from tests.conftest import wait_until
 from tests.faceapi.conftest import Caller, encode, inline, running_site
-from tests.faceapi.workers import frozen
+from tests.faceapi.dispatch.workers import frozen
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from inference.worker import exchange
 from inference.worker.exchange import Failure, Reply
 from tests.conftest import wait_until
 from tests.faceapi.conftest import Caller, encode, inline
-from tests.faceapi.workers import alive, chunks, claims, frozen, left_behind
+from tests.faceapi.dispatch.workers import alive, chunks, claims, frozen, left_behind
 
 
 @pytest.fixture

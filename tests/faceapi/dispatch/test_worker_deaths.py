@@ -25,8 +25,8 @@ from embedded.supervisor import LOOK_EVERY_S, Supervisor
 from inference.worker import exchange
 from tests.conftest import wait_until
 from tests.faceapi.conftest import Caller, encode, inline
-from tests.faceapi.hostile_engine import HANGS, KILLS, TAKES_2_S
-from tests.faceapi.workers import alive, claims, left_behind
+from tests.faceapi.dispatch.hostile_engine import HANGS, KILLS, TAKES_2_S
+from tests.faceapi.dispatch.workers import alive, claims, left_behind
 
 PICTURE_MAX_S = 4  # a picture that takes so long hangs, here
 
@@ -38,7 +38,12 @@ class Supervised:
         self.pool = pool
         logs = settings.VAR_DIR / "log" / "supervised"
         logs.mkdir(parents=True, exist_ok=True)
-        options = ["--without-gossip", "--without-mingle", "--include", "tests.faceapi.hostile_engine"]
+        options = [
+            "--without-gossip",
+            "--without-mingle",
+            "--include",
+            "tests.faceapi.dispatch.hostile_engine",
+        ]
         self.process = Process(
             "worker",
             [sys.executable, "-m", "celery", "--app", "inference", "worker", *options],

@@ -21,7 +21,7 @@ from inference.worker import exchange
 from inference.worker.exchange import Worker
 from tests.conftest import wait_until
 from tests.faceapi.conftest import Caller, encode, inline
-from tests.faceapi.workers import alive, frozen
+from tests.faceapi.dispatch.workers import alive, frozen
 
 FAR, FARTHER = "inference.far", "inference.farther"
 

@@ -38,8 +38,8 @@ from tests.faceapi.conftest import (
     inline,
     read_answer,
 )
+from tests.faceapi.dispatch.workers import frozen, in_its_place, silent
 from tests.faceapi.servers import Servers
-from tests.faceapi.workers import frozen, in_its_place, silent
 
 COMPARE = "/api/v1/face_compare.json"
 Reach = Callable[[Caller, Servers], Answer]

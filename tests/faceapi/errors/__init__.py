@@ -1,0 +1,1 @@
+"""Answer codes, error replies and their translations."""
