@@ -1,0 +1,1 @@
+"""Live view, incidents, alerts, metrics, logs and deployment checks."""
