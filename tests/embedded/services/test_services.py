@@ -16,7 +16,7 @@ from embedded.services.managed_process import ServiceError
 from embedded.services.postgres import Postgres
 from embedded.services.valkey import Valkey
 from tests.conftest import REPOSITORY, wait_until
-from tests.embedded.test_managed_process import WITHOUT_NAMESPACES, only_root_changes_uid
+from tests.embedded.services.test_managed_process import WITHOUT_NAMESPACES, only_root_changes_uid
 
 
 @pytest.fixture
