@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from tests.conftest import REPOSITORY
+from tests.repository.folders import MAX_MODULES, crowded
 
 REGISTRIES = re.compile(
     "|".join((r"pypi\.(org)", r"python(hosted)", r"registry\.(npmjs)", r"deb\.(debian)\.org"))
@@ -54,3 +55,17 @@ def test_no_large_file_is_committed() -> None:
     assert [
         str(file) for file in tracked() if file.stat().st_size > MAX_BYTES or file.suffix == ".onnx"
     ] == []
+
+
+def test_no_folder_has_more_than_a_dozen_modules() -> None:
+    """A folder that grows past a dozen is split by sub-domain; bin/check holds the same rule."""
+    files = [str(file.relative_to(REPOSITORY)) for file in tracked("*.py")]
+    assert len(files) > 100
+    assert crowded(files) == {}
+
+
+def test_a_crowded_folder_is_found() -> None:
+    full = [f"room/module_{number}.py" for number in range(MAX_MODULES)]
+    framework = ["room/__init__.py", "room/apps.py", "room/migrations/0001_initial.py", "room/part/module.py"]
+    assert crowded([*full, *framework]) == {}
+    assert crowded([*full, *framework, "room/one_more.py"]) == {"room": MAX_MODULES + 1}
