@@ -1,5 +1,5 @@
-/* Small comforts for pages that work without them: menus that close, copy buttons, live counters,
-   a question before a destructive act, and one sending per form. No library, no inline code. */
+/* Enhancements for pages that also work without them: menus that close, copy buttons, live counters,
+   confirmation of destructive actions, and protection from double submission. No library, no inline code. */
 (() => {
   "use strict";
 
@@ -13,7 +13,7 @@
     menus().forEach((menu) => { menu.open = false; menu.querySelector("summary").focus(); });
   });
 
-  // A menu of a row is a popover, which no table cuts off: it stands under its button, or above if there is no room.
+  // A menu of a row is a popover, so that the table does not clip it: below its button, or above if there is no space.
   document.addEventListener("toggle", (event) => {
     const menu = event.target;
     if (!menu.matches?.(".menu-list[popover]") || event.newState !== "open") return;
@@ -25,7 +25,7 @@
   }, true);
   addEventListener("scroll", () => document.querySelectorAll(".menu-list:popover-open").forEach((menu) => menu.hidePopover()), true);
 
-  // Copy: the text of the block beside the button, or of the element named by data-copy.
+  // Copy the text of the block next to the button, or of the element named by data-copy.
   const showButtons = (root) => root.querySelectorAll("[data-copy], [data-needs-js]").forEach((one) => { one.hidden = false; });
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("[data-copy]");
@@ -55,7 +55,7 @@
     parts.forEach((part) => { part.open = !isOpen; });
   });
 
-  // data-confirm="what will happen": asked before the form goes out; hx-confirm the same, for what htmx sends.
+  // data-confirm="consequence": a confirmation before the form is submitted; hx-confirm likewise for htmx requests.
   const ask = (question, act, onYes) => {
     const box = document.getElementById("confirm");
     document.getElementById("confirm-text").textContent = question;
@@ -87,7 +87,7 @@
       });
       return;
     }
-    // One sending per form: the second click of a double click goes nowhere. The server's token holds the rule itself.
+    // Submit each form once: ignore the second click of a double click. The server enforces this with the form's token.
     if (form.method === "post" && !form.hasAttribute("hx-post")) {
       if (form.classList.contains("is-sending")) { event.preventDefault(); return; }
       form.classList.add("is-sending");
@@ -100,8 +100,8 @@
     delete form.dataset.confirmed;
   }));
 
-  // The manual's rule for names while typing: data-name-pattern is the very pattern of the form and the database,
-  // data-name-rule the length in code points, which is how the server counts.
+  // Apply the manual's rule for names while typing: data-name-pattern is the pattern of the form and the database,
+  // data-name-rule the length in code points, as on the server.
   const checkName = (input) => {
     const text = input.value.trim();
     const length = Array.from(text).length;
@@ -120,7 +120,7 @@
     checkName(event.target);
   });
 
-  // The theme button turns around what is on the screen, which the system decides while nothing was chosen.
+  // The theme button inverts the current theme, which is the system's if none was chosen.
   const theme = document.querySelector("[data-theme-switch]");
   theme?.addEventListener("click", () => {
     const dark = document.documentElement.dataset.theme === "dark"
@@ -128,8 +128,8 @@
     theme.value = dark ? "light" : "dark";
   });
 
-  // The switches of the top bar (region, language, theme) load the page anew: what was typed into a form marked
-  // data-kept-by-switches goes along in the address, from which the form is filled.
+  // The switches of the top bar (region, language, theme) reload the page: the input of a form marked
+  // data-kept-by-switches is passed in the address, from which the form is filled again.
   document.addEventListener("submit", (event) => {
     const next = event.target.querySelector("[data-next]");
     const kept = document.querySelector("form[data-kept-by-switches]");
@@ -139,7 +139,7 @@
     next.value = `${location.pathname.replace(/confirm\/$/, "new/")}?${values}`;
   }, true);
 
-  // data-shows="name=value": a part of a form that matters for one choice only.
+  // data-shows="name=value": a part of a form that is shown only for this choice.
   const showParts = () => document.querySelectorAll("[data-shows]").forEach((part) => {
     const [name, values] = part.dataset.shows.split("=");
     const field = part.closest("form").elements[name];
@@ -158,7 +158,7 @@
     input.dispatchEvent(new Event("change", { bubbles: true }));
   });
 
-  // A request of htmx that got no reply (offline, timed out) or an error page: say so where the page provides for it.
+  // If an htmx request gets no reply (offline, timeout) or an error page, show a message where the page provides for it.
   const showFailure = (kind, status) => {
     const box = document.querySelector("[data-request-failed]");
     if (!box) return;
@@ -171,17 +171,17 @@
   document.addEventListener("htmx:timeout", () => showFailure("offline"));
   document.addEventListener("htmx:responseError", (event) => showFailure("refused", event.detail.xhr.status));
 
-  // Without a network nothing can be sent: say so at once, until it is back.
+  // Show a message while the browser is offline.
   addEventListener("offline", () => showFailure("offline"));
   addEventListener("online", () => document.querySelectorAll("[data-request-failed]").forEach((box) => { box.hidden = true; }));
 
-  // What this browser keeps of a customer's requests (explorer.js) goes with the logout.
+  // At logout, delete the request history that this browser stores (explorer.js).
   document.addEventListener("submit", (event) => {
     if (!event.target.hasAttribute("data-logout")) return;
     try { Object.keys(localStorage).filter((key) => key.startsWith("explorer-history-")).forEach((key) => localStorage.removeItem(key)); } catch { /* not allowed: nothing is kept */ }
   });
 
-  // A dialog that the page was made with: modal from the start. What it showed is gone once it is closed.
+  // A dialog that is part of the page is opened as modal at once. Its content is removed when it is closed.
   const openDialogs = () => document.querySelectorAll("dialog[data-modal]").forEach((box) => {
     box.open = false;
     box.showModal();
@@ -196,9 +196,9 @@
     document.querySelectorAll("[data-name-rule]").forEach((input) => { if (!input.value) return; checkName(input); });
     document.querySelectorAll("[data-submit-on-change]").forEach((one) => one.addEventListener("change", () => one.form.requestSubmit()));
     showParts();
-    // What was refused comes first: the form's own sentence, or the first field that is wrong.
+    // Focus the error: the form's message, or the first invalid field.
     document.querySelector("main :is([data-refusal], [aria-invalid='true'])")?.focus();
-    // On a phone the navigation is one row that scrolls: the page one is on comes into sight.
+    // On a phone the navigation is one scrolling row: scroll to the current page.
     if (!location.hash) document.querySelectorAll("nav [aria-current='page']").forEach((link) => link.scrollIntoView({ block: "nearest", inline: "center" }));
   };
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start); else start();

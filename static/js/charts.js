@@ -19,7 +19,7 @@
     return parts ? `rgba(${parts[0]}, ${parts[1]}, ${parts[2]}, ${alpha})` : colour;
   };
 
-  // A band over the steps of each mark, with a bar on top that is seen even where the values are high.
+  // A band over the steps of each mark, with a bar on top that is visible even if the values are high.
   const bands = (marks) => ({
     id: "bands",
     beforeDatasetsDraw: ({ ctx, chartArea: area, scales: { x } }) => {

@@ -37,7 +37,7 @@
   const add = (files) => choose([...input.files, ...files]);
   const pictures = (transfer) => Array.from(transfer?.files ?? []).filter((file) => /^image\//.test(file.type));
 
-  // The slots A and B of a comparison: each holds one picture, whose name and thumbnail it shows.
+  // The slots A and B of a comparison: each has one picture, and shows its name and thumbnail.
   const slots = [...document.querySelectorAll("[data-slot]")];
   const isComparison = () => form.elements.api.value === "face_compare";
   const fileOf = (slot) => slot.querySelector("input[type=file]").files[0];
@@ -87,7 +87,7 @@
     fit(event.target);
     if (innerWidth < 900) event.target.scrollIntoView({ block: "start" });
   });
-  // A picture behind a URL: its size is known only once it is here.
+  // A picture given by URL: its size is known only after it was loaded.
   const fit = (root) => root.querySelectorAll("svg[data-fit]").forEach((svg) => {
     const image = svg.parentElement.querySelector("img");
     const set = () => svg.setAttribute("viewBox", `0 0 ${image.naturalWidth} ${image.naturalHeight}`);

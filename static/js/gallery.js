@@ -1,4 +1,4 @@
-/* Enrolment of many pictures: each goes out by itself, two at a time, and its row says what came of it. A file that was
+/* Enrolment of many pictures: each is sent separately, two at a time, and its row shows the result. A file that was
    enrolled leaves the form, so that sending again tries only the others. Without this file the form still works. */
 (() => {
   "use strict";

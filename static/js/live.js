@@ -1,4 +1,4 @@
-/* The live page without news: after data-stale-after-s seconds it turns grey and says for how long nothing came.
+/* The live page without news: after data-stale-after-s seconds it turns grey and shows the time since the last update.
    The time since the last successful refresh counts, whatever the cause: server gone, error page, network off. */
 (() => {
   "use strict";
