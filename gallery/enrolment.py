@@ -25,7 +25,7 @@ from gallery.vectors import keys, templates
 from inference.calibration import scoring
 from inference.results import Template
 
-# No settle takes longer from its clock reading to its commit (faceapi/calls.py, common/postgresql/limits.py).
+# No settle takes longer from its clock reading to its commit (faceapi/calls.py, common/postgresql/waits.py).
 LONGEST_SETTLE = timedelta(minutes=5)
 
 

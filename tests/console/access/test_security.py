@@ -1,4 +1,4 @@
-"""What a stranger, a customer or a browser in bad hands can't do. Operators' rights: ops/test_roles.py."""
+"""What strangers, customers and hostile browsers cannot do. Operators' rights: operations/test_roles.py."""
 
 import re
 from collections.abc import Iterator
