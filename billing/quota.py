@@ -15,6 +15,7 @@ and confirm do (docs/decisions/0020-quota.md). Lock order everywhere: the call's
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -82,21 +83,38 @@ def _refusal(outcome: str, remaining: int, moment: datetime | None) -> BillingEr
     return UsedUp(remaining=remaining, next_at=moment)
 
 
-def settle(call_id: UUID, at: datetime) -> bool:
+_SETTLE = """
+WITH settled AS (
+    UPDATE billing_debit SET state = 'settling', closed_at = %(settle_at)s, hold_expires_at = %(settle_until)s
+     WHERE call_id = %(settle_id)s AND state = 'held' RETURNING call_id
+)
+SELECT {record} FROM settled
+"""
+
+
+def settle(
+    call_id: UUID, at: datetime, *, record: str = "true", values: Mapping[str, Any] | None = None
+) -> bool:
     """Mark the call's units as settling: its answer with code 0 may be sent, and `confirm` must follow.
 
-    Idempotent; returns whether this was the first time, and raises HoldLost after a give-back.
+    Idempotent; returns whether this was the first time, and raises HoldLost after a give-back. The first
+    time, the SQL expression `record` with its `values` is evaluated in the same statement: what it writes is
+    written if and only if the call is settled, without a transaction of several round trips.
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE billing_debit SET state = 'settling', closed_at = %s, hold_expires_at = %s"
-            " WHERE call_id = %s AND state = 'held'",
-            [at, at + timedelta(seconds=CONFIRM_WITHIN_S), call_id],
+            _SETTLE.format(record=record),
+            {
+                **(values or {}),
+                "settle_id": call_id,
+                "settle_at": at,
+                "settle_until": at + timedelta(seconds=CONFIRM_WITHIN_S),
+            },
         )
-        settled = cursor.rowcount
-    if not settled and not Debit.objects.filter(call_id=call_id, state__in=CHARGED).exists():
+        is_first = cursor.fetchone() is not None
+    if not is_first and not Debit.objects.filter(call_id=call_id, state__in=CHARGED).exists():
         raise HoldLost(call_id=call_id)
-    return bool(settled)
+    return is_first
 
 
 _CONFIRM = """

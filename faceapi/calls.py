@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import ip_address
+from typing import Any
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -113,6 +114,11 @@ def _settle_in_any_case(call: CallContext, units: int, at: datetime) -> None:
 
 
 def _settle(call: CallContext, units: int, at: datetime) -> None:
+    if call.debit is not None and call.hold is None and call.effect is None:  # nothing else is written
+        ended = _ended(call, errors.OK, 200, units=units)
+        quota.settle(call.id, at, record=_RECORD, values=_values(ended))
+        _log(call, ended)
+        return
     with transaction.atomic():
         # If the call was settled before, its effect was written then. Writing it again could restore rows
         # that were deleted since.
@@ -198,8 +204,7 @@ def _unrecord(call_id: UUID) -> Call | None:
     return call if was_there else None
 
 
-_RECORD = """
-SELECT faceapi_record_call(
+_RECORD = """faceapi_record_call(
     %(id)s, %(app)s, %(app_key)s, %(region)s, %(api)s, %(at)s, %(code)s::smallint, %(http_status)s::smallint,
     %(images)s, %(units)s, %(body_bytes)s, %(latency_ms)s, %(queue_ms)s, %(infer_ms)s, %(address)s::inet,
     %(fault_index)s, %(slots)s, %(latency_slot)s, %(queue_slot)s, %(infer_slot)s)
@@ -209,35 +214,45 @@ SELECT faceapi_record_call(
 def _record(call: Call) -> None:
     """Write the Call and add it to its UsageHour, unless it is recorded already."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            _RECORD,
-            {
-                "id": call.pk,
-                "app": call.app_id,
-                "app_key": call.app_key_id,
-                "region": call.region_id,
-                "api": call.api,
-                "at": call.at,
-                "code": call.code,
-                "http_status": call.http_status,
-                "images": call.images,
-                "units": call.units,
-                "body_bytes": call.body_bytes,
-                "latency_ms": call.latency_ms,
-                "queue_ms": call.queue_ms,
-                "infer_ms": call.infer_ms,
-                "address": call.address,
-                "fault_index": call.fault_index,
-                "slots": SLOTS,
-                "latency_slot": slot(call.latency_ms),
-                "queue_slot": slot(call.queue_ms),
-                "infer_slot": slot(call.infer_ms),
-            },
-        )
+        cursor.execute(f"SELECT {_RECORD}", _values(call))
+
+
+def _values(call: Call) -> dict[str, Any]:
+    """Return the values of _RECORD."""
+    return {
+        "id": call.pk,
+        "app": call.app_id,
+        "app_key": call.app_key_id,
+        "region": call.region_id,
+        "api": call.api,
+        "at": call.at,
+        "code": call.code,
+        "http_status": call.http_status,
+        "images": call.images,
+        "units": call.units,
+        "body_bytes": call.body_bytes,
+        "latency_ms": call.latency_ms,
+        "queue_ms": call.queue_ms,
+        "infer_ms": call.infer_ms,
+        "address": call.address,
+        "fault_index": call.fault_index,
+        "slots": SLOTS,
+        "latency_slot": slot(call.latency_ms),
+        "queue_slot": slot(call.queue_ms),
+        "infer_slot": slot(call.infer_ms),
+    }
 
 
 def _end(call: CallContext, code: int, http: int, *, units: int = 0, fault_index: int | None = None) -> None:
     """End a call: write its record, add it to the roll-up, and log it."""
+    ended = _ended(call, code, http, units=units, fault_index=fault_index)
+    if call.key is not None:
+        _record(ended)
+    _log(call, ended)
+
+
+def _ended(call: CallContext, code: int, http: int, *, units: int, fault_index: int | None = None) -> Call:
+    """Return the record of a call that ends now."""
     ended = Call(
         pk=call.id,
         api=call.api,
@@ -256,7 +271,11 @@ def _end(call: CallContext, code: int, http: int, *, units: int = 0, fault_index
     if call.key is not None:
         ended.app_id, ended.app_key_id = call.key.app_id, call.key.pk
         ended.region_id = call.key.app.region_id
-        _record(ended)
+    return ended
+
+
+def _log(call: CallContext, ended: Call) -> None:
+    """Log the end of a call once it is committed."""
     transaction.on_commit(
         lambda: logger.info(
             "call",
@@ -264,11 +283,11 @@ def _end(call: CallContext, code: int, http: int, *, units: int = 0, fault_index
                 "app": call.key.app.app_id if call.key else None,
                 "address": call.address,
                 "api": call.api,
-                "code": code,
-                "status": http,
-                "images": call.images,
-                "units": units,
-                "body_bytes": call.body_bytes,
+                "code": ended.code,
+                "status": ended.http_status,
+                "images": ended.images,
+                "units": ended.units,
+                "body_bytes": ended.body_bytes,
                 "latency_ms": ended.latency_ms,
                 "queue_ms": ended.queue_ms,
                 "infer_ms": ended.infer_ms,

@@ -10,10 +10,14 @@ BEFORE_COMMIT, AFTER_COMMIT = -1, -2
 
 
 class Line:
-    """Cuts the connection once: before the statement with that number (from 1), or at the first commit."""
+    """Cuts the connection once: before the statement with that number (from 1), or at the first commit.
 
-    def __init__(self, cut_at: int) -> None:
+    With `is_after`, it is cut after the statement: one that is a transaction of its own is committed then.
+    """
+
+    def __init__(self, cut_at: int, *, is_after: bool = False) -> None:
         self.cut_at = cut_at
+        self.is_after = is_after
         self.statements = 0
         self.is_cut = False
 
@@ -28,9 +32,14 @@ class Line:
 
     def before_statement(self, execute: Callable[..., object], *statement: object) -> object:
         self.statements += 1
-        if self.statements == self.cut_at:
+        is_here = self.statements == self.cut_at
+        if is_here and not self.is_after:
             self.cut()
-        return execute(*statement)
+        done = execute(*statement)
+        if is_here and self.is_after:
+            self.cut()
+            raise OperationalError("it is executed, but nobody is told")
+        return done
 
     @contextmanager
     def drawn(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:

@@ -61,19 +61,26 @@ def test_calls_of_all_kinds_pass_reconcile(app: App, now: datetime) -> None:
 
 
 @pytest.mark.race
+@pytest.mark.parametrize("has_effect", [False, True])  # without one, it is settled by a single statement
 def test_a_connection_lost_while_a_call_is_settled_charges_it_once(
-    app: App, now: datetime, monkeypatch: pytest.MonkeyPatch
+    app: App, now: datetime, monkeypatch: pytest.MonkeyPatch, has_effect: bool
 ) -> None:
-    for ended, cut_at in enumerate(itertools.chain([BEFORE_COMMIT, AFTER_COMMIT], itertools.count(1)), 1):
-        call, line = held(app, now), Line(cut_at)
+    commits = [(BEFORE_COMMIT, False), (AFTER_COMMIT, False)]
+    statements = ((number, is_after) for number in itertools.count(1) for is_after in (False, True))
+    cuts = 0
+    for ended, (cut_at, is_after) in enumerate(itertools.chain(commits, statements), 1):
+        call, line = held(app, now), Line(cut_at, is_after=is_after)
+        if has_effect:
+            call.effect = lambda at: None
         with line.drawn(monkeypatch):
             assert calls.succeed(call, now) == 2
         assert Debit.objects.get(pk=call.id).state == "settling"
         assert app.usage.get().calls == ended
         assert breaks() == []
-        if not line.is_cut:
+        cuts += line.is_cut
+        if cut_at > line.statements:
             break
-    assert ended > 4
+    assert cuts == (6 if has_effect else 2)
 
 
 def test_each_inconsistency_is_found(app: App, now: datetime) -> None:
