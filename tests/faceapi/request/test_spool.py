@@ -10,7 +10,7 @@ from pytest_django import Settings
 
 from faceapi import errors
 from faceapi.errors import ApiError
-from faceapi.request.spool import Budget, Spool, SpoolSlice
+from faceapi.request.spool import SMALL_BYTES, Budget, Spool, SpoolSlice
 
 PIECE = bytes(range(256)) * 1024  # as much as a spool takes at first
 
@@ -44,6 +44,20 @@ def test_a_spool_over_the_memory_budget_moves_to_an_unnamed_file(settings: Setti
     assert (budget.memory, budget.total) == (0, 0)
 
 
+def test_a_spool_that_outgrows_the_memory_of_the_process_keeps_its_content() -> None:
+    budget = Budget(memory_bytes=4 * SMALL_BYTES, total_bytes=4 * SMALL_BYTES)
+    with Spool(budget) as spool:
+        written = b""
+        while len(written) <= SMALL_BYTES:
+            spool.write(PIECE)
+            written += PIECE
+            assert content(spool) == written
+        with spool.view(SpoolSlice(len(PIECE) + 1, 5)) as view:
+            assert bytes(view) == PIECE[1:6]
+            assert view.readonly
+    assert (budget.memory, budget.total) == (0, 0)
+
+
 def test_5003_over_the_sum_of_all_spools() -> None:
     budget = Budget(memory_bytes=10 * len(PIECE), total_bytes=len(PIECE))
     with Spool(budget) as first, Spool(budget) as second:
@@ -67,11 +81,13 @@ def test_5003_if_the_disk_is_unusable_and_the_budget_is_unchanged(settings: Sett
     assert (budget.memory, budget.total) == (0, 0)
 
 
-def test_5003_if_the_disk_becomes_full() -> None:
-    budget = Budget(memory_bytes=10 * len(PIECE), total_bytes=10 * len(PIECE))
+@pytest.mark.parametrize("before", [b"", PIECE], ids=["first", "later"])
+def test_5003_if_the_disk_becomes_full(before: bytes) -> None:
+    budget = Budget(memory_bytes=10 * SMALL_BYTES, total_bytes=10 * SMALL_BYTES)
     with Spool(budget) as spool, files_of_at_most(4096):
+        spool.write(before)  # stays in the memory of the process
         with pytest.raises(ApiError) as caught:
-            spool.write(PIECE)
-        assert spool.size == 0
+            spool.write(bytes(SMALL_BYTES + 1))
+        assert content(spool) == before
     assert caught.value.code == errors.OVERLOADED
     assert (budget.memory, budget.total) == (0, 0)
