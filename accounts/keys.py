@@ -18,6 +18,7 @@ from django.db.models import Model, Q, QuerySet
 
 from accounts.errors import RuleError
 from accounts.models import App, AppKey, Region, User
+from common.postgresql import prepared
 
 # The resolution of `last_used_at`, which keeps a busy key from updating its row with every call.
 TOUCH_EVERY = timedelta(minutes=1)
@@ -125,14 +126,12 @@ _LIVE_KEY_ROWS: tuple[tuple[str, type[Model]], ...] = (
 def live_key(key_text: str, at: datetime) -> AppKey | None:
     """Return the live key with this text, with its App, customer and region, or None.
 
-    One query, whose SQL is compiled once: every call of the API runs it, and compiling it took the ORM 2 ms
-    of CPU.
+    One query, whose SQL is compiled once and planned once for each connection: every call of the API runs it,
+    and compiling it took the ORM 2 ms of CPU, planning it PostgreSQL 0.3 ms.
     """
     sql, slots = _live_key_query()
     given: dict[Any, Any] = {"at": at, "key": key_text}
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [given.get(slot, slot) for slot in slots])
-        row = cursor.fetchone()
+    row = prepared.fetch_one("accounts_live_key", sql, [given.get(slot, slot) for slot in slots])
     if row is None:
         return None
     found: dict[type[Model], Any] = {}
