@@ -171,7 +171,7 @@ class Client:
         self._address = address
         self._key, self._secret = key, secret
         self._connection: http.client.HTTPConnection | None = None
-        self.sent_at: float | None = None  # of the call that has no answer yet
+        self.sent_at: float | None = None  # when the call in progress was sent
 
     def close(self) -> None:
         if self._connection is not None:
