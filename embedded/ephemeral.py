@@ -20,23 +20,40 @@ from embedded.services.managed_process import ServiceError
 from embedded.services.pair import Services
 
 PREFIX = "facecloud-"
+TERMINATED = 128 + signal.SIGTERM
 
 
 def main(command: list[str]) -> int:
     """Run the command with temporary services and return its exit status."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
-        with running(os.environ) as environment, subprocess.Popen(command, env=environment) as child:
-            # Ctrl-C reaches the child through the terminal: first it ends, then the services.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            try:
-                return child.wait()
-            except SystemExit:
-                child.terminate()
-                raise
+        with running(os.environ) as environment:
+            return run(command, environment)
     except ServiceError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+
+
+def run(command: list[str], environment: dict[str, str]) -> int:
+    """Run the command and return its exit status. SIGTERM is passed on to it, whenever it comes."""
+    child: subprocess.Popen[bytes] | None = None
+    terminated = False
+
+    def pass_on(*_: object) -> None:
+        nonlocal terminated
+        terminated = True
+        if child is not None:
+            child.terminate()
+
+    # A handler that raised could do so after the fork and before `child` is set, and nothing would end it.
+    signal.signal(signal.SIGTERM, pass_on)
+    child = subprocess.Popen(command, env=environment)
+    if terminated:
+        child.terminate()
+    # Ctrl-C reaches the child through the terminal: first it ends, then the services.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    status = child.wait()
+    return TERMINATED if terminated else status
 
 
 @contextmanager

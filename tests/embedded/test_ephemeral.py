@@ -54,6 +54,33 @@ def test_services_of_the_environment_are_used() -> None:
         assert run.communicate(timeout=60)[0].split()[1:] == ["postgres://db.example/x", "redis://v"]
 
 
+TERMINATED_AT_THE_FORK = """
+import os, signal, subprocess, sys
+
+class Terminated(subprocess.Popen):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+subprocess.Popen = Terminated
+from embedded import ephemeral
+sys.exit(ephemeral.main(["sleep", "60"]))
+"""
+
+
+def test_a_signal_between_the_start_of_the_command_and_its_wait_ends_it() -> None:
+    services = {"DATABASE_URL": "postgres://db.example/x", "REDIS_URL": "redis://v"}  # none of its own
+    result = subprocess.run(
+        [sys.executable, "-c", TERMINATED_AT_THE_FORK],
+        cwd=REPOSITORY,
+        env={**os.environ, **services},
+        stdout=subprocess.PIPE,  # a command that nobody ended would hold it open
+        timeout=30,
+        check=False,
+    )
+    assert result.returncode == 128 + signal.SIGTERM
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_terminated_or_killed_it_leaves_nothing(number: signal.Signals) -> None:
     with throwaway("sh", "-c", "echo $FACECLOUD_VAR_DIR; exec sleep 60") as run:
