@@ -53,7 +53,7 @@ class Quote:
 class Choices(forms.RadioSelect):
     """Radio buttons that are styled as boxes."""
 
-    template_name = "parts/choices.html"
+    template_name = "console/orders/choices.html"
 
 
 class OrderForm(forms.Form):

@@ -125,7 +125,7 @@ def listing(request: CustomerRequest) -> HttpResponse:
         "archived": counts["archived"],
         "nav": "apps",
     }
-    return render(request, "console/apps.html", context)
+    return render(request, "console/apps/apps.html", context)
 
 
 def tags_of(apps: QuerySet[App]) -> list[str]:
@@ -226,7 +226,7 @@ def detail(request: CustomerRequest, app_id: str) -> HttpResponse:
         "tab": "detail",
     }
     refused = form.errors or addresses.errors or tags.errors
-    return render(request, "console/app.html", context, status=422 if refused else 200)
+    return render(request, "console/apps/app.html", context, status=422 if refused else 200)
 
 
 def saved(

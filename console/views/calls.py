@@ -162,14 +162,14 @@ def of_account(request: CustomerRequest) -> HttpResponse:
         own_app(request, chosen)
     shown = [app for app in apps if app.app_id == chosen] if chosen else apps
     context = {"apps": apps, "chosen": chosen, "nav": "calls"}
-    return page(request, shown, "console/calls.html", context)
+    return page(request, shown, "console/calls/calls.html", context)
 
 
 @require_GET
 @customer
 def of_app(request: CustomerRequest, app_id: str) -> HttpResponse:
     app = own_app(request, app_id)
-    return page(request, [app], "console/app_calls.html", {"app": app, "nav": "apps", "tab": "calls"})
+    return page(request, [app], "console/calls/app_calls.html", {"app": app, "nav": "apps", "tab": "calls"})
 
 
 def page(request: CustomerRequest, apps: list[App], template: str, more: dict[str, Any]) -> HttpResponse:
@@ -236,7 +236,7 @@ def detail(request: CustomerRequest, call_id: UUID) -> HttpResponse:
     if call is None:
         raise Http404
     context = {"call": call, "text": explained(call.code), "acts": remedies(call), "nav": "calls"}
-    return render(request, "console/call.html", context)
+    return render(request, "console/calls/call.html", context)
 
 
 def remedies(call: Call) -> list[tuple[str, str]]:

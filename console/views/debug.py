@@ -78,9 +78,8 @@ def debug(request: CustomerRequest) -> HttpResponse:
         except DebugError as error:
             context["refused"] = str(error)
     htmx = request.headers.get("HX-Request") == "true"
-    return render(
-        request, "console/debug_result.html" if htmx else "console/debug.html", {**context, "htmx": htmx}
-    )
+    template = "console/debug/result.html" if htmx else "console/debug/debug.html"
+    return render(request, template, {**context, "htmx": htmx})
 
 
 def lines_of(app: App) -> list[packages.Summary]:

@@ -77,7 +77,7 @@ def explorer(request: CustomerRequest) -> HttpResponse:
         except DebugError as error:
             context["refused"] = str(error)
     htmx = request.headers.get("HX-Request") == "true"
-    template = "console/explorer_result.html" if htmx else "console/explorer.html"
+    template = "console/explorer/result.html" if htmx else "console/explorer/explorer.html"
     return render(request, template, {**context, "htmx": htmx})
 
 

@@ -126,7 +126,7 @@ def gallery(request: CustomerRequest, app_id: str) -> HttpResponse:
         outdated=[row for row in listed if row.group.faces and row.group.model_version != version],
         has_package=any(line.api == Api.FACE_SEARCH for line in packages.summary([app], now())),
     )
-    return render(request, "console/gallery.html", context, status=422 if form.errors else 200)
+    return render(request, "console/gallery/gallery.html", context, status=422 if form.errors else 200)
 
 
 @customer
@@ -168,7 +168,7 @@ def group(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
         lines=lines,
         missing=[] if lines else [(Api.FACE_SEARCH.value, Api.FACE_SEARCH.label)],
     )
-    return render(request, "console/gallery_group.html", context)
+    return render(request, "console/gallery/group.html", context)
 
 
 @customer
@@ -204,7 +204,7 @@ def person(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
         person_question=person_question(found),
         faces=[(face, search.kept_until(face, found.group)) for face in faces],
     )
-    return render(request, "console/gallery_person.html", context)
+    return render(request, "console/gallery/person.html", context)
 
 
 @require_POST
@@ -254,7 +254,7 @@ def enrol_checked(request: CustomerRequest, app_id: str, pk: int) -> HttpRespons
         rows = [_enrol(request, app, found, str(file.name), file.read()) for file in files]
     context = frame(app, rows=rows, group=found)
     whole = request.headers.get("X-Part") != "rows"
-    return render(request, "console/gallery_enrolled.html" if whole else "parts/gallery_rows.html", context)
+    return render(request, "console/gallery/enrolled.html" if whole else "console/gallery/rows.html", context)
 
 
 def _enrol(request: CustomerRequest, app: App, group: Group, name: str, picture: bytes) -> dict[str, Any]:
@@ -343,7 +343,7 @@ def audit(request: CustomerRequest, app_id: str) -> HttpResponse:
         rows=[(row, [names.get(tag) or tag[:8] for tag in row.tags]) for row in rows],
         q=who,
     )
-    return render(request, "console/gallery_trail.html", context)
+    return render(request, "console/gallery/trail.html", context)
 
 
 @require_GET

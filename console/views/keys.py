@@ -113,7 +113,7 @@ def page(request: CustomerRequest, app: App, status: int = 200, **more: object) 
         "tab": "keys",
         **more,
     }
-    return render(request, "console/keys.html", context, status=status)
+    return render(request, "console/apps/keys.html", context, status=status)
 
 
 def own_key(request: CustomerRequest, app: App) -> AppKey:

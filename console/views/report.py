@@ -108,7 +108,7 @@ def report(request: CustomerRequest, app_id: str) -> HttpResponse:
         "nav": "apps",
         "tab": "report",
     }
-    return render(request, "console/report.html", context)
+    return render(request, "console/report/report.html", context)
 
 
 @gzip_page
@@ -131,7 +131,7 @@ def of_account(request: CustomerRequest) -> HttpResponse:
         ],
         "nav": "usage",
     }
-    return render(request, "console/usage.html", context)
+    return render(request, "console/report/usage.html", context)
 
 
 @require_GET

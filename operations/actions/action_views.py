@@ -61,7 +61,7 @@ def act(request: OperatorRequest, name: str, pk: int | None = None) -> HttpRespo
     }
     if request.method == "POST" and EDIT not in request.POST and form.is_valid():
         if question := confirmation_context(request, chosen, subject, form.cleaned_data):
-            return render(request, "operations/act_confirm.html", {**context, **question})
+            return render(request, "operations/actions/confirm.html", {**context, **question})
         at = now()
         try:
             done = actions.perform(
@@ -87,7 +87,7 @@ def act(request: OperatorRequest, name: str, pk: int | None = None) -> HttpRespo
             messages.success(request, _("已完成：%(act)s。") % {"act": chosen.label})
             show_code_once(request, done)
             return redirect(back)
-    return render(request, "operations/act.html", context)
+    return render(request, "operations/actions/act.html", context)
 
 
 def confirmation_context(

@@ -20,7 +20,7 @@ from operations.actions.actions import Refused
 @operator("ops_reports")
 def page(request: OperatorRequest) -> HttpResponse:
     found = approvals.waiting(request.user, now())
-    return render(request, "operations/approvals.html", {"waiting": found, "nav": "approvals"})
+    return render(request, "operations/actions/approvals.html", {"waiting": found, "nav": "approvals"})
 
 
 @require_POST

@@ -61,9 +61,9 @@ def page(request: OperatorRequest) -> HttpResponse:
     form, days = report_filter.from_request(request, at)
     context: dict[str, object] = {"form": form, "span": days, "nav": "incidents"}
     if days is None:
-        return render(request, "operations/incidents.html", context, status=400)
+        return render(request, "operations/monitoring/incidents.html", context, status=400)
     context["table"] = table(days.since, days.until, at, SHOWN)
-    return render(request, "operations/incidents.html", context)
+    return render(request, "operations/monitoring/incidents.html", context)
 
 
 @require_GET

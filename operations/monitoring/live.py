@@ -17,5 +17,5 @@ from operations.monitoring.findings import findings
 def page(request: OperatorRequest) -> HttpResponse:
     """Show the live view; for htmx, only the part that changes."""
     state = health.measure(now())
-    template = "operations/live_state.html" if request.htmx else "operations/live.html"
+    template = "operations/monitoring/live_state.html" if request.htmx else "operations/monitoring/live.html"
     return render(request, template, {"state": state, "findings": findings(state), "nav": "live"})

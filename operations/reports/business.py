@@ -290,13 +290,13 @@ def page(request: OperatorRequest) -> HttpResponse:
     form, span = report_filter.from_request(request, at)
     context = {"form": form, "nav": "business"}
     if span is None:
-        return render(request, "operations/business.html", context, status=400)
+        return render(request, "operations/reports/business.html", context, status=400)
     days = days_of(span, at)
     by_time, *others = tables(span, days, at, TOP)
     earlier = comparisons.before(span, at)
     return render(
         request,
-        "operations/business.html",
+        "operations/reports/business.html",
         {
             **context,
             "stats": stats(days, sales_reports.between(earlier.since, earlier.until)),

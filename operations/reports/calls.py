@@ -163,7 +163,7 @@ def page(request: OperatorRequest) -> HttpResponse:
         "csv": f"{reverse('ops_calls_csv')}?{urlencode(request.GET.dict())}",
         "nav": "calls",
     }
-    return render(request, "operations/calls.html", context, status=400 if asked.errors else 200)
+    return render(request, "operations/reports/calls.html", context, status=400 if asked.errors else 200)
 
 
 def _is_uuid(text: str) -> bool:

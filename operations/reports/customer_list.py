@@ -158,7 +158,7 @@ def page(request: OperatorRequest) -> HttpResponse:
         "table": table(list(shown), of),
         "nav": "customers",
     }
-    return render(request, "operations/customers.html", context)
+    return render(request, "operations/reports/customers.html", context)
 
 
 @require_GET

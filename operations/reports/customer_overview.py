@@ -263,7 +263,7 @@ def _of_name(overview: CustomerOverview, text: str) -> CustomerOverview:
     return overview
 
 
-# The tabs of the page, and the templates in operations/desk/ that each shows.
+# The tabs of the page, and the templates in operations/desk/tables/ that each shows.
 SECTIONS = {
     "overview": ("summaries", "calls"),
     "apps": ("apps", "keys"),
@@ -320,5 +320,5 @@ def page(request: OperatorRequest) -> HttpResponse:
         "roles": [roles.NAMES[name] for name in roles.of(overview.customer)] if overview.customer else [],
     }
     return render(
-        request, "operations/desk.html", context, status=200 if overview.is_found or not text else 404
+        request, "operations/desk/desk.html", context, status=200 if overview.is_found or not text else 404
     )

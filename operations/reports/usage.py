@@ -344,12 +344,12 @@ def page(request: OperatorRequest) -> HttpResponse:
     form, span = report_filter.from_request(request, at)
     context = {"form": form, "span": span, "nav": "usage"}
     if span is None:
-        return render(request, "operations/usage.html", context, status=400)
+        return render(request, "operations/reports/usage.html", context, status=400)
     of = report(request, span, at)
     by_time, *others = tables(of, TOP)
     return render(
         request,
-        "operations/usage.html",
+        "operations/reports/usage.html",
         {
             **context,
             "findings": findings(health.measure(at)),

@@ -21,7 +21,7 @@ register = template.Library()
 BUTTONS = 2  # per row; if there are more, all but the first are in a menu
 
 
-@register.inclusion_tag("operations/offers.html", takes_context=True)
+@register.inclusion_tag("operations/actions/offers.html", takes_context=True)
 def acts_on(context: Context, subject: Model) -> dict[str, Any]:
     """Render the actions available for the subject: one or two buttons, and a menu of the rest."""
     request = context["request"]

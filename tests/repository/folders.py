@@ -1,4 +1,4 @@
-"""`python -m tests.repository.folders`: list folders with too many Python modules, for bin/check."""
+"""`python -m tests.repository.folders`: list folders with too many modules or templates, for bin/check."""
 
 import subprocess
 import sys
@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-MAX_MODULES = 12
+MAX_FILES = 12
+KINDS = {".py": "modules", ".html": "templates"}
 # Python and pytest dictate the first three names; Django and Celery find the others by theirs.
 NOT_COUNTED = {
     "__init__.py",
@@ -20,28 +21,28 @@ NOT_COUNTED = {
 }
 
 
-def crowded(files: Iterable[str]) -> dict[str, int]:
-    """Return the folders that have more than MAX_MODULES modules of their own, with the number.
+def crowded(files: Iterable[str]) -> dict[tuple[str, str], int]:
+    """Return the number of modules or templates by folder and kind, where it is more than MAX_FILES.
 
     Migrations are not counted: their number grows with the history of the tables.
     """
     paths = [PurePosixPath(file) for file in files]
-    modules = Counter(
-        str(path.parent)
+    found = Counter(
+        (str(path.parent), KINDS[path.suffix])
         for path in paths
-        if path.suffix == ".py" and path.name not in NOT_COUNTED and path.parent.name != "migrations"
+        if path.suffix in KINDS and path.name not in NOT_COUNTED and path.parent.name != "migrations"
     )
-    return {folder: count for folder, count in sorted(modules.items()) if count > MAX_MODULES}
+    return {place: count for place, count in sorted(found.items()) if count > MAX_FILES}
 
 
 def main() -> None:
-    """Exit with a message if a folder of this repository has too many modules."""
-    listing = subprocess.run(["git", "ls-files", "*.py"], capture_output=True, text=True, check=True)
+    """Exit with a message if a folder of this repository has too many modules or templates."""
+    listing = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True)
     found = crowded(listing.stdout.splitlines())
     if found:
         sys.exit(
             "\n".join(
-                f"{folder}: {count} modules, more than {MAX_MODULES}" for folder, count in found.items()
+                f"{folder}: {count} {kind}, more than {MAX_FILES}" for (folder, kind), count in found.items()
             )
         )
 

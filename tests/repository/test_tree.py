@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from tests.conftest import REPOSITORY
-from tests.repository.folders import MAX_MODULES, crowded
+from tests.repository.folders import MAX_FILES, crowded
 
 REGISTRIES = re.compile(
     "|".join((r"pypi\.(org)", r"python(hosted)", r"registry\.(npmjs)", r"deb\.(debian)\.org"))
@@ -57,15 +57,16 @@ def test_no_large_file_is_committed() -> None:
     ] == []
 
 
-def test_no_folder_has_more_than_a_dozen_modules() -> None:
+def test_no_folder_has_more_than_a_dozen_modules_or_templates() -> None:
     """A folder that grows past a dozen is split by sub-domain; bin/check holds the same rule."""
-    files = [str(file.relative_to(REPOSITORY)) for file in tracked("*.py")]
+    files = [str(file.relative_to(REPOSITORY)) for file in tracked("*.py", "*.html")]
     assert len(files) > 100
     assert crowded(files) == {}
 
 
 def test_a_crowded_folder_is_found() -> None:
-    full = [f"room/module_{number}.py" for number in range(MAX_MODULES)]
+    full = [f"room/{number}.{suffix}" for suffix in ("py", "html") for number in range(MAX_FILES)]
     framework = ["room/__init__.py", "room/apps.py", "room/migrations/0001_initial.py", "room/part/module.py"]
     assert crowded([*full, *framework]) == {}
-    assert crowded([*full, *framework, "room/one_more.py"]) == {"room": MAX_MODULES + 1}
+    assert crowded([*full, *framework, "room/one_more.py"]) == {("room", "modules"): MAX_FILES + 1}
+    assert crowded([*full, *framework, "room/one_more.html"]) == {("room", "templates"): MAX_FILES + 1}

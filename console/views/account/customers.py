@@ -136,7 +136,7 @@ def settings(request: CustomerRequest) -> HttpResponse:
             remember(response, request.user.language)
             return response
         request.user.refresh_from_db()
-    return render(request, "console/settings.html", {"form": form, "nav": "settings"})
+    return render(request, "console/account/settings.html", {"form": form, "nav": "settings"})
 
 
 def change_address(request: CustomerRequest, form: forms.SettingsForm) -> bool:

@@ -88,7 +88,7 @@ def inbox(request: CustomerRequest) -> HttpResponse:
         "chosen": digests.chosen(request.user, DigestKind.ACCOUNT),
         "nav": "inbox",
     }
-    return render(request, "console/inbox.html", context, status=422 if form.errors else 200)
+    return render(request, "console/account/inbox.html", context, status=422 if form.errors else 200)
 
 
 @require_POST

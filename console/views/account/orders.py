@@ -61,7 +61,7 @@ def new(request: CustomerRequest) -> HttpResponse:
 
 def form_page(request: CustomerRequest, form: OrderForm, status: int = 200) -> HttpResponse:
     context = {"form": form, "quote": form.quote(now()), "nav": "orders"}
-    return render(request, "console/order_new.html", context, status=status)
+    return render(request, "console/orders/new.html", context, status=status)
 
 
 @require_GET
@@ -73,7 +73,7 @@ def quote(request: CustomerRequest) -> HttpResponse:
     if request.GET.get("shown_api") != form.shown_api:
         form = order_form(request, form.with_tier_on_sale())
         context = {"quote": form.quote(now()), "changed_form": form}
-    return render(request, "console/order_total.html", context)
+    return render(request, "console/orders/total.html", context)
 
 
 @customer
@@ -97,7 +97,7 @@ def confirm(request: CustomerRequest) -> HttpResponse:
         "query": request.GET.urlencode(),
         "nav": "orders",
     }
-    return render(request, "console/order_confirm.html", context)
+    return render(request, "console/orders/confirm.html", context)
 
 
 def create(request: CustomerRequest, form: OrderForm) -> Order:
@@ -144,7 +144,7 @@ def listing(request: CustomerRequest) -> HttpResponse:
         request.GET.get("page")
     )
     context = {"page": page, "state": state, "q": text, "states": OrderState.choices, "nav": "orders"}
-    return render(request, "console/orders.html", context)
+    return render(request, "console/orders/orders.html", context)
 
 
 @require_GET
@@ -161,7 +161,7 @@ def detail(request: CustomerRequest, number: str) -> HttpResponse:
         "revealed": revealed(request, order.app) if order.app else None,
         "nav": "orders",
     }
-    return render(request, "console/order.html", context)
+    return render(request, "console/orders/order.html", context)
 
 
 @customer
@@ -195,7 +195,7 @@ def pay(request: CustomerRequest, number: str) -> HttpResponse:
         "too_little": order.amount - by_voucher > balance,
         "nav": "orders",
     }
-    return render(request, "console/order_pay.html", context)
+    return render(request, "console/orders/pay.html", context)
 
 
 @require_POST

@@ -65,4 +65,4 @@ def resubmit(request: CustomerRequest) -> HttpResponse:
     kept = kept_forms.take(request)
     if kept is None:
         return redirect("console")
-    return render(request, "console/resubmit.html", {"kept": kept})
+    return render(request, "console/account/resubmit.html", {"kept": kept})

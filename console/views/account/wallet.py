@@ -61,7 +61,7 @@ def wallet(request: CustomerRequest) -> HttpResponse:
         "page": RowsPaginator(ledger.statement(request.user), PAGE_ROWS).get_page(request.GET.get("page")),
         "nav": "wallet",
     }
-    return render(request, "console/wallet.html", context, status=422 if form.errors else 200)
+    return render(request, "console/account/wallet.html", context, status=422 if form.errors else 200)
 
 
 def voucher_state(voucher: Voucher, at: datetime) -> str:
