@@ -4,7 +4,7 @@ Accuracy, on the pictures of DIR/verification: people with several pictures are 
 with the others; people with one picture fill the gallery or are the strangers. Speed, on its own services:
 searches over HTTP at several gallery sizes compared with face_detect of the same picture, enrolments per
 second, and the recall of the HNSW index against the exact scan. Options: --only accuracy|speed, --sizes,
---indexed (which sizes also by HNSW), --deals, --seconds.
+--indexed (sizes for which HNSW is measured too), --splits, --seconds.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ def main() -> int:
     parser.add_argument("--only", choices=["accuracy", "speed", "fill"])
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--indexed", type=int, nargs="*", default=[10_000, 100_000], help="of the sizes")
-    parser.add_argument("--deals", type=int, default=20, help="random choices of the strangers")
+    parser.add_argument("--splits", type=int, default=20, help="random choices of the strangers")
     parser.add_argument("--seconds", type=float, default=10, help="of each load")
     options = parser.parse_args()
     if options.only == "fill":  # this module in the services' environment: see `fill`
         return _fill_here(options.sizes[0], index=bool(options.indexed))
     if options.data and options.only != "speed":
-        accuracy(options.data, options.deals)
+        accuracy(options.data, options.splits)
     if options.only != "accuracy":
         speed(options.sizes, options.seconds, options.indexed)
     return 0
@@ -56,7 +56,7 @@ def main() -> int:
 # --- accuracy --------------------------------------------------------------------
 
 
-def accuracy(data: Path, deals: int) -> None:
+def accuracy(data: Path, splits: int) -> None:
     """Print FNIR at fixed FPIRs, and the stated and the realised false-match rate."""
     from inference.calibration import scoring
     from inference.models.setup import ensure_models
@@ -75,10 +75,10 @@ def accuracy(data: Path, deals: int) -> None:
     random = np.random.default_rng(7)
     whole = len(known) + len(lone) // 2
     for size in (100, 300, 400, whole):
-        rows = [_deal(known, lone, size, random, scoring) for _ in range(deals)]
+        rows = [_split(known, lone, size, random, scoring) for _ in range(splits)]
         mated = np.concatenate([row[0] for row in rows])
         strangers = np.concatenate([row[1] for row in rows])
-        print(f"N = {size}: {len(mated)} mated searches, {len(strangers)} strangers' in {deals} deals")
+        print(f"N = {size}: {len(mated)} mated searches, {len(strangers)} of strangers, in {splits} splits")
         for fpir in FPIRS:
             threshold = float(np.quantile(strangers, 1 - fpir))
             missed = float((mated < threshold).mean())
@@ -91,7 +91,7 @@ def accuracy(data: Path, deals: int) -> None:
         _look_alikes(data, engine, scoring)
 
 
-def _deal(
+def _split(
     known: Sequence[Any], lone: Sequence[Any], size: int, random: np.random.Generator, scoring: Any
 ) -> tuple[Floats, Floats]:
     """Return each mated search's confidence (-1 if another person ranks higher), and each stranger's best."""
@@ -317,7 +317,7 @@ def _fill_here(size: int, *, index: bool) -> int:
     if index:
         started = time.perf_counter()
         indexing._enter(group, at)
-        print(f"  HNSW: entered in {time.perf_counter() - started:.0f} s")
+        print(f"  HNSW: built in {time.perf_counter() - started:.0f} s")
         limit = search.MAX_SCAN_TUPLES
         for most in (limit // 100, limit // 10, limit):
             search.MAX_SCAN_TUPLES = most

@@ -45,7 +45,7 @@ def main() -> int:
     arguments = parse()
     chosen = [fault for fault in FAULTS if any(part in fault.name for part in arguments.only or [""])]
     if not chosen:
-        raise SystemExit(f"--only is part of none of: {', '.join(fault.name for fault in FAULTS)}")
+        raise SystemExit(f"--only matches none of: {', '.join(fault.name for fault in FAULTS)}")
     from inference.models.setup import ensure_models
 
     ensure_models(MODELS)
@@ -62,7 +62,9 @@ def main() -> int:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser = argparse.ArgumentParser(
+        prog="bin/bench chaos", description=__doc__.partition("\n")[0] if __doc__ else ""
+    )
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--clients", type=int, default=6)
@@ -76,7 +78,7 @@ def parse() -> argparse.Namespace:
 
 
 class Run:
-    """Rounds of faults on one site, and the proof at the end."""
+    """Rounds of faults on one site, and the comparison at the end."""
 
     def __init__(self, site: Site, record: Record, rng: random.Random, *, quiet: bool) -> None:
         self._site, self._record, self._rng, self._quiet = site, record, rng, quiet
@@ -189,7 +191,10 @@ class Run:
         )
 
     def _web_died_near(self, moment: float) -> bool:
-        """Return whether a web process was killed then, perhaps between an answer and its note (ADR 0020)."""
+        """Return whether a web process was killed about then, perhaps between an answer and its note.
+
+        docs/decisions/0023-charge-after-the-answer.md explains why such an answer may be free.
+        """
         return any(abs(moment - died_at) < NEAR_S for died_at in self._web_died_at)
 
     def _say(self, line: str) -> None:

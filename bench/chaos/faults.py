@@ -103,7 +103,7 @@ def rest(seconds: float) -> None:
     time.sleep(seconds)
 
 
-# --- processes that stand still ------------------------------------------------------
+# --- processes that are stopped ------------------------------------------------------
 
 
 def freeze(choose: Callable[[Site, random.Random], Iterable[int]]) -> Inject:
@@ -143,7 +143,7 @@ def all_of_postgres(site: Site, rng: random.Random) -> list[int]:
     return processes_in(site.postgres.data)
 
 
-# --- connections, locks, room --------------------------------------------------------
+# --- connections, locks, disk and memory ---------------------------------------------
 
 
 def cut_connections(site: Site, rng: random.Random) -> None:
@@ -228,16 +228,16 @@ FAULTS = (
     Fault("PostgreSQL: backends terminated", terminate_backends),
     Fault("PostgreSQL: fast restart", end(signal.SIGINT, lambda site: site.postgres.process)),
     Fault("PostgreSQL: immediate restart", end(signal.SIGQUIT, lambda site: site.postgres.process)),
-    Fault("PostgreSQL: away for 8 to 14 s", postgres_away),
-    Fault("PostgreSQL: dies between commit and reply", postgres_dies_at_commit),
+    Fault("PostgreSQL: down for 8 to 14 s", postgres_away),
+    Fault("PostgreSQL: killed between commit and reply", postgres_dies_at_commit),
     Fault("PostgreSQL: SIGSTOP of the postmaster", freeze(lambda site, rng: [site.postgres.process.pid])),
     Fault("PostgreSQL: SIGSTOP of a backend", freeze(a_backend)),
-    Fault("PostgreSQL: SIGSTOP of all of it", freeze(all_of_postgres)),
+    Fault("PostgreSQL: SIGSTOP of all processes", freeze(all_of_postgres)),
     Fault("PostgreSQL: connections cut", cut_connections),
     Fault("PostgreSQL: connections cut at COMMIT", cut_at_commit),
-    Fault("locks: an outsider holds the hour's roll-up", lock(HOT_ROWS)),
-    Fault("locks: an outsider holds the App's periods", lock("SELECT 1 FROM billing_period FOR UPDATE")),
-    Fault("locks: an outsider holds the debits", lock("LOCK TABLE billing_debit IN EXCLUSIVE MODE")),
+    Fault("locks: another session holds the hour's roll-up", lock(HOT_ROWS)),
+    Fault("locks: another session holds the App's periods", lock("SELECT 1 FROM billing_period FOR UPDATE")),
+    Fault("locks: another session holds the debits", lock("LOCK TABLE billing_debit IN EXCLUSIVE MODE")),
     Fault("disk full", fill_disk, needs_disk=True),
     Fault(
         "disk full, and kill -9 of a web child", fill_disk_and_kill_web_child, needs_disk=True, ends_web=True

@@ -133,8 +133,8 @@ class Load:
         for thread in self._threads:
             thread.join()
 
-    def has_ended_calls_before(self, moment: float) -> bool:
-        """Return whether every call that was sent before then has its answer, or none for good."""
+    def has_completed_calls_before(self, moment: float) -> bool:
+        """Return whether no call that was sent before `moment` is still in progress."""
         return all(client.sent_at is None or client.sent_at >= moment for client in self._clients)
 
     def _run(self, rng: random.Random, client: Client) -> None:

@@ -191,7 +191,7 @@ def attributes(data: Path, engine: Engine) -> Section:
         rows.append((name, mae, bias, right[members].mean(), int(members.sum())))
     section.value("pictures", len(labelled))
     section.value("pictures without a face", len(labelled) - len(seen))
-    section.value("age MAE, years, flat over the decades", float(np.mean([row[1] for row in rows])))
+    section.value("age MAE, years, decades weighted equally", float(np.mean([row[1] for row in rows])))
     section.value("age MAE, years, over the pictures", np.abs(errors).mean())
     section.value("gender accuracy from 16 up", right[age >= 16].mean())
     section.value("gender accuracy below 16", right[age < 16].mean())
@@ -215,7 +215,7 @@ def groups(data: Path, engine: Engine, suspects: Path | None = None) -> Section:
     """
     section = Section("groups")
     if not (data / "cohort").is_dir():
-        section.value("cohort/", "missing: docs/model-card.en.md says how to make it")
+        section.value("cohort/", "missing: docs/model-card.en.md describes how to create it")
         return section
     members, vectors = [], []
     for member in progress(datasets.cohort(data), "groups"):

@@ -58,7 +58,9 @@ KINDS: dict[str, Callable[[], bytes]] = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser = argparse.ArgumentParser(
+        prog="bin/bench memory", description=__doc__.partition("\n")[0] if __doc__ else ""
+    )
     parser.add_argument("--slots", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--chunks", type=int, default=3, help="chunks of four pictures, for each slot")
     parser.add_argument("--operation", default="embed", choices=["detect", "analyse", "embed"])
@@ -88,7 +90,7 @@ def main() -> int:
             [slots, warm, highest, (highest - warm) / slots] for slots, warm, highest in rows
         ])  # fmt: skip
         if more:
-            section.value(f"{kind}: MB for one slot more", max(more))
+            section.value(f"{kind}: MB for each additional slot", max(more))
     Report("memory").add(section)
     return 0
 

@@ -52,7 +52,7 @@ def rotation(data: Path, engine: Engine) -> Section:
     section = Section("rotation")
     section.value("pictures", len(paths))
     section.value("angles of each", 360 // STEP_DEGREES)
-    section.value("not the same, with a quality that passes", silent)
+    section.value("not the same person, although pic_quality is 0", silent)
     kinds = sorted(set(shown) - {name for _, name in SECTORS}) + [name for _, name in SECTORS]
     section.table(
         "by angle",

@@ -82,8 +82,7 @@ def write(out: Path, fitted: dict[str, Any]) -> None:
     print(f"{out}: a set of version {version}. Activate it with CALIBRATION_DIR={out}.")
 
 
-# --- face_probability
-# ---------------------------------------------------------------------------------------------
+# --- face_probability ----------------------------------------------------------------
 
 
 def fit_face_probability(data: Path, engine: Engine) -> dict[str, Any]:

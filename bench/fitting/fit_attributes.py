@@ -25,7 +25,7 @@ Flags = npt.NDArray[np.bool_]
 AGE_RIDGE = 1500.0
 GENDER_RIDGE, GENDER_PLANES_RIDGE = 100.0, 300.0
 OWN_RIDGE = 1.0
-# A child's gender is hard to tell, so children get a lower weight and do not distort the fit for adults.
+# The gender of children is hard to classify; with a lower weight they do not distort the fit for adults.
 CHILD_WEIGHT = 0.3
 # Ridge regression shrinks towards the mean: young people were estimated too old, old people too young.
 STRETCH = 1.05
@@ -90,7 +90,7 @@ def tables_of(members: Sequence[Member], ages: Floats, genders: Floats) -> dict[
     right = (sign > 0) == male
     flat = np.mean([np.abs(errors[decade == k]).mean() for k in np.unique(decade)])
     print(f"attributes: {len(age)} faces of {len(people)} people, {FOLDS} folds")
-    print(f"    age MAE flat over the decades {flat:.2f}, over the faces {np.abs(errors).mean():.2f}")
+    print(f"    age MAE, decades weighted equally {flat:.2f}, over the faces {np.abs(errors).mean():.2f}")
     print(f"    gender {right.mean():.3f}, from {ADULT} up {right[age >= ADULT].mean():.3f}")
     everyone = np.ones(len(age), bool)
     vectors = genders[:, 0, 1:].mean(axis=0, dtype=float).round(5).tolist()

@@ -34,7 +34,7 @@ QUALITY_WEIGHT, QUALITY_LIMIT = 0.1, 2.0
 # The offsets of the centroids are fitted at this false-accept rate. OFFSET_STEP is about the change in
 # similarity for a factor of ten in the rate, times the gain.
 OFFSET_RATE, OFFSET_STEP, OFFSET_ROUNDS, OFFSET_PRIOR_PAIRS = 0.03, 0.3, 3, 30
-FOLDS, DEALS = 5, 4
+FOLDS, SPLITS = 5, 4
 LEAST_ADULT_PAIRS = 4000
 # The rates between which the tail of the map is fitted.
 TAIL = (1e-3, 1e-2)
@@ -209,7 +209,7 @@ def published_map(scores: Floats, weights: Floats, best: float) -> list[list[flo
     return [[None if value is None else float(f"{value:.6g}") for value in row] for row in rows]
 
 
-# --- The part of the fit
+# --- The fit
 
 
 def fit(data: Path, engine: Engine) -> dict[str, dict[str, Any]]:
@@ -257,13 +257,13 @@ def tables_of(strangers: Faces, faces: Faces, members: Sequence[Member]) -> dict
             f"rate of 1 in 1 000; {LEAST_ADULT_PAIRS} are needed (25 faces in each of 15 such cells)."
         )
     cohort, sizes = cohort_of(space, faces, pairs)
-    # (DEALS, pairs): the tail depends on the split into folds, so several random splits are pooled.
-    scores = np.array([held_out_scores(space, faces, members, pairs, deal) for deal in range(DEALS)])
+    # (SPLITS, pairs): the tail depends on the split into folds, so several random splits are pooled.
+    scores = np.array([held_out_scores(space, faces, members, pairs, split) for split in range(SPLITS)])
     adults = pairs.adult
     weights = pairs[adults].weights()
     itself = np.arange(len(strangers.person))
     best = float(scores_of(space, cohort, strangers, itself, itself).max()) + BEST_MARGIN
-    points = published_map(scores[:, adults].ravel(), np.tile(weights, DEALS), best)
+    points = published_map(scores[:, adults].ravel(), np.tile(weights, SPLITS), best)
     confidences = np.interp(scores, [row[0] for row in points], [row[1] for row in points])
     groups = rates_by_group(pairs, np.array([(confidences >= at).mean(axis=0) for at in PUBLISHED]))
     print(

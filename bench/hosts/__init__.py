@@ -101,15 +101,15 @@ SERVED = frozenset({"0"})
 SCENARIOS = (
     Scenario("no fault", nothing, 20, SERVED, 10),
     Scenario("a worker is cut off", cut("worker1"), 30, SERVED | {"5004"}, 40),
-    Scenario("a web is cut off from PostgreSQL", cut("web1", from_=("postgres",)), 30, OUTAGE, 40),
-    Scenario("a web is cut off from everything", cut("web1"), 30, LOST_WEB, 70),
+    Scenario("a web host is cut off from PostgreSQL", cut("web1", from_=("postgres",)), 30, OUTAGE, 40),
+    Scenario("a web host is cut off from everything", cut("web1"), 30, LOST_WEB, 70),
     Scenario("PostgreSQL is cut off", cut("postgres"), 30, OUTAGE, 40),
     Scenario("Valkey's primary is cut off: Sentinel fails over", cut_off_primary, 30, OUTAGE, 40),
     Scenario("the scheduled work is cut off", cut("beat"), 30, SERVED, 10),
     Scenario("5 % of all frames are lost, each way", impair(loss=0.05), 60, OUTAGE, 40),
     Scenario("every round trip takes 300 ms more", impair(delay_s=0.15), 60, OUTAGE, 40),
-    Scenario("a worker's host is lost", lose("worker2"), 30, SERVED | {"5004"}, 40),
-    Scenario("a web's host is lost", lose("web2"), 30, LOST_WEB, 70),
+    Scenario("a worker host is lost", lose("worker2"), 30, SERVED | {"5004"}, 40),
+    Scenario("a web host is lost", lose("web2"), 30, LOST_WEB, 70),
     Scenario("PostgreSQL's host is lost", lose("postgres"), 30, OUTAGE, 40),
     Scenario("the host of Valkey's primary is lost: Sentinel fails over", lose(PRIMARY), 30, OUTAGE, 40),
     Scenario(
@@ -139,7 +139,9 @@ def main() -> int:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser = argparse.ArgumentParser(
+        prog="bin/bench hosts", description=__doc__.partition("\n")[0] if __doc__ else ""
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--only", action="append", help="scenarios whose name contains this (repeatable)")
@@ -189,7 +191,7 @@ def run(
             recovered_s = cluster.wait(RECOVERY_TIMEOUT_S, until=partial(is_served, record, healed_at))
             cluster.wait(10)
             # A call that the fault delays must not count for the next one.
-            cluster.wait(CLIENT_TIMEOUT_S, until=partial(load.has_ended_calls_before, healed_at))
+            cluster.wait(CLIENT_TIMEOUT_S, until=partial(load.has_completed_calls_before, healed_at))
             spans.append((scenario, began_at, time.time(), recovered_s))
             print(f"{scenario.name}: served again after {recovered_s:.1f} s", flush=True)
     finally:

@@ -295,7 +295,9 @@ def predict() -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="bin/bench capacity", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument("--seconds", type=float, default=6.0, help="of each run")
     parser.add_argument("--predict", action="store_true", help="only simulate larger installations")
     arguments = parser.parse_args()

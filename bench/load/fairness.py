@@ -114,7 +114,9 @@ def one_round(
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser = argparse.ArgumentParser(
+        prog="bin/bench fairness", description=__doc__.partition("\n")[0] if __doc__ else ""
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8.0, help="of each side of a round")
     parser.add_argument("--batches", type=int, default=8)

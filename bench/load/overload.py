@@ -111,7 +111,7 @@ class Load:
                 self._send(self._idle.popleft(), requests.popleft())
                 sent, due, busy = sent + 1, due - 1, busy + 1
             for key, events in self._selector.select(0.002 if rate else 0.05):
-                busy -= self._go_on(key.data, events, outcome)
+                busy -= self._advance(key.data, events, outcome)
             if now > seconds + 60:
                 raise SystemExit("calls are not answered")
         outcome.seconds = seconds
@@ -127,7 +127,7 @@ class Load:
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.out else 0)
         self._selector.register(connection.sock, events, connection)
 
-    def _go_on(self, connection: Connection, events: int, outcome: Outcome) -> int:
+    def _advance(self, connection: Connection, events: int, outcome: Outcome) -> int:
         """Send and receive what is possible; return 1 if the answer is complete."""
         if events & selectors.EVENT_WRITE:
             with contextlib.suppress(BlockingIOError, ConnectionError):
@@ -248,7 +248,9 @@ def one_round(site: Site, body: bytes, seconds: float, times: float, clients: in
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser = argparse.ArgumentParser(
+        prog="bin/bench overload", description=__doc__.partition("\n")[0] if __doc__ else ""
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8.0, help="of each of the three loads of a round")
     parser.add_argument(

@@ -360,7 +360,9 @@ def send_large(site: Site, pieces: Sequence[bytes], sha1: str) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser = argparse.ArgumentParser(
+        prog="bin/bench service", description=__doc__.partition("\n")[0] if __doc__ else ""
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each side of a round")
     parser.add_argument("--only", choices=["throughput", "latency", "large", "peer"], action="append")

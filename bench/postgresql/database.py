@@ -7,12 +7,12 @@ import sys
 from collections.abc import Callable
 
 
-def on_a_throwaway(module: str, about: str | None, measure: Callable[[int], bool]) -> int:
+def on_temporary_postgresql(module: str, about: str | None, measure: Callable[[int], bool]) -> int:
     """Run benchmark `module` on a temporary PostgreSQL; return its exit status, 0 if within its limit.
 
     The module is started again in that environment, where `measure` gets the value of --calls.
     """
-    parser = argparse.ArgumentParser(description=about)
+    parser = argparse.ArgumentParser(prog=f"bin/bench {module.rpartition('.')[2]}", description=about)
     parser.add_argument("--calls", type=int, default=10_000_000)
     options = parser.parse_args()
     if "DATABASE_URL" not in os.environ:

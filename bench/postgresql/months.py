@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from bench.postgresql.database import on_a_throwaway
+from bench.postgresql.database import on_temporary_postgresql
 
 
 def main() -> int:
-    return on_a_throwaway("bench.postgresql.months", __doc__, run)
+    return on_temporary_postgresql("bench.postgresql.months", __doc__, run)
 
 
 def run(calls: int) -> bool:

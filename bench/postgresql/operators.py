@@ -13,7 +13,7 @@ import sys
 import time
 from datetime import timedelta
 
-from bench.postgresql.database import on_a_throwaway
+from bench.postgresql.database import on_temporary_postgresql
 
 LIMIT_MS = 300
 ROUNDS = 9
@@ -57,7 +57,7 @@ SELECT app.id, app.region_id, api.name, hour, code, calls, calls, CASE code WHEN
 
 
 def main() -> int:
-    return on_a_throwaway("bench.postgresql.operators", __doc__, run)
+    return on_temporary_postgresql("bench.postgresql.operators", __doc__, run)
 
 
 def run(calls: int) -> bool:

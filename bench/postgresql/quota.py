@@ -25,7 +25,7 @@ TARGET_PAGE_MS = 50
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="bin/bench quota", description=__doc__)
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--apps", type=int, default=10_000)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from bench.postgresql.database import on_a_throwaway
+from bench.postgresql.database import on_temporary_postgresql
 
 APPS, ORDERS_EACH = 1000, 10
 # A call for each debit.
@@ -33,7 +33,7 @@ SELECT app_id, region_id, api, date_trunc('hour', at), code, count(*), sum(image
 
 
 def main() -> int:
-    return on_a_throwaway("bench.postgresql.reconcile", __doc__, run)
+    return on_temporary_postgresql("bench.postgresql.reconcile", __doc__, run)
 
 
 def run(calls: int) -> bool:

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from bench.postgresql.database import on_a_throwaway
+from bench.postgresql.database import on_temporary_postgresql
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -37,7 +37,7 @@ ROUNDS = 15
 
 
 def main() -> int:
-    return on_a_throwaway("bench.postgresql.reports", __doc__, run)
+    return on_temporary_postgresql("bench.postgresql.reports", __doc__, run)
 
 
 def run(calls: int) -> bool:
