@@ -1,4 +1,4 @@
-"""Pages as tests compare them: the line breaks and indents of a template mean nothing to a browser."""
+"""Normalise pages for comparison: line breaks and indents of a template do not matter to a browser."""
 
 import re
 
@@ -6,6 +6,6 @@ from django.http import HttpResponse
 
 
 def markup(reply: HttpResponse) -> str:
-    """Return the page of a reply with single spaces, and none beside a tag."""
+    """Return the page of a reply with single spaces, and none next to a tag."""
     page = re.sub(r"[ \t\n]+", " ", reply.content.decode())
     return re.sub(r"(?<=>) | (?=<)", "", page)

@@ -38,7 +38,7 @@ def test_an_invalid_value_is_named(monkeypatch: pytest.MonkeyPatch, kind: str, w
     ("value", "meant"),
     [("True", True), ("1", True), ("on", True), ("False", False), ("0", False), ("", False)],
 )
-def test_yes_and_no(monkeypatch: pytest.MonkeyPatch, value: str, meant: bool) -> None:
+def test_booleans_are_read(monkeypatch: pytest.MonkeyPatch, value: str, meant: bool) -> None:
     assert read(monkeypatch, value).bool("SETTING") is meant
 
 
@@ -48,7 +48,7 @@ def test_networks_may_be_written_as_addresses(monkeypatch: pytest.MonkeyPatch) -
     assert env.networks("ANOTHER") == []
 
 
-def test_log_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_log_level_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read(monkeypatch, "debug").log_level("SETTING", default="INFO") == "DEBUG"
     with pytest.raises(ImproperlyConfigured, match="SETTING"):
         read(monkeypatch, "loud").log_level("SETTING", default="INFO")
@@ -62,7 +62,7 @@ def test_a_count_is_at_least_one(monkeypatch: pytest.MonkeyPatch, wrong: str) ->
         read(monkeypatch, wrong).count("SETTING", default=2)
 
 
-def test_choices(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_that_is_not_a_choice_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     choices = ["threads", "prefork"]
     assert read(monkeypatch, "prefork").choice("SETTING", default="threads", choices=choices) == "prefork"
     with pytest.raises(ImproperlyConfigured, match="SETTING should be threads or prefork"):
@@ -75,7 +75,7 @@ def test_folders_must_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         read(monkeypatch, str(tmp_path / "none")).folder("SETTING", default="/")
 
 
-def test_addresses_of_services(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_addresses_of_services_are_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read(monkeypatch, "postgres://u:p@db:5433/face").db_url("SETTING")["HOST"] == "db"
     assert read(monkeypatch, "smtp://u:p@mail:25").email_url("SETTING")["EMAIL_HOST"] == "mail"
 

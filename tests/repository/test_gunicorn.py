@@ -1,4 +1,4 @@
-"""The web process is configured by the settings, also if gunicorn is started by hand."""
+"""The web process is configured by the settings, even if gunicorn is started by hand."""
 
 import os
 import re
@@ -27,14 +27,14 @@ def gunicorn(folder: Path, **environment: str) -> "subprocess.CompletedProcess[s
 
 
 @pytest.mark.parametrize("wrong", ["0", "many"])
-def test_an_invalid_number_is_one_sentence(wrong: str) -> None:
+def test_an_invalid_number_is_reported_in_one_sentence(wrong: str) -> None:
     done = gunicorn(REPOSITORY, WEB_WORKERS=wrong)
     (told,) = done.stderr.splitlines()
     assert told.startswith("A setting in the environment or in .env is wrong: WEB_WORKERS")
     assert done.returncode == 1
 
 
-def test_fewer_threads_than_calls_is_one_sentence() -> None:
+def test_fewer_threads_than_calls_are_reported_in_one_sentence() -> None:
     done = gunicorn(REPOSITORY, WEB_THREADS="32")
     (told,) = done.stderr.splitlines()
     assert told.endswith("need 36: set WEB_THREADS to 44")
@@ -43,7 +43,7 @@ def test_fewer_threads_than_calls_is_one_sentence() -> None:
     assert gunicorn(REPOSITORY, WEB_THREADS="32", CALLS_AT_ONCE="14").returncode == 0
 
 
-def test_the_file_of_settings_counts_too(tmp_path: Path) -> None:
+def test_settings_are_read_from_the_env_file_too(tmp_path: Path) -> None:
     for name in ("deploy", "facecloud", "common"):
         shutil.copytree(REPOSITORY / name, tmp_path / name)
     (tmp_path / ".env").write_text("WEB_WORKERS=3\nWEB_THREADS=50\n")

@@ -1,4 +1,4 @@
-"""The version before can serve on the schema of this one: migrations add first, and lock no table for long.
+"""The previous version can run on the schema of this one: migrations add first, and lock no table for long.
 
 docs/services.en.md states the rule.
 """
@@ -16,7 +16,7 @@ from django.db.migrations.loader import MigrationLoader
 
 from tests.conftest import REPOSITORY
 
-# What the version before still reads or writes; it may go one version after nothing names it any more.
+# Removes what the previous version may still use. Allowed one version after its last use.
 TAKES_AWAY = (
     operations.RemoveField,
     operations.DeleteModel,
@@ -24,9 +24,9 @@ TAKES_AWAY = (
     operations.RenameModel,
     operations.AlterModelTable,
 )
-# By month (docs/decisions/0024-months.md): an index cannot be made concurrently on all of it.
+# Partitioned by month (docs/decisions/0024-months.md): no index can be created concurrently on all of it.
 PARTITIONED = {("faceapi", "call"), ("billing", "debit"), ("billing", "debitline")}
-DROPS_LATER = "drops_what_the_version_before_no_longer_uses"  # set to True on such a Migration
+DROPS_LATER = "drops_what_the_previous_version_no_longer_uses"  # set to True on such a Migration
 
 
 def migrations() -> Iterator[tuple[str, Migration]]:
@@ -46,9 +46,9 @@ def faults(migration: Migration) -> list[str]:
     for operation in migration.operations:
         told = operation.describe()
         if not operation.reversible and not migration.replaces:
-            found.append(f"{told}: it cannot be undone; give it a reverse")
+            found.append(f"{told}: it cannot be reversed; add a reverse operation")
         if isinstance(operation, TAKES_AWAY) and not getattr(migration, DROPS_LATER, False):
-            found.append(f"{told}: the version before still uses it")
+            found.append(f"{told}: the previous version still uses it")
         if getattr(operation, "model_name_lower", None) in new:
             continue
         if isinstance(operation, operations.AddIndex) and not isinstance(operation, AddIndexConcurrently):
@@ -65,7 +65,7 @@ def faults(migration: Migration) -> list[str]:
         elif isinstance(operation, AddIndexConcurrently) and migration.atomic:
             found.append(f"{told}: set atomic = False")
         if isinstance(operation, operations.AddField) and not can_be_left_out(operation.field):
-            found.append(f"{told}: the version before cannot insert; give it null=True or a db_default")
+            found.append(f"{told}: the previous version cannot insert; add null=True or a db_default")
     return found
 
 
@@ -73,7 +73,7 @@ def can_be_left_out(field: models.Field) -> bool:
     return field.null or field.many_to_many or field.db_default is not models.NOT_PROVIDED
 
 
-def test_the_version_before_can_serve_on_the_new_schema() -> None:
+def test_the_previous_version_can_run_on_the_new_schema() -> None:
     assert {name: found for name, migration in migrations() if (found := faults(migration))} == {}
 
 
@@ -97,13 +97,15 @@ COLUMN = models.IntegerField()
         (operations.RunSQL("SELECT 1", operations.RunSQL.noop), True, 0),
     ],
 )
-def test_the_rule(operation: operations.base.Operation, atomic: bool, count: int) -> None:
+def test_each_operation_that_breaks_the_rule_is_reported(
+    operation: operations.base.Operation, atomic: bool, count: int
+) -> None:
     migration = Migration("9999_test", "accounts")
     migration.operations, migration.atomic = [operation], atomic
     assert len(faults(migration)) == count
 
 
-def test_new_tables_are_unrestricted() -> None:
+def test_operations_on_new_tables_are_unrestricted() -> None:
     migration = Migration("9999_test", "accounts")
     fields = [("id", models.BigAutoField(primary_key=True)), ("name", models.TextField())]
     migration.operations = [operations.CreateModel("Thing", fields), operations.AddIndex("thing", INDEX)]
@@ -122,7 +124,7 @@ def test_every_room_with_tables_is_checked() -> None:
     assert rooms == {"accounts", "billing", "faceapi", "gallery", "operations"}
 
 
-def test_an_index_of_a_partitioned_table_is_not_made_concurrently_on_all_of_it() -> None:
+def test_an_index_of_a_whole_partitioned_table_is_reported() -> None:
     for app, model, count in (("faceapi", "call", 1), ("faceapi", "usagehour", 0), ("billing", "Debit", 1)):
         migration = Migration("9999_test", app)
         migration.operations, migration.atomic = [AddIndexConcurrently(model, INDEX)], False
@@ -157,5 +159,5 @@ def test_names_of_migrations_come_after_the_replaced_ones() -> None:
         ("0002_more", "must be after 0023"),
     ],
 )
-def test_the_rule_of_names(name: str, fault: str) -> None:
+def test_a_name_that_breaks_the_rule_is_reported(name: str, fault: str) -> None:
     assert misnamed("billing", name) == fault

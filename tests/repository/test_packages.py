@@ -45,7 +45,7 @@ ALONG = {"kombu": "celery"}
 
 
 def names(group: str) -> set[str]:
-    """Names of the packages that a group declares."""
+    """Return the names of the packages that a group declares."""
     return {re.split(r"[\[<>=!~ ]", wish)[0] for wish in GROUPS[group]}
 
 
@@ -69,7 +69,7 @@ def test_every_declared_package_is_pinned(group: str) -> None:
 
 
 def imported() -> Iterator[str]:
-    """Top-level modules that the product imports, ours and those of Python left out."""
+    """Return the top-level modules that the product imports, without ours and Python's."""
     for room in (*ROOMS, "client", "deploy"):
         for path in (REPOSITORY / room).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
@@ -79,7 +79,7 @@ def imported() -> Iterator[str]:
                     yield node.module.partition(".")[0]
 
 
-def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
+def test_imported_and_declared_packages_are_the_same() -> None:
     packages = {
         module: {re.sub(r"[-_.]+", "-", name).lower() for name in distributions}
         for module, distributions in packages_distributions().items()

@@ -17,10 +17,10 @@ print(json.dumps(sorted(celery_app.tasks)))
 """
 
 
-def test_a_worker_knows_every_scheduled_task() -> None:
+def test_every_scheduled_task_is_registered_in_a_worker() -> None:
     command = [sys.executable, "-c", KNOWN_TO_A_WORKER]
     listing = subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=True).stdout
     scheduled = {str(entry["task"]) for entry in settings.CELERY_BEAT_SCHEDULE.values()}
     known = set(json.loads(listing))
     assert scheduled - known == set()
-    assert "console.note_schedule" in known  # what a beat of the version before sends during an upgrade
+    assert "console.note_schedule" in known  # what a beat of the previous version sends during an upgrade

@@ -1,4 +1,4 @@
-"""The migrations of each room were squashed into one: a database from before is taken over or refused."""
+"""The migrations of each room were squashed into one: older databases are taken over or refused."""
 
 import io
 import os
@@ -30,7 +30,7 @@ def replaced() -> dict[str, list[str]]:
 
 
 def as_before() -> None:
-    """Let the tables' migrations be recorded as the version before did: by the old names only."""
+    """Record the rooms' migrations as the previous version did: by the old names only."""
     old = [(app, name) for app, names in replaced().items() for name in names]
     recorder = MigrationRecorder(connection)
     recorder.migration_qs.filter(app__in=ROOMS).delete()
@@ -39,7 +39,7 @@ def as_before() -> None:
 
 
 def refused(command: str, **options: object) -> str:
-    """Run a command that has to fail in its checks; return what it says."""
+    """Run a command that must fail in its checks; return its message."""
     with pytest.raises(SystemCheckError) as found:
         call_command(command, stdout=io.StringIO(), stderr=io.StringIO(), **options)
     return str(found.value)
@@ -50,7 +50,7 @@ def test_every_migration_of_the_last_version_is_replaced() -> None:
 
 
 @pytest.mark.django_db
-def test_a_database_of_the_version_before_is_taken_over() -> None:
+def test_a_database_of_the_previous_version_is_taken_over() -> None:
     as_before()
     assert squashed.fault(connection) is None
     out = io.StringIO()
@@ -65,7 +65,7 @@ def test_a_database_of_the_version_before_is_taken_over() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("app", ROOMS)
-def test_an_older_database_gets_one_sentence(app: str) -> None:
+def test_an_older_database_is_reported_in_one_sentence(app: str) -> None:
     as_before()
     last = replaced()[app][-1]
     MigrationRecorder(connection).record_unapplied(app, last)
@@ -75,7 +75,7 @@ def test_an_older_database_gets_one_sentence(app: str) -> None:
 
 
 @pytest.mark.django_db
-def test_a_room_that_has_no_tables_yet_is_no_fault() -> None:
+def test_a_room_without_tables_is_not_reported() -> None:
     as_before()
     MigrationRecorder(connection).migration_qs.filter(app="operations").delete()
     assert squashed.fault(connection) is None
@@ -83,7 +83,7 @@ def test_a_room_that_has_no_tables_yet_is_no_fault() -> None:
 
 @pytest.fixture
 def empty_database(db: None) -> Iterator[str]:
-    """Yield the address of a database of its own beside that of the tests."""
+    """Yield the address of an empty database on the server of the tests."""
     server, _slash, _name = os.environ["DATABASE_URL"].rpartition("/")
     alone = connections.create_connection("default")
     alone.set_autocommit(True)

@@ -24,7 +24,7 @@ def tracked(*patterns: str) -> list[Path]:
 
 
 def test_no_file_carries_the_address_of_a_package_registry() -> None:
-    """The packages come from wherever the user's own configuration says."""
+    """Packages are installed from the index that the user has configured."""
     files = tracked()
     assert len(files) > 100
     assert [str(file) for file in files if REGISTRIES.search(file.read_text(errors="ignore"))] == []

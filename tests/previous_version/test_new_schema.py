@@ -1,4 +1,4 @@
-"""The version before serves on the new schema during an upgrade: the statements of its main paths work.
+"""The previous version runs on the new schema during an upgrade: the statements of its main paths work.
 
 The statements were recorded in revision 0bb134c: a purchase, calls that end in each way, the scheduled tasks,
 reconcile, and the pages of customers and operators. Record those of the next release when it is made.
@@ -47,7 +47,7 @@ def replay(statements: list[Any]) -> None:
 
 
 @pytest.mark.django_db
-def test_the_version_before_can_work_on_the_new_schema() -> None:
+def test_the_previous_version_works_on_the_new_schema() -> None:
     assert len(STATEMENTS) > 400
     replay(STATEMENTS)
 
@@ -63,7 +63,7 @@ def test_the_version_before_can_work_on_the_new_schema() -> None:
         "REVOKE INSERT ON faceapi_call FROM " + APPLICATION,
     ],
 )
-def test_a_change_that_it_could_not_bear_is_noticed(change: str) -> None:
+def test_an_incompatible_change_of_the_schema_is_detected(change: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(change)
     with pytest.raises((ProgrammingError, IntegrityError)), transaction.atomic():
