@@ -68,7 +68,7 @@ def test_a_disabled_key_is_rejected_at_once_and_forever(app: App) -> None:
     assert refused.value.code == "key_not_live"
 
 
-def test_rotation_overlaps(app: App) -> None:
+def test_both_keys_are_valid_during_the_overlap_of_a_rotation(app: App) -> None:
     old = app.keys.get()
     new = keys.rotate(app, NOW, timedelta(minutes=30))
     assert keys.live_key(old.key, NOW + timedelta(minutes=29)) == old
@@ -123,7 +123,7 @@ def test_rename_is_all_or_nothing(app: App) -> None:
     assert (app.name, app.description) == ("新名", "新描述")
 
 
-def test_an_address_is_verified_once_whatever_its_case(app: App) -> None:
+def test_a_verified_address_is_unique_whatever_its_case(app: App) -> None:
     now = timezone.now()
     User.objects.filter(pk=app.customer_id).update(email_verified_at=now)
     mallory = User.objects.create_user("mallory", "ALICE@example.org")  # unverified, so not unique
@@ -131,6 +131,6 @@ def test_an_address_is_verified_once_whatever_its_case(app: App) -> None:
         User.objects.filter(pk=mallory.pk).update(email_verified_at=now)
 
 
-def test_an_app_keeps_its_customer(app: App) -> None:
+def test_a_customer_with_an_app_cannot_be_deleted(app: App) -> None:
     with pytest.raises(ProtectedError):
         app.customer.delete()

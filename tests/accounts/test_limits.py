@@ -1,4 +1,4 @@
-"""Limits of an App: saved all or none, with addresses in canonical form."""
+"""Limits of an App: either all are saved or none, with addresses in canonical form."""
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -31,7 +31,7 @@ def app(db: None) -> App:
         (["ffff:" * 7 + "ffff"], ["ffff:" * 7 + "ffff/128"]),
     ],
 )
-def test_addresses_and_networks(texts: list[str], networks: list[str]) -> None:
+def test_addresses_and_networks_are_made_canonical(texts: list[str], networks: list[str]) -> None:
     assert check_addresses(texts) == networks
 
 
@@ -71,7 +71,7 @@ def test_only_the_named_limits_are_written(app: App) -> None:
 
 
 @pytest.mark.parametrize("limit", ["rate_per_s", "concurrency", "face_limit"])
-def test_the_database_rejects_a_limit_of_nothing(app: App, limit: str) -> None:
+def test_the_database_rejects_a_limit_of_zero(app: App, limit: str) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         App.objects.filter(pk=app.pk).update(**{limit: 0})
 
@@ -79,8 +79,8 @@ def test_the_database_rejects_a_limit_of_nothing(app: App, limit: str) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"rate_per_s": 0}, {"concurrency": -1}, {"allowed_addresses": ["10.0.0.1", "here"]}]
 )
-def test_one_invalid_limit_changes_none(app: App, wrong: dict[str, object]) -> None:
-    wishes = {"rate_per_s": 5, "concurrency": 2, "allowed_addresses": ["10.0.0.1"], **wrong}
+def test_no_limit_is_saved_if_one_is_invalid(app: App, wrong: dict[str, object]) -> None:
+    limits = {"rate_per_s": 5, "concurrency": 2, "allowed_addresses": ["10.0.0.1"], **wrong}
     with pytest.raises(RuleError):
-        set_limits(app, **wishes)
+        set_limits(app, **limits)
     assert (app.rate_per_s, app.concurrency, app.allowed_addresses) == (None, None, [])

@@ -23,7 +23,7 @@ TEXT = st.text(
 
 
 @pytest.mark.parametrize("text", ["门", "a" * 16, "人" * 16, "😀" * 16, "a b", "门禁-1_(东)", "é", "$()+="])
-def test_good_names(text: str) -> None:
+def test_valid_names_are_accepted(text: str) -> None:
     assert check_app_name(text) == text
     assert re.fullmatch(NAME_PATTERN, text)
 
@@ -45,19 +45,19 @@ def test_good_names(text: str) -> None:
         ("a\ud800b", "name_characters"),
     ],
 )
-def test_bad_names(text: str, code: str) -> None:
+def test_invalid_names_are_rejected(text: str, code: str) -> None:
     with pytest.raises(RuleError) as refused:
         check_app_name(text)
     assert refused.value.code == code
     assert refused.value.details["limit"] == 16
 
 
-def test_white_space_around_is_trimmed() -> None:
+def test_surrounding_white_space_is_trimmed() -> None:
     assert check_app_name(" \u3000门 禁\t\n") == "门 禁"
     assert check_app_name(" " * 20 + "a" * 16 + " ") == "a" * 16
 
 
-def test_descriptions_have_28() -> None:
+def test_a_description_has_at_most_28_characters() -> None:
     assert check_app_description("描" * 28) == "描" * 28
     with pytest.raises(RuleError):
         check_app_description("描" * 29)

@@ -1,4 +1,4 @@
-"""Argon2 with OWASP's parameters, old hashes that are replaced, and a bound on hashes at once."""
+"""Argon2 with OWASP's parameters, replacement of old hashes, and a limit on concurrent hashing."""
 
 import threading
 
@@ -19,7 +19,7 @@ def parameters(encoded: str) -> tuple[int, int, int]:
     return found.memory_cost, found.time_cost, found.parallelism
 
 
-def test_owasp_parameters() -> None:
+def test_passwords_are_hashed_with_owasp_parameters() -> None:
     assert parameters(make_password(PASSWORD)) == (19456, 2, 1)
 
 

@@ -1,4 +1,4 @@
-"""At least one account can always assign roles, also after concurrent removals."""
+"""At least one account can always assign roles, even after concurrent removals."""
 
 from functools import partial
 

@@ -18,7 +18,7 @@ UNITS = {"thousand": 1_000, "ten_thousand": 10_000, "hundred_thousand": 100_000}
 
 
 @pytest.mark.django_db
-def test_seeded_as_the_manuals_table() -> None:
+def test_the_seed_equals_the_manuals_table() -> None:
     rows = Sku.objects.values_list("api", "tier", "units_per_month", "meter", "price", "on_sale")
     assert set(rows) == {
         (api, tier, units, "calls" if api == "face_compare" else "images", Decimal("0.00"), True)
@@ -39,7 +39,7 @@ def test_specs_are_worded_as_in_the_manual() -> None:
     ("value", "shown"),
     [("0", "¥0.00"), ("1234.5", "¥1,234.50"), ("-2", "-¥2.00"), ("9999999999.99", "¥9,999,999,999.99")],
 )
-def test_yuan(value: str, shown: str) -> None:
+def test_amounts_are_formatted_as_yuan(value: str, shown: str) -> None:
     assert catalogue.yuan(Decimal(value)) == shown
 
 
@@ -106,7 +106,7 @@ def test_a_change_has_a_reason(olga: User) -> None:
         catalogue.change(Duration.objects.first(), {"is_active": False}, by=olga, reason="", at=NOON)
 
 
-def test_new_durations_and_regions(olga: User) -> None:
+def test_durations_and_regions_can_be_added(olga: User) -> None:
     catalogue.add(Duration(months=12), by=olga, reason="yearly", at=NOON)
     catalogue.add(Region(code="cn-bj1", name="北京1", name_en="Beijing 1"), by=olga, reason="opened", at=NOON)
     assert CatalogueChange.objects.count() == 2
@@ -128,7 +128,7 @@ def test_the_summary_is_correct_in_both_languages(alice: User, shop: Shop, call)
         assert detect.specs == [("thousand", Meter.IMAGES, 3)]
 
 
-def test_a_package_paid_for_between_two_queries_of_the_summary(alice: User, shop: Shop) -> None:
+def test_the_summary_omits_a_package_paid_for_between_its_queries(alice: User, shop: Shop) -> None:
     app = shop.buy(alice)
 
     def after_the_first_query(execute, sql, *rest):
@@ -142,7 +142,7 @@ def test_a_package_paid_for_between_two_queries_of_the_summary(alice: User, shop
     assert [row.api for row in packages.summary([app], NOON)] == ["face_detect", "face_compare"]
 
 
-def test_the_summary_is_three_queries_for_any_number_of_apps(
+def test_the_summary_takes_three_queries_for_any_number_of_apps(
     alice: User, shop: Shop, django_assert_num_queries
 ) -> None:
     apps = [shop.buy(alice) for _i in range(4)]

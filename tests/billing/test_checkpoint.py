@@ -62,7 +62,7 @@ def test_a_day_is_recorded_a_day_after_its_end(app: App) -> None:
     assert len(proved()) == 8  # days without a call too
 
 
-def test_units_of_two_months_are_kept_apart(app: App) -> None:
+def test_proved_units_are_recorded_by_month(app: App) -> None:
     first_of_april = datetime(2027, 4, 1, tzinfo=UTC)
     answered(app, first_of_april - timedelta(milliseconds=1), 3)
     answered(app, first_of_april, 4)
@@ -73,7 +73,7 @@ def test_units_of_two_months_are_kept_apart(app: App) -> None:
     }
 
 
-def test_a_proved_day_is_not_read_again_until_all_are(app: App) -> None:
+def test_a_proved_day_is_read_again_only_by_a_complete_run(app: App) -> None:
     answered(app, FIRST, 7)
     answered(app, FIRST + 5 * DAY, 1)
     assert found(FIRST + 5 * DAY) == []
@@ -120,7 +120,7 @@ def test_a_day_is_recorded_once(app: App) -> None:
     assert ProvedUnits.objects.get().units == 7
 
 
-def test_a_read_only_copy_proves_all_of_it(app: App) -> None:
+def test_a_read_only_copy_is_proved_completely(app: App) -> None:
     answered(app, FIRST, 7)
     assert found(FIRST + 5 * DAY) == []
     tamper("UPDATE billing_debitline SET units = 6 WHERE units = 7")
@@ -133,8 +133,8 @@ def test_a_read_only_copy_proves_all_of_it(app: App) -> None:
     assert ReconcileRun.objects.count() == 1
 
 
-def test_all_debits_are_in_one_span(app: App) -> None:
-    """Each debit is in exactly one range, whatever its id and whichever days were proved."""
+def test_each_debit_is_in_exactly_one_range(app: App) -> None:
+    """Whatever the id of the debit is and whichever days were proved."""
     moments = [
         FIRST - 30 * DAY,
         FIRST,

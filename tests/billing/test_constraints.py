@@ -74,7 +74,7 @@ BOBS_ORDER = f"(SELECT id FROM billing_order WHERE customer_id = {BOBS})"
         ("UPDATE accounts_app SET concurrency = 0", "app_limits_positive"),
     ],
 )  # fmt: skip
-def test_invalid_row_is_rejected(books: App, write: str, refusal: str) -> None:
+def test_an_invalid_row_is_rejected(books: App, write: str, refusal: str) -> None:
     with pytest.raises(IntegrityError, match=refusal):
         commit(write)
 

@@ -19,7 +19,7 @@ from tests.billing.conftest import NOON, Shop, breaks
 pytestmark = pytest.mark.django_db
 
 
-def test_a_customer_with_all_apis_and_an_operator() -> None:
+def test_the_demo_has_a_customer_with_all_apis_and_an_operator() -> None:
     made = demo.seed(NOON, password="known to the test")
     customer = User.objects.get(username=made["FACECLOUD_USER"])
     assert made["FACECLOUD_PASSWORD"] == "known to the test"
@@ -39,7 +39,7 @@ def test_a_customer_with_all_apis_and_an_operator() -> None:
     assert not breaks()
 
 
-def test_a_second_call_changes_nothing() -> None:
+def test_seeding_again_changes_nothing() -> None:
     first = demo.seed(NOON)
     again = demo.seed(NOON + timedelta(days=20), password="another")
     assert "FACECLOUD_PASSWORD" not in again
@@ -68,7 +68,7 @@ def test_a_refunded_package_is_ordered_again() -> None:
 def test_the_demo_app_has_all_apis_whatever_the_customer_bought_elsewhere(shop: Shop) -> None:
     first = demo.seed(NOON)
     later = NOON + timedelta(days=100)
-    shop.buy(User.objects.get(username="demo"), later)  # for an App of its own
+    shop.buy(User.objects.get(username="demo"), later)  # for another App
     demo.seed(later)
     key = keys.live_key(first["FACECLOUD_APP_KEY"], later)
     assert key is not None
@@ -83,7 +83,7 @@ def test_an_ended_package_that_is_no_longer_free_is_not_ordered_again() -> None:
     assert Order.objects.count() == 4
 
 
-def test_a_key_that_was_disabled_is_replaced() -> None:
+def test_a_disabled_key_is_replaced() -> None:
     first = demo.seed(NOON)
     key = keys.live_key(first["FACECLOUD_APP_KEY"], NOON)
     assert key is not None
@@ -91,7 +91,7 @@ def test_a_key_that_was_disabled_is_replaced() -> None:
     assert demo.seed(NOON)["FACECLOUD_APP_KEY"] != first["FACECLOUD_APP_KEY"]
 
 
-def test_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_prints_the_keys_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACECLOUD_PASSWORD", "from the environment")
     output = StringIO()
     call_command("seed_demo", "--json", stdout=output)

@@ -1,4 +1,4 @@
-"""The worked example of the manual's chapter 2: 100 units a month, 2 of it, 3 months, ordered on 10 March."""
+"""The example of the manual's chapter 2: 100 units a month, quantity 2, 3 months, ordered on 10 March."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -44,12 +44,12 @@ def test_periods_are_as_in_the_manual(alice: User, shop: Shop, call) -> None:
     assert not breaks(shanghai(2027, 6, 11))
 
 
-def test_the_price_of_the_example(alice: User, shop: Shop) -> None:
-    """100 a month at 1 yuan a month, 2 of it, 3 months: 6 yuan."""
+def test_the_example_costs_6_yuan(alice: User, shop: Shop) -> None:
+    """100 units a month at 1 yuan a month, quantity 2, 3 months: 6 yuan."""
     assert str(shop.order(alice, units=100, quantity=2, months=3, price="1.00").amount) == "6.00"
 
 
-def test_buying_again_before_the_end(alice: User, shop: Shop, call) -> None:
+def test_a_package_bought_again_before_the_end_serves_at_once(alice: User, shop: Shop, call) -> None:
     """除非再次购买资源包: used up on 1 April, bought again on 2 April, the new package serves at once."""
     app = shop.buy(alice, TENTH_OF_MARCH, units=100, quantity=2, months=3)
     call(app, shanghai(2027, 4, 1), 200)
@@ -59,20 +59,20 @@ def test_buying_again_before_the_end(alice: User, shop: Shop, call) -> None:
 
     call(app, shanghai(2027, 4, 2, 9), 60)
     assert quota.remaining(app, DETECT, shanghai(2027, 4, 5)) == 40
-    # From 10 April on both are live: the one that ends first (2 May) is used first.
+    # From 10 April on, both are live, and the one that ends first (2 May) is used first.
     call(app, shanghai(2027, 4, 10), 70)
     assert list(app.periods.filter(used__gt=0).order_by("starts_at").values_list("used", flat=True)) == [
         200,
         100,
         30,
     ]
-    # On 2 May the second package ends; the first goes on to 10 June.
+    # On 2 May the second package ends; the first continues until 10 June.
     assert quota.remaining(app, DETECT, shanghai(2027, 5, 2)) == 170
     (row,) = packages.summary([app], shanghai(2027, 5, 2))
     assert row.expires_at == shanghai(2027, 6, 10)
 
 
-def test_expired_then_bought_again(alice: User, shop: Shop, call) -> None:
+def test_an_expired_api_can_be_bought_again(alice: User, shop: Shop, call) -> None:
     app = shop.buy(alice, TENTH_OF_MARCH, units=100, quantity=2, months=3)
     shop.buy(alice, shanghai(2027, 6, 20, 10), app=app, units=100)
     call(app, shanghai(2027, 6, 20, 10), 100)

@@ -1,4 +1,4 @@
-"""Months of calls and debits: made ahead, dropped once they are proved, and the books agree afterwards.
+"""Monthly partitions of calls and debits: created in advance, dropped once proved, with agreeing books.
 
 Tables are altered within the transaction of each test, which is rolled back.
 """
@@ -79,7 +79,7 @@ def partition_of(table: str, key: str, value: Any) -> str:
         return str(cursor.fetchone()[0])
 
 
-def test_an_installation_has_the_months_to_come(settings) -> None:
+def test_an_installation_has_the_partitions_of_the_coming_months(settings) -> None:
     settings.CALLS_KEPT_MONTHS = 13
     now = datetime.now(UTC)
     assert months.state(now).ahead >= 2
@@ -89,7 +89,7 @@ def test_an_installation_has_the_months_to_come(settings) -> None:
     assert months.state(now + timedelta(days=366)) == months.State(ahead=0, overdue=0)
 
 
-def test_a_call_lies_in_its_month(app: App) -> None:
+def test_a_call_is_stored_in_the_partition_of_its_month(app: App) -> None:
     made(date(2040, 3, 1), date(2040, 4, 1))
     last = answered(app, datetime(2040, 4, 1, tzinfo=UTC) - timedelta(milliseconds=1))
     first = answered(app, datetime(2040, 4, 1, tzinfo=UTC))
@@ -98,7 +98,7 @@ def test_a_call_lies_in_its_month(app: App) -> None:
     assert partition_of("billing_debitline", "debit_id", last) == "billing_debitline_2040_03"
 
 
-def test_what_came_before_its_month_was_made_is_moved_into_it(app: App) -> None:
+def test_rows_of_the_default_partition_move_to_their_month(app: App) -> None:
     """After a restore of an old backup, or after months without the schedule."""
     far = datetime(2040, 4, 2, tzinfo=UTC) + timedelta(days=1)
     call_id = answered(app, far, 7)
@@ -109,7 +109,7 @@ def test_what_came_before_its_month_was_made_is_moved_into_it(app: App) -> None:
     assert found(far + DAY) == []
 
 
-def test_an_old_month_goes_and_the_books_agree(app: App) -> None:
+def test_the_books_agree_after_an_old_month_was_dropped(app: App) -> None:
     answered(app, MARCH, 7)
     answered(app, datetime(2040, 4, 1, tzinfo=UTC) - timedelta(seconds=1), 2)  # its answer: in April
     kept = answered(app, datetime(2040, 4, 1, tzinfo=UTC), 5)
@@ -133,7 +133,7 @@ def test_an_old_month_goes_and_the_books_agree(app: App) -> None:
     assert [row.partition(" ")[0] for row in found(LATER)] == ["period"]
 
 
-def test_nothing_older_than_the_dropped_month_is_missed(app: App) -> None:
+def test_days_without_debits_do_not_keep_a_month(app: App) -> None:
     """Days without a debit have no record of their own."""
     made(date(2040, 3, 1), date(2040, 4, 1))
     assert "billing_debit_2040_03" in keep(LATER)
@@ -142,7 +142,7 @@ def test_nothing_older_than_the_dropped_month_is_missed(app: App) -> None:
     assert found(APRIL + DAY) == []
 
 
-def test_a_month_that_is_not_proved_stays(app: App) -> None:
+def test_an_unproved_month_is_kept(app: App) -> None:
     answered(app, MARCH, 7)
     made(date(2040, 3, 1))
     with pytest.raises(DatabaseError, match="2040-03-10 is not proved yet"), transaction.atomic():
@@ -157,7 +157,7 @@ def test_a_month_that_is_not_proved_stays(app: App) -> None:
 
 
 @pytest.mark.parametrize(("kept", "gone"), [(0, False), (1, True), (2, False)])
-def test_how_long_they_are_kept_is_a_setting(app: App, settings, kept: int, gone: bool) -> None:
+def test_the_setting_determines_which_months_are_dropped(app: App, settings, kept: int, gone: bool) -> None:
     settings.CALLS_KEPT_MONTHS = kept
     answered(app, MARCH, 7)
     made(date(2040, 3, 1))
@@ -166,7 +166,7 @@ def test_how_long_they_are_kept_is_a_setting(app: App, settings, kept: int, gone
     assert Debit.objects.exists() is not gone
 
 
-def test_the_schedule_does_it(app: App, monkeypatch) -> None:
+def test_the_scheduled_task_drops_old_months(app: App, monkeypatch) -> None:
     answered(app, MARCH, 7)
     made(date(2040, 3, 1))
     assert found(LATER) == []
@@ -195,7 +195,7 @@ def test_a_line_needs_its_debit_in_every_partition(app: App) -> None:
         transaction.savepoint_rollback(savepoint)
 
 
-def test_every_partition_has_the_indexes_of_all() -> None:
+def test_every_partition_has_the_indexes_of_its_table() -> None:
     made(date(2051, 1, 1))
     with connection.cursor() as cursor:
         cursor.execute(
@@ -238,12 +238,12 @@ def test_the_application_can_drop_nothing_else(as_application: Any, statement: s
     ["DROP TABLE faceapi_call_default", "TRUNCATE billing_debit", "ALTER TABLE billing_debit DETACH PARTITION"
      " billing_debit_default"],
 )  # fmt: skip
-def test_the_application_alters_no_partition_itself(as_application: Any, statement: str) -> None:
+def test_the_application_cannot_alter_a_partition_directly(as_application: Any, statement: str) -> None:
     with as_application.cursor() as cursor, pytest.raises(psycopg2.errors.InsufficientPrivilege):
         cursor.execute(statement)
 
 
-def test_the_application_makes_months(as_application: Any) -> None:
+def test_the_application_can_create_months(as_application: Any) -> None:
     with as_application.cursor() as cursor:
         cursor.execute("SELECT months_make(%s, '2053-02-01')", [TABLES])
         assert cursor.fetchone() == (3,)
@@ -253,8 +253,8 @@ def test_the_application_makes_months(as_application: Any) -> None:
     as_application.rollback()
 
 
-def test_a_lock_is_given_up_and_tried_again(as_application: Any, monkeypatch) -> None:
-    """Nobody waits for long behind a month that is made while somebody reads."""
+def test_a_lock_timeout_is_retried(as_application: Any, monkeypatch) -> None:
+    """So other sessions do not wait long behind the creation of a month, which waits for a reader."""
     calls: list[int] = []
 
     def release(*_: object) -> None:

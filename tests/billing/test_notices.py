@@ -24,7 +24,7 @@ def told(customer: User) -> list[str]:
     return [notices.text_of(notice).title for notice in reversed(notices.inbox(customer))]
 
 
-def test_80_and_100_percent_once_each(alice: User, shop: Shop, call) -> None:
+def test_80_and_100_percent_are_notified_once_each(alice: User, shop: Shop, call) -> None:
     app = shop.buy(alice, units=100, months=3)
     call(app, NOON, 79)
     assert notices.scan(LATER) == 0
@@ -123,7 +123,7 @@ def test_the_share_is_of_all_live_packages(alice: User, shop: Shop, call) -> Non
     assert notices.scan(LATER) == 1
 
 
-def test_fewer_units_are_notified_again(alice: User, shop: Shop, call) -> None:
+def test_a_percentage_is_notified_again_after_units_have_ended(alice: User, shop: Shop, call) -> None:
     """The larger Package ends within the other's month, so that usage reaches the percentage again."""
     app = shop.buy(alice, units=900)
     shop.buy(alice, shanghai(2027, 3, 20), app=app, units=100)
@@ -138,7 +138,7 @@ def test_fewer_units_are_notified_again(alice: User, shop: Shop, call) -> None:
     assert [notice.percent for notice in reversed(notices.inbox(alice))] == [80, 80, 100]
 
 
-def test_7_days_and_1_day_before_the_last_end(alice: User, shop: Shop) -> None:
+def test_the_expiry_is_notified_7_days_and_1_day_before_the_last_end(alice: User, shop: Shop) -> None:
     app = shop.buy(alice)
     end = shanghai(2027, 4, 10)
     second = timedelta(seconds=1)
@@ -154,7 +154,7 @@ def test_7_days_and_1_day_before_the_last_end(alice: User, shop: Shop) -> None:
     assert notices.scan(shanghai(2027, 5, 3)) == 1
 
 
-def test_unpaid_after_24_hours(alice: User, shop: Shop) -> None:
+def test_an_unpaid_order_is_notified_after_24_hours(alice: User, shop: Shop) -> None:
     order, paid = shop.order(alice), shop.order(alice)
     orders.pay(paid, NOON)
     day = timedelta(hours=24)
@@ -165,7 +165,7 @@ def test_unpaid_after_24_hours(alice: User, shop: Shop) -> None:
     assert "2027-03-12 12:00" in notices.text_of(notices.inbox(alice)[0]).body
 
 
-def test_the_customer_chooses(alice: User, bob: User, shop: Shop, call) -> None:
+def test_notices_follow_the_customers_settings(alice: User, bob: User, shop: Shop, call) -> None:
     notices.choose(alice, quota_percents=[50, 90, 50], quota_on=True, ending_on=False, unpaid_on=False)
     notices.choose(bob, quota_percents=[50], quota_on=False, ending_on=True, unpaid_on=True)
     for customer in (alice, bob):
@@ -185,7 +185,9 @@ def test_invalid_percentages_are_rejected(alice: User, wrong: list[int]) -> None
         notices.choose(alice, quota_percents=wrong, quota_on=True, ending_on=True, unpaid_on=True)
 
 
-def test_mailed_once_in_the_customers_language(alice: User, bob: User, shop: Shop, mailoutbox) -> None:
+def test_a_notice_is_mailed_once_in_the_customers_language(
+    alice: User, bob: User, shop: Shop, mailoutbox
+) -> None:
     User.objects.filter(pk=bob.pk).update(language="en")
     for customer in (alice, bob):
         shop.order(customer)
@@ -282,7 +284,7 @@ class Encoding(smtp.EmailBackend):
         return sent
 
 
-def test_one_digest_of_all_notices_and_at_most_one_an_hour(
+def test_all_notices_are_one_digest_and_at_most_one_an_hour(
     alice: User, bob: User, shop: Shop, mailoutbox
 ) -> None:
     for _i in range(5):

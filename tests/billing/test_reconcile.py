@@ -187,8 +187,8 @@ def test_each_run_is_recorded_for_a_year(books: App, settings) -> None:
     ]  # fmt: skip
 
 
-def test_a_debit_that_became_settled_without_an_answer(books: App) -> None:
-    """The books of money agree, and so would the Call: only the count of the answers shows it."""
+def test_a_debit_settled_without_an_answer_is_a_break(books: App) -> None:
+    """Money and the Call would agree: only the count of the answers reveals it."""
     call_id = uuid4()
     quota.reserve(call_id=call_id, app=books, api=DETECT, images=2, at=NOON)
     quota.settle(call_id, NOON)
@@ -206,7 +206,7 @@ def test_debits_settled_before_counting_began_are_not_compared(books: App) -> No
 
 @pytest.mark.parametrize("name", ["0015_answered_hour", "0001_squashed_0023_debits_by_month"])
 def test_counting_began_with_the_first_migration_that_made_the_table(books: App, name: str) -> None:
-    """In a database of the version before that is the old one; in a new one both have the same time."""
+    """In an upgraded database that is the old migration; in a new one both have the same time."""
     tamper("DELETE FROM billing_answeredhour")
     migrations = MigrationRecorder.Migration.objects.filter(app="billing")
     migrations.exclude(name=name).update(applied=NOON)
@@ -261,7 +261,7 @@ def test_a_read_only_copy_is_checked_but_not_recorded(books: App) -> None:
 @pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_web_processes_count_concurrently(alice: User, shop: Shop) -> None:
-    """Each confirms many calls of the same two hours; nothing is lost, and nobody deadlocks."""
+    """Each confirms many calls of the same two hours; nothing is lost, and there is no deadlock."""
     app = shop.buy(alice)
     hours = (NOON, NOON + timedelta(hours=1))
 
@@ -292,7 +292,7 @@ def test_traffic_during_a_run_is_not_a_break(alice: User, shop: Shop) -> None:
     app = shop.buy(alice)
 
     def a_call_in_between(at: object) -> list[reconcile.Break]:
-        """Make a call on a connection of its own."""
+        """Make a call on a separate connection."""
         from threading import Thread
 
         def work() -> None:

@@ -1,4 +1,4 @@
-"""Wallet, vouchers and refunds: every fen has its entry, and entries stay."""
+"""Wallet, vouchers and refunds: every movement has an entry, and entries are append-only."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -37,7 +37,7 @@ def test_a_balance_is_the_sum_of_its_entries(alice: User, olga: User, shop: Shop
 
 
 @pytest.mark.parametrize("amount", ["0", "-1", "0.001", "NaN", "Infinity", "10000000000.00"])
-def test_only_whole_positive_fen(alice: User, olga: User, gift, amount: str) -> None:
+def test_an_amount_must_be_a_positive_number_of_whole_fen(alice: User, olga: User, gift, amount: str) -> None:
     with pytest.raises(AmountRefused):
         wallet.top_up(alice, Decimal(amount), by=olga, reason="transfer", at=NOON)
     with pytest.raises(AmountRefused):
@@ -75,7 +75,7 @@ def test_entries_are_append_only(alice: User, olga: User, gift, shop: Shop) -> N
     assert not CatalogueChange.objects.exists()
 
 
-def test_the_statement_as_csv(alice: User, bob: User, olga: User, shop: Shop) -> None:
+def test_the_statement_is_exported_as_csv(alice: User, bob: User, olga: User, shop: Shop) -> None:
     wallet.top_up(alice, Decimal("9.00"), by=olga, reason="transfer", at=shanghai(2027, 3, 10, 9))
     wallet.top_up(bob, Decimal("1.00"), by=olga, reason="transfer", at=NOON)
     paid = orders.pay(shop.order(alice, price="2.50"), NOON)
@@ -95,7 +95,7 @@ def test_database_constraints_reject_inconsistent_rows(alice: User, olga: User, 
             Voucher.objects.filter(pk=voucher.pk).update(**wrong)
     order = orders.pay(shop.order(alice, price="6.00"), NOON)
     with pytest.raises(IntegrityError), transaction.atomic():
-        wallet.charge(order, Decimal(1), NOON)  # one payment an order
+        wallet.charge(order, Decimal(1), NOON)  # one payment per order
 
 
 def test_a_code_is_redeemed_once(alice: User, bob: User, gift) -> None:
@@ -122,7 +122,7 @@ def test_a_code_may_be_typed_in_any_grouping(alice: User, gift, typed: str) -> N
     assert vouchers.redeem(alice, code, NOON).customer == alice
 
 
-def test_codes_that_are_refused(alice: User, gift) -> None:
+def test_unknown_and_expired_codes_are_refused(alice: User, gift) -> None:
     for code, at, why in (
         ("NO-SUCH", NOON, "unknown"),
         ("\0", NOON, "unknown"),
@@ -135,7 +135,7 @@ def test_codes_that_are_refused(alice: User, gift) -> None:
         gift(valid_until=NOON)
 
 
-def test_validity_is_half_open(alice: User, gift) -> None:
+def test_the_validity_of_a_voucher_is_half_open(alice: User, gift) -> None:
     gift(customer=alice, valid_from=LATER)
     moment = timedelta(microseconds=1)
     found = [vouchers.balance(alice, at) for at in (LATER - moment, LATER, END - moment, END)]

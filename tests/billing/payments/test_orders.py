@@ -1,4 +1,4 @@
-"""Orders: one state machine, one payment, whatever is clicked when."""
+"""Orders: one state machine and one payment, whatever is clicked in which order."""
 
 import re
 from datetime import timedelta
@@ -28,12 +28,12 @@ LATER = NOON + timedelta(minutes=1)
 TWO_DAYS = timedelta(hours=48)
 
 
-def test_the_number_is_local_time_and_six_digits(alice: User, shop: Shop) -> None:
+def test_an_order_number_is_local_time_and_six_digits(alice: User, shop: Shop) -> None:
     order = shop.order(alice, shanghai(2019, 11, 15, 0, 8, 47))
     assert re.fullmatch(r"20191115000847\d{6}", order.number)
 
 
-def test_a_number_that_is_taken_is_drawn_again(alice: User, shop: Shop, monkeypatch) -> None:
+def test_another_order_number_is_drawn_if_the_first_is_taken(alice: User, shop: Shop, monkeypatch) -> None:
     drawn = iter([1, 1, 1, 2])
     monkeypatch.setattr("secrets.randbelow", lambda _limit: next(drawn))
     numbers = [shop.order(alice).number for _i in range(2)]
@@ -44,7 +44,9 @@ def test_a_number_that_is_taken_is_drawn_again(alice: User, shop: Shop, monkeypa
     ("price", "quantity", "months", "amount"),
     [("0.00", 9, 3, "0.00"), ("1.00", 2, 3, "6.00"), ("0.01", 1, 1, "0.01"), ("19.99", 9, 3, "539.73")],
 )
-def test_amount(alice: User, shop: Shop, price: str, quantity: int, months: int, amount: str) -> None:
+def test_the_amount_is_price_times_quantity_times_months(
+    alice: User, shop: Shop, price: str, quantity: int, months: int, amount: str
+) -> None:
     order = shop.order(alice, price=price, quantity=quantity, months=months)
     assert str(order.amount) == amount
     assert catalogue.yuan(order.amount) == f"¥{amount}"
@@ -68,7 +70,7 @@ def test_a_double_click_after_the_payment_returns_the_order(alice: User, shop: S
         shop.order(alice, token="u")
 
 
-def test_only_what_the_catalogue_offers(alice: User, bob: User, shop: Shop) -> None:
+def test_only_what_the_catalogue_offers_can_be_ordered(alice: User, bob: User, shop: Shop) -> None:
     for wrong in ({"quantity": 0}, {"quantity": 10}, {"months": 4}):
         with pytest.raises(OfferClosed):
             shop.order(alice, **wrong)
@@ -91,7 +93,7 @@ def new_app(name: str, sku: Sku) -> orders.OrderRequest:
     return orders.OrderRequest(sku, 1, 1, region=region, name=name, description="b")
 
 
-def test_names_follow_the_rule(alice: User) -> None:
+def test_an_invalid_app_name_is_rejected(alice: User) -> None:
     with pytest.raises(RuleError):
         orders.create(alice, new_app("a#", Sku.objects.get(api=DETECT, tier="thousand")), token="t", at=NOON)
 
@@ -125,7 +127,7 @@ def test_an_order_keeps_price_units_and_meter(alice: User, olga: User, shop: Sho
     assert paid.package.periods.get().meter == "images"
 
 
-def test_paying_makes_the_app_and_the_package_at_that_moment(alice: User, shop: Shop) -> None:
+def test_payment_creates_the_app_and_the_package(alice: User, shop: Shop) -> None:
     order = shop.order(alice, quantity=2, months=3, units=100)
     assert not App.objects.exists()
     paid = orders.pay(order, LATER)
@@ -136,7 +138,7 @@ def test_paying_makes_the_app_and_the_package_at_that_moment(alice: User, shop: 
     assert [period.granted for period in paid.package.periods.all()] == [200, 200, 200]
 
 
-def test_another_api_and_more_of_the_same_for_an_app(alice: User, shop: Shop) -> None:
+def test_an_app_can_get_another_api_and_more_units_of_the_same(alice: User, shop: Shop) -> None:
     app = shop.buy(alice)
     shop.buy(alice, LATER, app=app, api="face_compare")
     shop.buy(alice, LATER, app=app)
@@ -149,7 +151,7 @@ def test_another_api_and_more_of_the_same_for_an_app(alice: User, shop: Shop) ->
     assert app.keys.count() == 1
 
 
-def test_paid_once(alice: User, shop: Shop) -> None:
+def test_an_order_is_paid_once(alice: User, shop: Shop) -> None:
     order = shop.order(alice)
     orders.pay(order, NOON)
     with pytest.raises(OrderPaid):
@@ -163,7 +165,9 @@ def test_a_paid_order_is_paid_even_48_hours_later(alice: User, shop: Shop) -> No
         orders.pay(order, NOON + TWO_DAYS)
 
 
-def test_vouchers_first_nearest_expiry_then_cash(alice: User, olga: User, shop: Shop) -> None:
+def test_vouchers_are_spent_before_cash_and_the_first_to_expire_first(
+    alice: User, olga: User, shop: Shop
+) -> None:
     issued = {"valid_from": NOON, "by": olga, "reason": "gift", "at": NOON, "customer": alice}
     far = vouchers.issue(face_value=Decimal("5.00"), valid_until=NOON + timedelta(days=9), **issued)
     near = vouchers.issue(face_value=Decimal("3.00"), valid_until=NOON + timedelta(days=2), **issued)
@@ -199,7 +203,7 @@ def test_insufficient_balance_leaves_the_order_payable(alice: User, olga: User, 
     assert WalletEntry.objects.filter(kind="payment").get().amount == -6
 
 
-def test_48_hours_are_checked_at_payment(alice: User, shop: Shop) -> None:
+def test_payment_rejects_an_order_older_than_48_hours(alice: User, shop: Shop) -> None:
     early, late = shop.order(alice), shop.order(alice)
     assert orders.pay(early, NOON + TWO_DAYS - timedelta(microseconds=1)).state == "paid"
     with pytest.raises(OrderExpired):
@@ -219,7 +223,7 @@ def test_orders_unpaid_for_48_hours_are_cancelled(alice: User, shop: Shop) -> No
         orders.pay(order, NOON + TWO_DAYS)
 
 
-def test_cancelled_is_final(alice: User, shop: Shop) -> None:
+def test_a_cancelled_order_is_final(alice: User, shop: Shop) -> None:
     order = orders.cancel(shop.order(alice), LATER)
     assert (order.state, order.cancel_reason, order.cancelled_at) == ("cancelled", "customer", LATER)
     by_operator = orders.cancel(shop.order(alice), LATER, CancelReason.OPERATOR)

@@ -1,4 +1,4 @@
-"""RowsPaginator gives the pages that Django's Paginator gives, whatever the page."""
+"""RowsPaginator returns the same pages as Django's Paginator."""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -14,7 +14,7 @@ from common.paging import RowsPaginator
 from tests.billing.conftest import NOON, Shop
 
 
-def test_the_same_pages_as_djangos(alice: User, shop: Shop, django_assert_num_queries) -> None:
+def test_pages_equal_those_of_djangos_paginator(alice: User, shop: Shop, django_assert_num_queries) -> None:
     for number in range(7):
         shop.order(alice, NOON + timedelta(seconds=number % 3))
     rows = orders.of(alice)
@@ -30,14 +30,14 @@ def test_the_same_pages_as_djangos(alice: User, shop: Shop, django_assert_num_qu
         assert [order.sku.spec for order in RowsPaginator(rows, 3).page(1)] == ["千张/月"] * 3
 
 
-def test_a_row_deleted_between_two_queries(alice: User, shop: Shop) -> None:
-    """An unpaid order is paid in another tab while the list of unpaid ones is read."""
+def test_a_row_that_leaves_between_two_queries_is_not_listed(alice: User, shop: Shop) -> None:
+    """An unpaid order is cancelled in another tab while the list of unpaid ones is read."""
     first, second = shop.order(alice), shop.order(alice, NOON + timedelta(seconds=1))
 
     def after_the_keys(execute, sql, *rest):
         found = execute(sql, *rest)
         if 'SELECT "billing_order"."id"' in sql and "LIMIT" in sql:
-            with suppress(OrderNotCancellable):  # what it asks itself comes by here too
+            with suppress(OrderNotCancellable):  # its own queries pass through this wrapper too
                 orders.cancel(second, NOON)
         return found
 

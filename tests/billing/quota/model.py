@@ -18,7 +18,7 @@ class Month:
 
 
 @dataclass(eq=False)
-class Wish:
+class Purchase:
     """An order and, once it is paid, its package."""
 
     order: Order
@@ -32,7 +32,7 @@ class Wish:
     paid: datetime | None = None
     state: str = "pending"
     cash: Decimal = Decimal(0)
-    from_vouchers: list[tuple["Paper", Decimal]] = field(default_factory=list)
+    from_vouchers: list[tuple["ModelVoucher", Decimal]] = field(default_factory=list)
     periods: list[Month] = field(default_factory=list)
 
 
@@ -41,12 +41,12 @@ class Service:
     """An App with its packages, the oldest first."""
 
     app: App
-    wishes: list[Wish] = field(default_factory=list)
+    purchases: list[Purchase] = field(default_factory=list)
 
 
 @dataclass(eq=False)
-class Paper:
-    """A voucher."""
+class ModelVoucher:
+    """A voucher of the model."""
 
     until: datetime
     left: Decimal

@@ -25,7 +25,7 @@ ROUNDS = int(os.environ.get("CRASH_ROUNDS", "16"))  # `bin/bench quota` does 200
 
 
 @pytest.mark.django_db(transaction=True)
-def test_callers_killed_at_any_point(alice: User, shop: Shop) -> None:
+def test_callers_killed_at_any_point_lose_no_unit(alice: User, shop: Shop) -> None:
     app = shop.buy(alice, timezone.now(), units=100_000)
     seen = races.crash_rounds(app, rounds=ROUNDS, seed=7)
     now = timezone.now()
@@ -40,7 +40,7 @@ def test_callers_killed_at_any_point(alice: User, shop: Shop) -> None:
 
 @pytest.fixture
 def durable_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """Yield a cluster of its own with fsync on, with our tables and a demo App."""
+    """Yield a separate cluster with fsync on, the product's tables and a demo App."""
     folder = tmp_path_factory.mktemp("pg")
     folder.chmod(0o700)
     postgres = Postgres(data=folder / "data", sockets=folder, log=folder / "log")
@@ -54,7 +54,7 @@ def durable_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postg
 
 
 def manage(postgres: Postgres, *command: str) -> None:
-    """manage.py against that cluster."""
+    """Run manage.py against that cluster."""
     environment = {**os.environ, "DATABASE_URL": postgres.url}
     subprocess.run(
         [sys.executable, "manage.py", *command],
@@ -66,7 +66,7 @@ def manage(postgres: Postgres, *command: str) -> None:
     )
 
 
-def test_the_database_killed_under_load(durable_postgres: Postgres) -> None:
+def test_a_database_killed_under_load_keeps_every_confirmed_settle(durable_postgres: Postgres) -> None:
     """A reserve does not wait for the disk, yet a settle that was confirmed survives, with its reserve."""
     confirmed: list[UUID] = []
 

@@ -34,7 +34,9 @@ def month(start: int, end: int, units: int) -> Left:
         ([], 10.0, None),
     ],
 )
-def test_run_out(periods: list[Left], per_day: float, days: float | None) -> None:
+def test_the_forecast_finds_the_time_of_the_run_out(
+    periods: list[Left], per_day: float, days: float | None
+) -> None:
     expected = None if days is None else NOON + days * DAY
     found = run_out(periods, per_day, NOON)
     assert found == expected or abs(found - expected) < timedelta(seconds=1)
@@ -44,8 +46,10 @@ def test_run_out(periods: list[Left], per_day: float, days: float | None) -> Non
     st.lists(st.tuples(st.integers(0, 20), st.integers(1, 20), st.integers(0, 50)), min_size=1, max_size=5),
     st.integers(1, 20),
 )
-def test_run_out_agrees_with_burning_day_by_day(shapes: list[tuple[int, int, int]], per_day: int) -> None:
-    """All bounds are whole days: use a day's units at a time until they do not suffice."""
+def test_the_forecast_equals_a_simulation_day_by_day(
+    shapes: list[tuple[int, int, int]], per_day: int
+) -> None:
+    """All bounds are whole days, so the simulation uses one day's units at a time until they run out."""
     stock = [[start, start + length, units] for start, length, units in shapes]
     expected = None
     for day in range(41):
@@ -83,7 +87,7 @@ def test_the_rate_is_that_of_the_last_7_days(alice: User, shop: Shop, call) -> N
     assert found.runs_out_at == pytest.approx(at + 60 / (370 / 7) * DAY, abs=timedelta(seconds=1))
 
 
-def test_the_rate_of_a_young_app_is_since_its_start(alice: User, shop: Shop, call) -> None:
+def test_the_rate_of_a_new_app_is_measured_since_its_start(alice: User, shop: Shop, call) -> None:
     app = shop.buy(alice, NOON, units=100)
     assert forecast.of([app], NOON + DAY) == {}
     call(app, NOON, 20)

@@ -1,4 +1,4 @@
-"""Limits of one customer: unpaid orders and free packages, also with concurrent requests."""
+"""Limits of one customer: unpaid orders and free packages, even with concurrent requests."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -93,7 +93,7 @@ def test_concurrent_additions_of_one_row_add_it_once(olga: User) -> None:
 
 @pytest.mark.race
 @pytest.mark.django_db(transaction=True)
-def test_one_form_submitted_concurrently(alice: User, olga: User, shop: Shop) -> None:
+def test_a_form_submitted_concurrently_takes_effect_once(alice: User, olga: User, shop: Shop) -> None:
     """The unique keys of top-ups, orders, notice settings and notices: one row each, and no error."""
     top_up = partial(wallet.top_up, alice, Decimal(5), by=olga, reason="test", at=NOON, token="form")
     entries = at_once(*[top_up] * 6)

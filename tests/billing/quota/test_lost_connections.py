@@ -1,6 +1,6 @@
 """The connection to the database ends before each statement of each action, and on either side of its commit.
 
-Whatever was cut off is done wholly or not at all, the books agree at once, and asking again does it once.
+The interrupted action is done completely or not at all, the books agree, and a retry does it exactly once.
 """
 
 import itertools
@@ -34,7 +34,7 @@ def make_order(alice: User, olga: User, shop: Shop) -> Action:
 
 
 def seen_of(order: Order) -> object:
-    """State, Periods, money and grants of an order."""
+    """Return state, Periods, money and grants of an order."""
     periods = Period.objects.filter(package__order=order)
     return (
         Order.objects.values_list("state", flat=True).get(pk=order.pk),
@@ -63,7 +63,7 @@ def refund(alice: User, olga: User, shop: Shop) -> Action:
 
 
 def extend(alice: User, olga: User, shop: Shop) -> Action:
-    """To 36 months, which can't be done twice."""
+    """Extend to 36 months, which cannot be done twice."""
     order = orders.pay(shop.order(alice), NOON)
     return lambda: extension.extend(order.package, 35, LATER), lambda: seen_of(order)
 
@@ -90,10 +90,10 @@ def a_call(does: Callable[..., object], *, is_held: bool = True) -> Callable[...
     def call(alice: User, olga: User, shop: Shop) -> Action:
         app = shop.buy(alice, units=2)
         shop.buy(alice, app=app, units=2)
-        wish = {"call_id": uuid4(), "app": app, "api": DETECT, "images": 3, "at": LATER, "hold_s": 1}
+        request = {"call_id": uuid4(), "app": app, "api": DETECT, "images": 3, "at": LATER, "hold_s": 1}
         if is_held:
-            quota.reserve(**wish)
-        return lambda: does(wish), lambda: (
+            quota.reserve(**request)
+        return lambda: does(request), lambda: (
             list(Debit.objects.filter(app=app).values_list("state", flat=True)),
             list(app.periods.values_list("used", flat=True)),
         )
@@ -109,9 +109,9 @@ ACTIONS: dict[str, Callable[[User, User, Shop], Action]] = {
     "extend": extend,
     "redeem": redeem,
     "top up": top_up,
-    "reserve": a_call(lambda wish: quota.reserve(**wish), is_held=False),
-    "settle": a_call(lambda wish: quota.settle(wish["call_id"], LATER)),
-    "give back": a_call(lambda wish: quota.give_back(wish["call_id"], LATER)),
+    "reserve": a_call(lambda request: quota.reserve(**request), is_held=False),
+    "settle": a_call(lambda request: quota.settle(request["call_id"], LATER)),
+    "give back": a_call(lambda request: quota.give_back(request["call_id"], LATER)),
     "sweep": a_call(lambda _wish: quota.sweep(LATER + timedelta(seconds=2))),
 }
 
@@ -125,7 +125,7 @@ def gift(olga: User, customer: User | None = None) -> Voucher:
 
 
 @pytest.mark.parametrize("name", ACTIONS)
-def test_a_lost_connection(
+def test_an_interrupted_action_is_atomic_and_can_be_retried(
     name: str, alice: User, olga: User, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wallet.top_up(alice, Decimal(500), by=olga, reason="transfer", at=NOON)

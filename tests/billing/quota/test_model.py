@@ -1,6 +1,6 @@
 """Order, pay, call, fail, expire, refund, extend in any order: the product against a model in plain Python.
 
-The model (model.py) knows the rules of the manual only.
+The model (model.py) implements only the manual's rules.
 """
 
 from datetime import datetime, timedelta
@@ -40,11 +40,11 @@ from billing.errors import (
 from billing.payments import refunds, vouchers, wallet
 from billing.periods import SHANGHAI
 from tests.billing.conftest import DETECT, Shop, breaks
-from tests.billing.quota.model import Held, Month, Paper, Service, Wish, month_ends
+from tests.billing.quota.model import Held, ModelVoucher, Month, Purchase, Service, month_ends
 
 
 class Billing(RuleBasedStateMachine):
-    wishes = Bundle("wishes")
+    purchases = Bundle("purchases")
     services = Bundle("services")
     calls = Bundle("calls")
 
@@ -62,9 +62,9 @@ class Billing(RuleBasedStateMachine):
         self.olga = User.objects.create_user("olga", "olga@example.org")
         self.shop = Shop()
         self.cash = Decimal(0)
-        self.papers: list[Paper] = []
+        self.model_vouchers: list[ModelVoucher] = []
         self.all_services: list[Service] = []
-        self.all_wishes: list[Wish] = []
+        self.all_purchases: list[Purchase] = []
         self.all_calls: list[Held] = []
         self.top_up(3000)
         self.voucher(900, 20)
@@ -88,7 +88,7 @@ class Billing(RuleBasedStateMachine):
     def time_passes(self, step: str) -> None:
         if step == "month's end":  # to the very start or end of some window
             bounds = [
-                b for w in self.all_wishes for m in w.periods for b in (m.starts, m.ends) if b > self.now
+                b for w in self.all_purchases for m in w.periods for b in (m.starts, m.ends) if b > self.now
             ]
             self.now = min(bounds, default=self.now)
         else:
@@ -108,39 +108,42 @@ class Billing(RuleBasedStateMachine):
     @rule(amount=st.integers(1, 2000), days=st.integers(1, 60))
     def voucher(self, amount: int, days: int) -> None:
         until = self.now + timedelta(days=days)
-        self.papers.append(Paper(until, Decimal(amount) / 100))
+        self.model_vouchers.append(ModelVoucher(until, Decimal(amount) / 100))
         issued = vouchers.issue(
             face_value=Decimal(amount) / 100, valid_from=self.now, valid_until=until, by=self.olga,
             reason="gift", at=self.now,
         )  # fmt: skip
         vouchers.redeem(self.alice, issued.code, self.now)
 
-    def _order(self, service: Service | None, units: int, months: int, price: int) -> Wish:
+    def _order(self, service: Service | None, units: int, months: int, price: int) -> Purchase:
         token = uuid4().hex
         order = self.shop.order(
             self.alice, self.now, app=service and service.app, units=units, months=months,
             price=str(Decimal(price) / 100), token=token,
         )  # fmt: skip
-        wish = Wish(order, self.now, token, Decimal(price) * months / 100, service, units, months, price)
-        self.all_wishes.append(wish)
-        return wish
+        purchase = Purchase(
+            order, self.now, token, Decimal(price) * months / 100, service, units, months, price
+        )
+        self.all_purchases.append(purchase)
+        return purchase
 
-    @rule(wish=wishes)
-    def order_again_with_the_same_form(self, wish: Wish) -> None:
-        was_new = wish.order.is_new_app
+    @rule(purchase=purchases)
+    def order_again_with_the_same_form(self, purchase: Purchase) -> None:
+        was_new = purchase.order.is_new_app
         again = self.shop.order(
-            self.alice, self.now, app=None if was_new or wish.app is None else wish.app.app, units=wish.units,
-            months=wish.months, price=str(Decimal(wish.price) / 100), token=wish.token,
+            self.alice, self.now, app=None if was_new or purchase.app is None else purchase.app.app,
+            units=purchase.units, months=purchase.months,
+            price=str(Decimal(purchase.price) / 100), token=purchase.token,
         )  # fmt: skip
-        assert again == wish.order
+        assert again == purchase.order
 
     @rule(
-        target=wishes,
+        target=purchases,
         units=st.integers(1, 9),
         months=st.integers(1, 3),
         price=st.sampled_from([0, 1, 400, 1000]),
     )
-    def order_a_new_app(self, units: int, months: int, price: int) -> Wish:
+    def order_a_new_app(self, units: int, months: int, price: int) -> Purchase:
         return self._order(None, units, months, price)
 
     @rule(
@@ -153,100 +156,100 @@ class Billing(RuleBasedStateMachine):
         return self._pay(self._order(None, units, months, price))
 
     @rule(
-        target=wishes,
+        target=purchases,
         service=services,
         units=st.integers(1, 9),
         months=st.integers(1, 3),
         price=st.integers(0, 9),
     )
-    def buy_again(self, service: Service, units: int, months: int, price: int) -> Wish:
+    def buy_again(self, service: Service, units: int, months: int, price: int) -> Purchase:
         return self._order(service, units, months, price)
 
-    @rule(target=services, wish=wishes)
-    def pay(self, wish: Wish) -> object:
-        return self._pay(wish)
+    @rule(target=services, purchase=purchases)
+    def pay(self, purchase: Purchase) -> object:
+        return self._pay(purchase)
 
-    def _pay(self, wish: Wish) -> object:
-        if wish.state != "pending" or self.now >= wish.made + timedelta(hours=48):
+    def _pay(self, purchase: Purchase) -> object:
+        if purchase.state != "pending" or self.now >= purchase.made + timedelta(hours=48):
             with pytest.raises(OrderNotPayable):
-                orders.pay(wish.order, self.now)
-            wish.state = "cancelled" if wish.state == "pending" else wish.state
+                orders.pay(purchase.order, self.now)
+            purchase.state = "cancelled" if purchase.state == "pending" else purchase.state
             return multiple()
         burned = []
-        owed = wish.amount
-        for paper in sorted((p for p in self.papers if p.until > self.now), key=lambda p: p.until):
-            part = min(paper.left, owed)
+        owed = purchase.amount
+        for voucher in sorted((p for p in self.model_vouchers if p.until > self.now), key=lambda p: p.until):
+            part = min(voucher.left, owed)
             owed -= part
-            burned.append((paper, part))
+            burned.append((voucher, part))
         if owed > self.cash:
             with pytest.raises(InsufficientBalance):
-                orders.pay(wish.order, self.now)
+                orders.pay(purchase.order, self.now)
             return multiple()
-        paid = orders.pay(wish.order, self.now)
-        assert (paid.cash_paid, paid.voucher_paid) == (owed, wish.amount - owed)
-        for paper, part in burned:
-            paper.left -= part
+        paid = orders.pay(purchase.order, self.now)
+        assert (paid.cash_paid, paid.voucher_paid) == (owed, purchase.amount - owed)
+        for voucher, part in burned:
+            voucher.left -= part
         self.cash -= owed
-        wish.state, wish.cash, wish.from_vouchers = "paid", owed, burned
-        wish.paid = self.now
-        wish.periods = self._months(wish, wish.months)
+        purchase.state, purchase.cash, purchase.from_vouchers = "paid", owed, burned
+        purchase.paid = self.now
+        purchase.periods = self._months(purchase, purchase.months)
         assert paid.app is not None
-        if wish.app is not None:
-            wish.app.wishes.append(wish)
+        if purchase.app is not None:
+            purchase.app.purchases.append(purchase)
             return multiple()
-        wish.app = Service(paid.app, [wish])
-        self.all_services.append(wish.app)
-        return wish.app
+        purchase.app = Service(paid.app, [purchase])
+        self.all_services.append(purchase.app)
+        return purchase.app
 
-    def _months(self, wish: Wish, count: int) -> list[Month]:
-        assert wish.paid is not None
-        ends = month_ends(wish.paid, count)
-        starts = [wish.paid, *ends]
-        return [Month(start, end, wish.units) for start, end in zip(starts, ends, strict=False)]
+    def _months(self, purchase: Purchase, count: int) -> list[Month]:
+        assert purchase.paid is not None
+        ends = month_ends(purchase.paid, count)
+        starts = [purchase.paid, *ends]
+        return [Month(start, end, purchase.units) for start, end in zip(starts, ends, strict=False)]
 
-    @rule(wish=wishes)
-    def cancel(self, wish: Wish) -> None:
-        if wish.state == "pending":
-            orders.cancel(wish.order, self.now)
-            wish.state = "cancelled"
+    @rule(purchase=purchases)
+    def cancel(self, purchase: Purchase) -> None:
+        if purchase.state == "pending":
+            orders.cancel(purchase.order, self.now)
+            purchase.state = "cancelled"
         else:
             with pytest.raises(OrderNotCancellable):
-                orders.cancel(wish.order, self.now)
+                orders.cancel(purchase.order, self.now)
 
     @rule()
     def expire_orders(self) -> None:
         orders.expire_due(self.now)
-        for wish in self.all_wishes:
-            if wish.state == "pending" and self.now >= wish.made + timedelta(hours=48):
-                wish.state = "cancelled"
+        for purchase in self.all_purchases:
+            if purchase.state == "pending" and self.now >= purchase.made + timedelta(hours=48):
+                purchase.state = "cancelled"
 
-    @precondition(lambda self: any(wish.periods for wish in self.all_wishes))
-    @rule(lot=st.integers(0, 9))
-    def refund(self, lot: int) -> None:
-        delivered = [wish for wish in self.all_wishes if wish.periods]
-        wish = delivered[lot % len(delivered)]
-        unused = wish.state == "paid" and all(month.left == wish.units for month in wish.periods)
-        package = wish.order.package
-        if not unused or wish.periods[-1].ends <= self.now:
+    @precondition(lambda self: any(purchase.periods for purchase in self.all_purchases))
+    @rule(pick=st.integers(0, 9))
+    def refund(self, pick: int) -> None:
+        delivered = [purchase for purchase in self.all_purchases if purchase.periods]
+        purchase = delivered[pick % len(delivered)]
+        unused = purchase.state == "paid" and all(month.left == purchase.units for month in purchase.periods)
+        package = purchase.order.package
+        if not unused or purchase.periods[-1].ends <= self.now:
             with pytest.raises(NotRefundable):
                 refunds.refund(package, by=self.olga, reason="mistake", at=self.now)
             return
         refunds.refund(package, by=self.olga, reason="mistake", at=self.now)
-        wish.state = "refunded"
-        self.cash += wish.cash
-        for paper, part in wish.from_vouchers:
-            paper.left += part
-        assert wish.app is not None
-        wish.app.wishes.remove(wish)
+        purchase.state = "refunded"
+        self.cash += purchase.cash
+        for voucher, part in purchase.from_vouchers:
+            voucher.left += part
+        assert purchase.app is not None
+        purchase.app.purchases.remove(purchase)
 
-    @precondition(lambda self: any(wish.periods for wish in self.all_wishes))
-    @rule(lot=st.integers(0, 9), months=st.sampled_from([0, 1, 1, 2, 36]))
-    def extend(self, lot: int, months: int) -> None:
-        delivered = [wish for wish in self.all_wishes if wish.periods]
-        wish = delivered[lot % len(delivered)]
-        package = wish.order.package
-        before = len(wish.periods)
-        if wish.state == "refunded" or wish.periods[-1].ends <= self.now:
+    @precondition(lambda self: any(purchase.periods for purchase in self.all_purchases))
+    @rule(pick=st.integers(0, 9), months=st.sampled_from([0, 1, 1, 2, 36]))
+    def extend(self, pick: int, months: int) -> None:
+        delivered = [purchase for purchase in self.all_purchases if purchase.periods]
+        purchase = delivered[pick % len(delivered)]
+        package = purchase.order.package
+        before = len(purchase.periods)
+        if purchase.state == "refunded" or purchase.periods[-1].ends <= self.now:
             with pytest.raises(NotExtendable):
                 extension.extend(package, months, self.now)
         elif months == 0 or before + months > 36:
@@ -254,10 +257,12 @@ class Billing(RuleBasedStateMachine):
                 extension.extend(package, months, self.now)
         else:
             extension.extend(package, months, self.now)
-            wish.periods += self._months(wish, before + months)[before:]
+            purchase.periods += self._months(purchase, before + months)[before:]
 
     def _live(self, service: Service) -> list[Month]:
-        months = [m for wish in service.wishes for m in wish.periods if m.starts <= self.now < m.ends]
+        months = [
+            m for purchase in service.purchases for m in purchase.periods if m.starts <= self.now < m.ends
+        ]
         return sorted(months, key=lambda month: month.ends)  # stable: the oldest package first
 
     @rule(target=calls, service=services, images=st.integers(1, 7), hold_s=st.sampled_from([30, 180]))
@@ -265,9 +270,9 @@ class Billing(RuleBasedStateMachine):
         months = self._live(service)
         if sum(month.left for month in months) < images:
             refusal = UsedUp
-            if not service.wishes:
+            if not service.purchases:
                 refusal = NotOrdered
-            elif all(wish.periods[-1].ends <= self.now for wish in service.wishes):
+            elif all(purchase.periods[-1].ends <= self.now for purchase in service.purchases):
                 refusal = Expired
             with pytest.raises(refusal):
                 quota.reserve(call_id=uuid4(), app=service.app, api=DETECT, images=images, at=self.now)
@@ -344,16 +349,16 @@ class Billing(RuleBasedStateMachine):
             return
         assert wallet.balance(self.alice) == self.cash
         assert vouchers.balance(self.alice, self.now) == sum(
-            (paper.left for paper in self.papers if paper.until > self.now), Decimal(0)
+            (voucher.left for voucher in self.model_vouchers if voucher.until > self.now), Decimal(0)
         )
         rows = {row.app.pk: row for row in packages.summary([s.app for s in self.all_services], self.now)}
         for service in self.all_services:
             left = sum(month.left for month in self._live(service))
             assert quota.remaining(service.app, DETECT, self.now) == left
-            if service.wishes:
+            if service.purchases:
                 row = rows[service.app.pk]
                 assert row.remaining == left
-                assert row.expires_at == max(wish.periods[-1].ends for wish in service.wishes)
+                assert row.expires_at == max(purchase.periods[-1].ends for purchase in service.purchases)
             else:
                 assert service.app.pk not in rows
 

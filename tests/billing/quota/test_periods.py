@@ -16,7 +16,7 @@ BOUNDS = (datetime(2019, 1, 1), datetime(2099, 12, 31))  # noqa: DTZ001 - naive,
 MOMENTS = st.datetimes(*BOUNDS, timezones=st.just(SHANGHAI))
 
 
-def test_the_manuals_example() -> None:
+def test_months_are_those_of_the_manuals_example() -> None:
     paid = shanghai(2027, 3, 10, 9, 30)
     assert windows(paid, 3) == [
         (paid, shanghai(2027, 4, 10)),
@@ -38,7 +38,7 @@ def test_the_manuals_example() -> None:
         (date(2099, 12, 31), [date(2100, 1, 31), date(2100, 2, 28)]),  # 2100 is not a leap year
     ],
 )
-def test_clipped_from_the_original_day(anchor: date, expected: list[date]) -> None:
+def test_month_ends_are_clipped_from_the_original_day(anchor: date, expected: list[date]) -> None:
     assert [add_months(anchor, k) for k in range(1, len(expected) + 1)] == expected
 
 

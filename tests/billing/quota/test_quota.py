@@ -37,19 +37,19 @@ def test_reserve_returns_units_and_the_remaining_quota(alice: User, shop: Shop) 
     }
 
 
-def test_not_ordered(alice: User, shop: Shop) -> None:
+def test_reserve_without_an_order_is_refused(alice: User, shop: Shop) -> None:
     app = shop.buy(alice)
     with pytest.raises(NotOrdered):
         reserve(app, api="face_compare", pairs=1)
 
 
-def test_expired(alice: User, shop: Shop) -> None:
+def test_reserve_after_the_expiry_is_refused(alice: User, shop: Shop) -> None:
     app = shop.buy(alice)
     with pytest.raises(Expired):
         reserve(app, at=shanghai(2027, 4, 10))
 
 
-def test_all_or_nothing(alice: User, shop: Shop) -> None:
+def test_reserve_takes_all_units_or_none(alice: User, shop: Shop) -> None:
     app = shop.buy(alice, units=10)
     with pytest.raises(UsedUp) as refused:
         reserve(app, 11)
@@ -59,7 +59,7 @@ def test_all_or_nothing(alice: User, shop: Shop) -> None:
     assert reserve(app, 10).remaining_after == 0
 
 
-def test_one_call_takes_from_several_earliest_end_first(alice: User, shop: Shop) -> None:
+def test_a_call_takes_units_from_several_periods_earliest_end_first(alice: User, shop: Shop) -> None:
     app = shop.buy(alice, shanghai(2027, 3, 1, 9), units=10)
     shop.buy(alice, shanghai(2027, 2, 20, 9), app=app, units=10)  # ends first
     shop.buy(alice, shanghai(2027, 3, 5, 9), app=app, units=10)
@@ -92,7 +92,7 @@ def test_reserve_is_idempotent_in_every_state(alice: User, shop: Shop) -> None:
         assert used(app) == before
 
 
-def test_the_last_units_reserved_twice_are_one_reserve(alice: User, shop: Shop) -> None:
+def test_reserving_the_last_units_twice_is_one_reserve(alice: User, shop: Shop) -> None:
     app = shop.buy(alice, units=3)
     call_id = uuid4()
     reserve(app, 3, call_id=call_id)
@@ -127,7 +127,7 @@ def test_settle_and_give_back_are_idempotent_and_the_first_wins(alice: User, sho
     assert used(app) == [2]
 
 
-def test_unknown_calls(db: None) -> None:
+def test_give_back_ignores_and_settle_refuses_an_unknown_call(db: None) -> None:
     assert quota.give_back(uuid4(), NOON) == 0
     with pytest.raises(HoldLost):
         quota.settle(uuid4(), NOON)
@@ -182,7 +182,7 @@ def test_the_meter_is_copied_from_the_catalogue(alice: User, shop: Shop, meter: 
     assert reserve(app, 6, pairs=3, api="face_compare").units == cost
 
 
-def test_compare_counts_calls_as_seeded(alice: User, shop: Shop) -> None:
+def test_compare_is_seeded_with_the_meter_calls(alice: User, shop: Shop) -> None:
     app = shop.buy(alice, api="face_compare")
     assert reserve(app, 100, pairs=50, api="face_compare").units == 1
 
@@ -209,7 +209,7 @@ def test_database_constraints_reject_inconsistent_rows(alice: User, shop: Shop) 
         DebitLine.objects.create(debit=debit, period=period, units=0)
 
 
-def test_inside_a_callers_transaction_all_of_it_rolls_back(alice: User, shop: Shop) -> None:
+def test_a_reserve_rolls_back_with_its_callers_transaction(alice: User, shop: Shop) -> None:
     app = shop.buy(alice, units=5)
     with transaction.atomic():
         reserve(app, 5)
@@ -234,9 +234,9 @@ def test_a_refunded_package_has_no_units(alice: User, olga: User, shop: Shop) ->
 
 
 def test_the_live_period_is_found_by_index(alice: User, shop: Shop) -> None:
-    """The statement of the product itself, by the scans that PostgreSQL counts in this transaction."""
+    """Counts the index scans of the product's own statement, as PostgreSQL reports them."""
     app = shop.buy(alice, months=3)
-    for number in range(60):  # so that of the indexes this one is the cheapest way to a few Periods
+    for number in range(60):  # so that this index is the cheapest one for a few Periods
         shop.buy(User.objects.create_user(f"customer {number}"), months=3)
 
     def scans(relation: str) -> int:
@@ -246,7 +246,7 @@ def test_the_live_period_is_found_by_index(alice: User, shop: Shop) -> None:
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE billing_period")
         cursor.execute("DISCARD PLANS")
-        cursor.execute("SET LOCAL enable_seqscan = off")  # the planner would scan a table of so few pages
+        cursor.execute("SET LOCAL enable_seqscan = off")  # a table of so few pages would be scanned
         before = scans("billing_period"), scans("period_burn_order")
         reserve(app, 1)
         assert scans("billing_period") == before[0]

@@ -22,7 +22,7 @@ from tests.billing.conftest import NOON, Shop, shanghai
         (0, shanghai(2027, 5, 10), QuotaState.EXPIRED),
     ],
 )
-def test_the_most_urgent_state(
+def test_the_most_urgent_state_is_shown(
     alice: User, shop: Shop, call, used: int, at: datetime, state: QuotaState
 ) -> None:
     """Bought on 10 March for two months: the last day is 9 May."""

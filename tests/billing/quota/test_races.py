@@ -36,7 +36,7 @@ def test_50_threads_reserve_exactly_the_granted_units(two_packages: App) -> None
     assert not breaks(LATER)
 
 
-def test_50_threads_with_calls_that_span_packages(two_packages: App) -> None:
+def test_50_threads_reserve_calls_that_span_packages(two_packages: App) -> None:
     """4 does not divide 151: 37 calls and 3 units left, some calls paid by both Packages."""
     assert races.race_threads(two_packages, threads=50, calls_each=2, units=4, at=LATER) == 37
     assert quota.remaining(two_packages, DETECT, LATER) == 3
@@ -62,7 +62,7 @@ def test_read_then_write_oversells_with_processes(alice: User, shop: Shop) -> No
     assert served > 40
 
 
-def test_concurrent_reserve_give_back_settle_and_sweep(two_packages: App) -> None:
+def test_concurrent_reserve_give_back_settle_and_sweep_lose_no_unit(two_packages: App) -> None:
     """Half of the calls fail while the sweep runs: no unit is lost or counted twice."""
     app = two_packages
     kept: list[int] = []
@@ -98,7 +98,7 @@ def test_concurrent_reserve_give_back_settle_and_sweep(two_packages: App) -> Non
 
 
 def test_give_back_and_reserve_do_not_deadlock(alice: User, shop: Shop) -> None:
-    """Nearly used up, two Packages: calls wait for the later one while the earlier one is given back."""
+    """Both Packages are nearly used up: calls wait for one while units of the other are returned."""
     app = shop.buy(alice, units=11)
     shop.buy(alice, LATER, app=app, units=9)
 
@@ -132,7 +132,7 @@ def test_concurrent_reserves_of_one_call_are_one_debit(two_packages: App) -> Non
     assert not breaks(LATER)
 
 
-def test_of_settle_and_sweep_one_wins(alice: User, shop: Shop) -> None:
+def test_either_settle_or_sweep_wins(alice: User, shop: Shop) -> None:
     app = shop.buy(alice, units=1000)
     for _round in range(15):
         debit = quota.reserve(call_id=uuid4(), app=app, api=DETECT, images=3, at=NOON, hold_s=1)
@@ -157,7 +157,7 @@ def test_many_clicks_pay_once(alice: User, olga: User, shop: Shop) -> None:
     assert not breaks(LATER)
 
 
-def test_of_pay_and_cancel_one_wins(alice: User, shop: Shop) -> None:
+def test_either_pay_or_cancel_wins(alice: User, shop: Shop) -> None:
     for _round in range(8):
         order = shop.order(alice)
         paid, cancelled = at_once(
@@ -168,8 +168,8 @@ def test_of_pay_and_cancel_one_wins(alice: User, shop: Shop) -> None:
     assert not breaks(LATER)
 
 
-def test_of_pay_cancel_and_expiry_one_wins(alice: User, olga: User, shop: Shop) -> None:
-    """Two machines whose clocks disagree: to one the 48 hours are over, to the other not yet."""
+def test_only_one_of_pay_cancel_and_expiry_wins(alice: User, olga: User, shop: Shop) -> None:
+    """The clocks of two machines disagree: by one of them the 48 hours are over, by the other not yet."""
     wallet.top_up(alice, Decimal(100), by=olga, reason="transfer", at=NOON)
     states = set()
     for _round in range(10):
@@ -188,7 +188,7 @@ def test_of_pay_cancel_and_expiry_one_wins(alice: User, olga: User, shop: Shop) 
 
 
 def test_refund_and_extension_are_serialized(alice: User, olga: User, shop: Shop) -> None:
-    """A refund that comes second takes the added months too; an extension that comes second is refused."""
+    """If the refund is second, it includes the added months; if the extension is second, it is refused."""
     for _round in range(8):
         package = orders.pay(shop.order(alice, units=5), NOON).package
         refunded, _extended = at_once(
@@ -208,8 +208,8 @@ def test_two_extensions_add_up(alice: User, shop: Shop) -> None:
     assert not breaks(LATER)
 
 
-def test_a_voucher_is_refunded_while_it_is_spent(alice: User, olga: User, shop: Shop) -> None:
-    """Refunds and payments of one customer at once lock vouchers and wallet in one order: no deadlock."""
+def test_refunds_and_payments_of_one_voucher_do_not_deadlock(alice: User, olga: User, shop: Shop) -> None:
+    """Concurrent refunds and payments of one customer lock vouchers and wallet in the same order."""
     for days in (1, 2):
         vouchers.issue(
             face_value=Decimal(5), valid_from=NOON, valid_until=NOON + timedelta(days=days), customer=alice,
@@ -274,7 +274,7 @@ def test_a_double_click_makes_one_order(alice: User, shop: Shop) -> None:
     assert all(isinstance(result, Order) for result in results)
 
 
-def test_of_refund_and_call_one_wins(alice: User, olga: User, shop: Shop) -> None:
+def test_either_refund_or_call_wins(alice: User, olga: User, shop: Shop) -> None:
     for _round in range(10):
         app = shop.buy(alice, units=5)
         package = app.packages.get()
