@@ -33,7 +33,7 @@ def command(
         },
         stdout=subprocess.PIPE,
         stderr=stderr,
-        # A Ctrl-C is heard also where the test run itself is in the background.
+        # A shell starts background jobs with SIGINT ignored, and a child of the test run inherits that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
@@ -105,7 +105,7 @@ def test_a_progress_bar_on_the_terminal_leaves_the_output_alone(picture: Path) -
     assert [json.loads(line)["result"] for line in printed.decode().splitlines()] == OK["result"] * 3
 
 
-def test_a_terminal_that_cannot_show_a_name_still_gets_the_rest(picture: Path) -> None:
+def test_a_name_that_the_terminal_cannot_show_does_not_hide_the_rest(picture: Path) -> None:
     with scripted(reply("200 OK", OK)) as server:
         running = command(server.url, "detect", str(picture), "--json", PYTHONIOENCODING="latin-1")
         printed, told = running.communicate(timeout=30)
@@ -124,12 +124,12 @@ def test_a_closed_pipe_ends_silently(picture: Path, format_: list[str]) -> None:
             assert (running.stderr.read(), running.wait(timeout=30)) == (b"", 1)
 
 
-@pytest.mark.parametrize("wish", [["--anchor", "人.png", "人.png"], ["--pairs", "none.csv"]])
+@pytest.mark.parametrize("arguments", [["--anchor", "人.png", "人.png"], ["--pairs", "none.csv"]])
 def test_nothing_to_compare_is_an_error(
-    picture: Path, wish: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    picture: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(picture.parent)
     monkeypatch.setenv("FACECLOUD_SECRET_KEY", "s")
     Path("none.csv").touch()
-    assert main(["compare", *wish, "--url", "http://127.0.0.1:1", "--app-key", "k"]) == 2
+    assert main(["compare", *arguments, "--url", "http://127.0.0.1:1", "--app-key", "k"]) == 2
     assert "没有可比对的图片" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The written documentation against the code: codes, limits, the golden vector, the files that it names."""
+"""The documentation agrees with the code: codes, limits, the golden vector, the files that it names."""
 
 import hashlib
 import hmac
@@ -27,7 +27,7 @@ def test_the_code_tables_match_the_product() -> None:
         assert code_tables.with_table(text, pattern, table) == text, "run bin/manage code_tables"
 
 
-def test_a_page_needs_exactly_one_code_table() -> None:
+def test_a_page_without_a_code_table_is_an_error() -> None:
     pattern, table = code_tables.tables()[REPOSITORY / "docs" / "api.md"]
     assert code_tables.with_table("a\n| 4001 | old\n| 4002 | old\nb\n", pattern, table) == f"a\n{table}b\n"
     with pytest.raises(ValueError, match="0 tables"):
@@ -85,7 +85,7 @@ def test_every_detectable_signature_mistake_is_explained(page: str) -> None:
     for mistake in mistakes:
         named = re.search(r"\b(for|with|without) [^;]+", mistake)
         assert named is not None, mistake
-        assert named[0].partition("/")[0] in page  # but for the path of this request
+        assert named[0].partition("/")[0] in page  # except the path of this request
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix())

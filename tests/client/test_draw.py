@@ -1,4 +1,4 @@
-"""--draw: the box lies where the API's coordinates say, on the upright picture."""
+"""--draw: boxes are drawn at the API's coordinates, on the upright picture."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def test_a_rotated_photograph_is_drawn_upright(tmp_path: Path) -> None:
         assert drawn.getpixel((40, 89)) == BOX_COLOUR
 
 
-def test_labels() -> None:
+def test_a_label_is_the_probability_or_gender_and_age() -> None:
     assert label(FACE) == "0.987"
     assert label(Face(FACE.location, age=32, gender="F")) == "F 32"
 

@@ -1,4 +1,4 @@
-"""The client as a package of its own: the wheel of client/pyproject.toml, installed by itself, runs."""
+"""The client as a separate package: the wheel of client/pyproject.toml runs by itself."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ UV = [sys.executable, "-m", "uv", "--quiet", "--offline"]
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built without a network: uv brings the build backend along."""
+    """Return the wheel, built without a network, because uv includes the build backend."""
     folder = tmp_path_factory.mktemp("dist")
     subprocess.run(
         [*UV, "build", "--wheel", "--out-dir", str(folder), str(REPOSITORY / "client")],
@@ -39,7 +39,7 @@ def test_the_wheel_has_complete_metadata(wheel: Path) -> None:
 
 
 def test_the_installed_command_gets_an_answer(wheel: Path, tmp_path: Path, astronaut: bytes) -> None:
-    """From another folder, with the client's code of the wheel only."""
+    """Runs in another folder, with the client's code from the wheel only."""
     site, picture = tmp_path / "site", tmp_path / "a.png"
     picture.write_bytes(astronaut)
     subprocess.run(

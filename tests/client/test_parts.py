@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 NOON = datetime(2026, 3, 10, 4, 0, tzinfo=UTC)
 
 
-def test_the_golden_vector() -> None:
+def test_the_signature_equals_the_golden_vector() -> None:
     body = b'{"data": ["https://example.org/example.png"]}'
     assert (
         sign(
@@ -39,7 +39,7 @@ def test_the_golden_vector() -> None:
 
 
 @given(st.lists(st.binary(min_size=1, max_size=50) | st.text(max_size=20).map(lambda t: "https://x/" + t)))
-def test_the_body_is_json_of_what_was_given(pictures: list[bytes | str]) -> None:
+def test_the_body_is_the_json_of_the_pictures(pictures: list[bytes | str]) -> None:
     body = Body([source(picture) for picture in pictures])
     text = b"".join(body)
     assert len(text) == body.length_bytes
@@ -115,11 +115,11 @@ def test_batches_keep_order_and_limits(sizes: list[int], max_items: int, max_byt
         ("-5", None),
     ],
 )
-def test_retry_after(header: str | None, expected_s: float | None) -> None:
+def test_retry_after_is_read_as_seconds_or_as_a_date(header: str | None, expected_s: float | None) -> None:
     assert retry_after_s(header, NOON) == expected_s
 
 
-def test_back_off_grows_and_is_bounded() -> None:
+def test_the_back_off_grows_up_to_a_maximum() -> None:
     waits = [wait_s(attempt, None, 0.5) for attempt in range(RETRIES + 1)]
     assert waits == [0.5, 1.0, 2.0, 4.0, None]
     assert wait_s(0, 5.0, 0.0) == 5.0
@@ -147,7 +147,7 @@ def test_invalid_input_is_rejected_before_sending(tmp_path: Path) -> None:
     assert source(b"x" * MAX_IMAGE_BYTES).size_bytes == MAX_IMAGE_BYTES
 
 
-def test_pairs_from_csv(tmp_path: Path) -> None:
+def test_pairs_are_read_from_csv(tmp_path: Path) -> None:
     table = tmp_path / "pairs.csv"
     table.write_text("a.jpg, sub/b.jpg\n\nhttps://x/c.png,d.jpg\n", encoding="utf-8")
     assert from_file(table) == [

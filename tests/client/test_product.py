@@ -48,7 +48,7 @@ def client(keys: dict[str, str]) -> Iterator[FaceClient]:
 
 @pytest.fixture
 def pictures(tmp_path: Path, astronaut: bytes) -> Path:
-    """Return a folder: the photograph, the same mirrored, one without a face, and one that is no picture."""
+    """Return a folder: the photograph, its mirror image, one without a face, one invalid file."""
     folder = tmp_path / "pictures"
     folder.mkdir()
     (folder / "a.png").write_bytes(astronaut)
@@ -134,7 +134,7 @@ def test_draw_marks_the_face(keys: dict[str, str], pictures: Path, tmp_path: Pat
     assert BOX_COLOUR in colours
 
 
-def test_compare_two_an_anchor_and_a_list(
+def test_compare_takes_two_pictures_an_anchor_or_a_list(
     keys: dict[str, str], pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = left(keys, "face_compare")
@@ -153,7 +153,7 @@ def test_compare_two_an_anchor_and_a_list(
     assert before - left(keys, "face_compare") == 3
 
 
-def test_standard_input_through_the_command_itself(keys: dict[str, str], astronaut: bytes) -> None:
+def test_the_command_reads_standard_input(keys: dict[str, str], astronaut: bytes) -> None:
     done = subprocess.run(
         [str(REPOSITORY / "bin" / "facecloud"), "detect", "-", "--json"],
         input=astronaut,
@@ -186,7 +186,7 @@ def test_a_lost_reply_is_charged_once(keys: dict[str, str], astronaut: bytes) ->
     assert before - left(keys, "face_detect") == 1
 
 
-def test_wrong_keys_and_an_api_that_was_not_ordered(
+def test_wrong_keys_and_an_unordered_api_are_reported(
     keys: dict[str, str], client: FaceClient, astronaut: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stranger = create_app(
@@ -312,8 +312,10 @@ def test_a_folder_is_enrolled_once_and_searched(
     assert "4301" in capsys.readouterr().err
 
 
-def test_a_note_ends_with_the_face(keys: dict[str, str], pictures: Path, tmp_path: Path) -> None:
-    """What was erased is enrolled again, and the notes of it are gone; so are those of earlier versions."""
+def test_the_client_forgets_an_enrolment_when_its_face_is_gone(
+    keys: dict[str, str], pictures: Path, tmp_path: Path
+) -> None:
+    """An erased person is enrolled again, and its lines are replaced, even those of earlier versions."""
     folder = tmp_path / "staff"
     folder.mkdir()
     (folder / "zhangsan.png").write_bytes((pictures / "a.png").read_bytes())
@@ -368,10 +370,10 @@ def losing_the_first_reply(site: str) -> Iterator[str]:
 
 
 def pump(source: socket.socket, target: socket.socket) -> None:
-    """Bytes from one to the other until either ends."""
+    """Forward bytes from one to the other until either ends."""
     try:
         while piece := source.recv(65536):
             target.sendall(piece)
         target.shutdown(socket.SHUT_WR)
     except OSError:
-        pass  # the other side has gone: nothing is left to pass on
+        pass  # the other side has closed the connection

@@ -12,7 +12,7 @@ def test_every_sample_is_tested() -> None:
     assert sorted(path.name for path in SAMPLES.iterdir()) == sorted(COMMANDS)
 
 
-def test_the_golden_vector(run: Run) -> None:
+def test_every_sample_signs_the_golden_vector(run: Run) -> None:
     assert run("--sign", *VECTOR, BODY, FACECLOUD_SECRET_KEY=SECRET).strip() == GOLDEN
 
 

@@ -34,7 +34,7 @@ def test_a_picture_has_a_line_for_each_face() -> None:
     assert {cell_len(line[: line.rindex("  ")]) for line in lines} == {46}
 
 
-def test_a_pair_has_its_answer_in_the_reader_s_language(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pair_has_its_answer_in_the_readers_language(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACECLOUD_LANG", "en")
     rows = Rows("face_compare", [(PICTURE, OTHER)])
     (line,) = rows.of(

@@ -18,7 +18,7 @@ TOO_FAST = {"code": 4291, "message": "请求过于频繁", "request_id": "r-2"}
 
 
 def client_of(server: Scripted) -> tuple[FaceClient, list[float]]:
-    """Return a client that notes its pauses instead of sleeping through them."""
+    """Return a client that records its pauses instead of sleeping."""
     pauses: list[float] = []
     return FaceClient(APP_KEY, SECRET, server.url, sleep=pauses.append), pauses
 
@@ -32,7 +32,7 @@ def test_a_busy_service_is_retried_after_retry_after() -> None:
     assert all(7 <= pause_s <= 7.7 for pause_s in pauses)
 
 
-def test_every_attempt_is_signed_anew_and_carries_one_idempotency_key() -> None:
+def test_attempts_have_new_signatures_and_the_same_idempotency_key() -> None:
     with scripted(reply("503 Service Unavailable", BUSY, "Retry-After: 0"), reply("200 OK", OK)) as server:
         client, _ = client_of(server)
         client.detect([b"one"])

@@ -1,4 +1,4 @@
-"""PostgreSQL or Valkey is stopped by SIGSTOP, while its kernel goes on answering: calls get 5003 in time."""
+"""PostgreSQL or Valkey is stopped by SIGSTOP, while its kernel still responds: calls get 5003 in time."""
 
 import base64
 import json
@@ -27,7 +27,7 @@ from embedded.site import web_process
 from faceapi.authentication.signing import sign
 from tests.conftest import answers, wait_until
 
-WITHIN_S = 60  # with the limits below 10 s; here for a machine that is busy, and far from for ever
+WITHIN_S = 60  # with the limits below it takes 10 s; a busy machine needs more
 LIMITS = {
     "DB_STATEMENT_TIMEOUT_S": "2",
     "DB_LOCK_TIMEOUT_S": "1",
@@ -74,7 +74,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(models: Path) -> Iterator[Site]:
-    """Yield a web process on services of its own, which are made to hang."""
+    """Yield a web process with separate services, which the tests stop."""
     with tempfile.TemporaryDirectory(prefix="facecloud-") as name, pytest.MonkeyPatch.context() as patch:
         patch.delenv("DATABASE_URL")
         patch.delenv("REDIS_URL")
@@ -107,7 +107,7 @@ def site(models: Path) -> Iterator[Site]:
 @pytest.mark.parametrize("variable", ["DATABASE_URL", "REDIS_URL"])
 def test_5003_within_the_limit_if_a_service_hangs(site: Site, variable: str) -> None:
     code, _took = site.call()
-    assert code == 5003  # no worker: but PostgreSQL and Valkey were used, and their connections are open
+    assert code == 5003  # there is no worker, but the connections to PostgreSQL and Valkey are open now
     with site.stopped(variable), ThreadPoolExecutor(8) as pool:
         found = [future.result() for future in [pool.submit(site.call) for _number in range(8)]]
         assert answers(f"{site.url}/healthz")

@@ -1,4 +1,4 @@
-"""A health check sees whether a consumer takes messages, and whether beat hands out tasks."""
+"""Liveness files show whether a consumer receives messages, and whether beat sends tasks."""
 
 import os
 import sys
@@ -38,7 +38,7 @@ def celery(name: str, broker: Valkey, folder: Path, *arguments: str) -> Process:
 
 
 def is_touched_again(file: Path) -> bool:
-    """Whether the file is touched within the next seconds."""
+    """Return whether the file is touched within the next seconds."""
     before = file.stat().st_mtime_ns
     wait_until(lambda: file.stat().st_mtime_ns != before, timeout_s=60, what="the file is touched")
     return True

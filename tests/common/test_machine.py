@@ -33,7 +33,9 @@ def group(folder: Path, files: dict[str, str]) -> Path:
         ({"cpu/cpu.cfs_quota_us": "100000", "cpu/cpu.cfs_period_us": "100000"}, 1),
     ],
 )
-def test_cpus_of_a_container(tmp_path: Path, files: dict[str, str], cpus: int) -> None:
+def test_the_cpus_of_a_container_are_those_of_its_quota(
+    tmp_path: Path, files: dict[str, str], cpus: int
+) -> None:
     assert machine.cpus(group(tmp_path, files)) == cpus
 
 

@@ -1,4 +1,4 @@
-"""The pool of a web process: a bound, no connection that is dead, none that is idle for long."""
+"""The connection pool of a web process: a maximum size, and no dead or long-idle connections."""
 
 import time
 from collections.abc import Iterator

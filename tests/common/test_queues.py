@@ -50,10 +50,10 @@ def send(task: str, *args: object, queue: str) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_sweep_runs_while_a_mail_server_hangs_and_no_inference_worker_lives(
+def test_the_sweep_needs_no_mail_server_and_no_inference_worker(
     app: App, product_environment: dict[str, str], logs: Path
 ) -> None:
-    User.objects.update(password="argon2$")  # usable: a mail is sent
+    User.objects.update(password="argon2$")  # a mail can be sent
     quota.reserve(call_id=uuid4(), app=app, api=Api.FACE_DETECT, images=3, at=timezone.now(), hold_s=1)
     with mail_server() as (port, called):
         environment = product_environment | {"EMAIL_URL": f"smtp://127.0.0.1:{port}", "EMAIL_TIMEOUT_S": "60"}
@@ -65,7 +65,7 @@ def test_the_sweep_runs_while_a_mail_server_hangs_and_no_inference_worker_lives(
                 arguments = ("alice@example.org", "en")
                 send("console.send_password_reset", *arguments, queue=queues.MAIL)
             wait_until(lambda: len(called) == queues.SLOTS, timeout_s=60, what=f"a full pool ({mailing.log})")
-            time.sleep(1)  # the hold runs out
+            time.sleep(1)  # the hold expires
             send("billing.sweep_holds", queue=queues.SCHEDULED)
             wait_until(
                 lambda: quota.remaining(app, Api.FACE_DETECT, timezone.now()) == 1000,

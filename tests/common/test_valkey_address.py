@@ -40,7 +40,7 @@ SENTINEL = "sentinel://:pw@one:26379,two/3?service=faces"
         (SENTINEL, "sentinel://:pw@one:26379/3;sentinel://:pw@two:26379/3"),
     ],
 )
-def test_addresses(url: str, broker: str) -> None:
+def test_addresses_of_valkey_are_passed_to_the_broker(url: str, broker: str) -> None:
     assert valkey_address.parse(url).broker_url() == broker
 
 
@@ -103,7 +103,7 @@ def certificate(folder: Path) -> Path:
 
 @contextmanager
 def tls_in_front_of(path: Path, file: Path) -> Iterator[int]:
-    """Yield a port that ends TLS and passes everything on to the socket at `path`."""
+    """Yield a port that terminates TLS and forwards everything to the socket at `path`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     listener = socket.create_server(("127.0.0.1", 0))
@@ -202,7 +202,7 @@ def pings(port: int) -> bool:
         return False
 
 
-def test_sentinel_and_a_failover(settings: Settings, folder: Path) -> None:
+def test_client_and_broker_follow_a_failover_by_sentinel(settings: Settings, folder: Path) -> None:
     first, second, watching = free_port(), free_port(), free_port()
     config = folder / "sentinel.conf"
     config.write_text(
@@ -219,7 +219,9 @@ def test_sentinel_and_a_failover(settings: Settings, folder: Path) -> None:
     ):
         sentinel = subprocess.Popen([server(), str(config), "--sentinel"], stdout=subprocess.DEVNULL)
         try:
-            wait_until(lambda: knows_the_replica(watching), timeout_s=60, what="Sentinel sees the replica")
+            wait_until(
+                lambda: has_found_the_replica(watching), timeout_s=60, what="Sentinel sees the replica"
+            )
             by_client(settings, url)
             by_broker(settings, url)
             primary.kill()
@@ -270,7 +272,7 @@ def test_a_late_answer_is_discarded(settings: Settings, folder: Path) -> None:
             sentinel.wait()
 
 
-def knows_the_replica(port: int) -> bool:
+def has_found_the_replica(port: int) -> bool:
     with suppress(redis.RedisError), redis.Redis(port=port, socket_timeout=2) as client:
         found = client.execute_command("SENTINEL", "REPLICAS", "faces")
         return len(found) == 1

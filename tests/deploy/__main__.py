@@ -140,16 +140,16 @@ def everything(site: Site, resolver: Resolver) -> None:
     site.check("up --build --wait", lambda: up(site))
     site.check("an unchanged up replaces nothing", lambda: unchanged(site))
     site.check("ENCRYPTION_KEY=abc is refused by migrate", lambda: bad_key(site))
-    site.check("images: < 450 MB without the base; < 10 MB anew by code", lambda: images(site))
+    site.check("images: < 450 MB on top of the base, of which code < 10 MB", lambda: images(site))
     site.check("each container is limited", lambda: limits(site))
     site.check("a signed call through the proxy", lambda: first_call(site))
-    site.check("a forged X-Forwarded-For is not believed", lambda: forged(site))
+    site.check("a forged X-Forwarded-For is ignored", lambda: forged(site))
     site.check("upgrade under load", lambda: upgrade(site))
     for service in ("worker", "web", "scheduled", "mail", "beat"):
         site.check(f"restart {service} under load", lambda name=service: site.under_load(
             "docker", "compose", "restart", name))  # fmt: skip
-    site.check("without a web: 5003 with Retry-After", lambda: nobody(site))
-    site.check("a consumer that stands still is unhealthy", lambda: stands_still(site))
+    site.check("without a web container: 5003 with Retry-After", lambda: without_web(site))
+    site.check("a suspended consumer is unhealthy", lambda: suspended(site))
     site.check("restore of a dump from before a change of the tables", lambda: restore(site))
     site.check("no foreign name was looked up", lambda: names(site, resolver))
 
@@ -261,10 +261,13 @@ def upgrade(site: Site) -> tuple[bool, str]:
     is_right, words = site.under_load("deploy/upgrade")
     counts = [len(site.compose("ps", "--quiet", name).split()) for name in ("web", "worker")]
     kept = set(before) & set(site.compose("ps", "--quiet", *OURS).split())
-    return is_right and counts == [2, 2] and not kept, f"{words}; {counts[0]} webs, {counts[1]} workers"
+    return is_right and counts == [
+        2,
+        2,
+    ] and not kept, f"{words}; {counts[0]} web containers, {counts[1]} workers"
 
 
-def nobody(site: Site) -> tuple[bool, str]:
+def without_web(site: Site) -> tuple[bool, str]:
     site.compose("stop", "web")
     try:
         urllib.request.urlopen(urllib.request.Request(site.url + PATH, b"{}"), timeout=90)
@@ -278,7 +281,7 @@ def nobody(site: Site) -> tuple[bool, str]:
     return False, "it was answered"
 
 
-def stands_still(site: Site) -> tuple[bool, str]:
+def suspended(site: Site) -> tuple[bool, str]:
     container = site.inspect("scheduled")[0]["Id"]
     health = ("docker", "inspect", "--format", "{{.State.Health.Status}}", container)
     site.run("docker", "kill", "--signal", "STOP", container)

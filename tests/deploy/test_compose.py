@@ -42,7 +42,7 @@ def test_registration_is_by_invitation_and_only_the_proxy_is_trusted() -> None:
     assert web["REGISTRATION"] == "${REGISTRATION:-invited}"
     network, _ipv6 = compose["networks"]["proxy"]["ipam"]["config"]
     assert web["FORWARDED_ALLOW_IPS"] == network["subnet"]
-    # As are the load balancers that .env lists.
+    # The load balancers that .env lists are trusted too.
     assert web["TRUSTED_PROXIES"] == network["subnet"] + "${TRUSTED_PROXIES:+,}${TRUSTED_PROXIES:-}"
     assert sorted(
         name for name, one in compose["services"].items() if "proxy" in one.get("networks", [])
@@ -71,7 +71,7 @@ def test_containers_write_only_to_volumes_and_tmpfs(name: str) -> None:
     assert "var" in compose["volumes"]
 
 
-def test_every_queue_has_a_process_of_its_own() -> None:
+def test_every_queue_has_a_separate_process() -> None:
     """Scheduled tasks must not wait for pictures or for a mail server."""
     services = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]
     commands = {name: str(service.get("command", "")) for name, service in services.items()}
@@ -89,7 +89,7 @@ def test_each_image_is_built_by_one_service() -> None:
 
 
 def test_every_service_has_limits() -> None:
-    """Of its logs, its memory and its processes."""
+    """They limit its logs, its memory and its processes."""
     services = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]
     for name, service in services.items():
         assert {"max-size", "max-file"} <= service["logging"]["options"].keys(), name
@@ -104,7 +104,7 @@ def test_containers_have_time_to_finish_their_calls() -> None:
     assert int(services["worker"]["stop_grace_period"].removesuffix("s")) > 4 * settings.PICTURE_MAX_S
 
 
-def test_images_of_others_are_pinned_by_digest(tmp_path: Path) -> None:
+def test_third_party_images_are_pinned_by_digest(tmp_path: Path) -> None:
     """A stand-in for Docker gives each image a digest; without one, nothing changes."""
     for name in ("compose.yaml", "Dockerfile"):
         (tmp_path / name).write_text((REPOSITORY / name).read_text())
@@ -131,7 +131,7 @@ def test_images_of_others_are_pinned_by_digest(tmp_path: Path) -> None:
     assert named.keys() == {"PYTHON_IMAGE", "POSTGRES_IMAGE", "VALKEY_IMAGE", "CADDY_IMAGE"}
     assert {image.partition("@")[2] for image in named.values()} == {second}
     assert pin(second, "--undo") == (0, ["SITE_URL=https://x"])
-    # No image of others is named in any other way.
+    # No third-party image is named in any other way.
     services = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]
     others = {one["image"] for one in services.values()} - {"facecloud", "facecloud-worker"}
     assert all(re.fullmatch(r"\$\{\w+_IMAGE:-[^}]+\}", image) for image in others), others

@@ -13,7 +13,7 @@ from tests.conftest import REPOSITORY
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Return a folder that stands for /, complete but for what the machine lacks."""
+    """Return a folder that simulates /, complete except for what this machine lacks."""
     units, settings = tmp_path / "etc/systemd/system", tmp_path / "etc/facecloud"
     shutil.copytree(REPOSITORY / "deploy/systemd", units)
     settings.mkdir(parents=True)
@@ -37,9 +37,9 @@ def missing(root: Path) -> tuple[int, str]:
     return run.returncode, "\n".join(line for line in lines if "user" not in line)
 
 
-def test_files_and_units_that_are_there(root: Path) -> None:
+def test_complete_files_and_units_are_not_reported(root: Path) -> None:
     status, found = missing(root)
-    assert status == 1  # these keys are none
+    assert status == 1  # the keys of this test are invalid
     assert [line.split()[1:4] for line in found.splitlines() if "django.mo" not in line] == [
         ["manage.py", "check", "--deploy:"]
     ]

@@ -1,7 +1,7 @@
-"""The Helm chart, by Helm's own engine: it lints, renders and fits the schemas of Kubernetes.
+"""The Helm chart passes Helm's lint, renders with Helm's engine and fits the schemas of Kubernetes.
 
 No cluster is contacted. Custom resources (ServiceMonitor, PrometheusRule, ScaledObject) have no schema here,
-so their parts that matter are looked at one by one.
+so their important parts are checked one by one.
 """
 
 import json
@@ -64,7 +64,7 @@ def render(variant: str) -> list[Manifest]:
 
 
 def pods(manifests: list[Manifest]) -> dict[str, Manifest]:
-    """Return the specification of each pod by the component that it is."""
+    """Return the specification of each pod by its component."""
     return {
         found["metadata"]["labels"]["app.kubernetes.io/component"]: found["spec"]["template"]["spec"]
         for found in manifests
@@ -127,7 +127,7 @@ def test_the_processes_are_those_of_compose() -> None:
         assert services[name]["image"].endswith(f":-{found[name]['containers'][0]['image']}}}")
 
 
-def test_a_worker_gets_no_secret_but_its_way_to_valkey() -> None:
+def test_a_worker_gets_no_secret_but_its_valkey_password() -> None:
     bundled = environment(pods(render("bundled"))["worker-inference"])
     assert set(bundled) == {"VALKEY_WORKER_PASSWORD", "REDIS_URL", "WORKER_QUEUES", "LIVENESS_FILE"}
     assert bundled["REDIS_URL"] == "redis://worker:$(VALKEY_WORKER_PASSWORD)@demo-facecloud-valkey:6379/0"
@@ -156,7 +156,7 @@ def test_every_variable_is_a_setting() -> None:
     assert (web["DJANGO_ALLOWED_HOSTS"], web["SECURE_COOKIES"]) == ("face.example.com,localhost", "True")
 
 
-def test_the_web_is_probed_by_healthz_and_ends_its_calls() -> None:
+def test_the_web_is_probed_by_healthz_and_finishes_its_calls() -> None:
     """A readiness of /readyz would take the console and the answer 5003 away with the last worker."""
     web = pods(render("bundled"))["web"]
     container = web["containers"][0]
@@ -192,7 +192,7 @@ def test_workers_scale_by_the_queue_of_their_region() -> None:
     assert named(manifests, "HorizontalPodAutoscaler", "-both")["spec"]["metrics"][0]["type"] == "External"
 
 
-def test_monitoring_is_that_of_the_repository() -> None:
+def test_the_charts_alerts_and_dashboard_are_those_of_the_repository() -> None:
     manifests = render("your own services, everything on")
     rules = yaml.safe_load((REPOSITORY / "deploy/prometheus/alerts.yml").read_text())
     assert named(manifests, "PrometheusRule")["spec"] == rules
@@ -233,11 +233,11 @@ def test_policies_let_a_worker_reach_valkey_and_no_database() -> None:
         ({**NEEDED, "settings": {"not-a-setting": "x"}}, "not-a-setting"),
     ],
 )
-def test_wrong_values_are_refused(values: dict[str, Any], word: str) -> None:
+def test_invalid_values_are_refused(values: dict[str, Any], word: str) -> None:
     with helm.Chart.load(CHART) as chart, pytest.raises(helm.HelmError, match=word):
         chart.render(values, name="demo", namespace="faces")
 
 
-def test_the_chart_is_of_this_version() -> None:
+def test_the_chart_names_the_version_of_the_product() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert chart["appVersion"] == common.__version__

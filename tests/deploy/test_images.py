@@ -15,7 +15,7 @@ PIN = re.compile(r"^([a-z0-9.-]+)==(\S+)(?: ; ([^\\]+?))? \\$", re.MULTILINE)
 HASH = re.compile(r"sha256:[0-9a-f]{64}")
 PARTS = ("server", "worker", "build")
 
-# Imports what a process loads at its start, with every package but the listed ones out of reach.
+# Imports what a process loads at its start, with every package but the listed ones made unimportable.
 WITHOUT = """
 import importlib.abc, os, sys
 class Blocked(importlib.abc.MetaPathFinder):
@@ -50,7 +50,7 @@ app.loader.import_task_module("celery.apps.worker")
 
 
 def pins(part: str) -> dict[tuple[str, str, str], frozenset[str]]:
-    """(name, version, marker) → hashes."""
+    """Return (name, version, marker) → hashes."""
     text = (REPOSITORY / f"requirements{part}.txt").read_text()
     starts = [*PIN.finditer(text)]
     ends = [found.start() for found in starts[1:]] + [len(text)]
@@ -68,7 +68,7 @@ def test_an_image_has_the_versions_that_the_tests_run_on(part: str) -> None:
 
 
 def absent_modules(part: str) -> set[str]:
-    """Top-level modules of the packages in requirements.txt that the part leaves out."""
+    """Return the top-level modules of the packages in requirements.txt that the part leaves out."""
     absent = {name for name, *_ in pins("")} - {name for name, *_ in pins(f"-{part}")}
     return {
         module
@@ -110,7 +110,7 @@ def stage(name: str) -> str:
 
 
 def test_a_worker_runs_from_the_files_of_its_image(tmp_path: Path) -> None:
-    """And none of them is of a room with customers, money or secrets."""
+    """None of them belongs to a room with customers, money or secrets."""
     copies = re.findall(r"^COPY (?!--from)((?:[^\n\\]|\\\n)+)$", stage("worker"), re.MULTILINE)
     assert copies
     for line in copies:

@@ -1,4 +1,4 @@
-"""deploy/restore brings back a dump from before an upgrade, on a PostgreSQL that has the upgrade's tables."""
+"""deploy/restore restores a dump from before an upgrade, on a PostgreSQL that has the upgrade's tables."""
 
 import os
 import subprocess
@@ -71,7 +71,7 @@ def add_user(server: Postgres, name: str) -> None:
         )
 
 
-def test_a_dump_from_before_an_upgrade(server: Postgres, tmp_path: Path) -> None:
+def test_a_dump_from_before_an_upgrade_is_restored(server: Postgres, tmp_path: Path) -> None:
     dump = str(tmp_path / "before.dump")
     owner = environment(server, DATABASE_OWNER_URL=server.url)
     for app in OLDER:
