@@ -27,7 +27,7 @@ def test_secrets_are_generated_once(tmp_path: Path) -> None:
     assert secret_values(tmp_path / "other.env", KEYS) != keys
 
 
-def test_environment_variables_win_and_are_not_written(
+def test_environment_variables_take_precedence_and_are_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "secrets.env"

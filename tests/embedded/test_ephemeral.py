@@ -41,7 +41,7 @@ def test_two_concurrent_runs_are_isolated_and_leave_nothing() -> None:
         assert not Path(var).exists()
 
 
-def test_the_exit_status_is_the_commands() -> None:
+def test_the_exit_status_is_that_of_the_command() -> None:
     with throwaway("sh", "-c", "exit 5") as run:
         run.communicate(timeout=60)
     assert run.returncode == 5
@@ -69,12 +69,12 @@ sys.exit(ephemeral.main(["sleep", "60"]))
 
 
 def test_a_signal_between_the_start_of_the_command_and_its_wait_ends_it() -> None:
-    services = {"DATABASE_URL": "postgres://db.example/x", "REDIS_URL": "redis://v"}  # none of its own
+    services = {"DATABASE_URL": "postgres://db.example/x", "REDIS_URL": "redis://v"}  # so none are started
     result = subprocess.run(
         [sys.executable, "-c", TERMINATED_AT_THE_FORK],
         cwd=REPOSITORY,
         env={**os.environ, **services},
-        stdout=subprocess.PIPE,  # a command that nobody ended would hold it open
+        stdout=subprocess.PIPE,  # stays open as long as the command runs
         timeout=30,
         check=False,
     )
@@ -82,7 +82,7 @@ def test_a_signal_between_the_start_of_the_command_and_its_wait_ends_it() -> Non
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_terminated_or_killed_it_leaves_nothing(number: signal.Signals) -> None:
+def test_a_terminated_or_killed_run_leaves_nothing(number: signal.Signals) -> None:
     with throwaway("sh", "-c", "echo $FACECLOUD_VAR_DIR; exec sleep 60") as run:
         assert run.stdout is not None
         var = Path(run.stdout.readline().strip())
@@ -90,7 +90,7 @@ def test_terminated_or_killed_it_leaves_nothing(number: signal.Signals) -> None:
         sleeping = [int(pid) for pid in Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()]
         run.send_signal(number)
         run.wait(timeout=30)
-        if number == signal.SIGKILL:  # nobody was left to end the command, which is not a service of ours
+        if number == signal.SIGKILL:  # after SIGKILL only the services end, so the test ends the command
             for pid in sleeping:
                 if Path(f"/proc/{pid}/cmdline").read_text().startswith("sleep"):
                     os.kill(pid, signal.SIGKILL)
@@ -104,7 +104,7 @@ def test_terminated_or_killed_it_leaves_nothing(number: signal.Signals) -> None:
     assert not var.exists()
 
 
-def test_cleaning_up_spares_running_instances(tmp_path: Path) -> None:
+def test_cleaning_up_keeps_running_instances(tmp_path: Path) -> None:
     notes = {"killed": "process 1, bin/test", "taking-its-lock": "", "alive": ""}
     for name, note in notes.items():
         (tmp_path / f"{PREFIX}{name}").mkdir()

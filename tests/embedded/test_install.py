@@ -25,7 +25,7 @@ NO_INDEX = {
 }
 
 
-def test_no_network(checkout: Checkout) -> None:
+def test_a_missing_network_is_reported(checkout: Checkout) -> None:
     status, output = checkout.run("bin/start", **NO_INDEX)
     assert status == 1
     assert output.splitlines()[-1].startswith(
@@ -43,7 +43,7 @@ def test_a_full_disk_is_reported_if_nothing_could_be_logged(checkout: Checkout, 
     assert output.splitlines()[-1].startswith("The disk is full: the packages need about 1 GB.")
 
 
-def test_a_package_that_is_not_the_pinned_one(checkout: Checkout) -> None:
+def test_a_package_with_a_wrong_hash_is_rejected(checkout: Checkout) -> None:
     pins = checkout.folder / "requirements-uv.txt"
     pins.write_text(re.sub(r"sha256:[0-9a-f]{60}", "sha256:" + "0" * 60, pins.read_text()))
     status, output = checkout.run("bin/start")
@@ -52,7 +52,7 @@ def test_a_package_that_is_not_the_pinned_one(checkout: Checkout) -> None:
     assert "Traceback" not in output
 
 
-def test_a_python_too_old(checkout: Checkout, tmp_path: Path) -> None:
+def test_a_python_that_is_too_old_is_reported(checkout: Checkout, tmp_path: Path) -> None:
     old = tmp_path / "python3"
     old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.2 && exit\nexit 1\n')
     old.chmod(0o755)
@@ -61,9 +61,9 @@ def test_a_python_too_old(checkout: Checkout, tmp_path: Path) -> None:
     assert output.startswith(f"Python 3.11, 3.12, 3.13 or 3.14 is needed; {old} is Python 3.9.2.")
 
 
-def test_a_read_only_folder(checkout: Checkout) -> None:
+def test_a_read_only_folder_is_reported(checkout: Checkout) -> None:
     checkout.folder.parent.chmod(0o755)
-    if os.getuid() == 0:  # whom nothing is read-only for
+    if os.getuid() == 0:  # root can write to every folder
         checkout = Checkout(checkout.folder, checkout.home, user="nobody")
     checkout.folder.chmod(0o555)
     status, output = checkout.run("bin/start")

@@ -1,4 +1,4 @@
-"""Logs are rotated while their processes run: by size and at midnight; what is too old is deleted."""
+"""Logs are rotated while their processes run, by size and at midnight; old files are deleted."""
 
 import gzip
 import os

@@ -1,4 +1,4 @@
-"""bin/manage beside another one, and with settings that are wrong."""
+"""bin/manage while another instance runs, and with invalid settings."""
 
 import os
 import subprocess
@@ -37,7 +37,7 @@ def test_it_waits_for_another_instance_to_stop() -> None:
 
 
 def manage(folder: str, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """bin/manage, on the services of this test run unless told otherwise."""
+    """Run bin/manage; `environment` overrides the variables of this test run."""
     return subprocess.run(
         [sys.executable, "-m", "embedded.manage", *arguments],
         cwd=REPOSITORY,
@@ -49,7 +49,7 @@ def manage(folder: str, *arguments: str, **environment: str) -> "subprocess.Comp
     )
 
 
-def test_an_unwritable_file_is_one_sentence() -> None:
+def test_an_unwritable_file_is_reported_in_one_sentence() -> None:
     with tempfile.TemporaryDirectory(prefix="facecloud-") as folder:
         (Path(folder) / "secrets.env.new").mkdir()
         done = manage(folder, "check")
@@ -75,7 +75,9 @@ WRONG = "A setting in the environment or in .env is wrong: "
         ),
     ],
 )
-def test_a_wrong_setting_is_one_sentence(command: str, name: str, value: str, told: str) -> None:
+def test_an_invalid_setting_is_reported_in_one_sentence(
+    command: str, name: str, value: str, told: str
+) -> None:
     with tempfile.TemporaryDirectory(prefix="facecloud-") as folder:
         done = manage(folder, command, **{name: value})
     assert done.returncode == 2
@@ -83,7 +85,7 @@ def test_a_wrong_setting_is_one_sentence(command: str, name: str, value: str, to
     assert line.startswith(told)
 
 
-def test_a_valkey_that_does_not_answer_is_a_finding_of_check_deploy() -> None:
+def test_check_deploy_reports_a_valkey_that_does_not_answer() -> None:
     with tempfile.TemporaryDirectory(prefix="facecloud-") as folder:
         done = manage(folder, "check", "--deploy", REDIS_URL="redis://127.0.0.1:1")
     assert done.returncode == 1
@@ -91,7 +93,7 @@ def test_a_valkey_that_does_not_answer_is_a_finding_of_check_deploy() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_an_invalid_valkey_address_is_one_sentence() -> None:
+def test_an_invalid_valkey_address_is_reported_in_one_sentence() -> None:
     with tempfile.TemporaryDirectory(prefix="facecloud-") as folder:
         done = manage(folder, "check", "--deploy", REDIS_URL="nonsense")
     assert done.returncode == 2

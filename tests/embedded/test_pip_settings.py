@@ -32,5 +32,5 @@ from embedded.pip_settings import translate
         ("global.timeout='60'\nglobal.quiet='1'\nfreeze.timeout='10'", {"UV_HTTP_TIMEOUT": "60"}),
     ],
 )
-def test_translation(listing: str, settings: dict[str, str]) -> None:
+def test_pip_settings_become_variables_of_uv(listing: str, settings: dict[str, str]) -> None:
     assert translate(listing) == settings

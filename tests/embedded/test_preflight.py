@@ -25,18 +25,18 @@ def taken_port() -> Iterator[socket.socket]:
         yield listener
 
 
-def test_a_port_in_use(taken_port: socket.socket) -> None:
+def test_a_port_in_use_is_reported(taken_port: socket.socket) -> None:
     port = taken_port.getsockname()[1]
     with pytest.raises(Refusal, match=rf"^Port {port} is in use .* bin/start --port {port + 1}$"):
         preflight.check_address("127.0.0.1", port)
 
 
-def test_a_port_in_use_everywhere(taken_port: socket.socket) -> None:
+def test_a_port_in_use_on_one_address_is_reported_for_all(taken_port: socket.socket) -> None:
     with pytest.raises(Refusal, match="is in use"):
         preflight.check_address("0.0.0.0", taken_port.getsockname()[1])
 
 
-def test_a_port_of_a_crashed_run_is_waited_for(taken_port: socket.socket) -> None:
+def test_it_waits_for_the_port_of_a_crashed_run(taken_port: socket.socket) -> None:
     threading.Timer(0.5, taken_port.close).start()
     started = time.monotonic()
     preflight.check_address("127.0.0.1", taken_port.getsockname()[1], patience_s=10)
@@ -44,30 +44,30 @@ def test_a_port_of_a_crashed_run_is_waited_for(taken_port: socket.socket) -> Non
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536])
-def test_no_port(port: int) -> None:
+def test_a_port_out_of_range_is_reported(port: int) -> None:
     with pytest.raises(Refusal, match="between 1 and 65535"):
         preflight.check_address("127.0.0.1", port)
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no such host"])
-def test_an_address_of_another_machine(host: str) -> None:
+def test_an_address_of_another_machine_is_reported(host: str) -> None:
     with pytest.raises(Refusal, match="is not an address of this machine"):
         preflight.check_address(host, 8000)
 
 
-def test_a_free_port_is_left_free() -> None:
+def test_checking_a_free_port_leaves_it_free() -> None:
     port = free_port()
     preflight.check_address("127.0.0.1", port)
     preflight.check_address("127.0.0.1", port)
 
 
-def test_a_folder_that_cannot_be_created(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(Refusal, match=r"cannot be written to"):
         preflight.make_folders(Paths(tmp_path / "file" / "var"))
 
 
-def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "NEEDED_DISK_BYTES", 1 << 60)
     with pytest.raises(Refusal, match="nearly full"):
         preflight.make_folders(Paths(tmp_path / "var"))
@@ -80,7 +80,7 @@ def test_the_socket_folder_is_private(tmp_path: Path) -> None:
     assert paths.sockets.stat().st_uid == os.getuid()
 
 
-def test_a_second_instance(tmp_path: Path) -> None:
+def test_a_second_instance_is_refused(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     with preflight.only_one(lock, "http://127.0.0.1:8000"):
         assert preflight.is_held(lock)

@@ -1,4 +1,4 @@
-"""The step that prepares tables and demo: an error of the environment is its last line."""
+"""The step that prepares the tables and the demo: its last line reports an error of the environment."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ from tests.conftest import REPOSITORY
 
 
 def prepare(paths: Paths) -> None:
-    """As bin/start does it. Raises ServiceError."""
+    """Prepare as bin/start does. Raises ServiceError."""
     url = "http://127.0.0.1:8000"
     step = Start(paths, "127.0.0.1", 8000)._step("prepare", "embedded.prepare", url)
     step.start()
@@ -54,7 +54,7 @@ def test_a_failed_preparation_is_reported(
 
 @pytest.fixture
 def database(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """One of its own: the demo customer is not this test run's."""
+    """Use a separate database, because the demo customer must not be in that of this test run."""
     server = Postgres(data=paths.data, sockets=paths.sockets, log=paths.logs / "postgres.log", durable=False)
     try:
         server.start()

@@ -1,4 +1,4 @@
-"""What bin/start says where it can't go on, and by which names it lets itself be asked."""
+"""The messages of bin/start if it cannot start, the host names that it allows, and who may register."""
 
 import socket
 import tempfile
@@ -12,7 +12,7 @@ from embedded import smoke_test, start
 from tests.client.scripted import reply, scripted
 
 
-def test_an_unwritable_file_is_one_sentence(
+def test_an_unwritable_file_is_reported_in_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="facecloud-") as folder:
@@ -47,7 +47,9 @@ def test_environment_proxies_are_not_used(monkeypatch: pytest.MonkeyPatch) -> No
         ("0.0.0.0", "face.example.org", "face.example.org,localhost,127.0.0.1,[::1],0.0.0.0"),
     ],
 )
-def test_the_names_of_the_site(host: str, wished: str, allowed: str) -> None:
+def test_allowed_hosts_are_the_bound_address_and_the_configured_names(
+    host: str, wished: str, allowed: str
+) -> None:
     assert start.allowed_hosts(host, wished) == allowed
 
 

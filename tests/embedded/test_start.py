@@ -28,7 +28,7 @@ COUNT_CALLS = "from faceapi.models import Call; print('calls:', Call.objects.cou
 
 @pytest.fixture(scope="module")
 def checkout() -> Iterator[Checkout]:
-    """Installed and started once; what a test leaves there is what an earlier run leaves."""
+    """Yield a checkout that is installed; each test finds it as an earlier run left it."""
     with fresh_clone() as checkout:
         yield checkout
 
@@ -52,7 +52,7 @@ def call_by_the_manual(demo: dict[str, str], picture: bytes) -> dict[str, Any]:
 
 
 def answered(demo: dict[str, str], picture: bytes) -> dict[str, Any]:
-    """Make a call, signed anew while the service answers 503, as the replay guard does after a restart."""
+    """Make a call; repeat it with a new signature while the replay guard answers 503 after a restart."""
     for _ in range(10):
         try:
             return call_by_the_manual(demo, picture)
@@ -70,7 +70,7 @@ def calls(checkout: Checkout) -> int:
 
 
 def assert_files_are_hashed_and_compressed(url: str) -> None:
-    """Each file of a page has a hashed name, comes compressed, and may be kept for good."""
+    """Each file of a page has a hashed name, is compressed, and may be cached for ever."""
     with urllib.request.urlopen(url + "/login/", timeout=30) as reply:
         page = reply.read().decode()
     files = re.findall(r'(?:href|src)="(/static/[^"]+\.(?:css|js))"', page)
@@ -104,22 +104,22 @@ def test_a_fresh_clone_answers_starts_again_and_keeps_its_data(
         assert calls(checkout) == 2  # bin/manage, on the running services
         assert site.interrupt() == 0
         first = site.demo
-    assert calls(checkout) == 2  # bin/manage, on services of its own
+    assert calls(checkout) == 2  # bin/manage, with the services that it starts
     with running(checkout, "--port", port) as site:
         assert_it_answered(site)
         assert site.demo == first
         assert calls(checkout) == 3
 
 
-def test_everything_is_killed_at_once(checkout: Checkout, port: str) -> None:
+def test_it_starts_again_after_everything_was_killed(checkout: Checkout, port: str) -> None:
     with running(checkout, "--port", port):
         checkout.kill()
     with running(checkout, "--port", port) as site:
         assert_it_answered(site)
 
 
-def test_the_supervisor_alone_is_killed(checkout: Checkout, port: str) -> None:
-    """Its children follow it, and a start at once waits for them to let go of the port."""
+def test_it_starts_again_after_the_supervisor_alone_was_killed(checkout: Checkout, port: str) -> None:
+    """Its children end with it, and an immediate start waits until they have released the port."""
     with running(checkout, "--port", port) as site:
         site.process.kill()
         site.process.wait()
@@ -178,7 +178,7 @@ def kill_all(checkout: Checkout) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="an ordinary user runs the other tests already")
-def test_an_ordinary_user(port: str) -> None:
+def test_an_ordinary_user_can_run_it(port: str) -> None:
     with fresh_clone("nobody") as checkout, running(checkout, "--port", port) as site:
         assert_it_answered(site)
         assert (checkout.var / "demo.env").owner() == "nobody"

@@ -69,16 +69,16 @@ def test_a_process_that_ran_steadily_is_restarted_at_once(folder: Path) -> None:
     supervisor.stop()
 
 
-def test_the_last_started_is_stopped_first(folder: Path) -> None:
+def test_the_process_started_last_is_stopped_first(folder: Path) -> None:
     stopped: list[str] = []
 
-    class Told(Process):
+    class Recorded(Process):
         def stop(self, timeout_s: float = 15) -> None:
             stopped.append(self.name)
             super().stop(timeout_s)
 
     supervisor = Supervisor(lambda line: None)
     for name in ("database", "web"):
-        supervisor.start(Told(name, ["sleep", "60"], log=folder / "log", cwd=folder))
+        supervisor.start(Recorded(name, ["sleep", "60"], log=folder / "log", cwd=folder))
     supervisor.stop()
     assert stopped == ["web", "database"]

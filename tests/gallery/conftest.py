@@ -59,7 +59,7 @@ def app(db: None, now: datetime) -> App:
 
 
 @pytest.fixture
-def strange_app(db: None, now: datetime) -> App:
+def other_app(db: None, now: datetime) -> App:
     """Return Bob's App with a group of the same id."""
     made = app_of("bob", now)
     groups.add(made, [Wanted("staff", "员工")], now, Actor())

@@ -26,7 +26,7 @@ def now() -> datetime:
 @pytest.mark.race
 @pytest.mark.django_db(transaction=True)
 def test_no_face_stays_in_the_index(now: datetime, settings: Settings) -> None:
-    """The enrolment saw the group indexed; leaving waits for it, and takes its face along."""
+    """The enrolment has read that the group is indexed: leaving waits for it and covers its face too."""
     app = app_of("alice", now)
     groups.add(app, [Wanted("staff", "员工")], now, Actor())
     store(app, "p", template(1), at=now)

@@ -86,14 +86,14 @@ def test_deleting_a_group_keeps_only_its_trail(app: App, enrol: Enrol, now: date
     assert actions(app) == ["group_add", "enrol", "group_delete"]
 
 
-def test_another_app_has_no_access(app: App, strange_app: App, enrol: Enrol, now: datetime) -> None:
+def test_another_app_has_no_access(app: App, other_app: App, enrol: Enrol, now: datetime) -> None:
     enrol(app, "p", template(1))
-    assert erasure.delete_person(strange_app, "staff", "p", now, Actor()) == 0
-    assert groups.delete(strange_app, "staff", now, Actor()) == 0
+    assert erasure.delete_person(other_app, "staff", "p", now, Actor()) == 0
+    assert groups.delete(other_app, "staff", now, Actor()) == 0
     with pytest.raises(NoSuchGroup):
-        search.searched(strange_app, ["staff"])
+        search.searched(other_app, ["staff"])
     with pytest.raises(NoSuchGroup):
-        search.look_up(strange_app, [search.Reference("staff", "p", None, 0)], now)
+        search.look_up(other_app, [search.Reference("staff", "p", None, 0)], now)
     assert Face.objects.count() == 1
 
 
@@ -133,7 +133,7 @@ def test_a_person_has_at_most_twenty_faces(app: App, enrol: Enrol, now: datetime
     assert refused.value.index == 20
 
 
-def test_unique_persons(app: App, enrol: Enrol, now: datetime) -> None:
+def test_unique_rejects_a_face_of_another_person(app: App, enrol: Enrol, now: datetime) -> None:
     enrol(app, "p", template(1))
     again = template(2, like=1)
     with pytest.raises(LooksLike) as refused:
@@ -149,10 +149,10 @@ def test_unique_persons(app: App, enrol: Enrol, now: datetime) -> None:
     assert not Person.objects.filter(person_id__in=["r", "s"]).exists()
 
 
-def test_look_alikes_of_the_whole_group_are_looked_for_before_the_lock(
+def test_the_whole_group_is_scanned_for_look_alikes_before_the_lock(
     app: App, enrol: Enrol, now: datetime
 ) -> None:
-    """Under it, only among the faces that were enrolled since."""
+    """Under the lock, only the faces that were enrolled since are scanned."""
     enrol(app, "old", template(1), at=now - timedelta(hours=1))
     call_id = uuid4()
     alike = enrolment.with_ids([Entry("staff", "new", "HR")], [template(2, like=1)], call_id)
@@ -167,8 +167,8 @@ def test_look_alikes_of_the_whole_group_are_looked_for_before_the_lock(
     assert refused.value.values == {"person_id": "first"}
 
 
-def test_storing_twice_is_storing_once(app: App, now: datetime) -> None:
-    """A settle whose commit was not answered is tried again."""
+def test_storing_again_changes_nothing(app: App, now: datetime) -> None:
+    """A settle whose commit was not acknowledged is retried."""
     call_id = uuid4()
     faces = enrolment.with_ids([Entry("staff", "p", "HR")], [template(1)], call_id)
     assert faces == enrolment.with_ids([Entry("staff", "p", "HR")], [template(1)], call_id)
@@ -197,7 +197,7 @@ def test_a_note_stays_until_another_is_sent(app: App, enrol: Enrol) -> None:
     assert Person.objects.get().note == ""
 
 
-def test_a_withdrawn_enrolment_gives_the_note_back(app: App, enrol: Enrol, now: datetime) -> None:
+def test_a_withdrawn_enrolment_restores_the_note(app: App, enrol: Enrol, now: datetime) -> None:
     enrol(app, "p", template(1), note="first")
     second = enrol(app, "p", template(2, like=1), note="second")
     third = enrol(app, "p", template(3, like=1), note="third")
@@ -214,7 +214,9 @@ def test_a_withdrawn_enrolment_of_a_new_person_leaves_no_note(app: App, enrol: E
     assert Person.objects.get().note == ""
 
 
-def test_earlier_notes_are_exported_forgotten_and_erased(app: App, enrol: Enrol, now: datetime) -> None:
+def test_earlier_notes_are_exported_and_deleted_by_expiry_and_erasure(
+    app: App, enrol: Enrol, now: datetime
+) -> None:
     enrol(app, "p", template(1), note="first")
     enrol(app, "p", template(2, like=1), note="second")
     assert people.export(app, "staff", "p", now, Actor())["notes_before"] == ["", "first"]
@@ -228,7 +230,7 @@ def test_earlier_notes_are_exported_forgotten_and_erased(app: App, enrol: Enrol,
 # --- model versions ------------------------------------------------------------------
 
 
-def test_nothing_mixes_two_model_versions(
+def test_two_model_versions_are_never_mixed(
     app: App, enrol: Enrol, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enrol(app, "p", template(1))
@@ -319,7 +321,7 @@ def test_an_index_finds_what_the_scan_finds(
     assert search.nearest(group, template(99, like=7), top=3, at=now) == exact
 
 
-def test_a_search_finds_a_group_that_leaves_the_index_meanwhile(
+def test_a_search_finds_a_group_while_it_leaves_the_index(
     app: App, enrol: Enrol, now: datetime, settings: Settings
 ) -> None:
     enrol(app, "p", template(1))
@@ -378,7 +380,7 @@ def test_expired_faces_are_not_found_and_are_deleted_at_night(app: App, enrol: E
     assert actions(app)[-1] == "expire"
 
 
-def test_a_notice_for_each_day_on_which_faces_expire(app: App, enrol: Enrol, now: datetime) -> None:
+def test_each_day_on_which_faces_expire_has_one_notice(app: App, enrol: Enrol, now: datetime) -> None:
     """Of consent and retention, whichever ends first counts."""
     noon = now.astimezone(ZoneInfo("Asia/Shanghai")).replace(hour=12)
     for number, days in enumerate((2, 2, 5, 9)):
@@ -397,10 +399,10 @@ def test_a_notice_for_each_day_on_which_faces_expire(app: App, enrol: Enrol, now
 
 
 def test_closed_accounts_are_counted_and_erased(
-    app: App, strange_app: App, enrol: Enrol, now: datetime, monkeypatch: pytest.MonkeyPatch
+    app: App, other_app: App, enrol: Enrol, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enrol(app, "p", template(1))
-    enrol(strange_app, "q", template(2))
+    enrol(other_app, "q", template(2))
     assert groups.faces_of_closed_accounts() == 0
     User.objects.filter(username="alice").update(is_active=False)
     assert groups.faces_of_closed_accounts() == 1
@@ -412,11 +414,11 @@ def test_closed_accounts_are_counted_and_erased(
     told = StringIO()
     call_command("erase_gallery", customer="alice", yes=True, stdout=told)
     assert told.getvalue() == f"1 faces deleted of {app.app_id}\n"
-    assert list(Group.objects.values_list("app", flat=True)) == [strange_app.pk]
+    assert list(Group.objects.values_list("app", flat=True)) == [other_app.pk]
     assert actions(app)[-1] == "group_delete"
 
 
-def test_retention_of_a_group(app: App, enrol: Enrol, now: datetime) -> None:
+def test_faces_expire_with_the_retention_of_their_group(app: App, enrol: Enrol, now: datetime) -> None:
     enrol(app, "p", template(1), at=now - timedelta(days=30))
     enrol(app, "p", template(2, like=1), at=now - timedelta(days=28))
     groups.add(app, [Wanted("staff", "员工", 30)], now, Actor())
@@ -429,7 +431,7 @@ def test_retention_of_a_group(app: App, enrol: Enrol, now: datetime) -> None:
 # --- the trail and the person's rights ---------------------------------------------------
 
 
-def test_the_trail_names_persons_by_tags_only(app: App, enrol: Enrol, now: datetime) -> None:
+def test_the_trail_contains_tags_instead_of_person_ids(app: App, enrol: Enrol, now: datetime) -> None:
     enrol(app, "zhang.san", template(1))
     tag = Person.objects.get().tag
     entries = list(TrailEntry.objects.filter(app=app, tags__contains=[tag]))
@@ -437,7 +439,7 @@ def test_the_trail_names_persons_by_tags_only(app: App, enrol: Enrol, now: datet
     assert trail.names_of(app, entries) == {tag: "zhang.san"}
     erasure.delete_person(app, "staff", "zhang.san", now, Actor())
     assert trail.names_of(app, entries) == {}
-    assert trail.tags_of(app, "zhang.san") == [tag]  # whoever knows the id still finds what was done
+    assert trail.tags_of(app, "zhang.san") == [tag]  # the entries can still be found by the id
     with connection.cursor() as cursor:
         cursor.execute("SELECT string_agg(gallery_trailentry::text, '') FROM gallery_trailentry")
         assert "zhang" not in cursor.fetchone()[0]
@@ -472,7 +474,7 @@ def test_the_trail_of_a_person_is_found_by_an_index(app: App, enrol: Enrol, now:
         assert "gallery_trail_of_person" in entries.order_by().explain()
 
 
-def test_an_export_says_everything_but_the_template(app: App, enrol: Enrol, now: datetime) -> None:
+def test_an_export_contains_everything_but_the_template(app: App, enrol: Enrol, now: datetime) -> None:
     enrol(app, "p", template(1), note="三楼", expires_at=now + timedelta(days=1))
     told = people.export(app, "staff", "p", now, Actor())
     assert told["note"] == "三楼"
@@ -486,7 +488,7 @@ def test_an_export_says_everything_but_the_template(app: App, enrol: Enrol, now:
 
 @pytest.fixture
 def many(app: App, now: datetime) -> App:
-    """Persons without faces: for lists alone."""
+    """Create persons without faces, to be listed."""
     group = Group.objects.get(app=app)
     ids = ["a", "A", "a.b", "a-b", "_", "0", "9" * 64, *(f"p{n}" for n in range(30))]
     Person.objects.bulk_create(
@@ -545,8 +547,8 @@ def test_reconcile_finds_what_was_tampered_with(
     assert any(found.startswith(row) for found in breaks(now))
 
 
-def test_a_database_without_pgvector_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server has it, so a newer version than there is stands for one that is missing."""
+def test_a_missing_pgvector_is_reported_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server has pgvector, so requiring a version that does not exist simulates a missing one."""
     monkeypatch.setattr(extension, "MINIMUM", (99, 0))
     editor = SimpleNamespace(connection=connection)
     with pytest.raises(CommandError, match=r"does not offer the extension pgvector \(0\.\d"):
@@ -554,8 +556,8 @@ def test_a_database_without_pgvector_is_one_clear_error(monkeypatch: pytest.Monk
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_owner_who_cannot_create_extensions_is_one_clear_error() -> None:
-    """Pgvector is no trusted extension: a database's owner who is no superuser can't create it."""
+def test_an_owner_who_cannot_create_extensions_is_reported_clearly() -> None:
+    """The extension pgvector is not trusted: a database owner who is not a superuser cannot create it."""
     name = f"without_vector_{uuid4().hex[:12]}"
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE ROLE {name}")

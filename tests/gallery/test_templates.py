@@ -1,4 +1,4 @@
-"""A stored template: it scores exactly as face_compare does, and without its group's key it is noise."""
+"""A stored template scores exactly as face_compare does, and is useless without its group's key."""
 
 from datetime import datetime
 
@@ -45,16 +45,16 @@ def test_a_restored_template_is_the_one_that_was_stored(app: App, enrol: Enrol, 
     assert scoring.compare(face, again).confidence == 100.0
 
 
-def test_two_galleries_of_one_person_do_not_match(app: App, strange_app: App, enrol: Enrol) -> None:
+def test_two_galleries_of_one_person_do_not_match(app: App, other_app: App, enrol: Enrol) -> None:
     """The stored vectors of one template: alike in their own gallery, like strangers' across galleries."""
     face = template(1)
     for seed in range(2, 30):
         enrol(app, f"p{seed}", template(seed))
     enrol(app, "p", face)
-    enrol(strange_app, "p", face)
+    enrol(other_app, "p", face)
     own, foreign = (
         np.array(Face.objects.get(person__person_id="p", group__app=one).embedding)
-        for one in (app, strange_app)
+        for one in (app, other_app)
     )
     others = [
         np.array(row.embedding) for row in Face.objects.filter(group__app=app).exclude(person__person_id="p")
@@ -62,7 +62,7 @@ def test_two_galleries_of_one_person_do_not_match(app: App, strange_app: App, en
     raw = np.array(scoring.gallery_vector(face))
     reach = max(abs(own @ other) for other in others)
     assert abs(own @ foreign) < reach
-    assert abs(own @ raw) < reach  # a template from elsewhere can't be looked up in a dump
+    assert abs(own @ raw) < reach  # a template from elsewhere matches nothing in a dump
     assert own @ own == pytest.approx(raw @ raw, rel=1e-3)
 
 
@@ -85,7 +85,7 @@ def test_data_keys_move_to_the_newest_encryption_key(
     assert [match.confidence for match in found] == [100.0]
 
 
-def test_a_template_has_no_text(app: App, enrol: Enrol) -> None:
+def test_neither_the_repr_nor_the_stored_vector_reveals_the_template(app: App, enrol: Enrol) -> None:
     face = template(1)
     enrol(app, "p", face)
     number = str(face.primary[0])

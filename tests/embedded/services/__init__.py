@@ -1,1 +1,1 @@
-"""The embedded services and the processes that are managed beside them."""
+"""The embedded services and the processes that are managed with them."""

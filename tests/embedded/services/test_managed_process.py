@@ -27,7 +27,7 @@ child.start()
 print(child.pid, flush=True)
 time.sleep(60)
 """
-# A user namespace with every id mapped, in which no further namespace may be made.
+# A user namespace with every id mapped, in which no further namespace can be created.
 WITHOUT_NAMESPACES = """
 import ctypes, os, sys
 def mapped(ready, go):
@@ -67,7 +67,7 @@ def test_a_child_dies_with_a_killed_parent(folder: Path) -> None:
     wait_until(lambda: not is_alive(child), timeout_s=5, what="the end of the orphan")
 
 
-def test_stop_ends_a_process_that_ignores_it_and_what_it_forked(folder: Path) -> None:
+def test_stop_ends_a_process_that_ignores_sigterm_and_its_children(folder: Path) -> None:
     log = folder / "stubborn.log"
     process = Process("stubborn", [sys.executable, "-c", STUBBORN], log=log, cwd=folder)
     process.start()
@@ -88,10 +88,10 @@ def test_a_failure_quotes_its_last_line_and_names_its_log(folder: Path) -> None:
         process.finish(timeout_s=10)
 
 
-def test_leftovers_of_a_folder_end(folder: Path) -> None:
+def test_leftover_processes_of_a_folder_are_ended(folder: Path) -> None:
     data = folder / "data"
     data.mkdir()
-    # Not our child, or it would stay a zombie: its parent is gone before it is.
+    # Its own parent ends first; as our child it would remain a zombie.
     subprocess.run(["setsid", "--fork", "sleep", "60"], cwd=data, check=True)
     wait_until(lambda: bool(processes_in(data)), timeout_s=5, what="the leftover")
     assert len(processes_in(data)) == 1
@@ -101,7 +101,7 @@ def test_leftovers_of_a_folder_end(folder: Path) -> None:
 
 
 @only_root_changes_uid
-def test_as_root_a_service_that_refuses_root_is_another_user(folder: Path) -> None:
+def test_as_root_a_service_that_refuses_root_runs_as_another_user(folder: Path) -> None:
     assert uid_of_an_unprivileged_child(folder, []) == 1000
 
 
@@ -129,7 +129,7 @@ def uid_of_an_unprivileged_child(folder: Path, inside: list[str]) -> int:
 
 
 def test_a_run_is_private_to_its_user(tmp_path: Path) -> None:
-    """Logs and mails of an earlier version too."""
+    """Logs and mails that an earlier version left are made private too."""
     paths = Paths(tmp_path / "var")
     paths.logs.mkdir(parents=True)
     old = paths.logs / "web.log"

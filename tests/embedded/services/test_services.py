@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL and Valkey, for real: from nothing, again, after a crash."""
+"""The embedded PostgreSQL and Valkey: first start, restart, recovery after a crash."""
 
 import os
 import signal
@@ -113,7 +113,7 @@ finally:
 def test_files_of_another_owner_are_reported_with_the_required_owner(
     postgres: Postgres, paths: Paths
 ) -> None:
-    """Made where root could make user namespaces, started where it can't; and the other way round."""
+    """Root could create user namespaces when the cluster was created but not at the start, or vice versa."""
 
     def start(*inside: str) -> str:
         command = [*inside, sys.executable, "-c", START, str(paths.var)]
@@ -131,7 +131,7 @@ def test_files_of_another_owner_are_reported_with_the_required_owner(
         assert start(*inside) == "up"
 
 
-def test_valkey_keeps_nothing_and_refuses_writes_when_full(paths: Paths) -> None:
+def test_valkey_stores_nothing_on_disk_and_refuses_writes_when_full(paths: Paths) -> None:
     server = Valkey(sockets=paths.sockets, log=paths.logs / "valkey.log", memory="4mb")
     server.start()
     try:
@@ -147,7 +147,7 @@ def test_valkey_keeps_nothing_and_refuses_writes_when_full(paths: Paths) -> None
         server.stop()
 
 
-def test_sockets_move_to_a_short_path_when_var_is_deep() -> None:
+def test_sockets_are_in_a_short_path_if_that_of_var_is_long() -> None:
     deep = Paths(Path("/srv") / ("x" * 120) / "var")
     assert not str(deep.sockets).startswith(str(deep.var))
     assert len(str(deep.sockets / ".s.PGSQL.5432.lock")) <= SOCKET_PATH_LIMIT
