@@ -1,4 +1,4 @@
-"""Small image files built byte by byte, which no encoder would write."""
+"""Small image files that no encoder would write, built byte by byte."""
 
 import struct
 import zlib
@@ -53,7 +53,7 @@ def segment(marker: int, content: bytes) -> bytes:
 
 
 def with_exif(jpeg: bytes, orientation: int, order: str = "<") -> bytes:
-    """Return the JPEG with an EXIF segment behind its start marker."""
+    """Return the JPEG with an EXIF segment after its start marker."""
     return jpeg[:2] + segment(0xE1, b"Exif\x00\x00" + tiff_orientation(orientation, order)) + jpeg[2:]
 
 
@@ -63,5 +63,5 @@ def jpeg_frame(width: int, height: int, *, channels: int = 3, depth: int = 8, ma
 
 
 def jpeg(*segments: bytes) -> bytes:
-    """Return a JPEG as far as its header goes: the segments, then a scan without data."""
+    """Return a JPEG with a complete header: the segments, then a scan without data."""
     return b"\xff\xd8" + b"".join(segments) + segment(0xDA, bytes(6)) + b"\xff\xd9"

@@ -9,7 +9,7 @@ from django.conf import settings
 from inference.calibration import scoring
 from tests.conftest import REPOSITORY
 
-# Digits in groups of three ("100 000"), and what they mean in each sentence.
+# Digits in groups of three ("100 000"), and the sentences that contain them.
 NUMBER = r"\d{1,3}(?: \d{3})*"
 NUMBERS = rf"({NUMBER}(?: / {NUMBER})+)"
 LISTS = {  # `60 / 70 / 80 … 1 000 / 10 000 / 100 000`
@@ -25,7 +25,7 @@ PERCENTS = {  # `60 should be 0.1 %`
     "docs/model-card.md": r"(?P<at>\d+) (?:应)?为 (?P<percent>[\d.]+) %",
     "docs/model-card.en.md": r"(?P<at>\d+) (?:should be )?(?P<percent>0\.[\d]+) %(?=[,.])",
 }
-LAST = {  # above it there is no number
+LAST = {  # above it no rate is stated
     "docs/api.md": (r"高于 (\d+) 时数据不足", r"门限加 10，至 (\d+) 为止"),
     "docs/api.en.md": (r"Above (\d+) the data", r"ten points higher, up to (\d+)"),
 }
@@ -72,7 +72,7 @@ def test_a_document_states_the_rates_of_the_calibration_set(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", LAST)
-def test_a_document_ends_where_the_data_end(path: str) -> None:
+def test_a_document_states_no_rate_beyond_the_data(path: str) -> None:
     for pattern in LAST[path]:
         found = re.search(pattern, text(path))
         assert found, pattern

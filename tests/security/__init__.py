@@ -1,8 +1,8 @@
 """The security properties of the product, each with its test.
 
-| promise | test |
+| property | test |
 |---|---|
-| no process calls home | `tests/security/test_nothing_phones_home.py` |
+| no process sends telemetry | `tests/security/test_nothing_phones_home.py` |
 | slow connections and uploads do not stop the service | `tests/faceapi/request/test_slow_clients.py` |
 | an AppKey without its secret grants nothing | `tests/faceapi/authentication/test_unsigned.py` |
 | fairness among customers; unpaid work | `tests/faceapi/limits/test_fairness.py` |

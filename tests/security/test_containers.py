@@ -1,4 +1,4 @@
-"""compose.yaml confines each process, and Valkey's users reach what they need and nothing else."""
+"""compose.yaml confines each process, and Valkey's users can access what they need and nothing else."""
 
 import os
 import subprocess
@@ -44,8 +44,8 @@ def test_a_container_is_confined(services: dict[str, Any], name: str) -> None:
     assert "cap_add" not in service
 
 
-def test_the_image_runs_as_a_number(services: dict[str, Any]) -> None:
-    """A number: Kubernetes and others check that it is not root without looking into the image."""
+def test_the_image_runs_as_a_numeric_user(services: dict[str, Any]) -> None:
+    """With a numeric user, Kubernetes can check that it is not root without reading the image."""
     lines = (REPOSITORY / "Dockerfile").read_text().splitlines()
     users = [line for line in lines if line.startswith("USER ")]
     assert users == ["USER 10001:10001"] * 2
@@ -63,7 +63,7 @@ def test_only_migrate_connects_as_owner(services: dict[str, Any]) -> None:
         assert bool(environment.get("DATABASE_OWNER_URL")) == (name == "migrate"), name
         if name != "worker":
             assert environment["POSTGRES_PASSWORD"] == ""
-            assert "DATABASE_OWNER_URL" in environment  # so that .env can't bring one along
+            assert "DATABASE_OWNER_URL" in environment  # set here, so that .env cannot set it
             assert "postgres://facecloud_app:" in environment["DATABASE_URL"]
 
 
@@ -143,7 +143,7 @@ def test_the_application_has_no_admin_rights(port: int, command: tuple[str, ...]
 def test_a_worker_serves_a_call_with_its_few_rights(
     port: int, models: Path, astronaut: bytes, tmp_path: Path
 ) -> None:
-    """The real worker: warm, with heartbeats, takes a chunk and answers."""
+    """The real worker warms up, sends heartbeats, takes a chunk and answers."""
     client = as_user(port, "facecloud", "application")
     address = f"redis://worker:worker@127.0.0.1:{port}/0"
     environment = worker_environment({**os.environ, "REDIS_URL": address, "MODELS_DIR": str(models)})

@@ -49,7 +49,7 @@ def refused(application: Any, statement: str) -> bool:
 
 
 @pytest.mark.parametrize("table", APPEND_ONLY)
-def test_it_cannot_change_history(application: Any, table: str) -> None:
+def test_the_application_cannot_change_history(application: Any, table: str) -> None:
     for statement in (
         f"TRUNCATE {table}",
         f"TRUNCATE {table} CASCADE",
@@ -65,7 +65,7 @@ def test_it_cannot_change_history(application: Any, table: str) -> None:
         assert refused(application, statement), statement
 
 
-def test_it_cannot_become_more_than_it_is(application: Any) -> None:
+def test_the_application_cannot_gain_rights(application: Any) -> None:
     for statement in (
         "SET ROLE postgres",
         "SET session_replication_role = replica",
@@ -87,7 +87,7 @@ def test_it_cannot_become_more_than_it_is(application: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_it_can_do_its_work() -> None:
+def test_the_application_can_read_and_write_its_tables() -> None:
     """Every table is readable and, but for history and migrations, writable."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -118,7 +118,9 @@ def test_payments_work_as_the_application_role(alice: User, bob: User, now: date
 @pytest.mark.parametrize("table", APPEND_ONLY)
 def test_truncate_is_rejected_even_for_the_owner(table: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER no_truncate")  # off for the tests' own cleaning
+        cursor.execute(
+            f"ALTER TABLE {table} ENABLE TRIGGER no_truncate"
+        )  # disabled while the tests empty the tables
         with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
             cursor.execute(f"TRUNCATE {table} CASCADE")
 
@@ -148,7 +150,7 @@ def manage(owner: str, application: str, *command: str) -> "subprocess.Completed
 
 @pytest.mark.parametrize("process", ["web", "background"])
 def test_only_migrate_connects_as_the_owner(process: str) -> None:
-    """A .env of all processes may name both roles."""
+    """Even if a .env shared by all processes names both roles."""
     done = subprocess.run(
         [
             sys.executable,
@@ -173,7 +175,7 @@ def test_only_migrate_connects_as_the_owner(process: str) -> None:
 
 
 def test_migrate_creates_the_role_and_grants(postgres: Postgres) -> None:
-    """From an empty database, as compose does it: migrate as the owner, all else as the application."""
+    """Starts from an empty database, as compose does: migrate as the owner, all else as the application."""
     application = postgres.url_of("somebody")
     assert manage(postgres.url, application, "migrate", "--verbosity=0").returncode == 0
     assert manage("", application, "reconcile").returncode == 0

@@ -1,4 +1,4 @@
-"""Starting and calling the product looks up no name and keeps nothing about it under the home folder.
+"""The product sends no telemetry: it looks up no name and writes nothing under the home folder.
 
 onnxruntime sends telemetry from the moment it is imported (device id, usage), unless a variable prevents it.
 """
@@ -36,7 +36,7 @@ print("NAMES", sorted(names))
 sys.exit(done.returncode)
 """
 
-# The models, a picture, and time for whatever waits in the background.
+# Loads the models, processes a picture, and waits for background threads.
 INFERENCE = """
 import sys, time
 from pathlib import Path
@@ -50,7 +50,7 @@ LOOKUP = "import socket\ntry: socket.getaddrinfo('asked.example', 80)\nexcept OS
 BARE_IMPORT = "import onnxruntime"
 
 
-# Switches the telemetry of onnxruntime off; also a machine that calls itself a CI.
+# The variables that switch the telemetry of onnxruntime off: CI is one of them.
 QUIETENING = ("ORT_", "CI", "GITHUB_", "TF_BUILD", "BUILD_", "JENKINS_", "TEAMCITY_", "TRAVIS")
 
 
@@ -77,7 +77,7 @@ def test_the_recorder_detects_a_lookup(tmp_path: Path) -> None:
 
 
 def test_without_the_variable_onnxruntime_keeps_a_device_id(tmp_path: Path) -> None:
-    """Control: if this fails, onnxruntime no longer does it, and the other tests prove nothing."""
+    """Control: if this fails, onnxruntime no longer sends telemetry, and the other tests prove nothing."""
     isolated(tmp_path, BARE_IMPORT)
     assert list((tmp_path / "home").rglob("deviceid"))
 

@@ -41,7 +41,7 @@ def act(client: Client, name: str, pk: int | None, **fields: Any) -> Any:
 
 @pytest.fixture
 def second(operators: dict[str, User]) -> Client:
-    """Another operator of the finance role."""
+    """Create another operator with the finance role."""
     user = User.objects.create_user("op-finance-2", "finance2@example.org")
     roles.assign(user, ["finance"])
     client = Client()
@@ -78,8 +78,10 @@ def test_operators_cannot_act_on_their_own_account(
     assert "/ops/acts/" not in as_admin.get(f"/admin/accounts/user/{me.pk}/change/").content.decode()
 
 
-def test_domain_functions_refuse_it_too(operators: dict[str, User], place: Place, now: datetime) -> None:
-    """Another page, or a program, may write for an operator without going through operations/actions."""
+def test_domain_functions_refuse_the_own_account_too(
+    operators: dict[str, User], place: Place, now: datetime
+) -> None:
+    """Other code may act for an operator without operations/actions."""
     me, other = operators["finance"], operators["admin"]
     wallet.top_up(me, Decimal("100"), by=other, reason="x", at=now)
     package = orders.pay(place(me, Api.FACE_DETECT), now).package
@@ -110,7 +112,7 @@ def test_operators_cannot_redeem_codes(
     for operator in operators.values():
         with pytest.raises(VoucherRefused):
             vouchers.redeem(operator, code, now)
-    roles.assign(operators["support"], [])  # the issuer, later without a role
+    roles.assign(operators["support"], [])  # the issuer, who has lost the role since
     with pytest.raises(VoucherRefused):
         vouchers.redeem(User.objects.get(username="op-support"), code, now)
     assert vouchers.redeem(alice, code, now).customer == alice

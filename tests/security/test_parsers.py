@@ -8,7 +8,7 @@ import pytest
 
 from bench import parsers
 
-MOST_MS_PER_MB = 60  # 10 is the aim; the faults that were found took 84 and 800
+MOST_MS_PER_MB = 60  # the target is 10; the faults that were found took 84 and 800
 
 BODIES, PICTURES = parsers.bodies(), parsers.pictures()
 

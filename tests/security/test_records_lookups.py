@@ -16,7 +16,7 @@ from tests.operations.conftest import Login, World
 pytestmark = pytest.mark.django_db
 
 TABLES = list(admin.site._registry.items())
-# Names that a table of another package or of a later day may use for a secret.
+# Names that a table of another package or of a later version may use for a secret.
 SUSPICIOUS = ("password", "secret", "encrypted", "token", "post_data", "get_data", "session_data", "hash")
 NO_SECRETS = {"axes.accesslog.session_hash"}  # a digest that no page shows and nothing accepts
 
@@ -111,5 +111,5 @@ def test_a_record_page_loads_no_secret_but_the_operators_own(world: World, as_ad
         assert reply.status_code == 200
         text = " ".join(query["sql"] for query in queries)
         assert AppKey._meta.db_table not in text or "secret_encrypted" not in text
-        # The session's user is loaded with his own password hash, once.
+        # The session's user is loaded once, with the password hash.
         assert text.count('"accounts_user"."password"') <= 1, row

@@ -56,7 +56,7 @@ def test_only_listed_variables_reach_a_worker() -> None:
 
 
 def test_a_worker_loads_no_django_app_and_has_no_database(tmp_path: Path) -> None:
-    """Even if the environment carries the secrets and names the settings of the web."""
+    """Even if the environment contains the secrets and names the settings of the web process."""
     environment = {"PATH": "/usr/bin:/bin", "REDIS_URL": "redis://127.0.0.1:1/0", "HOME": str(tmp_path)}
     environment |= {**SECRETS, "DJANGO_SETTINGS_MODULE": "facecloud.settings"}
     done = subprocess.run(

@@ -13,7 +13,7 @@ def test_threshold_accepts_no_more_than_the_rate() -> None:
     assert metrics.accepted(np.full(50, 7.0), metrics.threshold_at(np.full(50, 7.0), 0.1)) == 0
 
 
-def test_area_under_the_curve() -> None:
+def test_the_area_under_the_curve_counts_ties_half() -> None:
     assert metrics.area_under_curve(np.array([3.0, 4]), np.array([1.0, 2])) == 1.0
     assert metrics.area_under_curve(np.array([1.0, 2]), np.array([1.0, 2])) == 0.5
 
@@ -25,7 +25,7 @@ def test_folds_of_separable_scores_are_all_correct() -> None:
     assert 0.4 < metrics.best_threshold(scores, same) < 0.6
 
 
-def test_matching_pairs_each_true_box_once() -> None:
+def test_each_true_box_is_matched_once() -> None:
     truth = np.array([[0, 0, 10, 10], [20, 0, 30, 10]], float)
     boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [50, 50, 60, 60]], float)
     partner, found = metrics.match(boxes, truth)

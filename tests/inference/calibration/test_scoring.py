@@ -19,16 +19,16 @@ GOOD = Quality(1.0, ())
 
 
 def template(angle: float, size: int = 128, constant: float = 2.0) -> Template:
-    """Both embeddings turned by `angle` in their first plane."""
+    """Return a template with both embeddings rotated by `angle` in their first plane."""
     vector = (math.cos(angle), math.sin(angle), *([0.0] * (size - 2)))
     return Template(vector, vector, constant, GOOD)
 
 
-def test_a_face_with_itself_is_exactly_100() -> None:
+def test_a_face_compared_with_itself_is_exactly_100() -> None:
     assert scoring.compare(template(0.3), template(0.3)) == scoring.Score(100.0, True)
 
 
-def test_without_a_face_it_is_0_and_not_the_same() -> None:
+def test_a_picture_without_a_face_is_0_and_not_the_same() -> None:
     nobody = Template((), (), 0.0, Quality(0.0, ("no_face",)))
     assert scoring.compare(nobody, template(0)) == scoring.Score(0.0, False)
     assert scoring.compare(template(0), nobody) == scoring.Score(0.0, False)
@@ -44,7 +44,7 @@ def test_scores_are_monotonic_and_symmetric(first: float, second: float) -> None
     assert score.confidence == round(score.confidence, 3)
 
 
-def test_true_from_70_up_unless_set_otherwise() -> None:
+def test_faces_are_the_same_from_70_up_unless_set_otherwise() -> None:
     angles = [angle / 200 for angle in range(400)]
     scores = [scoring.compare(template(0), template(angle)) for angle in angles]
     assert all(score.same == (score.confidence >= 70) for score in scores)
@@ -62,7 +62,7 @@ def test_the_published_map_rises_to_100_through_60_70_and_80() -> None:
 
 
 def test_the_map_and_the_function_agree_at_every_tenth() -> None:
-    """Both are read off the calibration file: here it is read a third time, by other means."""
+    """Both use the calibration file, which the test reads independently."""
     rows = json.loads((tables.DIRECTORY / "confidence.json").read_text())["points"]
     similarities, confidences = ([row[column] for row in rows] for column in (0, 1))
     rated = [(row[0], math.log10(row[2])) for row in rows if row[2] is not None]
@@ -98,7 +98,7 @@ def test_inner_products_order_a_gallery_as_the_similarity_does(faces: list[tuple
         assert scoring.similarity_of(product, probe) == pytest.approx(scoring.similarity(probe, entry))
 
 
-def test_embeddings_that_do_not_match_are_5002() -> None:
+def test_embeddings_of_different_sizes_are_5002() -> None:
     with pytest.raises(IncompleteResultError) as caught:
         scoring.compare(template(0), template(0, size=64))
     assert caught.value.code == 5002

@@ -1,4 +1,4 @@
-"""From files to upright pixels, within limits that no file can pass."""
+"""Decoding of files to upright pixels, within limits that no file can exceed."""
 
 import re
 import struct
@@ -44,7 +44,7 @@ def test_reduced_levels_show_the_same_picture(
 
 @pytest.mark.parametrize("reduction", [2, 4, 8])
 def test_a_reduced_png_of_an_odd_size_averages_whole_blocks(encode: Encode, reduction: int) -> None:
-    """A box in a reduced level is multiplied with the reduction, so each pixel is that of its block."""
+    """Boxes of a reduced picture are multiplied by the reduction, so each pixel must be that of its block."""
     pixels = np.random.default_rng(0).integers(0, 255, (101, 67, 3), dtype=np.uint8)
     level = Picture(encode(pixels, ".png")).level(reduction)
     assert level.shape == (-(-101 // reduction), -(-67 // reduction), 3)
@@ -53,9 +53,7 @@ def test_a_reduced_png_of_an_odd_size_averages_whole_blocks(encode: Encode, redu
     assert np.abs(level[:rows, :columns] - blocks.mean(axis=(1, 3))).max() < 1
 
 
-def test_sixteen_bits_grey_palette_and_progressive_files_are_served(
-    portrait: np.ndarray, encode: Encode
-) -> None:
+def test_16_bit_grey_palette_and_progressive_files_are_decoded(portrait: np.ndarray, encode: Encode) -> None:
     grey = cv2.cvtColor(portrait, cv2.COLOR_BGR2GRAY)
     assert np.array_equal(Picture(encode(portrait.astype(np.uint16) * 257, ".png")).level(1), portrait)
     assert np.array_equal(Picture(encode(grey, ".png")).level(1)[..., 0], grey)
@@ -126,12 +124,12 @@ def test_a_thumbnail_with_its_own_markers_does_not_end_the_picture(jpeg: bytes) 
 
 
 @pytest.mark.parametrize("tail", [b"", b"\xff", bytes(512)], ids=["nothing", "half", "padding"])
-def test_a_jpeg_that_lacks_only_its_end_marker_is_served(jpeg: bytes, tail: bytes) -> None:
+def test_a_jpeg_that_lacks_only_its_end_marker_is_decoded(jpeg: bytes, tail: bytes) -> None:
     assert np.array_equal(Picture(jpeg.removesuffix(b"\xff\xd9") + tail).level(1), Picture(jpeg).level(1))
 
 
 def test_a_jpeg_that_is_cut_in_the_middle_is_4003(jpeg: bytes) -> None:
-    """Anywhere: in a header, in a scan, between two scans, before and after a restart marker."""
+    """Cut in a header, in a scan, between two scans, before and after a restart marker."""
     markers = [match.start() for match in re.finditer(rb"\xff[\xc4\xda\xd0-\xd7]", jpeg)]
     cuts = {*range(50, len(jpeg) - 200, len(jpeg) // 29), *markers[-40:], *(m + 2 for m in markers[-40:])}
     served = [cut for cut in sorted(cuts) if code_of(jpeg[:cut]) != 4003]

@@ -35,7 +35,7 @@ def code_of(data: bytes) -> int:
     ],
 )
 @pytest.mark.parametrize("kind", ["png", "jpeg"])
-def test_sides_from_32_to_5000_both_included(side: tuple[int, int], code: int, kind: str) -> None:
+def test_sides_from_32_to_5000_px_inclusive_are_accepted(side: tuple[int, int], code: int, kind: str) -> None:
     if kind == "jpeg":
         data = pictures.jpeg(pictures.jpeg_frame(*side))
     else:
@@ -68,7 +68,7 @@ def test_sides_from_32_to_5000_both_included(side: tuple[int, int], code: int, k
         (b"\xff\xd8" + b"\xff" * 10_000, 4003),
     ],
 )
-def test_no_image_other_formats_and_broken_headers(data: bytes, code: int) -> None:
+def test_unsupported_and_broken_files_are_rejected_by_their_codes(data: bytes, code: int) -> None:
     assert code_of(data) == code
 
 
@@ -90,11 +90,11 @@ def test_no_image_other_formats_and_broken_headers(data: bytes, code: int) -> No
         (pictures.jpeg(pictures.jpeg_frame(64, 64, marker=0xC3)), 4002),
     ],
 )
-def test_one_or_three_channels_of_eight_or_sixteen_bits_and_no_alpha(data: bytes, code: int) -> None:
+def test_only_grey_and_rgb_of_8_or_16_bits_without_alpha_are_accepted(data: bytes, code: int) -> None:
     assert code_of(data) == code
 
 
-def test_ten_mebibytes_are_served_and_one_byte_more_is_not() -> None:
+def test_ten_mebibytes_are_accepted_and_one_byte_more_is_not() -> None:
     data = pictures.png()
     assert code_of(data + bytes(MAX_BYTES - len(data))) == 0
     assert code_of(data + bytes(MAX_BYTES - len(data) + 1)) == 4009
@@ -102,7 +102,7 @@ def test_ten_mebibytes_are_served_and_one_byte_more_is_not() -> None:
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_of_both_formats_and_byte_orders(orientation: int, order: str) -> None:
+def test_exif_orientation_is_read_in_both_formats_and_byte_orders(orientation: int, order: str) -> None:
     jpeg = pictures.with_exif(pictures.jpeg(pictures.jpeg_frame(200, 100)), orientation, order)
     exif = pictures.chunk(b"eXIf", pictures.tiff_orientation(orientation, order))
     for data in (jpeg, pictures.png(200, 100, extra=exif)):
@@ -133,7 +133,7 @@ def test_exif_of_a_png_may_follow_its_pixels() -> None:
         assert read_header(data.removesuffix(end) + extra + end).orientation == 3
 
 
-def test_the_exif_chunk_of_a_png_comes_before_a_raw_profile() -> None:
+def test_the_exif_chunk_of_a_png_takes_precedence_over_a_raw_profile() -> None:
     exif = pictures.chunk(b"eXIf", pictures.tiff_orientation(6))
     assert read_header(pictures.png(extra=pictures.raw_profile(8) + exif)).orientation == 6
 
@@ -190,12 +190,12 @@ def test_any_bytes_give_a_header_or_a_documented_code(start: bytes, rest: bytes)
     ids=["chunks", "segments", "garbage", "fill", "stuffing", "restarts"],
 )
 def test_headers_are_parsed_in_bounded_time(data: bytes) -> None:
-    """The bound is a hundred times what it takes; the scan that it replaced took 8 s of stuffing."""
+    """The limit is a hundred times the usual time; an earlier parser took 8 s for stuffing bytes."""
     started = time.process_time()
     assert code_of(data) == 4003
     assert time.process_time() - started < 1.0
 
 
-def test_a_picture_in_many_small_chunks_is_served() -> None:
+def test_a_picture_in_many_small_chunks_is_accepted() -> None:
     chunks = pictures.chunk(b"tEXt", bytes(1500)) * 5000
     assert code_of(pictures.png(extra=chunks)) == 0

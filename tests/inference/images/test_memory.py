@@ -14,7 +14,7 @@ CALLS = 2000
 def test_memory_is_stable_over_two_thousand_calls(
     engine: Engine, close_up: np.ndarray, encode: Callable[..., bytes]
 ) -> None:
-    """Pictures of many sizes, so that every cache that grows with shapes would show."""
+    """The pictures have many sizes, to reveal caches that grow with the number of shapes."""
     files = [
         encode(cv2.resize(close_up, (64 + 3 * k, 64 + 2 * k)), ".png" if k % 2 else ".jpg") for k in range(40)
     ]

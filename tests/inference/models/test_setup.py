@@ -1,4 +1,4 @@
-"""Model files come checked, and a wrong one stops with a sentence."""
+"""Model files are checked, and an invalid one stops the set-up with one sentence."""
 
 import os
 from dataclasses import replace
@@ -12,7 +12,7 @@ from inference.models.registry import ASTRONAUT, FILES
 from inference.pipeline.engine import Engine
 
 
-def test_every_file_is_there_and_a_second_run_does_nothing(models: Path) -> None:
+def test_every_file_exists_and_a_second_run_does_nothing(models: Path) -> None:
     assert setup.missing_files(models) == []
     before = {file.file: (models / file.file).stat().st_mtime_ns for file in FILES}
     assert setup.ensure_models(models) == []
@@ -90,7 +90,9 @@ def test_leftovers_of_a_killed_set_up_are_removed(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == [".fetch-new", ASTRONAUT.file]
 
 
-def test_the_command_says_so_and_returns_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_the_error_and_returns_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
     assert setup.main(["--models", str(blocked / "models")]) == 1

@@ -9,7 +9,7 @@ from inference.pipeline.engine import MAX_EMBEDDED, Engine
 from tests.inference.conftest import Encode
 
 
-def test_of_a_crowd_the_largest_are_embedded_and_answered_as_if_alone(
+def test_the_largest_faces_of_a_crowd_are_embedded_with_the_results_of_single_faces(
     engine: Engine, close_up: np.ndarray, encode: Encode
 ) -> None:
     crowd = encode(np.tile(close_up, (6, 6, 1)), ".png")

@@ -1,4 +1,4 @@
-"""The choice among boxes that overlap, and coordinates on their way back to the picture."""
+"""Non-maximum suppression, and the mapping of coordinates back to the picture."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from inference.pipeline.detections import Detections, fast_nms, iou, nms, pixel_
 
 
 def detections(*boxes: tuple[float, float, float, float, float]) -> Detections:
-    """(left, top, right, bottom, score) each; the points at the corners and the middle."""
+    """Return detections of (left, top, right, bottom, score), with points at the corners and the middle."""
     table = np.array(boxes, np.float32).reshape(-1, 5)
     left, top, right, bottom = table[:, :4].T
     middle = ((left + right) / 2, (top + bottom) / 2)
@@ -54,7 +54,7 @@ def test_mapping_scales_then_shifts() -> None:
     assert moved.points[0, 2].tolist() == [27, 308]
 
 
-def test_whole_boxes_lie_inside_and_are_never_empty() -> None:
+def test_rounded_boxes_are_inside_the_picture_and_never_empty() -> None:
     boxes = np.array([[-5, -5, 3.4, 3.6], [99.9, 49.9, 120, 80], [-20, -20, -10, -10], [10, 10, 10, 10]])
     whole = pixel_boxes(boxes.astype(np.float32), 100, 50)
     assert whole[0].tolist() == [0, 0, 3, 4]

@@ -27,7 +27,7 @@ def iou(one: Box, other: Box) -> float:
 
 
 def assert_inside(result: FacesResult, width: int, height: int) -> None:
-    """Boxes inside the picture, landmarks inside their boxes, largest face first."""
+    """Assert that boxes are in the picture, landmarks in their boxes, and the largest face is first."""
     areas = [face.box.area_px for face in result.faces]
     assert areas == sorted(areas, reverse=True)
     for face in result.faces:
@@ -79,7 +79,9 @@ def test_a_picture_without_a_face_has_none_and_fails_quality(engine: Engine, enc
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_orientations_agree(engine: Engine, portrait: np.ndarray, encode: Encode, orientation: int) -> None:
+def test_every_exif_orientation_gives_the_same_result(
+    engine: Engine, portrait: np.ndarray, encode: Encode, orientation: int
+) -> None:
     undo = {6: 8, 8: 6}.get(orientation, orientation)
     stored = encode(upright(portrait[:400, 60:400], undo), ".png")
     start = stored.index(b"IDAT") - 4
@@ -184,7 +186,7 @@ def test_compare_uses_the_largest_face(engine: Engine, portrait: np.ndarray, enc
     assert score.confidence > 90
 
 
-def test_two_threads_answer_the_same_bytes_as_one(
+def test_two_threads_give_exactly_the_results_of_one(
     engine: Engine, portrait: np.ndarray, astronaut: bytes, encode: Encode
 ) -> None:
     files = [astronaut, encode(portrait[:, ::-1].copy()), encode(portrait[20:300, 100:380])] * 6
@@ -195,7 +197,7 @@ def test_two_threads_answer_the_same_bytes_as_one(
 
 
 @pytest.mark.parametrize(("scale", "expected"), [(1.15, "centre"), (1.6, "corner")])
-def test_of_faces_of_like_size_the_one_in_the_middle_is_compared_whatever_the_angle(
+def test_of_similar_faces_the_central_one_is_compared_at_every_angle(
     engine: Engine, portrait: np.ndarray, encode: Encode, scale: float, expected: str
 ) -> None:
     face = portrait[30:210, 135:315]
@@ -210,5 +212,5 @@ def test_of_faces_of_like_size_the_one_in_the_middle_is_compared_whatever_the_an
         height, width = picture.shape[:2]
         off = np.hypot(box.left + box.width / 2 - width / 2, box.top + box.height / 2 - height / 2)
         compared.append("centre" if off < 100 else "corner")
-    # At a few angles, others in each frame, a box is a third too small: of 132 in 11 frames, at 3.
+    # At 3 of 132 angles in 11 frames, different ones in each, a box is a third too small.
     assert compared.count(expected) >= 10, compared

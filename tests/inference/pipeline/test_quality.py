@@ -1,4 +1,4 @@
-"""图像质量检测: each degradation lowers the grade step by step, and is named."""
+"""图像质量检测: each degradation lowers the score step by step, and is named."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -48,7 +48,7 @@ def smaller(picture: np.ndarray, step: int) -> np.ndarray:
         (smaller, "face_too_small"),
     ],
 )
-def test_degradations_move_quality_monotonically_and_are_named(
+def test_quality_falls_monotonically_with_each_degradation_which_is_named(
     engine: Engine, portrait: np.ndarray, encode: Encode, degrade: Callable[..., np.ndarray], reason: str
 ) -> None:
     qualities = [engine.embed(encode(portrait, ".png")).quality]

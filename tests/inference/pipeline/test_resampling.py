@@ -33,8 +33,8 @@ def test_a_whole_view_fills_multiples_of_32_and_shows_everything(scale: float) -
 
 
 @pytest.mark.parametrize(("width", "height"), [(131, 95), (135, 128), (128, 135), (263, 399)])
-def test_a_view_of_an_odd_size_has_everything_in_its_place(width: int, height: int) -> None:
-    """Halving drops odd rows and columns, which must not shift the rest: two ramps keep their values."""
+def test_halving_an_odd_size_does_not_shift_the_picture(width: int, height: int) -> None:
+    """Halving drops an odd last row or column, which must not shift the rest: two ramps keep their values."""
     across, down = np.linspace(0, 250, width), np.linspace(0, 250, height)
     pixels = np.dstack(np.broadcast_arrays(across, down[:, None], 0.0)).astype(np.uint8)
     view = scaled(pixels, 0.24).astype(float)

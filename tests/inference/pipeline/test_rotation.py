@@ -17,7 +17,7 @@ UPRIGHT = np.array([[-1, -1], [1, -1], [0, 0], [-0.8, 1], [0.8, 1]], float)
 
 
 def turned_points(degrees: float) -> np.ndarray:
-    """UPRIGHT, turned clockwise on the screen."""
+    """Return UPRIGHT, rotated clockwise on the screen."""
     angle = np.deg2rad(degrees)
     return UPRIGHT @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
 
@@ -44,14 +44,14 @@ def test_the_rotation_is_estimated_from_landmarks(degrees: int) -> None:
     assert angle_from(roll(turned_points(degrees) * 30 + 200), degrees) == pytest.approx(0)
 
 
-def test_the_difference_of_two_angles_takes_the_short_way() -> None:
+def test_the_difference_of_two_angles_is_at_most_180_degrees() -> None:
     assert angle_from(170, -170) == -20
     assert angle_from(-170, 170) == 20
     assert angle_from(30, 10) == 20
 
 
 @pytest.mark.parametrize("count", range(4))
-def test_what_a_quarter_turn_shows_is_mapped_back(count: int) -> None:
+def test_points_of_a_quarter_turn_are_mapped_back(count: int) -> None:
     picture = np.zeros((40, 60), np.uint8)
     picture[7, 50] = 1
     ((row, column),) = np.argwhere(np.rot90(picture, count))
@@ -63,7 +63,7 @@ def test_what_a_quarter_turn_shows_is_mapped_back(count: int) -> None:
 
 
 @pytest.mark.parametrize("degrees", [20, 35, 45, 60, 90, 120, 135, 180, 210, 225, 270, 300, 315, 340])
-def test_a_turned_face_is_found_aligned_and_the_same_person(
+def test_a_rotated_face_is_found_aligned_and_recognised(
     engine: Engine, portrait: np.ndarray, encode: Encode, degrees: int
 ) -> None:
     scene = portrait[20:380, 60:420]
@@ -72,7 +72,7 @@ def test_a_turned_face_is_found_aligned_and_the_same_person(
     result = engine.detect(encode(picture))
     (face,) = result.faces
     assert "rotated" not in result.quality.reasons
-    # the points of the upright face, turned with the picture
+    # the points of the upright face, rotated with the picture
     angle = np.deg2rad(-degrees)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     expected = (marks(upright) - 180) @ turn + np.array(picture.shape[1::-1]) / 2
@@ -85,7 +85,7 @@ def test_a_turned_face_is_found_aligned_and_the_same_person(
     assert template.quality.passed
 
 
-def test_a_group_on_its_side_is_found_as_upright(
+def test_the_faces_of_a_picture_on_its_side_are_found_as_if_upright(
     engine: Engine, portrait: np.ndarray, encode: Encode
 ) -> None:
     frame = np.full((700, 1000, 3), 128, np.uint8)

@@ -14,7 +14,7 @@ from tests.inference.conftest import Encode
 
 @pytest.fixture(scope="module")
 def chunk(astronaut: bytes, portrait: np.ndarray, encode: Encode) -> list[bytes]:
-    """One face, none, three, and one again."""
+    """Return four pictures with one face, none, three and one."""
     nothing = encode(np.full((200, 300, 3), 127, np.uint8))
     small = cv2.resize(portrait, (256, 256), interpolation=cv2.INTER_AREA)
     three = encode(np.hstack([portrait, portrait[:, ::-1], np.vstack([small, small * 0])]))
@@ -22,7 +22,7 @@ def chunk(astronaut: bytes, portrait: np.ndarray, encode: Encode) -> list[bytes]
 
 
 class Batches:
-    """Listens to SFace: how many faces it was given at once. The embedding of face `spoiled` becomes zero."""
+    """Record how many faces SFace gets at once. The embedding of the face `spoiled` is set to zero."""
 
     def __init__(self, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sizes: list[int] = []
@@ -40,7 +40,7 @@ class Batches:
         monkeypatch.setattr(sface, "run", listening)
 
     def spoil(self, face: int) -> None:
-        """Return the face with this number, counted from now."""
+        """Set the embedding of the face with this number, counted from now, to zero."""
         self.sizes.clear()
         self.spoiled = face
 
@@ -75,7 +75,7 @@ def test_the_pictures_of_a_comparison_are_embedded_together(
 
 
 def test_the_watchdog_gets_the_current_picture(engine: Engine, chunk: list[bytes]) -> None:
-    """None where it may be any of them: in the networks."""
+    """It gets None while the networks run, because any of the pictures may be at fault there."""
     told: list[int | None] = []
     tasks.run(tasks.OPERATIONS["embed"], engine, [*chunk[:2], b"no picture", *chunk[2:]], told.append)
     assert told == [0, 1, 2, None]
@@ -107,7 +107,7 @@ def test_an_invalid_result_names_its_picture(engine: Engine, chunk: list[bytes],
 def test_the_earlier_of_two_failures_is_returned(
     engine: Engine, chunk: list[bytes], batches: Batches
 ) -> None:
-    """The last picture shows its fault at once; the first one's comes only with the networks."""
+    """The last picture fails when it is decoded; the first one fails only in the networks."""
     batches.spoil(0)
     results, failure = tasks.run(tasks.OPERATIONS["embed"], engine, [chunk[0], b"no picture"])
     assert results == []

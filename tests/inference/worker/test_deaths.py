@@ -1,4 +1,4 @@
-"""A worker that dies is recorded; one that signs off, or comes back in time, is not."""
+"""A worker that dies is recorded; one that signs off, or returns in time, is not."""
 
 import time
 from uuid import uuid4
@@ -30,7 +30,7 @@ def beating(client: redis.Redis, seen_at_s: float = AT, slots: int = 3) -> Worke
     return worker
 
 
-def test_a_heartbeat_that_stops_is_a_death_once(client: redis.Redis) -> None:
+def test_a_heartbeat_that_stops_is_recorded_once_as_a_death(client: redis.Redis) -> None:
     count = exchange.death_count(client)
     worker = beating(client)
     assert worker.id not in dict(dead(client, AT + DEAD_AFTER_S - 1))

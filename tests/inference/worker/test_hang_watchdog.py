@@ -1,4 +1,4 @@
-"""A picture that hangs is named to its call, and its process ends."""
+"""If inference hangs on a picture, its call is informed, and the process ends."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from inference.worker import exchange
 from inference.worker.hang_watchdog import LOOK_EVERY_S
 
 LIMIT_S = 3.0
-# Hangs as a native decoder does: the thread never comes back. The chunks: name, pictures, the one in hand.
+# Hangs like a native decoder: the thread never returns. Each chunk: name, pictures, current picture.
 WORKER = f"""
 import threading, time, django
 django.setup()
@@ -79,7 +79,7 @@ def answer_of(request_id: str) -> exchange.Reply | None:
 
 
 @pytest.fixture
-def in_hand() -> Iterator[None]:
+def claimed_chunks() -> Iterator[None]:
     """Yield the chunks of STUCK, each claimed by a worker."""
     client = valkey.client()
     counts = {"hung": 4, "hung-beside": 4, "hung-batch": 4, "hung-single": 1, "late": 4}
@@ -92,7 +92,7 @@ def in_hand() -> Iterator[None]:
         exchange.remove(client, chunk.request_id, [chunk])
 
 
-@pytest.mark.usefixtures("in_hand")
+@pytest.mark.usefixtures("claimed_chunks")
 def test_a_hanging_picture_is_named_and_the_process_ends() -> None:
     with running(STUCK) as process:
         _, said = process.communicate(timeout=10)
@@ -103,7 +103,7 @@ def test_a_hanging_picture_is_named_and_the_process_ends() -> None:
         assert answer.failure is not None
         assert (answer.failure.position, answer.failure.code) == (position, errors.FAILED)
         assert f'"chunk": "chunk-of-{name}"' in said
-    assert answer_of("hung-batch") is None  # which of its pictures is not known
+    assert answer_of("hung-batch") is None  # it is unknown which of its pictures hangs
     assert answer_of("late") is None  # it has not hung for long
     assert answer_of("slow") is None
 
@@ -123,5 +123,5 @@ def test_a_paused_process_does_not_count_as_a_hang() -> None:
 
 
 def test_the_call_deadline_is_longer_than_the_picture_deadline() -> None:
-    """Otherwise the call would get 5004 before the hanging picture is known."""
+    """Otherwise the call would get 5004 before the hanging picture is identified."""
     assert settings.PICTURE_MAX_S + 2 * LOOK_EVERY_S < settings.DEADLINE_S
