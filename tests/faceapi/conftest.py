@@ -48,7 +48,7 @@ LIMITS = {
     "BODY_MIN_BYTES_PER_S": str(1024 * 1024),
     "BODY_MAX_BYTES": str(64 * 1024 * 1024),
     "UNVERIFIED_BYTES_PER_MINUTE": str(10**12),  # all tests use one address
-    "UNPAID_S_PER_MINUTE": "3",  # the debt of a few pictures lasts until it is checked
+    "UNPAID_S_PER_MINUTE": "3",  # so low that the work of a few pictures still exceeds it when it is checked
     "QUEUE_MAX_CHUNKS": "50",
     "DEADLINE_S": "6",
     "WORKER_RETURN_S": "2",  # shorter than a silent worker counts as alive, so no call waits for one
@@ -257,7 +257,7 @@ def app(alice: User, now: datetime) -> App:
 def caller(tight_site: Site, app: App) -> Iterator[Caller]:
     key = app.keys.get()
     caller = Caller(tight_site.address, key, keys.secret_of(key))
-    valkey.client().delete(f"faceapi:unpaid:{app.customer_id}")  # a module shares its customer
+    valkey.client().delete(f"faceapi:unpaid:{app.customer_id}")  # all tests of a module share the customer
     wait_until(lambda: answers(f"http://{caller.address}/readyz"), timeout_s=10, what="a ready site")
     yield caller
     caller.close()

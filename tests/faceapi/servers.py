@@ -137,7 +137,7 @@ def reply(content: bytes) -> bytes:
 
 
 def drip(content: bytes) -> Iterator[bytes]:
-    """Yield a byte now and then, for longer than a client may wait."""
+    """Yield one byte at a time, for longer than a client waits."""
     for byte in content:
         yield bytes([byte])
         time.sleep(0.1)

@@ -32,7 +32,7 @@ LATE = timedelta(seconds=quota.CONFIRM_WITHIN_S)
 
 @pytest.fixture
 def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Journal:
-    """Return a journal that flushes when the test says so, in a folder of its own."""
+    """Return a journal in a separate folder, which is flushed only by the test."""
     monkeypatch.setattr(settings, "VAR_DIR", tmp_path)
     monkeypatch.setattr(Journal, "start", lambda self: None)
     made = Journal()
@@ -53,7 +53,7 @@ def response_to(call: CallContext) -> AnswerResponse:
 
 
 def state_of(call: CallContext) -> tuple[str, int, int]:
-    """Of the debit; the code and the units of the record."""
+    """Return the state of the debit, and the code and the units of the record."""
     recorded = Call.objects.get(pk=call.id)
     return Debit.objects.get(pk=call.id).state, recorded.code, recorded.units
 
@@ -73,7 +73,7 @@ def test_an_answer_that_was_sent_is_charged(app: App, now: datetime, journal: Jo
 def test_an_answer_that_could_not_be_sent_costs_nothing(app: App, now: datetime, journal: Journal) -> None:
     call = settled(app, now)
     response = response_to(call)
-    next(iter(response))  # and the server fails to write it
+    next(iter(response))  # then the server fails to write it
     response.close()
     journal.flush()
     assert state_of(call) == ("returned", errors.BODY_INCOMPLETE, 0)
@@ -119,9 +119,9 @@ def test_unconfirmed_answers_are_refunded(app: App, now: datetime, journal: Jour
     assert breaks() == []
 
 
-def test_a_call_that_ends_otherwise_after_its_settle_is_recorded_as_it_ended(app: App, now: datetime) -> None:
+def test_a_call_that_fails_after_its_settle_is_recorded_with_its_final_code(app: App, now: datetime) -> None:
     call = settled(app, now)
-    for _again in range(2):  # as after a commit that was not heard of
+    for _again in range(2):  # as after a commit that was not acknowledged
         calls.fail(call, ApiError(errors.BODY_INCOMPLETE), now)
         assert state_of(call) == ("returned", errors.BODY_INCOMPLETE, 0)
         assert list(app.usage.values_list("code", "calls", "units")) == [(errors.BODY_INCOMPLETE, 1, 0)]
@@ -177,7 +177,7 @@ def test_the_notes_of_a_process_that_died_are_adopted(app: App, now: datetime, j
         assert owner.stdout is not None
         assert owner.stdout.readline() == b"noted\n"
         answers.adopt()
-        assert state_of(call)[0] == "settling"  # its owner lives
+        assert state_of(call)[0] == "settling"  # the process that wrote the note is alive
     finally:
         owner.kill()
         owner.communicate()
@@ -188,8 +188,8 @@ def test_the_notes_of_a_process_that_died_are_adopted(app: App, now: datetime, j
     assert list((settings.VAR_DIR / "answers").iterdir()) == []
 
 
-def test_note_files_that_were_never_named_are_deleted(journal: Journal) -> None:
-    """A process that dies before it has named its file leaves a hidden one, in which nothing is noted."""
+def test_hidden_note_files_of_dead_processes_are_deleted(journal: Journal) -> None:
+    """A process that dies before it renames its file leaves a hidden one without notes."""
     folder = settings.VAR_DIR / "answers"
     folder.mkdir(parents=True, exist_ok=True)
     old, locked, new = (folder / f".{name}" for name in ("1-old", "2-locked", "3-new"))
@@ -218,7 +218,7 @@ def test_answers_are_sent_if_the_note_folder_is_unwritable(
     assert state_of(call)[0] == "settled"
 
 
-def test_a_note_file_keeps_what_is_not_confirmed_yet(journal: Journal, now: datetime) -> None:
+def test_a_note_file_keeps_unconfirmed_notes(journal: Journal, now: datetime) -> None:
     ids = [calls.new_id(now) for _ in range(3)]
     notes = NoteFile.new()
     for call_id in ids:
@@ -240,7 +240,7 @@ answers.PREALLOCATED_NOTES = 1
 Journal.start = lambda self: None
 _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
 journal = Journal()
-resource.setrlimit(resource.RLIMIT_FSIZE, (50, most))  # two notes and a half
+resource.setrlimit(resource.RLIMIT_FSIZE, (50, most))  # two and a half notes
 for number in (1, 2, 3):
     journal.sent(UUID(int=number), 1)
 resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
@@ -248,7 +248,7 @@ journal.sent(UUID(int=4), 1)
 """
 
 
-def test_a_full_disk_leaves_whole_notes_only(tmp_path: Path, product_environment: dict[str, str]) -> None:
+def test_a_full_disk_leaves_only_complete_notes(tmp_path: Path, product_environment: dict[str, str]) -> None:
     environment = product_environment | {"FACECLOUD_VAR_DIR": str(tmp_path)}
     environment["DJANGO_SETTINGS_MODULE"] = "facecloud.settings"
     subprocess.run(

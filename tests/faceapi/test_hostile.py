@@ -1,6 +1,6 @@
 """A corpus of damaged and hostile images: each gets a documented code, never a 500, and no worker dies.
 
-Images are made here; FACECLOUD_HOSTILE_DIR names a folder of further files to send.
+The images are created here; FACECLOUD_HOSTILE_DIR is a folder with more files to send.
 """
 
 import os
@@ -116,5 +116,5 @@ def test_every_file_gets_a_documented_code(caller: Caller, app: App, worker: Pro
         ("zeros", 4012),
     ],
 )
-def test_the_code_says_what_is_wrong(caller: Caller, name: str, code: int) -> None:
+def test_the_code_matches_the_fault(caller: Caller, name: str, code: int) -> None:
     assert caller.call([inline(CORPUS[name])]).code == code

@@ -31,7 +31,7 @@ from tests.faceapi.conftest import LIMITS, Caller, encode, inline
 
 
 class Fragile(Database):
-    """A site, its PostgreSQL and a caller; `proxy` is between the two."""
+    """A site, its PostgreSQL and a caller; `proxy` is between the site and PostgreSQL."""
 
     def __init__(self, caller: Caller, web: Process, postgres: Postgres, proxy: Proxy) -> None:
         super().__init__(postgres)
@@ -39,7 +39,7 @@ class Fragile(Database):
         self.threads = ThreadPoolExecutor(4)
 
     def call(self) -> Callable[[], tuple[int, str]]:
-        """Start a call; what returns its code and its id, or -1 if there was no answer."""
+        """Start a call; return a function that returns its code (-1 if there was no answer) and its id."""
 
         def send() -> tuple[int, str]:
             answer = self.caller.call([inline(encode())], timeout_s=60)
@@ -48,10 +48,10 @@ class Fragile(Database):
         return self.threads.submit(send).result
 
     def has_noted(self, call_id: str) -> bool:
-        """Whether the answer outlives its web process: it is in a file, or confirmed already."""
+        """Return whether the answer survives its web process: it is in a file, or already confirmed."""
         noted = b""
         for note in (self.postgres.data.parent / "answers").glob("[!.]*"):
-            with suppress(FileNotFoundError):  # adopted meanwhile
+            with suppress(FileNotFoundError):  # the file was adopted meanwhile
                 noted += note.read_bytes()
         state = "SELECT state FROM billing_debit WHERE call_id = %s"
         return UUID(call_id).bytes in noted or self.ask(state, call_id) == [("settled",)]
@@ -124,7 +124,7 @@ def fragile(
 
 @pytest.fixture
 def site(fragile: Fragile) -> Fragile:
-    """After a call, so that nothing but the settle of the next one waits for the disk."""
+    """Return the site after a first call, so that only the settle of the next one waits for the disk."""
     code, call_id = fragile.call()()
     assert code == 0
     assert fragile.end_of(call_id) == ("settled", 0, 1)
@@ -132,7 +132,7 @@ def site(fragile: Fragile) -> Fragile:
 
 
 @pytest.mark.race
-def test_the_database_dies_after_the_commit_and_stays_away(site: Fragile) -> None:
+def test_a_database_that_dies_after_the_commit_charges_nothing(site: Fragile) -> None:
     site.hold_commits()
     call = site.call()
     site.wait_for("SyncRep")
@@ -146,7 +146,7 @@ def test_the_database_dies_after_the_commit_and_stays_away(site: Fragile) -> Non
 
 
 @pytest.mark.race
-def test_the_connection_is_cut_while_the_commit_waits(site: Fragile) -> None:
+def test_a_call_whose_connection_is_cut_during_the_commit_is_charged_once(site: Fragile) -> None:
     with site.commits_that_wait():
         call = site.call()
         site.wait_for("SyncRep")
@@ -158,7 +158,7 @@ def test_the_connection_is_cut_while_the_commit_waits(site: Fragile) -> None:
 
 
 @pytest.mark.race
-def test_the_client_goes_while_the_settle_waits(site: Fragile) -> None:
+def test_a_client_that_disconnects_during_the_settle_is_not_charged(site: Fragile) -> None:
     body = site.caller.body([inline(encode())])
     with site.settles_that_wait(), site.caller.raw() as sock:
         sock.sendall(site.caller.head(body, f"Content-Length: {len(body)}") + body)
@@ -168,7 +168,7 @@ def test_the_client_goes_while_the_settle_waits(site: Fragile) -> None:
 
 
 @pytest.mark.race
-def test_valkey_is_full_while_the_settle_waits(site: Fragile) -> None:
+def test_with_a_full_valkey_only_an_answer_with_code_0_is_charged(site: Fragile) -> None:
     client = valkey.client()
     before = client.config_get("maxmemory")["maxmemory"]
 
@@ -188,7 +188,7 @@ def test_valkey_is_full_while_the_settle_waits(site: Fragile) -> None:
 
 
 @pytest.mark.race
-def test_a_web_process_killed_after_its_answers(site: Fragile) -> None:
+def test_the_answers_of_a_killed_web_process_are_charged(site: Fragile) -> None:
     ids = []
     for _round in range(3):
         code, call_id = site.call()()
@@ -205,7 +205,7 @@ def test_a_web_process_killed_after_its_answers(site: Fragile) -> None:
 
 
 @pytest.mark.race
-def test_a_web_process_that_is_stopped_confirms_its_answers(site: Fragile) -> None:
+def test_a_stopping_web_process_confirms_its_answers(site: Fragile) -> None:
     code, call_id = site.call()()
     assert code == 0
     site.web.stop()

@@ -92,7 +92,7 @@ def test_calls_are_served_and_charged_over_few_connections(
     wait_until(lambda: settled.count() == 40, timeout_s=20, what="the confirmations")
 
 
-def test_commands_run_through_it(behind_pgbouncer: dict[str, str], now: datetime) -> None:
+def test_migrate_and_reconcile_run_through_pgbouncer(behind_pgbouncer: dict[str, str], now: datetime) -> None:
     for command in (["migrate", "--check"], ["reconcile"]):
         done = subprocess.run(
             [sys.executable, "manage.py", *command],

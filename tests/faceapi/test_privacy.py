@@ -23,7 +23,7 @@ PLANTED = b"PLANTED-TO-BE-FOUND-91bd"
 
 
 def with_canary(picture: bytes) -> bytes:
-    """Return a JPEG whose comment holds the canary, in the middle of real content."""
+    """Return a JPEG with the canary in its comment, within real content."""
     comment = CANARY * 400
     return picture[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + picture[2:]
 
@@ -41,7 +41,7 @@ def encodings(needle: bytes) -> list[bytes]:
 
 
 def rows() -> Iterator[tuple[str, bytes]]:
-    """Every row of every table as text: in PostgreSQL's own files long values are compressed."""
+    """Yield every row of every table as text, because PostgreSQL compresses long values in its files."""
     for table in connection.introspection.table_names():
         with connection.cursor() as cursor:
             cursor.execute(f'SELECT "{table}"::text FROM "{table}"')
@@ -50,7 +50,7 @@ def rows() -> Iterator[tuple[str, bytes]]:
 
 
 def values() -> Iterator[tuple[str, bytes]]:
-    """Every key and value of Valkey, read by its type: a DUMP would be compressed."""
+    """Yield every key and value of Valkey, read by its type, because a DUMP would be compressed."""
     client = valkey.client()
     reads = {
         b"string": client.get,
@@ -66,15 +66,15 @@ def values() -> Iterator[tuple[str, bytes]]:
 
 
 def traces(needles: list[bytes]) -> set[str]:
-    """Where one of the needles lies: files of the whole run (logs, PostgreSQL), tables, keys of Valkey."""
-    connection.cursor().execute("CHECKPOINT")  # PostgreSQL's pages reach its files
+    """Return where a needle is found: files of the run (logs, PostgreSQL), tables, keys of Valkey."""
+    connection.cursor().execute("CHECKPOINT")  # so that PostgreSQL writes its pages to its files
     places = [(str(path), path.read_bytes()) for path in files(settings.VAR_DIR)]
     places += [*rows(), *values()]
     return {place for place, data in places if any(needle in data for needle in needles)}
 
 
 def test_the_search_finds_a_planted_image(app: App) -> None:
-    """The control: the search sees through every store."""
+    """Control: the search covers every store."""
     planted = settings.VAR_DIR / "planted.txt"
     client = valkey.client()
     try:
@@ -112,7 +112,7 @@ def test_an_image_leaves_no_trace(caller: Caller, servers: Servers, tight_site: 
     with caller.raw() as sock:
         sock.sendall(caller.head(b"", "Transfer-Encoding: chunked") + picture)
         assert read_answer(sock).code == 4019
-    with caller.raw() as sock:  # what follows the promised bytes is taken for another request
+    with caller.raw() as sock:  # what follows the announced bytes is parsed as another request
         sock.sendall(caller.head(b"{}", "Content-Length: 2") + b"{}" + CANARY + b"\r\n\r\n")
         assert [answer.code for answer in read_answers(sock, 2)] == [4001, 4021]
     assert traces([*encodings(CANARY), caller.secret.encode()]) == set()
@@ -123,7 +123,7 @@ def test_logs_are_json_with_the_request_id_and_no_signature(
 ) -> None:
     answer = caller.call([inline(encode())])
     request_id, logs = answer.headers["X-Request-Id"], [tight_site.log, worker.log]
-    for log in logs:  # the worker writes its line once it has answered
+    for log in logs:  # the worker writes its line after it has answered
         wait_until(lambda log=log: request_id in log.read_text(), timeout_s=5, what=f"the call in {log}")
         lines = [json.loads(line) for line in log.read_text().splitlines() if request_id in line]
         assert {line["request_id"] for line in lines} == {request_id}

@@ -47,7 +47,7 @@ def test_4020_suggests_the_intended_path(caller: Caller, method: str, path: str,
 
 
 @pytest.mark.parametrize("path", ["/no-such-page", "/docs/no-such-page/", "/console/face_detect/"])
-def test_an_unknown_page_is_an_html_page(caller: Caller, path: str) -> None:
+def test_an_unknown_address_outside_the_api_gets_an_html_page(caller: Caller, path: str) -> None:
     connection = http.client.HTTPConnection(caller.address, timeout=10)
     connection.request("GET", path)
     reply = connection.getresponse()
@@ -82,7 +82,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("what", MALFORMED)
-def test_4021_invalid_http(caller: Caller, app: App, what: str) -> None:
+def test_4021_for_invalid_http(caller: Caller, app: App, what: str) -> None:
     answer = told(caller, MALFORMED[what])
     assert (answer.code, answer.status) == (4021, 400)
     assert answer.headers["Connection"] == "close"
@@ -92,7 +92,7 @@ def test_4021_invalid_http(caller: Caller, app: App, what: str) -> None:
 
 
 def test_bytes_after_the_body_are_not_logged(caller: Caller, tight_site: Process) -> None:
-    """What follows is taken for the next request and refused: it may be a picture."""
+    """They are parsed as the next request and refused, and may belong to a picture."""
     body = b"{}" + CANARY + b"\r\nX\r\n\r\n"
     with caller.raw() as sock:
         sock.sendall(caller.head(body[:2], "Content-Length: 2") + body)
@@ -121,7 +121,7 @@ def test_headers_that_name_the_scheme_may_contradict_each_other(caller: Caller) 
     assert answer.code == 0
 
 
-def test_no_cookie_and_no_page_of_the_console_comes_with_an_answer(caller: Caller) -> None:
+def test_an_answer_has_no_cookie_and_no_headers_of_the_pages(caller: Caller) -> None:
     answer = caller.call([inline(encode())], Cookie="sessionid=x; csrftoken=y; django_language=en")
     assert answer.code == 0
     assert not {"Set-Cookie", "Content-Security-Policy", "Content-Language"} & set(answer.headers)
@@ -129,8 +129,8 @@ def test_no_cookie_and_no_page_of_the_console_comes_with_an_answer(caller: Calle
     assert "Content-Length" in answer.headers
 
 
-def test_requests_one_after_the_other_on_one_connection(caller: Caller, app: App) -> None:
-    """Pipelined: each is signed for itself, and a refusal does not touch the next."""
+def test_pipelined_requests_are_answered_in_order(caller: Caller, app: App) -> None:
+    """Each has its own signature, and a refusal does not affect the next one."""
     body = caller.body([inline(encode())])
     good = caller.head(body, f"Content-Length: {len(body)}") + body
     again = caller.head(body, f"Content-Length: {len(body)}") + body
@@ -143,7 +143,7 @@ def test_requests_one_after_the_other_on_one_connection(caller: Caller, app: App
 
 
 def test_a_call_refused_before_its_malformed_body_is_answered_once(caller: Caller) -> None:
-    """The call has no Authorization; that its chunks are malformed is seen after the reply, and not told."""
+    """The call has no Authorization; its malformed chunks are detected after the reply and not reported."""
     with caller.raw() as sock:
         sock.sendall(START + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nnot a chunk\r\n0\r\n\r\n")
         replies = b""

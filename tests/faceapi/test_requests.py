@@ -31,7 +31,7 @@ def face(astronaut: bytes) -> bytes:
     return out.getvalue()
 
 
-def test_detect(caller: Caller, face: bytes) -> None:
+def test_detect_returns_boxes_and_landmarks(caller: Caller, face: bytes) -> None:
     answer = caller.call([inline(face), inline(encode())])
     assert answer.status == 200
     assert list(answer.json) == ["code", "message", "result"]
@@ -53,7 +53,7 @@ def test_detect(caller: Caller, face: bytes) -> None:
     assert (answer.headers["X-Billed-Units"], answer.headers["X-Quota-Remaining"]) == ("2", "998")
 
 
-def test_analyse(caller: Caller, face: bytes) -> None:
+def test_analyse_returns_age_and_gender(caller: Caller, face: bytes) -> None:
     (result,) = caller.call([inline(face)], ANALYSE).json["result"]
     (found,) = result["face_list"]
     assert set(found) == {"age", "gender", "location"}
@@ -62,18 +62,18 @@ def test_analyse(caller: Caller, face: bytes) -> None:
     assert isinstance(found["age"], int)
 
 
-def test_compare(caller: Caller, face: bytes) -> None:
+def test_compare_returns_a_confidence_for_each_pair(caller: Caller, face: bytes) -> None:
     answer = caller.call([[inline(face), inline(face)], [inline(face), inline(encode())]], COMPARE)
     same, none = answer.json["result"]
     assert same["face_compare"] == "true"
     assert same["confidence"] > 90
     assert same["pic_quality"] == 0
     assert none == {"face_compare": "false", "confidence": 0.0, "pic_quality": 1}
-    assert answer.headers["X-Billed-Units"] == "1"  # a call, however many pairs
+    assert answer.headers["X-Billed-Units"] == "1"  # one call, whatever the number of pairs
 
 
 def worked_on(request_id: str, log: Path) -> int:
-    """How many pictures of a call the worker looked at, by its log."""
+    """Return how many pictures of a call the worker processed, from its log."""
     lines = [json.loads(line) for line in log.read_text().splitlines() if request_id in line]
     return sum(line["images"] for line in lines if line["message"] == "chunk done")
 
@@ -93,7 +93,7 @@ def test_an_anchor_is_embedded_once(caller: Caller, face: bytes, worker: Process
     assert (answer.code, answer.json["index"]) == (4003, 1)
 
 
-def test_options_quality_says_why(caller: Caller, face: bytes) -> None:
+def test_options_quality_adds_the_reasons(caller: Caller, face: bytes) -> None:
     def ask(data: object, path: str, options: object) -> Answer:
         return caller.send(json.dumps({"data": data, "options": options}).encode(), path)
 
@@ -119,7 +119,7 @@ def test_options_quality_says_why(caller: Caller, face: bytes) -> None:
 def test_coordinates_are_those_of_the_upright_picture(caller: Caller, face: bytes) -> None:
     out = BytesIO()
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by 90 degrees clockwise when shown
+    exif[0x0112] = 6  # to be rotated by 90 degrees clockwise when shown
     Image.open(BytesIO(face)).rotate(90, expand=True).save(out, "JPEG", quality=95, exif=exif)
     plain, turned = caller.call([inline(face), inline(out.getvalue())]).json["result"]
     for name, value in plain["face_list"][0]["location"].items():
@@ -127,7 +127,7 @@ def test_coordinates_are_those_of_the_upright_picture(caller: Caller, face: byte
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_every_prefix_of_the_manual(caller: Caller, prefix: str) -> None:
+def test_every_prefix_of_the_manual_is_served(caller: Caller, prefix: str) -> None:
     for name, data in (
         ("face_detect", [inline(encode())]),
         ("face_analyse", [inline(encode())]),
@@ -146,7 +146,7 @@ def test_every_prefix_of_the_manual(caller: Caller, prefix: str) -> None:
         "/%61pi/v1/face_detect%2Ejson?x=%zz",
     ],
 )
-def test_path_and_query_are_signed_as_received(caller: Caller, path: str) -> None:
+def test_path_and_query_are_verified_as_received(caller: Caller, path: str) -> None:
     assert caller.call([inline(encode())], path).code == 0
 
 
@@ -165,9 +165,11 @@ def written(picture: bytes) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("size", [(33, 32), (200, 161)])  # under and over the splitter's short strings
+@pytest.mark.parametrize(
+    "size", [(33, 32), (200, 161)]
+)  # below and above the splitter's limit of short strings
 @pytest.mark.parametrize("form", written(b""))
-def test_every_form_of_base64(caller: Caller, size: tuple[int, int], form: str) -> None:
+def test_every_form_of_base64_is_accepted(caller: Caller, size: tuple[int, int], form: str) -> None:
     text = written(encode(size, kind="PNG"))[form]
     assert caller.call([text]).code == 0
     php = json.dumps({"data": [text]}).replace("/", "\\/").encode()
@@ -187,7 +189,7 @@ def test_every_form_of_base64(caller: Caller, size: tuple[int, int], form: str) 
     ],
     ids=["32x32", "5000x32", "32x5000", "grey jpeg", "grey png", "png", "progressive"],
 )
-def test_images_at_the_edge_of_the_rules(caller: Caller, picture: bytes) -> None:
+def test_images_at_the_limits_are_accepted(caller: Caller, picture: bytes) -> None:
     assert caller.call([inline(picture)]).code == 0
 
 
@@ -204,7 +206,7 @@ def test_the_order_of_the_results_is_that_of_the_request(
     ]
 
 
-def test_a_hundred_images(caller: Caller) -> None:
+def test_a_hundred_images_are_accepted(caller: Caller) -> None:
     answer = caller.call([inline(encode((32, 32)))] * 100)
     assert len(answer.json["result"]) == 100
     assert answer.headers["X-Billed-Units"] == "100"
@@ -217,18 +219,18 @@ def test_a_wrong_content_type_is_tolerated(caller: Caller, kind: str) -> None:
     assert caller.call([inline(encode())], Content_Type=kind).code == 0
 
 
-def test_more_in_the_body_than_the_data(caller: Caller) -> None:
+def test_additional_fields_of_the_body_are_ignored(caller: Caller) -> None:
     body = {"options": {"data": [1]}, "data": [inline(encode())], "note": "人脸" * 1000}
     assert caller.send(json.dumps(body).encode()).code == 0
     assert caller.send(json.dumps(body, ensure_ascii=False).encode()).code == 0
 
 
-def test_other_methods_are_told_what_is_allowed(caller: Caller) -> None:
+def test_the_reply_to_another_method_names_the_allowed_one(caller: Caller) -> None:
     refused = caller.send(b"", method="OPTIONS")
     assert (refused.status, refused.code, refused.headers["Allow"]) == (405, 4016, "POST")
 
 
-def test_the_record_of_a_call(caller: Caller, app: App, face: bytes) -> None:
+def test_a_call_is_recorded(caller: Caller, app: App, face: bytes) -> None:
     answer = caller.call([inline(face)] * 2)
     call = Call.objects.get(pk=answer.headers["X-Request-Id"])
     assert (call.app, call.api, call.region) == (app, "face_detect", app.region)
@@ -244,7 +246,7 @@ def test_the_record_of_a_call(caller: Caller, app: App, face: bytes) -> None:
     assert app.keys.get().last_used_at is not None
 
 
-def test_nothing_of_a_call_stays_in_valkey(caller: Caller, face: bytes) -> None:
+def test_a_call_leaves_nothing_in_valkey(caller: Caller, face: bytes) -> None:
     answers = [
         caller.call([inline(face)] * 9),
         caller.call([inline(face), inline(encode((400, 400))[:4000])]),

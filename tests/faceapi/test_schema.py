@@ -27,20 +27,20 @@ def description() -> dict[str, Any]:
     return plain
 
 
-def test_it_is_openapi_3_1_of_all_apis() -> None:
+def test_the_description_is_openapi_3_1_of_all_apis() -> None:
     found = description()
     assert found["openapi"] == "3.1.0"
     assert set(found["paths"]) == APIS
 
 
-def test_it_is_served(caller: Caller) -> None:
+def test_the_description_is_served(caller: Caller) -> None:
     reply = requests.get(f"http://{caller.address}/api/schema/?format=json", timeout=30)
     assert reply.status_code == 200
     assert set(reply.json()["paths"]) == APIS
 
 
 @pytest.mark.parametrize("path", sorted(APIS))
-def test_it_names_every_code_under_its_status(path: str) -> None:
+def test_the_description_has_every_code_under_its_status(path: str) -> None:
     responses = description()["paths"][path]["post"]["responses"]
     named = {
         code: int(status)
@@ -51,7 +51,7 @@ def test_it_names_every_code_under_its_status(path: str) -> None:
 
 
 class Signature(requests.auth.AuthBase):
-    """Signs what is really sent."""
+    """Signs each request as it is sent."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
@@ -66,7 +66,7 @@ class Signature(requests.auth.AuthBase):
 
 
 schema = schemathesis.openapi.from_dict(description())
-# What the answer looks like. Not: whether a random body is refused, which the tests by code say.
+# Checks the form of the answers, but not whether a random body is refused: tests/faceapi/errors does.
 CHECKS = [
     not_a_server_error,
     checks.status_code_conformance,
@@ -80,14 +80,14 @@ CHECKS = [
 @hypothesis.settings(
     max_examples=20, deadline=None, suppress_health_check=list(hypothesis.HealthCheck), derandomize=True
 )
-def test_the_site_answers_as_it_says(case: Case, caller: Caller) -> None:
+def test_answers_conform_to_the_description(case: Case, caller: Caller) -> None:
     response = case.call(base_url=f"http://{caller.address}", auth=Signature(caller), timeout=60)
     assert response.status_code < 500, response.text
     case.validate_response(response, checks=CHECKS)
 
 
 @pytest.mark.parametrize("name", NAMES[:3])
-def test_a_served_call_is_as_it_says(name: str, caller: Caller) -> None:
+def test_the_answer_to_a_valid_call_conforms_to_the_description(name: str, caller: Caller) -> None:
     path = f"/api/v1/{name}.json"
     picture = inline(encode())
     data = [[picture, picture]] if "compare" in path else [picture]
@@ -97,7 +97,7 @@ def test_a_served_call_is_as_it_says(name: str, caller: Caller) -> None:
     schema[path]["POST"].validate_response(response)
 
 
-def test_the_gallery_answers_as_it_says(caller: Caller) -> None:
+def test_the_gallerys_answers_conform_to_the_description(caller: Caller) -> None:
     requests_in_order = [
         ("face_group_add", {"group_id": "staff", "name": "员工"}),
         ("face_group_list", {}),

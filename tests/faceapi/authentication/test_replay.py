@@ -26,7 +26,7 @@ def code_of(seen: Claim) -> int:
 
 
 def lose_everything() -> None:
-    """As FLUSHALL does, of the guard only."""
+    """Delete the guard's keys, as FLUSHALL would."""
     client = valkey.client()
     for name in client.scan_iter("faceapi:seen*"):
         client.delete(name)
@@ -47,7 +47,7 @@ def test_a_request_is_not_served_again_after_valkey_was_lost(caller: Caller, app
     assert caller.send(body, **as_options(caller.headers(body, at_ms=next_millisecond() + ahead))).code == 0
 
 
-def test_signatures_are_good_once_after_a_loss_too(app: App, now: datetime) -> None:
+def test_a_signature_is_accepted_once_after_a_loss_too(app: App, now: datetime) -> None:
     served(app, now)
     lose_everything()
     before, after = next_millisecond(), next_millisecond() + 5000
@@ -56,8 +56,8 @@ def test_signatures_are_good_once_after_a_loss_too(app: App, now: datetime) -> N
     assert code_of(claim(after, "B" * 64)) == errors.REPLAY
 
 
-def test_a_first_start_refuses_nobody(app: App, now: datetime) -> None:
-    """Nor does a loss when no signature of before is good any longer."""
+def test_a_first_start_refuses_no_request(app: App, now: datetime) -> None:
+    """Nor does a loss after which no earlier signature could still be valid."""
     served(app, now)
     Call.objects.update(at=now - timedelta(hours=1))
     lose_everything()

@@ -15,7 +15,7 @@ BODY = b'{"data": ["https://example.org/example.png"]}'
 GOLDEN = "4ce71311d8e2adf7a550633f70aece92c3e8003f2b4a0a5665506ed79d49cca0"
 
 
-def test_golden_vector() -> None:
+def test_the_signature_equals_the_golden_vector() -> None:
     headers = signing.sign(
         "0123456789abcdef", SECRET, "POST", "/api/v1/face_detect.json", "", 1544518784923, BODY
     )
@@ -57,7 +57,7 @@ def test_every_part_is_signed() -> None:
         f"CTYUN 01234567\u0661:{GOLDEN}",
     ],
 )
-def test_malformed_authorization(header: str) -> None:
+def test_a_malformed_authorization_is_rejected(header: str) -> None:
     assert signing.parse_authorization(header) is None
 
 
@@ -75,7 +75,7 @@ def test_malformed_authorization(header: str) -> None:
         (f"CTYUN 0123456789abcdef:{'g' * 64}", "the signature is not hex"),
     ],
 )
-def test_what_is_wrong_with_an_authorization(header: str, said: str) -> None:
+def test_the_fault_of_an_authorization_is_named(header: str, said: str) -> None:
     fault, fault_zh = signing.authorization_fault(header)
     assert said in fault
     assert re.search(CHINESE, fault_zh)
@@ -132,7 +132,7 @@ def lines(*parts: str) -> bytes:
         (SENT, lines(*SENT), "another secret", ""),
     ],
 )
-def test_a_common_mistake_is_told(sent: tuple[str, ...], signed: bytes, key: str, said: str) -> None:
+def test_a_common_mistake_is_named(sent: tuple[str, ...], signed: bytes, key: str, said: str) -> None:
     given = hmac.new(key.encode("latin-1"), signed, hashlib.sha256).hexdigest()
     assert not signing.matches(SECRET, lines(*sent), given)
     told, told_zh = signing.likely_mistake("0123456789abcdef", SECRET, given, *sent)
@@ -140,14 +140,14 @@ def test_a_common_mistake_is_told(sent: tuple[str, ...], signed: bytes, key: str
     assert bool(re.search(CHINESE, told_zh)) == bool(said)
 
 
-def test_authorization() -> None:
+def test_a_valid_authorization_is_parsed() -> None:
     assert signing.parse_authorization(f"CTYUN 0123456789abcdef:{GOLDEN}") == signing.Authorization(
         "0123456789abcdef", GOLDEN
     )
 
 
 @pytest.mark.parametrize("header", ["", "-1", "1.5", "1e3", " 1", "1 ", "0x1", "\u0661", "1" * 17])
-def test_malformed_timestamp(header: str) -> None:
+def test_a_malformed_timestamp_is_rejected(header: str) -> None:
     assert signing.parse_timestamp(header) is None
 
 
@@ -162,12 +162,12 @@ def test_malformed_timestamp(header: str) -> None:
         ("https://host?q=/x", ("", "q=/x")),
     ],
 )
-def test_target_as_received(target: str, expected: tuple[str, str]) -> None:
+def test_the_target_is_split_without_decoding(target: str, expected: tuple[str, str]) -> None:
     assert signing.split_target(target) == expected
 
 
 @given(st.text(alphabet=st.characters(min_codepoint=0x21, max_codepoint=0x7E)), st.binary(max_size=64))
-def test_what_sign_makes_matches(query: str, body: bytes) -> None:
+def test_a_signature_made_by_sign_matches(query: str, body: bytes) -> None:
     headers = signing.sign("a" * 16, SECRET, "POST", "/v1/x.json", query, 7, body)
     given_signature = signing.parse_authorization(headers["Authorization"])
     assert given_signature is not None

@@ -37,7 +37,7 @@ def forged_head(caller: Caller, length: int) -> bytes:
 
 
 def test_slow_forged_bodies_do_not_refuse_the_owner(caller: Caller) -> None:
-    """40 connections with the owner's AppKey that send one byte, opened again as soon as they are closed."""
+    """40 connections with the owner's AppKey each send one byte, and are reopened when they are closed."""
     with ExitStack() as stack:
         opened: list[socket.socket] = []
 
@@ -75,13 +75,13 @@ def test_slow_forged_bodies_hold_no_database_connection(
         assert caller.call([inline(encode((300, 300)))]).code == 0
 
 
-def test_forged_calls_use_up_no_rate_and_stand_in_no_record(caller: Caller, app: App) -> None:
+def test_forged_calls_use_up_no_rate_and_are_not_recorded(caller: Caller, app: App) -> None:
     App.objects.filter(pk=app.pk).update(rate_per_s=1, concurrency=1)
     before = unattributed.counts().get(errors.BAD_SIGNATURE, 0)
     for _ in range(12):
         answer = caller.call([inline(encode())], Authorization=f"CTYUN {caller.key.key}:{FORGED}")
         assert answer.code == errors.BAD_SIGNATURE
-    assert caller.call([inline(encode())]).code == 0  # at a rate of one a second
+    assert caller.call([inline(encode())]).code == 0  # the rate limit is one a second
     wait_until(
         lambda: unattributed.counts().get(errors.BAD_SIGNATURE, 0) - before == 12,
         timeout_s=20,
@@ -95,7 +95,7 @@ def test_forged_calls_use_up_no_rate_and_stand_in_no_record(caller: Caller, app:
 
 
 def test_4291_for_an_address_whose_bodies_are_not_signed(caller: Caller, app: App) -> None:
-    # Through a proxy: many callers may share the address of one, so it has no allowance.
+    # The address of a proxy has no allowance, because many callers may share it.
     sender, client, key = "203.0.113.77", valkey.client(), "faceapi:unverified:203.0.113.77"
     client.delete(key)
     forged, large = f"CTYUN {caller.key.key}:{FORGED}", [inline(encode((500, 500), kind="PNG"))]
@@ -116,7 +116,7 @@ def test_4291_for_an_address_whose_bodies_are_not_signed(caller: Caller, app: Ap
 def test_forged_bodies_use_up_the_allowance_over_http(
     caller: Caller, product_environment: dict[str, str]
 ) -> None:
-    """Small and large ones, whole and broken off; the third is refused."""
+    """Small and large bodies, complete and aborted; the third one is refused."""
     sender, client, key = "203.0.113.78", valkey.client(), "faceapi:unverified:203.0.113.78"
     forged = {"X_Forwarded_For": sender, "Authorization": f"CTYUN {caller.key.key}:{FORGED}"}
     client.delete(key)
@@ -125,15 +125,15 @@ def test_forged_bodies_use_up_the_allowance_over_http(
         caller.address = site.address
         answers = [caller.send(b" " * size, **forged) for size in (200_000, 500_000)]
         assert [answer.code for answer in answers] == [errors.BAD_SIGNATURE] * 2
-        assert 700_000 * 0.06 * 0.5 < client.pttl(key) <= 700_000 * 0.06  # it runs down meanwhile
-        with caller.raw() as sock:  # 400 000 of a promised million arrive
+        assert 700_000 * 0.06 * 0.5 < client.pttl(key) <= 700_000 * 0.06  # it decreases meanwhile
+        with caller.raw() as sock:  # 400 000 of an announced million bytes arrive
             head = forged_head(caller, 1_000_000).replace(
                 b"\r\n", f"\r\nX-Forwarded-For: {sender}\r\n".encode(), 1
             )
             sock.sendall(head + b" " * 400_000)
             sock.shutdown(socket.SHUT_WR)
             assert read_answer(sock).code == errors.BODY_INCOMPLETE
-        unverified.add(client, sender, 1_000_000)  # however slow this machine is
+        unverified.add(client, sender, 1_000_000)  # so that a slow machine has no allowance left either
         assert caller.send(b" " * 300_000, **forged).code == errors.RATE
         assert caller.call([inline(encode((300, 300)))]).code == 0  # from another address
     client.delete(key)
@@ -147,10 +147,10 @@ def test_an_address_that_is_refused_again_is_remembered_longest(monkeypatch: pyt
     assert list(unverified._refused_until) == ["first", "third"]
     assert unverified._is_refused("first", 9.0)
     assert not unverified._is_refused("first", 10.0)
-    assert list(unverified._refused_until) == ["third"]  # what is over is not kept
+    assert list(unverified._refused_until) == ["third"]  # expired entries are not kept
 
 
-def test_what_was_read_counts_for_the_network_of_its_sender(settings: Settings) -> None:
+def test_received_bytes_count_for_the_network_of_their_sender(settings: Settings) -> None:
     settings.UNVERIFIED_BYTES_PER_MINUTE = 1000
     client = valkey.client()
     try:
@@ -159,7 +159,7 @@ def test_what_was_read_counts_for_the_network_of_its_sender(settings: Settings) 
         for address, is_refused in (("2001:db8:1:2:3::4", True), ("2001:db8:1:3::1", False), (None, False)):
             with pytest.raises(ApiError) if is_refused else nullcontext():
                 unverified.check(client, address, is_large=True)
-        with pytest.raises(ApiError):  # this process has seen it
+        with pytest.raises(ApiError):  # this process remembers it
             unverified.check(client, "2001:db8:1:2::1", is_large=False)
     finally:
         client.delete("faceapi:unverified:2001:db8:1:2::/64")
@@ -183,7 +183,7 @@ def pairs() -> Iterator[list[tuple[socket.socket, socket.socket]]]:
 
 
 def is_shut(server: socket.socket) -> bool:
-    """Read what came; whether the end follows."""
+    """Read the received bytes; return whether the end of the stream follows."""
     server.setblocking(False)
     try:
         while server.recv(100_000):
@@ -196,7 +196,7 @@ def is_shut(server: socket.socket) -> bool:
 def given_up(
     uploads: Uploads, pairs: list[tuple[socket.socket, socket.socket]], sent: list[tuple[str, int]]
 ) -> list[int]:
-    """Read a body from each connection, with an address and so many bytes; the positions that were shut."""
+    """Read a body of so many bytes from each connection; return the positions that were shut down."""
     with ExitStack() as stack:
         for (client, server), (address, size) in zip(pairs, sent, strict=False):
             stack.enter_context(uploads.receive(server, address))
@@ -215,7 +215,7 @@ def test_the_slowest_upload_is_given_up(pairs: list[tuple[socket.socket, socket.
     assert given_up(Uploads(limit=3), pairs, sent) == [1]
 
 
-def test_an_address_with_many_uploads_loses_before_one_with_a_slower_one(
+def test_uploads_of_the_busiest_address_are_given_up_first(
     pairs: list[tuple[socket.socket, socket.socket]],
 ) -> None:
     sent = [("192.0.2.1", 20_000), ("192.0.2.1", 10_000), ("192.0.2.1", 20_000), ("192.0.2.2", 1)]
@@ -228,7 +228,7 @@ def read_until_it_ends(uploads: Uploads, server: socket.socket) -> None:
         raise ApiError(errors.BODY_INCOMPLETE)
 
 
-def test_an_upload_that_was_given_up_is_told_to_come_again(
+def test_an_upload_that_was_given_up_gets_a_retry_after(
     pairs: list[tuple[socket.socket, socket.socket]],
 ) -> None:
     uploads = Uploads(limit=1)
@@ -249,8 +249,8 @@ def refused(app: App, at: datetime) -> None:
     calls.fail(call, ApiError(errors.RATE), at)
 
 
-def test_authentic_refusals_are_all_counted_and_sampled(app: App, now: datetime) -> None:
-    with unattributed._flushing:  # no flush of the thread in between
+def test_refusals_of_verified_calls_are_all_counted_and_sampled(app: App, now: datetime) -> None:
+    with unattributed._flushing:  # the thread cannot flush meanwhile
         for _ in range(1000):
             refused(app, now)
     unattributed.flush()
@@ -263,7 +263,7 @@ def test_authentic_refusals_are_all_counted_and_sampled(app: App, now: datetime)
     assert list(reconcile.usage_is_the_sum_of_calls(now)) == []
 
 
-def test_refusals_of_an_app_that_is_gone_do_not_stop_those_of_others(app: App, now: datetime) -> None:
+def test_refusals_of_a_deleted_app_do_not_stop_those_of_others(app: App, now: datetime) -> None:
     key = AppKey.objects.get(app=app)
     key.app.pk = 2**40
     gone = CallContext(calls.new_id(now), "face_detect", now, None, key=key, is_authentic=True)
@@ -275,7 +275,7 @@ def test_refusals_of_an_app_that_is_gone_do_not_stop_those_of_others(app: App, n
     assert app.usage.get().calls == 1
 
 
-def test_a_refusal_after_the_debit_gives_it_back(app: App, now: datetime) -> None:
+def test_a_refusal_after_the_debit_returns_its_units(app: App, now: datetime) -> None:
     call = CallContext(calls.new_id(now), "face_detect", now, None, key=app.keys.get(), is_authentic=True)
     call.debit = quota.reserve(call_id=call.id, app=app, api=call.api, images=1, at=now)
     calls.fail(call, ApiError(errors.OVERLOADED), now)

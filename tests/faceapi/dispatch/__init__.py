@@ -1,1 +1,1 @@
-"""Calls whose workers die, restart or belong to a region of their own."""
+"""Calls whose workers die, restart or belong to another region."""

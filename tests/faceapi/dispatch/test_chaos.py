@@ -18,7 +18,7 @@ FAULTS = [
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(600)  # of a machine that does much else
+@pytest.mark.timeout(600)  # on a busy machine
 @pytest.mark.usefixtures("models")
 def test_the_clients_count_equals_the_ledger() -> None:
     command = [sys.executable, "-m", "bench", "chaos", "--rounds", str(len(FAULTS)), "--each"]

@@ -1,4 +1,4 @@
-"""A worker dies or stalls in the middle of a call; a batch leaves room for others."""
+"""A worker dies or stalls in the middle of a call; a batch leaves a slot for other calls."""
 
 import os
 import signal
@@ -56,7 +56,7 @@ def test_a_killed_worker_only_delays_the_call(
         return victim_id.encode() in client.mget(["-", *claims()])
 
     def is_stopped_at_work() -> bool:
-        """Whether it has a chunk in its hands, and will not put it down."""
+        """Return whether the worker is suspended while it holds a chunk."""
         if is_at_work():
             os.kill(victim.pid, signal.SIGSTOP)
             if is_at_work():
@@ -97,7 +97,7 @@ def test_5004_if_no_worker_answers_and_nothing_remains(worker: Process) -> None:
     assert left_behind("nobody") == []
 
 
-def test_a_known_failure_is_returned_at_the_deadline(worker: Process) -> None:
+def test_a_failure_known_at_the_deadline_is_returned(worker: Process) -> None:
     picture = encode()
     with frozen(worker), Spool(Budget(10**8, 10**8)) as spool, ThreadPoolExecutor(1) as pool:
         spool.write(picture)
@@ -168,7 +168,7 @@ def test_5003_if_valkey_is_full_and_nothing_remains(worker: Process) -> None:
     assert left_behind("full") == []
 
 
-def test_5004_the_deadline_grows_with_the_images(caller: Caller, worker: Process) -> None:
+def test_the_deadline_grows_with_the_number_of_images(caller: Caller, worker: Process) -> None:
     """DEADLINE_S is 6 here, and 2 more for each image."""
 
     def ends_after(images: int) -> float:
@@ -180,11 +180,11 @@ def test_5004_the_deadline_grows_with_the_images(caller: Caller, worker: Process
         one, three = pool.map(ends_after, (1, 3))
     assert one >= 8
     assert three >= 12
-    assert three - one > 2  # the same delay of a busy machine is in both
+    assert three - one > 2  # a busy machine delays both equally
 
 
 def sizes(spans: list[SpoolSlice], most_images: int) -> list[tuple[int, int]]:
-    """First picture and number of pictures of each chunk, for a customer whose pictures are known."""
+    """Return the first picture and the size of each chunk, for a customer whose pictures are known."""
     work.experience.learn(1, "detect", estimated_ms=1.0, took_ms=1.0)
     with Spool(Budget(10**8, 10**8)) as spool:
         run = dispatch.Run("r", "detect", spans, spool, 0.0, Lane(1, "r", False), [0.0] * len(spans))
@@ -204,7 +204,7 @@ def test_a_chunk_is_cut_by_count_and_by_bytes() -> None:
     assert sizes([SpoolSlice(0, 9 * 1024 * 1024)] * 3, 4) == [(0, 1), (1, 1), (2, 1)]
 
 
-def test_a_batch_leaves_room_for_a_single_picture(caller: Caller, other_caller: Caller) -> None:
+def test_a_batch_leaves_a_slot_for_a_single_picture(caller: Caller, other_caller: Caller) -> None:
     """A picture behind a batch waits for its own work, not for the batch's."""
     single, batch = [inline(encode())], [inline(encode((800, 800)))] * 60
 
@@ -219,14 +219,14 @@ def test_a_batch_leaves_room_for_a_single_picture(caller: Caller, other_caller: 
         beside = []
         while not running.done():
             beside.append(timed())
-            assert valkey.client().llen(exchange.QUEUE) <= 2  # the window: a batch does not fill the queue
+            assert valkey.client().llen(exchange.QUEUE) <= 2  # a batch does not fill the queue
         assert running.result().code == 0
     assert len(beside) >= 3
     assert statistics.median(beside) < 1.0
 
 
 def test_the_web_process_loads_no_model() -> None:
-    """Importing the site must not load OpenCV or onnxruntime. numpy is the gallery's too."""
+    """Importing the site must not load OpenCV or onnxruntime. The gallery needs numpy, so that is allowed."""
     code = (
         "import facecloud.wsgi, sys, django.urls; django.urls.get_resolver().url_patterns; "
         "print([name for name in ('cv2', 'onnxruntime') if name in sys.modules])"

@@ -1,4 +1,4 @@
-"""A region with a queue of its own: its Apps' pictures go to the workers of this queue, and to no others."""
+"""A region with a separate queue: its Apps' pictures go to the workers of this queue, and to no others."""
 
 import json
 import urllib.request
@@ -28,7 +28,7 @@ FAR, FARTHER = "inference.far", "inference.farther"
 
 @pytest.fixture
 def region(app: App) -> Region:
-    """Return a region with a queue of its own, which is the App's."""
+    """Return the App's region, which has a separate queue."""
     region, _ = Region.objects.get_or_create(code="far", name="远方1", name_en="Far 1", queue=FAR)
     App.objects.filter(pk=app.pk).update(region=region)
     return region
@@ -36,7 +36,7 @@ def region(app: App) -> Region:
 
 @pytest.fixture
 def far_worker(worker: Process, product_environment: dict[str, str]) -> Iterator[Process]:
-    """Yield a real worker of two places, beside the one that takes from the common queue."""
+    """Yield a real worker for two places, in addition to the one for the common queue."""
     logs = settings.VAR_DIR / "log" / "far"
     process = worker_process({**product_environment, "WORKER_QUEUES": f"{FAR},{FARTHER}"}, logs=logs)
     process.start()
@@ -44,7 +44,7 @@ def far_worker(worker: Process, product_environment: dict[str, str]) -> Iterator
     yield process
     process.stop()
     for queue in (FAR, FARTHER):
-        valkey.client().zrem(exchange.QUEUES_KEY, queue)  # not "about to come back" for the tests after
+        valkey.client().zrem(exchange.QUEUES_KEY, queue)  # later tests must not wait for its return
 
 
 def serving(queue: str) -> list[Worker]:
@@ -62,14 +62,14 @@ def worked(process: Process, request_id: str) -> bool:
     return request_id in process.log.read_text(encoding="utf-8")
 
 
-def test_without_a_worker_of_the_region_its_calls_alone_get_5003(
+def test_without_a_worker_of_the_region_only_its_calls_get_5003(
     caller: Caller, other_caller: Caller, app: App, region: Region, worker: Process
 ) -> None:
     assert not serving(FAR)
     refused = caller.call([inline(encode())])
     assert (refused.status, refused.code, refused.headers["Retry-After"]) == (503, errors.OVERLOADED, "5")
     assert not app.debits.exists()
-    assert other_caller.call([inline(encode())]).code == 0  # of a region on the common queue
+    assert other_caller.call([inline(encode())]).code == 0  # its region is on the common queue
     assert ready(caller)["regions_without_worker"] == [region.code]
 
 
@@ -85,7 +85,7 @@ def test_the_pictures_go_to_the_workers_of_the_region(
     assert (worked(far_worker, near_id), worked(worker, near_id)) == (False, True)
 
 
-def test_a_silent_place_delays_nobody_elsewhere(
+def test_a_silent_place_delays_no_calls_elsewhere(
     caller: Caller, other_caller: Caller, region: Region, far_worker: Process
 ) -> None:
     with ThreadPoolExecutor(1) as pool:
@@ -96,7 +96,7 @@ def test_a_silent_place_delays_nobody_elsewhere(
         assert waiting.result().code == 0
 
 
-def test_a_worker_names_the_queues_that_it_takes_from(worker: Process, far_worker: Process) -> None:
+def test_a_heartbeat_contains_the_queues_of_the_worker(worker: Process, far_worker: Process) -> None:
     client = valkey.client()
     told = exchange.about(client, [found.id for found in alive()])
     assert sorted(exchange.queues_of(of_it) for of_it in told) == [[exchange.QUEUE], [FAR, FARTHER]]
@@ -104,8 +104,8 @@ def test_a_worker_names_the_queues_that_it_takes_from(worker: Process, far_worke
     assert {found.id for found in serving(FAR)}.isdisjoint(found.id for found in serving(exchange.QUEUE))
 
 
-def test_a_restart_elsewhere_is_not_waited_for(settings: Settings) -> None:
-    """A call waits for the workers of its own queue to come back, and for no other's."""
+def test_a_call_does_not_wait_for_a_restart_elsewhere(settings: Settings) -> None:
+    """A call waits for the return of the workers of its own queue only."""
     client = valkey.client()
     now_s = valkey.now_s(client)
     exchange.beat(client, Worker("far", 0, now_s), {"queues": [FAR]})  # it has signed off
@@ -120,14 +120,14 @@ def test_a_restart_elsewhere_is_not_waited_for(settings: Settings) -> None:
         client.zrem(exchange.QUEUES_KEY, FAR)
 
 
-def test_each_queue_has_turns_of_its_own() -> None:
+def test_each_queue_has_separate_turns() -> None:
     client = valkey.client()
     lanes = [Lane(1, "r", False, FAR), Lane(2, "s", False, FAR), Lane(1, "t", False)]
     try:
         assert lanes[0].take(client, "a", 1)
         assert lanes[0].take(client, "b", 1)
-        assert not lanes[1].take(client, "c", 1)  # both turns of the one slot are taken
-        assert lanes[2].take(client, "d", 1)  # but not elsewhere
+        assert not lanes[1].take(client, "c", 1)  # all turns of this queue are taken
+        assert lanes[2].take(client, "d", 1)  # another queue has one
     finally:
         for lane, chunk in zip([lanes[0], lanes[0], lanes[2]], "abd", strict=True):
             lane.give_back(client, [chunk], wants_more=False)

@@ -54,7 +54,7 @@ def test_a_large_body_is_read_while_a_worker_restarts(valkey: redis.Redis, app: 
 
 
 @pytest.mark.parametrize("last_seen_ago_s", [None, 60.0])
-def test_without_a_worker_for_long_a_call_is_refused_at_once(
+def test_a_call_is_refused_at_once_if_no_worker_was_there_for_long(
     valkey: redis.Redis, last_seen_ago_s: float | None
 ) -> None:
     if last_seen_ago_s is not None:
@@ -65,7 +65,7 @@ def test_without_a_worker_for_long_a_call_is_refused_at_once(
 
 def test_the_wait_ends_if_the_only_worker_is_draining(valkey: redis.Redis, settings: Settings) -> None:
     settings.WORKER_RETURN_S = 1.0
-    exchange.beat(valkey, Worker("old", 0, now_s(valkey) + 3600), {})  # as if it went on beating
+    exchange.beat(valkey, Worker("old", 0, now_s(valkey) + 3600), {})  # as if it continued to send heartbeats
     with pytest.raises(ApiError, match="no worker is ready"):
         admission.slots(valkey)
 

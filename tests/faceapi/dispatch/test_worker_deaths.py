@@ -1,4 +1,4 @@
-"""A supervised worker ends: killed by a picture, hanging, or asked to stop."""
+"""A supervised worker ends: it is killed by a picture, hangs, or is stopped."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ from tests.faceapi.conftest import Caller, encode, inline
 from tests.faceapi.dispatch.hostile_engine import HANGS, KILLS, TAKES_2_S
 from tests.faceapi.dispatch.workers import alive, claims, left_behind
 
-PICTURE_MAX_S = 4  # a picture that takes so long hangs, here
+PICTURE_MAX_S = 4  # a picture that takes longer counts as a hang
 
 
 class Supervised:
@@ -81,7 +81,7 @@ class Supervised:
 def supervised(
     worker: Process, product_environment: dict[str, str], request: pytest.FixtureRequest
 ) -> Iterator[Supervised]:
-    """In place of the session's worker, which is started again afterwards."""
+    """Yield a worker in place of the session's one, which is restarted afterwards."""
     worker.stop()
     wait_until(lambda: not alive(), timeout_s=10, what="the end of the worker")
     environment = product_environment | {
@@ -99,7 +99,7 @@ def is_served(caller: Caller) -> bool:
     return caller.call([inline(encode())]).code == 0
 
 
-def test_5001_names_the_picture_that_kills_and_the_calls_beside_it_are_served(
+def test_5001_names_a_picture_that_kills_and_concurrent_calls_are_served(
     supervised: Supervised, caller: Caller, other_caller: Caller, app: App
 ) -> None:
     innocent, slow, deadly = (inline(encode() + end) for end in (b"", TAKES_2_S, KILLS))
@@ -114,7 +114,7 @@ def test_5001_names_the_picture_that_kills_and_the_calls_beside_it_are_served(
         took_s = time.monotonic() - started
     assert (guilty.code, guilty.status, guilty.json["index"]) == (5001, 500, 6)
     assert (served.code, len(served.json["result"])) == (0, len(beside))
-    if supervised.pool == "threads":  # one process, which takes all its chunks with it
+    if supervised.pool == "threads":  # all chunks of the process are lost with it
         assert supervised.deaths - died_before == 2
         assert took_s > exchange.DEAD_AFTER_S
     else:
@@ -127,7 +127,7 @@ def test_5001_names_the_picture_that_kills_and_the_calls_beside_it_are_served(
     assert left_behind() == []
 
 
-def test_a_batch_of_pictures_that_kill_kills_two_workers(supervised: Supervised, caller: Caller) -> None:
+def test_a_batch_of_killing_pictures_ends_only_two_workers(supervised: Supervised, caller: Caller) -> None:
     died_before = supervised.deaths
     answer = caller.call([inline(encode() + KILLS)] * 20)
     assert (answer.code, answer.json["index"]) == (5001, 0)
@@ -136,11 +136,11 @@ def test_a_batch_of_pictures_that_kill_kills_two_workers(supervised: Supervised,
     assert left_behind() == []
 
 
-def test_5001_names_the_picture_that_hangs_and_the_calls_beside_it_are_served(
+def test_5001_names_a_picture_that_hangs_and_concurrent_calls_are_served(
     supervised: Supervised, caller: Caller, other_caller: Caller, app: App
 ) -> None:
     innocent, slow, hanging = (inline(encode() + end) for end in (b"", TAKES_2_S, HANGS))
-    beside = [*[slow] * 3, *[innocent] * 9]  # takes until the worker ends
+    beside = [*[slow] * 3, *[innocent] * 9]  # enough work until the worker ends
     died_before = supervised.deaths
     with ThreadPoolExecutor(2) as pool:
         started = time.monotonic()
@@ -163,7 +163,7 @@ def test_5001_names_the_picture_that_hangs_and_the_calls_beside_it_are_served(
     assert left_behind() == []
 
 
-def test_a_worker_that_is_told_to_end_finishes_what_it_has(supervised: Supervised, caller: Caller) -> None:
+def test_a_worker_that_is_stopped_finishes_its_chunks(supervised: Supervised, caller: Caller) -> None:
     wait_until(lambda: is_served(caller), timeout_s=30, what="a worker")
     wait_until(lambda: len(alive()) == 1, timeout_s=60, what="the end of other tests' workers")
     (before,) = alive()

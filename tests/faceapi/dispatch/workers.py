@@ -29,7 +29,7 @@ def frozen(worker: Process) -> Iterator[None]:
     finally:
         os.kill(worker.pid, signal.SIGCONT)
         wait_until(lambda: bool(alive()), timeout_s=20, what="the worker's heartbeat")
-        time.sleep(admission.LOOK_EVERY_S)  # until then the site uses its last snapshot
+        time.sleep(admission.LOOK_EVERY_S)  # until the site has replaced its last snapshot
 
 
 @contextmanager

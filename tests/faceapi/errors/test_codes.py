@@ -1,4 +1,4 @@
-"""Every code over HTTP: the mistake that causes it, and a reply that helps to correct it."""
+"""Every code over HTTP: the mistake that causes it, and a reply that explains how to correct it."""
 
 import hashlib
 import json
@@ -44,7 +44,7 @@ from tests.faceapi.servers import Servers
 COMPARE = "/api/v1/face_compare.json"
 Reach = Callable[[Caller, Servers], Answer]
 
-# What makes the site answer so. Those that need more than a request have tests of their own below.
+# A request that causes each code. Codes that need more than a request have separate tests below.
 REQUESTS: dict[str, tuple[int, Reach]] = {
     "no data": (4001, lambda c, s: c.send(b"{}")),
     "a body that is a list": (4001, lambda c, s: c.send(b"[]")),
@@ -174,7 +174,7 @@ def another_body(stage: Stage) -> Answer:
 
 
 def still_running(stage: Stage) -> Answer:
-    """Another call of this very body, which lives elsewhere, holds the key."""
+    """Take the key for a running call of another process with the same body."""
     data, at = [inline(encode())], timezone.now()
     hold = idempotency.take(
         valkey.client(),
@@ -239,7 +239,7 @@ OF_ONE_ENTRY = {
     "compare: a pair of three",
 }
 OF_ONE_IMAGE = {4002, 4003, 4004, 4005, 4006, 4008, 4009, 4011, 4012, 5001, 5002}
-# Refused by the headers, or in the middle of the body: what is said of the quota would be said to anybody.
+# Refused by the headers or within the body, before the signature is checked, so no quota may be revealed.
 BEFORE_THE_SIGNATURE = {4010, 4016, 4017, 4019, 4020, 4021, 4101, 4102, 4103, 4104, 4105, 4106}
 WITH_RETRY_AFTER = {4291, 4292, 5003}
 
@@ -253,7 +253,7 @@ WAYS: list[tuple[int, str]] = sorted(
     [(code, what) for what, (code, _) in REQUESTS.items()]
     + [(code, what) for what, (code, _) in SITUATIONS.items()]
 )
-IN_THE_GALLERY = range(4301, 4309)  # their ways: tests/faceapi/gallery
+IN_THE_GALLERY = range(4301, 4309)  # tested in tests/faceapi/gallery
 NAMES = {number: name for name, number in vars(errors).items() if isinstance(number, int) and name.isupper()}
 
 
@@ -262,13 +262,13 @@ NAMES = {number: name for name, number in vars(errors).items() if isinstance(num
     [row.number for row in errors.TABLE.values() if not row.reserved and row.number not in IN_THE_GALLERY],
     ids=lambda code: f"{code} {NAMES.get(code)}",
 )
-def test_every_code_of_the_table_has_a_case(code: int) -> None:
+def test_every_code_has_a_case(code: int) -> None:
     assert code in {reached for reached, _ in WAYS}
     assert code in NAMES
 
 
 @pytest.mark.parametrize(("code", "what"), WAYS, ids=[f"{code} {what}" for code, what in WAYS])
-def test_code(code: int, what: str, stage: Stage, servers: Servers) -> None:
+def test_each_mistake_gets_its_code(code: int, what: str, stage: Stage, servers: Servers) -> None:
     if what in SITUATIONS:
         _, in_situation = SITUATIONS[what]
         answer = in_situation(stage)
@@ -297,7 +297,7 @@ def test_code(code: int, what: str, stage: Stage, servers: Servers) -> None:
     assert ("X-Quota-Remaining" in answer.headers) == (is_authentic and code not in unattributed.CHEAP)
 
 
-def test_the_index_is_that_of_the_image_at_fault(caller: Caller, servers: Servers) -> None:
+def test_the_index_is_that_of_the_faulty_image(caller: Caller, servers: Servers) -> None:
     good, bad = inline(encode()), inline(b"GIF89a")
     assert caller.call([good, good, bad, bad]).json["index"] == 2
     assert caller.call([good, inline(encode((400, 400))[:4000]), good]).json["index"] == 1
@@ -307,7 +307,7 @@ def test_the_index_is_that_of_the_image_at_fault(caller: Caller, servers: Server
     assert caller.call([[good, good], [good, inline(encode((400, 400))[:4000])]], COMPARE).json["index"] == 1
 
 
-def test_4104_says_what_the_server_saw(caller: Caller) -> None:
+def test_4104_contains_the_request_as_received(caller: Caller) -> None:
     body = b'{"data": ["\xe4\xb8\xad"]}'
     answer = caller.send(body, DETECT + "?b=%20&a=1", Authorization=f"CTYUN {caller.key.key}:{'0' * 64}")
     signed = answer.json["signed"]
@@ -318,14 +318,14 @@ def test_4104_says_what_the_server_saw(caller: Caller) -> None:
     right = caller.headers(body, DETECT + "?b=%20&a=1", at_ms=int(signed["x_ctyun_dt"]))["Authorization"]
     text = json.dumps(answer.json)
     assert caller.secret not in text
-    assert "detail" not in answer.json  # random digits come of no mistake
+    assert "detail" not in answer.json  # no common mistake explains random digits
     other = caller.headers(body, "/v1/face_detect.json")
     mistaken = caller.send(body, DETECT, **as_options(other))
     assert mistaken.json["detail"] == "it is right for the path /v1/face_detect.json"
     assert right.rpartition(":")[2] not in text
 
 
-def test_4105_the_same_signature_twice(caller: Caller) -> None:
+def test_4105_for_the_same_signature_twice(caller: Caller) -> None:
     body = json.dumps({"data": [inline(encode())]}).encode()
     signed = caller.headers(body)
     assert caller.send(body, **as_options(signed)).code == 0
@@ -334,8 +334,8 @@ def test_4105_the_same_signature_twice(caller: Caller) -> None:
     assert caller.send(body, **as_options(upper)).code == 4105
 
 
-def test_4105_a_replay_with_a_slow_body(caller: Caller) -> None:
-    """The clock is judged by the headers, the signature when the body is there."""
+def test_4105_for_a_replay_with_a_slow_body(caller: Caller) -> None:
+    """The clock is checked with the headers, the signature once the body is complete."""
     body = caller.body([inline(encode((600, 600)))])
     signed = caller.headers(body)
     assert caller.send(body, **as_options(signed)).code == 0
@@ -344,26 +344,25 @@ def test_4105_a_replay_with_a_slow_body(caller: Caller) -> None:
     assert valkey.client().ttl(seen) >= 2 * settings.CLOCK_SKEW_S + slowest_s
 
 
-def test_4105_a_forged_signature_does_not_block_the_real_one(caller: Caller) -> None:
+def test_a_forged_signature_does_not_block_the_real_one(caller: Caller) -> None:
     body = json.dumps({"data": [inline(encode())]}).encode()
     signed = as_options(caller.headers(body))
     assert caller.send(body + b" ", **signed).code == 4104
     assert caller.send(body, **signed).code == 0
 
 
-def test_4106_an_address_that_is_not_on_the_list(caller: Caller, app: App) -> None:
+def test_4106_for_an_address_that_is_not_on_the_list(caller: Caller, app: App) -> None:
     App.objects.filter(pk=app.pk).update(allowed_addresses=["203.0.113.0/24", "2001:db8::/32"])
     assert caller.call([inline(encode())]).code == 4106
-    # 127.0.0.1 is a trusted proxy of this site: what it says of the caller counts, the caller's own claims
-    # don't.
+    # 127.0.0.1 is a trusted proxy of this site: the address that it adds counts, not those before it.
     assert caller.call([inline(encode())], X_Forwarded_For="203.0.113.7").code == 0
     assert caller.call([inline(encode())], X_Forwarded_For="203.0.113.7, 198.51.100.1").code == 4106
     assert caller.call([inline(encode())], X_Forwarded_For="198.51.100.1, 2001:db8::9").code == 0
     assert app.calls.get(code=0, address="203.0.113.7")
 
 
-def test_5004_a_call_that_took_longer_than_its_hold(caller: Caller, app: App) -> None:
-    """The sweep was first: the units are back, so the answer must not be served."""
+def test_5004_for_a_call_that_took_longer_than_its_hold(caller: Caller, app: App) -> None:
+    """The sweep has returned the units, so the answer must not be served."""
     at = timezone.now()
     call = CallContext(calls.new_id(at), Api.FACE_DETECT.value, at, "127.0.0.1", key=app.keys.get())
     call.debit = quota.reserve(call_id=call.id, app=app, api=call.api, images=1, at=at)
@@ -374,7 +373,7 @@ def test_5004_a_call_that_took_longer_than_its_hold(caller: Caller, app: App) ->
     assert not Call.objects.filter(pk=call.id).exists()
 
 
-def test_two_keys_live_at_once_while_one_is_rotated_out(caller: Caller, app: App) -> None:
+def test_both_keys_are_valid_during_a_rotation(caller: Caller, app: App) -> None:
     image = [inline(encode())]
     new = keys.rotate(app, timezone.now(), timedelta(minutes=5))
     second = Caller(caller.address, new, keys.secret_of(new))

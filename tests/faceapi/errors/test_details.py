@@ -22,7 +22,7 @@ def called(node: ast.expr) -> str:
 
 
 def makers() -> set[str]:
-    """Return the errors themselves, and the functions that return one."""
+    """Return the names of the error classes and of the functions that return an error."""
     functions = (node for tree in TREES for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
     return RAISED | {one.name for one in functions if one.returns and called(one.returns) in RAISED}
 
@@ -42,7 +42,7 @@ def sentences(node: ast.expr) -> Iterator[str]:
 
 
 def details_in_the_code() -> set[str]:
-    """Return the details that are given without their Chinese beside them."""
+    """Return the details that are given without a Chinese text."""
     found = set()
     for tree in TREES:
         for node in ast.walk(tree):
@@ -53,9 +53,9 @@ def details_in_the_code() -> set[str]:
     return found
 
 
-def test_every_detail_of_the_code_has_its_chinese() -> None:
+def test_every_detail_in_the_code_has_a_chinese_text() -> None:
     found = details_in_the_code()
-    assert len(found) > 60  # or nothing was looked at
+    assert len(found) > 60  # otherwise the search has failed
     parts = {"{}x{} px is {}", "not UTF-8{}"}  # completed by a variable; see the next test
     assert {text for text in found if not in_chinese(text.replace("{}", "7"))} <= parts
 

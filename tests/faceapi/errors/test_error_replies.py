@@ -1,4 +1,4 @@
-"""A refused call gets one form of reply, whichever part of the server refuses it."""
+"""A refused call gets the same form of reply from every part of the server."""
 
 import json
 from email.utils import parsedate_to_datetime

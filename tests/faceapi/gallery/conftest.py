@@ -45,7 +45,7 @@ def entry(person_id: str, picture: bytes, group_id: str = "staff", **more: objec
 
 @pytest.fixture
 def app(app: App, alice: User, now: datetime) -> App:
-    """Return the App with a month of face_search too."""
+    """Return the App with an additional month of face_search."""
     return buy(alice, Api.FACE_SEARCH, now, app=app)
 
 

@@ -1,4 +1,4 @@
-"""Each answer of the gallery is as the OpenAPI description says, and there is a way to each of its codes."""
+"""The gallery's answers conform to the OpenAPI description, and each of its codes can be caused."""
 
 import re
 from collections.abc import Callable
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("worker")
 
 
 def twice(picture: bytes) -> bytes:
-    """Return the picture beside itself: two faces of one size."""
+    """Return the picture next to a copy of itself: two faces of the same size."""
     one = Image.open(BytesIO(picture))
     both = Image.new("RGB", (one.width * 2, one.height))
     both.paste(one, (0, 0))
@@ -33,7 +33,9 @@ def twice(picture: bytes) -> bytes:
     return out.getvalue()
 
 
-def test_enrolments_and_searches_answer_as_described(gallery: Gallery, portrait: bytes) -> None:
+def test_answers_to_enrolments_and_searches_conform_to_the_description(
+    gallery: Gallery, portrait: bytes
+) -> None:
     options: dict[str, Any] = {"groups": ["staff"], "faces": "all", "quality": True, "min_confidence": 0}
     sent = [
         ("face_person_add", {"data": [entry("1001", portrait)], "options": {"unique": True}}),
@@ -73,7 +75,7 @@ def another_model(gallery: Gallery, app: App, portrait: bytes) -> Answer:
     return gallery.enrol("1002", portrait)
 
 
-WAYS: dict[int, tuple[int, Way]] = {  # code → the index that it names, and how it is reached
+WAYS: dict[int, tuple[int, Way]] = {  # code → the index in the reply, and how it is caused
     codes.NO_GROUP: (0, lambda gallery, _app, portrait: gallery.enrol("1", portrait, "nowhere")),
     codes.NO_FACE: (
         1,
@@ -103,7 +105,9 @@ def test_every_code_of_the_gallery_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("code", sorted(WAYS))
-def test_code(code: int, gallery: Gallery, app: App, portrait: bytes) -> None:
+def test_each_code_of_the_gallery_can_be_caused(
+    code: int, gallery: Gallery, app: App, portrait: bytes
+) -> None:
     index, reach = WAYS[code]
     answer = reach(gallery, app, portrait)
     row = errors.TABLE[code]

@@ -1,4 +1,4 @@
-"""The face gallery over the signed API: enrolled, found, compared with and erased, with quota and tenancy."""
+"""The face gallery over the signed API: enrolment, search, comparison and erasure, with quota and tenancy."""
 
 import zlib
 from datetime import datetime, timedelta
@@ -25,7 +25,7 @@ from tests.faceapi.test_privacy import encodings, rows, values
 pytestmark = pytest.mark.usefixtures("worker")
 
 
-def test_a_person_is_enrolled_found_compared_with_and_erased(
+def test_a_person_is_enrolled_found_compared_and_erased(
     gallery: Gallery, app: App, portrait: bytes, second_shot: bytes
 ) -> None:
     (added,) = gallery.result("face_person_add", [entry("1001", portrait, note="三楼")])
@@ -117,7 +117,7 @@ def test_another_customer_has_no_access(
     assert used(stranger.key.app) == 0
 
 
-def test_the_gallery_is_full(gallery: Gallery, app: App, portrait: bytes) -> None:
+def test_a_full_gallery_refuses_enrolments(gallery: Gallery, app: App, portrait: bytes) -> None:
     App.objects.filter(pk=app.pk).update(face_limit=2)
     refused = gallery.send("face_person_add", [entry(str(n), portrait) for n in range(3)])
     assert (refused.code, refused.json["index"]) == (4303, 2)
@@ -127,7 +127,7 @@ def test_the_gallery_is_full(gallery: Gallery, app: App, portrait: bytes) -> Non
     assert used(app) == 2
 
 
-def test_too_many_faces_and_look_alikes(gallery: Gallery, app: App, portrait: bytes) -> None:
+def test_too_many_faces_and_look_alikes_are_refused(gallery: Gallery, app: App, portrait: bytes) -> None:
     refused = gallery.send("face_person_add", [entry("1001", portrait)] * 21)
     assert (refused.code, refused.json["index"]) == (4308, 20)
     gallery.result("face_person_add", [entry("1001", portrait)])
@@ -138,7 +138,7 @@ def test_too_many_faces_and_look_alikes(gallery: Gallery, app: App, portrait: by
     assert used(app) == 2
 
 
-def test_another_model_version(gallery: Gallery, app: App, portrait: bytes) -> None:
+def test_a_group_of_another_model_version_is_refused(gallery: Gallery, app: App, portrait: bytes) -> None:
     gallery.result("face_person_add", [entry("1001", portrait)])
     Group.objects.filter(app=app).update(model_version="of-last-year")
     Face.objects.filter(group__app=app).update(model_version="of-last-year")
@@ -186,7 +186,7 @@ def test_a_repeat_gets_the_answer_until_a_person_is_erased(
 
 
 def unpacked(data: bytes) -> bytes:
-    """Remembered answers are compressed."""
+    """Decompress a stored answer."""
     try:
         return zlib.decompress(data)
     except zlib.error:
@@ -217,7 +217,7 @@ def test_an_erased_person_leaves_no_trace(gallery: Gallery, app: App, portrait: 
         return {place for place, data in found if any(needle in data for needle in needles)}
 
     answer = places() - {"gallery_person", "gallery_face"}
-    assert len(answer) == 1  # the control: that of the search, for repeats with its key
+    assert len(answer) == 1  # control: the stored answer to the search contains the id
     assert places() - answer == {"gallery_person", "gallery_face"}
     gallery.result("face_person_delete", [{"group_id": "staff", "person_id": person_id}])
     assert places() == set()
@@ -235,7 +235,7 @@ def test_no_log_has_a_person_id(
 
 
 def test_an_answer_that_was_not_sent_stores_nothing(gallery: Gallery, app: App, portrait: bytes) -> None:
-    """The settled enrolment of a web process that died is given back, and its faces go with it."""
+    """A settled enrolment of a web process that died is withdrawn, and its faces are deleted."""
     call_id = UUID(gallery.enrol("1001", portrait).headers["X-Request-Id"])
     wait_until(lambda: Debit.objects.get(pk=call_id).state == "settled", timeout_s=10, what="the end")
     with connection.cursor() as cursor:  # as if its answer had never been confirmed
@@ -253,7 +253,7 @@ def test_an_answer_that_was_not_sent_stores_nothing(gallery: Gallery, app: App, 
     assert used(app) == 0
 
 
-def test_an_update_of_a_group_keeps_what_is_not_given(gallery: Gallery) -> None:
+def test_an_update_of_a_group_keeps_omitted_fields(gallery: Gallery) -> None:
     gallery.result("face_group_add", [{"group_id": "staff", "name": "员工", "retention_days": 365}])
     assert gallery.result("face_group_add", [{"group_id": "staff"}])[0]["created"] is False
     (staff,) = gallery.result("face_group_list", [{}])[0]["groups"]

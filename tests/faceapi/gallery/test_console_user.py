@@ -1,4 +1,4 @@
-"""A call of the console names its customer in the trail; nobody else can make a call say so."""
+"""The trail names the customer for calls of the console, and no other caller can forge that."""
 
 from datetime import datetime
 
@@ -17,7 +17,7 @@ def meta(header: dict[str, str]) -> dict[str, str]:
     return {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in header.items()}
 
 
-def test_only_the_console_names_the_customer(
+def test_only_the_console_can_name_the_customer(
     app: App, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mallory = app_of("mallory", now)
@@ -31,7 +31,7 @@ def test_only_the_console_names_the_customer(
     assert console_user.of(meta(old), app) is None
 
 
-def test_the_trail_of_a_call_of_the_console(
+def test_the_trail_names_the_customer_of_a_console_call(
     gallery: Gallery, app: App, portrait: bytes, worker: object, product_environment: dict[str, str]
 ) -> None:
     key = product_environment["DJANGO_SECRET_KEY"]

@@ -1,4 +1,4 @@
-"""Enrolments, searches and erasures at once; a process that is killed in between; a switched-off gallery."""
+"""Concurrent enrolments, searches and erasures; a process killed between; a switched-off gallery."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -29,7 +29,9 @@ def kill_all(pid: int) -> None:
 
 
 @pytest.mark.race
-def test_two_enrolments_of_one_person_at_once(gallery: Gallery, app: App, portrait: bytes) -> None:
+def test_concurrent_enrolments_stop_at_the_limit_of_faces(
+    gallery: Gallery, app: App, portrait: bytes
+) -> None:
     App.objects.filter(pk=app.pk).update(face_limit=5)
     callers = [
         Gallery(Caller(gallery.caller.address, gallery.caller.key, gallery.caller.secret)) for _ in range(4)
@@ -51,7 +53,7 @@ def test_two_enrolments_of_one_person_at_once(gallery: Gallery, app: App, portra
 
 
 @pytest.mark.race
-def test_searches_while_persons_are_erased(gallery: Gallery, app: App, portrait: bytes) -> None:
+def test_searches_do_not_fail_while_persons_are_erased(gallery: Gallery, app: App, portrait: bytes) -> None:
     """A search names a person or does not; it never fails."""
     gallery.result("face_person_add", [entry(f"p{n}", portrait) for n in range(8)])
     other = Gallery(Caller(gallery.caller.address, gallery.caller.key, gallery.caller.secret))
@@ -74,7 +76,7 @@ def test_searches_while_persons_are_erased(gallery: Gallery, app: App, portrait:
 
 
 @pytest.mark.race
-def test_a_process_killed_before_the_row(
+def test_a_process_killed_before_it_stores_a_face_costs_nothing(
     app: App, gallery: Gallery, worker: Process, product_environment: dict[str, str], portrait: bytes
 ) -> None:
     """Send SIGKILL between the debit and the row: the sweep gives the units back, nothing is stored."""

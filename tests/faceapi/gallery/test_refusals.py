@@ -1,4 +1,4 @@
-"""What the gallery's APIs refuse: at no charge, with nothing stored, and in both languages."""
+"""Requests that the gallery's APIs refuse: free of charge, nothing stored, errors in both languages."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Answers kept for repeats: none names a face that was deleted, and what is repeated is charged for good."""
+"""Stored answers: none names a deleted face, and a call whose answer was repeated stays charged."""
 
 from datetime import datetime, timedelta
 from functools import partial
@@ -48,7 +48,7 @@ def is_kept(view: FaceSearchView) -> bool:
 
 
 def test_an_erasure_during_a_search_leaves_nothing_of_its_answer(app: App, now: datetime) -> None:
-    """Whether the answer is stored before the deletion, or after its list was cleared."""
+    """Even if the answer is stored after the deletion has cleared its list."""
     groups.add(app, [Wanted("staff", "员工")], now, Actor())
     for number in range(2):
         store(app, "p", template(1), at=now)
@@ -111,7 +111,7 @@ def _store(app: App, faces: list[enrolment.Enrolled], call_id: UUID, at: datetim
 
 
 def test_a_retried_settle_restores_no_erased_person(app: App, now: datetime) -> None:
-    """The commit was done, but its answer was lost; the person is erased before the second attempt."""
+    """The commit was done but not acknowledged; the person is erased before the second attempt."""
     groups.add(app, [Wanted("staff", "员工")], now, Actor())
     call = settling(app, now)
     calls.succeed(call, now)
@@ -123,7 +123,7 @@ def test_a_retried_settle_restores_no_erased_person(app: App, now: datetime) -> 
 
 
 def test_a_charged_call_cannot_fail(app: App, now: datetime) -> None:
-    """A repeat was answered with it; that its own client hung up comes too late."""
+    """Its answer was repeated, so it stays charged although its own client had disconnected."""
     groups.add(app, [Wanted("staff", "员工")], now, Actor())
     call = settling(app, now)
     calls.succeed(call, now)

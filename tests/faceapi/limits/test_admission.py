@@ -33,7 +33,7 @@ def status(caller: Caller, path: str) -> int:
         return error.code
 
 
-def test_4291_over_the_rate(caller: Caller, app: App) -> None:
+def test_4291_for_calls_over_the_rate(caller: Caller, app: App) -> None:
     App.objects.filter(pk=app.pk).update(rate_per_s=5)
     image = [inline(encode())]
     answers = [caller.call(image) for _ in range(12)]
@@ -46,7 +46,7 @@ def test_4291_over_the_rate(caller: Caller, app: App) -> None:
     assert caller.call(image).code == 0
 
 
-def test_4291_over_the_concurrency(caller: Caller, app: App, worker: Process) -> None:
+def test_4291_for_calls_over_the_concurrency(caller: Caller, app: App, worker: Process) -> None:
     App.objects.filter(pk=app.pk).update(concurrency=1)
     image = [inline(encode())]
     with ThreadPoolExecutor(1) as pool:
@@ -56,7 +56,7 @@ def test_4291_over_the_concurrency(caller: Caller, app: App, worker: Process) ->
             refused = [caller.call(image) for _ in range(3)]
         assert [answer.code for answer in refused] == [4291] * 3
         assert inside.result().code == 0
-    assert caller.call(image).code == 0  # the place is free again
+    assert caller.call(image).code == 0  # the slot is free again
 
 
 def test_a_long_call_keeps_its_slot() -> None:
@@ -99,7 +99,7 @@ with admission.ConcurrencyLeases(lease_s=2).hold(valkey.client(), int(sys.argv[1
 """
 
 
-def test_one_customer_leaves_room_for_others() -> None:
+def test_one_customer_leaves_slots_for_others() -> None:
     process_limiter = admission.ProcessLimiter(4)
     with ExitStack() as inside:
         for _ in range(3):
@@ -126,7 +126,7 @@ def test_5003_without_a_worker_and_ready_again_with_one(caller: Caller, worker: 
 
 def test_5003_when_too_many_chunks_wait(caller: Caller, worker: Process) -> None:
     with frozen(worker):
-        for i in range(70):  # chunks without pictures: whoever takes one has nothing to do
+        for i in range(70):  # chunks without pictures, which a worker skips
             celery_app.send_task(
                 "inference.infer", ("r", f"c{i}", "detect", 1, time.time(), 5), queue=exchange.QUEUE
             )

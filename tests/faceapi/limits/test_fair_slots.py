@@ -1,4 +1,4 @@
-"""Places for scans: shared evenly among customers, and never lost."""
+"""Slots for scans: shared evenly among customers, and never lost."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ from tests.conftest import wait_until
 
 
 class Work:
-    """Calls that hold a place until they are told to end, in the order in which they got it."""
+    """Calls that hold a slot until the test ends them, in the order in which they got it."""
 
     def __init__(self, slots: FairSlots) -> None:
         self.slots = slots
@@ -31,7 +31,7 @@ def waiting(slots: FairSlots) -> int:
     return sum(map(len, slots._waiting.values()))
 
 
-def test_a_customer_alone_has_all_places_and_others_are_next() -> None:
+def test_a_single_customer_gets_all_slots_and_others_are_next() -> None:
     slots = FairSlots(2)
     work = Work(slots)
     with ThreadPoolExecutor(10) as threads:
@@ -42,12 +42,12 @@ def test_a_customer_alone_has_all_places_and_others_are_next() -> None:
         for number in range(8):
             wait_until(lambda n=number: len(work.begun) >= min(8, n + 2), timeout_s=60, what="the next")
             work.begun[number][1].set()
-    # 2 and 3 have none, so they are next; then 1 was served longer ago than 2.
+    # 2 and 3 have none, so they are next; after that, 1 was served longer ago than 2.
     assert work.order == [1, 1, 2, 3, 1, 2, 1, 1]
     assert waiting(slots) == 0
 
 
-def test_a_place_that_is_not_free_in_time() -> None:
+def test_waiting_for_a_slot_times_out() -> None:
     slots = FairSlots(1)
     with slots.take(1, timeout_s=0):
         for timeout_s in (-1.0, 0.0, 0.01):
@@ -59,7 +59,7 @@ def test_a_place_that_is_not_free_in_time() -> None:
         pass
 
 
-def test_no_place_is_lost_under_load() -> None:
+def test_no_slot_is_lost_under_load() -> None:
     slots = FairSlots(3)
     inside, most = [], []
 

@@ -54,14 +54,14 @@ def test_a_single_customer_gets_all_turns_of_a_lane() -> None:
 
 
 @pytest.mark.usefixtures("clean")
-def test_turns_that_end_go_to_those_who_have_fewest_and_waited_longest() -> None:
+def test_turns_go_to_those_with_the_fewest_who_waited_longest() -> None:
     client = valkey.client()
     heavy, second, third = Lane(1, "h", True), Lane(2, "s", True), Lane(3, "t", True)
     assert all(heavy.take(client, f"h{i}", SLOTS) for i in range(3))
     assert not second.take(client, "s0", SLOTS)
     assert not third.take(client, "t0", SLOTS)
     heavy.give_back(client, ["h0"], wants_more=True)
-    assert not heavy.take(client, "h3", SLOTS)  # others have none
+    assert not heavy.take(client, "h3", SLOTS)  # other customers have none yet
     assert second.take(client, "s0", SLOTS)
     heavy.give_back(client, ["h1"], wants_more=True)
     assert not heavy.take(client, "h3", SLOTS)
@@ -72,11 +72,11 @@ def test_turns_that_end_go_to_those_who_have_fewest_and_waited_longest() -> None
         owner.give_back(client, ["h2", "s0", "t0"], wants_more=True)
     for number in range(3):
         order += [lane.customer for lane in (heavy, second, third) if lane.take(client, f"n{number}", SLOTS)]
-    assert sorted(order) == [1, 2, 3]  # one each, though all asked three times
+    assert sorted(order) == [1, 2, 3]  # one each, although all requested three
 
 
 @pytest.mark.usefixtures("clean")
-def test_a_turn_that_ends_wakes_those_who_wait() -> None:
+def test_the_end_of_a_turn_wakes_waiting_calls() -> None:
     client = valkey.client()
     heavy, waiting = Lane(1, "h", True), Lane(2, "w", True)
     assert all(heavy.take(client, f"h{i}", SLOTS) for i in range(3))
@@ -87,7 +87,7 @@ def test_a_turn_that_ends_wakes_those_who_wait() -> None:
 
 
 @pytest.mark.usefixtures("clean")
-def test_calls_of_one_customer_are_served_in_their_order() -> None:
+def test_calls_of_one_customer_are_served_in_order_of_arrival() -> None:
     """The end of a call wakes the customer's next one, and a new call does not go before it."""
     client = valkey.client()
     calls = [Lane(1, f"call {number}", False) for number in range(SLOTS + 4)]
@@ -105,7 +105,7 @@ def test_calls_of_one_customer_are_served_in_their_order() -> None:
 
 
 @pytest.mark.usefixtures("clean")
-def test_a_turn_taken_wakes_the_next_call_while_another_turn_is_free() -> None:
+def test_taking_a_turn_wakes_the_next_call_if_another_turn_is_free() -> None:
     client = valkey.client()
     running = Lane(1, "running", True)
     first, second = Lane(1, "first", True), Lane(1, "second", True)
@@ -121,7 +121,7 @@ def test_a_turn_taken_wakes_the_next_call_while_another_turn_is_free() -> None:
 def test_batches_of_one_customer_leave_a_slot_to_another(
     caller: Caller, stranger: Caller, worker: Process
 ) -> None:
-    """Three batches share the turns of their customer; a stranger's picture is sent beside them."""
+    """Three batches share the turns of their customer; another customer's picture is sent meanwhile."""
     batch, single = [inline(encode())] * 40, [inline(encode())]
     slots = sum(found.slots for found in alive())
     with ThreadPoolExecutor(4) as pool:
@@ -146,17 +146,15 @@ def test_work_stops_when_the_client_disconnects(caller: Caller, app: App, worker
         wait_until(lambda: bool(claims()), timeout_s=60, what="work")
     wait_until(lambda: app.calls.exists(), timeout_s=60, what="the call's end")
     call = app.calls.get()
-    assert (call.code, call.units, call.infer_ms) == (errors.BODY_INCOMPLETE, 0, 0)  # not worked to its end
+    assert (call.code, call.units, call.infer_ms) == (errors.BODY_INCOMPLETE, 0, 0)  # the work was stopped
     wait_until(lambda: not chunks(), timeout_s=20, what="no chunk is left")
     assert valkey.client().pttl(f"faceapi:unpaid:{app.customer_id}") > 0
     valkey.client().delete(f"faceapi:unpaid:{app.customer_id}")
 
 
 @pytest.mark.usefixtures("clean")
-def test_a_chunk_keeps_its_turn_until_its_worker_is_done_though_its_call_has_ended(
-    worker: Process, customer: int
-) -> None:
-    """Two pictures, one in a worker's hands at the deadline: what is left of the call takes a slot."""
+def test_a_chunk_in_progress_keeps_its_turn_after_its_call_has_ended(worker: Process, customer: int) -> None:
+    """Of two pictures, a worker still processes one at the deadline, so the call keeps a slot."""
     client, request_id, picture = valkey.client(), uuid.uuid4().hex, encode((100, 100))
 
     def turns() -> set[str]:
@@ -222,7 +220,7 @@ def test_unpaid_work_over_the_budget_is_refused(customer: int) -> None:
     assert not is_refused(lambda: unpaid.check(client, customer + 1))
 
 
-def test_a_broken_picture_after_whole_ones_counts_their_work(caller: Caller, app: App) -> None:
+def test_the_work_before_a_broken_picture_counts_as_unpaid(caller: Caller, app: App) -> None:
     answer = caller.call([*[inline(encode((500, 500)))] * 3, inline(encode((400, 400))[:4000])])
     assert answer.code == errors.UNDECODABLE
     name = f"faceapi:unpaid:{app.customer_id}"
@@ -236,7 +234,7 @@ def test_a_broken_picture_after_whole_ones_counts_their_work(caller: Caller, app
 def played(
     worker: Process, customer: int, picture: bytes, images: int, took_ms: float
 ) -> list[tuple[str, int]]:
-    """Play a worker that takes `took_ms` for each picture. Return the lane and the size of each chunk."""
+    """Simulate a worker that takes `took_ms` for each picture. Return the lane and the size of each chunk."""
     client, request_id, seen = valkey.client(), uuid.uuid4().hex, []
     with (
         frozen(worker),
@@ -274,7 +272,7 @@ def played(
 def test_pictures_known_to_be_cheap_are_sent_in_chunks_of_four(worker: Process, customer: int) -> None:
     sizes = played(worker, customer, encode((100, 100)), 16, took_ms=3)
     assert sizes[0] == ("single", 1)
-    assert ("single", 4) in sizes  # the last chunk may be what is left over
+    assert ("single", 4) in sizes  # the last chunk may be smaller
     assert {size for _, size in played(worker, customer, encode((100, 100)), 16, took_ms=3)} == {4}
 
 
@@ -282,7 +280,7 @@ def test_pictures_known_to_be_cheap_are_sent_in_chunks_of_four(worker: Process, 
 def test_pictures_slower_than_estimated_are_sent_alone_and_leave_a_slot_free(
     worker: Process, customer: int
 ) -> None:
-    """Twelve pictures are fewer than a batch has."""
+    """Twelve pictures alone would not be a batch."""
     heavy = played(worker, customer, encode((100, 100)), 12, took_ms=2000)
     assert {size for _, size in heavy} == {1}
     assert heavy[-1][0] == "bulk"
@@ -290,8 +288,8 @@ def test_pictures_slower_than_estimated_are_sent_alone_and_leave_a_slot_free(
 
 
 @pytest.mark.usefixtures("clean")
-def test_one_picture_that_takes_long_leaves_a_slot_free_too(worker: Process, customer: int) -> None:
-    for _ in range(5):  # by now it is known
+def test_single_slow_pictures_leave_a_slot_free_too(worker: Process, customer: int) -> None:
+    for _ in range(5):  # until the customer's pictures are known to be slow
         last = played(worker, customer, encode((100, 100)), 1, took_ms=2000)
     assert last == [("bulk", 1)]
     for _ in range(8):
@@ -301,6 +299,8 @@ def test_one_picture_that_takes_long_leaves_a_slot_free_too(worker: Process, cus
 
 @pytest.mark.usefixtures("clean")
 def test_large_pictures_share_a_chunk_only_up_to_its_work(worker: Process, customer: int) -> None:
-    picture = encode((1500, 1500), kind="PNG", compress_level=0)  # each is a third of what a chunk may be
+    picture = encode(
+        (1500, 1500), kind="PNG", compress_level=0
+    )  # each has a third of the work that a chunk may have
     played(worker, customer, picture, 1, took_ms=60)
     assert {size for _, size in played(worker, customer, picture, 4, took_ms=60)} == {2}

@@ -1,4 +1,4 @@
-"""Idempotency-Key: charged once, answered again for a while, then refused; free when its holder died."""
+"""Idempotency-Key: charged once, answered again for a while, then refused; free if its holder dies."""
 
 import os
 import signal
@@ -49,7 +49,7 @@ def forget_answers() -> None:
         valkey.client().delete(key)
 
 
-def test_4022_a_repeat_after_the_answer_is_gone(caller: Caller, app: App) -> None:
+def test_4022_for_a_repeat_after_the_answer_is_gone(caller: Caller, app: App) -> None:
     image = [inline(encode())]
     assert caller.call(image, Idempotency_Key="k").code == 0
     forget_answers()
@@ -82,7 +82,7 @@ def test_pictures_replaced_behind_their_urls_are_not_analysed_for_free(
     assert app.debits.count() == 1
 
 
-def test_4022_an_answer_is_repeated_a_limited_number_of_times(
+def test_4022_after_a_limited_number_of_repeats(
     caller: Caller,
 ) -> None:
     image = [inline(encode())]
@@ -91,7 +91,7 @@ def test_4022_an_answer_is_repeated_a_limited_number_of_times(
 
 
 def test_a_request_that_is_sent_again_byte_for_byte_gets_its_answer(caller: Caller, app: App) -> None:
-    """Go's HTTP client does so after a lost connection, if there is an Idempotency-Key."""
+    """Go's HTTP client does this after a lost connection, if there is an Idempotency-Key."""
     body = caller.body([inline(encode())])
     signed = as_options(caller.headers(body)) | {"Idempotency_Key": "k"}
     first = caller.send(body, **signed)
@@ -103,8 +103,8 @@ def test_a_request_that_is_sent_again_byte_for_byte_gets_its_answer(caller: Call
     assert app.debits.count() == 1
 
 
-def test_4105_a_captured_request_with_a_new_key(caller: Caller, app: App) -> None:
-    """The key is not signed: whoever captured a request can exchange it."""
+def test_4105_for_a_captured_request_with_a_new_key(caller: Caller, app: App) -> None:
+    """The key is not signed, so someone who captured a request can replace it."""
     body = caller.body([inline(encode())])
     first, second = as_options(caller.headers(body)), as_options(caller.headers(body))
     assert caller.send(body, **first).code == 0
@@ -115,22 +115,22 @@ def test_4105_a_captured_request_with_a_new_key(caller: Caller, app: App) -> Non
     assert caller.send(body, **repeat).code == 4105
     assert caller.send(body, **repeat, Idempotency_Key="new").code == 4105
     assert app.debits.count() == 2
-    assert set(app.calls.values_list("code", flat=True)) == {0}  # a replay stands in no record
+    assert set(app.calls.values_list("code", flat=True)) == {0}  # a replay is not recorded
 
 
 def test_a_replay_takes_no_slot_and_is_only_counted(caller: Caller, app: App) -> None:
-    """For any rejection, also after too many repeats."""
+    """Whatever the rejection is, even after too many repeats."""
     body = caller.body([inline(encode())])
     signed = as_options(caller.headers(body)) | {"Idempotency_Key": "k"}
     assert caller.send(body, **signed).code == 0
     App.objects.filter(pk=app.pk).update(rate_per_s=1, concurrency=1)
     codes = [caller.send(body, **signed).code for _ in range(idempotency.MAX_REPEATS + 3)]
     assert codes == [0] * idempotency.MAX_REPEATS + [4022] * 3
-    assert caller.call([inline(encode())]).code == 0  # at a rate of one a second
+    assert caller.call([inline(encode())]).code == 0  # the rate limit is one a second
     assert set(app.calls.values_list("code", flat=True)) == {0}
 
 
-def test_4105_the_repeat_of_a_request_that_failed(caller: Caller, app: App) -> None:
+def test_4105_for_an_identical_repeat_of_a_failed_request(caller: Caller, app: App) -> None:
     body = caller.body([inline(encode((400, 400))[:4000])])
     signed = as_options(caller.headers(body)) | {"Idempotency_Key": "k"}
     assert caller.send(body, **signed).code == 4003
@@ -147,7 +147,7 @@ def test_a_repeat_gets_its_answer_after_the_url_is_gone(caller: Caller, servers:
     assert (second.json, second.headers["Idempotent-Replayed"]) == (first.json, "true")
 
 
-def test_4018_the_same_key_for_another_body_or_another_api(caller: Caller) -> None:
+def test_4018_for_the_same_key_with_another_body_or_api(caller: Caller) -> None:
     image = [inline(encode())]
     assert caller.call(image, Idempotency_Key="k").code == 0
     assert caller.call(image * 2, Idempotency_Key="k").code == 4018
@@ -160,7 +160,7 @@ def test_a_failed_call_leaves_its_key_free(caller: Caller, app: App) -> None:
     assert caller.call([inline(encode())], Idempotency_Key="k").code == 0
 
 
-def test_4292_while_the_first_call_runs_and_charged_once(caller: Caller, app: App) -> None:
+def test_4292_while_the_first_call_runs_which_is_charged_once(caller: Caller, app: App) -> None:
     image = [inline(encode((1000, 1000)))] * 8
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: caller.call(image, Idempotency_Key="k"), range(4)))
@@ -171,7 +171,7 @@ def test_4292_while_the_first_call_runs_and_charged_once(caller: Caller, app: Ap
     assert app.debits.filter(state__in=quota.CHARGED).count() == 1
 
 
-def test_the_key_of_a_web_process_that_was_killed_is_free_within_seconds(
+def test_the_key_of_a_killed_web_process_is_free_within_seconds(
     caller: Caller, app: App, tight_site: Process, servers: Servers
 ) -> None:
     body = [servers.url("silent")]
@@ -243,15 +243,17 @@ def taken(app: App, at: datetime, *, call_id: UUID | None = None) -> idempotency
 
 
 def lose_lease(hold: idempotency.Hold) -> None:
-    """As if the process had been suspended for longer than its lease."""
+    """Delete the lease, as if the process had been suspended for longer than it lasts."""
     idempotency.let_go(valkey.client(), hold)
 
 
-def test_a_renewal_under_way_does_not_take_back_a_released_lease() -> None:
+def test_a_concurrent_renewal_does_not_restore_a_released_lease() -> None:
     client, leases = valkey.client(), Leases(10)
     assert leases.acquire(client, "faceapi:test-released", "first")
     leases.release(client, "faceapi:test-released", "first")
-    leases.renew(client, "faceapi:test-released", "first")  # was read from the list before
+    leases.renew(
+        client, "faceapi:test-released", "first"
+    )  # as if it had been read from the list before the release
     assert leases.acquire(client, "faceapi:test-released", "second")
     leases.renew(client, "faceapi:test-released", "first")
     assert client.get("faceapi:test-released") == b"second"
@@ -267,7 +269,7 @@ def test_a_key_whose_call_died_can_be_used_again_after_its_lease(app: App) -> No
     lose_lease(dead)
     second = taken(app, at)
     assert (dead.charged_call, second.charged_call) == (None, None)
-    idempotency.release(dead)  # no longer its key
+    idempotency.release(dead)  # it no longer holds the key
     idempotency.keep(second, at)
     assert IdempotencyKey.objects.get(app=app).charged_at == at
     assert taken(app, at).charged_call == second.call_id
@@ -275,8 +277,8 @@ def test_a_key_whose_call_died_can_be_used_again_after_its_lease(app: App) -> No
     assert taken(app, at).charged_call == second.call_id
 
 
-def test_5004_a_call_that_outlives_its_lease_is_not_charged_beside_its_successor(app: App) -> None:
-    """It was thought dead, and came back with an answer when another had taken its key."""
+def test_5004_for_a_call_that_lost_its_lease_and_only_the_next_is_charged(app: App) -> None:
+    """It was suspended, and completes its answer after another call has taken its key."""
     at = timezone.now()
     call = CallContext(calls.new_id(at), Api.FACE_DETECT.value, at, "127.0.0.1", key=app.keys.get())
     call.debit = quota.reserve(call_id=call.id, app=app, api=call.api, images=1, at=at, hold_s=200)
@@ -309,7 +311,7 @@ def test_a_key_can_be_reused_after_a_day(app: App) -> None:
     assert not IdempotencyKey.objects.filter(app=app).exists()
 
 
-def test_concurrent_takes_have_one_holder(app: App) -> None:
+def test_of_concurrent_calls_one_takes_the_key(app: App) -> None:
     at = timezone.now()
     start = threading.Barrier(8)
 

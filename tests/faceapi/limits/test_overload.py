@@ -135,7 +135,7 @@ def shed(
 
 def test_only_calls_that_the_limiter_would_reject_are_shed(app: App, overloaded: ProcessLimiter) -> None:
     shedding.remember(app.keys.get())
-    assert shed(app)[0] == b"the views"  # nothing was refused yet
+    assert shed(app)[0] == b"the views"  # nothing has been refused yet
     with ExitStack() as stack:
         assert inside(overloaded, stack, app.customer_id)
         assert not inside(overloaded, stack, app.customer_id)
@@ -146,7 +146,7 @@ def test_only_calls_that_the_limiter_would_reject_are_shed(app: App, overloaded:
         assert shed(app)[0] == b"the views"  # this key was not verified recently
     assert overloaded.is_overloaded()
     shedding.remember(app.keys.get())
-    assert shed(app)[0] == b"the views"  # there is a place again
+    assert shed(app)[0] == b"the views"  # a slot is free again
 
 
 def test_a_shed_call_is_counted_for_its_app_only_if_it_is_signed(
@@ -179,7 +179,7 @@ def test_calls_of_every_api_are_shed(path: str, app: App, overloaded: ProcessLim
 def test_forged_bodies_that_are_shed_count_for_their_address(
     app: App, overloaded: ProcessLimiter, settings: Settings
 ) -> None:
-    settings.UNVERIFIED_BYTES_PER_MINUTE = 20  # two bodies of shed() and a little more
+    settings.UNVERIFIED_BYTES_PER_MINUTE = 20  # slightly more than two bodies of shed()
     client, key = valkey.client(), f"faceapi:unverified:{SENDER}"
     client.delete(key)
     shedding.remember(app.keys.get())
@@ -201,7 +201,7 @@ def test_forged_bodies_that_are_shed_count_for_their_address(
         unverified._refused_until.clear()
 
 
-def test_what_came_of_a_body_that_broke_off_counts_too(
+def test_the_received_part_of_an_aborted_body_counts_too(
     app: App, overloaded: ProcessLimiter, settings: Settings
 ) -> None:
     settings.UNVERIFIED_BYTES_PER_MINUTE = 10
@@ -213,7 +213,7 @@ def test_what_came_of_a_body_that_broke_off_counts_too(
             inside(overloaded, stack, app.customer_id)
             inside(overloaded, stack, app.customer_id)
             assert b'"code":5003' in shed(app, stream=io.BytesIO(b'{"d'))[0]
-        assert 0 < client.pttl(key) <= 3 * 6000  # three bytes of ten a minute
+        assert 0 < client.pttl(key) <= 3 * 6000  # three bytes, at ten a minute
     finally:
         client.delete(key)
 
@@ -231,7 +231,7 @@ def test_a_replay_that_is_shed_is_counted_once_for_its_app(app: App, overloaded:
     assert sum(app.usage.values_list("calls", flat=True)) == 1
 
 
-def test_4106_from_a_forbidden_address_under_overload_too(app: App, overloaded: ProcessLimiter) -> None:
+def test_4106_for_a_forbidden_address_under_overload_too(app: App, overloaded: ProcessLimiter) -> None:
     App.objects.filter(pk=app.pk).update(allowed_addresses=["198.51.100.0/24"])
     app.refresh_from_db()
     shedding._known.clear()
@@ -252,7 +252,7 @@ def test_4106_from_a_forbidden_address_under_overload_too(app: App, overloaded: 
 def test_the_event_loop_sheds_calls_and_counts_them(
     caller: Caller, app: App, worker: Process, product_environment: dict[str, str]
 ) -> None:
-    """A call holds the only place while its worker stands still. A thread's answers have a Server header."""
+    """A call holds the only slot while its worker is suspended. A thread's answers have a Server header."""
     sender, client, key = "203.0.113.79", valkey.client(), "faceapi:unverified:203.0.113.79"
     client.delete(key)
     small, large = caller.body([]), b" " * 300_000
@@ -266,10 +266,10 @@ def test_the_event_loop_sheds_calls_and_counts_them(
         return caller.head(body, f"Content-Length: {len(body)}", *lines) + body
 
     one = LIMITS | {"CALLS_AT_ONCE": "1", "DEADLINE_S": "300", "WORKER_RETURN_S": "300"}
-    one["UNVERIFIED_BYTES_PER_MINUTE"] = "400000"  # the debt of 200 kB is still there when it is looked at
+    one["UNVERIFIED_BYTES_PER_MINUTE"] = "400000"  # so low that the 200 kB still count when they are checked
     with running_site(product_environment | one, "one-place") as site, ThreadPoolExecutor(1) as pool:
         caller.address = site.address
-        assert caller.call([inline(encode())]).code == 0  # its key is known from now on
+        assert caller.call([inline(encode())]).code == 0  # from now on the process knows the key
         with frozen(worker):
             waiting = pool.submit(caller.call, [inline(encode())], timeout_s=300)
             wait_until(lambda: bool(chunks()), timeout_s=60, what="its chunk: now it has the place")
@@ -284,10 +284,10 @@ def test_the_event_loop_sheds_calls_and_counts_them(
                 note(read_answers(sock, 1))
                 sock.sendall(request(small) + request(small) + request(small))
                 note(read_answers(sock, 3))
-                sock.sendall(request(large) + request(small))  # of the large one nothing is judged
+                sock.sendall(request(large) + request(small))  # the large one is rejected by its head
                 note(read_answers(sock, 2))
             assert by_loop == [(errors.OVERLOADED, True)] * 7
-            with caller.raw() as sock:  # a body that does not come is not waited for
+            with caller.raw() as sock:  # the server does not wait for a missing body
                 sock.sendall(caller.head(small, "Content-Length: 100", f"X-Forwarded-For: {sender}") + b"{")
                 note(read_answers(sock, 1))
             forged = {"X_Forwarded_For": sender, "Authorization": f"CTYUN {caller.key.key}:{'0' * 64}"}
@@ -297,7 +297,7 @@ def test_the_event_loop_sheds_calls_and_counts_them(
             note([caller.send(b" " * 200_000, **forged)])
             refused = caller.send(b" " * 200_000, **forged)
             assert (refused.code, "Server" in refused.headers) == (errors.RATE, True)
-            with caller.raw() as sock:  # not so plain: for a thread
+            with caller.raw() as sock:  # not a plain head, so a thread handles it
                 sock.sendall(
                     caller.head(small, "Transfer-Encoding: chunked") + b"c\r\n%s\r\n0\r\n\r\n" % small
                 )
@@ -319,7 +319,7 @@ PLAIN = (
 )
 
 
-def test_a_plain_head_becomes_the_variables_of_wsgi() -> None:
+def test_a_plain_head_is_converted_to_wsgi_variables() -> None:
     assert request_head.plain_call(PLAIN) == {
         "REQUEST_METHOD": "POST",
         "RAW_URI": "/api/v1/face_detect.json?a=1",
@@ -346,7 +346,7 @@ def test_a_plain_head_becomes_the_variables_of_wsgi() -> None:
         (b"Host: x", b"Host: x" + b"".join(b"\r\nX-%d: y" % number for number in range(40))),
     ],
 )  # fmt: skip
-def test_a_head_that_could_be_read_otherwise_is_not_plain(old: bytes, new: bytes) -> None:
+def test_an_ambiguous_head_is_not_plain(old: bytes, new: bytes) -> None:
     assert old in PLAIN
     assert request_head.plain_call(PLAIN.replace(old, new, 1)) is None
 
@@ -354,7 +354,7 @@ def test_a_head_that_could_be_read_otherwise_is_not_plain(old: bytes, new: bytes
 def test_unattributed_errors_that_cannot_be_written_are_bounded(
     app: App, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The database is unavailable while some Apps are called."""
+    """The database is unavailable while several Apps are called."""
     monkeypatch.setattr(unattributed, "MAX_GROUPS", 3)
     monkeypatch.setattr(unattributed, "_of_apps", {})
     call = CallContext(calls.new_id(now), "face_detect", now, None)

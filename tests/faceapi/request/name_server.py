@@ -44,7 +44,7 @@ class NameServer:
             return self._empty(query, dns.rcode.SERVFAIL)
         if "GARBAGE" in records:
             return b"\x00" * 7
-        if "LIES" in records:  # for another name, and with another id
+        if "LIES" in records:  # replies for another name and with another id
             answer = self._answer(query, "else.example", kind, ["A 192.0.2.99", "AAAA 2001:db8::99"])
             answer.id = query.id ^ 1
             return answer.to_wire()

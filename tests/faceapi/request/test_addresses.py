@@ -15,11 +15,11 @@ OURS = ["10.0.0.0/8", "2001:db8:ffff::/48"]
     ("peer", "forwarded", "found"),
     [
         ("198.51.100.7", None, "198.51.100.7"),
-        ("198.51.100.7", "203.0.113.9", "198.51.100.7"),  # a caller's own claim
+        ("198.51.100.7", "203.0.113.9", "198.51.100.7"),  # claimed by the caller
         ("10.0.0.1", None, "10.0.0.1"),
         ("10.0.0.1", "203.0.113.9", "203.0.113.9"),
         ("10.0.0.1", "203.0.113.9, 10.0.0.2", "203.0.113.9"),
-        ("10.0.0.1", "192.0.2.66, 203.0.113.9", "203.0.113.9"),  # what the caller put before is a claim
+        ("10.0.0.1", "192.0.2.66, 203.0.113.9", "203.0.113.9"),  # the first hop is claimed by the caller
         ("10.0.0.1", "nonsense", "10.0.0.1"),
         ("10.0.0.1", "203.0.113.9, nonsense", "10.0.0.1"),
         ("2001:db8:ffff::1", "[2001:db8::9]", "2001:db8::9"),
@@ -28,7 +28,7 @@ OURS = ["10.0.0.0/8", "2001:db8:ffff::/48"]
         ("::ffff:10.0.0.1", "203.0.113.9", "203.0.113.9"),
         ("10.0.0.1", "::ffff:203.0.113.9", "203.0.113.9"),
         ("", "203.0.113.9", "203.0.113.9"),  # a proxy on a unix socket
-        ("fe80::1%eth0", None, "fe80::1"),  # a neighbour, and the interface where it is one
+        ("fe80::1%eth0", None, "fe80::1"),  # a link-local address with its interface
     ],
 )
 def test_the_client_is_the_last_untrusted_hop(
@@ -57,7 +57,7 @@ def test_without_trusted_proxies_forwarded_headers_are_ignored(settings: Setting
         (None, False),
     ],
 )
-def test_4106_by_the_list_of_an_app(address: str | None, is_allowed: bool) -> None:
+def test_4106_for_an_address_outside_the_list_of_an_app(address: str | None, is_allowed: bool) -> None:
     allowed = ["203.0.113.0/24", "2001:db8::/32"]
     caller.check_address([], address)
     if is_allowed:

@@ -1,4 +1,4 @@
-"""Bodies that arrive in chunks, slowly or not at all, and large ones in little memory."""
+"""Bodies that arrive in chunks, slowly or not at all, and the memory that large ones take."""
 
 import json
 import socket
@@ -24,7 +24,7 @@ def is_given_back(app: App) -> bool:
 
 
 @pytest.mark.parametrize("width", [1, 7, 1000, 10**6])
-def test_a_chunked_body_without_a_length(caller: Caller, width: int) -> None:
+def test_a_chunked_body_without_a_length_is_read(caller: Caller, width: int) -> None:
     body = small()
     with caller.raw() as sock:
         sock.sendall(caller.head(body, "Transfer-Encoding: chunked"))
@@ -35,7 +35,9 @@ def test_a_chunked_body_without_a_length(caller: Caller, width: int) -> None:
 
 @pytest.mark.parametrize("width", [7, 10**8], ids=["small chunks", "one chunk"])
 @pytest.mark.parametrize("size", [(64, 64), (1000, 700)], ids=["small", "large"])
-def test_a_chunked_body_in_one_piece_with_its_head(caller: Caller, size: tuple[int, int], width: int) -> None:
+def test_a_chunked_body_in_one_piece_with_its_head_is_read(
+    caller: Caller, size: tuple[int, int], width: int
+) -> None:
     """The server's first read takes the head with a part of the body, or with all of it."""
     body = json.dumps({"data": [inline(encode(size))]}).encode()
     chunks = (body[i : i + width] for i in range(0, len(body), width))
@@ -45,7 +47,7 @@ def test_a_chunked_body_in_one_piece_with_its_head(caller: Caller, size: tuple[i
         assert read_answer(sock).code == 0
 
 
-def test_a_body_sent_byte_by_byte(caller: Caller) -> None:
+def test_a_body_sent_byte_by_byte_is_read(caller: Caller) -> None:
     body = json.dumps({"data": ["data:application/octet-stream;base64,R0lGODlh"]}).encode()
     with caller.raw() as sock:
         sock.sendall(caller.head(body, f"Content-Length: {len(body)}"))
@@ -54,7 +56,7 @@ def test_a_body_sent_byte_by_byte(caller: Caller) -> None:
         assert read_answer(sock).code == 4002
 
 
-def test_expect_100_continue(caller: Caller) -> None:
+def test_100_continue_is_sent_if_expected(caller: Caller) -> None:
     body = small()
     with caller.raw() as sock:
         sock.sendall(caller.head(body, f"Content-Length: {len(body)}", "Expect: 100-continue"))
@@ -64,14 +66,14 @@ def test_expect_100_continue(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize("framing", ["Content-Length: 100000", "Transfer-Encoding: chunked"])
-def test_4019_a_body_that_ends_in_the_middle(caller: Caller, app: App, framing: str) -> None:
+def test_4019_for_a_body_that_ends_in_the_middle(caller: Caller, app: App, framing: str) -> None:
     body = small()
     with caller.raw() as sock:
         sock.sendall(caller.head(body, framing))
         sock.sendall(b"fff\r\nabc" if "chunked" in framing else body[:100])
         sock.shutdown(socket.SHUT_WR)  # the answer can still be read
         assert read_answer(sock).code == 4019
-    assert not app.calls.exists()  # what was never verified is in no App's records
+    assert not app.calls.exists()  # an unverified call is in no App's records
     assert is_given_back(app)
 
 
@@ -86,7 +88,7 @@ def test_4019_a_body_that_ends_in_the_middle(caller: Caller, app: App, framing: 
     ],
     ids=["no size", "a negative size", "no end of a chunk", "an endless size", "endless trailers"],
 )
-def test_4019_malformed_chunks(caller: Caller, app: App, chunks: bytes) -> None:
+def test_4019_for_malformed_chunks(caller: Caller, app: App, chunks: bytes) -> None:
     with caller.raw() as sock:
         sock.sendall(caller.head(b"", "Transfer-Encoding: chunked") + chunks)
         answer = read_answer(sock)
@@ -95,8 +97,8 @@ def test_4019_malformed_chunks(caller: Caller, app: App, chunks: bytes) -> None:
     assert is_given_back(app)
 
 
-def test_4019_a_body_that_is_too_slow(caller: Caller, app: App) -> None:
-    """BODY_GRACE_S is 2 here; a byte each 100 ms keeps every recv() short of its own timeout."""
+def test_4019_for_a_body_that_is_too_slow(caller: Caller, app: App) -> None:
+    """BODY_GRACE_S is 2 here; with a byte each 100 ms, no single recv() times out."""
     body = small()
     started = time.monotonic()
     with caller.raw() as sock:
@@ -137,7 +139,7 @@ def test_a_client_that_hangs_up_in_its_body_leaves_nothing(
 def test_a_client_that_hangs_up_before_its_answer_is_not_charged(
     caller: Caller, app: App, worker: Process
 ) -> None:
-    body = json.dumps({"data": [inline(encode())] * 10}).encode()  # time for 26 s
+    body = json.dumps({"data": [inline(encode())] * 10}).encode()  # its deadline is 26 s
     with frozen(worker):
         with caller.raw() as sock:
             sock.sendall(caller.head(body, f"Content-Length: {len(body)}"))
@@ -167,7 +169,7 @@ def test_slow_headers_time_out(caller: Caller) -> None:
 
 
 def test_a_large_body_takes_little_memory(caller: Caller, app: App, tight_site: Process) -> None:
-    """40 images of 1.1 MB: the web process grows by much less than the body, and holds nothing afterwards."""
+    """With 40 images of 1.1 MB, the web process grows by much less than the body, and keeps no spool."""
     picture = encode((700, 540), kind="PNG")
     assert len(picture) > 1_000_000
     body = json.dumps({"data": [inline(picture)] * 40}).encode()
@@ -193,7 +195,7 @@ def web_processes(site: Process) -> list[psutil.Process]:
 
 
 def open_spools(site: Process) -> int:
-    """Nameless files that the web processes hold."""
+    """Return the unnamed files that the web processes have open."""
     links = [link for web in web_processes(site) for link in Path(f"/proc/{web.pid}/fd").iterdir()]
     return sum("memfd:spool" in target for target in map(read_link, links))
 
@@ -206,7 +208,7 @@ def read_link(link: Path) -> str:
 
 
 def anonymous_memory(site: Process) -> int:
-    """Bytes of the web processes' own memory."""
+    """Return the bytes of anonymous memory of the web processes."""
     total = 0
     for web in web_processes(site):
         for line in Path(f"/proc/{web.pid}/status").read_text().splitlines():

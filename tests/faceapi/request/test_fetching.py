@@ -1,4 +1,4 @@
-"""Images by URL: hostile servers, forbidden addresses, DNS that changes, many slow ones at once."""
+"""Images by URL: hostile servers, forbidden addresses, changing DNS, many slow servers at once."""
 
 import ipaddress
 import socket
@@ -82,18 +82,18 @@ HOSTILE = {
 
 @pytest.mark.usefixtures("limits")
 @pytest.mark.parametrize("path", HOSTILE)
-def test_a_hostile_server(servers: Servers, path: str) -> None:
+def test_each_fault_of_a_server_gets_its_code(servers: Servers, path: str) -> None:
     started = time.monotonic()
     with pytest.raises(ApiError) as caught:
         get(servers.url(path))
     assert caught.value.code == HOSTILE[path], caught.value.detail
     assert time.monotonic() - started < TIMEOUT_S + 1
-    assert "127.0.0" not in caught.value.detail  # nothing about the inside of the network
+    assert "127.0.0" not in caught.value.detail  # nothing about the internal network
 
 
 @pytest.mark.usefixtures("limits")
-def test_tls_that_cannot_be_trusted(tmp_path: Path) -> None:
-    """A certificate that nobody signed but itself, for the very host that is asked."""
+def test_an_untrusted_certificate_is_rejected(tmp_path: Path) -> None:
+    """The certificate is self-signed, for the requested host."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(self_signed(tmp_path))
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
@@ -107,7 +107,7 @@ def test_tls_that_cannot_be_trusted(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("limits")
 @pytest.mark.parametrize("speaks_tls", [True, False])
-def test_a_tls_server_that_sends_slowly(
+def test_a_tls_server_that_sends_slowly_times_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speaks_tls: bool
 ) -> None:
     """Sending a byte now and then, in the handshake or after it, does not extend the deadline."""
@@ -125,9 +125,9 @@ def test_a_tls_server_that_sends_slowly(
 
 
 def drip_tls(listener: socket.socket, certificate: Path | None) -> int:
-    """Answers by a byte at a time until the client is gone; how many."""
+    """Answer one byte at a time until the client disconnects; return the number of bytes."""
     client, _ = listener.accept()
-    head = b"\x16\x03\x03\x40\x00"  # a TLS record of a handshake, which never becomes whole
+    head = b"\x16\x03\x03\x40\x00"  # a TLS handshake record that is never completed
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
@@ -188,7 +188,7 @@ def test_private_addresses_are_never_contacted(address: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "64:ff9b::101:101"])
-def test_public_addresses(address: str) -> None:
+def test_public_addresses_are_allowed(address: str) -> None:
     assert is_allowed(ipaddress.ip_address(address))
 
 
@@ -206,7 +206,9 @@ def test_public_addresses(address: str) -> None:
         "0",
     ],
 )
-def test_other_spellings_of_private_addresses(servers: Servers, host: str, settings: Settings) -> None:
+def test_other_spellings_of_private_addresses_are_rejected(
+    servers: Servers, host: str, settings: Settings
+) -> None:
     settings.URL_ALLOWED_NETWORKS = []
     asked = len(servers.requests)
     with pytest.raises(ApiError) as caught:
@@ -216,8 +218,10 @@ def test_other_spellings_of_private_addresses(servers: Servers, host: str, setti
 
 
 @pytest.mark.usefixtures("limits")
-def test_dns_rebinding(servers: Servers, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
-    """First a public address, then a private one: the connection goes to the checked address."""
+def test_dns_rebinding_does_not_reach_a_private_address(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    """The name resolves to a public address first, then to a private one."""
     connected: list[str] = []
     connect = socket.create_connection
 
@@ -245,7 +249,7 @@ def test_dns_rebinding(servers: Servers, monkeypatch: pytest.MonkeyPatch, settin
         "http://" + "a" * 70 + ".org/", "http://example.org/" + "x" * 9000, "http://example.org/\ud800",
     ],
 )  # fmt: skip
-def test_4011_invalid_urls(url: str) -> None:
+def test_4011_for_invalid_urls(url: str) -> None:
     with pytest.raises(ApiError) as caught:
         fetching.check_url(url, 3)
     assert (caught.value.code, caught.value.index) == (errors.URL_WRONG, 3)
@@ -266,7 +270,7 @@ def test_a_location_is_percent_encoded(servers: Servers) -> None:
 
 
 def test_own_addresses_are_never_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """127.0.0.1 stands for a public address of an interface: a machine of tests may have none."""
+    """127.0.0.1 represents a public address of an interface, because the test machine may have none."""
     assert addresses.is_our_own(ipaddress.ip_address("127.0.0.1"))
     assert not addresses.is_our_own(ipaddress.ip_address("203.0.113.9"))
     monkeypatch.setattr(addresses, "is_allowed", lambda address, extra: True)
@@ -278,7 +282,7 @@ def test_own_addresses_are_never_fetched(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_addresses_of_the_sites_own_names_are_never_fetched(
     monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
-    """Behind NAT the public address of the site is on no interface. 127.0.0.2 stands for it."""
+    """Behind NAT, the public address of the site is on no interface. 127.0.0.2 represents it."""
     monkeypatch.setattr(addresses, "is_allowed", lambda address, extra: True)
     monkeypatch.setattr(addresses, "is_our_own", lambda address: False)
     settings.SITE_URL = "https://127.0.0.2:8443"
@@ -311,7 +315,7 @@ def test_one_customer_leaves_fetch_threads_to_others() -> None:
     assert [future.result(timeout=30) for future in waiting] == [b""] * 120
 
 
-def test_slow_urls_of_one_customer_leave_room_for_others(
+def test_slow_urls_of_one_customer_do_not_block_others(
     caller: Caller, stranger: Caller, servers: Servers
 ) -> None:
     """URL_CALLS_PER_CUSTOMER is 2 here: a customer's third call is refused, another customer's is served."""
@@ -327,6 +331,6 @@ def test_slow_urls_of_one_customer_leave_room_for_others(
         wait_until(lambda: len(refused()) == 4, timeout_s=1, what="the others are refused")
         assert stranger.call([servers.url("image")]).code == 0
         assert caller.call([inline(encode())]).code == 0
-        assert len(refused()) == 4  # the slow ones still wait
+        assert len(refused()) == 4  # the slow calls are still waiting
         codes = sorted(future.result() for future in waiting)
     assert codes == [4005, 4005, 4291, 4291, 4291, 4291]

@@ -1,4 +1,4 @@
-"""base64 in which a form decoder replaced "+" by a space: the detail says so."""
+"""base64 in which a form decoder replaced "+" by a space: the detail explains it."""
 
 import base64
 import random
@@ -20,16 +20,16 @@ def decoded(text: bytes, *, step: int) -> bytes:
 
 
 @pytest.mark.parametrize("step", [7, 64, 1000, 10_000])
-def test_the_answer_names_the_lost_pluses(step: int) -> None:
+def test_the_detail_explains_the_lost_pluses(step: int) -> None:
     assert TEXT.count(b"+") > 10
     with pytest.raises(NotBase64, match="URL-decoded"):
         decoded(TEXT.replace(b"+", b" "), step=step)
 
 
 @pytest.mark.parametrize("pluses", [1, 2, 3, 4, 5])
-def test_a_few_lost_pluses_are_enough(pluses: int) -> None:
-    """Four lost characters leave a valid length, but the spaces are detected."""
-    text = TEXT.replace(b"+", b"A")  # the only spaces are those below
+def test_a_few_lost_pluses_are_detected(pluses: int) -> None:
+    """With four lost characters the length is still valid, but the spaces are detected."""
+    text = TEXT.replace(b"+", b"A")  # so that the only spaces are those inserted below
     for number in range(pluses):
         at = 101 + 333 * number
         text = text[:at] + b" " + text[at + 1 :]
@@ -45,5 +45,5 @@ def test_base64_in_lines_of_one_width_is_decoded(width: int, end: bytes, step: i
     assert decoded(b" " + end.join(lines) + end, step=step) == DATA
 
 
-def test_the_sentence_has_its_chinese() -> None:
+def test_the_detail_has_a_chinese_text() -> None:
     assert "空格" in in_chinese(LOST_PLUS)

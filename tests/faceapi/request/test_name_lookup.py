@@ -1,4 +1,4 @@
-"""Host names in URLs, against a real name server that is slow, silent or lies."""
+"""Look-ups of host names in URLs, with a real name server that is slow, silent or gives false answers."""
 
 import time
 from collections.abc import Iterator
@@ -81,7 +81,7 @@ def test_names_are_resolved(host: str, expected: list[str]) -> None:
         "a" * 64 + ".example", "a..b",
     ],
 )  # fmt: skip
-def test_names_without_an_address(host: str) -> None:
+def test_a_name_without_an_address_is_rejected(host: str) -> None:
     with pytest.raises((NotFoundError, TooLateError)):
         found(host)
 
@@ -97,7 +97,7 @@ def test_a_silent_name_server_times_out_at_the_deadline(host: str, dns: NameServ
     assert caught.value.code == errors.URL_TIMEOUT
 
 
-def test_a_truncated_answer_is_read_by_tcp(dns: NameServer) -> None:
+def test_a_truncated_answer_is_requested_again_over_tcp(dns: NameServer) -> None:
     assert found("truncated.example") == [V4]
     assert dns.by_tcp >= 1
     assert len(found("many.example")) == 60
@@ -122,7 +122,7 @@ def test_search_domains_and_the_hosts_file_are_not_used(dns: NameServer) -> None
     "host",
     ["inner.example", "inner-alias.example", "mixed.example", "mixed-kinds.example", "mapped.example"],
 )
-def test_4004_every_address_of_a_name_is_checked(host: str) -> None:
+def test_4004_if_any_address_of_a_name_is_forbidden(host: str) -> None:
     with pytest.raises(ApiError) as caught:
         addresses.resolve(host, 80, time.monotonic() + 30)
     assert caught.value.code == errors.URL_UNREACHABLE
@@ -144,10 +144,10 @@ def test_own_addresses_are_kept_if_the_name_server_is_silent(
 
 
 @pytest.mark.parametrize("text", [None, "", "nameserver 300.1.1.1\n", "\xff\xfe\n"])
-def test_5003_without_a_name_server_of_this_machine(
+def test_5003_without_a_usable_resolv_conf(
     text: str | None, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No file, an empty or a broken one: the fault is not the caller's."""
+    """The file is missing, empty or broken, which is not the caller's fault."""
     settings.URL_NAME_SERVERS = []
     file = tmp_path / "resolv.conf"
     if text is not None:
@@ -160,7 +160,7 @@ def test_5003_without_a_name_server_of_this_machine(
     name_lookup._resolver.cache_clear()
 
 
-def test_5003_where_no_name_server_is_reached(settings: Settings) -> None:
+def test_5003_if_no_name_server_can_be_reached(settings: Settings) -> None:
     settings.URL_NAME_SERVERS = ["255.255.255.255"]  # a broadcast address: sending is not permitted
     with pytest.raises(ApiError) as caught:
         addresses.resolve("both.example", 80, time.monotonic() + 5)
@@ -168,7 +168,7 @@ def test_5003_where_no_name_server_is_reached(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("value", ["dns.example", "127.0.0.1#", "127.0.0.1#0", "127.0.0.1#70000", "1.2.3"])
-def test_name_servers_are_addresses(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_server_must_be_an_ip_address(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVERS", value)
     with pytest.raises(ImproperlyConfigured, match="SERVERS"):
         Env().name_servers("SERVERS")

@@ -53,7 +53,7 @@ def all_answer(site: Site) -> bool:
 
 
 def is_closed(sock: socket.socket) -> bool:
-    """Whether the server has closed the connection; what it sent before is read."""
+    """Read what the server has sent; return whether it has closed the connection."""
     sock.setblocking(False)
     try:
         while sock.recv(65536):
@@ -90,7 +90,7 @@ def test_slow_senders_take_no_slot_and_are_disconnected(
 
 
 def test_a_slow_upload_does_not_delay_pages(tight_site: Site, sockets: list[socket.socket]) -> None:
-    """It needs a thread, but not one of the pages'."""
+    """It occupies a thread, but not one of those for pages."""
     for _ in range(40):
         sockets.append(connect(tight_site))
         sockets[-1].sendall(FORM % 2_000_000)
@@ -99,7 +99,7 @@ def test_a_slow_upload_does_not_delay_pages(tight_site: Site, sockets: list[sock
 
 
 def test_slow_uploads_do_not_delay_fast_ones(tight_site: Site, sockets: list[socket.socket]) -> None:
-    """The slowest are given up when there are too many, and until then most of them wait in line."""
+    """If there are too many, the slowest are aborted; until then most of them wait in the queue."""
     for _ in range(40):
         sockets.append(connect(tight_site))
         sockets[-1].sendall(FORM % 2_000_000)
@@ -110,8 +110,8 @@ def test_slow_uploads_do_not_delay_fast_ones(tight_site: Site, sockets: list[soc
             assert connection.getresponse().status in (400, 403)
 
 
-def test_more_idle_connections_than_the_limit(tight_site: Site, sockets: list[socket.socket]) -> None:
-    """Those that have waited longest give way."""
+def test_idle_connections_over_the_limit_are_closed(tight_site: Site, sockets: list[socket.socket]) -> None:
+    """Those that have waited longest are closed first."""
     room = int(LIMITS["WEB_CONNECTIONS"])
     for _ in range(room + 50):
         sockets.append(connect(tight_site))
@@ -121,7 +121,7 @@ def test_more_idle_connections_than_the_limit(tight_site: Site, sockets: list[so
 
 def test_the_connections_of_one_address_are_limited(tight_site: Site, sockets: list[socket.socket]) -> None:
     most = int(LIMITS["WEB_CONNECTIONS_PER_ADDRESS"])
-    others = [connect(tight_site) for _ in range(3)]  # from a trusted proxy
+    others = [connect(tight_site) for _ in range(3)]  # these come from a trusted proxy
     sockets += others
     greedy = [connect(tight_site, "127.0.0.2") for _ in range(most + 20)]
     sockets += greedy
@@ -130,7 +130,7 @@ def test_the_connections_of_one_address_are_limited(tight_site: Site, sockets: l
     assert not any(map(is_closed, others))
     busy = [connect(tight_site, "127.0.0.3") for _ in range(most)]
     sockets += busy
-    for sock in busy:  # not one of them waits: each has a thread or is queued for one
+    for sock in busy:  # none of them is idle: each has a thread or is queued for one
         sock.sendall(FORM % 2_000_000)
     time.sleep(1)
     over = connect(tight_site, "127.0.0.3")
@@ -144,7 +144,7 @@ def test_slow_readers_do_not_delay_others(tight_site: Site, sockets: list[socket
         sockets[-1].sendall(f"GET {LARGE} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
     for _ in range(3):
         assert all_answer(tight_site)
-    sock = sockets[0]  # what waited in memory is whole
+    sock = sockets[0]  # the reply that was buffered in memory is complete
     reply = http.client.HTTPResponse(sock)
     reply.begin()
     assert len(reply.read()) == int(reply.headers["Content-Length"]) > 200_000
@@ -154,7 +154,7 @@ def test_slow_readers_do_not_delay_others(tight_site: Site, sockets: list[socket
 def test_clients_that_do_not_close_do_not_delay_others(
     tight_site: Site, sockets: list[socket.socket]
 ) -> None:
-    """After the last reply the server waits for the client to close: in the loop, without blocking it."""
+    """After the last reply the server waits for the client to close, without blocking its event loop."""
     for _ in range(40):
         sockets.append(connect(tight_site))
         sockets[-1].sendall(b"GET /healthz HTTP/1.0\r\nHost: x\r\n\r\n")
@@ -189,7 +189,7 @@ HEADS = {
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_requests_are_sorted_by_their_heads(head: bytes) -> None:
+def test_requests_are_assigned_to_pools_by_their_heads(head: bytes) -> None:
     found = request_head.read(head + b"\r\n\r\n", max_bytes=100)
     assert found.kind is HEADS[head]
     assert found.body_bytes == (100 if b":  100" in head else 0)
@@ -221,11 +221,11 @@ def test_unread_replies_are_buffered_within_a_budget() -> None:
             outbox.flush()
         assert received == content
         assert outbox.flush()
-        assert budget.take(300_000)  # all is given back
+        assert budget.take(300_000)  # the whole budget is free again
         reader = threading.Thread(target=lambda: read_all(theirs, len(content), received))
         received.clear()
         reader.start()
-        outbox.sendall(content)  # no budget: waits for the reader
+        outbox.sendall(content)  # without a budget it waits for the reader
         reader.join(timeout=60)
         assert received == content
 
@@ -245,7 +245,7 @@ def test_a_write_that_takes_too_long_ends(how: int) -> None:
         assert guard.expired
 
 
-def test_only_the_time_of_the_reader_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_time_spent_waiting_for_the_reader_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = pair()
     with ours, theirs:
         guard = watchdog.Guard(ours, 0.0)

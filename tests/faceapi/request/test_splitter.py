@@ -46,7 +46,7 @@ def resolve(value: Any, spool: Spool) -> Any:
 
 
 def oracle(value: Any, *, max_blob_bytes: int = MAX_BLOB) -> Any:
-    """Return what the splitter has to make of a parsed value: long data: strings decoded, the rest kept."""
+    """Return what the splitter must return for a parsed value: long data: strings are decoded."""
     if isinstance(value, str) and len(value) > SHORT and value.lstrip()[:5].lower() == "data:":
         prefix, comma, text = value.partition(",")
         if "".join(prefix.split()) + comma not in base64_text.PREFIXES:
@@ -54,7 +54,7 @@ def oracle(value: Any, *, max_blob_bytes: int = MAX_BLOB) -> Any:
         try:
             cleaned = text.translate(str.maketrans("-_", "+/", " \t\r\n\f\v")).encode("ascii")
             padding = b"" if b"=" in cleaned else b"=" * (-len(cleaned) % 4)
-            if len(cleaned + padding) % 4:  # b64decode lets surplus padding pass
+            if len(cleaned + padding) % 4:  # b64decode accepts surplus padding
                 return errors.BASE64
             decoded = base64.b64decode(cleaned + padding, validate=True)
         except ValueError:
@@ -111,7 +111,7 @@ cut_lists = st.lists(st.integers(0, 10**6), max_size=12)
 
 
 def escaped_slashes(text: str) -> str:
-    """As PHP writes JSON."""
+    """Escape slashes, as PHP does in JSON."""
     return text.replace("/", "\\/")
 
 
@@ -123,7 +123,7 @@ def escaped_slashes(text: str) -> str:
     slashes=st.booleans(),
     cuts=cut_lists,
 )
-def test_it_agrees_with_json_loads(
+def test_the_splitter_agrees_with_json_loads(
     pictures: list[str], others: dict[str, Any], ascii_only: bool, slashes: bool, cuts: list[int]
 ) -> None:
     text = json.dumps({**others, "data": pictures}, ensure_ascii=ascii_only)
@@ -136,13 +136,13 @@ def test_it_agrees_with_json_loads(
     assert split(body, cuts, max_blobs=1000) == expected
 
 
-# json.loads does not know that a single space in base64 is a "+" that was URL-decoded (4006).
+# json.loads accepts a space in base64, which the splitter reports as a URL-decoded "+" (4006).
 junk_without_spaces = st.binary(max_size=3).filter(lambda junk: b" " not in junk)
 
 
 @settings(deadline=None, max_examples=150)
 @given(base64_strings(), st.integers(0, 10**6), junk_without_spaces, cut_lists)
-def test_a_damaged_body_is_refused_where_json_loads_refuses_it(
+def test_a_damaged_body_is_refused_if_json_loads_refuses_it(
     picture: str, place: int, junk: bytes, cuts: list[int]
 ) -> None:
     body = bytearray(json.dumps({"data": [picture, "x"]}).encode())
@@ -156,7 +156,7 @@ def test_a_damaged_body_is_refused_where_json_loads_refuses_it(
     assert split(bytes(body), cuts) == expected
 
 
-def test_an_escaped_body_split_at_every_byte() -> None:
+def test_an_escaped_body_may_be_split_at_every_byte() -> None:
     data = bytes(range(256)) * 20
     picture = PREFIX + base64.b64encode(data).decode()
     text = (
@@ -188,7 +188,7 @@ def test_an_escaped_body_split_at_every_byte() -> None:
         b'{"data": ["' + PREFIX.encode() + b"A" * 9000 + b'\n"]}',
         b'{"data": ["' + PREFIX.encode() + b"A" * 9000 + b'\xff"]}',
         b'{"data": ["' + PREFIX.encode() + b"A" * 9000 + b'\\x41"]}',
-        b'{"data": ["' + PREFIX.encode() + b"A" * 90_000 + b'\x01"]}',  # too large, and no JSON either
+        b'{"data": ["' + PREFIX.encode() + b"A" * 90_000 + b'\x01"]}',  # too large, and invalid JSON
         '{"data": []}'.encode("utf-16"),
         b'{"data": ["' + b"x" * LONG + b'\x01"]}',
         b'{"data": ["' + b"x" * LONG + b'\xff"]}',
@@ -221,13 +221,13 @@ def test_invalid_json_is_4007(body: bytes) -> None:
         (b" " * (MAX_TEXT_BYTES + 1), f"more than {MAX_TEXT_BYTES} bytes of JSON"),
     ],
 )
-def test_4007_says_what_is_wrong_and_where(body: bytes, said: str) -> None:
+def test_4007_states_what_is_wrong_and_where(body: bytes, said: str) -> None:
     with pytest.raises(ApiError) as caught:
         split(body, [len(body) // 2])
     assert said in caught.value.detail
 
 
-def test_4007_counts_the_bytes_of_the_pictures_too() -> None:
+def test_the_position_in_4007_counts_the_bytes_of_the_pictures_too() -> None:
     picture = PREFIX + "A" * (SHORT + 4)
     body = json.dumps({"data": [picture, picture]}).encode()[:-1] + b"]"
     with pytest.raises(ApiError) as caught:
@@ -236,7 +236,7 @@ def test_4007_counts_the_bytes_of_the_pictures_too() -> None:
 
 
 def faults(*texts: str) -> list[tuple[int, str]]:
-    """Code and detail of each string, as the splitter lifts it."""
+    """Yield code and detail of each string that the splitter extracts."""
     with Spool(Budget(10**9, 10**9)) as spool:
         splitter = Splitter(spool, max_blobs=1, max_blob_bytes=MAX_BLOB)
         splitter.feed(json.dumps({"data": texts}, ensure_ascii=False).encode())
@@ -245,7 +245,7 @@ def faults(*texts: str) -> list[tuple[int, str]]:
 
 
 def test_a_long_string_without_prefix_is_rejected() -> None:
-    """It waits with its code: 4007 would send its sender to look for a fault of the JSON."""
+    """With its own code, because with 4007 the caller would look for a fault in the JSON."""
     bare = base64.b64encode(b"\xff\xd8\xff\xe0" + bytes(2 * MAX_TEXT_BYTES)).decode()
     expected = (errors.URL_WRONG, f"base64 without its prefix {PREFIX}")
     assert faults(bare, bare) == [expected, expected]

@@ -1,4 +1,4 @@
-"""The spool of a request: in memory, on disk, and if neither has space."""
+"""The spool of a request in memory and on disk, and the error if neither has space."""
 
 import resource
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from faceapi import errors
 from faceapi.errors import ApiError
 from faceapi.request.spool import SMALL_BYTES, Budget, Spool, SpoolSlice
 
-PIECE = bytes(range(256)) * 1024  # as much as a spool takes at first
+PIECE = bytes(range(256)) * 1024  # the size that a spool reserves at first
 
 
 def content(spool: Spool) -> bytes:
@@ -58,7 +58,7 @@ def test_a_spool_that_outgrows_the_memory_of_the_process_keeps_its_content() -> 
     assert (budget.memory, budget.total) == (0, 0)
 
 
-def test_5003_over_the_sum_of_all_spools() -> None:
+def test_5003_if_all_spools_together_are_too_large() -> None:
     budget = Budget(memory_bytes=10 * len(PIECE), total_bytes=len(PIECE))
     with Spool(budget) as first, Spool(budget) as second:
         first.write(PIECE)

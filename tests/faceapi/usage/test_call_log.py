@@ -42,7 +42,7 @@ def around(at: datetime, **more: object) -> Filter:
 
 
 def test_pages_have_no_gaps_or_duplicates(app: App, now: datetime, record: Record) -> None:
-    """Many calls of one millisecond, which the time alone would not tell apart."""
+    """Many calls have the same millisecond, so the time alone does not distinguish them."""
     made = [record(now + timedelta(seconds=number // 5)) for number in range(23)]
     seen: list[Call] = []
     after = None
@@ -102,13 +102,13 @@ def test_a_malformed_cursor_is_ignored(text: str) -> None:
 
 def test_the_indexes_of_failed_and_slow_calls_are_used(app: App, now: datetime, record: Record) -> None:
     """Their conditions follow from those of the query, whatever its values."""
-    for number in range(60):  # enough for the planner to tell the indexes apart
+    for number in range(60):  # enough rows for the planner to prefer the right index
         record(now + timedelta(seconds=number))
     record(now, code=4104)
     record(now, latency_ms=30000)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("ANALYZE faceapi_call")
-        cursor.execute("SET LOCAL enable_seqscan = off")  # the planner would scan a table of so few pages
+        cursor.execute("SET LOCAL enable_seqscan = off")  # a table of so few pages would be scanned
         for condition, index in (
             ("code = 4104 AND code <> 0", "call_app_failed"),
             ("latency_ms >= 1000 AND latency_ms >= 30000", "call_app_slow"),

@@ -1,4 +1,4 @@
-"""The proofs of this room: roll-ups are the sum of their calls, charged calls are the settled debits."""
+"""The checks of this room: roll-ups are the sum of their calls, charged calls are the settled debits."""
 
 import itertools
 from datetime import datetime
@@ -61,8 +61,10 @@ def test_calls_of_all_kinds_pass_reconcile(app: App, now: datetime) -> None:
 
 
 @pytest.mark.race
-@pytest.mark.parametrize("has_effect", [False, True])  # without one, it is settled by a single statement
-def test_a_connection_lost_while_a_call_is_settled_charges_it_once(
+@pytest.mark.parametrize(
+    "has_effect", [False, True]
+)  # a call without an effect is settled by a single statement
+def test_a_call_whose_connection_is_lost_during_the_settle_is_charged_once(
     app: App, now: datetime, monkeypatch: pytest.MonkeyPatch, has_effect: bool
 ) -> None:
     commits = [(BEFORE_COMMIT, False), (AFTER_COMMIT, False)]
@@ -101,7 +103,7 @@ def test_each_inconsistency_is_found(app: App, now: datetime) -> None:
 
 
 def write(rows: QuerySet[Any], values: dict[str, Any]) -> None:
-    """Past the trigger that keeps a settled debit as it is."""
+    """Write rows with disabled triggers, which would protect a settled debit."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         rows.update(**values)

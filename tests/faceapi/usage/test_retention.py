@@ -45,7 +45,7 @@ def left() -> list[int]:
     return [model.objects.count() for model in (UsageHour, UsageDay, ServiceHour)]
 
 
-def test_sums_are_kept_for_so_many_months(settings) -> None:
+def test_sums_are_kept_for_the_configured_number_of_months(settings) -> None:
     settings.USAGE_KEPT_MONTHS = 37
     dropped_until(date(2029, 4, 1))
     assert rollups.forget(NOW) == 2
@@ -56,7 +56,7 @@ def test_sums_are_kept_for_so_many_months(settings) -> None:
     assert left() == [2, 2, 2]
 
 
-def test_sums_of_calls_that_are_kept_stay(settings) -> None:
+def test_sums_are_kept_as_long_as_their_calls(settings) -> None:
     settings.USAGE_KEPT_MONTHS = 1
     assert rollups.forget(NOW) == 0
     dropped_until(date(2027, 3, 1))
@@ -64,7 +64,7 @@ def test_sums_of_calls_that_are_kept_stay(settings) -> None:
     assert left() == [3, 3, 3]
 
 
-def test_zero_keeps_them_for_ever(settings) -> None:
+def test_zero_months_keep_sums_for_ever(settings) -> None:
     settings.USAGE_KEPT_MONTHS = 0
     dropped_until(date(2029, 4, 1))
     assert rollups.forget(NOW) == 0
