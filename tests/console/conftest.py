@@ -92,7 +92,7 @@ def app(alice: User, place: Place, now: datetime) -> App:
 # --- A real browser -----------------------------------------------------------------------
 
 
-WAIT_MS = 60_000  # for a loaded machine; a page that is ready causes no wait
+WAIT_MS = 60_000  # a maximum for a loaded machine; a ready page is not waited for
 
 
 @dataclass
@@ -101,7 +101,7 @@ class Visitor:
 
     page: Page
     url: str
-    complaints: list[str] = field(default_factory=list)
+    console_messages: list[str] = field(default_factory=list)
 
     def open(self, path: str) -> None:
         self.page.goto(self.url + path)
@@ -135,11 +135,13 @@ def visit(browser: Browser, site: str, **options: Any) -> Iterator[Visitor]:
     page.set_default_timeout(WAIT_MS)
     expect.set_options(timeout=WAIT_MS)
     visitor = Visitor(page, site)
-    page.on("pageerror", lambda error: visitor.complaints.append(str(error)))
-    page.on("console", lambda line: visitor.complaints.append(line.text) if line.type == "error" else None)
+    page.on("pageerror", lambda error: visitor.console_messages.append(str(error)))
+    page.on(
+        "console", lambda line: visitor.console_messages.append(line.text) if line.type == "error" else None
+    )
     yield visitor
     context.close()
-    assert visitor.complaints == []
+    assert visitor.console_messages == []
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 Drives a Chromium over a running site, as visitor, demo customer and operator, and writes PNG files named
 page-language-theme-width.png. It changes only the language and the theme, and orders nothing; the calls of
-the debugger and the API explorer cost three units for each of the twelve looks.
+the debugger and the API explorer cost three units for each of the twelve combinations.
 """
 
 import argparse
@@ -155,7 +155,7 @@ Login = tuple[str, str]  # user, password
 def shoot(
     url: str, customer: Login, operator: Login | None, folder: Path, *, look: str, only: set[str]
 ) -> int:
-    """Write the pictures into `folder` and return their number. `look` is part of the name of a look."""
+    """Write the pictures into `folder` and return their number. `look` filters combinations by name."""
     folder.mkdir(parents=True, exist_ok=True)
     visits: list[tuple[Login | None, Callable[[Page, str], Iterator[tuple[str, str]]]]] = [
         (None, lambda _page, _url: iter(PUBLIC.items())),

@@ -1,4 +1,4 @@
-"""Apps at scale: search, order, filters, tags, archive; the allow-list that the customer edits."""
+"""Lists of many Apps: search, order, filters, tags, archive; the allow-list that the customer edits."""
 
 import pytest
 from django.test import Client
@@ -13,7 +13,7 @@ from tests.console.conftest import Place, Visitor
 
 @pytest.fixture
 def many(alice: User, place: Place, settings: Settings) -> dict[str, App]:
-    """Three Apps: one has used up half, one nothing, and one is in another region."""
+    """Create three Apps: one has used half of its units, one none, and one is in another region."""
     settings.FREE_PACKAGES_PER_CUSTOMER = 99
     found = {}
     for name, api in (("前台", "face_detect"), ("门禁", "face_compare"), ("考勤", "face_detect")):
@@ -49,11 +49,13 @@ def names(client: Client, query: str) -> list[str]:
         ("in=all&tag=nothing", []),
     ],
 )
-def test_apps_are_found(as_alice: Client, many: dict[str, App], query: str, shown: list[str]) -> None:
+def test_apps_are_searched_sorted_and_filtered(
+    as_alice: Client, many: dict[str, App], query: str, shown: list[str]
+) -> None:
     assert names(as_alice, query) == shown
 
 
-def test_tags_filter_and_keep_their_rule(as_alice: Client, many: dict[str, App]) -> None:
+def test_apps_are_filtered_by_valid_tags(as_alice: Client, many: dict[str, App]) -> None:
     path = f"/console/apps/{many['门禁'].app_id}/"
     as_alice.post(path, {"act": "tags", "tags": "生产, 一期 生产"})
     many["门禁"].refresh_from_db()
@@ -67,7 +69,7 @@ def test_tags_filter_and_keep_their_rule(as_alice: Client, many: dict[str, App])
     assert many["门禁"].tags == ["生产", "一期"]
 
 
-def test_an_archived_app_leaves_lists_and_can_come_back(as_alice: Client, many: dict[str, App]) -> None:
+def test_an_archived_app_is_not_listed_and_can_be_restored(as_alice: Client, many: dict[str, App]) -> None:
     app = many["门禁"]
     as_alice.post(f"/console/apps/{app.app_id}/archive/", {"confirmed": "1"})
     assert "门禁" not in names(as_alice, "in=all")
@@ -118,7 +120,7 @@ def test_a_destructive_action_without_javascript_is_confirmed_on_a_page(
 
 
 @pytest.mark.browser
-def test_the_menu_of_a_row_and_an_archive_with_javascript(visitor: Visitor, alice: User, app: App) -> None:
+def test_an_app_is_archived_from_the_menu_of_its_row(visitor: Visitor, alice: User, app: App) -> None:
     page = visitor.page
     visitor.log_in(alice)
     visitor.open("/console/apps/")

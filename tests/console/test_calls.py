@@ -1,4 +1,4 @@
-"""The call log (调用记录): what it shows, where its links lead, and that it is the customer's own."""
+"""The call log (调用记录): its contents and links, and that it lists only the customer's own calls."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -51,7 +51,7 @@ def test_a_call_explains_its_code(as_alice: Client, record: Record, app: App) ->
 
 
 @pytest.mark.parametrize("row", [row for row in errors.TABLE.values() if not row.reserved])
-def test_every_code_leads_to_the_page_of_errors(row: errors.Code, app: App) -> None:
+def test_every_code_links_to_the_page_of_errors(row: errors.Code, app: App) -> None:
     call = Call(app=app, api="face_detect", code=row.number)
     assert calls_view.remedies(call)[-1][0] == f"/docs/errors/#code-{row.number}"
 
@@ -70,7 +70,7 @@ def test_other_customers_calls_are_not_listed(as_bob: Client, record: Record, ap
     assert "没有找到这个请求" in as_bob.get(f"/console/calls/?request_id={call.pk}").content.decode()
 
 
-def test_a_request_id_leads_to_its_call_whatever_the_range(as_alice: Client, record: Record) -> None:
+def test_a_request_id_finds_its_call_outside_the_range_too(as_alice: Client, record: Record) -> None:
     call = record(timezone.now() - timedelta(days=40))
     reply = as_alice.get(f"/console/calls/?range=1h&request_id=%20{call.pk}%20")
     assert reply["Location"] == reverse("call", args=[call.pk])
@@ -87,7 +87,7 @@ def test_a_request_id_leads_to_its_call_whatever_the_range(as_alice: Client, rec
         ("range=custom&since=2026-05-02T10:00&until=tomorrow", "时间无效"),
     ],
 )
-def test_a_wrong_range_is_named(as_alice: Client, app: App, query: str, said: str) -> None:
+def test_an_invalid_range_is_explained(as_alice: Client, app: App, query: str, said: str) -> None:
     assert said in as_alice.get(f"/console/calls/?{query}").content.decode()
 
 
@@ -97,7 +97,7 @@ def test_unknown_filters_are_ignored(as_alice: Client, record: Record, query: st
     assert str(call.pk) in as_alice.get(f"/console/calls/?{query}").content.decode()
 
 
-def test_the_filtered_calls_as_csv(as_alice: Client, record: Record, app: App) -> None:
+def test_the_filtered_calls_are_exported_as_csv(as_alice: Client, record: Record, app: App) -> None:
     at = timezone.now()
     record(at)
     failed = record(at, errors.UNDECODABLE)
@@ -109,7 +109,7 @@ def test_the_filtered_calls_as_csv(as_alice: Client, record: Record, app: App) -
 
 
 @pytest.mark.browser
-def test_a_figure_of_the_report_leads_to_its_calls(
+def test_a_figure_of_the_report_links_to_its_calls(
     visitor: Visitor, alice: User, app: App, record: Record
 ) -> None:
     at = timezone.now()
@@ -128,7 +128,7 @@ def test_a_figure_of_the_report_leads_to_its_calls(
     rows.first.get_by_role("link").first.click()
     expect(page.get_by_role("heading", name="调用详情")).to_be_visible()
     assert visitor.axe() == []
-    # A point of the chart: the calls of its hour.
+    # A point of the chart links to the calls of its hour.
     visitor.open(f"/console/apps/{app.app_id}/report/?range=today&step=hour")
     canvas = page.locator("canvas").first
     point = canvas.evaluate(

@@ -1,4 +1,4 @@
-"""The documentation pages: code and names of fields look as they are written."""
+"""The documentation pages: code and field names are shown exactly as written."""
 
 import html
 import os
@@ -25,14 +25,14 @@ from tests.markup import markup
 
 @pytest.mark.django_db
 def test_angle_brackets_in_code_are_shown(client: Client) -> None:
-    """A literal in a template counts as safe: without force <Sign> would be taken for an element."""
+    """Django treats a literal in a template as safe: without force_escape, <Sign> would be an element."""
     page = client.get("/docs/signing/").content.decode()
     assert "&lt;Sign&gt; = HexEncode(HMAC_sha256(&lt;SecretKey&gt;, &lt;RequestStr&gt;))" in page
     assert "CTYUN &lt;AppKey&gt;:&lt;Sign&gt;" in page
 
 
 @pytest.mark.django_db
-def test_what_a_confidence_means_is_published_with_its_version(client: Client, settings: Settings) -> None:
+def test_the_meaning_of_confidence_is_published_with_its_version(client: Client, settings: Settings) -> None:
     settings.COMPARE_SAME_FROM = 72.5
     client.cookies["django_language"] = "en"
     page = markup(client.get("/docs/face_compare/"))
@@ -69,7 +69,7 @@ def test_the_published_model_card_equals_the_calibration_file(language: str) -> 
 
 
 @pytest.mark.django_db
-def test_names_of_fields_are_set_as_code(client: Client) -> None:
+def test_names_of_fields_are_shown_as_code(client: Client) -> None:
     client.cookies["django_language"] = "en"
     page = client.get("/docs/errors/").content.decode()
     assert "<code>data</code> is missing, not a list or empty" in page
@@ -94,7 +94,7 @@ def shown_text(page: str) -> str:
 
 
 @pytest.mark.django_db
-def test_a_visitor_sees_the_samples_as_they_are(client: Client) -> None:
+def test_a_visitor_sees_the_unmodified_samples(client: Client) -> None:
     page = shown_text(client.get("/docs/samples/").content.decode())
     for sample in samples.LANGUAGES.values():
         assert sample.text in page, sample.file
@@ -105,7 +105,7 @@ def test_a_visitor_sees_the_samples_as_they_are(client: Client) -> None:
     assert client.get("/docs/samples/..%2F..%2Fmanage.py").status_code == 404
 
 
-def test_samples_hold_the_app_key_and_never_the_secret(as_alice: Client, app: App) -> None:
+def test_samples_contain_the_app_key_and_never_the_secret(as_alice: Client, app: App) -> None:
     key = app.keys.get()
     page = shown_text(as_alice.get(f"/docs/samples/?app={app.app_id}").content.decode())
     assert f"export FACECLOUD_APP_KEY={key.key}" in page
@@ -119,14 +119,14 @@ def test_samples_hold_the_app_key_and_never_the_secret(as_alice: Client, app: Ap
     assert keys.secret_of(key) not in page
 
 
-def test_another_customers_app_fills_nothing(as_bob: Client, app: App) -> None:
+def test_another_customers_app_key_is_not_filled_in(as_bob: Client, app: App) -> None:
     assert as_bob.get(f"/docs/samples/?app={app.app_id}").status_code == 404
     assert as_bob.get(f"/docs/samples/facecloud.py?app={app.app_id}").status_code == 404
 
 
 @pytest.mark.parametrize("file", sorted(samples.LANGUAGES))
-def test_a_filled_sample_still_signs(file: str, tmp_path: Path) -> None:
-    """With the secret alone in its environment."""
+def test_a_sample_with_an_app_key_still_signs(file: str, tmp_path: Path) -> None:
+    """Only the SecretKey is in its environment."""
     program, *options = COMMANDS[file]
     if not shutil.which(program):
         pytest.skip(f"{program} is not installed")
@@ -145,7 +145,7 @@ def test_a_filled_sample_still_signs(file: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.browser
-def test_samples_stand_in_tabs(visitor: Visitor) -> None:
+def test_samples_are_shown_in_tabs(visitor: Visitor) -> None:
     page = visitor.page
     visitor.open("/docs/samples/")
     tabs = page.get_by_role("tab")

@@ -1,4 +1,4 @@
-"""Files for a spreadsheet: what a customer typed is never computed there, numbers stay numbers."""
+"""CSV files for a spreadsheet: texts that customers typed are not formulas, numbers stay numbers."""
 
 from decimal import Decimal
 
@@ -17,7 +17,7 @@ DIGITS = ["20261128031500123456", "0012", "12e34", "1234567890123456"]
 
 @pytest.mark.parametrize("digits", DIGITS)
 def test_digits_of_an_id_stay_text(digits: str) -> None:
-    """A spreadsheet shows a number of 20 digits as 2.02E+19; the tab makes the cell text."""
+    """A spreadsheet shows a number of 20 digits as 2.02E+19; the tab makes the cell a text."""
     assert csv_file("file", [[digits]]).content.decode() == f"\ufeff{digits}\t\r\n"
 
 

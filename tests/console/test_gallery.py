@@ -33,7 +33,7 @@ def now() -> datetime:
 
 @pytest.fixture
 def group(app: App, now: datetime) -> Group:
-    """With one person, enrolled."""
+    """Return a group with one enrolled person."""
     groups.add(app, [Wanted("staff", "员工")], now, Actor())
     store(app, "zhang.san", template(1), at=now, note="三楼")
     return Group.objects.get(app=app)
@@ -107,7 +107,7 @@ def test_an_export_has_only_the_persons_data(as_alice: Client, app: App, group: 
     assert TrailEntry.objects.latest("pk").action == "export"
 
 
-def test_the_trail_as_a_file(as_alice: Client, app: App, group: Group) -> None:
+def test_the_trail_is_exported(as_alice: Client, app: App, group: Group) -> None:
     lines = as_alice.get(address(app, "trail.csv")).content.decode().splitlines()
     assert len(lines) == 3
     assert "zhang.san" in lines[1]
@@ -115,7 +115,7 @@ def test_the_trail_as_a_file(as_alice: Client, app: App, group: Group) -> None:
     assert len(only) == 1
 
 
-def test_the_trail_is_read_page_by_page(as_alice: Client, app: App, group: Group, now: datetime) -> None:
+def test_the_trail_is_paged(as_alice: Client, app: App, group: Group, now: datetime) -> None:
     for number in range(60):
         groups.add(app, [Wanted("staff", f"name {number}")], now, Actor())
     page = as_alice.get(address(app, "trail/")).content.decode()
@@ -127,8 +127,10 @@ def test_the_trail_is_read_page_by_page(as_alice: Client, app: App, group: Group
     assert as_alice.get(address(app, "trail/"), {"after": "9" * 30}).status_code == 200
 
 
-def test_the_trail_says_who_did_it(as_alice: Client, app: App, alice: User, group: Group) -> None:
-    """A console enrolment is a call, and the customer's; an operator is not named."""
+def test_the_trail_names_the_customer_but_no_operator(
+    as_alice: Client, app: App, alice: User, group: Group
+) -> None:
+    """An enrolment on the console is a call of the customer; an operator is not named."""
     call_id = uuid4()
     faces = enrolment.with_ids([Entry("staff", "li.si", "HR-12")], [template(3)], call_id)
     enrolment.store(app, faces, timezone.now(), Actor(call_id, alice))
@@ -165,7 +167,7 @@ def test_a_group_of_another_model_version_is_listed(as_alice: Client, app: App, 
     assert 'id="enrol-form"' not in page
 
 
-def test_a_disabled_gallery_can_only_show_and_delete(
+def test_a_disabled_gallery_can_only_be_listed_and_deleted(
     as_alice: Client, app: App, group: Group, settings: Settings
 ) -> None:
     settings.GALLERY = False
@@ -183,17 +185,17 @@ def test_a_disabled_gallery_can_only_show_and_delete(
     assert as_alice.post(address(app, f"gallery/{group.pk}/"), sure).status_code == 302
 
 
-def test_a_full_gallery_says_so(as_alice: Client, app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_gallery_is_reported(as_alice: Client, app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groups, "MAX_GROUPS", 0)
     refused = as_alice.post(address(app), {"group_id": "staff", "name": "员工"})
     assert refused.status_code == 422
     assert "最多 0 个组" in refused.content.decode()
 
 
-def test_what_is_deleted_meanwhile_is_not_found(
+def test_rows_deleted_during_a_request_are_404(
     as_alice: Client, app: App, group: Group, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The view has found the row; another request deletes it before the rule looks."""
+    """The view has found the row; another request deletes it before the rule reads it."""
     person = Person.objects.get()
     page, export = people.page, people.export
 
@@ -211,17 +213,17 @@ def test_what_is_deleted_meanwhile_is_not_found(
     assert as_alice.get(address(app, f"gallery/{Group.objects.get().pk}/")).status_code == 404
 
 
-def test_a_group_that_is_deleted_as_soon_as_it_is_made(
+def test_a_group_deleted_directly_after_its_creation_is_404(
     as_alice: Client, app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(groups, "add", lambda *_arguments: [True])
     assert as_alice.post(address(app), {"group_id": "staff", "name": "员工"}).status_code == 404
 
 
-def test_a_switched_off_gallery_is_named_nowhere(
+def test_a_switched_off_gallery_is_not_mentioned(
     as_alice: Client, app: App, alice: User, now: datetime, settings: Settings
 ) -> None:
-    """Neither in the debugger nor in the documentation, the OpenAPI description or operators' forms."""
+    """Not in the debugger, the documentation, the OpenAPI description or operators' forms."""
     purchases.pay(purchases.place(alice, api=Api.FACE_SEARCH, app=app, at=now), now)
     groups.add(app, [Wanted("staff", "员工")], now, Actor())
 
@@ -239,7 +241,9 @@ def test_a_switched_off_gallery_is_named_nowhere(
     settings.GALLERY = False
     for page in pages():
         shown = re.sub(r"<(nav|aside|header|footer).*?</\1>", "", page, flags=re.DOTALL)
-        shown = re.sub(r'data-shows="[^"]*"', "", shown)  # which fields belong to which API: never seen
+        shown = re.sub(
+            r'data-shows="[^"]*"', "", shown
+        )  # an invisible attribute: which fields belong to which API
         assert [shown[max(0, shown.index(word) - 80) :][:160] for word in words if word in shown] == []
     assert as_alice.get("/docs/face_search/").status_code == 404
     assert "face_limit" not in action_forms.Limits(subject=app).fields
@@ -247,7 +251,7 @@ def test_a_switched_off_gallery_is_named_nowhere(
     assert Api.FACE_SEARCH not in dict(apis.choices)
 
 
-def test_archiving_says_what_becomes_of_stored_faces(as_alice: Client, app: App) -> None:
+def test_archiving_states_that_stored_faces_remain(as_alice: Client, app: App) -> None:
     page = as_alice.get(f"/console/apps/{app.app_id}/").content.decode()
     assert "人脸库中的人脸继续有效" in page
     assert "已入库的人脸不会删除" in page
@@ -268,21 +272,23 @@ def test_archiving_says_what_becomes_of_stored_faces(as_alice: Client, app: App)
         ("a" * 80 + ".jpg", "a" * 64),
     ],
 )
-def test_a_file_s_name_suggests_the_person(name: str, person_id: str) -> None:
+def test_the_name_of_a_file_suggests_the_person(name: str, person_id: str) -> None:
     assert person_id_of(name) == person_id
 
 
-def test_enrolment_without_pictures_or_too_many_bytes(as_alice: Client, app: App, group: Group) -> None:
+def test_an_enrolment_without_pictures_or_with_too_many_bytes_is_refused(
+    as_alice: Client, app: App, group: Group
+) -> None:
     page = address(app, f"gallery/{group.pk}/enrol/")
     assert "请选择图片" in as_alice.post(page, {"reference": "HR"}).content.decode()
     assert as_alice.get(page).status_code == 405
 
 
-def test_an_app_without_a_package_is_sent_to_order(as_alice: Client, app: App, alice: User) -> None:
+def test_an_app_without_a_package_has_a_link_to_the_order(as_alice: Client, app: App, alice: User) -> None:
     assert f"app={app.app_id}&amp;api={Api.FACE_SEARCH}" in as_alice.get(address(app)).content.decode()
 
 
-def test_the_page_of_a_group_shows_the_units_of_searches_alone(
+def test_the_page_of_a_group_shows_only_the_units_of_searches(
     as_alice: Client, app: App, group: Group
 ) -> None:
     page = as_alice.get(address(app, f"gallery/{group.pk}/")).content.decode()

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 def app(app: App, alice: User, now: datetime) -> App:
-    """With a month of face_search too."""
+    """Return the App with a month of face_search too."""
     return purchases.pay(purchases.place(alice, api=Api.FACE_SEARCH, app=app, at=now), now)
 
 
@@ -58,7 +58,7 @@ def test_a_person_is_enrolled_found_and_erased_with_the_mouse(
     expect(rows.filter(has_text="nobody.png")).to_contain_text("4304")
     expect(rows.filter(has_text="nobody.png")).to_contain_text("没有人脸")
     expect(rows.filter(has_text="李四.png")).to_contain_text("person_id")
-    expect(page.locator("#chosen")).to_contain_text("2")  # the refused ones, to be tried again
+    expect(page.locator("#chosen")).to_contain_text("2")  # the refused ones, which can be sent again
     person = Person.objects.get()
     assert person.person_id == "zhang-san"
     assert sum(Period.objects.filter(app=app, api=Api.FACE_SEARCH).values_list("used", flat=True)) == 1
@@ -80,7 +80,7 @@ def test_a_person_is_enrolled_found_and_erased_with_the_mouse(
     assert {entry.by_id for entry in TrailEntry.objects.all()} == {alice.pk}
 
 
-def test_the_debugger_reaches_no_other_customers_gallery(
+def test_the_debugger_does_not_search_another_customers_gallery(
     visitor: Visitor, alice: User, app: App, astronaut: bytes, now: datetime
 ) -> None:
     foreign = app_of("mallory", now)
@@ -91,7 +91,7 @@ def test_the_debugger_reaches_no_other_customers_gallery(
     visitor.log_in(alice)
     visitor.open(f"/console/debug/?app={app.app_id}&api=face_search&groups=vault-4711")
     expect(page.locator("#groups-to-search")).not_to_contain_text("vault-4711")
-    # As if the page had offered it: the App's own groups are searched instead.
+    # Sent as if the page had offered that group: the App's own groups are searched instead.
     page.locator("#groups-to-search input").evaluate(
         "box => { box.value = 'vault-4711'; box.checked = true; }"
     )

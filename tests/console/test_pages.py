@@ -1,4 +1,4 @@
-"""What holds for the pages without a browser: whose they are, what they cost, what they let through."""
+"""Pages, tested without a browser: access, cost, validation."""
 
 import re
 from datetime import timedelta
@@ -40,12 +40,12 @@ def pages_of(app: App, order: Order) -> list[str]:
 
 
 @pytest.mark.django_db
-def test_every_public_page_is_there(client: Client) -> None:
+def test_every_public_page_is_served(client: Client) -> None:
     for name, path in PUBLIC.items():
         assert client.get(path).status_code == (404 if name == "404" else 200), path
 
 
-def test_every_page_of_the_console_is_there(as_alice: Client, app: App) -> None:
+def test_every_page_of_the_console_is_served(as_alice: Client, app: App) -> None:
     order = Order.objects.filter(app=app).latest("pk")
     for path in [*CONSOLE.values(), *pages_of(app, order)]:
         assert as_alice.get(path).status_code == 200, path
@@ -132,10 +132,10 @@ def test_no_inline_script_or_style_is_needed_or_allowed(as_alice: Client, app: A
 @pytest.mark.parametrize(
     ("language", "theme", "words"), [("zh-hans", "", "服务出错"), ("en", "dark", "Something went wrong")]
 )
-def test_the_page_for_unexpected_errors(
+def test_the_error_page_has_the_readers_language_and_theme(
     monkeypatch: pytest.MonkeyPatch, language: str, theme: str, words: str
 ) -> None:
-    """In the reader's language and theme. This test may not reach a database: a query would end it."""
+    """This test has no access to the database: a query would fail it."""
 
     def broken(*_args: object, **_more: object) -> None:
         raise RuntimeError
@@ -154,7 +154,7 @@ def test_the_page_for_unexpected_errors(
 
 
 def test_pages_are_small(client: Client, as_alice: Client, app: App) -> None:
-    """Every page with all that it loads, uncompressed, but for the charts and the sample photograph."""
+    """Every page with all that it loads, uncompressed, except the charts and the sample photograph."""
     order = Order.objects.filter(app=app).latest("pk")
     own_pages = [path for path in [*CONSOLE.values(), *pages_of(app, order)] if not path.endswith(".csv")]
     for reader, path in [
@@ -172,7 +172,7 @@ def size_of(name: str) -> int:
     return Path(str(finders.find(name))).stat().st_size
 
 
-def test_the_chart_library_is_where_the_pages_look_for_it() -> None:
+def test_the_chart_library_is_found_in_its_version() -> None:
     found = finders.find("vendor/chart.umd.min.js")
     assert found
     assert "Chart.js v4.6.1" in Path(str(found)).read_text()
@@ -216,7 +216,7 @@ def test_a_new_secret_is_shown_once_and_only_for_a_while(as_alice: Client, app: 
     new = app.keys.latest("pk")
     session = as_alice.session
     assert keys.secret_of(new) not in str(dict(session))
-    session["revealed_key"] = [new.pk, 0, True]  # an act of long ago
+    session["revealed_key"] = [new.pk, 0, True]  # revealed long ago
     session.save()
     assert keys.secret_of(new) not in as_alice.get(path).content.decode()
     as_alice.post(path, {"act": "rotate", "overlap": "0", "password": PASSWORD})
@@ -336,7 +336,7 @@ def test_the_app_list_takes_the_same_queries_for_any_number_of_apps(
         orders.pay(order, order.created_at)
     with django_assert_max_num_queries(12):
         as_alice.get("/console/apps/")
-    with django_assert_max_num_queries(26):  # eight of them for the time before
+    with django_assert_max_num_queries(26):  # eight of them are for the previous period
         as_alice.get(f"/console/apps/{app.app_id}/report/?range=30d")
 
 
@@ -356,7 +356,7 @@ def test_a_password_is_reset_by_mail(client: Client, alice: User) -> None:
 
 
 @pytest.mark.django_db
-def test_registration_says_what_is_wrong_beside_each_field(client: Client, alice: User) -> None:
+def test_registration_shows_an_error_beside_each_field(client: Client, alice: User) -> None:
     email = f"a@{'ä' * 60}.example"  # longer than 63 characters once it is encoded
     bad = {"username": "a b", "email": email, "password1": "12345678", "password2": "12345678"}
     page = client.post("/register/", bad).content.decode()
@@ -375,7 +375,7 @@ def test_registration_says_what_is_wrong_beside_each_field(client: Client, alice
         ({"quota_on": "on", "quota_percents": "many"}, 422),
     ],
 )
-def test_notices_that_are_on_have_their_percentages(
+def test_notices_that_are_switched_on_need_valid_percentages(
     as_alice: Client, chosen: dict[str, str], status: int
 ) -> None:
     reply = as_alice.post("/console/inbox/", chosen)
@@ -391,7 +391,7 @@ def test_the_login_redirects_only_within_this_site(client: Client, alice: User) 
     assert client.post("/language/", {"language": "en", "next": "//evil.example"})["Location"] == "/"
 
 
-def test_the_report_as_csv(as_alice: Client, app: App) -> None:
+def test_the_report_is_exported_as_csv(as_alice: Client, app: App) -> None:
     reply = as_alice.get(f"/console/apps/{app.app_id}/report.csv?range=7d")
     lines = reply.content.decode().lstrip("\ufeff").splitlines()
     assert lines[0].startswith("时间（UTC+8）,调用次数,成功,失败")
@@ -411,7 +411,7 @@ def test_cookies_are_http_only(client: Client, alice: User) -> None:
         assert client.cookies[name]["samesite"] == "Lax", name
 
 
-def test_an_upload_past_the_bound_is_refused(as_alice: Client, app: App) -> None:
+def test_an_upload_over_the_limit_is_refused(as_alice: Client, app: App) -> None:
     many = [SimpleUploadedFile(f"{n}.jpg", b"\xff" * 9_000_000, "image/jpeg") for n in range(3)]
     reply = as_alice.post("/console/debug/", {"app": app.app_id, "api": "face_detect", "files": many})
     assert "图片合计超过 24 MB" in reply.content.decode()

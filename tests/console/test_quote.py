@@ -1,4 +1,4 @@
-"""What an order comes to before it is one: the live total and the months of quota (manual 2, the example)."""
+"""The total and the months of quota that the order form shows (manual 2, the example)."""
 
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
@@ -19,7 +19,7 @@ def region(db: None) -> RegionChoice:
     return RegionChoice(1, "cn-sh6", "上海6")
 
 
-def test_the_manuals_example(region: RegionChoice) -> None:
+def test_the_quote_equals_the_manuals_example(region: RegionChoice) -> None:
     """Two packages for three months, bought on 10 March."""
     answers = {"name": "门禁", "description": "一号楼", "api": "face_detect", "tier": "thousand"}
     form = OrderForm(answers | {"quantity": "2", "months": "3"}, app=None, region=region)
@@ -59,7 +59,7 @@ def test_no_total_is_shown_for_invalid_input(region: RegionChoice, bad: dict[str
         ("face_compare", ["千次/月|1,000 · 免费", "万次/月|10,000 · 免费", "十万次/月|100,000 · 免费"]),
     ],
 )
-def test_the_specs_are_the_manuals(region: RegionChoice, api: str, specs: list[str]) -> None:
+def test_tiers_are_named_as_in_the_manual(region: RegionChoice, api: str, specs: list[str]) -> None:
     for form in (
         OrderForm({"api": api}, app=None, region=region),
         OrderForm(app=None, region=region, initial={"api": api}),
@@ -73,8 +73,8 @@ def test_each_tier_shows_its_price(region: RegionChoice) -> None:
     assert next(option.choice_label for option in form["tier"]) == "千张/月|1,000 · 12.50 元/月"
 
 
-def test_buying_again_begins_with_the_last_order(as_alice: Client, app: App) -> None:
-    """Of the API that is asked for; what the address names comes first."""
+def test_buying_again_starts_from_the_last_order(as_alice: Client, app: App) -> None:
+    """Starts from the last order of the requested API; parameters of the address take precedence."""
     path = f"/console/orders/new/?app={app.app_id}"
     for query, api, quantity in (
         ("", "face_compare", 2),
@@ -86,7 +86,7 @@ def test_buying_again_begins_with_the_last_order(as_alice: Client, app: App) -> 
 
 
 def test_switching_the_region_orders_in_the_new_one(as_alice: Client) -> None:
-    """Also on a page that was opened for another region, whose address names it."""
+    """Even on a page whose address names another region."""
     first = Region.objects.filter(is_active=True).first()
     assert first is not None
     other = Region.objects.create(code="cn-bj1", name="北京1", is_active=True)
@@ -109,7 +109,7 @@ def test_only_tiers_on_sale_are_offered(region: RegionChoice) -> None:
 
 
 def test_changing_the_api_replaces_an_unavailable_tier(as_alice: Client) -> None:
-    """The quote for an API that doesn't have the tier on sale selects one that it has."""
+    """If the tier is not on sale for the API, the quote selects one that is."""
     Sku.objects.filter(api="face_compare", tier="thousand").update(on_sale=False)
     sent = {
         "api": "face_compare",

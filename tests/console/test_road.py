@@ -1,4 +1,4 @@
-"""The whole road in a real browser: registration to a drawn result, in the manual's words (chapter 3)."""
+"""A customer's whole path in a real browser, from registration to a drawn result (manual, chapter 3)."""
 
 import re
 from datetime import timedelta
@@ -14,7 +14,7 @@ from tests.console.conftest import PASSWORD, Place, Visitor
 pytestmark = pytest.mark.browser
 
 
-def test_from_registration_to_a_drawn_face(visitor: Visitor) -> None:
+def test_a_visitor_gets_from_registration_to_a_drawn_face(visitor: Visitor) -> None:
     page = visitor.page
     visitor.open("/")
     visitor.follow("立即开通")
@@ -87,8 +87,8 @@ def hide_the_new_secret(page: Page) -> None:
     expect(page.locator("#secret")).to_have_count(0)
 
 
-def test_seven_clicks_from_the_product_page_to_the_copied_secret(visitor: Visitor) -> None:
-    """No more than eight for a new customer; typing is not counted."""
+def test_a_visitor_needs_seven_clicks_to_the_copied_secret(visitor: Visitor) -> None:
+    """At most eight for a new customer; typing is not counted."""
     page = visitor.page
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.add_init_script(
@@ -141,7 +141,7 @@ def test_two_tabs_pay_once(visitor: Visitor, alice: User, place: Place) -> None:
     assert Package.objects.count() == 1
 
 
-def test_an_expired_order_says_so(visitor: Visitor, alice: User, place: Place) -> None:
+def test_the_expiry_of_an_order_is_reported(visitor: Visitor, alice: User, place: Place) -> None:
     order = place(alice)
     visitor.log_in(alice)
     visitor.open(f"/console/orders/{order.number}/pay/")
@@ -154,7 +154,7 @@ def test_an_expired_order_says_so(visitor: Visitor, alice: User, place: Place) -
     assert not App.objects.exists()
 
 
-def test_a_cancelled_order_asks_first(visitor: Visitor, alice: User, place: Place) -> None:
+def test_cancelling_an_order_is_confirmed_first(visitor: Visitor, alice: User, place: Place) -> None:
     order = place(alice)
     visitor.log_in(alice)
     visitor.open(f"/console/orders/{order.number}/pay/")
@@ -184,7 +184,7 @@ def test_an_invalid_name_is_reported_while_typing_and_after_sending(
         visitor.press("下一步")
     assert refused.value.status == 422
     expect(visitor.page.locator("#id_name_error")).to_have_text(NAME_RULE)
-    visitor.complaints.clear()  # Chromium logs a 422 as an error: it is the answer that was asked for
+    visitor.console_messages.clear()  # Chromium logs the expected 422 as an error
 
 
 @pytest.mark.parametrize("name", ["十六个字符刚刚好的应用名称呀一二", "𠮷野家", "  前后空白  ", "a-b_c (1)"])
@@ -208,7 +208,7 @@ def test_an_invalid_quantity_is_reported_beside_its_field(
     visitor.press("下一步")
     expect(visitor.page.locator("#id_quantity_error")).to_have_text("数量为 1-9，只能为整数")
     expect(visitor.page.locator("#id_quantity")).to_be_focused()
-    visitor.complaints.clear()
+    visitor.console_messages.clear()
 
 
 def test_the_main_path_works_without_javascript(visitor: Visitor, browser: Browser, alice: User) -> None:
@@ -229,7 +229,7 @@ def test_the_main_path_works_without_javascript(visitor: Visitor, browser: Brows
     context.close()
 
 
-def test_the_main_path_on_a_phone_in_english(phone: Visitor, alice: User) -> None:
+def test_the_main_path_works_on_a_phone_in_english(phone: Visitor, alice: User) -> None:
     phone.log_in(alice)
     phone.page.get_by_role("button", name="English").tap()
     phone.page.locator("main").get_by_role("link", name="Create an App").tap()

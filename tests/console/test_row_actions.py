@@ -1,4 +1,4 @@
-"""A row offers one primary action; its name or title leads to the page with everything else."""
+"""A row offers one primary action; its name or title links to the page with everything else."""
 
 import re
 from datetime import timedelta
@@ -17,7 +17,7 @@ def hrefs(page: str, part: str) -> list[list[str]]:
     return [re.findall('href="(.*?)"', found) for found in re.findall(part, page, re.DOTALL)]
 
 
-def test_a_row_of_the_orders_has_one_action(as_alice: Client, alice: User, app: App, place: Place) -> None:
+def test_each_row_of_the_orders_has_one_action(as_alice: Client, alice: User, app: App, place: Place) -> None:
     pending = place(alice, app=app)
     page = as_alice.get("/console/orders/").content.decode()
     acts = hrefs(page, r'<td data-label="操作">(.*?)</td>')
@@ -25,8 +25,8 @@ def test_a_row_of_the_orders_has_one_action(as_alice: Client, alice: User, app: 
     assert all(len(act) == 1 and not act[0].endswith("pay/") for act in acts[1:])
 
 
-def test_a_notice_has_one_action(as_alice: Client, alice: User, app: App, place: Place) -> None:
-    """A notice about units offers the order; its title leads to the report."""
+def test_each_notice_has_one_action(as_alice: Client, alice: User, app: App, place: Place) -> None:
+    """A notice about units offers the order; its title links to the report."""
     order = place(alice, app=app)
     at = timezone.now() + timedelta(hours=25)
     notices.scan(at)

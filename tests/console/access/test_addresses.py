@@ -1,4 +1,4 @@
-"""Whose an e-mail address is: verified by a mailed link; no page tells whether somebody has it."""
+"""Ownership of e-mail addresses: verified by a mailed link; no page reveals whether one is registered."""
 
 import re
 from collections.abc import Callable
@@ -47,7 +47,7 @@ def test_a_registration_is_verified_by_its_link(client: Client, db: None, sent) 
     assert user.email_verified_at is None
     assert "尚未验证" in client.get("/console/").content.decode()
     page = client.get(f"/console/email/?token={token_in(link)}")
-    assert page.status_code == 200  # a program that scans mails opens links: nothing has happened yet
+    assert page.status_code == 200  # mail scanners open links, so opening one must not verify the address
     assert User.objects.get(pk=user.pk).email_verified_at is None
     assert client.post("/console/email/", {"token": token_in(link)}).status_code == 302
     assert User.objects.get(pk=user.pk).email_verified_at is not None
@@ -71,7 +71,7 @@ def test_a_link_is_for_one_account_and_three_days(client: Client, as_bob: Client
 
 
 def test_registration_does_not_reveal_whether_an_address_is_known(alice: User, sent) -> None:
-    """Same reply, same pages afterwards; only the mailbox gets to know."""
+    """The reply and all later pages are the same; only the mailbox is informed."""
     strangers = {"free": Client(), "alice": Client()}
     mails = {
         name: sent(
@@ -92,7 +92,7 @@ def test_registration_does_not_reveal_whether_an_address_is_known(alice: User, s
             for name, client in strangers.items()
         }
         assert pages["free"] == pages["alice"], path
-    for name in strangers:  # an address that is not verified can't log in, whosever it is
+    for name in strangers:  # an unverified address cannot log in, whoever it belongs to
         login = {"username": f"{name}@example.org", "password": PASSWORD + "x"}
         assert Client().post("/login/", login).status_code == 200
     for name, client in strangers.items():
@@ -102,7 +102,7 @@ def test_registration_does_not_reveal_whether_an_address_is_known(alice: User, s
 
 
 def test_an_unverified_address_cannot_log_in_even_with_its_own_password(client: Client, alice: User) -> None:
-    """Or the login would tell whether the address belongs to somebody else."""
+    """Otherwise the login would reveal whether the address belongs to somebody else."""
     new = "xin-mi-ma-2027"
     for name in ("free", "alice"):
         address = f"{name}@example.org"
@@ -112,7 +112,7 @@ def test_an_unverified_address_cannot_log_in_even_with_its_own_password(client: 
         assert Client().post("/login/", {"username": f"m-{name}", "password": new}).status_code == 302
 
 
-def test_a_new_address_counts_once_it_is_verified(as_alice: Client, alice: User, sent) -> None:
+def test_a_new_address_takes_effect_once_it_is_verified(as_alice: Client, alice: User, sent) -> None:
     mails = sent(as_alice, "/console/settings/", SETTINGS | {"email": "alice@new.example"})
     told, link = sorted(mails, key=lambda message: message.to)
     assert (told.to, link.to) == (["alice@example.org"], ["alice@new.example"])
@@ -140,7 +140,7 @@ def test_an_address_change_does_not_reveal_whether_it_is_known(
     assert strip.sub("", answers[0]) == strip.sub("", answers[1])
 
 
-def test_the_first_of_two_verifications_gets_the_address(client: Client, db: None, sent) -> None:
+def test_an_address_goes_to_the_account_that_verifies_it_first(client: Client, db: None, sent) -> None:
     other = Client()
     (first,) = sent(client, "/register/", FORM)
     (second,) = sent(other, "/register/", FORM | {"username": "trudy"})
@@ -191,7 +191,7 @@ def test_a_reset_link_goes_to_the_owner_of_the_address(alice: User, sent) -> Non
     assert str(link.body).startswith("alice，您好")
 
 
-def test_links_are_limited(as_alice: Client, alice: User, sent) -> None:
+def test_verification_mails_are_limited(as_alice: Client, alice: User, sent) -> None:
     User.objects.filter(pk=alice.pk).update(email_verified_at=None)
     count = [
         len(sent(as_alice, "/console/email/resend/", {})) for _ in range(throttle.MAILS_TO_ONE_ADDRESS + 2)

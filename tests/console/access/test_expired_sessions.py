@@ -1,4 +1,4 @@
-"""A session that ended while a page was open: the login page loads, and says what was not saved."""
+"""A session that ended while a page was open: the login page is loaded, and states what was not saved."""
 
 from urllib.parse import urlencode
 
@@ -59,7 +59,7 @@ def send_late(client: Client, path: str, form: dict[str, str]) -> HttpResponse:
     )
 
 
-def test_a_form_is_kept_over_a_login_and_offered_again(as_alice: Client, alice: User, app: App) -> None:
+def test_a_form_is_kept_and_offered_again_after_the_login(as_alice: Client, alice: User, app: App) -> None:
     page = f"/console/apps/{app.app_id}/"
     sent = {"name": "新的名称", "description": "新的描述"}
     reply = send_late(as_alice, page, sent)
@@ -111,4 +111,4 @@ def test_the_login_is_never_loaded_into_a_part_of_a_page(visitor: Visitor, alice
     visitor.page.locator("#id_password").fill(PASSWORD)
     visitor.page.locator("main form button").click()
     visitor.page.wait_for_url("**/console/debug/")
-    visitor.complaints.clear()  # the browser's own line about the 401
+    visitor.console_messages.clear()  # the browser's own message about the 401

@@ -1,4 +1,4 @@
-"""Who may register, under which names, and many at once."""
+"""Who may register and under which names, and concurrent registrations."""
 
 import re
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def registers(name: str) -> bool:
     "name",
     [
         "оperator-1",  # a Cyrillic o
-        "ореr",  # Cyrillic altogether
+        "ореr",  # entirely Cyrillic
         "ΑΒΓ",  # Greek
         "ｏｐｅｒａｔｏｒ",  # full-width
         "Olga",
@@ -55,12 +55,12 @@ def test_lookalike_and_reserved_names_are_rejected(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["olga2", "王小明", "li.ming_8", "Zhang-San", "operator-wang", "a0b1"])
 @pytest.mark.django_db
-def test_ordinary_names(name: str) -> None:
+def test_ordinary_names_are_accepted(name: str) -> None:
     User.objects.create_superuser("olga", "olga@example.org")
     assert registers(name)
 
 
-def test_skeletons() -> None:
+def test_lookalikes_have_the_same_skeleton() -> None:
     assert len({usernames.skeleton(name) for name in ("Olive", "0live", "o1ive", "OLIVE", "olIve")}) == 1
     assert usernames.skeleton("olive") != usernames.skeleton("olives")
 
@@ -84,14 +84,14 @@ def test_concurrent_registrations_of_one_name_create_one_account(names: list[str
 
     replies = at_once(*(lambda n=n, name=name: attempt(n, name) for n, name in enumerate(names)))
     statuses = sorted(status for status, _page in replies)
-    assert set(statuses) <= {200, 302, 503}  # 503: too many passwords were hashed at once
+    assert set(statuses) <= {200, 302, 503}  # 503: too many passwords were being hashed
     assert statuses.count(302) == 1
     assert all("过于相似" in page for status, page in replies if status == 200)
     assert User.objects.count() == 1
 
 
 @pytest.mark.django_db
-def test_closed(client: Client, settings: Settings) -> None:
+def test_nobody_can_register_if_registration_is_closed(client: Client, settings: Settings) -> None:
     settings.REGISTRATION = "closed"
     assert client.post("/register/", FORM).status_code == 403
     page = client.get("/register/")
@@ -125,7 +125,9 @@ def invite(
 
 
 @pytest.mark.django_db
-def test_by_invitation(client: Client, invite: Callable[[str], tuple[Client, str]]) -> None:
+def test_an_invited_address_can_register_once(
+    client: Client, invite: Callable[[str], tuple[Client, str]]
+) -> None:
     assert client.post("/register/", FORM).status_code == 403
     assert "注册需要邀请" in client.get("/register/").content.decode()
     operator, token = invite("guest@example.org")

@@ -43,7 +43,7 @@ WISH = {
 
 
 def addresses(resolver: URLResolver, before: str = "/") -> Iterator[str]:
-    """Every pattern of the product, as it is written in urls.py."""
+    """Return the product's URL patterns as written in urls.py."""
     for entry in resolver.url_patterns:
         whole = before + str(entry.pattern)
         if isinstance(entry, URLPattern):
@@ -59,7 +59,7 @@ OPEN = re.compile(
 
 
 def test_every_other_page_requires_a_login(client: Client, app: App) -> None:
-    """Also one that is added tomorrow: whatever is not named as open needs a login."""
+    """This includes future pages: whatever is not listed as public needs a login."""
     order = Order.objects.filter(app=app).latest("pk")
     words = {
         "number": order.number, "app_id": app.app_id, "call_id": str(UUID(int=1)), "key": "x",
@@ -82,7 +82,7 @@ def test_every_other_page_requires_a_login(client: Client, app: App) -> None:
 
 
 def test_a_customer_cannot_change_anothers_rows(as_bob: Client, alice: User, app: App, place: Place) -> None:
-    """Alice's ids in every field of every form."""
+    """Bob sends Alice's ids in every field of every form."""
     pending = place(alice)
     notice = Notice.objects.create(
         customer=alice, kind="unpaid", key="k", order=pending, created_at=timezone.now()
@@ -129,8 +129,10 @@ def test_unknown_form_fields_are_ignored(client: Client, alice: User) -> None:
     assert client.get("/ops/").status_code == 403
 
 
-def test_an_order_costs_what_the_catalogue_says(as_alice: Client, alice: User, place: Place) -> None:
-    """Any amount but the price is refused, and no field of the form sets price, owner or state."""
+def test_no_field_of_the_form_changes_the_price_of_an_order(
+    as_alice: Client, alice: User, place: Place
+) -> None:
+    """Any amount except the price is refused, and no field sets price, owner or state."""
     sku = place(alice).sku
     sku.price = 5
     sku.save()
@@ -142,7 +144,7 @@ def test_an_order_costs_what_the_catalogue_says(as_alice: Client, alice: User, p
 
     wrong = ("0", "0.00", "-5", "4.99")
     assert {amount: confirm(amount) for amount in wrong} == dict.fromkeys(wrong, 409)
-    taken = ("5.00", "", "sNaN", "NaN", "Infinity", "1e9999999")  # what states no amount is not compared
+    taken = ("5.00", "", "sNaN", "NaN", "Infinity", "1e9999999")  # an invalid amount is not compared
     assert {amount: confirm(amount) for amount in taken} == dict.fromkeys(taken, 302)
     ordered = Order.objects.filter(token__startswith="with ")
     assert {(order.customer, order.amount, order.unit_price, order.state) for order in ordered} == {
@@ -152,7 +154,7 @@ def test_an_order_costs_what_the_catalogue_says(as_alice: Client, alice: User, p
 
 
 def test_a_new_address_needs_the_password(as_alice: Client, alice: User) -> None:
-    """Or whoever finds an open browser has the account: a new password is sent to the address."""
+    """Otherwise anyone at an open browser could take over the account by a password reset."""
     new = {"email": "new@example.org", "company": "", "phone": "", "language": "en"}
     for password in ({}, {"password": "not-it"}):
         page = as_alice.post("/console/settings/", new | password)
@@ -169,7 +171,7 @@ def test_a_new_address_needs_the_password(as_alice: Client, alice: User) -> None
     assert "password" in locked.context["form"].errors
 
 
-def test_a_session_is_a_new_one_after_the_login(client: Client, alice: User) -> None:
+def test_the_login_creates_a_new_session(client: Client, alice: User) -> None:
     client.get("/login/")
     session = client.session
     session["planted"] = "by a stranger"
@@ -205,7 +207,7 @@ def test_a_mailed_link_works_once(client: Client, alice: User) -> None:
     new = {"new_password1": "xin-mi-ma-2027", "new_password2": "xin-mi-ma-2027"}
     first, second = [link.group() for link in links if link]
     assert client.post(client.get(first, follow=True).request["PATH_INFO"], new).status_code == 302
-    for used in (first, second):  # the one that was used, and the older one beside it
+    for used in (first, second):  # the link that was used, and the older one
         page = Client().get(used, follow=True)
         assert not page.context["validlink"], used
 
@@ -229,10 +231,10 @@ def test_mails_are_limited_and_the_page_reveals_nothing(client: Client, alice: U
 
 
 @pytest.mark.django_db
-def test_known_and_unknown_addresses_take_the_same_work(
+def test_known_and_unknown_addresses_cost_the_same_work(
     client: Client, alice: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    """The time of a reply must not tell whether somebody is a customer: the lookup is the mail task's."""
+    """The response time must not reveal whether somebody is a customer, so the mail task does the look-up."""
     celery_app.conf.task_always_eager = False
     waiting = valkey.client().llen("mail")
     for address in (alice.email, "nobody@example.org"):
@@ -260,7 +262,7 @@ def test_an_unavailable_broker_is_an_error_message(client: Client, alice: User, 
 def test_mails_use_the_configured_host_not_the_host_header(
     client: Client, alice: User, settings: Settings
 ) -> None:
-    """Whichever of the allowed names a request came under, the link begins with SITE_URL."""
+    """Whichever of the allowed hosts a request names, the link begins with SITE_URL."""
     settings.ALLOWED_HOSTS = ["faces.example.org", "192.0.2.1"]
     settings.SITE_URL = "https://faces.example.org"
     asked = {"email": alice.email}
@@ -277,7 +279,7 @@ def test_mails_use_the_configured_host_not_the_host_header(
 def test_a_mail_without_a_server_is_a_file_of_its_owner(
     client: Client, alice: User, settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Links set passwords: no other user of the machine may read them, and no log has them."""
+    """The link can set the password, so no other user of the machine may read it, and it is not logged."""
     settings.EMAIL_BACKEND, settings.EMAIL_FILE_PATH = FOLDER_BACKEND, str(tmp_path / "mail")
     client.post("/password/reset/", {"email": alice.email})
     (file,) = (tmp_path / "mail").iterdir()
@@ -292,7 +294,7 @@ def test_a_mail_without_a_server_is_a_file_of_its_owner(
 def test_clients_behind_a_proxy_are_limited_separately(
     client: Client, alice: User, settings: Settings
 ) -> None:
-    """A stranger who guesses locks himself out, not Alice."""
+    """A stranger who guesses passwords is locked out, and Alice is not."""
     settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
     stranger = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": "198.51.100.7"}
     home = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": "203.0.113.9"}
@@ -357,7 +359,7 @@ def test_overlong_numbers_are_not_ids(as_alice: Client, alice: User) -> None:
 def test_another_customers_voucher_is_unreachable(
     as_bob: Client, alice: User, app: App, place: Place
 ) -> None:
-    """A voucher that Alice holds is known to Bob, and stays hers."""
+    """Bob knows the code of a voucher that Alice holds, and cannot redeem it."""
     operator = User.objects.create_superuser("olga", "olga@example.org", PASSWORD)
     now = timezone.now()
     voucher = vouchers.issue(

@@ -1,4 +1,4 @@
-"""Sessions end by themselves, operators' earlier; what a logged-in user sees is stored nowhere."""
+"""Sessions expire, operators' earlier; pages of a logged-in user are not cached."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -26,7 +26,7 @@ def stays_in(minutes: list[int], path: str = "/console/settings/password/", **he
     return found
 
 
-def test_a_customers_session_is_idle_for_eight_hours_and_lasts_for_a_week(alice: User) -> None:
+def test_a_customers_session_ends_after_eight_idle_hours_or_a_week(alice: User) -> None:
     assert stays_in([480, 961]) == [True, False]
     day = 24 * 60
     assert stays_in([*range(400, 7 * day, 400), 7 * day + 1])[-2:] == [True, False]
@@ -46,7 +46,7 @@ def test_automatic_refreshes_do_not_extend_a_session(alice: User) -> None:
     assert polled == [True, True, True, False]
 
 
-def test_a_new_login_starts_anew(alice: User, settings: Settings) -> None:
+def test_a_new_login_restarts_the_age_of_the_session(alice: User, settings: Settings) -> None:
     settings.SESSION_HOURS = 1
     client = Client()
     with time_machine.travel(START, tick=False) as clock:

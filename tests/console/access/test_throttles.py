@@ -1,4 +1,4 @@
-"""Limits per client address on login, registration and reset; what a disabled account is told."""
+"""Limits per client address on login, registration and reset; the message for a disabled account."""
 
 import threading
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def try_login(client: Client, name: str, password: str, address: str = "198.51.1
 
 
 @pytest.mark.django_db
-def test_new_names_each_time_are_limited_too(client: Client, settings: Settings) -> None:
+def test_failures_with_a_new_name_each_time_are_limited_too(client: Client, settings: Settings) -> None:
     settings.LOGINS_PER_ADDRESS = 3
     statuses = [try_login(client, f"nobody{number}", "x")[0] for number in range(4)]
     assert statuses == [200, 200, 200, 429]
@@ -49,7 +49,7 @@ def test_the_other_open_forms_are_limited(client: Client, settings: Settings, pa
 
 @pytest.fixture
 def no_turns(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every turn is taken, and nobody may wait."""
+    """Take every hashing slot, and allow no waiting."""
     slots = passwords.HashingSlots(at_once=1, waiting=0, wait_s=0.01)
     monkeypatch.setattr(passwords, "slots", slots)
     with ExitStack() as stack:
@@ -57,7 +57,7 @@ def no_turns(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def test_too_many_hashes_at_once_is_503_and_counts_as_no_wrong_password(
+def test_too_many_concurrent_hashes_are_503_and_not_wrong_passwords(
     client: Client, alice: User, no_turns: None
 ) -> None:
     for _try in range(7):
@@ -66,7 +66,7 @@ def test_too_many_hashes_at_once_is_503_and_counts_as_no_wrong_password(
     assert "请等几秒再试" in reply.content.decode()
 
 
-def test_a_disabled_account_is_named_after_the_right_password_only(client: Client, alice: User) -> None:
+def test_a_disabled_account_is_revealed_only_after_the_right_password(client: Client, alice: User) -> None:
     alice.is_active = False
     alice.save()
     for password, expected, other in ((PASSWORD, DISABLED, INVALID), ("not-it", INVALID, DISABLED)):

@@ -25,7 +25,7 @@ from tests.console.conftest import Visitor
 
 pytestmark = pytest.mark.browser
 
-# A DataTransfer as the browser makes it for a drag from the desktop or a copied picture.
+# A DataTransfer as the browser creates it for a drag from the desktop or a copied picture.
 TRANSFER = """([name, type, data]) => {
   const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
   const transfer = new DataTransfer();
@@ -39,14 +39,14 @@ def transfer(visitor: Visitor, name: str, kind: str, data: bytes) -> JSHandle:
 
 
 def drop(visitor: Visitor, name: str, kind: str, data: bytes) -> None:
-    """Drags a file over the field and lets go, event by event."""
+    """Drag a file over the field and drop it, event by event."""
     carried = {"dataTransfer": transfer(visitor, name, kind, data)}
     for event in ("dragenter", "dragover", "drop"):
         visitor.page.dispatch_event("#drop", event, carried)
 
 
 def paste(visitor: Visitor, name: str, kind: str, data: bytes) -> None:
-    """Ctrl-V with a picture in the clipboard, whatever has the focus."""
+    """Press Ctrl-V with a picture in the clipboard, whatever has the focus."""
     visitor.page.evaluate(
         "(clipboardData) => (document.activeElement ?? document.body).dispatchEvent("
         "new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }))",
@@ -91,7 +91,7 @@ def test_every_reason_has_a_text() -> None:
     assert tuple(show.REASONS) == REASONS
 
 
-def test_dropped_and_pasted_pictures_add_up_and_can_be_taken_away(
+def test_dropped_and_pasted_pictures_are_added_and_can_be_removed(
     visitor: Visitor, alice: User, app: App, astronaut: bytes
 ) -> None:
     page = visitor.page
@@ -141,7 +141,9 @@ def test_a_comparison_has_slots_that_name_their_files(
     assert sources == [512, 512]
 
 
-def test_a_comparison_of_two_pairs(visitor: Visitor, alice: User, app: App, astronaut: bytes) -> None:
+def test_two_pairs_are_compared_in_one_request(
+    visitor: Visitor, alice: User, app: App, astronaut: bytes
+) -> None:
     page = visitor.page
     visitor.log_in(alice)
     visitor.open(f"/console/debug/?app={app.app_id}&api=face_compare")
@@ -155,7 +157,9 @@ def test_a_comparison_of_two_pairs(visitor: Visitor, alice: User, app: App, astr
     expect(page.locator("#result .pair").nth(1)).to_contain_text("B 2.png")
 
 
-def test_the_words_of_a_face_show_on_hover_and_on_focus(visitor: Visitor, alice: User, app: App) -> None:
+def test_the_details_of_a_face_are_shown_on_hover_and_on_focus(
+    visitor: Visitor, alice: User, app: App
+) -> None:
     visitor.log_in(alice)
     visitor.open(f"/console/debug/?app={app.app_id}&api=face_analyse")
     visitor.press("发送请求")
@@ -171,7 +175,7 @@ def test_the_words_of_a_face_show_on_hover_and_on_focus(visitor: Visitor, alice:
     expect(words).to_be_visible()
 
 
-def test_an_api_that_is_not_ordered_leads_to_its_order(visitor: Visitor, alice: User, app: App) -> None:
+def test_an_api_that_was_not_ordered_has_a_link_to_its_order(visitor: Visitor, alice: User, app: App) -> None:
     page = visitor.page
     visitor.log_in(alice)
     visitor.open(f"/console/debug/?app={app.app_id}")
@@ -183,7 +187,7 @@ def test_an_api_that_is_not_ordered_leads_to_its_order(visitor: Visitor, alice: 
     expect(page).to_have_url(re.compile(rf"orders/new/\?app={app.app_id}&api=face_search"))
 
 
-def test_the_reply_folds_and_is_copied_as_json(visitor: Visitor, alice: User, app: App) -> None:
+def test_the_reply_can_be_folded_and_copied_as_json(visitor: Visitor, alice: User, app: App) -> None:
     visitor.log_in(alice)
     visitor.open(f"/console/debug/?app={app.app_id}")
     visitor.press("发送请求")
@@ -194,7 +198,7 @@ def test_the_reply_folds_and_is_copied_as_json(visitor: Visitor, alice: User, ap
     assert json.loads(reply.text_content() or "")["code"] == 0
 
 
-def test_a_page_that_is_offline_says_so(visitor: Visitor, alice: User, app: App) -> None:
+def test_the_page_reports_that_it_is_offline(visitor: Visitor, alice: User, app: App) -> None:
     page = visitor.page
     visitor.log_in(alice)
     visitor.open(f"/console/debug/?app={app.app_id}")
@@ -273,7 +277,7 @@ def test_the_curl_that_is_shown_works_in_a_shell(
     assert answer["result"][0]["face_compare"] == "true"
 
 
-def speak(visitor: Visitor, language: str) -> None:
+def set_language(visitor: Visitor, language: str) -> None:
     visitor.page.context.add_cookies([{"name": "django_language", "value": language, "url": visitor.url}])
 
 
@@ -292,11 +296,11 @@ def speak(visitor: Visitor, language: str) -> None:
         ),
     ],
 )
-def test_a_picture_that_is_refused(
+def test_a_refused_picture_is_named_with_the_reason(
     visitor: Visitor, alice: User, app: App, language: str, send: str, told: list[str]
 ) -> None:
     visitor.log_in(alice)
-    speak(visitor, language)
+    set_language(visitor, language)
     visitor.open(f"/console/debug/?app={app.app_id}")
     gif = {"name": "a.gif", "mimeType": "image/png", "buffer": b"GIF89a" + b"0" * 90}
     visitor.page.set_input_files("#files", gif)
@@ -320,7 +324,7 @@ def test_an_error_is_shown_in_the_language_of_the_page(
 ) -> None:
     quota.reserve(call_id=uuid4(), app=app, api=Api.FACE_DETECT, images=2000, at=now)
     visitor.log_in(alice)
-    speak(visitor, language)
+    set_language(visitor, language)
     visitor.open(f"/console/debug/?app={app.app_id}")
     visitor.press(send)
     alert = visitor.page.locator("#result").get_by_role("alert")

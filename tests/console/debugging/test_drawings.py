@@ -1,4 +1,4 @@
-"""What the debugger draws on a picture: numbers and words that stay within it."""
+"""What the debugger draws on a picture: numbers and texts inside its edges."""
 
 import itertools
 
@@ -23,7 +23,7 @@ def test_faces_are_numbered_in_the_order_of_the_reply() -> None:
     assert [plate.number for plate in drawing((10, 100), (300, 100), (10, 300)).plates()] == [1, 2, 3]
 
 
-def test_words_never_leave_the_picture() -> None:
+def test_texts_stay_inside_the_picture() -> None:
     corners = itertools.product(range(0, 541, 60), range(0, 341, 34))
     for plate in drawing(*corners).plates():
         assert plate.left >= 0
@@ -33,14 +33,14 @@ def test_words_never_leave_the_picture() -> None:
 
 
 @pytest.mark.parametrize("at", [(10, 100), (540, 0), (0, 340)])
-def test_a_number_hides_no_face(at: tuple[int, int]) -> None:
+def test_a_number_does_not_hide_its_face(at: tuple[int, int]) -> None:
     """It takes at most a quarter of the box's height and half of its width, even with two digits."""
     plate = drawing(*[at] * 12).plates()[-1]
     assert plate.number_height <= 60 * 0.3
     assert plate.number_width <= 60 * 0.5
 
 
-def test_the_words_of_each_api() -> None:
+def test_each_api_has_its_texts() -> None:
     place = {"location": {"left": 1, "top": 2, "width": 30, "height": 40}}
     assert mark_of({**place, "age": 30, "gender": "F"}).lines == [
         "女 · 30 岁",

@@ -55,7 +55,7 @@ def properties(schema: dict[str, Any]) -> Iterator[str]:
         yield from properties(schema["items"])
 
 
-def test_every_api_and_every_option_has_its_field() -> None:
+def test_every_api_and_every_option_has_a_field() -> None:
     assert len(operations()) == 10
     for operation in operations().values():
         fields = list(all_fields(body_fields(operation)))
@@ -84,7 +84,7 @@ def test_an_empty_form_sends_what_is_required_only() -> None:
     assert filled("face_group_list", {"data.0.on": "1"}) == {"data": [{}]}
 
 
-def test_a_filled_form_is_the_body() -> None:
+def test_a_filled_form_becomes_the_body() -> None:
     assert filled(
         "face_search",
         {
@@ -117,7 +117,7 @@ def test_a_filled_form_is_the_body() -> None:
 
 
 @pytest.mark.parametrize("text", ["many", "nan", "1e999", "٣x"])
-def test_what_is_no_number_is_sent_as_it_stands(text: str) -> None:
+def test_text_in_a_number_field_is_sent_unchanged(text: str) -> None:
     body = filled("face_search", {"options.top": text})
     assert body["options"] == {"top": text}
     json.loads(json.dumps(body, allow_nan=False))
@@ -140,7 +140,7 @@ def test_without_the_gallery_its_apis_are_not_offered(settings: Settings) -> Non
 # --- Programs -----------------------------------------------------------------------------
 
 
-def test_a_program_holds_the_request_and_never_a_secret() -> None:
+def test_a_program_contains_the_request_and_never_the_secret() -> None:
     request = Request("https://face.example.com", "/v1/face_detect.json", "0123456789abcdef", "{}", {}, {})
     for one in programs(request):
         assert "https://face.example.com" in one.text
@@ -177,7 +177,7 @@ def run(file: str, text: str, folder: Path, secret: str) -> dict[str, Any]:
 def test_each_program_makes_the_call(
     file: str, site: str, transactional_db: None, bought: App, astronaut: bytes, tmp_path: Path
 ) -> None:
-    """A group whose name has every kind of quote, then pictures from files named like that."""
+    """First a group whose name has every kind of quote, then pictures from files with such names."""
     key = bought.keys.get()
     secret = keys.secret_of(key)
     body = json.dumps({"data": [{"group_id": "staff", "name": NASTY.replace("\n", " ")}]}, ensure_ascii=False)
@@ -222,7 +222,7 @@ def test_long_json_opens_folded_and_very_long_json_does_not_fold() -> None:
 # --- The page -----------------------------------------------------------------------------
 
 
-def test_a_page_for_every_api(as_alice: Client, app: App) -> None:
+def test_every_api_has_a_page(as_alice: Client, app: App) -> None:
     for name, operation in operations().items():
         page = as_alice.get(f"/console/explorer/?app={app.app_id}&api={name}").content.decode()
         for one in all_fields(body_fields(operation)):
@@ -231,18 +231,18 @@ def test_a_page_for_every_api(as_alice: Client, app: App) -> None:
     assert as_alice.get("/console/explorer/?api=nothing&entries=x").status_code == 200
 
 
-def test_another_customers_app_is_not_there(as_bob: Client, app: App) -> None:
+def test_another_customers_app_is_404(as_bob: Client, app: App) -> None:
     assert as_bob.get(f"/console/explorer/?app={app.app_id}").status_code == 404
     assert as_bob.post("/console/explorer/", {"app": app.app_id, "api": "face_detect"}).status_code == 404
 
 
-def test_the_form_needs_its_token(alice: User, app: App) -> None:
+def test_the_form_needs_a_csrf_token(alice: User, app: App) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(alice)
     assert client.post("/console/explorer/", {"app": app.app_id}).status_code == 403
 
 
-def test_only_the_code_is_written_and_nothing_is_sent(as_alice: Client, app: App) -> None:
+def test_the_code_can_be_generated_without_sending_the_request(as_alice: Client, app: App) -> None:
     sent = {
         "app": app.app_id,
         "api": "face_detect",
@@ -262,7 +262,7 @@ def test_a_header_that_cannot_be_sent_is_refused(as_alice: Client, app: App) -> 
     assert "请求头只能包含可见的 ASCII 字符" in as_alice.post("/console/explorer/", sent).content.decode()
 
 
-def test_deleting_asks_on_a_page_of_its_own_without_javascript(as_alice: Client, app: App) -> None:
+def test_a_deletion_without_javascript_is_confirmed_on_a_page(as_alice: Client, app: App) -> None:
     sent = {"app": app.app_id, "api": "face_group_delete", "data.0.on": "1", "data.0.group_id": "staff"}
     page = as_alice.post("/console/explorer/", sent).content.decode()
     assert "这会真的删除" in page
@@ -270,7 +270,7 @@ def test_deleting_asks_on_a_page_of_its_own_without_javascript(as_alice: Client,
         assert f'name="{name}" value="{value}"' in page
 
 
-def test_files_past_the_bound_are_refused(as_alice: Client, app: App) -> None:
+def test_files_over_the_limit_are_refused(as_alice: Client, app: App) -> None:
     files = {
         f"data.{n}.file": SimpleUploadedFile(f"{n}.jpg", b"\xff" * 9_000_000, "image/jpeg") for n in range(3)
     }
@@ -284,7 +284,7 @@ def code_of(page: Page, language: str) -> str:
 
 
 @pytest.mark.browser
-def test_a_call_is_sent_shown_written_and_kept_in_the_history(
+def test_a_call_is_sent_shown_as_code_and_kept_in_the_history(
     visitor: Visitor, alice: User, app: App, tmp_path: Path, astronaut: bytes
 ) -> None:
     page = visitor.page
@@ -321,7 +321,7 @@ def test_a_call_is_sent_shown_written_and_kept_in_the_history(
 
 
 @pytest.mark.browser
-def test_entries_are_added_and_deleting_asks(visitor: Visitor, alice: User, bought: App) -> None:
+def test_entries_can_be_added_and_a_deletion_is_confirmed(visitor: Visitor, alice: User, bought: App) -> None:
     page = visitor.page
     visitor.log_in(alice)
     visitor.open(f"/console/explorer/?app={bought.app_id}&api=face_group_add")

@@ -1,4 +1,4 @@
-"""Where the debugger finds the API: on this server, whatever name the caller gave it."""
+"""The address at which the debugger calls the API: this server's, whatever Host the user's request names."""
 
 import pytest
 from django.test import RequestFactory

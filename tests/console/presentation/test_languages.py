@@ -1,4 +1,4 @@
-"""Chinese by default, English by the switch, and nothing left untranslated."""
+"""Pages are Chinese by default and English after the switch, and completely translated."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ from tests.console.test_pages import pages_of
 
 ENGLISH = Path(settings.BASE_DIR) / "locale/en/LC_MESSAGES/django.po"
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
-# Rightly Chinese on an English page: the switch back, a customer's own names, the API's own messages.
+# May be Chinese on an English page: the switch back, a customer's own names, the API's messages.
 RIGHTLY = re.compile(r"简体中文|中文|门禁|一号楼门禁|核验|成功|base64 数据处理异常")
 
 
@@ -37,7 +37,7 @@ def test_placeholders_survive_the_translation() -> None:
 
 
 def test_the_message_catalogue_is_up_to_date(tmp_path: Path) -> None:
-    """Needs gettext's xgettext, as makemessages does; CI installs it."""
+    """Requires xgettext of gettext, as makemessages does; CI installs it."""
     assert shutil.which("xgettext"), "install gettext"
     copy = tmp_path / "tree"
     rooms = [

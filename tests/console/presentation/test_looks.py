@@ -1,4 +1,4 @@
-"""Every page for every eye: axe, light and dark, no wider than a phone, by keyboard, without a jump."""
+"""Accessibility and layout of every page: axe, light and dark, phone width, keyboard, no layout shift."""
 
 import pytest
 from playwright.sync_api import Locator, expect
@@ -18,7 +18,7 @@ def own_pages(app: App, pending: Order) -> list[str]:
     return [*CONSOLE.values(), *pages, f"/console/orders/{pending.number}/pay/"]
 
 
-def wear(visitor: Visitor, theme: str, language: str) -> None:
+def set_look(visitor: Visitor, theme: str, language: str) -> None:
     choices = {"theme": theme, "django_language": language}
     visitor.page.context.add_cookies(
         [{"name": name, "value": value, "url": visitor.url} for name, value in choices.items()]
@@ -29,9 +29,9 @@ def wear(visitor: Visitor, theme: str, language: str) -> None:
 def test_axe_finds_nothing_serious(
     visitor: Visitor, alice: User, app: App, place: Place, theme: str, language: str
 ) -> None:
-    """Contrast hangs on the theme alone and labels on the language alone: two looks cover all four."""
+    """Contrast depends on the theme only and labels on the language only, so two combinations suffice."""
     violations = []
-    wear(visitor, theme, language)
+    set_look(visitor, theme, language)
     for path in PUBLIC.values():
         visitor.open(path)
         violations += visitor.axe()
@@ -40,7 +40,7 @@ def test_axe_finds_nothing_serious(
         visitor.open(path)
         violations += visitor.axe()
     assert violations == []
-    visitor.complaints = [line for line in visitor.complaints if "404" not in line]
+    visitor.console_messages = [line for line in visitor.console_messages if "404" not in line]
 
 
 def test_axe_finds_nothing_serious_on_empty_pages(visitor: Visitor, bob: User) -> None:
@@ -60,7 +60,7 @@ def test_axe_finds_nothing_serious_in_a_result(visitor: Visitor, alice: User, ap
     assert visitor.axe() == []
 
 
-# Numbers, amounts, dates and times of a page's text that stand on more than one line.
+# Numbers, amounts, dates and times in a page's text that are broken over several lines.
 WRAPPED = r"""() => {
   const found = [];
   const walker = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
@@ -98,16 +98,16 @@ def test_nothing_is_wider_than_a_phone_and_no_number_wraps(
         wrapped += [(path, number) for number in phone.page.evaluate(WRAPPED)]
     assert wide == []
     assert wrapped == []
-    assert phone.axe() == []  # what is not shown for want of room still has its name
-    phone.complaints = [line for line in phone.complaints if "404" not in line]
+    assert phone.axe() == []  # elements that are hidden for lack of space keep their accessible name
+    phone.console_messages = [line for line in phone.console_messages if "404" not in line]
 
 
 def test_no_table_is_cut_off_on_a_small_laptop_and_no_number_wraps(
     visitor: Visitor, alice: User, app: App, place: Place
 ) -> None:
-    """English, whose words are the longer ones."""
+    """In English, whose texts are longer."""
     visitor.log_in(alice)
-    wear(visitor, "light", "en")
+    set_look(visitor, "light", "en")
     cut, wrapped = [], []
     for path in [*own_pages(app, place(alice)), *PUBLIC.values()]:
         visitor.open(path)
@@ -120,10 +120,10 @@ def test_no_table_is_cut_off_on_a_small_laptop_and_no_number_wraps(
             wrapped += [(path, width, number) for number in visitor.page.evaluate(WRAPPED)]
     assert cut == []
     assert wrapped == []
-    visitor.complaints = [line for line in visitor.complaints if "404" not in line]
+    visitor.console_messages = [line for line in visitor.console_messages if "404" not in line]
 
 
-def test_the_page_does_not_jump_while_it_loads(visitor: Visitor, alice: User, app: App) -> None:
+def test_the_layout_does_not_shift_while_a_page_loads(visitor: Visitor, alice: User, app: App) -> None:
     visitor.page.add_init_script(
         "window.shift = 0; new PerformanceObserver(list => list.getEntries().forEach(entry => {"
         " if (!entry.hadRecentInput) window.shift += entry.value; }))"
@@ -141,7 +141,7 @@ def test_the_page_does_not_jump_while_it_loads(visitor: Visitor, alice: User, ap
         assert visitor.page.evaluate("window.shift") < 0.02, path
 
 
-def test_the_region_and_the_menus_by_keyboard(visitor: Visitor, alice: User, app: App) -> None:
+def test_the_region_and_the_menus_are_usable_by_keyboard(visitor: Visitor, alice: User, app: App) -> None:
     page = visitor.page
     visitor.log_in(alice)
     page.keyboard.press("Tab")
@@ -168,7 +168,7 @@ FOCUS_SHOWN = """element => {
 
 
 def tab_to(visitor: Visitor, target: Locator) -> None:
-    """Presses Tab until `target` has the focus; it must show where it is."""
+    """Press Tab until `target` has the focus, which must be visible."""
     for _press in range(60):
         visitor.page.keyboard.press("Tab")
         if target.evaluate("element => element === document.activeElement"):
@@ -177,7 +177,7 @@ def tab_to(visitor: Visitor, target: Locator) -> None:
     pytest.fail(f"Tab never reaches {target}")
 
 
-def test_the_main_path_by_keyboard_alone(visitor: Visitor, alice: User) -> None:
+def test_the_main_path_works_by_keyboard_alone(visitor: Visitor, alice: User) -> None:
     page = visitor.page
     main = page.locator("main")
     press = page.keyboard.press
@@ -218,7 +218,7 @@ def test_the_main_path_by_keyboard_alone(visitor: Visitor, alice: User) -> None:
     expect(main.get_by_role("button", name="发送请求")).to_be_focused()
 
 
-def test_english_by_the_switch(visitor: Visitor, alice: User) -> None:
+def test_the_switch_changes_the_language(visitor: Visitor, alice: User) -> None:
     visitor.log_in(alice)
     visitor.page.get_by_role("button", name="English").click()
     expect(visitor.page.get_by_role("heading", name="Overview")).to_be_visible()
@@ -226,7 +226,7 @@ def test_english_by_the_switch(visitor: Visitor, alice: User) -> None:
     expect(visitor.page.get_by_role("heading", name="概览")).to_be_visible()
 
 
-def test_dark_by_the_switch_and_by_the_system(visitor: Visitor, alice: User) -> None:
+def test_the_dark_theme_follows_the_switch_and_the_system(visitor: Visitor, alice: User) -> None:
     page = visitor.page
     background = "getComputedStyle(document.body).backgroundColor"
     visitor.open("/")

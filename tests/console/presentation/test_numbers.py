@@ -1,4 +1,4 @@
-"""How figures are written for a reader."""
+"""How figures are formatted."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from console.templatetags.show import percent
         (0.0, "0.00%"),
         (0.00004, "<0.01%"),
         (0.00006, "0.01%"),
-        (0.29, "29.00%"),  # 0.29 * 100 is a little less
+        (0.29, "29.00%"),  # 0.29 * 100 is slightly less than 29
         (0.9012, "90.12%"),
         (0.99994, "99.99%"),
         (0.99996, ">99.99%"),

@@ -1,4 +1,4 @@
-"""How much a page with charts costs on the wire, served compressed as bin/start and the image do."""
+"""The bytes that a page with charts transfers, compressed as bin/start and the image serve it."""
 
 import subprocess
 import sys
@@ -44,7 +44,7 @@ def built(
 
 
 def bytes_of(visitor: Visitor, path: str) -> int:
-    """Return what the browser receives for a page with an empty cache, heads included."""
+    """Return the bytes that the browser receives for a page with an empty cache, including headers."""
     session = visitor.page.context.new_cdp_session(visitor.page)
     session.send("Network.enable")
     session.send("Network.setCacheDisabled", {"cacheDisabled": True})
@@ -56,10 +56,8 @@ def bytes_of(visitor: Visitor, path: str) -> int:
     return round(sum(received))
 
 
-def test_pages_with_charts_are_light_on_the_wire(
-    built: Visitor, alice: User, app: App, now: datetime
-) -> None:
-    """With a month of usage by the hour, of every API and several codes."""
+def test_pages_with_charts_transfer_few_bytes(built: Visitor, alice: User, app: App, now: datetime) -> None:
+    """The charts show hourly usage of every API with several codes."""
     slots: list[int] = [0] * SLOTS
     UsageHour.objects.bulk_create(
         UsageHour(

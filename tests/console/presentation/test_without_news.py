@@ -1,4 +1,4 @@
-"""Pages that refresh or send by htmx while the server can't be reached: they say so."""
+"""Pages that refresh or send by htmx report that the server cannot be reached."""
 
 import re
 
@@ -13,7 +13,7 @@ from tests.console.conftest import Visitor
 pytestmark = pytest.mark.browser
 
 
-def test_the_live_page_turns_grey(visitor: Visitor, alice: User) -> None:
+def test_the_live_page_shows_that_it_is_out_of_date(visitor: Visitor, alice: User) -> None:
     roles.assign(alice, ["admin"])
     visitor.log_in(alice)
     visitor.page.clock.install()
@@ -27,10 +27,10 @@ def test_the_live_page_turns_grey(visitor: Visitor, alice: User) -> None:
     visitor.page.context.set_offline(False)
     visitor.page.clock.fast_forward(6_000)
     expect(stale).to_be_hidden()
-    visitor.complaints.clear()  # the browser's own lines about requests that failed
+    visitor.console_messages.clear()  # the browser's own messages about failed requests
 
 
-def test_the_debugger_says_that_it_is_offline(visitor: Visitor, alice: User, app: App) -> None:
+def test_the_debugger_reports_that_it_is_offline(visitor: Visitor, alice: User, app: App) -> None:
     visitor.log_in(alice)
     visitor.open("/console/debug/")
     visitor.page.context.set_offline(True)
@@ -40,7 +40,7 @@ def test_the_debugger_says_that_it_is_offline(visitor: Visitor, alice: User, app
     visitor.press("发送请求")
     expect(visitor.page.locator("#result .mark-box")).to_have_count(1)
     expect(visitor.page.locator("[data-request-failed]")).to_be_hidden()
-    visitor.complaints.clear()
+    visitor.console_messages.clear()
 
 
 def test_switching_the_region_keeps_what_was_typed(visitor: Visitor, alice: User, app: App) -> None:
