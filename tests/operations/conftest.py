@@ -30,7 +30,7 @@ def operators(db: None) -> dict[str, User]:
     made = {}
     for role in roles.ROLES:
         made[role] = User.objects.create_user(f"op-{role}", f"{role}@example.org")
-    for role in reversed(roles.ROLES):  # the admin first, because one must always exist
+    for role in reversed(roles.ROLES):  # the admin first, because there must always be one
         roles.assign(made[role], [role])
     return made
 

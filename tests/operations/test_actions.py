@@ -1,4 +1,4 @@
-"""An act does what its rule does, is written down with its reason, counts once, or leaves no trace."""
+"""Each action applies its rule and is recorded with its reason, once; a refused one changes nothing."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -28,7 +28,7 @@ from tests.operations.conftest import Login, World, call
 
 pytestmark = pytest.mark.django_db
 
-DONE, REFUSED = 302, 200  # refused: the form again, with the reason in it
+DONE, REFUSED = 302, 200  # refused: the form is shown again, with the error
 
 
 def act(client: Client, name: str, subject: Model, reason: str = "asked by phone", /, **fields: Any) -> Any:
@@ -47,7 +47,7 @@ def no_breaks(at: datetime) -> bool:
     return not [broken for proof in reconcile.run(at) for broken in proof.breaks]
 
 
-def test_top_up(alice: User, log_in: Login, operators: dict[str, User]) -> None:
+def test_a_top_up_is_applied_and_recorded(alice: User, log_in: Login, operators: dict[str, User]) -> None:
     assert act(log_in("finance"), "top-up", alice, amount="88.80").status_code == DONE
     assert wallet.balance(alice) == Decimal("88.80")
     entry = written("top-up")
@@ -83,7 +83,7 @@ def test_an_invalid_amount_is_reported(alice: User, log_in: Login, amount: str) 
     assert not AuditEntry.objects.exists()
 
 
-def test_voucher(alice: User, log_in: Login) -> None:
+def test_a_voucher_is_issued_and_recorded(alice: User, log_in: Login) -> None:
     act(log_in("support"), "voucher", alice, face_value="30", valid_until="2099-01-01", apis=["face_detect"])
     voucher = Voucher.objects.get(customer=alice)
     assert (voucher.face_value, voucher.apis) == (Decimal("30.00"), ["face_detect"])
@@ -92,7 +92,7 @@ def test_voucher(alice: User, log_in: Login) -> None:
     assert late.status_code == REFUSED
 
 
-def test_refund_of_an_unused_package_only(world: World, log_in: Login, place: Place, now: datetime) -> None:
+def test_only_an_unused_package_is_refunded(world: World, log_in: Login, place: Place, now: datetime) -> None:
     finance = log_in("finance")
     used = Package.objects.filter(periods__used__gt=0).first()
     assert used is not None
@@ -113,7 +113,7 @@ def test_refund_of_an_unused_package_only(world: World, log_in: Login, place: Pl
     assert no_breaks(now)
 
 
-def test_cancel_a_pending_order_only(alice: User, log_in: Login, place: Place, world: World) -> None:
+def test_only_a_pending_order_is_cancelled(alice: User, log_in: Login, place: Place, world: World) -> None:
     order = place(alice)
     finance = log_in("finance")
     assert act(finance, "cancel", order).status_code == DONE
@@ -139,7 +139,7 @@ def test_an_extension_passes_reconcile(world: World, log_in: Login, now: datetim
     assert act(log_in("finance"), "extend", package, months="40").status_code == REFUSED
 
 
-def test_limits(world: World, log_in: Login) -> None:
+def test_limits_are_set_and_recorded(world: World, log_in: Login) -> None:
     admin = log_in("admin")
     addresses = "203.0.113.7\n2001:db8::/32, 10.1.2.3/8"
     act(admin, "limits", world.app, rate_per_s="20", concurrency="", allowed_addresses=addresses)
@@ -153,7 +153,7 @@ def test_limits(world: World, log_in: Login) -> None:
 
 
 def shown_limits(client: Client, app: App) -> dict[str, str]:
-    """Return what the browser sends back of the form as it was shown, with its hidden copies."""
+    """Return what the browser sends for the form as it was shown, with its hidden copies."""
     page = client.get(f"/ops/acts/limits/{app.pk}/").context["form"]
     fields = ("rate_per_s", "concurrency", "face_limit", "allowed_addresses")
     values = {name: page[name].value() for name in fields}
@@ -204,7 +204,7 @@ def test_a_key_is_disabled_and_its_secret_is_not_shown(world: World, log_in: Log
         assert key.secret_encrypted not in text
 
 
-def test_catalogue(log_in: Login, world: World, place: Place) -> None:
+def test_changes_of_the_catalogue_are_recorded(log_in: Login, world: World, place: Place) -> None:
     finance, sku = log_in("finance"), Sku.objects.get(api="face_detect", tier="thousand")
     fields = {"price": "20.00", "units_per_month": sku.units_per_month, "meter": sku.meter, "on_sale": "on"}
     assert act(finance, "sku", sku, **fields).status_code == DONE
@@ -243,7 +243,7 @@ def test_roles_are_assigned_and_accounts_closed_and_reopened(
     assert act(admin, "close", operators["admin"]).status_code == REFUSED
 
 
-def test_the_galleries_of_a_customer(
+def test_the_galleries_of_a_customer_are_deleted(
     world: World, log_in: Login, operators: dict[str, User], now: datetime
 ) -> None:
     customer = world.app.customer
@@ -293,7 +293,7 @@ def test_a_call_in_an_extended_month_is_served(world: World, log_in: Login, now:
     assert call(package.app, "face_detect", package.periods.latest("number").starts_at) is not None
 
 
-def test_actions_that_create_rows(
+def test_rows_are_created_by_actions(
     log_in: Login, operators: dict[str, User], alice: User, now: datetime
 ) -> None:
     support, finance = log_in("support"), log_in("finance")

@@ -1,4 +1,4 @@
-"""From any id that a customer can give to the same story: what was called, answered, charged, and paid."""
+"""Any id that a customer can quote leads to the same page: calls, answers, charges and payments."""
 
 import re
 from datetime import datetime, timedelta
@@ -47,7 +47,7 @@ def test_a_refused_request_shows_the_reason_and_no_cost(world: World, log_in: Lo
     assert "第 0 张" in text
 
 
-def test_every_id_leads_to_its_customer(world: World, log_in: Login) -> None:
+def test_every_id_finds_its_customer(world: World, log_in: Login) -> None:
     order = Order.objects.get(pk=world.orders[0].pk)
     app = world.app
     for text in (
@@ -113,7 +113,7 @@ def test_a_call_whose_process_died_shows_only_its_hold(world: World, log_in: Log
     assert "预扣" in text
 
 
-def test_names_are_shown_as_text(world: World, log_in: Login) -> None:
+def test_html_in_names_is_shown_as_text(world: World, log_in: Login) -> None:
     customer = world.app.customer
     customer.company = "<script>alert(1)</script>"
     customer.save()
@@ -123,7 +123,7 @@ def test_names_are_shown_as_text(world: World, log_in: Login) -> None:
 
 
 def with_many_apps(customer: User, count: int) -> list[App]:
-    """`count` more Apps of the customer, newer than all others."""
+    """Create `count` more Apps of the customer, newer than all others."""
     region = App.objects.filter(customer=customer).first().region  # has one
     made = [
         App(customer=customer, region=region, name="n", description="d", created_at=timezone.now())
@@ -146,16 +146,14 @@ def test_a_long_list_shows_its_length_and_can_be_opened(world: World, log_in: Lo
 
 
 def test_the_latest_call_is_shown_whichever_app_it_was(world: World, now: datetime, log_in: Login) -> None:
-    """Also if that App isn't among the first ones that are listed."""
+    """Even if that App is not among the first ones that are listed."""
     customer = world.app.customer
     with_many_apps(customer, 30)
     made = call(world.app, "face_detect", now)
     assert str(made) in desk(log_in, customer.username)
 
 
-def test_a_key_that_is_being_rotated_out_says_until_when_it_works(
-    world: World, now: datetime, log_in: Login
-) -> None:
+def test_a_key_in_rotation_is_shown_with_its_end(world: World, now: datetime, log_in: Login) -> None:
     key = world.key
     keys.rotate(world.app, now, timedelta(hours=24))
     ends = timezone.localtime(now + timedelta(hours=24))
@@ -163,7 +161,7 @@ def test_a_key_that_is_being_rotated_out_says_until_when_it_works(
     assert "已更换" in desk(log_in, key.key)  # which opens that subject by itself
 
 
-def test_each_subject_has_its_number_and_its_file(world: World, log_in: Login, now: datetime) -> None:
+def test_each_tab_has_its_count_and_its_csv_file(world: World, log_in: Login, now: datetime) -> None:
     customer, support = world.app.customer, log_in("support")
     reply = support.get("/ops/desk/", {"q": customer.username})
     counts = {tab.name: tab.count for tab in reply.context["tabs"]}
@@ -185,7 +183,7 @@ def test_many_actions_become_a_menu(world: World, log_in: Login) -> None:
     assert f'popovertarget="acts-user-{world.app.customer.pk}"' in page
 
 
-def test_the_list_of_customers(
+def test_the_list_of_customers_shows_balance_calls_and_revenue(
     world: World, log_in: Login, now: datetime, operators: dict[str, User]
 ) -> None:
     support = log_in("support")

@@ -1,4 +1,4 @@
-"""Reports by mail: once for each period, to who may read them, with figures, pictures and files."""
+"""Reports by mail: once for each period, to permitted users, with figures, charts and files."""
 
 from datetime import date, datetime, timedelta
 from email.message import Message
@@ -34,7 +34,7 @@ MONDAY = datetime.fromisoformat("2026-08-03T08:00:00+08:00")
         ("monthly", date(2026, 1, 1), date(2025, 12, 1), date(2026, 1, 1)),
     ],
 )
-def test_the_last_period(period: str, today: date, first: date, end: date) -> None:
+def test_a_report_covers_the_last_complete_period(period: str, today: date, first: date, end: date) -> None:
     assert digests.last_period(period, today) == (first, end)
 
 
@@ -91,7 +91,7 @@ def test_each_report_goes_out_once(subscribed: User, now: datetime) -> None:
     assert any(name.endswith(".png") for name in attached) == ("chart-1" in html)
 
 
-def test_what_was_missed_for_long_is_left_out(subscribed: User, now: datetime) -> None:
+def test_a_report_that_is_long_overdue_is_not_sent(subscribed: User, now: datetime) -> None:
     monday = MONDAY
     kind = DigestKind.SERVICE
     DigestSubscription.objects.update(sent_until=date(2020, 1, 1))
@@ -102,7 +102,7 @@ def test_what_was_missed_for_long_is_left_out(subscribed: User, now: datetime) -
     assert digests.due(kind, "monthly", monday + timedelta(days=7), 10) == []
 
 
-def test_who_may_no_longer_read_them_gets_none(
+def test_a_user_without_the_permission_gets_no_report(
     subscribed: User, operators: dict[str, User], now: datetime
 ) -> None:
     roles.assign(subscribed, [])
@@ -115,7 +115,7 @@ def test_who_may_no_longer_read_them_gets_none(
     assert mail.outbox == []
 
 
-def test_a_customer_gets_the_figures_of_the_own_account_only(world: World, now: datetime) -> None:
+def test_a_customer_gets_only_the_figures_of_that_account(world: World, now: datetime) -> None:
     alice = world.app.customer
     digests.choose(alice, DigestKind.ACCOUNT, ["daily"], now - timedelta(days=3))
     User.objects.filter(pk=alice.pk).update(language="en")
@@ -131,7 +131,7 @@ def test_a_customer_gets_the_figures_of_the_own_account_only(world: World, now: 
     assert digest.send_due(morning(now)) == 0
 
 
-def test_a_server_that_is_away_loses_no_report(subscribed: User, now: datetime, settings: Any) -> None:
+def test_an_unreachable_mail_server_loses_no_report(subscribed: User, now: datetime, settings: Any) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", free_port()  # where nothing listens
     assert digest.send_due(morning(now)) == 0
@@ -139,7 +139,7 @@ def test_a_server_that_is_away_loses_no_report(subscribed: User, now: datetime, 
     assert digest.send_due(morning(now, 9)) >= 1
 
 
-def test_the_choice_is_made_on_the_pages(
+def test_reports_are_subscribed_on_the_pages(
     as_alice: Client, alice: User, log_in: Login, operators: Any
 ) -> None:
     assert 'name="period"' in as_alice.get("/console/inbox/").content.decode()
@@ -154,7 +154,7 @@ def test_the_choice_is_made_on_the_pages(
     assert 'value="weekly" checked' in viewer.get("/ops/").content.decode()
 
 
-def test_a_picture_shows_its_bars() -> None:
+def test_a_chart_image_shows_its_bars() -> None:
     drawn = Image.open(BytesIO(png(Bars("x", ["01-01", "01-02"], [[5, 0], [1, 0]])))).convert("RGB")
     colours = {colour for _count, colour in drawn.getcolors(1 << 20) or []}
     assert len(colours) > 3

@@ -1,4 +1,4 @@
-"""Every figure of the reports leads on: to the report narrowed, its calls, the customer; views are kept."""
+"""Figures of the reports are links to the filtered report, its calls and the customer; views can be saved."""
 
 import csv
 import io
@@ -43,7 +43,7 @@ def rows(client: Client, path: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(reply.content.decode("utf-8-sig"))))
 
 
-def test_each_row_narrows_the_report_and_keeps_the_rest(world: World, log_in: Login) -> None:
+def test_each_row_adds_its_filter_to_those_of_the_report(world: World, log_in: Login) -> None:
     support = log_in("support")
     page = support.get("/ops/usage/?range=30d&api=face_detect").content.decode()
     narrowed = links(page, "/ops/usage/")
@@ -60,7 +60,7 @@ def test_each_row_narrows_the_report_and_keeps_the_rest(world: World, log_in: Lo
     assert not links(viewer, "/ops/calls/")
 
 
-def test_a_code_leads_to_exactly_its_calls(world: World, log_in: Login) -> None:
+def test_a_code_links_to_exactly_its_calls(world: World, log_in: Login) -> None:
     support = log_in("support")
     for code, number in Counter(Call.objects.values_list("code", flat=True)).items():
         (link,) = [
@@ -78,7 +78,7 @@ def test_a_code_leads_to_exactly_its_calls(world: World, log_in: Login) -> None:
         assert sum(int(one["调用次数"]) for one in narrowed) == number
 
 
-def test_calls_page_by_page_are_all_of_them(world: World, now: datetime) -> None:
+def test_the_pages_of_calls_contain_each_call_once(world: World, now: datetime) -> None:
     wanted = call_log.Filter(now - timedelta(days=30), now + timedelta(minutes=1))
     failed = replace(wanted, code=call_log.FAILED)
     for asked, expected in (
@@ -96,7 +96,7 @@ def test_calls_page_by_page_are_all_of_them(world: World, now: datetime) -> None
     assert service_calls.find(wanted, 5, region=-1) == []
 
 
-def test_the_calls_of_one_customer(world: World, log_in: Login) -> None:
+def test_calls_are_filtered_by_customer(world: World, log_in: Login) -> None:
     support, customer = log_in("support"), world.app.customer
     exported = rows(support, f"/ops/calls/calls.csv?range=30d&who={customer.username}")
     assert len(exported) == Call.objects.filter(app__customer=customer).count()
@@ -124,7 +124,7 @@ def test_a_company_is_accepted_wherever_a_customer_is(
     assert "alice" in several.content.decode()
 
 
-def test_figures_are_compared_with_the_period_before(
+def test_figures_are_compared_with_the_previous_period(
     world: World, log_in: Login, time_machine: object
 ) -> None:
     noon = timezone.localtime().replace(hour=12, minute=30, second=0, microsecond=0)
@@ -137,14 +137,14 @@ def test_figures_are_compared_with_the_period_before(
     call(app, "face_detect", quiet - timedelta(days=1) + timedelta(hours=3), code=4003)
     time_machine.move_to(quiet, tick=False)  # type: ignore[attr-defined]
     page = log_in("viewer").get("/ops/usage/?range=today").content.decode()
-    assert "+50 %" in page  # up to the same hour of the day before
+    assert "+50 %" in page  # compared up to the same hour of the day before
     time_machine.move_to(quiet + timedelta(days=5), tick=False)  # type: ignore[attr-defined]
     day = quiet.strftime("%Y-%m-%d")
     (row,) = rows(log_in("viewer"), f"/ops/usage/usage-by-code.csv?range=custom&since={day}&until={day}")
-    assert row["较上期"].removeprefix("'") == "+20 %"  # the whole day before
+    assert row["较上期"].removeprefix("'") == "+20 %"  # compared with the whole day before
 
 
-def test_a_part_of_a_closed_day_is_read_by_the_hour(world: World, now: datetime) -> None:
+def test_a_part_of_a_closed_day_is_read_from_the_hourly_sums(world: World, now: datetime) -> None:
     rollups.close(now)
     cut = rollups.local_day(now) - timedelta(days=4) + timedelta(hours=13)
     span = UsageFilter(rollups.local_day(now) - timedelta(days=9), cut)
@@ -168,12 +168,14 @@ def test_a_part_of_a_closed_day_is_read_by_the_hour(world: World, now: datetime)
         (None, 100, True, "", "same"),
     ],
 )
-def test_a_change(now: int | None, before: int, better: bool | None, text: str, trend: str) -> None:
+def test_a_change_is_shown_in_percent_with_its_trend(
+    now: int | None, before: int, better: bool | None, text: str, trend: str
+) -> None:
     made = comparisons.change(now, before, more_is_better=better)
     assert (made.text, made.trend) == (text, trend)
 
 
-def test_views_are_the_operators_own(operators: dict[str, User], log_in: Login, now: datetime) -> None:
+def test_each_operator_has_separate_views(operators: dict[str, User], log_in: Login, now: datetime) -> None:
     support, finance = log_in("support"), log_in("finance")
     address = "/ops/usage/?range=30d&api=face_detect&after=x"
     support.post("/ops/views/", {"name": " 检测  30 天 ", "next": address})
@@ -199,7 +201,7 @@ def test_views_are_the_operators_own(operators: dict[str, User], log_in: Login, 
 
 
 @pytest.mark.browser
-def test_from_a_figure_to_one_call(visitor: Visitor, world: World) -> None:
+def test_a_figure_leads_to_one_call_in_a_browser(visitor: Visitor, world: World) -> None:
     anna = User.objects.create_user("anna", "anna@example.org", PASSWORD)
     roles.assign(anna, ["admin"])
     page = visitor.page

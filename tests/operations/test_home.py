@@ -1,4 +1,4 @@
-"""The operators' home: what needs attention, and today beside the same hours of earlier days."""
+"""The operators' home page: matters that need attention, and today compared with earlier days."""
 
 import re
 from datetime import datetime, timedelta
@@ -46,7 +46,7 @@ def test_figures_are_compared_with_the_same_hours(
     for back, number in ((0, 6), (1, 4), (7, 3)):
         for one in range(number):
             call(app, Api.FACE_DETECT, NOON - timedelta(days=back, hours=1, minutes=one))
-    # Later than the full hour now: neither today's nor yesterday's are compared.
+    # These are in the current hour, which is not compared, neither today's nor yesterday's.
     call(app, Api.FACE_DETECT, NOON - timedelta(minutes=1))
     call(app, Api.FACE_DETECT, NOON - timedelta(days=1) + timedelta(hours=2))
     page = home(log_in, time_machine)
@@ -55,7 +55,7 @@ def test_figures_are_compared_with_the_same_hours(
     assert re.search(r"成功率 100[.0]*% 较昨天 \+0\.00 个百分点", page)
 
 
-def test_what_needs_attention_is_named_with_its_page(
+def test_each_matter_that_needs_attention_links_to_its_page(
     world: World, place: Place, alice: User, log_in: Login, time_machine: object
 ) -> None:
     order: Order = place(alice, Api.FACE_DETECT, name="门禁二")

@@ -1,4 +1,4 @@
-"""Actions that move money ask first, say what changes, and a mistaken top-up is taken back by an entry."""
+"""Actions that move money are confirmed with their effect; a mistaken top-up is reversed by an entry."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -48,7 +48,7 @@ def test_a_top_up_shows_the_balance_before_and_after(
     assert wallet.balance(alice) == Decimal("1088.80")
 
 
-def test_it_asks_again_when_the_balance_has_changed(
+def test_a_changed_balance_is_confirmed_again(
     alice: User, log_in: Login, operators: dict[str, User], topped_up: WalletEntry, now: datetime
 ) -> None:
     finance, path = log_in("finance"), f"/ops/acts/top-up/{alice.pk}/"
@@ -61,7 +61,7 @@ def test_it_asks_again_when_the_balance_has_changed(
     assert finance.post(path, {**dict(again.context["sent"]), "confirmed": "1"}).status_code == DONE
 
 
-def test_back_from_the_question_keeps_what_was_typed(alice: User, log_in: Login) -> None:
+def test_returning_from_the_confirmation_keeps_the_input(alice: User, log_in: Login) -> None:
     finance, path = log_in("finance"), f"/ops/acts/top-up/{alice.pk}/"
     sent = dict(send(finance, path, amount="5").context["sent"])
     form = finance.post(path, {**sent, "edit": "1"})
@@ -70,7 +70,7 @@ def test_back_from_the_question_keeps_what_was_typed(alice: User, log_in: Login)
 
 
 @pytest.mark.parametrize("name", ["refund", "cancel", "disable-key", "close"])
-def test_a_destructive_action_asks_on_a_page_of_its_own(
+def test_a_destructive_action_is_confirmed_on_a_page(
     name: str, world: World, log_in: Login, place: Place, now: datetime
 ) -> None:
     fresh = orders.pay(place(world.app.customer, Api.FACE_ANALYSE, app=world.app), now)
@@ -134,7 +134,7 @@ def test_a_top_up_is_reversed_once_and_never_beyond_it(
         connection.cursor().execute("UPDATE billing_walletentry SET reverses_id = NULL")
 
 
-def test_what_was_spent_cannot_be_taken_back(
+def test_spent_money_cannot_be_reversed(
     alice: User, operators: dict[str, User], place: Place, priced: None, topped_up: WalletEntry, now: datetime
 ) -> None:
     orders.pay(place(alice), now)
@@ -167,7 +167,7 @@ def test_a_large_reversal_waits_for_a_second_operator(
 
 
 @pytest.mark.parametrize(("name", "words"), [("top-up", "收支明细"), ("close", "客户看不到")])
-def test_the_hint_beside_the_reason_is_that_of_the_form(
+def test_each_form_has_its_own_hint_about_the_reason(
     name: str, words: str, alice: User, log_in: Login
 ) -> None:
     form = log_in("admin").get(f"/ops/acts/{name}/{alice.pk}/").context["form"]

@@ -1,4 +1,4 @@
-"""The whole table of prices is edited at once: previewed, and in effect at once or at its time."""
+"""The whole price table is edited at once, with a preview; it takes effect immediately or at a given time."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -30,14 +30,14 @@ def sku() -> Sku:
 
 
 def fields_of(client: Client) -> dict[str, Any]:
-    """Return what the browser would send of the form as it stands."""
+    """Return what the browser would send for the unchanged form."""
     form = client.get("/ops/prices/").context["form"]
     values = {name: form[name].value() for name in form.fields}
     sent = {name: "on" if value is True else value for name, value in values.items()}
     return {name: value for name, value in sent.items() if value is not None and value is not False}
 
 
-def test_a_preview_changes_nothing_and_a_confirmation_all_at_once(log_in: Login, sku: Sku) -> None:
+def test_a_preview_changes_nothing_and_a_confirmation_everything(log_in: Login, sku: Sku) -> None:
     finance = log_in("finance")
     other = Sku.objects.get(api="face_compare", tier="thousand")
     sent = {
@@ -63,19 +63,19 @@ def test_a_preview_changes_nothing_and_a_confirmation_all_at_once(log_in: Login,
     assert log_in("support").get("/ops/prices/").status_code == 403
 
 
-def test_nothing_changed_or_a_wrong_value_is_named(log_in: Login, sku: Sku) -> None:
+def test_an_unchanged_table_and_an_invalid_value_are_reported(log_in: Login, sku: Sku) -> None:
     finance = log_in("finance")
     same = {**fields_of(finance), "reason": "x"}
     assert "没有修改" in finance.post("/ops/prices/", same).content.decode()
     for wrong in ({f"{sku.pk}-price": "-1"}, {"effective_at": "2001-01-01T00:00"}, {"reason": ""}):
         reply = finance.post("/ops/prices/", {**same, f"{sku.pk}-price": "3", **wrong, "confirmed": "1"})
         assert reply.status_code == 200
-    pairs = {**same, f"{sku.pk}-meter": "pairs"}  # which only face_compare may be metered by
+    pairs = {**same, f"{sku.pk}-meter": "pairs"}  # allowed for face_compare only
     assert "目录不能采用这个值" in finance.post("/ops/prices/", pairs).content.decode()
     assert not CatalogueChange.objects.exists()
 
 
-def test_a_price_changes_by_itself_at_its_time(
+def test_a_scheduled_price_takes_effect_at_its_time(
     alice: User, log_in: Login, operators: dict[str, User], sku: Sku, time_machine: Any
 ) -> None:
     time_machine.move_to(NOON, tick=False)
@@ -105,7 +105,7 @@ def test_a_price_changes_by_itself_at_its_time(
     assert CatalogueChange.objects.count() == 1
 
 
-def test_who_confirmed_the_old_price_is_told(alice: User, operators: dict[str, User], sku: Sku) -> None:
+def test_an_order_at_the_old_price_is_refused(alice: User, operators: dict[str, User], sku: Sku) -> None:
     (edit,) = catalogue.edits({sku.pk: {"price": Decimal("5")}})
     catalogue.schedule([edit], MIDNIGHT, by=operators["finance"], reason="x", at=NOON)
     wanted = OrderRequest(sku, 1, 1, region=Region.objects.first(), name="门禁", description="一号楼")
@@ -121,7 +121,7 @@ def test_a_scheduled_change_is_cancelled(log_in: Login, operators: dict[str, Use
     )
     finance, path = log_in("finance"), f"/ops/prices/{change.pk}/cancel/"
     asked = finance.post(path)
-    assert asked.status_code == 200  # without JavaScript it asks on a page of its own
+    assert asked.status_code == 200  # without JavaScript it is confirmed on a page
     assert "取消这项定时修改" in asked.content.decode()
     finance.post(path, {"confirmed": "1"})
     assert catalogue.apply_due(now + timedelta(days=2)) == 0
@@ -130,7 +130,9 @@ def test_a_scheduled_change_is_cancelled(log_in: Login, operators: dict[str, Use
     assert AuditEntry.objects.filter(act="prices-cancel").count() == 1
 
 
-def test_what_the_catalogue_refuses_by_then_is_said(operators: dict[str, User], sku: Sku) -> None:
+def test_a_scheduled_change_that_the_catalogue_refuses_is_recorded(
+    operators: dict[str, User], sku: Sku
+) -> None:
     by = operators["finance"]
     (edit,) = catalogue.edits({sku.pk: {"price": Decimal("5")}})
     with pytest.raises(ChangeRefused):
@@ -145,7 +147,7 @@ def test_what_the_catalogue_refuses_by_then_is_said(operators: dict[str, User], 
 
 
 @pytest.mark.browser
-def test_prices_in_a_browser(visitor: Visitor, operators: dict[str, User], sku: Sku) -> None:
+def test_prices_are_changed_in_a_browser(visitor: Visitor, operators: dict[str, User], sku: Sku) -> None:
     fiona = User.objects.create_user("fiona", "fiona@example.org", PASSWORD)
     roles.assign(fiona, ["finance"])
     page = visitor.page

@@ -1,4 +1,4 @@
-"""Every table of the admin opens, is read-only, and costs the same however many rows it has."""
+"""Every table of the admin can be opened, is read-only, and takes a constant number of queries."""
 
 import csv
 import io
@@ -38,7 +38,7 @@ MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 
 @pytest.fixture
 def everything(world: World, operators: dict[str, User], place: Place, now: datetime) -> World:
-    """At least two rows in every table."""
+    """Create at least two rows in every table."""
     for _time in range(2):  # paid with vouchers
         orders.pay(place(world.app.customer, Api.FACE_ANALYSE, app=world.app), now)
     rollups.close(now)
@@ -77,8 +77,8 @@ def opened(client: Client, address: str) -> int:
     return len(queries)
 
 
-def test_all_tables_at_once(everything: World, as_admin: Client) -> None:
-    """One fixture for all: each list, a filter of each kind, a search, and one row of each."""
+def test_every_table_can_be_listed_filtered_searched_and_opened(everything: World, as_admin: Client) -> None:
+    """All tables share one expensive fixture."""
     opened(as_admin, reverse("admin:index"))
     for model in MODELS:
         records = admin.site._registry[model]
@@ -123,7 +123,7 @@ def test_filters_and_search_find_rows(world: World, as_admin: Client) -> None:
     found = as_admin.get(f"/admin/faceapi/call/?q={call.pk}").content.decode()
     assert "共 1 条" in found
     assert "没有记录" in as_admin.get("/admin/faceapi/call/?q=nothing").content.decode()
-    assert "?o=" not in text  # nothing offers to sort a table of any size
+    assert "?o=" not in text  # no link sorts a table, which may have any size
     orders = as_admin.get("/admin/billing/order/?state__exact=paid").content.decode()
     assert world.orders[0].number in orders
     people = as_admin.get("/admin/accounts/user/?role=finance").content.decode()
@@ -132,7 +132,7 @@ def test_filters_and_search_find_rows(world: World, as_admin: Client) -> None:
 
 
 @pytest.mark.parametrize("language", ["zh-hans", "en"])
-def test_times_are_written_as_on_the_other_pages(world: World, as_admin: Client, language: str) -> None:
+def test_times_are_formatted_as_on_the_other_pages(world: World, as_admin: Client, language: str) -> None:
     as_admin.cookies["django_language"] = language
     text = as_admin.get("/admin/billing/order/").content.decode()
     paid_at = timezone.localtime(world.orders[0].paid_at)
@@ -140,7 +140,7 @@ def test_times_are_written_as_on_the_other_pages(world: World, as_admin: Client,
 
 
 def test_a_record_has_a_readable_name(world: World, operators: dict[str, User], as_admin: Client) -> None:
-    """Not as a log names it: no key of another table, no code word, no time of another zone."""
+    """The name contains no key of another table, no code word and no time of another zone."""
 
     def page(path: str) -> str:
         return markup(as_admin.get(path))
@@ -167,7 +167,7 @@ def test_no_password_is_shown(world: World, as_admin: Client) -> None:
     assert "argon2" not in text
 
 
-def test_every_list_is_a_file_of_what_it_shows(everything: World, as_admin: Client) -> None:
+def test_every_list_is_exported_as_it_is_shown(everything: World, as_admin: Client) -> None:
     for model in MODELS:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}_export"
         reply = as_admin.get(reverse(name))
@@ -182,12 +182,12 @@ def test_every_list_is_a_file_of_what_it_shows(everything: World, as_admin: Clie
     assert as_admin.get("/admin/billing/order/export.csv?password__regex=x").status_code in (302, 400, 404)
 
 
-def test_only_who_may_read_a_list_gets_its_file(everything: World, log_in: Login) -> None:
+def test_a_list_is_exported_only_to_permitted_operators(everything: World, log_in: Login) -> None:
     assert log_in("support").get("/admin/accounts/auditentry/export.csv").status_code == 403
     assert log_in("viewer").get("/admin/billing/order/export.csv").status_code == 403
 
 
-def test_booleans_and_details_are_words(
+def test_booleans_and_details_are_shown_as_words(
     everything: World, as_admin: Client, operators: dict[str, User]
 ) -> None:
     people = as_admin.get("/admin/accounts/user/").content.decode()
@@ -208,7 +208,7 @@ def test_booleans_and_details_are_words(
     assert "12.50 元" in history
 
 
-def test_the_search_box_says_what_it_searches(everything: World, as_admin: Client) -> None:
+def test_the_search_box_names_the_searched_fields(everything: World, as_admin: Client) -> None:
     assert "用户名、邮箱、公司" in as_admin.get("/admin/accounts/user/").content.decode()
     assert "完整的请求 ID、应用 ID 或 AppKey" in as_admin.get("/admin/faceapi/call/").content.decode()
     User.objects.filter(username="alice").update(company="Contoso 上海")

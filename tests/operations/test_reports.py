@@ -1,4 +1,4 @@
-"""Every figure of the reports is the one that the raw rows give, whatever part the roll-ups have closed."""
+"""Every figure of the reports equals that of the raw rows, whatever part the roll-ups have closed."""
 
 import csv
 import io
@@ -77,7 +77,7 @@ def agrees(spanned: UsageFilter) -> None:
     by_app = operator_reports.by_app(spanned)
     assert {app: one.calls for app, one in by_app.items()} == Counter(row.app_id for row in rows)
     for share, percentile in zip((0.5, 0.95, 0.99), (total.p50_ms, total.p95_ms, total.p99_ms), strict=True):
-        # The nearest-rank percentile: a histogram can tell it to its slot.
+        # The nearest-rank percentile, which a histogram determines to within its slot.
         exact = sorted(row.latency_ms for row in served)[ceil(share * len(served)) - 1]
         assert percentile is not None
         assert slot(exact) == slot(ceil(percentile))
@@ -85,7 +85,7 @@ def agrees(spanned: UsageFilter) -> None:
 
 @pytest.mark.parametrize("closed", ["nothing", "five days ago", "all that can be"])
 @pytest.mark.parametrize("step", ["day", "hour"])
-def test_figures_are_those_of_the_calls(world: World, now: datetime, closed: str, step: Step) -> None:
+def test_figures_equal_those_of_the_calls(world: World, now: datetime, closed: str, step: Step) -> None:
     if closed == "five days ago":
         rollups.close(now - timedelta(days=5))
     elif closed == "all that can be":
@@ -105,7 +105,7 @@ def test_closing_is_idempotent_and_late_rows_are_corrected(world: World, now: da
     assert list(rollups.differences()) == []
     agrees(span(now))
     late = now - timedelta(days=3)
-    call(world.app, "face_detect", late)  # written long after its hour was closed
+    call(world.app, "face_detect", late)  # recorded long after its hour was closed
     assert {found.day for found in rollups.differences()} == {rollups.local_day(late)}
     rollups.rebuild(late)
     rollups.close(now)
@@ -154,7 +154,7 @@ def test_the_page_and_its_csv_agree(world: World, now: datetime, log_in: Login) 
     )
 
 
-def test_narrowed_to_a_customer_or_an_app(world: World, now: datetime, log_in: Login) -> None:
+def test_a_report_is_filtered_by_customer_or_app(world: World, now: datetime, log_in: Login) -> None:
     viewer = log_in("viewer")
     app = world.apps[2]
     for who, expected in (
@@ -197,12 +197,14 @@ def test_future_hours_are_neither_drawn_nor_exported(world: World, now: datetime
         before = timezone.localtime().hour + 1
         exported = len(table(client, file))
         drawn = client.get(page).content.decode()
-        after = timezone.localtime().hour + 1  # the test may run over the end of an hour
+        after = timezone.localtime().hour + 1  # an hour may end during the test
         chart = json.loads(re.findall(r'<script id="chart-calls"[^>]*>(.*?)</script>', drawn)[0])
         assert {exported, *(len(series["values"]) for series in chart["series"])} <= {before, after}
         assert len(chart["labels"]) == 24
         assert re.fullmatch(r"截至 \d\d:\d\d", chart["progress"])
-        assert drawn.count("截至") == 3 if client is owner else 4  # beside each chart: the data escape it
+        assert (
+            drawn.count("截至") == 3 if client is owner else 4
+        )  # next to each chart; the chart's own data escape it
 
 
 def test_a_past_range_is_not_in_progress(log_in: Login) -> None:
@@ -274,7 +276,7 @@ def charts(viewer: Client) -> dict[str, list[float]]:
     return {key: [sum(one["values"]) for one in json.loads(payload)["series"]] for key, payload in drawn}
 
 
-def test_packages_that_end_and_apps_near_their_limit(
+def test_ending_packages_and_apps_near_their_limit_are_listed(
     world: World, now: datetime, log_in: Login, place: Place
 ) -> None:
     viewer = log_in("viewer")

@@ -1,4 +1,4 @@
-"""An operator in a real browser: finds a customer, tops up the account, refunds a package, reads the log."""
+"""An operator's path in a real browser: find a customer, top up, refund a package, read the audit log."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -19,7 +19,7 @@ from tests.operations.test_records import MODELS
 pytestmark = pytest.mark.browser
 
 
-def test_top_up_and_refund(visitor: Visitor, alice: User, place: Place, now: datetime) -> None:
+def test_an_operator_tops_up_and_refunds(visitor: Visitor, alice: User, place: Place, now: datetime) -> None:
     fiona = User.objects.create_user("fiona", "fiona@example.org", PASSWORD)
     roles.assign(User.objects.create_user("anna", "anna@example.org", PASSWORD), ["admin"])
     roles.assign(fiona, ["finance"])
@@ -39,7 +39,7 @@ def test_top_up_and_refund(visitor: Visitor, alice: User, place: Place, now: dat
     expect(page.get_by_text("输错时可以在收支明细里冲正")).to_be_visible()
     page.get_by_label("充值金额").fill("100")
     visitor.press("下一步")
-    expect(page.locator("#id_reason_error")).to_be_visible()  # no act without a reason
+    expect(page.locator("#id_reason_error")).to_be_visible()  # an action needs a reason
     assert wallet.balance(alice) == 0
     page.get_by_label("原因").fill("对公转账 1101")
     visitor.press("下一步")
@@ -65,7 +65,9 @@ def test_top_up_and_refund(visitor: Visitor, alice: User, place: Place, now: dat
     ]
 
 
-def test_pages_are_accessible_and_the_live_view_moves(visitor: Visitor, alice: User, now: datetime) -> None:
+def test_pages_are_accessible_and_the_live_view_refreshes(
+    visitor: Visitor, alice: User, now: datetime
+) -> None:
     anna = User.objects.create_user("anna", "anna@example.org", PASSWORD)
     roles.assign(anna, ["admin"])
     visitor.log_in(anna)
@@ -85,7 +87,7 @@ def test_pages_are_accessible_and_the_live_view_moves(visitor: Visitor, alice: U
 
 @pytest.mark.parametrize("language", ["zh-hans", "en"])
 def test_nothing_is_wider_than_a_phone(phone: Visitor, world: World, language: str) -> None:
-    """Neither a page nor a table in it: what stands side by side at a desk stands line by line here."""
+    """Neither a page nor a table in it: columns of the desktop are stacked here."""
     anna = User.objects.create_user("anna", "anna@example.org", PASSWORD)
     roles.assign(anna, ["admin"])
     phone.log_in(anna)
@@ -114,7 +116,7 @@ def test_nothing_is_wider_than_a_phone(phone: Visitor, world: World, language: s
 
 @pytest.mark.parametrize("language", ["zh-hans", "en"])
 def test_no_table_is_cut_off_on_a_desktop(visitor: Visitor, world: World, language: str) -> None:
-    """From where rows are no cards any more; with an App whose name and a customer whose company is long."""
+    """From the width at which rows are no longer cards; with long names of an App and a company."""
     App.objects.filter(pk=world.apps[0].pk).update(name="写字楼人脸考勤闸机终端设备一二三")
     App.objects.filter(pk=world.apps[1].pk).update(name="W" * 16)
     User.objects.update(company="Contoso Facility Management (Shanghai) Co., Ltd.")

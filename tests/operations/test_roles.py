@@ -1,4 +1,4 @@
-"""What each role may open and do; roles are given by an act, and somebody can always give them."""
+"""What each role may open and do; roles are assigned by an action, and somebody can always assign them."""
 
 from datetime import datetime
 
@@ -98,7 +98,7 @@ def test_each_action_belongs_to_a_role_or_to_admins_only() -> None:
     assert alone == {"ops_limits", "ops_keys", "ops_people"}
 
 
-def test_roles_replace_each_other_and_none_is_no_operator(operators: dict[str, User], alice: User) -> None:
+def test_assigned_roles_replace_earlier_ones(operators: dict[str, User], alice: User) -> None:
     roles.assign(alice, ["support", "finance"])
     assert roles.of(alice) == ["support", "finance"]
     assert User.objects.get(pk=alice.pk).is_staff

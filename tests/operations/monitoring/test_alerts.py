@@ -1,6 +1,6 @@
-"""Prometheus' own promtool takes the alert rules and the dashboard, and the alerts ring when they should.
+"""promtool accepts the alert rules and the dashboard's queries, and the alerts fire when they should.
 
-Where promtool is not installed these are skipped; .ci/run brings it and forbids skips.
+The tests are skipped if promtool is not installed; .ci/run installs it and forbids skips.
 """
 
 import json
@@ -49,7 +49,7 @@ def test_every_alert_has_a_firing_test_and_a_runbook_link() -> None:
 
 
 @pytest.mark.parametrize("document", ["runbook.md", "runbook.en.md"])
-def test_every_alert_has_its_entry_in_the_runbook_and_nothing_else_has(document: str) -> None:
+def test_the_runbook_has_an_entry_for_each_alert_and_no_other(document: str) -> None:
     rules = yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"][0]["rules"]
     entries = re.findall(r"^## (\w+)$", (REPOSITORY / "docs" / document).read_text(), re.MULTILINE)
     assert sorted(entries) == sorted(rule["alert"] for rule in rules)

@@ -1,4 +1,4 @@
-"""`manage.py check --deploy`: clean where all is well, and each fault by its name."""
+"""`manage.py check --deploy` reports nothing on a valid installation, and each fault by its id."""
 
 import io
 from collections.abc import Iterator
@@ -47,13 +47,15 @@ def well(as_application: None, settings: Settings, models: Path) -> Iterator[Set
 
 
 def faults() -> list[str]:
-    """Return the ids that the command complains of, warnings too."""
+    """Return the ids that the command reports, including warnings."""
     err = io.StringIO()
     try:
         call_command("check", deploy=True, fail_level="WARNING", stderr=err, stdout=io.StringIO())
     except SystemCheckError as error:
         ids = [word.strip("()") for word in str(error).split() if word.startswith("(") and "." in word]
-        return [one for one in ids if one != "async.E001"]  # tests/conftest.py sets it beside a browser
+        return [
+            one for one in ids if one != "async.E001"
+        ]  # tests/conftest.py causes it if there is a browser
     return []
 
 
@@ -61,19 +63,19 @@ def test_a_valid_installation_has_no_findings(well: Settings) -> None:
     assert faults() == []
 
 
-def test_the_owner_of_the_tables(well: Settings) -> None:
+def test_a_connection_as_the_owner_of_the_tables_is_reported(well: Settings) -> None:
     with connection.cursor() as cursor:
         cursor.execute("RESET ROLE")
     assert faults() == ["facecloud.W003"]
 
 
 @pytest.mark.parametrize("key", ["short", "x" * 60, "django-insecure-" + STRONG])
-def test_a_weak_secret_key(well: Settings, key: str) -> None:
+def test_a_weak_secret_key_is_reported(well: Settings, key: str) -> None:
     well.SECRET_KEY = key
     assert "facecloud.E001" in faults()
 
 
-def test_encryption_keys(well: Settings) -> None:
+def test_missing_and_invalid_encryption_keys_are_reported(well: Settings) -> None:
     well.ENCRYPTION_KEYS = []
     assert faults() == ["facecloud.E002"]
     well.ENCRYPTION_KEYS = [Fernet.generate_key().decode(), "no-key"]
@@ -88,19 +90,19 @@ def test_encryption_keys(well: Settings) -> None:
         "django.core.mail.backends.console.EmailBackend",
     ],
 )
-def test_no_mail_server(well: Settings, backend: str) -> None:
+def test_a_missing_mail_server_is_reported(well: Settings, backend: str) -> None:
     well.EMAIL_BACKEND = backend
     assert faults() == ["facecloud.W002"]
 
 
-def test_site_url(well: Settings) -> None:
+def test_a_missing_or_insecure_site_url_is_reported(well: Settings) -> None:
     well.SITE_URL = ""
     assert faults() == ["facecloud.E009"]
     well.SITE_URL, well.SECURE_COOKIES = "http://faces.example.org", True
     assert faults() == ["facecloud.E010"]
 
 
-def test_models_missing(well: Settings, tmp_path: Path) -> None:
+def test_missing_models_are_reported(well: Settings, tmp_path: Path) -> None:
     well.MODELS_DIR = tmp_path
     assert faults() == ["facecloud.E004"]
 
@@ -113,20 +115,20 @@ def test_models_missing(well: Settings, tmp_path: Path) -> None:
         ("(app, name) = ('accounts', '0014_face_limit_positive')", "facecloud.E012"),
     ],
 )
-def test_tables_of_an_earlier_version(well: Settings, are_unapplied: str, fault: str) -> None:
+def test_tables_of_an_earlier_version_are_reported(well: Settings, are_unapplied: str, fault: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute("RESET ROLE")
         cursor.execute(f"DELETE FROM django_migrations WHERE {are_unapplied}")
     assert [one for one in faults() if one in ("facecloud.E011", "facecloud.E012")] == [fault]
 
 
-def test_no_worker_and_no_beat(well: Settings) -> None:
+def test_a_missing_worker_and_a_missing_beat_are_reported(well: Settings) -> None:
     client = valkey.client()
     kept = client.zrange(exchange.WORKERS_KEY, 0, -1, withscores=True)
     schedule.note(age_s=600)
 
     def are_told() -> bool:
-        client.delete(exchange.WORKERS_KEY)  # a worker of another test beats each second
+        client.delete(exchange.WORKERS_KEY)  # a worker of another test sends a heartbeat each second
         return set(faults()) == {"facecloud.E007", "facecloud.E008"}
 
     try:
@@ -135,7 +137,7 @@ def test_no_worker_and_no_beat(well: Settings) -> None:
         client.zadd(exchange.WORKERS_KEY, dict(kept))
 
 
-def test_valkey_down(well: Settings) -> None:
+def test_an_unreachable_valkey_is_reported(well: Settings) -> None:
     here, well.REDIS_URL = well.REDIS_URL, "redis://127.0.0.1:1/0"
     valkey.client.cache_clear()
     try:

@@ -44,7 +44,7 @@ def test_an_incident_lasts_as_long_as_its_finding() -> None:
     incidents.record(well(NOON + 6 * MINUTE))
     incident.refresh_from_db()
     assert (incident.ended_at, incident.failed_calls) == (NOON + 6 * MINUTE, 21)
-    # The same fault again is an incident of its own.
+    # The same fault again is a new incident.
     incidents.record(without_workers(NOON + 7 * MINUTE))
     assert Incident.objects.filter(rule="no-worker").count() == 2
 
@@ -71,7 +71,7 @@ def test_old_incidents_are_deleted() -> None:
     assert kinds() == ["unwatched"]
 
 
-def test_every_rule_has_a_key_of_its_own() -> None:
+def test_every_rule_has_a_unique_key() -> None:
     keys = [rule.key for rule in RULES] + [UNWATCHED.key]
     assert len(set(keys)) == len(keys)
 
@@ -93,7 +93,7 @@ def test_a_mark_covers_the_steps_of_its_incident(log_in: Login, time_machine: ob
     assert [one["first"] for one in page.context["charts"][0].payload["marks"]][-1] == 12
 
 
-def test_the_page_and_the_file_show_them(log_in: Login, time_machine: object) -> None:
+def test_incidents_are_on_the_page_and_in_the_csv_file(log_in: Login, time_machine: object) -> None:
     time_machine.move_to(NOON + timedelta(hours=1), tick=False)  # type: ignore[attr-defined]
     viewer = log_in("viewer")
     assert "这段时间没有故障记录" in viewer.get("/ops/incidents/").content.decode()

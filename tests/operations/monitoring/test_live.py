@@ -1,4 +1,4 @@
-"""The live view says in words what is wrong; a state that is well says so."""
+"""The live view describes each fault with a remedy, and states if there is none."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -167,7 +167,7 @@ AFTER_DEATH = replace(WELL, valkey=replace(WELL.valkey, deaths=[DEAD]))
         replace(AFTER_DEATH, traffic=replace(WELL.traffic, timed_out=1)),
     ],
 )
-def test_after_a_worker_death_the_remedy_is_not_more_capacity(trouble: State) -> None:
+def test_the_remedy_for_a_worker_death_is_not_more_capacity(trouble: State) -> None:
     cause, *others = findings(trouble)
     assert "意外退出" in cause.what
     assert others
@@ -182,7 +182,7 @@ def test_each_rule_has_a_case() -> None:
 
 @pytest.mark.django_db
 def test_live_figures_match_the_calls(world: World, now: datetime, log_in: Login) -> None:
-    unattributed._of_apps.clear()  # counted by other tests, for Apps that are gone
+    unattributed._of_apps.clear()  # counted by other tests, for Apps that were deleted
     before = health.measure_traffic(now)
     call(world.app, "face_detect", now - timedelta(seconds=5), images=4)
     for _ in range(3):
@@ -198,7 +198,7 @@ def test_live_figures_match_the_calls(world: World, now: datetime, log_in: Login
 
 @pytest.mark.django_db
 def test_a_call_counts_in_the_minute_in_which_it_ended(world: World, now: datetime) -> None:
-    """A time-out arrives more than half a minute before it ends."""
+    """A call that times out arrived more than half a minute before it ended."""
     before = health.measure_traffic(now)
     late = call(world.app, "face_detect", now - timedelta(seconds=70), code=5004)
     Call.objects.filter(pk=late).update(latency_ms=32_000)
@@ -212,7 +212,8 @@ def test_the_last_reconcile_run_is_shown(now: datetime) -> None:
     assert never.proved_at is None
     assert never.is_late
     reconcile.run_and_record(now - timedelta(hours=25))
-    ReconcileRun.objects.create(at=now - timedelta(hours=27), duration_ms=1, checks=1, breaks=5)  # ends late
+    # This run was recorded late.
+    ReconcileRun.objects.create(at=now - timedelta(hours=27), duration_ms=1, checks=1, breaks=5)
     seen = health.measure_books(now)
     assert (seen.proved_at, seen.age_s, seen.breaks) == (now - timedelta(hours=25), 25 * 3600, 0)
     assert not seen.is_late
@@ -224,7 +225,7 @@ def test_the_usage_page_starts_with_the_current_state(
     now: datetime, log_in: Login, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     viewer = log_in("viewer")
-    # A database of Valkey without the workers, deaths and refusals of other tests.
+    # A separate database of Valkey, without the workers, deaths and refusals of other tests.
     client = redis.Redis.from_url(settings.REDIS_URL, db=6)
     client.flushdb()
     monkeypatch.setattr(valkey, "client", lambda: client)
@@ -252,10 +253,10 @@ def test_workers_and_queue_are_read_from_valkey(now: datetime, log_in: Login) ->
         assert (seen.slots, seen.models) == (3, "yunet")
         page = log_in("viewer").get("/ops/live/", headers={"HX-Request": "true"}).content.decode()
         assert worker.id in page
-        assert "<html" not in page  # the part that changes, and no more
+        assert "<html" not in page  # only the part that changes
         old_s = valkey.now_s(client) - exchange.DEAD_AFTER_S - 1
         client.zadd(exchange.WORKERS_KEY, {f"{worker.id} {worker.slots}": old_s})
-        gone = health.measure_valkey(now)  # by Valkey's clock, whatever ours says
+        gone = health.measure_valkey(now)  # by Valkey's clock, not by that of this host
         assert worker.id not in {one.id for one in gone.workers}
     finally:
         exchange.leave(client, worker)

@@ -1,4 +1,4 @@
-"""The logs of web and worker are JSON lines that a request id ties together, and hold nothing private."""
+"""The logs of web and worker are JSON lines with the request id, and contain nothing private."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ def lines(path: Path, request_id: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.usefixtures("transactional_db")
-def test_one_call_through_web_and_worker(
+def test_a_call_is_logged_with_its_request_id_in_web_and_worker(
     site: str, worker: Process, alice: User, place: Place, astronaut: bytes, now: Any
 ) -> None:
     app = orders.pay(place(alice), now).app

@@ -1,4 +1,4 @@
-"""/metrics agrees with the raw calls, is guarded, and is all that the dashboard and the alerts ask for."""
+"""/metrics agrees with the raw calls, is protected, and has all metrics of the dashboard and the alerts."""
 
 import json
 import re
@@ -72,8 +72,8 @@ def test_unattributed_errors_are_counted() -> None:
     assert samples()["facecloud_refused_total", frozenset({("code", "4102")})] == before + 1
 
 
-def test_who_may_read_it(settings: Settings, log_in: Login) -> None:
-    """The token or an operator. Loopback is no proof: a proxy may have forgotten its headers."""
+def test_metrics_need_the_token_or_an_operator(settings: Settings, log_in: Login) -> None:
+    """A request from loopback is not enough, because a proxy may have omitted its headers."""
     settings.METRICS_TOKEN = ""
     for address in ("127.0.0.1", "203.0.113.1"):
         assert Client().get("/metrics", REMOTE_ADDR=address).status_code == 403
@@ -86,8 +86,8 @@ def test_who_may_read_it(settings: Settings, log_in: Login) -> None:
     assert Client().get("/metrics", headers={"Authorization": "Bearer a-token"}, **far).status_code == 200
 
 
-def test_a_scrape_by_the_address_of_a_pod(settings: Settings) -> None:
-    """Only with the token: without it, an unknown Host is refused as everywhere."""
+def test_a_pod_can_be_scraped_by_its_address(settings: Settings) -> None:
+    """Only with the token: without it, an unknown Host is refused as on all pages."""
     settings.METRICS_TOKEN = "a-token"
     settings.ALLOWED_HOSTS = ["face.example.com"]
     pod = {"SERVER_NAME": "10.42.0.7", "SERVER_PORT": "8000"}
@@ -100,7 +100,7 @@ def test_a_scrape_by_the_address_of_a_pod(settings: Settings) -> None:
 
 
 def asked_for() -> set[str]:
-    """Every metric that the dashboard and the alert rules name."""
+    """Return every metric that the dashboard and the alert rules name."""
     dashboard = json.loads((REPOSITORY / "deploy/grafana/facecloud.json").read_text())
     texts = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     texts.append((REPOSITORY / "deploy/prometheus/alerts.yml").read_text())
@@ -116,7 +116,7 @@ def test_dashboard_and_alerts_use_existing_metrics(world: World, now: datetime) 
 
 
 def test_the_last_reconcile_run_is_exported(settings: Settings) -> None:
-    """The age counts from the installation until a first run; the numbers of a run appear with it."""
+    """Until the first run, the age counts from the installation and there are no other numbers."""
     nothing = frozenset[tuple[str, str]]()
     before = samples()
     assert before["facecloud_reconcile_age_seconds", nothing] >= 0
@@ -130,14 +130,14 @@ def test_the_last_reconcile_run_is_exported(settings: Settings) -> None:
     assert samples()["facecloud_reconcile_breaks", nothing] == 0
 
 
-def test_dashboard_panels_are_whole() -> None:
+def test_dashboard_panels_have_ids_and_queries() -> None:
     dashboard = json.loads((REPOSITORY / "deploy/grafana/facecloud.json").read_text())
     panels = dashboard["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels) >= 12
     assert all(target["refId"] and target["expr"] for panel in panels for target in panel["targets"])
 
 
-def test_months_to_come_and_months_overdue_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_coming_and_overdue_months_are_exported(monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = frozenset[tuple[str, str]]()
     before = samples()
     assert before["facecloud_months_ahead", nothing] >= 2
