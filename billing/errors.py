@@ -1,4 +1,4 @@
-"""The errors of this room: a rule about money or quota does not allow the request.
+"""The errors of this room: a rule about money or quota forbids the request.
 
 BillingError                    `code` is stable; `details` are the values for its message
 ├── NotOrdered                  no Package for this App and API        (faceapi: 4201)
@@ -12,14 +12,14 @@ BillingError                    `code` is stable; `details` are the values for i
 ├── TokenReused                 the form's token belongs to a different order or top-up
 ├── OrderNotPayable             details.state
 │   ├── OrderPaid               already paid; nothing was charged
-│   ├── OrderCancelled          cancelled by the customer
+│   ├── OrderCancelled          cancelled by the customer or an operator
 │   └── OrderExpired            unpaid for 48 hours
 ├── OrderNotCancellable         details.state
 ├── InsufficientBalance         details.needed, details.balance; the order stays payable
-├── VoucherRefused              details.why: unknown, taken, expired
+├── VoucherRefused              details.why: unknown, taken, expired, operator
 ├── AmountRefused               not a positive whole number of fen, or months out of range
 ├── ReasonMissing               an operator's action without a reason
-├── ChangeRefused               details.field: a value that the catalogue does not accept
+├── ChangeRefused               details.field, details.value: what the catalogue does not accept
 ├── NotRefundable               details.why: used, ended, refunded
 ├── NotReversible               details.why: kind, reversed, amount
 └── NotExtendable               details.why: ended, refunded
@@ -27,7 +27,7 @@ BillingError                    `code` is stable; `details` are the values for i
 
 
 class BillingError(Exception):
-    """Base class: a rule about money or quota does not allow the request."""
+    """Base class: a rule about money or quota forbids the request."""
 
     code = "billing"
 
@@ -43,7 +43,7 @@ class NotOrdered(BillingError):
 
 
 class UsedUp(BillingError):
-    """Fewer units are left than the call needs. details: remaining, next_at (of the next Period, or None)."""
+    """Fewer units are left than the call needs. details: remaining, next_at (the next Period, or None)."""
 
     code = "used_up"
 
@@ -85,7 +85,7 @@ class TooManyFree(BillingError):
 
 
 class TokenReused(BillingError):
-    """A form token was reused for something else. details: number (of the first, if it is an order)."""
+    """A form's token was reused for something else. details: number (if the first use was an order)."""
 
     code = "token_reused"
 

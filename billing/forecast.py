@@ -37,7 +37,7 @@ class Forecast:
 
 
 def run_out(periods: Sequence[Left], per_day: float, at: datetime) -> datetime | None:
-    """Return the first time from `at` on at which a Period is live but has no units left, or None."""
+    """Return when the live Periods will have no units left at `per_day` units a day; None if never."""
     left = {number: float(period.units) for number, period in enumerate(periods)}
     bounds = sorted({b for p in periods for b in (p.starts_at, p.ends_at) if b > at})
     now = at
@@ -81,7 +81,10 @@ def of(apps: Iterable[App], at: datetime) -> dict[tuple[int, str], Forecast]:
 
 
 def sample(at: datetime) -> int:
-    """Record the usage of every live Period at local midnight `at`; return their number. Keeps 8 days."""
+    """Record the usage of each live Period at local midnight `at`, and return the number of samples.
+
+    Periods without usage get no sample. Samples older than 8 days are deleted.
+    """
     PeriodSample.objects.filter(at__lt=at - WINDOW - timedelta(days=1)).delete()
     samples = [
         PeriodSample(period_id=period, at=at, used=used)

@@ -2,8 +2,9 @@
 
 `scan` writes the notices that are due. A unique key per customer prevents duplicates. The kinds:
 
-- Quota: usage of an App's API reached a percentage of the month's units (80 % and 100 % by default). If it
-  reached several at once, only the highest is reported. If the month's units change, it is reported again.
+- Quota: the usage of an App's API reached a percentage of the month's units (80 % and 100 % by default). If
+  it reached several at once, only the highest is reported. If the number of units changes, for example by
+  another package, percentages may be reported again.
 - Ending: 7 days and 1 day before the last Package ends.
 - Unpaid: an order is 24 hours old and can still be paid.
 - Money: an operator topped up, reversed a top-up, granted a voucher or refunded a package, within
@@ -74,7 +75,7 @@ def unread_count(customer: User) -> int:
 
 
 def mark_read(customer: User, at: datetime, ids: Sequence[int] | None = None) -> int:
-    """Mark these (or all) of the customer's notices as read, and return how many were unread."""
+    """Mark these notices of the customer (all if `ids` is None) as read; return how many were unread."""
     unread = Notice.objects.filter(customer=customer, read_at=None)
     return (unread if ids is None else unread.filter(pk__in=ids)).update(read_at=at)
 
@@ -114,16 +115,16 @@ def choose(
 
 
 def scan(at: datetime) -> int:
-    """Write every notice that is due and was not written before, and return their number."""
+    """Write every notice that is due and not yet written, and return the number written."""
     chosen = {row.customer_id: row for row in NoticeSettings.objects.all()}
     due = [*_quota_due(at, chosen), *_ending_due(at), *_unpaid_due(at), *_money_due(at)]
     return _write([notice for notice in due if _wanted(notice, chosen.get(notice.customer_id))], at)
 
 
 def add(due: Iterable[Notice], at: datetime) -> int:
-    """Write notices of another room that do not exist yet, and return their number.
+    """Write the notices of another room that do not exist yet, and return the number written.
 
-    Customers cannot turn these off: NoticeKind.FACES announces the deletion of their data.
+    Customers cannot turn these off, because NoticeKind.FACES announces the deletion of their data.
     """
     return _write(list(due), at)
 
@@ -131,7 +132,7 @@ def add(due: Iterable[Notice], at: datetime) -> int:
 def forget(at: datetime) -> int:
     """Delete the notices whose retention has ended, and return their number.
 
-    `scan` does not write them again, because their subjects ended long ago.
+    `scan` does not write them again, because what they announced is long past.
     """
     if not settings.NOTICES_KEPT_MONTHS:
         return 0
@@ -158,7 +159,7 @@ def _write(wanted: Sequence[Notice], at: datetime) -> int:
 
 
 def _next_start(notice: Notice, at: datetime) -> datetime | None:
-    """Return when the App's API gets units again; None if it does not."""
+    """Return the start of the next Period of the App's API, or None if there is none."""
     later = Period.objects.filter(app=notice.app_id, api=notice.api, starts_at__gt=at, granted__gt=0)
     return later.aggregate(at=Min("starts_at"))["at"]
 
@@ -288,7 +289,7 @@ class NoticeText:
 
 
 def text_of(notice: Notice) -> NoticeText:
-    """Return title and body of a notice."""
+    """Return the title and body of a notice in the active language."""
     ends = formats.date_format(timezone.localtime(notice.ends_at), "Y-m-d H:i") if notice.ends_at else ""
     last_moment = timezone.localtime(notice.ends_at - timedelta(microseconds=1)) if notice.ends_at else None
     if notice.kind in MONEY_KINDS:
@@ -400,13 +401,13 @@ def links(notice: Notice) -> list[Link]:
 def mail(at: datetime) -> int:
     """Send each customer one mail with all unsent notices; return the number of mails.
 
-    Mail goes to verified addresses only, and to each at most once an hour: so no customer uses more than one
-    of a run's MAIL_BATCH, and an account cannot be used to flood another person's mailbox. Notices older than
-    MAIL_WITHIN are not mailed.
+    Mail goes to verified addresses only, and to each at most once an hour, so that an account cannot be used
+    to flood another person's mailbox. Notices older than MAIL_WITHIN are not mailed.
 
-    Notices are marked as sent first: if the process dies in between, they are in the inbox only, but never
-    mailed twice. If a mail is rejected or cannot be built, the others are still sent; it is retried later
-    unless the error is permanent. If the server cannot be reached, all are retried later.
+    Notices are marked as mailed before they are sent: if the process dies in between, they appear only in the
+    inbox, but are never mailed twice. If a mail is rejected or cannot be built, the others are still sent; a
+    rejected one is retried later unless the error is permanent. If the server cannot be reached, the run ends
+    and the rest is sent later.
     """
     sent = 0
     for customer, waiting in _digests(at):
@@ -426,7 +427,7 @@ def mail(at: datetime) -> int:
             _release(claimed)
             break
         except Exception as error:
-            # The address or text cannot be put into a mail: a retry would fail in the same way.
+            # A mail cannot be built from this address or text, so a retry would fail in the same way.
             log.error("notices of customer %s cannot be mailed: %s", customer.pk, type(error).__name__)
         else:
             sent += 1

@@ -235,14 +235,14 @@ def _cancel(order: Order, reason: CancelReason, at: datetime) -> int:
 
 
 def expire_due(at: datetime) -> int:
-    """Cancel every order unpaid for 48 hours, and return their number."""
+    """Cancel every pending order whose time for payment has ended, and return their number."""
     return Order.objects.filter(state=OrderState.PENDING, expires_at__lte=at).update(
         state=OrderState.CANCELLED, cancel_reason=CancelReason.EXPIRED, cancelled_at=at
     )
 
 
 def of(customer: User, *, state: str = "", text: str = "") -> "QuerySet[Order]":
-    """Return the customer's orders, newest first, filtered by state and by part of number or App name."""
+    """Return the customer's orders, newest first, filtered by `state` and by `text` in number or App name."""
     orders = Order.objects.filter(customer=customer).select_related("sku", "region", "app")
     if state:
         orders = orders.filter(state=state)

@@ -26,7 +26,7 @@ from billing.errors import BillingError, Expired, HoldLost, NotOrdered, UsedUp
 from billing.models import Debit, DebitState, Period
 
 MAX_HOLD_S = 240  # with a sweep each minute, the units of a dead call are returned within 5 minutes
-# From the settle to the confirmation; a client may not read longer (facecloud/web/response_buffer.py).
+# From the settle to the confirmation; slower clients are disconnected (facecloud/web/response_buffer.py).
 CONFIRM_WITHIN_S = 240
 SWEEP_BATCH = 1000
 CHARGED = (DebitState.SETTLING, DebitState.SETTLED)
@@ -48,8 +48,8 @@ def reserve(
     """Reserve the units of the call in the App's live Periods: all or none, in burn order.
 
     Idempotent by `call_id`: a repeat reserves nothing and returns the Debit in its present state. Its `units`
-    and `remaining_after` (X-Quota-Remaining) need no further query. Raises NotOrdered, UsedUp,
-    Expired.
+    and `remaining_after` (X-Quota-Remaining) need no further query. Raises NotOrdered, UsedUp, Expired, and
+    ValueError for invalid arguments or a `call_id` of another App or API.
     """
     if images < 1 or pairs < 0 or not 0 < hold_s <= MAX_HOLD_S:
         raise ValueError(f"images={images}, pairs={pairs}, hold_s={hold_s}")
@@ -139,7 +139,7 @@ SELECT call_id FROM settled
 
 
 def confirm(stated: Mapping[UUID, int]) -> dict[UUID, str]:
-    """Settle the calls whose answers were sent; `stated` has the units that each answer stated.
+    """Confirm the calls whose answers were sent; `stated` maps each call's id to the units in its answer.
 
     The units are added to the AnsweredHours in a fixed order, so that concurrent calls cannot deadlock.
 
@@ -192,7 +192,7 @@ def sweep(at: datetime) -> int:
 
 
 def unconfirmed(at: datetime) -> list[UUID]:
-    """Return up to SWEEP_BATCH settled calls whose answers were not confirmed in time."""
+    """Return the ids of up to SWEEP_BATCH settling calls that were not confirmed in time."""
     late = Debit.objects.filter(state=DebitState.SETTLING, hold_expires_at__lte=at)
     return list(late.order_by("hold_expires_at").values_list("call_id", flat=True)[:SWEEP_BATCH])
 

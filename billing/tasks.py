@@ -43,7 +43,7 @@ def send_notices() -> None:
 
 @shared_task(name="billing.sample_usage")
 def sample_usage() -> None:
-    """Record the usage at midnight for the run-out forecast."""
+    """Record the usage at midnight for the forecast of when units run out."""
     forecast.sample(timezone.localtime(clock.now()).replace(hour=0, minute=0, second=0, microsecond=0))
 
 

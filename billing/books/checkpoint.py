@@ -1,10 +1,10 @@
-"""The days that reconcile does not prove again.
+"""The checkpoints of reconcile: days that are already proved, so that later runs can skip them.
 
-A day consists of the calls and debits whose ids lie in it, in UTC. It is closed one day after its end: no
-call lasts longer, and the states of its debits are final. When its checks find nothing, it is recorded as
-proved, and the units that it took from each Period are added to ProvedUnits. Later runs prove only the days
-after it and add those sums, so that their cost does not grow with the number of calls. `reconcile --all`
-deletes the records and proves every day that still has its rows.
+A day in UTC covers the calls and debits whose time-ordered ids fall within it. It is closed one day after its
+end, when all of its calls have ended and the states of its debits are final. If its checks then find no
+break, the day is recorded as proved, and the units that it took from each Period are added to ProvedUnits.
+Later runs prove only the remaining days and add the recorded sums, so that their cost does not grow with the
+number of calls. `reconcile --all` deletes the records and proves every day that still has its rows.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ from common import time_ids
 
 DAY = timedelta(days=1)
 LONGEST_CALL = DAY  # from its id to its end; the slowest accepted body takes about six hours
-_LOCK = 0x0FACE1  # advisory: one `record` at a time
+_LOCK = 0x0FACE1  # key of the advisory lock on the records of proved days
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class TimeRange:
 
     @property
     def values(self) -> dict[str, UUID | datetime | str]:
-        """Return the bounds as query parameters; `earlier_id` is that of calls which end in the span."""
+        """Return the bounds as query parameters; calls that end in the range have ids from `earlier_id`."""
         return {
             "first_id": self.first_id,
             "end_id": self.end_id,
@@ -59,7 +59,7 @@ class TimeRange:
 
 
 def everything() -> TimeRange:
-    """Return the range of all rows that were not dropped."""
+    """Return the range of all rows that still exist."""
     return TimeRange(since=archived_until())
 
 
@@ -70,15 +70,18 @@ def archived_until() -> datetime | None:
 
 
 def complete_since() -> datetime | None:
-    """Return the time since which all settled debits exist; some of the first day have older ids."""
+    """Return the time since which every settled debit still has its row; None if none were dropped.
+
+    A debit that was settled on the first day after `archived_until` may have an id from before it.
+    """
     floor = archived_until()
     return floor + LONGEST_CALL if floor else None
 
 
 def spans(at: datetime, *, anew: bool = False) -> list[TimeRange]:
-    """Return the time ranges to prove at `at`: each closed day that is not proved, and the rest.
+    """Return the time ranges to prove at `at`: each closed day that is not proved, and the days still open.
 
-    `anew` includes the days that were proved.
+    With `anew`, closed days are included even if they are proved.
     """
     floor = archived_until()
     first = _first_day(floor)
@@ -122,9 +125,9 @@ def _days(first: datetime, at: datetime) -> Iterator[TimeRange]:
 
 
 def day_of(span: TimeRange) -> date:
-    """Return the day of a range of one day."""
+    """Return the UTC day that a one-day range covers. Raises ValueError if it has no start."""
     if span.since is None:
-        raise ValueError("not a day")
+        raise ValueError("the range has no start")
     return span.since.astimezone(UTC).date()
 
 
@@ -144,7 +147,7 @@ SELECT line.period_id, %(month)s, sum(line.units)
 
 
 def record(span: TimeRange, at: datetime) -> bool:
-    """Record a closed day as proved, unless it was already or one of its debits is still open."""
+    """Record a closed day as proved; return False if it already is, or if one of its debits is still open."""
     with transaction.atomic(), connection.cursor() as cursor:
         lock()
         day = day_of(span)
@@ -160,19 +163,19 @@ def record(span: TimeRange, at: datetime) -> bool:
 
 
 def lock() -> None:
-    """Lock the records against changes until the transaction ends."""
+    """Lock the records of proved days until the transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
 
 
 def archive_sums(until: date) -> None:
-    """Mark the sums of the months before this one as archived: their rows were dropped."""
+    """Mark the recorded days and sums before `until` as archived: their debits are being dropped."""
     ProvedUnits.objects.filter(month__lt=until, is_archived=False).update(is_archived=True)
     ProvedDay.objects.filter(day__lt=until, is_archived=False).update(is_archived=True)
 
 
 def archive_days(until: date) -> None:
-    """Record that rows before this day were dropped, even if there were none."""
+    """Record that the rows before `until` were dropped, even if no day before it was proved."""
     ProvedDay.objects.get_or_create(
         day=until - DAY, defaults={"proved_at": _midnight(until), "is_archived": True}
     )

@@ -1,4 +1,4 @@
-"""The building blocks of a check of reconcile: breaks, and checks by day or of sums."""
+"""The building blocks of reconcile's checks: breaks, and decorators for checks by day and of sums."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ Check = Callable[[datetime], Iterable[Break]]
 
 
 class by_day:
-    """A check of the calls or debits of one time span; by default, of all that were not dropped."""
+    """Decorator: a check of the calls or debits of one time range, or of all that exist if none is given."""
 
     def __init__(self, check: Callable[[datetime, TimeRange], Iterable[Break]]) -> None:
         self._check = check
@@ -35,7 +35,7 @@ class by_day:
 
 
 class of_sums:
-    """A check of sums: those of the given spans, plus the recorded ones of the other days."""
+    """Decorator: a check of sums, taken from the rows of the given ranges and the records of other days."""
 
     def __init__(self, check: Callable[[datetime, Sequence[TimeRange]], Iterable[Break]]) -> None:
         self._check = check

@@ -1,10 +1,10 @@
 """The monthly partitions of calls and debits: created in advance, and dropped after their retention.
 
-The tables (settings.MONTHLY_TABLES) are partitioned by RANGE of their ids, which are version 7 UUIDs, in
-months of UTC (billing/migrations/0001_months.sql). A month is dropped only after reconcile has proved all of
-its days; the units that its debits took from each Period remain in ProvedUnits. Partitions are created and
-dropped by functions that run with the rights of the tables' owner, because the application's role may not
-alter tables.
+The tables (settings.MONTHLY_TABLES) are partitioned by RANGE of their ids, which are version 7 UUIDs: one
+partition for each month in UTC (billing/migrations/0001_months.sql). A month is dropped only after reconcile
+has proved all of its days; the units that its debits took from each Period remain in ProvedUnits. SQL
+functions create and drop the partitions with the rights of the tables' owner, because the application's role
+may not alter tables.
 """
 
 import logging
@@ -23,7 +23,7 @@ from billing.models import AnsweredHour
 from billing.periods import add_months
 
 AHEAD = 3  # months after the current one
-# The functions wait at most half a second for a lock, so that no call waits longer behind them.
+# The SQL functions wait at most half a second for a lock, because calls queue behind them; then we retry.
 ATTEMPTS, PAUSE_S = 10, 3.0
 LOCK_NOT_AVAILABLE = "55P03"
 
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How many coming months exist in every table, and how many old ones should have been dropped."""
+    """The number of future months that exist in every table, and of old ones that are due to be dropped."""
 
     ahead: int
     overdue: int
@@ -42,7 +42,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """A partition's months [since, until); without `since`, all earlier ones."""
+    """A partition of `table` for the days [since, until); `since` is None if it has no lower bound."""
 
     table: str
     since: date | None
@@ -54,9 +54,9 @@ class Partition:
 
 
 def keep(at: datetime) -> list[str]:
-    """Create the coming months, then drop the old ones; return the names of the dropped partitions."""
+    """Create the partitions of future months and drop the old ones; return the names of those dropped."""
     for month in _ahead(at):
-        if made := _patiently(partial(_call, "months_make", _tables(), month)):
+        if made := _with_retries(partial(_call, "months_make", _tables(), month)):
             log.info("created month %s in %s tables", month, made)
     dropped = _drop(at)
     _call("months_analyze", _tables())
@@ -64,7 +64,7 @@ def keep(at: datetime) -> list[str]:
 
 
 def state(at: datetime) -> State:
-    """Return how many months are ready, and how many wait to be dropped."""
+    """Return how many future months are ready, and how many old ones are due to be dropped."""
     found = partitions()
     ahead = 0
     for month in _ahead(at)[1:]:
@@ -101,7 +101,7 @@ def _drop(at: datetime) -> list[str]:
     if not ends:
         return []
     until = max(ends)  # not `cut`, which may lie within the first partition
-    dropped = _patiently(lambda: _drop_until(until))
+    dropped = _with_retries(lambda: _drop_until(until))
     AnsweredHour.objects.filter(hour__lt=datetime(until.year, until.month, until.day, tzinfo=UTC)).delete()
     log.info("dropped %s", ", ".join(dropped))
     return dropped
@@ -135,8 +135,8 @@ def _call(function: str, *arguments: Any) -> Any:
         return cursor.fetchone()[0]
 
 
-def _patiently(work: Callable[[], Result]) -> Result:
-    """Return the result of `work`, with retries while others hold the locks that it needs."""
+def _with_retries(work: Callable[[], Result]) -> Result:
+    """Return the result of `work`, retrying while other transactions hold the locks that it needs."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return work()

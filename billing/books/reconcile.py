@@ -1,14 +1,15 @@
-"""The proof that every unit and every fen has its cause (`manage.py reconcile`, nightly by beat).
+"""The proof that every unit and every fen is accounted for (`manage.py reconcile`, nightly by Celery beat).
 
-A check is a function of the time that yields a Break for each row that contradicts others; the first line of
-its docstring is printed with its result. Other rooms add theirs by dotted path in settings.RECONCILE_CHECKS.
-All read one snapshot, so concurrent calls and payments do not appear as breaks.
+A check is a function of the current time that yields a Break for each row that contradicts others; the first
+line of its docstring is printed with its result. Other rooms add checks by dotted path in
+settings.RECONCILE_CHECKS. All checks read one snapshot, so that concurrent calls and payments do not appear
+as breaks.
 
-Checks of calls and debits are `by_day`: each proves a time span, and a closed day is proved once
-(billing/books/checkpoint.py). The others read Periods, Packages and money, whose number grows with orders and
-not with calls.
+Checks of calls and debits are `by_day`: each covers a time range, and a closed day is proved only once
+(billing/books/checkpoint.py). The other checks read Periods, Packages and money, whose number grows with
+orders and not with calls.
 
-`run_and_record` keeps the result of each run for a year: /metrics, the live page and the alerts read it.
+`run_and_record` keeps the result of each run for a year, for /metrics, the live page and the alerts.
 """
 
 import time
@@ -35,7 +36,7 @@ KEEP_RUNS = timedelta(days=365)
 
 @dataclass(frozen=True)
 class Proof:
-    """A check's sentence and its breaks."""
+    """The result of a check: the first line of its docstring, and its breaks."""
 
     sentence: str
     breaks: list[Break]
@@ -73,7 +74,7 @@ def last_run() -> ReconcileRun | None:
 
 
 def installed_at() -> datetime:
-    """Return when the tables of this room were last migrated; a first run is due some time after that."""
+    """Return when this room was last migrated; the age of the books counts from then until the first run."""
     applied = MigrationRecorder.Migration.objects.filter(app="billing").aggregate(at=Max("applied"))
     moment: datetime = applied["at"]
     return moment
@@ -95,7 +96,7 @@ def _prove(
 ) -> tuple[list[Proof], set[TimeRange]]:
     """Return the proofs, and the spans that have breaks."""
     proofs, broken = [], set[TimeRange]()
-    # With `anew`, add no recorded sums: a read-only copy still has them.
+    # With `anew`, ignore the recorded sums: a read-only copy of the database still has them.
     summed = [checkpoint.everything()] if anew else spans
     for check in checks:
         breaks: list[Break] = []
@@ -186,10 +187,11 @@ def debits_have_their_lines(at: datetime, span: TimeRange) -> Iterable[Break]:
 
 @by_day
 def settled_units_were_answered(at: datetime, span: TimeRange) -> Iterable[Break]:
-    """Check that each hour's settled Debits, by App and API, are the units that its answers stated.
+    """Check that the settled Debits of each hour, App and API add up to the units stated in its answers.
 
-    The check begins two hours after the table was created, because web processes of the previous version may
-    still confirm without counting. The hour is that of the settle, which may be later than that of the id.
+    The check begins two hours after the table was created, because until then web processes of the previous
+    version may confirm calls without counting them. The hour is that of the settle, which may be later than
+    that of the id.
     """
     return rows(
         """
@@ -236,7 +238,7 @@ def balance_is_the_sum(at: datetime) -> Iterable[Break]:
          GROUP BY w.customer_id HAVING w.balance <> coalesce(sum(e.amount), 0)""")
 
 
-def statements_run_on(at: datetime) -> Iterable[Break]:
+def statements_are_continuous(at: datetime) -> Iterable[Break]:
     """Check that each wallet entry's balance is the previous one plus its amount."""
     return rows("""
         SELECT 'wallet entry ' || id, before || ' + ' || amount || ' is not ' || balance_after
@@ -249,7 +251,7 @@ def statements_run_on(at: datetime) -> Iterable[Break]:
 
 
 def vouchers_add_up(at: datetime) -> Iterable[Break]:
-    """Check that a voucher has left its face value less what orders took, and never less than zero."""
+    """Check that a voucher's remaining value is its face value plus its entries, between 0 and face value."""
     return rows("""
         SELECT 'voucher ' || v.id,
                v.remaining || ' left of ' || v.face_value || ', entries ' || coalesce(sum(e.amount), 0)
@@ -259,8 +261,8 @@ def vouchers_add_up(at: datetime) -> Iterable[Break]:
             OR v.remaining < 0 OR v.remaining > v.face_value""")
 
 
-def paid_once_and_wholly(at: datetime) -> Iterable[Break]:
-    """Check that a paid order has one Package and its amount in entries, and any other order neither."""
+def paid_once_and_in_full(at: datetime) -> Iterable[Break]:
+    """Check that a paid order has one Package and entries for its amount, and other orders have neither."""
     return rows("""
         SELECT 'order ' || o.number,
                o.state || ', amount ' || o.amount || ', cash ' || coalesce(w.paid, 0) || ', vouchers '
@@ -279,8 +281,8 @@ def paid_once_and_wholly(at: datetime) -> Iterable[Break]:
             OR o.amount <> o.unit_price * o.quantity * o.months""")
 
 
-def everything_is_its_customers(at: datetime) -> Iterable[Break]:
-    """Check that an order's App, wallet and vouchers are its customer's, and its vouchers were valid."""
+def orders_match_their_customers(at: datetime) -> Iterable[Break]:
+    """Check that an order's App, wallet and vouchers belong to its customer, and its vouchers were valid."""
     return rows("""
         SELECT 'order ' || o.number, 'of customer ' || o.customer_id || ', App of ' || a.customer_id
           FROM billing_order o JOIN accounts_app a ON a.id = o.app_id
@@ -301,7 +303,7 @@ def everything_is_its_customers(at: datetime) -> Iterable[Break]:
 
 
 def refunds_return_what_was_paid(at: datetime) -> Iterable[Break]:
-    """Check that a refunded Package was unused and grants nothing, and that only its money went back."""
+    """Check that a refunded Package grants nothing and returned exactly what was paid, and others nothing."""
     return rows("""
         SELECT 'order ' || o.number,
                'refunded ' || coalesce(k.refunded_at::text, 'no') || ', cash back ' || coalesce(w.back, 0)
@@ -353,10 +355,10 @@ CHECKS: list[Check] = [
     settled_units_were_answered,
     no_hold_is_forgotten,
     balance_is_the_sum,
-    statements_run_on,
+    statements_are_continuous,
     vouchers_add_up,
-    paid_once_and_wholly,
-    everything_is_its_customers,
+    paid_once_and_in_full,
+    orders_match_their_customers,
     refunds_return_what_was_paid,
     packages_are_as_ordered,
 ]

@@ -110,12 +110,12 @@ class Sales:
 
 
 def sales_by_customer(since: datetime, until: datetime) -> dict[int, Sales]:
-    """Return the orders paid and the refunds made in [since, until) by customer (pk), most revenue first."""
+    """Return orders paid and refunds made in [since, until) by customer (pk), highest revenue first."""
     return _ranked(_sales_by("customer", since, until))
 
 
 def sales_by_api(since: datetime, until: datetime) -> dict[str, Sales]:
-    """Return the orders paid and the refunds made in [since, until) by API."""
+    """Return orders paid and refunds made in [since, until) by API, highest revenue first."""
     api_of = dict(Sku.objects.values_list("pk", "api"))
     found: dict[str, Sales] = defaultdict(Sales)
     for sku, one in _sales_by("sku", since, until).items():
@@ -124,7 +124,7 @@ def sales_by_api(since: datetime, until: datetime) -> dict[str, Sales]:
 
 
 def _sales_by(key: Literal["customer", "sku"], since: datetime, until: datetime) -> dict[int, Sales]:
-    """Return sales by a column; the covering index of paid orders has all columns of the query."""
+    """Return sales by customer or Sku (pk); the query of orders reads only the index `order_paid`."""
     found: dict[int, Sales] = defaultdict(Sales)
     paid = Order.objects.filter(state=OrderState.PAID, paid_at__gte=since, paid_at__lt=until).order_by()
     sums = {"orders": Count("*"), "cash": Sum("cash_paid"), "voucher": Sum("voucher_paid")}
@@ -174,7 +174,7 @@ class EndingDay:
     followed: int = 0
 
 
-# The last end of each App and API in one pass: a subquery per Package takes twice as long.
+# A window function finds the last end of each App and API: a subquery per Package takes twice as long.
 _ENDS = """
 SELECT ends_at, count(*), count(*) FILTER (WHERE ends_at < last)
   FROM (SELECT ends_at, max(ends_at) OVER (PARTITION BY app_id, api) AS last
@@ -185,7 +185,7 @@ SELECT ends_at, count(*), count(*) FILTER (WHERE ends_at < last)
 
 
 def ending_by_day(at: datetime, within: timedelta) -> dict[date, EndingDay]:
-    """Return the Packages that end on each local day, from that of `at` to that of `at + within`."""
+    """Count the Packages that end on each local day, from that of `at` to that of `at + within`."""
     first = timezone.localdate(at)
     days = {first + timedelta(days=number): EndingDay() for number in range(within.days + 1)}
     with connection.cursor() as cursor:

@@ -38,7 +38,7 @@ def seed(at: datetime, *, password: str = "", operator_password: str = "") -> di
             except BillingError:
                 if app is None:
                     raise
-                # Ordered before, but no longer free or on sale: the customer decides whether to order again.
+                # It was ordered before but is no longer free or on sale, so leave the order to the customer.
     app = customer.apps.earliest("pk")
     key = keys.live(at).filter(app=app, expires_at=None).order_by("pk").first() or keys.issue(app, at)
     return made | {"FACECLOUD_APP_KEY": key.key, "FACECLOUD_SECRET_KEY": keys.secret_of(key)}
@@ -56,7 +56,7 @@ def _user(username: str, password: str, *, is_operator: bool) -> tuple[User, str
 
 @transaction.atomic
 def _buy(customer: User, app: App | None, api: str, at: datetime) -> None:
-    """Order and pay 100 000 units a month for the longest duration; for a new App if `app` is None."""
+    """Order and pay for 100 000 units a month of the longest duration, for a new App if `app` is None."""
     request = orders.OrderRequest(
         sku=Sku.objects.get(api=api, tier=Tier.HUNDRED_THOUSAND),
         quantity=1,

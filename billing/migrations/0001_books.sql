@@ -16,8 +16,8 @@ CREATE TRIGGER no_truncate BEFORE TRUNCATE ON billing_voucherentry
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON billing_cataloguechange
     FOR EACH STATEMENT EXECUTE FUNCTION billing_append_only();
 
--- Whose it is: an order's App, its wallet entries and its Package are of one customer and one App, and a
--- Period repeats its own Package. Foreign keys over all columns at once hold what the code copies.
+-- Ownership: an order's App, wallet entries and Package belong to the same customer and App, and a Period has
+-- the App and API of its Package. Composite foreign keys keep the copied columns equal.
 ALTER TABLE accounts_app ADD CONSTRAINT app_with_customer UNIQUE (id, customer_id);
 ALTER TABLE billing_order
     ADD CONSTRAINT order_with_customer UNIQUE (id, customer_id),
@@ -35,7 +35,7 @@ ALTER TABLE billing_period
     ADD CONSTRAINT period_repeats_its_package FOREIGN KEY (package_id, app_id, api)
         REFERENCES billing_package (id, app_id, api) DEFERRABLE INITIALLY DEFERRED;
 
--- What is over stays as it is.
+-- Final states cannot be changed.
 CREATE FUNCTION billing_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION '%: %', TG_TABLE_NAME, TG_ARGV[0] USING ERRCODE = 'restrict_violation';
@@ -56,6 +56,6 @@ CREATE TRIGGER final_state BEFORE UPDATE ON billing_debit FOR EACH ROW
 CREATE TRIGGER unchanged BEFORE UPDATE ON billing_reconcilerun FOR EACH ROW
     EXECUTE FUNCTION billing_refuse('the result of a reconcile run stays so');
 
--- Room on each page, so that `used` and `state` change in place.
+-- Leave room on each page for heap-only (HOT) updates of `used` and `state`.
 ALTER TABLE billing_period SET (fillfactor = 50);
 ALTER TABLE billing_debit SET (fillfactor = 90);

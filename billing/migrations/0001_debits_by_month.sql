@@ -1,10 +1,10 @@
--- Debits and their lines, partitioned by month: empty tables until now, the first partition until the next month.
+-- Partition debits and their lines by month. The tables are still empty; their first partition ends with this month.
 
--- The ids of lines come from an identity column, which partitions before PostgreSQL 17 cannot have.
+-- Take the ids of lines from a sequence: before PostgreSQL 17, partitioned tables cannot have identity columns.
 ALTER TABLE billing_debitline ALTER id DROP IDENTITY;
 CREATE SEQUENCE billing_debitline_id_seq;
 ALTER TABLE billing_debitline ALTER id SET DEFAULT nextval('billing_debitline_id_seq');
--- A unique key of partitions needs the column that they are made by; lines are found by it and their Period.
+-- A unique key of a partitioned table must contain the partition key; (debit_id, period_id) identifies a line.
 ALTER TABLE billing_debitline DROP CONSTRAINT billing_debitline_pkey;
 
 DO $$

@@ -1,6 +1,6 @@
--- Tables that are partitioned by month: RANGE of a version 7 UUID, whose first 48 bits are the milliseconds since
--- 1970. Months begin at midnight in UTC. A partition has a lower and an upper bound; the first
--- has no lower one, and the default partition, which takes ids of months that were not made, has neither.
+-- Functions for tables that are partitioned by month: by RANGE of a version 7 UUID, whose first 48 bits are the
+-- milliseconds since 1970. Months begin at midnight in UTC. A partition has a lower and an upper bound, but the first
+-- has no lower bound, and the default partition, which takes ids of months without a partition, has neither.
 
 CREATE FUNCTION months_first_id(p_month date) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
     SELECT (lpad(to_hex((extract(epoch FROM p_month::timestamp) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
@@ -21,7 +21,7 @@ RETURNS SETOF record LANGUAGE sql STABLE AS $$
      WHERE inhparent = p_table
 $$;
 
--- Grants on one table what is granted on another.
+-- Grant the same privileges on p_table as on p_like.
 CREATE FUNCTION months_grant_as(p_table text, p_like text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     one record;
@@ -35,9 +35,9 @@ BEGIN
     END LOOP;
 END $$;
 
--- Makes partitions of a table: the rows that it has are the first, until p_bound, and are not copied. It needs the
--- CHECK months_bound, validated before, so that no row is read under the lock. The new parent has the table's name,
--- triggers, grants, and its indexes and constraints but p_without.
+-- Turn a table into a partitioned one without copying rows: the table becomes the first partition, with p_bound as
+-- its upper bound. The CHECK months_bound must have been validated before, so that no row is read under the lock.
+-- The new parent has the table's name, triggers, grants, indexes and constraints, except those in p_without.
 CREATE FUNCTION months_split(p_table text, p_key text, p_bound uuid, p_without text[] DEFAULT '{}')
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -85,17 +85,18 @@ BEGIN
     PERFORM months_grant_as(p_table || '_default', first_part);
 END $$;
 
--- A line and its debit have the same id, so they lie in partitions of the same month: the key between them is one of
--- the partitions, and both can be dropped without a look at the others.
+-- A line has the id of its debit, so both are in partitions of the same month. The foreign key is between these two
+-- partitions, so that they can be dropped without reading the others.
 CREATE FUNCTION months_tie_lines(p_suffix text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE format('ALTER TABLE %I ADD CONSTRAINT debit_line_has_its_debit FOREIGN KEY (debit_id) REFERENCES %I (call_id)'
                    ' DEFERRABLE INITIALLY DEFERRED', 'billing_debitline_' || p_suffix, 'billing_debit_' || p_suffix);
 END $$;
 
--- Makes the partition of a month in each of these tables that lacks it, and moves what the default partition has of
--- it; how many were made. The application may call it, which may not alter tables itself. It gives up a lock that it
--- does not get at once: whoever calls it tries again, and no deadlock is ever found in a customer's call.
+-- Create the partition of a month in each of these tables that lacks it, move its rows there from the default
+-- partition, and return the number of partitions created. SECURITY DEFINER, because the application may not alter
+-- tables. It waits for a lock for less than deadlock_timeout, so that PostgreSQL never cancels a customer's call as
+-- the victim of a deadlock; the caller retries.
 CREATE FUNCTION months_make(p_tables text[], p_month date) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '500ms' AS $$
 DECLARE
@@ -140,8 +141,8 @@ BEGIN
     RETURN cardinality(missing);
 END $$;
 
--- Drops the partitions of these tables that end before a month begins; their names. Not unless every day of them
--- since the first debit was proved by reconcile, which is when their sums are in billing_provedunits.
+-- Drop the partitions of these tables that end before a month begins, and return their names. Raises an exception
+-- unless reconcile has proved every day since the first debit, and so has added the sums to billing_provedunits.
 CREATE FUNCTION months_drop(p_tables text[], p_month date) RETURNS text[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '500ms' AS $$
 DECLARE
@@ -163,13 +164,13 @@ BEGIN
     RETURN parts;
 END $$;
 
--- The column by which a table is partitioned.
+-- Return the column by which a table is partitioned.
 CREATE FUNCTION months_key(p_table text) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT attname::text FROM pg_partitioned_table JOIN pg_attribute ON attrelid = partrelid AND attnum = partattrs[0]
      WHERE partrelid = p_table::regclass
 $$;
 
--- The table, if it is one of ours that is partitioned by month. Anything else is not touched by months_make and _drop.
+-- Return the table if it is partitioned by month; raise an exception otherwise, so that no other table is changed.
 CREATE FUNCTION months_known(p_table text) RETURNS regclass LANGUAGE plpgsql STABLE AS $$
 DECLARE
     found regclass;
@@ -185,7 +186,7 @@ BEGIN
     RETURN found;
 END $$;
 
--- What the planner knows of a partitioned table as a whole: autovacuum looks at its partitions only.
+-- Collect planner statistics of partitioned tables as a whole: autovacuum analyzes only their partitions.
 CREATE FUNCTION months_analyze(p_tables text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE

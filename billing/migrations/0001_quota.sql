@@ -1,18 +1,18 @@
--- What `images` images and `pairs` pairs of one call cost under a meter.
+-- Return the units that a call with this number of images and pairs costs under a meter.
 CREATE FUNCTION billing_cost(meter text, images integer, pairs integer) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE meter WHEN 'images' THEN images WHEN 'calls' THEN 1 WHEN 'pairs' THEN pairs END;
 
--- Takes the units of one call from the live Periods of an App's API, or nothing.
+-- Take all units of one call from the live Periods of an App's API, or none.
 --
--- Burn order: earliest end, then oldest. A call is paid under one meter: Periods of different meters (the
--- catalogue was changed between two orders) never mix in one call. Locks: Periods in burn order, then the new
--- Debit. `relaxed`: this transaction's commit does not wait for the disk. The units count only once a later
--- settle is on disk, and the log is sequential: a durable settle implies a durable reserve.
+-- Burn order: earliest end, then oldest. A call is paid under one meter: Periods of different meters (which
+-- exist if the catalogue was changed between two orders) are never combined for one call. Locks: Periods in
+-- burn order, then the new Debit. `p_relaxed`: the commit does not wait for the disk. This is safe, because the
+-- charge depends on a later settle and the WAL is sequential: a durable settle implies a durable reserve.
 --
--- `quick`: try the first Period alone; where it can't pay for all, the outcome is `again`, and the caller asks
--- again in a new transaction without it. For an UPDATE that waited and then did not fit keeps its row locked:
--- an earlier Period, to which units came back meanwhile, must not be waited for with that lock in hand.
+-- `p_quick`: try only the first Period. If it cannot pay for the whole call, the outcome is `again`, and the
+-- caller retries in a new transaction without `p_quick`. A new one, because an UPDATE that waited and then did
+-- not match keeps its row locked, and waiting for an earlier Period with that lock held could deadlock.
 CREATE FUNCTION billing_reserve(
     p_call uuid, p_app bigint, p_api text, p_images integer, p_pairs integer,
     p_at timestamptz, p_until timestamptz, p_relaxed boolean, p_quick boolean DEFAULT false,
@@ -36,8 +36,8 @@ BEGIN
         PERFORM set_config('synchronous_commit', 'off', true);
     END IF;
 
-    -- A call that is being reserved twice at this very moment: the second finds the Debit of the first, now or
-    -- once it has lost the race for it. With Periods locked it only looks.
+    -- If the same call is being reserved twice at once, the second finds the Debit of the first here, either at
+    -- once or in the second pass, after its own INSERT conflicted and its units were put back.
     FOR attempt IN 1 .. 2 LOOP
         SELECT 'held', d.app_id, d.api, d.units, d.state, d.remaining_after, d.created_at, d.hold_expires_at,
                d.closed_at
@@ -50,7 +50,7 @@ BEGIN
         from_ids := '{}';
         from_units := '{}';
 
-        -- The usual call: the first Period with anything left pays for all of it. One conditional UPDATE.
+        -- The common case: the first Period with units left pays for the whole call, in one conditional UPDATE.
         IF p_quick THEN
             SELECT p.id, billing_cost(p.meter, p_images, p_pairs) AS cost INTO period FROM billing_period p
              WHERE p.app_id = p_app AND p.api = p_api AND p.ends_at > p_at AND p.starts_at <= p_at
@@ -68,7 +68,7 @@ BEGIN
                 units := period.cost;
             END IF;
         ELSE
-            -- Lock what is left in burn order, then take from one, from several, or nothing.
+            -- Lock the Periods with units left in burn order, then take all units from one or several, or none.
             ids := '{}';
             meter_of := '{}';
             free := '{}';
@@ -142,8 +142,8 @@ BEGIN
     END IF;
 END $$;
 
--- Returns the units of a Debit to the Periods that they came from; how many, 0 if there were none to return.
--- p_up_to: 'held' returns held units only, 'settling' also those whose answer was not confirmed.
+-- Return the units of a Debit to the Periods that they came from, and their number (0 if it was not open).
+-- p_up_to: 'held' returns held units only; 'settling' also those of a call that was settled but not confirmed.
 -- Locks: the Debit, then its Periods in burn order.
 CREATE FUNCTION billing_give_back(
     p_call uuid, p_at timestamptz, p_relaxed boolean, p_up_to text DEFAULT 'held'

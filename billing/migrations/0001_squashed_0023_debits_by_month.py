@@ -1,6 +1,6 @@
 """Everything about money and quota: tables, functions, triggers, the catalogue, months of debits.
 
-The migrations of 0.1.0 until then as one (docs/decisions/0005-squashed-migrations.md). It cannot be undone.
+It replaces the migrations from before 0.1.0 (docs/decisions/0005-squashed-migrations.md). It cannot be reversed.
 """
 
 import billing.models.notices
@@ -24,7 +24,7 @@ METERS = [('face_detect', 'images'), ('face_analyse', 'images'), ('face_compare'
 
 
 def fill_catalogue(apps, schema_editor):
-    """The catalogue of the public beta: the manual's table (chapter 2) at 0.00, and 1 to 3 months."""
+    """Add the catalogue of the public beta: the manual's table (chapter 2) at 0.00, and 1 to 3 months."""
     Sku, Duration = apps.get_model('billing', 'Sku'), apps.get_model('billing', 'Duration')
     Sku.objects.bulk_create(
         Sku(api=api, tier=tier, units_per_month=units, meter=meter, price=0)

@@ -17,7 +17,7 @@ class Api(models.TextChoices):
 
 
 class Tier(models.TextChoices):
-    """规格 (manual 2): how much one unit of quantity holds."""
+    """规格 (manual 2): the size of a package, in units a month."""
 
     THOUSAND = "thousand", _("千")
     TEN_THOUSAND = "ten_thousand", _("万")
@@ -32,7 +32,8 @@ class Meter(models.TextChoices):
     PAIRS = "pairs", _("对")
 
 
-MAX_UNITS, MAX_PRICE = 200_000_000, 10_000_000  # so that 9 packages of 36 months fit their columns
+# An order of 9 packages for 36 months at these limits still fits its integer and decimal columns.
+MAX_UNITS, MAX_PRICE = 200_000_000, 10_000_000
 
 
 class Sku(models.Model):
@@ -102,7 +103,8 @@ class Duration(models.Model):
 class ScheduledChange(models.Model):
     """A change of a Sku that takes effect automatically at `effective_at`, unless it is cancelled before.
 
-    `failure` is the reason if it was invalid then. A change that took effect is also a CatalogueChange.
+    `failure` says why a change was invalid when it was due. Each change that took effect is also recorded as
+    a CatalogueChange.
     """
 
     sku = models.ForeignKey(Sku, models.PROTECT, related_name="scheduled", verbose_name=_("规格"))

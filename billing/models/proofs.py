@@ -1,4 +1,4 @@
-"""The results of reconcile, the days that it has proved, and the units that answers stated."""
+"""The results of reconcile, the days that it has proved, and the units stated in answers."""
 
 from django.db import models
 
@@ -9,7 +9,7 @@ from billing.models.quota import Period
 class ReconcileRun(models.Model):
     """One completed run of billing/books/reconcile.py: its time, duration and result.
 
-    Rows are inserted and, after a year, deleted; a trigger refuses UPDATE.
+    Rows are deleted after a year; a trigger rejects any UPDATE.
     """
 
     at = models.DateTimeField()
@@ -25,7 +25,7 @@ class ReconcileRun(models.Model):
 
 
 class AnsweredHour(models.Model):
-    """The units that answers stated to their customers, added up as they are confirmed by billing/quota.py.
+    """The units stated in an hour's answers, by App and API; added up by billing/quota.py on confirmation.
 
     `hour` is that of the settle (Debit.closed_at), in UTC.
     """
@@ -46,7 +46,7 @@ class AnsweredHour(models.Model):
 class ProvedDay(models.Model):
     """A UTC day whose calls and debits, by their ids, were proved. Written by billing/books/checkpoint.py.
 
-    `is_archived`: its rows were dropped since; their sums are in ProvedUnits.
+    `is_archived`: its rows have since been dropped, and only their sums remain, in ProvedUnits.
     """
 
     day = models.DateField(primary_key=True)

@@ -77,7 +77,7 @@ class Period(models.Model):
     )
     api = models.CharField(_("API 类型"), max_length=16, choices=Api)
     meter = models.CharField(_("计量方式"), max_length=8, choices=Meter)
-    number = models.PositiveSmallIntegerField(_("序号"))  # 0 is the one that starts at the payment
+    number = models.PositiveSmallIntegerField(_("序号"))  # from 0: the Period that starts at the payment
     starts_at = models.DateTimeField(_("开始时间"))
     ends_at = models.DateTimeField(_("结束时间"))
     granted = models.PositiveIntegerField(_("额度"))
@@ -120,7 +120,8 @@ class PeriodSample(models.Model):
 class DebitState(models.TextChoices):
     """held → settling (an answer with code 0 is about to be sent) → settled (it was sent).
 
-    Both `held` and `settling` become `returned` if the call ends otherwise, or by the sweep after expiry.
+    From `held` and `settling`, a Debit becomes `returned` if the call ends otherwise, or by the sweep after
+    `hold_expires_at`.
     """
 
     HELD = "held", _("预扣")

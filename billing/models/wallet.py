@@ -1,4 +1,4 @@
-"""Money: the wallet's ledger and the vouchers'. Written by billing/payments/.
+"""Money: the ledgers of wallets and vouchers. Written by billing/payments/.
 
 Ledger entries are append-only: a trigger rejects UPDATE and DELETE. `balance` and `remaining` are the sums of
 the entries, stored so that spending is one conditional UPDATE; reconcile checks that they agree.
@@ -47,15 +47,15 @@ class Wallet(models.Model):
 
 
 def new_token() -> str:
-    """Return a token for an entry that no form created."""
+    """Return a random token for an entry that was not created by a form."""
     return uuid4().hex
 
 
 class WalletEntry(models.Model):
     """One movement of money: top-ups and refunds are positive, payments and reversals negative. Append-only.
 
-    A reversal takes back a mistaken top-up, or part of it, and refers to it in `reverses`. `token` is that of
-    the operator's form, so that a double click tops up once.
+    A reversal takes back a mistaken top-up, or part of it, and refers to it in `reverses`. `token` identifies
+    the submission of an operator's form, so that a double click tops up only once.
     """
 
     wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="entries", verbose_name=_("账户"))

@@ -16,9 +16,9 @@ from billing.reasons import reason_of
 def refund(package: Package, *, by: User, reason: str, at: datetime) -> Package:
     """Refund a Package that is unused and has not ended: cash to the wallet, vouchers to the same vouchers.
 
-    A concurrent call either reserves first, and the refund is refused, or finds no units.
-    Lock order: Package, Periods by (ends_at, package), Vouchers, Wallet. Raises ReasonMissing,
-    NotRefundable, RuleError `own_account`.
+    If a concurrent call reserves units first, the refund is refused; otherwise that call finds no units.
+    Lock order: Package, Periods by (ends_at, package), Vouchers, Wallet. Raises ReasonMissing, NotRefundable,
+    RuleError `own_account`.
     """
     reason = reason_of(reason)
     locked = Package.objects.select_for_update(of=("self",), no_key=True)

@@ -1,4 +1,4 @@
-"""代金券: granted or redeemed by code, spent nearest expiry first; the only writer of both tables."""
+"""代金券: granted or redeemed by code, spent nearest expiry first; the only writer of the voucher tables."""
 
 import secrets
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from billing.models import Order, Voucher, VoucherEntry
 from billing.payments.wallet import validate_amount
 from billing.reasons import reason_of
 
-_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # no two look alike; 5 bits each
+_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # without look-alikes (0, O, 1, I); 5 bits each
 
 
 def new_code() -> str:
@@ -42,8 +42,8 @@ def issue(
 ) -> Voucher:
     """Issue a voucher to a customer or, without one, as a code for the first customer who redeems it.
 
-    `apis` names what it applies to; empty: every API. Raises AmountRefused, ReasonMissing,
-    VoucherRefused, RuleError `own_account`.
+    It applies to `apis`, or to every API if that is empty. Raises AmountRefused, ReasonMissing,
+    VoucherRefused (expired), RuleError `own_account`.
     """
     own_account.refuse(customer, by)
     reason = reason_of(reason)
@@ -66,10 +66,10 @@ def issue(
 
 
 def redeem(customer: User, code: str, at: datetime) -> Voucher:
-    """Give the code's voucher to the customer. Idempotent for its owner, because a response may be lost.
+    """Assign the voucher with this code to the customer, and return it.
 
-    Operators, who may have seen the code, cannot redeem it. Raises VoucherRefused (operator, unknown, taken,
-    expired).
+    Idempotent for its owner, because a response may be lost. Operators cannot redeem a voucher, because they
+    may have seen its code. Raises VoucherRefused (operator, unknown, taken, expired).
     """
     if customer.is_staff:
         raise VoucherRefused(why="operator")
@@ -96,7 +96,7 @@ def of(customer: User) -> "QuerySet[Voucher]":
 
 
 def usable(customer: User, at: datetime, api: str | None = None) -> "QuerySet[Voucher]":
-    """Return the vouchers that can be spent at `at` (on that API), in the order of spending."""
+    """Return the vouchers that can be spent at `at` (on `api`, if given), in the order of spending."""
     vouchers = of(customer).filter(remaining__gt=0, valid_from__lte=at, valid_until__gt=at)
     return vouchers.filter(Q(apis=[]) | Q(apis__contains=[api])) if api else vouchers
 
@@ -121,7 +121,7 @@ def spend(order: Order, amount: Decimal, at: datetime) -> Decimal:
 
 @transaction.atomic
 def refund(order: Order, at: datetime) -> Decimal:
-    """Return the amount that an order spent to the same vouchers, even if expired; return the amount."""
+    """Refund what an order spent from vouchers to the same vouchers, even expired ones; return the amount."""
     back = Decimal("0.00")
     for entry in VoucherEntry.objects.filter(order=order, amount__lt=0).order_by(
         "voucher__valid_until", "voucher"

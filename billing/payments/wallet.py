@@ -37,9 +37,9 @@ def validate_amount(amount: Decimal) -> Decimal:
 def top_up(
     customer: User, amount: Decimal, *, by: User, reason: str, at: datetime, token: str = ""
 ) -> WalletEntry:
-    """Add money. If `token` (of the form) is repeated, add nothing and return the first entry.
+    """Add money to the wallet. If the form's `token` is repeated, add nothing and return the first entry.
 
-    Raises AmountRefused, ReasonMissing, TokenReused (of another entry), RuleError `own_account`.
+    Raises AmountRefused, ReasonMissing, TokenReused (by a different entry), RuleError `own_account`.
     """
     own_account.refuse(customer, by)
     entry = WalletEntry(
@@ -87,7 +87,7 @@ def reverse(
 
 
 def is_reversed(top_up: WalletEntry) -> bool:
-    """Return whether the top-up was reversed, wholly or in part."""
+    """Return whether the top-up was reversed, in whole or in part."""
     return WalletEntry.objects.filter(kind=EntryKind.REVERSAL, reverses=top_up).exists()
 
 

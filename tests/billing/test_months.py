@@ -265,7 +265,7 @@ def test_a_lock_timeout_is_retried(as_application: Any, monkeypatch) -> None:
     with as_application.cursor() as cursor:
         cursor.execute("LOCK TABLE billing_debit_default IN ROW EXCLUSIVE MODE")
     with transaction.atomic():
-        assert months._patiently(lambda: _in_savepoint(date(2053, 2, 1))) == 3
+        assert months._with_retries(lambda: _in_savepoint(date(2053, 2, 1))) == 3
     assert calls == [1]
 
 

@@ -74,30 +74,30 @@ BREAKS: list[tuple[list[str], set[str]]] = [
     (["UPDATE billing_wallet SET balance = balance + 0.01"], {"balance_is_the_sum"}),
     (
         ["UPDATE billing_walletentry SET amount = 51 WHERE kind = 'top_up'"],
-        {"balance_is_the_sum", "statements_run_on"},
+        {"balance_is_the_sum", "statements_are_continuous"},
     ),
     (["UPDATE billing_voucher SET remaining = 1"], {"vouchers_add_up"}),
     (
         ["DELETE FROM billing_voucherentry"],
-        {"vouchers_add_up", "paid_once_and_wholly"},
+        {"vouchers_add_up", "paid_once_and_in_full"},
     ),
     (
         [
             "ALTER TABLE billing_order DROP CONSTRAINT order_state_agrees",
             "UPDATE billing_order SET paid_at = expires_at WHERE cash_paid > 0",
         ],
-        {"paid_once_and_wholly", "packages_are_as_ordered"},
+        {"paid_once_and_in_full", "packages_are_as_ordered"},
     ),
-    (["UPDATE billing_order SET customer_id = customer_id + 1"], {"everything_is_its_customers"}),
+    (["UPDATE billing_order SET customer_id = customer_id + 1"], {"orders_match_their_customers"}),
     (
         ["UPDATE billing_walletentry SET wallet_id = 0"],
-        {"everything_is_its_customers", "balance_is_the_sum"},
+        {"orders_match_their_customers", "balance_is_the_sum"},
     ),
     (
         ["UPDATE billing_voucher SET valid_from = '2020-01-01', valid_until = '2020-01-02'"],
-        {"everything_is_its_customers"},
+        {"orders_match_their_customers"},
     ),
-    (["UPDATE billing_voucher SET apis = '{face_compare}'"], {"everything_is_its_customers"}),
+    (["UPDATE billing_voucher SET apis = '{face_compare}'"], {"orders_match_their_customers"}),
     (
         [
             "INSERT INTO billing_walletentry"
@@ -105,11 +105,11 @@ BREAKS: list[tuple[list[str], set[str]]] = [
             " SELECT customer_id, customer_id, 'refund', 1, 1, id, 'x', number, now() FROM billing_order"
             " WHERE state = 'cancelled'",
         ],
-        {"refunds_return_what_was_paid", "balance_is_the_sum", "statements_run_on"},
+        {"refunds_return_what_was_paid", "balance_is_the_sum", "statements_are_continuous"},
     ),
     (
         ["DELETE FROM billing_period", "DELETE FROM billing_package"],
-        {"paid_once_and_wholly", "debits_have_their_lines", "refunds_return_what_was_paid"},
+        {"paid_once_and_in_full", "debits_have_their_lines", "refunds_return_what_was_paid"},
     ),
     (
         ["UPDATE billing_package SET refunded_at = NULL, refunded_by_id = NULL"],

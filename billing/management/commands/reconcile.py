@@ -9,11 +9,11 @@ from common.postgresql import clock
 
 
 class Command(BaseCommand):
-    help = "Prove that every unit and every fen has its cause. Prints each check; exits 1 on a break."
+    help = "Prove that every unit and every fen is accounted for. Prints each check; exits 1 on a break."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--all", action="store_true", help="also prove the days again that an earlier run has proved"
+            "--all", action="store_true", help="prove again the days that an earlier run has proved"
         )
 
     def handle(self, *args: object, **options: object) -> None:

@@ -12,8 +12,9 @@ from billing.management import demo
 
 class Command(BaseCommand):
     help = (
-        "Make the demo customer, App and operator, or leave them as they are. Passwords come from "
-        "FACECLOUD_PASSWORD and FACECLOUD_OPERATOR_PASSWORD or are random; only those set now are printed."
+        "Create the demo customer, App and operator unless they exist. Passwords come from "
+        "FACECLOUD_PASSWORD and FACECLOUD_OPERATOR_PASSWORD or are random; only those set by this run "
+        "are printed."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
