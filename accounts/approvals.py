@@ -1,7 +1,7 @@
 """Four-eyes approval: actions above an amount wait for a second operator. The only writer of PendingAct.
 
-A pending action keeps the submitted form. Another operator with the permission for the action approves it;
-the action is carried out only then, and no longer after `expires_at`.
+A pending action keeps the submitted form. It is carried out when another operator who has the permission for
+it approves it, which is possible until `expires_at`.
 """
 
 from datetime import datetime

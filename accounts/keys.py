@@ -126,8 +126,8 @@ _LIVE_KEY_ROWS: tuple[tuple[str, type[Model]], ...] = (
 def live_key(key_text: str, at: datetime) -> AppKey | None:
     """Return the live key with this text, with its App, customer and region, or None.
 
-    One query, whose SQL is compiled once and planned once for each connection: every call of the API runs it,
-    and compiling it took the ORM 2 ms of CPU, planning it PostgreSQL 0.3 ms.
+    Every call of the API runs this query, so its SQL is compiled only once, and planned only once for each
+    connection: that saves 2 ms of CPU in the ORM and 0.3 ms in PostgreSQL.
     """
     sql, slots = _live_key_query()
     given: dict[Any, Any] = {"at": at, "key": key_text}
@@ -163,7 +163,7 @@ def _live_key_query() -> tuple[str, list[Any]]:
 
 @transaction.atomic
 def rotate(app: App, at: datetime, overlap: timedelta) -> AppKey:
-    """Issue a new key; the App's other live keys expire after `overlap`, or earlier if they already would."""
+    """Issue a new key; the App's other live keys expire after `overlap` unless they expire earlier."""
     App.objects.select_for_update(no_key=True).get(pk=app.pk)  # serialises concurrent rotations
     ends_at = at + overlap
     live(at).filter(Q(expires_at=None) | Q(expires_at__gt=ends_at), app=app).update(expires_at=ends_at)

@@ -1,6 +1,6 @@
-"""The limits of an App: requests per second, concurrent requests and client addresses.
+"""The limits of an App: requests per second, concurrent requests, client addresses and stored faces.
 
-Operators set all of them; the customer may set the addresses too.
+Operators set all of them; the customer may also set the addresses.
 """
 
 from collections.abc import Collection, Iterable

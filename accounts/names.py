@@ -1,9 +1,9 @@
 """The rule for an App's name and description (manual 3.1.2), as one regular expression for three engines.
 
 The same source text is valid in Python (`re.fullmatch`), PostgreSQL (ARE) and ECMAScript, so that browser,
-form and database reject the same texts. A character is one code point: a Chinese character counts as one.
-Rejected are the manual's signs (both yen signs), control characters, line breaks and the invisible format
-characters that reorder or hide text; leading and trailing white space is trimmed first.
+form and database reject the same texts. A character is one code point: a Chinese character counts as one. The
+rule rejects the special characters that the manual lists, control characters, line breaks and the invisible
+format characters that reorder or hide text. Leading and trailing white space is trimmed first.
 """
 
 import re

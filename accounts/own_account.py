@@ -1,4 +1,4 @@
-"""The rule that operators cannot act on their own customer accounts; every operators' action checks it."""
+"""The rule that operators cannot act on their own customer accounts; each of their actions checks it."""
 
 from accounts.errors import RuleError
 from accounts.models import User

@@ -1,8 +1,8 @@
 """The roles of operators: Django groups with custom permissions, identical in every installation.
 
-A permission names an action, not a table: the admin is read-only for everyone, and every action goes through
-a rule. The first migration creates the groups; a new permission needs a migration that calls
-`install`.
+A permission is for an action, not for a table: Django's admin is read-only for everyone, and each action is a
+function that checks its rules. The first migration creates the groups; a new permission needs a migration
+that calls `install`.
 """
 
 from collections.abc import Iterable
@@ -80,9 +80,9 @@ def of(user: User) -> list[str]:
 
 @transaction.atomic
 def assign(user: User, roles: Iterable[str]) -> None:
-    """Give the user exactly these roles; a user without roles is not an operator, unless a superuser.
+    """Give the user exactly these roles; a user without roles is an operator only as a superuser.
 
-    Raises RuleError `role_unknown`, or `last_admin` if no operator could manage roles any longer.
+    Raises RuleError `role_unknown`, or `last_admin` if no operator would be left who can manage roles.
     """
     wanted = set(roles)
     if unknown := wanted - set(ROLES):
@@ -100,7 +100,7 @@ def assign(user: User, roles: Iterable[str]) -> None:
 def set_active(user: User, is_active: bool) -> None:
     """Open or close an account; a closed account can neither log in nor call the API.
 
-    Raises RuleError `last_admin` if no operator could manage roles any longer.
+    Raises RuleError `last_admin` if no operator would be left who can manage roles.
     """
     _lock_groups()
     user.is_active = is_active
@@ -110,9 +110,9 @@ def set_active(user: User, is_active: bool) -> None:
 
 
 def _lock_groups() -> dict[str, Group]:
-    """Lock and return the groups.
+    """Lock the groups of the roles, and return them by name.
 
-    The lock serialises changes: if two admins remove each other's role at the same time, the second one
+    The lock serialises changes: if two admins remove each other's role at the same time, the second attempt
     fails.
     """
     groups = Group.objects.select_for_update().filter(name__in=ROLES).order_by("pk")

@@ -1,6 +1,6 @@
 """Users, Apps, keys, regions, operators' roles and the audit log, which is append-only.
 
-The migrations of 0.1.0 until then as one (docs/decisions/0005-squashed-migrations.md). It cannot be undone.
+It replaces the migrations from before 0.1.0 (docs/decisions/0005-squashed-migrations.md). It cannot be reversed.
 """
 
 import accounts.models
@@ -29,7 +29,7 @@ CREATE TRIGGER no_truncate BEFORE TRUNCATE ON accounts_auditentry
 
 
 def offer_regions(apps, schema_editor):
-    """The regions that a new installation offers; the manual's screens show 上海6."""
+    """Add the regions of a new installation; the manual's screenshots show 上海6."""
     Region = apps.get_model('accounts', 'Region')
     Region.objects.bulk_create(
         Region(code=code, name=name, name_en=name_en, position=position)

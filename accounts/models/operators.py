@@ -26,9 +26,8 @@ class AuditEntry(models.Model):
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True, verbose_name=_("客户")
     )
     reason = models.CharField(_("原因"), max_length=REASON_LENGTH)
-    token = models.UUIDField(
-        unique=True, default=uuid4, editable=False
-    )  # of the form; makes the action idempotent
+    # Identifies the submission of a form, so that repeating it does not repeat the action.
+    token = models.UUIDField(unique=True, default=uuid4, editable=False)
     details = models.JSONField(_("详情"), default=dict, encoder=DjangoJSONEncoder)
 
     class Meta:
@@ -68,7 +67,7 @@ class PendingAct(models.Model):
     worth = models.DecimalField(_("金额（元）"), max_digits=14, decimal_places=2)
     form = models.JSONField(_("表单"), default=dict)  # name → values, as a browser sends them
     reason = models.CharField(_("原因"), max_length=REASON_LENGTH)
-    token = models.UUIDField(unique=True, editable=False)  # of the form: makes it idempotent
+    token = models.UUIDField(unique=True, editable=False)  # as in AuditEntry
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("操作员")
     )

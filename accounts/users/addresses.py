@@ -1,9 +1,9 @@
 """E-mail addresses: which ones are valid, and which account owns one.
 
-Any address may be entered at registration. An account owns the address once it opens, while logged in, the
-link that was mailed there (`confirm`). Only verified addresses are unique, can log in and receive notices. So
-registering with another person's address neither blocks that person nor reveals whether the address has an
-account: the page is the same, and the owner is notified by mail.
+Any address may be entered at registration. An account owns an address once its user, while logged in, has
+opened the link that was mailed there (`confirm`). Only verified addresses are unique, can be used to log in,
+and receive notices. So registering with another person's address neither blocks that person nor reveals
+whether the address has an account: the page is the same, and the owner is notified by mail.
 """
 
 from datetime import datetime, timedelta
@@ -38,9 +38,9 @@ def owner_of(address: str) -> User | None:
 
 
 def account_of(address: str) -> User | None:
-    """Return the account that a password-reset link for this address is for, or None.
+    """Return the account whose password a reset link for this address resets, or None.
 
-    That is its owner or else the oldest account that has entered it.
+    That is the owner of the address, or else the oldest active account that has entered it.
     """
     named = User.objects.filter(email__iexact=address, is_active=True)
     return owner_of(address) or named.order_by("pk").first()
@@ -66,7 +66,7 @@ def token(user: User, address: str) -> str:
 
 
 def address_in(token_: str, user: User) -> str:
-    """Return the address of a token. Raises RuleError `link_invalid` if it is another user's or too old."""
+    """Return the address in a token. Raises RuleError `link_invalid` unless it is recent and the user's."""
     try:
         pk, address = signing.loads(token_, salt=_SALT, max_age=LINK_VALID)
     except (signing.BadSignature, ValueError) as error:

@@ -74,7 +74,7 @@ class PasswordHasher(Argon2PasswordHasher):
 
 
 class PasswordBackend(ModelBackend):
-    """Authenticates disabled accounts too, so that the login form can explain it if the password is right.
+    """Authenticates disabled accounts too, so that the login form can explain why the user cannot log in.
 
     The session of a disabled account is invalid at once: `get_user` returns only active users.
     """

@@ -6,7 +6,7 @@ rejected: Cyrillic and Greek letters look like Latin ones, and operators recogni
 Within that alphabet, `skeleton` maps confusable characters (l, I and 1; O and 0; rn and m; capitals) to the
 same text. A unique column stores it, so that "0perator" can't be registered next to "operator".
 
-Names from an earlier version stay valid; of two look-alikes, the older one holds the skeleton.
+Names from an earlier version stay valid; of two look-alikes, only the older one has a skeleton.
 """
 
 import re
@@ -31,5 +31,5 @@ RESERVED_SKELETONS = frozenset(map(skeleton, RESERVED))
 
 
 def is_reserved(name: str) -> bool:
-    """Return whether the name looks like one that represents the site itself."""
+    """Return whether the name looks like a name reserved for the operators of the site."""
     return skeleton(name) in RESERVED_SKELETONS
