@@ -398,7 +398,7 @@ RECONCILE_CHECKS: list[str] = [
     "faceapi.usage.reconcile.charged_calls_are_the_settled_debits",
     "gallery.reconcile.groups_count_their_faces",
     "gallery.reconcile.enrolled_faces_were_charged",
-    "gallery.reconcile.faces_are_their_persons",
+    "gallery.reconcile.faces_match_their_persons",
 ]
 # Likewise, functions that `manage.py reencrypt_secrets` calls.
 REENCRYPTED: list[str] = ["accounts.keys.reencrypt", "gallery.vectors.keys.reencrypt"]

@@ -52,7 +52,7 @@ class Enrolled:
 def with_ids(entries: Sequence[Entry], found: Sequence[Template], call_id: UUID) -> list[Enrolled]:
     """Assign each face its id, so that the answer can be built before the faces are stored.
 
-    The id is derived from the call's id and the position, so it is the same if the call stores again.
+    The id is derived from the call's id and the position, so that it is the same if `store` is repeated.
     """
     pairs = enumerate(zip(entries, found, strict=True))
     return [Enrolled(entry, template, uuid5(call_id, str(index))) for index, (entry, template) in pairs]
@@ -111,13 +111,13 @@ def store(
     """
     call_id = actor.call_id
     if call_id is None:
-        raise ValueError("faces are enrolled by a call")
+        raise ValueError("the actor of an enrolment must be a call")
     with transaction.atomic():
         app = lock(app)
         if Face.objects.filter(call_id=call_id).exists():  # already stored; the reply to the commit was lost
             return
         found = check(app, [one.entry for one in enrolled], at)
-        # The deletion of a group waits for the lock of the App, so its row can be changed here.
+        # Deleting a group needs the lock of the App too, so the groups' rows still exist below.
         if unique_from is not None:
             since = checked_at - LONGEST_SETTLE if checked_at is not None else None
             _refuse_look_alikes(found, enrolled, at, unique_from, since)
@@ -138,7 +138,7 @@ def store(
                     quality=one.template.quality.score,
                     consent_reference=one.entry.consent_reference,
                     consent_expires_at=one.entry.consent_expires_at,
-                    # In the order of the request, which is the order of lists.
+                    # Distinct and ascending, because lists are sorted by this time.
                     created_at=at + timedelta(microseconds=offset),
                     call_id=call_id,
                     indexed=group.indexed_at is not None,
@@ -227,7 +227,7 @@ def _refuse_look_alikes(
 
 
 def withdraw(app: App, call_id: UUID, at: datetime) -> int:
-    """Remove the faces of a call that is not charged, as its answer was not sent; return their number."""
+    """Remove the faces of a call that is not charged because its answer was not sent; return their number."""
     with transaction.atomic():
         lock(app)
         faces = Face.objects.filter(call_id=call_id)
@@ -254,7 +254,7 @@ def withdraw(app: App, call_id: UUID, at: datetime) -> int:
 
 
 def _restore_notes(call_id: UUID) -> None:
-    """Undo the call's changes of notes. A later change stays, and now refers to the note before this call."""
+    """Undo the call's changes of notes; if a later call changed a note again, correct only its `before`."""
     changes = NoteChange.objects.filter(call_id=call_id)
     for change in changes:
         later = NoteChange.objects.filter(person=change.person_id, pk__gt=change.pk).order_by("pk").first()
@@ -266,6 +266,6 @@ def _restore_notes(call_id: UUID) -> None:
 
 
 def forget_notes(before: datetime) -> int:
-    """Delete the previous notes of changes before this time; return their number."""
+    """Delete the records of changes of notes before this time; return their number."""
     deleted, _models = NoteChange.objects.filter(at__lt=before).delete()
     return deleted

@@ -39,7 +39,7 @@ class LooksLike(GalleryError):
 
 
 class ConsentPast(GalleryError):
-    """The consent has expired, or the group's retention would end before the face is stored."""
+    """The consent has expired."""
 
 
 class OtherModel(GalleryError):

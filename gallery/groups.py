@@ -78,7 +78,7 @@ def add(app: App, wanted: Sequence[Wanted], at: datetime, actor: Actor) -> list[
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A group with its current numbers of persons and faces."""
+    """A group with its current number of persons."""
 
     group: Group
     persons: int

@@ -142,7 +142,7 @@ class NoteChange(models.Model):
 
 
 class Erasures(models.Model):
-    """The number of deletions of an App's faces; an answer from before the last one is not repeated."""
+    """The number of deletions of an App's faces: its current epoch (retention/remembered.py)."""
 
     app = models.OneToOneField(App, models.CASCADE, primary_key=True, related_name="+")
     number = models.PositiveBigIntegerField(default=0, db_default=0)
@@ -171,7 +171,7 @@ class TrailEntry(models.Model):
 
     Persons are identified by their tags, which only the group's data key links to an id. After the group is
     deleted, the link is lost. `call_id` is the API call, `by` the customer in the console; neither is set for
-    the nightly deletion. Append-only.
+    the nightly deletion and `erase_gallery`. Append-only.
     """
 
     app = models.ForeignKey(App, models.PROTECT, related_name="+", db_index=False)

@@ -44,9 +44,9 @@ def page(
 
 
 def export(app: App, group_id: str, person_id: str, at: datetime, actor: Actor) -> dict[str, Any]:
-    """Return the stored data of a person, for a request of access; the template is described, not included.
+    """Return the stored data of a person, for a subject access request.
 
-    Raises NoSuchGroup, NoSuchFace.
+    Templates are described, not included. Raises NoSuchGroup, NoSuchFace.
     """
     group = groups.find(app, [group_id])[group_id]
     person = Person.objects.filter(group=group, person_id=person_id).first()

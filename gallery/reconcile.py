@@ -29,9 +29,9 @@ def groups_count_their_faces(at: datetime) -> Iterable[Break]:
 
 
 def enrolled_faces_were_charged(at: datetime) -> Iterable[Break]:
-    """Check that no stored face is of a call whose units were returned or, within a day, that took none.
+    """Check that every stored face was enrolled by a call that was charged.
 
-    The debits of older calls may have been deleted.
+    A missing debit is a break only for faces of the last day, because older debits may have been dropped.
     """
     for pk, call_id, state in _rows(
         """
@@ -46,7 +46,7 @@ def enrolled_faces_were_charged(at: datetime) -> Iterable[Break]:
         yield Break(f"gallery face {pk}", f"enrolled by call {call_id}, whose debit is {state}")
 
 
-def faces_are_their_persons(at: datetime) -> Iterable[Break]:
+def faces_match_their_persons(at: datetime) -> Iterable[Break]:
     """Check that each face is in the group of its person, and that each person has a face."""
     for pk, faces in _rows("""
         SELECT person.id, count(face.id)

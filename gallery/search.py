@@ -23,7 +23,7 @@ from inference.results import Template
 
 MAX_GROUPS = 10
 MAX_TOP = 100
-MAX_PAIRS_SCORED = 4  # of stored faces that are all scored, without a preselection
+MAX_PAIRS_SCORED = 4  # up to this number of pairs, all are scored, without a preselection
 EF_SEARCH = 200
 # All large groups share the index, so most entries that a scan reads may belong to other groups. Therefore
 # the limits are ten times the defaults of pgvector (docs/benchmarks.md).
@@ -42,15 +42,15 @@ class Match:
     confidence: float
 
 
-# Faces that may be searched: neither the consent nor the group's retention has ended.
+# Faces that can be compared and may be searched: neither the consent nor the group's retention has ended.
 _KEPT = """
     face.group_id = %(group)s AND face.model_version = %(version)s
     AND (face.consent_expires_at IS NULL OR face.consent_expires_at > %(at)s)
     AND (%(since)s::timestamptz IS NULL OR face.created_at > %(since)s::timestamptz)
 """
-# The inner product in half precision finds the candidates, and in full precision orders them. The candidates
-# are ids only: to sort rows of 1 kB takes four times the CPU time for `top` 100. `+ 0` keeps the planner from
-# using the HNSW index, whose result is not exact.
+# The inner product in half precision selects the candidates, and in full precision it ranks them. Candidates
+# are ids only, because sorting rows of 1 kB takes four times the CPU time for `top` 100. `+ 0` keeps the
+# planner from using the HNSW index, whose result is not exact.
 _NEAREST = """
 WITH candidates AS MATERIALIZED (
     SELECT face.id
@@ -208,16 +208,16 @@ def _is_comparable(group: Group) -> bool:
 
 
 def likely_best(firsts: Sequence[Template], seconds: Sequence[Template]) -> list[tuple[Template, Template]]:
-    """Return the few pairs of faces, one of each side, that include the best match.
+    """Return a few pairs of faces, one from each side, that are likely to include the best match.
 
-    Twenty stored faces against twenty are 400 pairs, whose exact scores would keep the web process busy.
+    Twenty stored faces against twenty are 400 pairs, too many to score each exactly in a web process.
     """
     if len(firsts) * len(seconds) <= MAX_PAIRS_SCORED or not all(one.has_face for one in (*firsts, *seconds)):
         return [(first, second) for first in firsts for second in seconds]
     stored = np.array([scoring.gallery_vector(one) for one in firsts])
     probes = np.array([scoring.probe_vector(one) for one in seconds])
     products = stored @ probes.T - np.array([one.constant for one in seconds]) / 2
-    alike = stored[:, :-1] @ probes[:, :-1].T  # without constants, as the same picture scores 100
+    alike = stored[:, :-1] @ probes[:, :-1].T  # without constants, because the same picture scores 100
     chosen = dict.fromkeys([*np.argsort(-products, axis=None)[:2], int(alike.argmax())])
     pairs = [divmod(int(number), len(seconds)) for number in chosen]
     return [(firsts[first], seconds[second]) for first, second in pairs]

@@ -14,13 +14,13 @@ MAX_TAGS = 100  # in one entry
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The API call or the console user of an action; neither for a scheduled task."""
+    """The API call or the console user of an action; neither for a scheduled task or a command."""
 
     call_id: UUID | None = None
     by: User | None = None
 
 
-NIGHTLY = Actor()
+SYSTEM = Actor()
 
 
 def write(

@@ -1,4 +1,4 @@
--- `faces` of a group is the number of its rows: one UPDATE a statement, whatever inserts or deletes.
+-- Keep the group's number of faces up to date, with one UPDATE for each statement that inserts or deletes faces.
 CREATE FUNCTION gallery_count_faces() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
@@ -27,6 +27,6 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON gallery_trailentry
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON gallery_trailentry
     FOR EACH STATEMENT EXECUTE FUNCTION accounts_append_only();
 
--- Changes of notes go with their person, whatever deletes it.
+-- Delete the note changes of a person together with the person, also without the ORM.
 ALTER TABLE gallery_notechange ADD CONSTRAINT gallery_notechange_of_person
     FOREIGN KEY (person_id) REFERENCES gallery_person (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;

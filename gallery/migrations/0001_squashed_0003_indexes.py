@@ -1,6 +1,6 @@
 """Groups, persons and faces, and the audit trail, which is append-only. Needs pgvector in the database.
 
-The migrations of 0.1.0 until then as one (docs/decisions/0005-squashed-migrations.md). It cannot be undone.
+It replaces the migrations from before 0.1.0 (docs/decisions/0005-squashed-migrations.md). It cannot be reversed.
 """
 
 import django.contrib.postgres.fields

@@ -18,7 +18,7 @@ from gallery.trail import Actor
 def delete_person(
     app: App, group_id: str, person_id: str, at: datetime, actor: Actor, *, face_id: UUID | None = None
 ) -> int:
-    """Delete one face or all faces of a person, and a person without faces; return the number of faces.
+    """Delete one or all faces of a person, and the person if none is left; return the number of faces.
 
     Returns 0 for a group, person or face that does not exist.
     """
@@ -54,7 +54,7 @@ def delete_empty(persons: "QuerySet[Person]") -> int:
 
 
 def empty(group: Group) -> int:
-    """Delete everything that the group holds, and return the number of faces."""
+    """Delete the faces and persons of a group, and return the number of faces."""
     faces = delete(Face.objects.filter(group=group))
     persons: Any = Person.objects.filter(group=group)
     persons._raw_delete(persons.db)

@@ -15,7 +15,7 @@ from gallery import trail
 from gallery.locks import lock
 from gallery.models import Action, Face, Group, Person
 from gallery.retention import erasure, remembered
-from gallery.trail import NIGHTLY
+from gallery.trail import SYSTEM
 
 DAYS_BEFORE = 7
 
@@ -67,7 +67,7 @@ def _delete_expired_of(group: Group, at: datetime) -> int:
                 group.app,
                 Action.EXPIRE,
                 at,
-                NIGHTLY,
+                SYSTEM,
                 groups=[group.group_id],
                 tags=some,
                 faces=gone if first == 0 else 0,

@@ -21,7 +21,7 @@ INSUFFICIENT_PRIVILEGE = "42501"
 class CreateVectorExtension(VectorExtension):
     """CREATE EXTENSION vector, as the owner of the tables.
 
-    Raises CommandError if the server has none, or the owner may not create it.
+    Raises CommandError if the server has no pgvector or too old a version, or the owner may not create it.
     """
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:

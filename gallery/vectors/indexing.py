@@ -1,7 +1,7 @@
-"""Maintain the HNSW index, which has the groups of more than GALLERY_EXACT_FACES faces.
+"""Maintain the HNSW index, which contains the faces of groups larger than GALLERY_EXACT_FACES.
 
 An index entry takes milliseconds to create, so small groups are not indexed. A group is indexed in batches,
-and searched through the index when all of its faces are in it.
+and searched through the index once all of its faces are in it.
 """
 
 from datetime import datetime
@@ -13,8 +13,7 @@ from gallery.locks import lock
 from gallery.models import Face, Group
 
 BATCH = 2000
-# A group leaves the index only below this share of the limit, so that single faces do not move it back and
-# forth.
+# A group leaves the index only below this share of the limit, so that a few faces do not move it in and out.
 LEAVES_AT = 0.8
 
 
@@ -48,7 +47,7 @@ def _enter_some(group: Group) -> int:
 
 
 def _leave(group: Group) -> None:
-    """Take a group out of the index: first for searches, then its faces."""
+    """Stop searching a group through the index, then remove its faces from it."""
     with transaction.atomic():  # no enrolment meanwhile; later faces are not indexed
         lock(group.app)
         Group.objects.filter(pk=group.pk).update(indexed_at=None)

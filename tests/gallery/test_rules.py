@@ -51,7 +51,7 @@ def breaks(at: datetime) -> list[str]:
     checks = (
         reconcile.groups_count_their_faces,
         reconcile.enrolled_faces_were_charged,
-        reconcile.faces_are_their_persons,
+        reconcile.faces_match_their_persons,
     )
     return [found.row for check in checks for found in check(at)]
 
@@ -413,7 +413,7 @@ def test_closed_accounts_are_counted_and_erased(
         call_command("erase_gallery", app=app.app_id)
     told = StringIO()
     call_command("erase_gallery", customer="alice", yes=True, stdout=told)
-    assert told.getvalue() == f"1 faces deleted of {app.app_id}\n"
+    assert told.getvalue() == f"faces deleted from {app.app_id}: 1\n"
     assert list(Group.objects.values_list("app", flat=True)) == [other_app.pk]
     assert actions(app)[-1] == "group_delete"
 

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from accounts.models import App
 from common.postgresql.clock import now
 from gallery import groups
-from gallery.trail import NIGHTLY
+from gallery.trail import SYSTEM
 
 
 class Command(BaseCommand):
@@ -32,5 +32,5 @@ class Command(BaseCommand):
         names = ", ".join(app.app_id for app in apps)
         if not options["yes"] and input(f"Delete all faces of {names}? Type yes: ") != "yes":
             raise CommandError("Nothing was deleted.")
-        faces = groups.delete_all(apps, now(), NIGHTLY)
-        self.stdout.write(f"{faces} faces deleted of {names}")
+        faces = groups.delete_all(apps, now(), SYSTEM)
+        self.stdout.write(f"faces deleted from {names}: {faces}")
