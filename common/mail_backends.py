@@ -1,8 +1,8 @@
 """Mail backends. Mails contain links that set passwords, so others must not be able to read them.
 
-`SmtpBackend` adds a deadline to Django's. `FolderBackend` is the default without a mail server: one file per
-connection in VAR_DIR/mail, readable only by the owner. `LogBackend` replaces Django's console backend: it
-logs that a mail was not sent, but not its content.
+`SmtpBackend` adds a deadline to Django's backend. `FolderBackend` is the default without a mail server: one
+file per connection in VAR_DIR/mail, readable only by its owner. `LogBackend` replaces Django's console
+backend: it logs that a mail was not sent, but not its content.
 """
 
 import contextlib
@@ -58,7 +58,7 @@ class LogBackend(BaseEmailBackend):
 class SmtpBackend(smtp.EmailBackend):
     """Django's SMTP backend, with a deadline of `timeout` times STEPS for each message.
 
-    `timeout` alone bounds only a single read; a server that sends a byte now and then could go on for ever.
+    `timeout` bounds only a single read, so a server that sends a byte now and then could go on for ever.
     """
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
@@ -79,9 +79,11 @@ class SmtpBackend(smtp.EmailBackend):
 
 
 class _Guarded:
+    """A mixin for smtplib.SMTP and SMTP_SSL that guards each new connection with the backend's deadline."""
+
     backend: SmtpBackend
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        sock: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]  # of the class it is mixed into
+        sock: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]  # a mixin
         self.backend.guard(sock)
         return sock

@@ -1,6 +1,6 @@
 """Version 7 UUIDs, the ids of calls and debits: their first 48 bits are milliseconds since 1970.
 
-So the ids of a time span are a range, by which a day is read and a month is dropped.
+So the rows of a time range have a range of ids, by which days are read and months are partitioned.
 """
 
 import secrets
@@ -17,5 +17,5 @@ def new(at: datetime) -> UUID:
 
 
 def first(at: datetime) -> UUID:
-    """Return the lower bound of the ids of `at` and later."""
+    """Return the lower bound of the ids created at `at` or later."""
     return UUID(int=int(at.timestamp() * 1000) << 80)

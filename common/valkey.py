@@ -18,8 +18,8 @@ HEALTH_CHECK_S = 30
 class SentinelConnection(SentinelManagedConnection):
     """A connection to Sentinel's master that is closed if a reply does not arrive in time.
 
-    Unlike its connections without Sentinel, redis-py's own stays open after a timeout: the next command on it
-    would read the late reply to the previous one.
+    redis-py keeps its own Sentinel connections open after a timeout, unlike other connections, so that the
+    next command would read the late reply to the previous one.
     """
 
     def read_response(
@@ -29,7 +29,7 @@ class SentinelConnection(SentinelManagedConnection):
 
 
 class SentinelTlsConnection(SentinelConnection, SSLConnection):
-    """The same with TLS."""
+    """A SentinelConnection with TLS."""
 
 
 def now_s(client: redis.Redis) -> float:

@@ -1,4 +1,4 @@
-"""Strict parser of REDIS_URL, and its form for two libraries: redis-py's client and kombu's transport.
+"""Strict parser of REDIS_URL, whose parts are returned in the form that redis-py or kombu expects.
 
     redis://[user:password@]host[:port][/db]      rediss:// with TLS and certificate verification
     unix://[user:password@]/path[?db=1]
@@ -62,10 +62,8 @@ class Address:
             "password": self.options.get("sentinel_password"),
         }
 
-    # --- kombu ---------------------------------------------------------------------
-
     def broker_url(self) -> str:
-        """Return the address in kombu's syntax."""
+        """Return the URL in kombu's syntax, for Celery's broker."""
         login = ""
         if self.password is not None:
             login = f"{quote(self.username or '', safe='')}:{quote(self.password, safe='')}@"

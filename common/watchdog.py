@@ -1,7 +1,8 @@
-"""Total deadlines for socket reads: a socket timeout bounds one recv(), this bounds all of them together.
+"""Total deadlines for sockets: a socket's timeout bounds one recv(), a deadline bounds all of them together.
 
 One thread per process checks the guarded sockets twice a second and shuts down those past their deadline: the
-reading side, or both sides while a reply is sent. A read then returns the end of the stream, a write fails.
+reading side, or both sides while a reply is sent. Then a read returns the end of the stream, and a write
+fails.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
-"""Publishes Celery tasks on a connection that each thread keeps.
+"""Publish Celery tasks, on one connection per thread.
 
-Celery's `send_task` evaluates its settings and takes a connection from a pool for every task: one millisecond
-of a call that takes six. The message format and the transport are Celery's.
+Celery's `send_task` evaluates its settings and takes a connection from a pool for every task, which takes one
+of the six milliseconds of a call. The message format and the transport are Celery's.
 """
 
 import threading

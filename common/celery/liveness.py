@@ -1,8 +1,8 @@
-"""Liveness files, which show a health check that a Celery worker or beat is working and not only running.
+"""Liveness files, from which a health check sees whether a Celery worker or beat is working.
 
-A process with LIVENESS_FILE touches that file: a worker every TOUCH_EVERY_S from the event loop that also
+A process with LIVENESS_FILE touches that file: a worker every TOUCH_EVERY_S, from the event loop that also
 receives messages, and only while it is connected; beat whenever it has sent a task to the broker. A health
-check looks at the age of the file (compose.yaml), so it needs no Python, no broker and no privileges.
+check only looks at the age of the file (compose.yaml), so it needs no Python, no broker and no privileges.
 """
 
 from pathlib import Path
@@ -41,7 +41,7 @@ class ConsumerIsAlive(bootsteps.StartStopStep):
 
 
 def watch(app: Celery) -> None:
-    """Make the workers of `app` touch the file."""
+    """Make the workers of the Celery app touch LIVENESS_FILE."""
     app.steps["consumer"].add(ConsumerIsAlive)
 
 

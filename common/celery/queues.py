@@ -5,9 +5,9 @@ mail server that accepts connections but does not reply, must not delay the swee
 queue has its own worker process (compose.yaml, bin/start): `celery --app inference worker` for the first, and
 `celery --app facecloud worker --queues scheduled` and `--queues mail` for the others.
 
-A region of the catalogue names the inference queue of its Apps: `inference`, which all regions share unless
-an operator changes it, or `inference.<place>`, which only workers with that queue in WORKER_QUEUES (or
---queues) take from.
+A region of the catalogue has the name of the inference queue of its Apps: `inference`, which all regions
+share unless an operator changes it, or `inference.<place>`, which only workers with that queue in
+WORKER_QUEUES (or --queues) consume.
 """
 
 INFERENCE, SCHEDULED, MAIL = "inference", "scheduled", "mail"

@@ -1,11 +1,11 @@
-"""Monitoring of the scheduled tasks, and repetition of those that a dead worker or a stopped beat missed.
+"""Monitor the scheduled tasks, and send those again that were missed.
 
-A task that runs each minute records that beat and a worker are running. It also looks at the hourly and daily
+A task that runs each minute records that beat and a worker are running. It also checks the hourly and daily
 tasks: a task whose last success is older than its schedule allows is sent again, because its worker may have
-died, Valkey may have lost it, or nothing ran when it was due. The tasks of each minute, such as the sweep,
-are not repeated, because the next run does their work. A process that dies is restarted by its supervisor; if
-nothing ran for LATE_AFTER_S, operators see a finding. All times are Valkey's, so that the clocks of the hosts
-do not matter.
+died, Valkey may have lost it, or nothing ran when it was due. More frequent tasks, such as the sweep, are not
+sent again, because their next run does the work. A process that dies is restarted by its supervisor; if
+nothing has run for LATE_AFTER_S, operators see a finding. All times are Valkey's, so that the clocks of the
+hosts do not matter.
 
     schedule:seen        time of the last run of the schedule
     schedule:started     hash: task → time of its last start
@@ -65,7 +65,7 @@ def note_success(task: str) -> None:
 
 
 def send_overdue(send: Callable[[str], Any]) -> list[str]:
-    """Send the tasks that were missed or did not succeed, and return their names."""
+    """Send the tasks again that were missed or did not succeed, and return their names."""
     client = valkey.client()
     now = datetime.fromtimestamp(clock.now_s(client), UTC)
     started, succeeded = _times(client.hgetall(STARTED_KEY)), _times(client.hgetall(SUCCEEDED_KEY))

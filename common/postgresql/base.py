@@ -44,7 +44,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _close(self) -> None:
         if self._from is None:
-            super()._close()  # type: ignore[misc]  # unknown to the stubs
+            super()._close()  # type: ignore[misc]  # not in django-stubs
         elif self.connection is not None:
             taken_from, self._from = self._from, None
             with self.wrap_database_errors:

@@ -18,7 +18,7 @@ _offset: timedelta | None = None  # until it is measured
 def follow(*, is_needed: bool = False) -> None:
     """Make `now` follow the database's clock; each new connection measures the offset.
 
-    With `is_needed`, `now` raises DatabaseError rather than return the time of this host.
+    With `is_needed`, `now` raises DatabaseError instead of returning the time of this host.
     """
     global _follows, _is_needed
     _follows, _is_needed = True, is_needed
@@ -27,8 +27,8 @@ def follow(*, is_needed: bool = False) -> None:
 def now() -> datetime:
     """Return the time of PostgreSQL's clock, or this host's if `follow` was not called.
 
-    The first call opens a connection if there is none: a sweep by the clock of a host that is ahead would
-    return the units of running calls.
+    The first call opens a connection to measure the offset, because a sweep by the clock of a host that is
+    ahead would return the units of running calls.
     """
     if _follows and _offset is None:
         try:

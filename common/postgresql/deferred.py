@@ -4,6 +4,6 @@ from typing import Any
 
 
 def run_deferred(apps: Any, schema_editor: Any) -> None:
-    """Run them now, for SQL later in the same migration that needs them; a step for RunPython."""
+    """Execute the deferred statements now, before later SQL in the same migration. A step for RunPython."""
     while schema_editor.deferred_sql:
         schema_editor.execute(schema_editor.deferred_sql.pop(0), None)

@@ -1,4 +1,4 @@
-"""A query that each connection plans once: planning a join takes PostgreSQL longer than executing it."""
+"""Prepared statements. Each connection plans a query once: planning a join takes longer than executing it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,9 +13,10 @@ _prepared: "WeakKeyDictionary[Any, set[str]]" = WeakKeyDictionary()  # names, by
 def fetch_one(name: str, sql: str, parameters: Sequence[Any]) -> tuple[Any, ...] | None:
     """Execute `sql`, with %s for each parameter, as a statement prepared under `name`; return its first row.
 
-    PgBouncer may pass the next statement to another server connection, so there it is executed as it is. So
-    it is inside a transaction, which an error would end: PostgreSQL refuses a prepared statement whose
-    columns have changed their type since, as a migration may do.
+    It is executed without being prepared in two cases: with PgBouncer, which may send the next statement to
+    another server connection, and inside a transaction, which an error would abort. PostgreSQL rejects a
+    prepared statement if the type of a result column has changed, for example by a migration; then it is
+    deallocated, and this call executes it unprepared.
     """
     with connection.cursor() as cursor:
         if not settings.DB_PGBOUNCER and not connection.in_atomic_block:

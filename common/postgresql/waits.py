@@ -1,9 +1,9 @@
 """Timeouts for PostgreSQL: those that the server enforces, and one that this process enforces itself.
 
-`statement_timeout` and its like end a statement on a working server. A server that hangs as a whole (a
-stopped process, a frozen host whose kernel still responds) enforces nothing, and libpq has no read timeout.
-So this process waits for a reply no longer than a statement may take plus a few seconds; then the connection
-is closed and psycopg2.OperationalError is raised, as for a lost connection.
+`statement_timeout` and the like end a statement only on a working server. A server that hangs (a stopped
+process, or a frozen host whose kernel still responds) enforces nothing, and libpq has no read timeout. So
+this process waits for a reply no longer than a statement may take plus a margin; then the connection is
+closed and psycopg2.OperationalError is raised, as for a lost connection.
 """
 
 import select
@@ -67,7 +67,7 @@ def wait(connection: Any) -> None:
 
 
 def is_usable(connection: Any) -> bool:
-    """Return whether this idle connection has no pending input, which would be an error or its end."""
+    """Return whether this idle connection is still usable: pending input would be an error or end of file."""
     poller = select.poll()
     poller.register(connection.fileno(), select.POLLIN)
     return not poller.poll(0)
