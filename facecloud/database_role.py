@@ -13,12 +13,12 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from psycopg2.sql import SQL, Identifier, Literal
 
-# Named after the trigger that the migration of each append-only table creates.
+# The tables with the trigger `append_only`, which migrations create.
 APPEND_ONLY_TABLES = """
 SELECT DISTINCT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'append_only' ORDER BY 1
 """
-# Functions that run with the owner's rights, to create and drop months of calls and debits
-# (billing/books/months.py). The application may change no other tables. PUBLIC may not call these functions.
+# The functions that create and drop months of calls and debits with the owner's rights
+# (billing/books/months.py). The application cannot create or drop tables otherwise. PUBLIC may not call them.
 OWNERS_FUNCTIONS = """
 SELECT oid::regprocedure::text FROM pg_proc
  WHERE prosecdef AND pronamespace = 'public'::regnamespace AND proowner = current_user::regrole

@@ -142,6 +142,7 @@ class Env(environ.Env):
         return amount
 
     def choice(self, var: str, default: str, choices: Collection[str]) -> str:
+        """Return one of `choices`."""
         value = str(self.str(var, default=default))
         if value not in choices:
             raise ImproperlyConfigured(f"{var} should be {' or '.join(choices)}")

@@ -305,8 +305,8 @@ GALLERY = env.bool("GALLERY", default=True)
 GALLERY_FACES_PER_APP = env.count("GALLERY_FACES_PER_APP", default=10_000)
 # A larger group is searched through an index, which is faster but misses some matches (docs/benchmarks.md).
 GALLERY_EXACT_FACES = env.count("GALLERY_EXACT_FACES", default=100_000)
-# Operators are warned from this number of stored persons up: in China, from 100 000 the processing of faces
-# must be filed with the authority (the rules of 2025 on the security of face recognition).
+# Operators are warned from this number of stored persons on: in China, the processing of the faces of 100 000
+# persons must be filed with the authority (the 2025 rules on the security of face recognition).
 GALLERY_PERSONS_WARNING = env.count("GALLERY_PERSONS_WARNING", default=90_000)
 
 REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}

@@ -1,14 +1,14 @@
-"""Databases that were migrated before the migrations were squashed to one a room.
+"""Databases that were migrated before the migrations were squashed to one per room.
 
-Django takes over a database that has all of the replaced migrations: it records the one that replaces them
-and runs nothing. A database that has only some of them needs the last revision that can run the others.
+If a database has all of the replaced migrations, Django records the one that replaces them and runs nothing.
+If it has only some of them, the others must first be run with the last revision that contains them.
 """
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
-LAST_REVISION = "56e3317"  # that has the replaced migrations
+LAST_REVISION = "56e3317"  # the last one that contains the replaced migrations
 TOO_OLD = (
     "This database was not migrated to the end of an earlier version ({missing} is missing): run migrate "
     f"with revision {LAST_REVISION} first, then with this version (docs/operations.en.md, Upgrades)."
@@ -16,7 +16,7 @@ TOO_OLD = (
 
 
 def fault(connection: BaseDatabaseWrapper) -> str | None:
-    """Return one sentence if the database has only some of the replaced migrations of an app."""
+    """Return an error message if the database has only some of an app's replaced migrations, or None."""
     loader = MigrationLoader(None, ignore_no_migrations=True)
     applied = MigrationRecorder(connection).applied_migrations()
     for replacement in loader.replacements.values():

@@ -1,7 +1,7 @@
-"""Buffered replies for slow clients: the bytes that the socket does not accept at once wait in memory.
+"""Buffered replies for slow clients: the bytes that the socket does not accept at once stay in memory.
 
-The event loop of the web worker sends it, so that no thread waits for a client. If the budget of the process
-is used up, a thread does wait, up to the client's deadline.
+The event loop of the web worker sends them, so that no thread waits for a client. Only if the process has
+used up its budget for buffers does a thread wait, up to the client's deadline.
 """
 
 import math

@@ -4,8 +4,8 @@ The event loop, not a thread, waits for clients: for a first byte, the head of a
 the reader of a reply. Each wait has a deadline. A request gets a thread when its head is complete, from the
 pool of its kind (request_head.py), so that pages, API, uploads and probes cannot starve each other.
 
-Under overload the loop itself rejects API calls (faceapi/limits/shedding.py): a thread for each would leave
-too little CPU for the calls that are served.
+Under overload the loop itself rejects API calls (faceapi/limits/shedding.py), because a thread for each of
+them would leave too little CPU for the calls that are served.
 
 Invalid HTTP is answered with code 4021 and logged without the bytes, which may be part of a body.
 """
@@ -69,7 +69,10 @@ SPARE_FILES = 200  # file descriptors for everything but connections
 
 
 class Connection(TConn):
-    """A client's connection and what has been received of its next request. In the loop, or in a thread."""
+    """A client's connection, with the bytes received of its next request.
+
+    It belongs either to the event loop or to the thread that serves its request.
+    """
 
     def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any) -> None:
         super().__init__(cfg, sock, client, server)
@@ -106,6 +109,8 @@ class WebWorker(ThreadWorker):
 
     It also confirms the answers that it sent and, at start, those of a worker that died.
     """
+
+    wsgi: Any  # the application; gunicorn has no types
 
     def run(self) -> None:
         from faceapi.answers import journal
@@ -147,9 +152,8 @@ class WebWorker(ThreadWorker):
 
     def load_wsgi(self) -> None:
         super().load_wsgi()
-        application: response_buffer.Application = self.wsgi  # type: ignore[has-type]  # gunicorn has no types
-        self._shedding: Shedding = self.wsgi  # type: ignore[has-type]
-        self.wsgi = response_buffer.bounded(application, lambda: self._current.guard)
+        self._shedding: Shedding = self.wsgi
+        self.wsgi = response_buffer.bounded(self._shedding, lambda: self._current.guard)
 
     # --- connections in the loop -----------------------------------------------------
 
@@ -315,7 +319,7 @@ class WebWorker(ThreadWorker):
             conn.outbox = None
             self._after_reply(conn)
         except Exception as error:  # the loop serves all other connections
-            if not isinstance(error, OSError):  # the client has disconnected
+            if not isinstance(error, OSError):  # an OSError means that the client has disconnected
                 logger.exception("a connection was dropped after its request")
             self._stop_waiting(conn)
             self._drop(conn)
