@@ -30,7 +30,7 @@ R = TypeVar("R")
 
 
 class Content(Protocol):
-    """A request body: its size and its SHA-1, and its bytes in pieces, as often as they are needed."""
+    """A request body: its size, its SHA-1, and its bytes in pieces. It can be iterated more than once."""
 
     @property
     def length_bytes(self) -> int: ...
@@ -167,7 +167,7 @@ class FaceClient:
         return self.call_body(api, Body(items), len(items))
 
     def call_body(self, api: str, body: Content, count: int) -> Reply:
-        """Do what `call` does, with a prepared body of `count` entries."""
+        """Send a prepared body with `count` entries of `data`; otherwise like `call`."""
         key = str(uuid.uuid4())
         attempt = 0
         while True:

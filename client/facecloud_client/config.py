@@ -38,7 +38,7 @@ def read_env_file(path: Path) -> dict[str, str]:
     return values
 
 
-def _kept_in(file: Path) -> dict[str, str]:
+def _read_file(file: Path) -> dict[str, str]:
     try:
         return read_env_file(file)
     except (OSError, UnicodeDecodeError) as error:
@@ -55,7 +55,7 @@ def load(
         (say("环境变量", "environment"), environ),
     ]
     if file.is_file():
-        sources.append((str(file), _kept_in(file)))
+        sources.append((str(file), _read_file(file)))
     found: dict[str, str] = {}
     origin: dict[str, str] = {}
     for name in NAMES:

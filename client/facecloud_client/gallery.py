@@ -37,7 +37,10 @@ class JsonBody:
 
 @dataclass(frozen=True)
 class Match:
-    """A person that matches a face. `false_match_rate` is an upper bound for a stranger."""
+    """A person that matches a face.
+
+    `false_match_rate` is an upper bound of the probability that a stranger reaches this confidence.
+    """
 
     group_id: str
     person_id: str
@@ -152,7 +155,11 @@ class Gallery:
         min_confidence: float | None = None,
         all_faces: bool = False,
     ) -> list[FoundFace]:
-        """Return the faces of a picture with the persons that they match."""
+        """Return the faces of a picture with the persons of these groups that they match.
+
+        Only the largest face is searched for, unless `all_faces`. At most `top` persons that reach
+        `min_confidence` (0-100) are returned for each face, best first.
+        """
         options: dict[str, Any] = {
             "groups": list(groups),
             "top": top,

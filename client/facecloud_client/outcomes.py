@@ -2,8 +2,7 @@
 
 A request that is rejected because of one picture (`index`) costs nothing and is repeated without that
 picture. If a batch is rejected as a whole, after all retries, only its own pictures fail. The run ends early
-if later batches would be rejected too: after a rejection of the keys or the quota, or of several batches in a
-row.
+if later batches would be rejected too: when the keys or the quota are rejected, or several batches in a row.
 """
 
 from collections import deque
@@ -74,7 +73,8 @@ def run(
         if ended_by:
             yield ended_by
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # after Ctrl-C, do not wait for requests
+        # After Ctrl-C, do not wait for the requests in progress.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def is_final(refusal: FaceCloudError | None) -> bool:

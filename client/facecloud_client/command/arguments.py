@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _gallery(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", pictures: str) -> None:
-    """Enrol and search."""
+    """Add the commands enrol and search."""
     words = say("人脸入库：文件夹里的图片", "enrol the pictures of a folder into the face gallery")
     enrol = commands.add_parser("enrol", help=words, description=words)
     enrol.add_argument(
@@ -124,7 +124,7 @@ def _gallery(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", pi
         help=say(
             "图片的文件夹；人员 ID 取自文件名，zhang_1.jpg 与 zhang_2.jpg 都是 zhang。"
             "中断后再次运行会跳过已入库的图片",
-            "folder of pictures; person ids are taken from file names: zhang_1.jpg and zhang_2.jpg are of "
+            "folder of pictures; person ids are taken from file names: zhang_1.jpg and zhang_2.jpg both show "
             "zhang. When run again after an interruption, it skips enrolled pictures",
         ),
     )
@@ -148,7 +148,7 @@ def _gallery(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", pi
         action="store_true",
         help=say("拒绝与组内其他人员相似的人脸", "reject a face that matches another person in the group"),
     )
-    words = say("人脸搜索：图片里的人是谁", "who of the face gallery is in a picture")
+    words = say("人脸搜索：图片里的人是谁", "find the persons of the face gallery in a picture")
     search = commands.add_parser("search", help=words, description=words)
     search.add_argument("inputs", nargs="+", metavar="PICTURE", help=pictures)
     search.add_argument(

@@ -1,7 +1,7 @@
-"""`facecloud enrol` and `facecloud search`: folders into a group, and pictures against groups.
+"""`facecloud enrol` and `facecloud search`: enrol folders into a group, and search groups for pictures.
 
 Enrolment is resumable: each enrolled picture is recorded in a file in the folder, by a hash and the id of its
-face. When the command runs again, it skips the picture if the service still stores the face. The records of
+face. When the command runs again, it skips the pictures whose faces the service still stores. The records of
 erased faces are deleted.
 """
 
@@ -29,7 +29,7 @@ DONE_FILE = ".facecloud-enrolled"
 
 
 def person_id_of(path: Path) -> str:
-    """Return the id that a file name suggests, "" if it suggests none: zhang-san for `zhang san_1.jpg`.
+    """Return the person id in a file name, or "" if it has none: zhang-san for `zhang san_1.jpg`.
 
     Only the number of a copy (`_2`, ` (2)`) is removed, because other parts may distinguish people.
     """
@@ -96,21 +96,21 @@ def mark_of(service: str, group: str, person: str, content: bytes) -> str:
     return hashlib.sha256(marked).hexdigest()
 
 
-def enrol(gallery: Gallery, asked: Arguments, notes: Console) -> int:
+def enrol(gallery: Gallery, arguments: Arguments, notes: Console) -> int:
     """Enrol every picture of the folders, one request each; return 1 if one was refused."""
-    if all(group["group_id"] != asked.group for group in gallery.groups()):
-        gallery.add_group(asked.group)  # an existing one keeps its name and retention
+    if all(group["group_id"] != arguments.group for group in gallery.groups()):
+        gallery.add_group(arguments.group)  # an existing one keeps its name and retention
     stored = {
         str(one["person_id"]): {str(face["face_id"]) for face in one["faces"]}
-        for one in gallery.persons(asked.group)
+        for one in gallery.persons(arguments.group)
     }
-    group = group_mark(gallery.base_url, asked.group)
+    group = group_mark(gallery.base_url, arguments.group)
     failed = 0
-    for folder in map(Path, asked.inputs):
+    for folder in map(Path, arguments.inputs):
         if not folder.is_dir():
             raise InputError(str(folder), say("不是文件夹", "is not a folder"))
         paths = [Path(name) for name in expand([str(folder)])]
-        refused = _enrol_folder(gallery, asked, notes, paths, Enrolled.of(folder, group, stored))
+        refused = _enrol_folder(gallery, arguments, notes, paths, Enrolled.of(folder, group, stored))
         failed += refused
         total = say(f"{folder}：共 {len(paths)} 张", f"{folder}: {len(paths)} pictures")
         notes.print(f"{total}, {say(f'{refused} 张未入库', f'{refused} not enrolled')}", style="dim")
@@ -118,13 +118,13 @@ def enrol(gallery: Gallery, asked: Arguments, notes: Console) -> int:
 
 
 def _enrol_folder(
-    gallery: Gallery, asked: Arguments, notes: Console, paths: Sequence[Path], kept: Enrolled
+    gallery: Gallery, arguments: Arguments, notes: Console, paths: Sequence[Path], kept: Enrolled
 ) -> int:
-    """Return the number of refused pictures. Raises an error that all later pictures would get too."""
+    """Enrol pictures and return how many were refused. Raises an error that would affect all later ones."""
     failed = 0
-    with progress(notes, len(paths) > 1) as bar, ThreadPoolExecutor(asked.jobs) as pool:
+    with progress(notes, len(paths) > 1) as bar, ThreadPoolExecutor(arguments.jobs) as pool:
         task = bar.add_task("", total=len(paths))
-        futures = [pool.submit(_enrol_one, gallery, asked, path, kept) for path in paths]
+        futures = [pool.submit(_enrol_one, gallery, arguments, path, kept) for path in paths]
         for path, future in zip(paths, futures, strict=True):
             error = future.result()
             bar.advance(task)
@@ -134,21 +134,21 @@ def _enrol_folder(
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise error
             failed += 1
-            _report_error(asked, str(path), error)
+            _report_error(arguments, str(path), error)
     return failed
 
 
-def _enrol_one(gallery: Gallery, asked: Arguments, path: Path, kept: Enrolled) -> FaceCloudError | None:
-    person = asked.person or person_id_of(path)
+def _enrol_one(gallery: Gallery, arguments: Arguments, path: Path, kept: Enrolled) -> FaceCloudError | None:
+    person = arguments.person or person_id_of(path)
     try:
         if not person:
             raise InputError(str(path), say("请用 --person 指定人员 ID", "set the person with --person"))
         picture = source(str(path))
-        mark = mark_of(gallery.base_url, asked.group, person, path.read_bytes())
+        mark = mark_of(gallery.base_url, arguments.group, person, path.read_bytes())
         if kept.has(mark, person):
             return None
-        wanted = Enrolment(asked.group, person, picture, asked.consent or "")
-        (enrolled,) = gallery.enrol_all([wanted], unique=asked.unique)
+        wanted = Enrolment(arguments.group, person, picture, arguments.consent or "")
+        (enrolled,) = gallery.enrol_all([wanted], unique=arguments.unique)
         kept.add(mark, str(enrolled["face_id"]))
     except FaceCloudError as error:
         return error
@@ -157,8 +157,8 @@ def _enrol_one(gallery: Gallery, asked: Arguments, path: Path, kept: Enrolled) -
     return None
 
 
-def _report_error(asked: Arguments, name: str, error: FaceCloudError) -> None:
-    if asked.json:
+def _report_error(arguments: Arguments, name: str, error: FaceCloudError) -> None:
+    if arguments.json:
         line = {"source": name, "error": {"message": str(error)}}
         if isinstance(error, ApiError):
             line["error"] = {"code": error.code, "message": error.message, "detail": error.detail}
@@ -169,24 +169,28 @@ def _report_error(asked: Arguments, name: str, error: FaceCloudError) -> None:
     print_error(Console(stderr=True, highlight=False, soft_wrap=True), f"{name}: {words}")
 
 
-def search(gallery: Gallery, asked: Arguments, notes: Console) -> int:
+def search(gallery: Gallery, arguments: Arguments, notes: Console) -> int:
     """Search the groups for each picture; return 1 if one was refused."""
-    groups = asked.groups or [str(group["group_id"]) for group in gallery.groups()]
+    groups = arguments.groups or [str(group["group_id"]) for group in gallery.groups()]
     if not groups:
         raise InputError(
-            "", say("还没有人脸组，请先用 facecloud enrol 入库", "no group yet: facecloud enrol")
+            "",
+            say(
+                "还没有人脸组，请先用 facecloud enrol 入库",
+                "there is no group yet; enrol first: facecloud enrol",
+            ),
         )
-    names = expand(asked.inputs)
+    names = expand(arguments.inputs)
     failed = 0
     out = Console(highlight=False, soft_wrap=True)
 
     def one(name: str) -> list[FoundFace] | FaceCloudError:
         try:
-            return gallery.search(name, groups, top=asked.top, all_faces=True)
+            return gallery.search(name, groups, top=arguments.top, all_faces=True)
         except FaceCloudError as error:
             return error
 
-    with progress(notes, len(names) > 1) as bar, ThreadPoolExecutor(asked.jobs) as pool:
+    with progress(notes, len(names) > 1) as bar, ThreadPoolExecutor(arguments.jobs) as pool:
         task = bar.add_task("", total=len(names))
         for name, found in zip(names, pool.map(one, names), strict=True):
             bar.advance(task)
@@ -194,8 +198,8 @@ def search(gallery: Gallery, asked: Arguments, notes: Console) -> int:
                 if is_final(found):
                     raise found
                 failed += 1
-                _report_error(asked, name, found)
-            elif asked.json:
+                _report_error(arguments, name, found)
+            elif arguments.json:
                 sys.stdout.write(json.dumps(_as_json(name, found), ensure_ascii=False) + "\n")
                 sys.stdout.flush()
             else:
@@ -212,7 +216,7 @@ def _as_json(name: str, found: Sequence[FoundFace]) -> dict[str, object]:
 
 
 def _lines(name: str, found: Sequence[FoundFace]) -> list[str]:
-    """Return a line for each face: the persons that it matches, and the false-match rate."""
+    """Return a line for each face, with the persons that it matches and their false-match rates."""
     if not found:
         return [f"{name}  {say('没有人脸', 'no face')}"]
     lines = []

@@ -9,7 +9,7 @@ from facecloud_client.i18n import say
 
 
 def progress(notes: Console, useful: bool) -> Progress:
-    """Return a progress bar, shown only for several batches whose results do not go to the terminal."""
+    """Return a progress bar, shown only if it is `useful` and the results do not go to the terminal."""
     columns = (TextColumn(say("识别", "calling")), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     hidden = not useful or not notes.is_terminal or sys.stdout.isatty()
     # By default rich redirects stdout to the bar's console, but stdout must carry only the results.

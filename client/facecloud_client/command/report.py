@@ -61,7 +61,7 @@ class Report:
                 self._remedies[outcome.error.code] = outcome.error.remedy
 
     def end(self) -> None:
-        """Print advice for each error code, the number of unprocessed items, and the totals."""
+        """Print the number of unprocessed items, advice for each error code, and the totals."""
         if self._done < self._expected:
             left = self._expected - self._done
             print_error(self._notes, say(f"已停止，{left} 项没有识别", f"stopped, {left} were not processed"))

@@ -63,8 +63,8 @@ def json_line(outcome: Outcome) -> str:
     if outcome.result is not None:
         line["result"] = outcome.result.raw
     elif isinstance(outcome.error, ApiError):
-        told = {"code": outcome.error.code, "message": outcome.error.message, **outcome.error.details}
-        line["error"] = {name: told[name] for name in ERROR_FIELDS if name in told}
+        fields = {"code": outcome.error.code, "message": outcome.error.message, **outcome.error.details}
+        line["error"] = {name: fields[name] for name in ERROR_FIELDS if name in fields}
     else:
         line["error"] = {"message": str(outcome.error)}
     return json.dumps(line, ensure_ascii=False)
