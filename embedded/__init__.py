@@ -1,4 +1,5 @@
-"""The embedded default: PostgreSQL, Valkey and the product's own processes under one supervisor.
+"""The product on one machine: PostgreSQL, Valkey and the product's own processes under one supervisor.
 
-Used by bin/start, bin/test and bin/manage. If DATABASE_URL and REDIS_URL are set, nothing is embedded.
+Used by bin/start, bin/test and bin/manage. A service whose address is set (DATABASE_URL, REDIS_URL) is used
+instead of an embedded one.
 """

@@ -1,4 +1,4 @@
-"""Environment variables in files: the user's .env, and the secrets that the embedded default creates."""
+"""Environment variables in files: the user's .env, and the secrets that are generated on the first start."""
 
 import os
 import secrets

@@ -35,7 +35,7 @@ def main(command: list[str]) -> int:
 
 
 def run(command: list[str], environment: dict[str, str]) -> int:
-    """Run the command and return its exit status. SIGTERM is passed on to it, whenever it comes."""
+    """Run the command and return its exit status. A SIGTERM at any time is passed on to it."""
     child: subprocess.Popen[bytes] | None = None
     terminated = False
 
@@ -45,12 +45,13 @@ def run(command: list[str], environment: dict[str, str]) -> int:
         if child is not None:
             child.terminate()
 
-    # A handler that raised could do so after the fork and before `child` is set, and nothing would end it.
+    # The handler must not raise: it may run between the fork and the assignment of `child`, and then nothing
+    # would end the child.
     signal.signal(signal.SIGTERM, pass_on)
     child = subprocess.Popen(command, env=environment)
     if terminated:
         child.terminate()
-    # Ctrl-C reaches the child through the terminal: first it ends, then the services.
+    # Ctrl-C reaches the child through the terminal: the child ends first, then the services.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     status = child.wait()
     return TERMINATED if terminated else status
@@ -60,7 +61,7 @@ def run(command: list[str], environment: dict[str, str]) -> int:
 def running(inherited: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """Yield the environment of a process with its own services and folder.
 
-    Services that are already set in `inherited` are used; only the others are started.
+    Services whose addresses are set in `inherited` are used; only the others are started.
     """
     parent = memory_folder() or Path(tempfile.gettempdir())
     sweep(parent)

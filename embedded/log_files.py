@@ -17,13 +17,13 @@ from pathlib import Path
 from facecloud.env import Env
 
 env = Env()
-# For each process: the size at which its log is rotated (and at midnight), the number of rotated files that
-# are kept, and the maximum number of days.
+# For each process: the size at which its log is rotated (it is also rotated at midnight), and the number and
+# maximum age in days of the rotated files.
 LOG_FILE_MAX_BYTES = env.count("LOG_FILE_MAX_BYTES", default=50_000_000)
 LOG_FILES_KEPT = env.count("LOG_FILES_KEPT", default=30)
 LOG_FILE_DAYS = env.count("LOG_FILE_DAYS", default=30)
 DAY_S = 24 * 3600
-LEVEL = 1  # even so, JSON lines shrink to a tenth
+GZIP_LEVEL = 1  # the fastest; it still shrinks JSON lines to a tenth
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class LogFiles:
     def __init__(self, folder: Path, limits: Limits | None = None) -> None:
         self._folder = folder
         self._limits = limits or Limits()
-        self._looked_on: date | None = None
+        self._checked_on: date | None = None
 
-    def look(self, now_s: float | None = None) -> None:
+    def rotate(self, now_s: float | None = None) -> None:
         """Rotate the logs that are due and delete old files. Skip a log that cannot be rotated."""
         now_s = time.time() if now_s is None else now_s
         today = _day(now_s)
@@ -54,14 +54,14 @@ class LogFiles:
                 self._delete_old(log, now_s)
             except OSError as error:  # a full disk, or a file that was deleted meanwhile
                 sys.stderr.write(f"{log} could not be rotated: {error}\n")
-        self._looked_on = today
+        self._checked_on = today
 
     def _is_due(self, log: Path, today: date) -> bool:
-        """Return whether the log was last written on an earlier day (first check) or midnight has passed."""
+        """Return whether the log is too large or has lines of an earlier day."""
         found = log.stat()
         if found.st_size == 0:
             return False
-        last_day = self._looked_on or _day(found.st_mtime)
+        last_day = self._checked_on or _day(found.st_mtime)
         return found.st_size > self._limits.max_bytes or last_day < today
 
     def _rotate(self, log: Path) -> None:
@@ -71,18 +71,18 @@ class LogFiles:
             with (
                 log.open("r+b") as source,
                 open(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as target,
-                gzip.GzipFile(log.name, "wb", LEVEL, target) as compressed,
+                gzip.GzipFile(log.name, "wb", GZIP_LEVEL, target) as compressed,
             ):
                 shutil.copyfileobj(source, compressed)
                 self._shift(log)
                 copy.rename(_rotated(log, 1))
-                # Lines written meanwhile. If this process is killed before the truncation, lines are
-                # duplicated.
+                # Copy the lines written meanwhile. If this process is killed before it truncates the log, the
+                # lines are kept twice.
                 shutil.copyfileobj(source, compressed)
                 compressed.flush()
                 shutil.copyfileobj(source, compressed)
                 source.truncate(0)
-            os.utime(_rotated(log, 1), (written_s, written_s))  # the age of the file is that of its lines
+            os.utime(_rotated(log, 1), (written_s, written_s))  # so that it expires by the age of its lines
         except OSError:
             if copy.is_file():
                 copy.unlink()

@@ -1,4 +1,4 @@
-"""The folders of an instance: all under var/, but sockets elsewhere if their path would be too long."""
+"""The folders of an instance: all under var/, except the sockets if their path would be too long there."""
 
 import os
 import shutil
@@ -8,8 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-SOCKET_PATH_LIMIT = 100  # the kernel takes 107 bytes
-MEMORY_FOLDER, ROOMY_BYTES = Path("/dev/shm"), 4_000_000_000  # noqa: S108 - folders of our own are made in it
+SOCKET_PATH_LIMIT = 100  # the kernel's limit is 107 bytes
+MEMORY_FOLDER, ROOMY_BYTES = Path("/dev/shm"), 4_000_000_000  # noqa: S108 - mkdtemp creates our folder in it
 LONGEST_SOCKET_NAME = "/.s.PGSQL.5432.lock"
 
 

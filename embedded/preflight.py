@@ -109,7 +109,7 @@ def _why_no_address(host: str, port: int, error: OSError) -> str:
         case errno.EADDRINUSE:
             return f"Port {port} is in use by another program; choose another: bin/start --port {port + 1}"
         case errno.EACCES:
-            return f"Port {port} is for root alone; choose one from 1024 up: bin/start --port 8000"
+            return f"Only root may use port {port}; choose one from 1024 up: bin/start --port 8000"
         case errno.EADDRNOTAVAIL:
             return f"{host} is not an address of this machine."
     return f"Nothing can listen on {host}, port {port}: {error.strerror}."

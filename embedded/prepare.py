@@ -1,8 +1,8 @@
 """`python -m embedded.prepare URL`: create tables, catalogue and the demo customer in one process.
 
-Writes the current keys and passwords of the demo to var/demo.env; keys may have been rotated since, and a
-changed password is unknown. The passwords are saved in var/secrets.env before the database gets them, so a
-start that is killed in between loses nothing.
+Writes the demo's current keys and passwords to var/demo.env, except passwords that were changed, which are
+unknown. The passwords are saved in var/secrets.env before they are set in the database, so that a start that
+is killed in between loses nothing.
 """
 
 import io
@@ -31,7 +31,7 @@ PASSWORDS = {
 }
 NOTE = """\
 # 最近一次 bin/start 时的值；改过的密码不在其中，设新密码：bin/manage changepassword demo
-# As of the last bin/start; a password that was changed is not here, a new one: bin/manage changepassword demo
+# As of the last bin/start, without changed passwords. To set a new one: bin/manage changepassword demo
 """
 
 
@@ -63,7 +63,7 @@ def main(url: str) -> None:
 
 
 def without_changed_passwords(demo: Mapping[str, str]) -> dict[str, str]:
-    """Leave out the passwords that were changed since, for example in the console."""
+    """Return `demo` without the passwords that have been changed since, for example in the console."""
     users = get_user_model().objects
     changed = [
         password

@@ -20,7 +20,7 @@ WORKER_VARIABLES = re.compile(
 
 
 def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the part of the environment that an inference worker may see: no secret, no database."""
+    """Return the variables that an inference worker may have: neither secrets nor the database's address."""
     return {name: value for name, value in environment.items() if WORKER_VARIABLES.fullmatch(name)}
 
 
@@ -32,7 +32,7 @@ def web_process(environment: Mapping[str, str], *, host: str, port: int, logs: P
 
 
 def worker_process(environment: Mapping[str, str], *, logs: Path) -> Process:
-    """Return the inference worker, which gets no secret and no database. Its concurrency is a setting."""
+    """Return the inference worker, without secrets or database access. WORKER_CONCURRENCY sets its slots."""
     return _celery(
         "worker", "inference", "worker", *QUIET, environment=worker_environment(environment), logs=logs
     )

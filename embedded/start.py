@@ -41,7 +41,7 @@ STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(arguments: list[str]) -> int:
-    """Return the exit status: 0 after Ctrl-C, 1 with one sentence if it could not start."""
+    """Run bin/start and return its exit status: 0 after Ctrl-C, 1 with one sentence if it could not start."""
     options = parse(arguments)
     os.umask(0o077)  # files are readable only by their owner
     load_dotenv()
@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     except OSError as error:  # a full disk, a file of another user: `[Errno 28] No space left on device: …`
-        sys.stderr.write(f"bin/start can't go on: {error}\n")
+        sys.stderr.write(f"bin/start cannot continue: {error}\n")
         return 1
     except KeyboardInterrupt:
         return 0
@@ -85,7 +85,7 @@ class Start:
         self._host, self._port = host, port
         self._since = float(os.environ.get("FACECLOUD_STARTED_AT") or time.time())
         self._log_files = log_files(paths)
-        self._supervisor = Supervisor(self._say, tidy=self._log_files.look)
+        self._supervisor = Supervisor(self._say, tidy=self._log_files.rotate)
         self._services = Services.of(paths)
         self._url = url_of(host, port)
         self._environment = {
@@ -104,7 +104,7 @@ class Start:
     def run(self) -> NoReturn:
         """Start everything and watch it until KeyboardInterrupt. Raises ServiceError if a part fails."""
         try:
-            self._log_files.look()
+            self._log_files.rotate()
             self._bring_up()
             self._make_first_call()
             self._introduce()
@@ -233,7 +233,7 @@ def registrations(host: str) -> dict[str, str]:
 
 
 def site_url(host: str, port: int) -> str:
-    """Return the address for links in mails; if it listens everywhere, one that other machines can reach."""
+    """Return the URL for links in mails; if `host` is all addresses, one that other machines can reach."""
     reachable = next((a for a in own_addresses() if not ip_address(a).is_loopback), "127.0.0.1")
     return url_of(reachable if host in EVERYWHERE else host, port)
 

@@ -32,9 +32,9 @@ class Supervised:
 
 
 class Supervisor:
-    """Restarts processes that end, with a growing pause. `say` prints one line about each end and restart.
+    """Restarts processes that end, after a pause that grows with each restart.
 
-    `tidy` is called every TIDY_EVERY_S.
+    `say` prints one line about each end and restart; `tidy` is called every TIDY_EVERY_S.
     """
 
     def __init__(self, say: Callable[[str], None], tidy: Callable[[], None] = lambda: None) -> None:
@@ -82,6 +82,6 @@ class Supervisor:
         try:
             supervised.runnable.start()
         except ServiceError as error:
-            self._say(str(error))  # the next round finds that it is not running
+            self._say(str(error))  # the next `look` finds that it is not running
         else:
             self._say(f"{supervised.process.name} runs again")

@@ -1,7 +1,7 @@
 """The last step before a service runs: set its session, user and parent-death signal, then exec.
 
-A script for a bare interpreter, `python -I -S launch.py PARENT_PID SIGNAL ROOT|NOROOT COMMAND…`, so that
-nothing of ours runs between fork and exec of a process that may have threads. Standard library only.
+A script for a bare interpreter, `python -I -S launch.py PARENT_PID SIGNAL ROOT|NOROOT COMMAND…`, because a
+process that may have threads must not run Python code between fork and exec. Standard library only.
 """
 
 import ctypes
@@ -20,18 +20,18 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main(argv: list[str]) -> NoReturn:
-    """Never returns: the process becomes the command."""
+    """Replace this process by the command."""
     parent, death_signal, root, *command = argv
     if os.getpid() != os.getsid(0):
         os.setsid()  # a Ctrl-C in the terminal goes to the supervisor alone
     if root == "NOROOT" and os.geteuid() == 0:
         leave_root()
-    # After the change of credentials, which would clear it.
+    # Set this after the change of credentials, which would clear it.
     libc.prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
     if os.getppid() != int(parent):
         sys.exit("the supervisor ended before the service could start")
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    os.execvp(command[0], command)  # noqa: S606 - no shell is the point
+    os.execvp(command[0], command)  # noqa: S606 - deliberately without a shell
 
 
 def leave_root() -> None:
@@ -43,7 +43,7 @@ def leave_root() -> None:
 
 
 def namespaces_work() -> bool:
-    """Try it in a child process, because a namespace that cannot be mapped cannot be left again."""
+    """Return whether `enter_namespace` works. A child process tries it, because failure cannot be undone."""
     child = os.fork()
     if child == 0:
         try:
@@ -55,6 +55,7 @@ def namespaces_work() -> bool:
 
 
 def enter_namespace() -> None:
+    """Enter a user namespace in which the current user has the uid and gid 1000. Raises OSError."""
     uid, gid = os.geteuid(), os.getegid()
     checked(libc.unshare(CLONE_NEWUSER))
     for name, text in (("setgroups", "deny"), ("uid_map", f"1000 {uid} 1"), ("gid_map", f"1000 {gid} 1")):

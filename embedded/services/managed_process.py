@@ -47,7 +47,7 @@ class Process:
         return self._child.pid
 
     def start(self) -> None:
-        """Start it from a thread that outlives it, because the kernel ends the child with that thread."""
+        """Start the command. The calling thread must outlive it, because the kernel ends both together."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         launcher = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), str(int(self._stop_signal))]
         with open(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
@@ -70,7 +70,7 @@ class Process:
     def check_still_starting(self, deadline: float) -> None:
         """Raise ServiceError if it has ended or the deadline has passed."""
         if not self.is_running():
-            raise ServiceError(f"{self.name} did not start ({self.log}): {self.last_words(2)}")
+            raise ServiceError(f"{self.name} did not start ({self.log}): {self.last_lines(2)}")
         if time.monotonic() > deadline:
             raise ServiceError(f"{self.name} did not respond in time ({self.log}).")
 
@@ -82,7 +82,7 @@ class Process:
                 raise ServiceError(f"{self.name} did not end within {timeout_s:.0f} s ({self.log}).")
             time.sleep(0.02)
         if self.exit_status() != 0:
-            raise ServiceError(f"{self.last_words(1)} ({self.name} failed, see {self.log})")
+            raise ServiceError(f"{self.last_lines(1)} ({self.name} failed, see {self.log})")
 
     def stop(self, timeout_s: float = 15) -> None:
         """Send its stop signal, then SIGKILL after the timeout, to its whole session. Safe to call twice."""
@@ -96,9 +96,9 @@ class Process:
                 self._child.kill()
                 self._child.wait()
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._child.pid, signal.SIGKILL)  # the session leader: reaches its children
+            os.killpg(self._child.pid, signal.SIGKILL)  # it leads its own session: this ends its children too
 
-    def last_words(self, lines: int = 5) -> str:
+    def last_lines(self, lines: int = 5) -> str:
         """Return the last lines of its log, for an error message."""
         if not self.log.exists():
             return ""

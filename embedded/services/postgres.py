@@ -18,7 +18,7 @@ SUPERUSER = "postgres"  # and the owner of the tables
 APPLICATION = "facecloud_app"  # the role of the product; facecloud/database_role.py grants its rights
 DATABASE = "facecloud"
 FOREIGN_FILES = re.compile("wrong ownership|Permission denied")
-FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
 class Postgres:
@@ -32,7 +32,7 @@ class Postgres:
             "unix_socket_directories": str(sockets),
             "max_connections": "200",
             "timezone": "UTC",
-            **({} if durable else FORGETFUL),
+            **({} if durable else NOT_DURABLE),
         }
         flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         self.process = Process(
@@ -59,8 +59,8 @@ class Postgres:
         """Start it and wait until it responds and the product's database exists. Raises ServiceError."""
         if not (self.data / "PG_VERSION").exists():
             self._initialise()
-        # PostgreSQL checks its lock files by process id only, and refuses to start if an unrelated process
-        # now has that id. After this, none of its own processes is left, so the files are stale.
+        # PostgreSQL compares only the process id in its lock files, and refuses to start if an unrelated
+        # process has that id now. Once its own processes have ended, the files are stale and can be deleted.
         end_processes_in(self.data)
         for leftover in (self.data / "postmaster.pid", *self.sockets.glob(".s.PGSQL.*")):
             leftover.unlink(missing_ok=True)
@@ -100,7 +100,7 @@ class Postgres:
 
     def _check_owner(self) -> None:
         """Raise ServiceError, with the command to run, if the server does not own its files."""
-        if self.process.is_running() or not FOREIGN_FILES.search(self.process.last_words(2)):
+        if self.process.is_running() or not FOREIGN_FILES.search(self.process.last_lines(2)):
             return
         owner, runner = self.data.owner(), pwd.getpwuid(os.geteuid()).pw_name
         if owner == runner == "root":

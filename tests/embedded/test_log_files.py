@@ -42,7 +42,7 @@ def test_a_large_log_is_rotated(folder: Path) -> None:
     files = LogFiles(folder, Limits(max_bytes=10, kept=2, days=30))
     for text in ("0123456789", "the first run\n", "the second run\n", "the third run\n", "short\n"):
         write(log, text)
-        files.look(NOON_S)
+        files.rotate(NOON_S)
     assert log.read_text() == "short\n"
     assert (rotated(log, 1), rotated(log, 2)) == ("the third run\n", "the second run\n")
     assert sorted(path.name for path in folder.iterdir()) == ["web.log", "web.log.1.gz", "web.log.2.gz"]
@@ -53,16 +53,16 @@ def test_each_day_begins_with_an_empty_log(folder: Path) -> None:
     log = folder / "web.log"
     write(log, "yesterday\n", NOON_S - DAY_S)
     files = LogFiles(folder, Limits(max_bytes=1000, kept=5, days=30))
-    files.look(NOON_S)
+    files.rotate(NOON_S)
     assert log.read_text() == ""
     write(log, "today\n")
-    files.look(NOON_S)
+    files.rotate(NOON_S)
     assert log.read_text() == "today\n"
     write(log, "a line just after midnight, before the look\n", NOON_S + DAY_S)
-    files.look(NOON_S + DAY_S)
+    files.rotate(NOON_S + DAY_S)
     assert log.read_text() == ""
     assert rotated(log, 2) == "yesterday\n"
-    files.look(NOON_S + 2 * DAY_S)
+    files.rotate(NOON_S + 2 * DAY_S)
     assert not (folder / "web.log.3.gz").exists()  # an empty file is left alone
 
 
@@ -71,7 +71,7 @@ def test_old_files_are_deleted(folder: Path) -> None:
     for name, days in (("web.log.1.gz", 29), ("web.log.2.gz", 31), ("web.log.7.gz", 1), ("web.log.1", 31)):
         (folder / name).touch()
         os.utime(folder / name, (NOON_S - days * DAY_S,) * 2)
-    LogFiles(folder, Limits(max_bytes=1000, kept=5, days=30)).look(NOON_S)
+    LogFiles(folder, Limits(max_bytes=1000, kept=5, days=30)).rotate(NOON_S)
     assert sorted(path.name for path in folder.iterdir()) == ["web.log", "web.log.1.gz"]
 
 
@@ -81,7 +81,7 @@ def test_a_running_process_continues_in_the_truncated_file(folder: Path) -> None
     files = LogFiles(folder, Limits(max_bytes=20_000, kept=100, days=30))
     supervisor = Supervisor(lambda line: None, tidy=files.look)
     supervisor.start(process)
-    wait_until(lambda: files.look() or not process.is_running(), timeout_s=60, what="its end")
+    wait_until(lambda: files.rotate() or not process.is_running(), timeout_s=60, what="its end")
     supervisor.stop()
     count = len(list(folder.glob("writer.log.*.gz")))
     assert count > 3
@@ -107,6 +107,6 @@ def test_a_log_that_cannot_be_rotated_is_kept(folder: Path, capsys: pytest.Captu
     log = folder / "web.log"
     write(log, "a long line\n")
     (folder / "web.log.new").mkdir()
-    LogFiles(folder, Limits(max_bytes=1, kept=2, days=400)).look(NOON_S)
+    LogFiles(folder, Limits(max_bytes=1, kept=2, days=400)).rotate(NOON_S)
     assert log.read_text() == "a long line\n"
     assert "could not be rotated" in capsys.readouterr().err

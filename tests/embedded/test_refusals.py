@@ -22,7 +22,7 @@ def test_an_unwritable_file_is_reported_in_one_sentence(
         monkeypatch.setattr("signal.signal", lambda *_: None)  # the test run keeps its own
         assert start.main(["--port", str(free_port())]) == 1
     (told,) = capsys.readouterr().err.splitlines()
-    assert told.startswith("bin/start can't go on: [Errno 21] Is a directory")
+    assert told.startswith("bin/start cannot continue: [Errno 21] Is a directory")
     assert str(in_the_way) in told
 
 

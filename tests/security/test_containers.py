@@ -96,7 +96,7 @@ def port() -> Iterator[int]:
         )
         process.start()
         try:
-            wait_until(lambda: answers(number), timeout_s=30, what=f"Valkey: {process.last_words()}")
+            wait_until(lambda: answers(number), timeout_s=30, what=f"Valkey: {process.last_lines()}")
             yield number
         finally:
             process.stop()
@@ -159,7 +159,7 @@ def test_a_worker_serves_a_call_with_its_few_rights(
         wait_until(
             lambda: bool(exchange.workers(client, now_s=time.time())),
             timeout_s=120,
-            what=f"a warm worker: {process.last_words(8)}",
+            what=f"a warm worker: {process.last_lines(8)}",
         )
         exchange.store(client, Chunk("r", "r.0", 0, 1), [astronaut], ttl_s=120)
         send = (
