@@ -2,6 +2,6 @@
 
 import os
 
-# onnxruntime starts to send telemetry on import unless this variable is set before. Setting it here is
-# enough, because onnxruntime is imported from this package only.
+# Unless this variable is set, onnxruntime starts to send telemetry when it is imported. Setting it here is
+# enough, because only this package imports onnxruntime.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"

@@ -4,6 +4,7 @@ Its settings are always facecloud/settings_worker.py, regardless of the environm
 encryption key or a database. Without Celery's Django fix-ups, no Django app is loaded either.
 """
 
+import importlib
 import logging.config
 import os
 
@@ -16,8 +17,8 @@ from common import machine
 from common.celery import liveness
 
 machine.raise_open_files()
-# Loaded here: the `celery` program has the working directory in sys.path only while it imports this module.
-settings.MODELS_DIR  # noqa: B018 - reading any of them loads the module
+# The `celery` program has the working directory in sys.path only while it imports this module.
+importlib.import_module(os.environ["DJANGO_SETTINGS_MODULE"])
 app = Celery("inference", fixups=[], include=["inference.worker.tasks"])
 app.config_from_object("django.conf:settings", namespace="CELERY")
 liveness.watch(app)

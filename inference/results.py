@@ -132,9 +132,9 @@ class AnalyseResult(FacesResult):
 class Template:
     """The input of face_compare: the embeddings of a picture's largest face, or none if it has no face.
 
-    Biometric data: kept in memory for the duration of one call, never stored or logged (hence no repr of the
-    vectors). `primary` and `secondary` are unit vectors of 128 floats each, empty if there is no face;
-    `constant` is the face's similarity to faces in general (cohort.py).
+    Biometric data: never logged (hence no repr of the vectors), and kept in memory only during one call; only
+    the gallery stores templates, rotated with a key. `primary` and `secondary` are unit vectors of 128 floats
+    each, empty if there is no face; `constant` is the face's similarity to faces in general (cohort.py).
     """
 
     primary: tuple[float, ...]

@@ -80,9 +80,9 @@ def similarity_of(inner_product: float, probe: Template) -> float:
 
 
 def confidence_of(inner_product: float, probe: Template) -> float:
-    """Return the confidence of a stored face from its inner product with the probe, as `compare` gives it.
+    """Return the confidence that `compare` would return, from a stored face's inner product with the probe.
 
-    Whether both are the same picture follows from the fused similarity, since both then have the same
+    The same picture is recognised by its fused similarity, because both templates then have the same
     constant.
     """
     found = similarity_of(inner_product, probe)
@@ -139,7 +139,7 @@ class Part:
 
     @property
     def scale(self) -> float:
-        """Return the factor for unit vectors that makes their inner product `score` plus a constant."""
+        """Return the factor that scales unit vectors so that their inner product is `score` + constant."""
         return sqrt(self.weight / self.deviation)
 
 

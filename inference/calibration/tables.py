@@ -42,7 +42,7 @@ _readers: list[Any] = []
 
 
 def reader(function: Callable[..., T]) -> Callable[..., T]:
-    """Cache the result of a function that reads the set, until `use` selects another set."""
+    """Decorate a function that reads the set: cache its result until `use` selects another set."""
     cached = cache(function)
     _readers.append(cached)
     return cached
@@ -71,7 +71,7 @@ def verify(directory: Path) -> dict[str, Any]:
         )
     models = {file.file: file.sha256 for file in MODELS}
     if manifest.get("models") != models:
-        raise ModelError(f"The calibration set in {directory} was fitted with other models; fit it again.")
+        raise ModelError(f"The calibration set in {directory} was fitted with other models; refit it.")
     for name in TABLES:
         if _sha256(directory / f"{name}.json") != manifest.get("files", {}).get(f"{name}.json"):
             raise ModelError(

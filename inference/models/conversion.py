@@ -129,7 +129,7 @@ def _replace_prelu(graph: onnx.GraphProto) -> None:
     """Replace PRelu(x) by (1 - a) * Relu(x) + a * x, as depthwise 1x1 convolutions.
 
     onnxruntime's PRelu leaves its blocked memory layout and took more than half of the embedding's time; the
-    convolutions stay inside it (28 ms → 14 ms a face, equal results but for rounding).
+    convolutions stay in that layout (28 ms → 14 ms per face, the same results except for rounding).
     """
     arrays, nodes = _arrays(graph), []
     for node in graph.node:

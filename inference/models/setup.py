@@ -131,7 +131,7 @@ def _install(file: ModelFile, unpacked: Path, models_dir: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the set-up command and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m inference.models.setup", description=__doc__)
-    parser.add_argument("--models", type=Path, required=True, help="directory that the model files go to")
+    parser.add_argument("--models", type=Path, required=True, help="directory for the model files")
     models_dir = parser.parse_args(arguments).models
     started = time.monotonic()
     wanted = missing_files(models_dir)

@@ -31,8 +31,6 @@ GENDER_PADDINGS = (0.1, 0.15, 0.2)
 # (bin/bench speed).
 BATCH_FACES = 4
 OLDEST = 100
-
-
 # A year matters more at 3 than at 60, so the age layer predicts the square root of the age.
 AGE_SHIFT = 10.0
 

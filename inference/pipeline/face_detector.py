@@ -87,15 +87,15 @@ class Found:
     def subject(self) -> int:
         """Return the index of the face that a comparison uses. There must be at least one face.
 
-        It is the largest; of several that are about as large, the one nearest to the centre of the picture.
-        Which of two similar boxes is larger may change with a rotation of the picture; which is nearer to the
-        centre does not.
+        It is the largest face; among faces of similar size, the one nearest to the centre of the picture.
+        Rotating the picture may change which of two similar boxes is larger, but not which one is nearer to
+        the centre.
         """
         sides = np.sqrt(self.detections.sides.prod(axis=1))
-        like = np.flatnonzero(sides >= SIMILAR_SIDES * sides.max())
+        similar = np.flatnonzero(sides >= SIMILAR_SIDES * sides.max())
         height, width = self.pixels.shape[:2]
-        centres = (self.detections.boxes[like, :2] + self.detections.boxes[like, 2:]) / 2
-        return int(like[np.hypot(*(centres - (width / 2, height / 2)).T).argmin()])
+        centres = (self.detections.boxes[similar, :2] + self.detections.boxes[similar, 2:]) / 2
+        return int(similar[np.hypot(*(centres - (width / 2, height / 2)).T).argmin()])
 
 
 class FaceDetector:
@@ -134,21 +134,21 @@ class FaceDetector:
         view = window(pixels, box, PRECISE_WINDOW)
         closer = view.resized(PRECISE_WINDOW_PX)
         found = self._yunet.find([closer, closer[:, ::-1]], CANDIDATE)
-        looks = [points.astype(np.float64)]
+        estimates = [points.astype(np.float64)]
         for seen in (found[0], found[1].mirrored(PRECISE_WINDOW_PX)):
             match = _best_match(view.to_picture(seen, PRECISE_WINDOW_PX), box)
-            looks += list(match.points.astype(np.float64))
-        return np.asarray(np.mean(looks, axis=0), np.float64)
+            estimates += list(match.points.astype(np.float64))
+        return np.asarray(np.mean(estimates, axis=0), np.float64)
 
     def _precise_rotated_points(self, pixels: Pixels, box: Floats, points: Floats, degrees: float) -> Points:
         """Return `precise_points` from a window in which the face is upright."""
         view = RotatableCrop(pixels, box, PRECISE_WINDOW, PRECISE_WINDOW_PX).at(degrees)
         found = self._yunet.find([view.pixels, view.pixels[:, ::-1]], CANDIDATE)
-        looks = [points.astype(np.float64)]
+        estimates = [points.astype(np.float64)]
         for seen in (found[0], found[1].mirrored(PRECISE_WINDOW_PX)):
             match = central_detection(seen, PRECISE_WINDOW, PRECISE_WINDOW_PX)
-            looks += list(view.to_picture(match).points.astype(np.float64))
-        return np.asarray(np.mean(looks, axis=0), np.float64)
+            estimates += list(view.to_picture(match).points.astype(np.float64))
+        return np.asarray(np.mean(estimates, axis=0), np.float64)
 
     def warm_up(self, pixels: Pixels) -> None:
         """Run both networks once, on any pixels."""
@@ -166,7 +166,7 @@ class FaceDetector:
     def _with_rotated_faces(self, pixels: Pixels, upright: Detections) -> Detections:
         """Return `upright` with correct landmarks for rotated faces, and rotated faces that were missed.
 
-        Runs no network if all faces are certainly upright. If no face is certain, a small copy of the picture
+        Runs no network if all faces are clearly upright. If no face is certain, a small copy of the picture
         is also searched at 90, 180 and 270 degrees; if the largest face then turns out to be certain and
         rotated by one of these angles, the whole detection is repeated at that angle.
         """
@@ -179,11 +179,10 @@ class FaceDetector:
         side = round(roll(found.points[largest]) / 90) % 4
         if side and found.scores[largest] >= CERTAIN:
             height, width = pixels.shape[:2]
-            whole_look = self._detect_upright(np.ascontiguousarray(np.rot90(pixels, side)))
-            there = self._correct_rotation(
-                pixels, undo_quarter_turns(whole_look, side, width, height), 90.0 * side
-            )
-            found = nms(Detections.joined([found, there]))
+            turned = self._detect_upright(np.ascontiguousarray(np.rot90(pixels, side)))
+            turned_back = undo_quarter_turns(turned, side, width, height)
+            more = self._correct_rotation(pixels, turned_back, 90.0 * side)
+            found = nms(Detections.joined([found, more]))
         return found
 
     def _correct_rotation(self, pixels: Pixels, faces: Detections, degrees: float = 0.0) -> Detections:

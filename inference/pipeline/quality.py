@@ -52,7 +52,7 @@ class Limit:
 
 
 # reason → (measure, its limits for each purpose). If a purpose is missing, the measure does not count for it:
-# for example, a profile is good enough for detection. Of 100 LFW pictures, one in ten fails for comparison,
+# for example, a profile is good enough for detection. About 10 of 100 LFW pictures fail for comparison,
 # mostly because of a second face.
 LIMITS: dict[str, tuple[str, dict[Purpose, Limit]]] = {
     "face_too_small": (

@@ -1,8 +1,8 @@
 """Faces that are rotated in the image plane: find the angle by running the detector on rotated windows.
 
 YuNet is trained on upright faces. Its score shows how far a face is from upright (.92 and more within 20
-degrees, .8 and less from 40 on). Its landmarks show the direction, but at most a third of the angle; upside
-down it finds a face with wrong landmarks. Angles are in degrees, clockwise on the screen.
+degrees, .8 and less from 40 on). Its landmarks show the direction, but at most a third of the angle; in an
+upside-down face they are wrong. Angles are in degrees, clockwise on the screen.
 
 The numbers behind the constants: docs/decisions/0307-rotated-faces.md.
 """
@@ -34,8 +34,8 @@ UPRIGHT_ROLL = 4.0
 ROTATED_FROM = 25.0
 COARSE_ANGLES = (0.0, 60.0, 120.0, 180.0, 240.0, 300.0)
 NEARBY_ANGLES = (0.0, -30.0, 30.0)
-# Another angle replaces the first one if it scores at least MIN_ROTATED_SCORE and at most RIVAL_MARGIN less
-# than that one, and if its distance to 1, after refinement, is at most MAX_SHORTFALL of that one's distance.
+# Another angle replaces the first if its score is at least MIN_ROTATED_SCORE and at most RIVAL_MARGIN below
+# the first one's, and if after refinement its 1 - score is at most MAX_SHORTFALL times that of the first.
 MIN_ROTATED_SCORE, RIVAL_MARGIN, MAX_SHORTFALL = 0.7, 0.1, 0.9
 # If an upright detection has this score, its box is more accurate than a box from a rotated window.
 RELIABLE_BOX_SCORE = 0.8

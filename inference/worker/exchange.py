@@ -13,10 +13,10 @@ does nothing. A request that ends deletes the claims too, so that late replies a
     inference:about:<worker>      JSON: versions, models, start, queues   written with each heartbeat
     inference:queues              zset of queues by last heartbeat of     written with each heartbeat
                                   a worker that takes from them
-    inference:deaths              zset of worker ids by last heartbeat    written by whoever detects a death
-    inference:death-count         deaths since Valkey started             likewise
-    inference:left:<chunk>        "<key> <member>" of a turn (zset) that  written by the web process, deleted
-                                  ends with the chunk: its request has    by the worker
+    inference:deaths              zset of dead workers by last heartbeat  by the process that detects a death
+    inference:death-count         deaths since Valkey started             written with inference:deaths
+    inference:left:<chunk>        "<key> <member>" of the turn (zset) of  written by the web process, deleted
+                                  a chunk whose request has ended         by the worker, which ends the turn
 """
 
 import json
@@ -114,7 +114,7 @@ def _replies(request_id: str) -> str:
     return f"inference:reply:{request_id}"
 
 
-# --- the web's side --------------------------------------------------------------
+# --- used by the web processes ---------------------------------------------------
 
 
 def store(valkey: redis.Redis, chunk: Chunk, pictures: Sequence[Picture], *, ttl_s: int) -> None:
@@ -165,10 +165,10 @@ def remove(
     pipe.mget(claims)  # after the pictures, because a worker claims a chunk before it reads them
     pipe.unlink(_replies(request_id), *claims)
     *_, claimed_by, _ = pipe.execute()
-    in_hand = {chunk.id for chunk, claim in zip(chunks, claimed_by, strict=True) if claim is not None}
-    if free := [_left(chunk_id) for chunk_id in turns or () if chunk_id not in in_hand]:
+    claimed = {chunk.id for chunk, claim in zip(chunks, claimed_by, strict=True) if claim is not None}
+    if free := [_left(chunk_id) for chunk_id in turns or () if chunk_id not in claimed]:
         valkey.unlink(*free)
-    return in_hand
+    return claimed
 
 
 def workers(valkey: redis.Redis, *, now_s: float) -> list[Worker]:
@@ -177,12 +177,12 @@ def workers(valkey: redis.Redis, *, now_s: float) -> list[Worker]:
 
 
 def queues_of(description: dict[str, Any]) -> list[str]:
-    """Return the queues in a worker's description; workers of an older version name none."""
+    """Return the queues in a worker's description; a worker of an older version consumes only QUEUE."""
     return list(description.get("queues") or [QUEUE])
 
 
 def serving(valkey: redis.Redis, queue: str, *, now_s: float) -> list[Worker]:
-    """Return the workers that are warm and take from `queue`."""
+    """Return the workers that are warm and consume `queue`."""
     alive = workers(valkey, now_s=now_s)
     described = about(valkey, [worker.id for worker in alive])
     return [worker for worker, one in zip(alive, described, strict=True) if queue in queues_of(one)]
@@ -219,7 +219,7 @@ class Death:
 
 
 # A worker that shuts down first sends a heartbeat with 0 slots, so a stale entry with slots is a death.
-_BURY = """
+_RECORD_DEATHS = """
 local stale = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'WITHSCORES')
 for i = 1, #stale, 2 do
     local id, slots = string.match(stale[i], '^(.*) (%d+)$')
@@ -237,7 +237,7 @@ return redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
 def deaths(valkey: redis.Redis, *, now_s: float) -> list[Death]:
     """Record the workers that died since the last call; return the deaths of the last day, oldest first."""
     bounds = (now_s - DEAD_AFTER_S, now_s - DEATHS_KEPT_S)
-    found: Any = valkey.eval(_BURY, 3, WORKERS_KEY, DEATHS_KEY, DEATH_COUNT_KEY, *bounds)
+    found: Any = valkey.eval(_RECORD_DEATHS, 3, WORKERS_KEY, DEATHS_KEY, DEATH_COUNT_KEY, *bounds)
     pairs = zip(found[::2], found[1::2], strict=True)
     return [Death(worker_id.decode(), float(seen_at_s)) for worker_id, seen_at_s in pairs]
 
@@ -247,7 +247,7 @@ def death_count(valkey: redis.Redis) -> int:
     return int(valkey.get(DEATH_COUNT_KEY) or 0)
 
 
-# --- the worker's side -----------------------------------------------------------
+# --- used by the workers ---------------------------------------------------------
 
 
 _ANSWER = """
@@ -283,8 +283,8 @@ def claim(
 def answer(valkey: redis.Redis, request_id: str, reply: Reply, *, count: int, ttl_s: int) -> None:
     """Push the reply and delete the chunk's pictures.
 
-    If the claim is gone, the request has ended: the reply is dropped, and the turn that the request has left
-    to the chunk ends.
+    If the claim no longer exists, the request has ended: the reply is dropped, and the turn that the request
+    left to the chunk ends.
     """
     keys = [_replies(request_id), _claim(reply.chunk_id), *_images(reply.chunk_id, count)]
     if not valkey.eval(_ANSWER, len(keys), *keys, reply.to_json(), ttl_s):

@@ -1,4 +1,4 @@
-"""Ends a worker that hangs: a native decoder that never returns can only be stopped by ending its process.
+"""End a worker that hangs: a native decoder that never returns can only be stopped by ending its process.
 
 The call gets a failure for the picture that hangs, and the process exits at once, to be restarted by its
 supervisor. Other chunks in the process are lost, as with any worker that dies
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(eq=False, slots=True)
 class Work:
-    """A chunk that the current thread is working on."""
+    """A chunk that the thread which creates this object is processing."""
 
     request_id: str
     chunk_id: str

@@ -145,7 +145,7 @@ def run(
 def _failure(position: int, error: Exception) -> Failure:
     if isinstance(error, InferenceError):
         return Failure(position, error.code, error.detail)
-    # The error's message is not logged, as it could quote the picture; the stack holds only files and lines.
+    # The message of the error is not logged, because it could quote the picture; the stack is only code.
     stack = traceback.format_list(traceback.extract_tb(error.__traceback__))
     logger.error("inference failed", extra={"error": type(error).__name__, "stack": stack})
     return Failure(position, errors.FAILED, type(error).__name__)
@@ -219,6 +219,8 @@ class Heartbeat(threading.Thread):
 
 
 class _Lifecycle:
+    """The Celery worker of this process and its heartbeat, shared by the signal handlers below."""
+
     worker: Any = None  # celery's stubs declare neither pool_cls nor concurrency
     heartbeat: Heartbeat | None = None
 

@@ -1,7 +1,7 @@
 """Read the EXIF orientation from a TIFF block in a PNG or JPEG.
 
-This is not done by a library because Pillow's reader copies the value of every entry: 5,000 entries that
-point at the same 64 KiB take 320 MB. Only one number is needed here.
+Pillow is not used for this, because its reader copies the value of every entry: 5,000 entries that point at
+the same 64 KiB take 320 MB. Only one number is needed here.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def raw_profile(kind: bytes, content: bytes) -> bytes | None:
     elif kind == b"iTXt":  # flag, method, language, translated keyword, text
         is_compressed = rest[:1] == b"\x01"
         rest = rest[2:].partition(b"\x00")[2].partition(b"\x00")[2]
-    limit = 3 * MAX_EXIF_BYTES  # two digits a byte, and line breaks
+    limit = 3 * MAX_EXIF_BYTES  # two digits per byte, and line breaks
     if is_compressed:
         try:
             text = zlib.decompressobj().decompress(rest, limit)

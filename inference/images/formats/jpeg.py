@@ -24,7 +24,7 @@ MAX_EXIF_SEGMENTS = 16  # APP1 segments that are searched; XMP uses APP1 as well
 
 SOS, EOI, APP1 = 0xDA, 0xD9, 0xE1
 # Frames that libjpeg decodes: baseline, extended, progressive; Huffman and arithmetic coding.
-_SERVED_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
+_SUPPORTED_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
 _PROGRESSIVE_FRAMES = frozenset({0xC2, 0xCA})
 _OTHER_FRAMES = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xC8, 0xCB, 0xCD, 0xCE, 0xCF})
 _SEGMENTS = frozenset({0xC4, 0xCC, SOS, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)})
@@ -57,7 +57,7 @@ def read(data: Buffer) -> Header:
     for segment in segments(data):
         if segment.fault:
             raise segment.fault
-        if segment.marker in _SERVED_FRAMES:
+        if segment.marker in _SUPPORTED_FRAMES:
             if frame is not None:
                 raise broken("a JPEG with two frame headers")
             frame = segment
@@ -119,7 +119,7 @@ def segments(data: Buffer) -> Iterator[Segment]:
 def _fault(marker: int, *, is_whole: bool) -> ImageError | None:
     if marker in _OTHER_FRAMES:
         return unsupported(f"a JPEG of coding process {marker:#x}")
-    if marker not in _SEGMENTS and marker not in _SERVED_FRAMES:
+    if marker not in _SEGMENTS and marker not in _SUPPORTED_FRAMES:
         return broken(f"JPEG marker {marker:#x} instead of a segment")
     return None if is_whole else broken("a JPEG segment runs past the end of the file")
 
@@ -146,7 +146,7 @@ def extent(data: Buffer, header: Header) -> Extent:
         if segment.fault or segment.marker == EOI:
             is_covered = bool(lowest_bits) and not any(map(any, lowest_bits.values()))
             return Extent(segment.end or segment.position, scans, segment.fault is None, is_covered)
-        if segment.marker in _SERVED_FRAMES:
+        if segment.marker in _SUPPORTED_FRAMES:
             fields = data[segment.start : segment.end]
             lowest_bits = {fields[6 + 3 * k]: [16] * 64 for k in range(header.channels)}
         elif segment.marker == SOS:

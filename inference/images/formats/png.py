@@ -12,14 +12,14 @@ from inference.images.formats.common import Buffer, Header, broken, check_sides,
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
-# A file may hold this many chunks, plus one for each BYTES_A_CHUNK of its size: encoders write IDAT chunks of
-# 8 KiB or more, and the time to parse a file grows with the number of chunks.
+# A file may have FREE_CHUNKS chunks, plus one for each BYTES_PER_CHUNK of its size: encoders write IDAT
+# chunks of 8 KiB or more, and the time to parse a file grows with the number of chunks.
 FREE_CHUNKS = 500
-BYTES_A_CHUNK = 1024
+BYTES_PER_CHUNK = 1024
 
 _HEAD = struct.Struct(">I4s")
 _TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
-# The longest text chunk that can hold a whole raw profile: two digits a byte, and line breaks.
+# The longest text chunk that can hold a whole raw profile: two digits per byte, and line breaks.
 _MAX_TEXT_BYTES = 4 * exif.MAX_EXIF_BYTES
 
 
@@ -29,7 +29,7 @@ def chunks(data: Buffer) -> Iterator[tuple[bytes, int, int]]:
     Raises ImageError 4003 if there are too many.
     """
     position, size = len(SIGNATURE), len(data)
-    for _ in range(FREE_CHUNKS + size // BYTES_A_CHUNK):
+    for _ in range(FREE_CHUNKS + size // BYTES_PER_CHUNK):
         if position + 8 > size:
             return
         length, kind = _HEAD.unpack_from(data, position)
