@@ -1,5 +1,6 @@
 """The gunicorn settings of the web processes, for bin/start, compose.yaml and manual starts."""
 
+import importlib
 import os
 import sys
 
@@ -18,9 +19,9 @@ try:
 except ImproperlyConfigured as error:
     sys.exit(f"A setting in the environment or in .env is wrong: {error}")
 
-machine.raise_open_files()  # each open connection and each spool file takes one
+machine.raise_open_files()  # each connection and each spool file needs a file descriptor
 worker_class = "facecloud.web.worker.WebWorker"  # gthread, safe against slow clients
-preload_app = True  # loaded once, shared by all workers; clients and threads are made after the fork
+preload_app = True  # loaded once, shared by all workers; connections and threads are created after the fork
 timeout = 120
 # At shutdown: the time of the largest call of 100 pictures, and a margin to send the reply.
 graceful_timeout = int(settings.DEADLINE_S + 100 * settings.DEADLINE_PER_IMAGE_S + 10)
@@ -34,15 +35,14 @@ control_socket_disable = True
 # gunicorn accepts SCRIPT_NAME and PATH_INFO as request headers from forwarded_allow_ips, by default loopback,
 # so any local client could move the site under another path.
 forwarder_headers = ""
-if os.access("/dev/shm", os.W_OK):  # noqa: S108 - heartbeats of the workers, which a disk may hold up
-    worker_tmp_dir = "/dev/shm"  # noqa: S108 - gunicorn creates its files there safely
+memory_dir = "/dev/shm"  # noqa: S108 - gunicorn creates its files there safely
+if os.access(memory_dir, os.W_OK):  # on a disk, the heartbeats of the workers could be delayed
+    worker_tmp_dir = memory_dir
 
 
 def when_ready(server: object) -> None:
-    """Load the URLs and views before the fork; Django would load them at the first request."""
-    from django.urls import get_resolver
-
-    get_resolver().url_patterns  # noqa: B018 - a property that imports them
+    """Import the URLs and views before the fork; otherwise Django would import them at the first request."""
+    importlib.import_module(settings.ROOT_URLCONF)
 
 
 def worker_exit(server: object, worker: object) -> None:

@@ -34,7 +34,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | quote }}
 {{- end }}
 {{- end }}
 
-{{/* Every process but the workers. */}}
+{{/* The environment of every process except the workers. */}}
 {{- define "facecloud.env" -}}
 {{- $url := required "site.url: the address of the site, such as https://face.example.com" .Values.site.url }}
 {{- $parts := urlParse $url }}
@@ -66,7 +66,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | quote }}
 {{- end }}
 {{- end }}
 
-{{/* What every pod of ours has: no rights, no token of the cluster, a root that can't be written to. */}}
+{{/* Every pod runs as an unprivileged user without a service-account token. */}}
 {{- define "facecloud.pod" -}}
 automountServiceAccountToken: false
 enableServiceLinks: false
