@@ -2,7 +2,7 @@
 # customers and money, a database driver or cryptography. Packages and models are in lower layers, so a change
 # of the code replaces a few megabytes.
 
-# compose.yaml sets it, by digest after deploy/pin.
+# compose.yaml sets this argument, with a digest after deploy/pin.
 ARG PYTHON_IMAGE=python:3.13-slim
 
 FROM $PYTHON_IMAGE AS build
@@ -23,8 +23,8 @@ FROM build AS worker-packages
 COPY requirements-worker.txt ./
 RUN --mount=type=cache,target=/cache python -m venv --without-pip /venv && \
     /build/bin/uv pip install --quiet --python /venv --require-hashes --requirement requirements-worker.txt && \
-    # What no worker loads, 100 MB of it: tests, stubs, the second copy of onnxruntime (for C) and its tools, and all of
-    # Django but its settings. A worker is started on what is left below, so that nothing is missed only at run time.
+    # Delete 100 MB that no worker loads: tests, stubs, the second copy of onnxruntime (for C) and its tools, and all of
+    # Django except its settings. The stage `worker` imports what it runs, so that a missing file fails the build.
     cd /venv/lib/python3.*/site-packages && find . -type d -name tests -prune -exec rm -r {} + && \
     find . -name '*.pyi' -delete && cd onnxruntime && \
     rm -r capi/libonnxruntime.so.* transformers quantization tools datasets backend && cd .. && \

@@ -17,7 +17,7 @@ def main() -> None:
     except ImproperlyConfigured as error:
         refuse(f"A setting in the environment or in .env is wrong: {error}")
     except OperationalError as error:
-        if getattr(error.__cause__, "pgcode", None):  # PostgreSQL was there, and refused something else
+        if getattr(error.__cause__, "pgcode", None):  # PostgreSQL responded, so the error has another cause
             raise
         refuse(f"The database of DATABASE_URL can't be reached: {str(error).splitlines()[0]}")
 

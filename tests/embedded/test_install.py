@@ -48,7 +48,7 @@ def test_a_package_with_a_wrong_hash_is_rejected(checkout: Checkout) -> None:
     pins.write_text(re.sub(r"sha256:[0-9a-f]{60}", "sha256:" + "0" * 60, pins.read_text()))
     status, output = checkout.run("bin/start")
     assert status == 1
-    assert "something else than the pinned packages (wrong hash)" in output.splitlines()[-1]
+    assert "other packages than the pinned ones (wrong hash)" in output.splitlines()[-1]
     assert "Traceback" not in output
 
 
