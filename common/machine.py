@@ -8,7 +8,7 @@ from pathlib import Path
 CGROUP = Path("/sys/fs/cgroup")
 MAX_OPEN_FILES = 65_536
 BASE_BYTES = 500 * 1024 * 1024  # an idle worker with its models
-# The most that a slot adds, with a chunk of the largest pictures (16-bit PNGs of 25 megapixels). Measured:
+# The most that a slot needs, with a chunk of the largest pictures (16-bit PNGs of 25 megapixels). Measured:
 # 270 MB with one slot (`bin/bench memory`), and less for each further slot.
 SLOT_BYTES = 260 * 1024 * 1024
 
@@ -16,8 +16,8 @@ SLOT_BYTES = 260 * 1024 * 1024
 def cpus(cgroup: Path = CGROUP) -> int:
     """Return the number of usable CPUs: the CPU affinity, or the cgroup's quota if that is smaller."""
     available = len(os.sched_getaffinity(0))
-    quota = _first(cgroup, "cpu.max") or _first(cgroup, "cpu/cpu.cfs_quota_us")
-    period = quota[1] if len(quota) > 1 else (_first(cgroup, "cpu/cpu.cfs_period_us") or ["100000"])[0]
+    quota = _read(cgroup, "cpu.max") or _read(cgroup, "cpu/cpu.cfs_quota_us")
+    period = quota[1] if len(quota) > 1 else (_read(cgroup, "cpu/cpu.cfs_period_us") or ["100000"])[0]
     if not quota or not quota[0].isdigit() or not int(quota[0]):  # "max", or -1 in version 1
         return available
     return max(1, min(available, math.ceil(int(quota[0]) / int(period))))
@@ -25,7 +25,7 @@ def cpus(cgroup: Path = CGROUP) -> int:
 
 def memory_bytes(cgroup: Path = CGROUP) -> int | None:
     """Return the cgroup's memory limit, or None if there is none."""
-    found = _first(cgroup, "memory.max") or _first(cgroup, "memory/memory.limit_in_bytes")
+    found = _read(cgroup, "memory.max") or _read(cgroup, "memory/memory.limit_in_bytes")
     if not found or not found[0].isdigit() or int(found[0]) >= 1 << 60:  # v1: a huge number means no limit
         return None
     return int(found[0])
@@ -47,7 +47,8 @@ def raise_open_files() -> int:
     return wanted
 
 
-def _first(cgroup: Path, name: str) -> list[str]:
+def _read(cgroup: Path, name: str) -> list[str]:
+    """Return the words in a file of the cgroup; none if it does not exist."""
     try:
         return (cgroup / name).read_text().split()
     except OSError:

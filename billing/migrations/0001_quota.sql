@@ -36,8 +36,8 @@ BEGIN
         PERFORM set_config('synchronous_commit', 'off', true);
     END IF;
 
-    -- If the same call is being reserved twice at once, the second finds the Debit of the first here, either at
-    -- once or in the second pass, after its own INSERT conflicted and its units were put back.
+    -- If the same call is being reserved twice at once, the second finds the Debit of the first here: either in
+    -- the first pass, or in the second, after its own INSERT conflicted or it found no units left.
     FOR attempt IN 1 .. 2 LOOP
         SELECT 'held', d.app_id, d.api, d.units, d.state, d.remaining_after, d.created_at, d.hold_expires_at,
                d.closed_at

@@ -35,7 +35,7 @@ def main(argv: list[str]) -> NoReturn:
 
 
 def leave_root() -> None:
-    """Become uid 1000 of a user namespace, in which root still owns the files, or else `nobody`."""
+    """Drop root: enter a user namespace, in which this process still owns its files, or become `nobody`."""
     if namespaces_work():
         enter_namespace()
     else:

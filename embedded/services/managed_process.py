@@ -47,7 +47,7 @@ class Process:
         return self._child.pid
 
     def start(self) -> None:
-        """Start the command. The calling thread must outlive it, because the kernel ends both together."""
+        """Start the command. The calling thread must outlive it: the child is killed with that thread."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         launcher = [sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()), str(int(self._stop_signal))]
         with open(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:

@@ -161,7 +161,7 @@ class WebWorker(ThreadWorker):
         """Close the listening sockets when the process is about to end.
 
         gunicorn closes them only after its last request, and meanwhile the kernel would complete connections
-        that nobody accepts. Connections that are already complete are served.
+        that are never accepted. Connections that are already complete are served.
         """
         super().set_accept_enabled(enabled)
         while not enabled and not self.alive and self.sockets:
@@ -264,7 +264,7 @@ class WebWorker(ThreadWorker):
         self._receive(conn, piece)
 
     def _receive(self, conn: Connection, piece: bytes) -> None:
-        """Add received bytes; pass the request to a thread if it has enough or the client sends no more."""
+        """Add received bytes; pass the request to a thread if enough arrived or the client sends no more."""
         if conn.refusal is not None:
             self._receive_refused(conn, piece)
             return
@@ -390,7 +390,7 @@ class WebWorker(ThreadWorker):
             self._end_refused(conn, keeps_open=not is_over)
 
     def _answer_refused(self, conn: Connection, refusal: Refusal) -> None:
-        """Send the refusal, from a thread if a body without a signature has to be counted in Valkey."""
+        """Send the refusal. If an unsigned body must be counted in Valkey first, that happens in a thread."""
         is_signed = refusal.is_signed()
         if is_signed or not refusal.has_read:
             self._send_refusal(conn, refusal.answer(is_signed=is_signed))
@@ -403,9 +403,9 @@ class WebWorker(ThreadWorker):
             return
         pool.inside += 1
         future = pool.executor.submit(refusal.answer, is_signed=False)
-        future.add_done_callback(lambda done: self.method_queue.defer(self._counted, conn, pool, done))
+        future.add_done_callback(lambda done: self.method_queue.defer(self._after_count, conn, pool, done))
 
-    def _counted(self, conn: Connection, pool: Pool, done: Future[ErrorReply]) -> None:
+    def _after_count(self, conn: Connection, pool: Pool, done: Future[ErrorReply]) -> None:
         """Continue in the loop after a thread has counted a body without a signature."""
         pool.inside -= 1
         try:
@@ -443,9 +443,9 @@ class WebWorker(ThreadWorker):
         self._wait(conn, self.cfg.keepalive)
         if conn.received:  # the next request; it is not handled here, to avoid recursion
             early, conn.received = bytes(conn.received), bytearray()
-            self.method_queue.defer(self._go_on, conn, early)
+            self.method_queue.defer(self._receive_next, conn, early)
 
-    def _go_on(self, conn: Connection, early: bytes) -> None:
+    def _receive_next(self, conn: Connection, early: bytes) -> None:
         if conn in self._waiting:
             self._receive(conn, early)
 

@@ -224,7 +224,7 @@ def _lines(name: str, found: Sequence[FoundFace]) -> list[str]:
         place = f"{face.location.left}, {face.location.top}"
         who = [
             f"{one.group_id}/{one.person_id} {one.confidence:.3f} "
-            f"({say('认错至多', 'wrong at most')} {one_in(one.false_match_rate)})"
+            f"({say('认错至多', 'false match at most')} {one_in(one.false_match_rate)})"
             for one in face.persons
         ]
         lines.append(f"{name}  ({place})  {'  '.join(who) or say('无匹配', 'no match')}")
