@@ -419,7 +419,7 @@ def mail(at: datetime) -> int:
                 subject, body = _digest(claimed)
                 send_mail(subject, body, settings.DEFAULT_FROM_EMAIL, [customer.email])
         except (SMTPRecipientsRefused, SMTPDataError) as error:
-            log.warning("mail of notices to customer %s was rejected: %s", customer.pk, error)
+            log.warning("the mail server rejected the notices of customer %s: %s", customer.pk, error)
             if not _is_final(error):
                 _release(claimed)
         except (SMTPException, OSError):
@@ -428,7 +428,7 @@ def mail(at: datetime) -> int:
             break
         except Exception as error:
             # A mail cannot be built from this address or text, so a retry would fail in the same way.
-            log.error("notices of customer %s cannot be mailed: %s", customer.pk, type(error).__name__)
+            log.error("no mail can be built for customer %s: %s", customer.pk, type(error).__name__)
         else:
             sent += 1
     return sent

@@ -52,7 +52,7 @@ def reserve(
     ValueError for invalid arguments or a `call_id` of another App or API.
     """
     if images < 1 or pairs < 0 or not 0 < hold_s <= MAX_HOLD_S:
-        raise ValueError(f"images={images}, pairs={pairs}, hold_s={hold_s}")
+        raise ValueError(f"invalid arguments: images={images}, pairs={pairs}, hold_s={hold_s}")
     alone = not connection.in_atomic_block
     with connection.cursor() as cursor:
         for quick in [True, False] if alone else [False]:

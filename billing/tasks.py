@@ -30,7 +30,7 @@ def expire_orders() -> None:
 def apply_scheduled_changes() -> None:
     """Apply the scheduled changes of the catalogue that are due."""
     if changed := catalogue.apply_due(clock.now()):
-        log.info("%s scheduled changes of the catalogue took effect", changed)
+        log.info("applied %s scheduled changes of the catalogue", changed)
 
 
 @shared_task(name="billing.send_notices")
@@ -59,11 +59,11 @@ def reconcile_books() -> None:
 def keep_months() -> None:
     """Create the coming months of calls and debits, and drop those whose retention has ended."""
     if dropped := months.keep(clock.now()):
-        log.warning("dropped: %s", ", ".join(dropped))
+        log.warning("dropped partitions: %s", ", ".join(dropped))
 
 
 @shared_task(name="billing.forget_notices")
 def forget_notices() -> None:
     """Delete the notices whose retention has ended."""
     if forgotten := notices.forget(clock.now()):
-        log.info("%s old notices deleted", forgotten)
+        log.info("deleted %s old notices", forgotten)

@@ -57,7 +57,7 @@ def keep(at: datetime) -> list[str]:
     """Create the partitions of future months and drop the old ones; return the names of those dropped."""
     for month in _ahead(at):
         if made := _with_retries(partial(_call, "months_make", _tables(), month)):
-            log.info("created month %s in %s tables", month, made)
+            log.info("created the partitions of month %s in %s tables", month, made)
     dropped = _drop(at)
     _call("months_analyze", _tables())
     return dropped
@@ -103,7 +103,6 @@ def _drop(at: datetime) -> list[str]:
     until = max(ends)  # not `cut`, which may lie within the first partition
     dropped = _with_retries(lambda: _drop_until(until))
     AnsweredHour.objects.filter(hour__lt=datetime(until.year, until.month, until.day, tzinfo=UTC)).delete()
-    log.info("dropped %s", ", ".join(dropped))
     return dropped
 
 

@@ -46,4 +46,4 @@ def _forget(key: str) -> None:
         names = client.smembers(key)
         client.delete(key, *names)
     except redis.RedisError as error:
-        log.warning("answers could not be deleted and stay until they expire: %s", type(error).__name__)
+        log.warning("stored answers were not deleted and remain until they expire: %s", type(error).__name__)

@@ -137,9 +137,9 @@ class PiecewiseLinear:
     def from_points(cls, points: Sequence[Sequence[float]]) -> PiecewiseLinear:
         xs, ys = zip(*points, strict=True)
         if any(b <= a for a, b in pairwise(xs)):
-            raise ValueError("the x of the points of a map must increase")
+            raise ValueError("the x values of the points must increase")
         if any(b < a for a, b in pairwise(ys)):
-            raise ValueError("the y of the points of a map must not decrease")
+            raise ValueError("the y values of the points must not decrease")
         return cls(tuple(xs), tuple(ys))
 
     def __call__(self, x: float) -> float:

@@ -34,7 +34,7 @@ def _read_integer(data: bytes, position: int) -> tuple[int, int]:
 def _read_tensor(data: bytes, position: int) -> Array:
     version, position = _read_integer(data, position)
     if version != 2:
-        raise ValueError(f"tensor version {version}")
+        raise ValueError(f"unsupported tensor version {version}")
     shape = []
     for _ in range(4):
         side, position = _read_integer(data, position)

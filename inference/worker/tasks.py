@@ -92,7 +92,7 @@ def infer(
         client = valkey.client()
         pictures = exchange.claim(client, chunk_id, count, worker_id=worker_id(), ttl_s=ttl_s)
         if pictures is None:
-            logger.info("chunk is gone, skipped", extra={"chunk": chunk_id})
+            logger.info("chunk skipped, its pictures no longer exist", extra={"chunk": chunk_id})
             return
         with _watchdog.watch(Work(request_id, chunk_id, count, ttl_s)) as begin:
             results, failure = run(OPERATIONS[operation], shared_engine(), pictures, begin)
