@@ -5,7 +5,6 @@ from typing import Any, cast
 
 from django.conf import settings
 from django.http import HttpRequest
-from django.utils import translation
 from django.utils.functional import SimpleLazyObject
 
 from accounts.models import Region
@@ -25,17 +24,12 @@ class RegionChoice:
     label: str
 
 
-def region_label(region: Region) -> str:
-    """Return the region's name in the reader's language: 上海6, or its English name."""
-    return region.name_en if translation.get_language() == "en" and region.name_en else region.name
-
-
 def regions(request: HttpRequest) -> list[RegionChoice]:
     """Return the open regions in their order; read once per request."""
     notes = vars(request)
     if "console_regions" not in notes:
         notes["console_regions"] = [
-            RegionChoice(one.pk, one.code, region_label(one)) for one in Region.objects.filter(is_active=True)
+            RegionChoice(one.pk, one.code, str(one)) for one in Region.objects.filter(is_active=True)
         ]
     return cast(list[RegionChoice], notes["console_regions"])
 

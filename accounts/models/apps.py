@@ -7,6 +7,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from accounts import names
@@ -41,7 +42,8 @@ class Region(models.Model):
         verbose_name = verbose_name_plural = _("地域")
 
     def __str__(self) -> str:
-        return self.name
+        """Return the name in the reader's language."""
+        return self.name_en if get_language() == "en" and self.name_en else self.name
 
 
 def new_app_id() -> str:

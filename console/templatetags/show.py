@@ -15,9 +15,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.models import Region
 from billing.models import Api, CancelReason, Meter, Order, OrderState
-from console import context
 from console.documentation import json_view
 from console.documentation.highlighting import highlighted
 from inference.calibration import scoring
@@ -128,11 +126,6 @@ def months(number: int) -> str:
 def order_steps() -> list[tuple[int, str]]:
     """Return the steps of an order (manual 3.1), from 1."""
     return list(enumerate((_("创建订单"), _("订单确认"), _("支付"), _("完成")), 1))
-
-
-@register.filter
-def region_name(region: Region) -> str:
-    return context.region_label(region)
 
 
 @register.filter

@@ -10,7 +10,6 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from console.context import region_label
 from operations.monitoring.health import State
 
 Level = Literal["bad", "warn"]
@@ -57,7 +56,7 @@ def facts(state: State) -> dict[str, object]:
         "wrong_clocks": ", ".join(f"{host} {off:+.1f} s" for host, off in state.valkey.wrong_clocks.items()),
         "stuck": ", ".join(worker.id for worker in state.valkey.stuck_workers),
         "depth": max(state.valkey.queued.values(), default=0),
-        "regions": str(_("、")).join(region_label(region) for region in state.regions_without_worker),
+        "regions": str(_("、")).join(map(str, state.regions_without_worker)),
         "mails": state.valkey.queued_mails,
         "limit": state.queue_limit,
         "connections": state.postgres.connections,

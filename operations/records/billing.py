@@ -276,6 +276,7 @@ class CatalogueChangeRecords(RecordAdmin):
         names = {
             "sku_api": (Sku, "api"), "sku_tier": (Sku, "tier"), "sku_meter": (Sku, "meter"),
             "duration_months": (Duration, "months"), "region_name": (Region, "name"),
+            "region_name_en": (Region, "name_en"),
         }  # fmt: skip
         return found.annotate(
             **{
@@ -306,7 +307,9 @@ class CatalogueChangeRecords(RecordAdmin):
             return f"{Api(change.sku_api).label} {spec_text(change.sku_tier, change.sku_meter)}"
         if change.subject == "duration" and change.duration_months:
             return months(change.duration_months)
-        return change.region_name or str(change.subject_id)
+        if change.subject == "region" and change.region_name:
+            return str(Region(name=change.region_name, name_en=change.region_name_en))
+        return str(change.subject_id)
 
     @admin.display(description=gettext_lazy("原值"), ordering="before")
     def old(self, change: CatalogueChange) -> str:

@@ -17,7 +17,6 @@ from django.views.decorators.http import require_GET
 from accounts.models import App, Region, User
 from billing.models import Api
 from common.postgresql.clock import now
-from console.context import region_label
 from console.error_messages import explained
 from console.reports.downloads import csv_file
 from console.views.calls import CSV_ROWS, DEFAULT, PAGE_ROWS, RANGES, CallsForm, local_minute, recent
@@ -41,7 +40,7 @@ class ServiceCallsForm(CallsForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.regions = list(Region.objects.all())
-        choices = [(str(one.pk), region_label(one)) for one in self.regions]
+        choices = [(str(one.pk), str(one)) for one in self.regions]
         self.fields["region"].choices = choices  # type: ignore[attr-defined]  # a ChoiceField
 
     def clean_who(self) -> App | User | None:
@@ -155,7 +154,7 @@ def page(request: OperatorRequest) -> HttpResponse:
         "since": local_minute(asked.wanted.since),
         "until": local_minute(asked.wanted.until),
         "apis": Api.choices,
-        "regions": [(one.pk, region_label(one)) for one in form.regions],
+        "regions": [(one.pk, str(one)) for one in form.regions],
         "codes": [*code_choices()[:2], (call_log.FAILED, _("全部失败")), *code_choices()[2:]],
         "table": table(found[:PAGE_ROWS]),
         "older": str(Cursor.of(last)) if last else "",

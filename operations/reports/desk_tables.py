@@ -8,7 +8,6 @@ from django.views.decorators.http import require_GET
 
 from billing.models import Package, Period
 from common.postgresql.clock import now
-from console.context import region_label
 from console.reports.downloads import csv_file
 from operations.access import OperatorRequest, operator
 from operations.actions.actions import kind_named
@@ -26,7 +25,7 @@ def apps(overview: CustomerOverview) -> Table:
     ]  # fmt: skip
     rows = [
         [
-            app.app_id, app.name, region_label(app.region), app.rate_per_s, app.concurrency, app.created_at,
+            app.app_id, app.name, str(app.region), app.rate_per_s, app.concurrency, app.created_at,
             app.archived_at,
         ]
         for app in overview.apps

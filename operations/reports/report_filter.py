@@ -11,7 +11,6 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import App, Region, User
 from billing.models import Api
-from console.context import region_label
 from console.error_messages import explained
 from console.reports.date_ranges import DEFAULT, DateRange, RangeForm
 from faceapi import errors
@@ -44,7 +43,7 @@ class SpanForm(RangeForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.regions = list(Region.objects.all())
-        choices = [("", _("全部地域")), *((str(one.pk), region_label(one)) for one in self.regions)]
+        choices = [("", _("全部地域")), *((str(one.pk), str(one)) for one in self.regions)]
         self.fields["region"].choices = choices  # type: ignore[attr-defined]  # a ChoiceField
 
     def clean_who(self) -> User | App | None:

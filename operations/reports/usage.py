@@ -14,7 +14,6 @@ from django.views.decorators.http import require_GET
 from accounts.models import App, Region, User
 from billing.models import Api
 from common.postgresql.clock import now
-from console.context import region_label
 from console.error_messages import explained
 from console.reports import usage
 from console.reports.charts import Chart, Series
@@ -175,7 +174,7 @@ def by_api(of: Report) -> Table:
 
 def by_region(of: Report) -> Table:
     key = "usage-by-region"
-    names = {region.pk: region_label(region) for region in Region.objects.all()}
+    names = {region.pk: str(region) for region in Region.objects.all()}
     found = _most_called(of.made.by_region)
     columns = [
         Column(_("地域")), *of.counts.columns(), _changed(),
@@ -263,7 +262,7 @@ def top_apps(of: Report, of_app: dict[int, Figures], earlier: dict[int, Figures]
             Link(app.app_id, of.to.to(who=app.app_id)),
             Link(app.name, desk(app.app_id), "ops_desk"),
             Link(app.customer.username, of.to.to(who=app.customer.username)),
-            Link(region_label(app.region), of.to.to(region=app.region_id)),
+            Link(str(app.region), of.to.to(region=app.region_id)),
             *of.counts.cells(one),
             of.change(one, earlier.get(app.pk)),
         ]

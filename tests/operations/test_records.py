@@ -159,6 +159,25 @@ def test_a_record_has_a_readable_name(world: World, operators: dict[str, User], 
     assert ">用户<" in page("/admin/accounts/auditentry/")
 
 
+def test_a_region_has_its_name_in_the_language_of_the_page(
+    world: World, operators: dict[str, User], as_admin: Client, now: datetime
+) -> None:
+    region = world.app.region
+    catalogue.change(region, {"position": 7}, by=operators["admin"], reason="test", at=now)
+    for path in (
+        "/admin/accounts/app/",
+        f"/admin/accounts/app/{world.app.pk}/change/",
+        f"/admin/accounts/region/{region.pk}/change/",
+        "/admin/billing/cataloguechange/",
+    ):
+        for language, shown, other in (("zh-hans", "上海6", "Shanghai 6"), ("en", "Shanghai 6", "上海6")):
+            as_admin.cookies["django_language"] = language
+            page = as_admin.get(path).content.decode()
+            assert shown in page, path
+            if "region/" not in path:  # which has a field for each name
+                assert other not in page, path
+
+
 def test_no_password_is_shown(world: World, as_admin: Client) -> None:
     user = world.app.customer
     text = as_admin.get(f"/admin/accounts/user/{user.pk}/change/").content.decode()
