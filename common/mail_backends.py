@@ -1,8 +1,9 @@
 """Mail backends. Mails contain links that set passwords, so others must not be able to read them.
 
-`SmtpBackend` adds a deadline to Django's backend. `FolderBackend` is the default without a mail server: one
-file per connection in VAR_DIR/mail, readable only by its owner. `LogBackend` replaces Django's console
-backend: it logs that a mail was not sent, but not its content.
+`SmtpBackend` adds a deadline to Django's backend, and counts the mails that the server did not accept.
+`FolderBackend` is the default without a mail server: one file per connection in VAR_DIR/mail, readable only by
+its owner. `LogBackend` replaces Django's console backend: it logs that a mail was not sent, but not its
+content.
 """
 
 import contextlib
@@ -15,15 +16,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import redis
 from django.core.mail import EmailMessage
 from django.core.mail.backends import smtp
 from django.core.mail.backends.base import BaseEmailBackend
 from django.core.mail.backends.filebased import EmailBackend
 
-from common import watchdog
+from common import valkey, watchdog
 
 KEEP_S = 7 * 24 * 3600
 STEPS = 6.0  # connect, TLS, login, sender and recipients, message, quit
+FAILED_KEY = "mail:failed"  # the number of failed mails of each FAILED_STEP_S
+FAILED_STEP_S = 600
+FAILED_STEPS = 6  # counted: the current one and those of the 50 minutes before
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +68,14 @@ class SmtpBackend(smtp.EmailBackend):
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         self._deadline = time.monotonic() + (self.timeout or 0.0) * STEPS * max(1, len(email_messages))
-        with contextlib.ExitStack() as self._guards:
-            return super().send_messages(email_messages) or 0
+        try:
+            with contextlib.ExitStack() as self._guards:
+                return super().send_messages(email_messages) or 0
+        except smtplib.SMTPRecipientsRefused:
+            raise  # the address is at fault, not the server
+        except (smtplib.SMTPException, OSError):
+            note_failure()
+            raise
 
     @property
     def connection_class(self) -> Any:
@@ -76,6 +87,24 @@ class SmtpBackend(smtp.EmailBackend):
         if self.timeout:
             same = self._guards.enter_context(socket.socket(fileno=os.dup(sock.fileno())))
             self._guards.enter_context(watchdog.guard(same, self._deadline))
+
+
+def note_failure() -> None:
+    """Count a mail that the server did not accept, for the operators' findings."""
+    try:
+        client = valkey.client()
+        key = f"{FAILED_KEY}:{int(valkey.now_s(client)) // FAILED_STEP_S}"
+        client.incr(key)
+        client.expire(key, FAILED_STEP_S * (FAILED_STEPS + 1))
+    except redis.RedisError:
+        log.exception("a failed mail could not be counted")
+
+
+def failures(client: redis.Redis, now_s: float) -> int:
+    """Return the number of mails of the last hour that the server did not accept."""
+    step = int(now_s) // FAILED_STEP_S
+    counts = client.mget([f"{FAILED_KEY}:{step - back}" for back in range(FAILED_STEPS)])
+    return sum(int(count or 0) for count in counts)
 
 
 class _Guarded:

@@ -58,6 +58,7 @@ def facts(state: State) -> dict[str, object]:
         "depth": max(state.valkey.queued.values(), default=0),
         "regions": str(_("、")).join(map(str, state.regions_without_worker)),
         "mails": state.valkey.queued_mails,
+        "failed_mails": state.valkey.failed_mails,
         "limit": state.queue_limit,
         "connections": state.postgres.connections,
         "connection_limit": state.postgres.connection_limit,
@@ -119,6 +120,12 @@ RULES = (
         "mails-wait", "warn", lambda state: state.valkey.queued_mails > MAILS_WAIT,
         _("有 %(mails)s 个邮件任务在等待：通知和重设密码的链接没有发出。"),
         _("确认处理 mail 队列的 worker 在运行（--queues mail），并检查 EMAIL_URL 的邮件服务器。"),
+    ),
+    Rule(
+        "mails-fail", "warn", lambda state: state.valkey.failed_mails > 0,
+        _("最近一小时有 %(failed_mails)s 次邮件发送失败：邮件服务器没有接受。"),
+        _("检查 EMAIL_URL 和邮件服务器，原因在处理 mail 队列的 worker 的日志里。"
+          "通知和报告之后会再发；链接没有送达的用户需要重新申请。"),
     ),
     Rule(
         "models-differ", "bad", lambda state: len(state.valkey.model_sets) > 1,

@@ -16,7 +16,7 @@ from accounts import regions
 from accounts.models import App, Region
 from billing.books import reconcile
 from billing.models import Debit, DebitState
-from common import clock, valkey
+from common import clock, mail_backends, valkey
 from common.celery import queues, schedule
 from faceapi import errors
 from faceapi.models import Call
@@ -66,6 +66,7 @@ class ValkeyState:
     queued: dict[str, int] = field(default_factory=dict)  # chunks by inference queue
     queued_tasks: int = 0
     queued_mails: int = 0
+    failed_mails: int = 0  # of the last hour
     started_at: datetime | None = None
     clock_offsets: dict[str, float] = field(default_factory=dict)
     workers: list[WorkerState] = field(default_factory=list)
@@ -263,6 +264,7 @@ def measure_valkey(at: datetime, queues_of_regions: Iterable[str] = ()) -> Valke
         state.queued_tasks = client.llen(queues.SCHEDULED)
         state.queued_mails = client.llen(queues.MAIL)
         now_s = clock.now_s(client)
+        state.failed_mails = mail_backends.failures(client, now_s)
         state.clock_offsets = clock.offsets(client)
         state.deaths = exchange.deaths(client, now_s=now_s)
         state.death_count = exchange.death_count(client)

@@ -7,6 +7,8 @@ import pytest
 from django.conf import settings
 from django.core.mail import EmailMessage
 
+from bench.ports import free_port
+from common import mail_backends, valkey
 from common.mail_backends import STEPS, SmtpBackend
 from facecloud.env import SMTP_BACKEND, Env
 from tests.common.mail_servers import mail_server
@@ -24,6 +26,17 @@ def test_a_mail_has_a_deadline(line: bytes, use_ssl: bool) -> None:
         with pytest.raises((smtplib.SMTPException, OSError)):
             backend.send_messages([message])
     assert time.monotonic() - started < TIMEOUT_S * STEPS + 10
+
+
+def test_mails_that_the_server_did_not_accept_are_counted() -> None:
+    client = valkey.client()
+    before = mail_backends.failures(client, valkey.now_s(client))
+    message = EmailMessage("subject", "text", "from@example.org", ["to@example.org"])
+    with pytest.raises(ConnectionRefusedError):
+        SmtpBackend(host="127.0.0.1", port=free_port(), timeout=TIMEOUT_S).send_messages([message])
+    now_s = valkey.now_s(client)
+    assert mail_backends.failures(client, now_s) == before + 1
+    assert mail_backends.failures(client, now_s + 2 * 3600) == 0
 
 
 def test_the_product_mails_with_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:

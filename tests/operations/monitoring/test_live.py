@@ -91,6 +91,7 @@ TROUBLES = [
         ),
     ),
     ("warn", "邮件", replace(WELL, valkey=replace(WELL.valkey, queued_mails=21))),
+    ("warn", "发送失败", replace(WELL, valkey=replace(WELL.valkey, failed_mails=1))),
     ("warn", "内存", replace(WELL, valkey=replace(WELL.valkey, memory_bytes=81))),
     (
         "warn",
