@@ -78,6 +78,11 @@ def of(user: User) -> list[str]:
     return [role for role in ROLES if role in held]
 
 
+def labels(user: User) -> str:
+    """Return the names of the user's roles in the reader's language; "" without one."""
+    return str(_("、")).join(str(NAMES[role]) for role in of(user))
+
+
 @transaction.atomic
 def assign(user: User, roles: Iterable[str]) -> None:
     """Give the user exactly these roles; a user without roles is an operator only as a superuser.

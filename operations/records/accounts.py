@@ -59,7 +59,7 @@ class UserRecords(RecordAdmin):
 
     @admin.display(description=gettext_lazy("角色"))
     def roles(self, user: User) -> str:
-        return "、".join(str(roles.NAMES[name]) for name in roles.of(user))
+        return roles.labels(user)
 
     def tables(self, row: User) -> list[Table]:
         columns = [Column(_("应用 ID")), Column(_("应用名称")), Column(_("创建时间"), "when")]
@@ -157,7 +157,10 @@ class AuditRecords(RecordAdmin):
 
     @admin.display(description=gettext_lazy("详情"))
     def details_shown(self, entry: AuditEntry) -> SafeString:
-        lines = [(f"{name}：{text}",) for name, text in audit_labels.details(entry)]
+        lines = [
+            (_("%(name)s：%(text)s") % {"name": name, "text": text},)
+            for name, text in audit_labels.details(entry)
+        ]
         return format_html_join(mark_safe("<br>"), "{}", lines)
 
 

@@ -39,7 +39,7 @@ class OrderRecords(RecordAdmin):
     icon = "clipboard-document-list"
     desk_field = "number"
     list_display = ("number", "customer", "app_name", "bought", "amount", "state", "paid_at")
-    list_filter = ("state", "region", "sku__api", "created_at")
+    list_filter = ("state", "region", "sku__api", "created_at", "paid_at")
     list_select_related = ("customer", "sku")
     search_fields = (
         "number", "app_name", "customer__username", "customer__email", "customer__company", "app__app_id",

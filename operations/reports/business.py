@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET
 from accounts.models import User
 from billing.books import sales_reports
 from billing.books.sales_reports import Day, Sales
-from billing.models import Api, OrderState
+from billing.models import Api, EntryKind, OrderState
 from common.postgresql.clock import now
 from console.reports.charts import Chart, Series
 from console.reports.date_ranges import CUSTOM
@@ -172,7 +172,7 @@ def by_customer(span: UsageFilter, earlier: Before, limit: int | None) -> Table:
 def ending(at: datetime, limit: int | None) -> Table:
     key = "packages-ending"
     columns = [
-        Column(_("到期时间"), "when"),
+        Column(_("到期时间"), "last_day"),
         Column(_("客户"), "name"),
         Column(_("公司"), "name"),
         Column(_("应用 ID")),
@@ -225,7 +225,7 @@ def near_limit(at: datetime, limit: int | None) -> Table:
         Column(_("已用"), "count"),
         Column(_("额度"), "count"),
         Column(_("剩余"), "count"),
-        Column(_("本周期止"), "when"),
+        Column(_("本周期止"), "last_day"),
     ]
     rows = [
         [
@@ -274,13 +274,29 @@ def stats(days: list[Day], earlier: Day) -> list[Stat]:
     def compared(name: str) -> Comparison:
         return comparisons.change(total(name), getattr(earlier, name))
 
+    def records(table: str, moment: str, **chosen: str) -> str:
+        """Return the address of the records of these days, by the field `moment`."""
+        if not days:
+            return ""
+        first, end = days[0].start, days[-1].start + timedelta(days=1)
+        query = {f"{moment}__gte": first.isoformat(), f"{moment}__lt": end.isoformat(), **chosen}
+        return f"{reverse(f'admin:{table}_changelist')}?{urlencode(query)}"
+
+    paid = records("billing_order", "paid_at", state__exact=OrderState.PAID)
+    top_ups = records("billing_walletentry", "at", kind__exact=EntryKind.TOP_UP)
     return [
-        Stat(_("新建应用"), [(count(total("new_apps")), "")], compared("new_apps")),
-        Stat(_("新订单"), [(count(total("created")), "")], compared("created")),
-        Stat(_("已支付订单"), [(count(total("paid")), "")], compared("paid")),
-        Stat(_("净收入"), [(money(total("revenue")), "")], compared("revenue")),
-        Stat(_("充值"), [(money(total("topped_up")), "")], compared("topped_up")),
-    ]
+        Stat(
+            _("新建应用"), [(count(total("new_apps")), "")], compared("new_apps"),
+            records("accounts_app", "created_at"),
+        ),
+        Stat(
+            _("新订单"), [(count(total("created")), "")], compared("created"),
+            records("billing_order", "created_at"),
+        ),
+        Stat(_("已支付订单"), [(count(total("paid")), "")], compared("paid"), paid),
+        Stat(_("净收入"), [(money(total("revenue")), "")], compared("revenue"), paid),
+        Stat(_("充值"), [(money(total("topped_up")), "")], compared("topped_up"), top_ups),
+    ]  # fmt: skip
 
 
 @require_GET

@@ -13,11 +13,12 @@ from faceapi.usage.operator_reports import UsageFilter
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """A figure above the charts: its parts with their units, and its change."""
+    """A figure above the charts: its parts with their units, its change, and the address of its records."""
 
     label: str
     parts: list[tuple[str, str]]
     change: Comparison
+    href: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -317,7 +317,7 @@ def page(request: OperatorRequest) -> HttpResponse:
         "tabs": tabs(overview) if overview.is_found else [],
         "sections": SECTIONS[chosen],
         "nav": "desk",
-        "roles": [roles.NAMES[name] for name in roles.of(overview.customer)] if overview.customer else [],
+        "roles": roles.labels(overview.customer) if overview.customer else "",
     }
     return render(
         request, "operations/desk/desk.html", context, status=200 if overview.is_found or not text else 404

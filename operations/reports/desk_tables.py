@@ -63,6 +63,21 @@ def orders(overview: CustomerOverview) -> Table:
     return Table("orders", _("订单"), columns, rows)
 
 
+def summaries(overview: CustomerOverview) -> Table:
+    columns = [
+        Column(_("应用 ID")), Column(_("应用名称")), Column(_("API 类型")), Column(_("剩余"), "count"),
+        Column(_("额度"), "count"), Column(_("规格")), Column(_("到期时间"), "last_day"),
+    ]  # fmt: skip
+    rows = [
+        [
+            one.app.app_id, one.app.name, one.api_label, one.remaining, one.granted, one.spec,
+            one.expires_at,
+        ]
+        for one in overview.summaries
+    ]  # fmt: skip
+    return Table("summaries", _("剩余额度"), columns, rows)
+
+
 def packages(overview: CustomerOverview) -> Table:
     """Return the Periods of the Packages, one row each."""
     columns = [
@@ -136,7 +151,7 @@ def acts(overview: CustomerOverview) -> Table:
 
 TABLES: dict[str, Callable[[CustomerOverview], Table]] = {
     table.__name__: table
-    for table in (apps, keys, orders, packages, entries, vouchers, voucher_entries, acts)
+    for table in (summaries, apps, keys, orders, packages, entries, vouchers, voucher_entries, acts)
 }
 
 

@@ -53,7 +53,10 @@ class SpanForm(RangeForm):
         try:
             found = customers.app_or_customer(text)
         except customers.Ambiguous as several:
-            names = _("、").join(f"{user.username}（{user.company}）" for user in several.found)
+            names = _("、").join(
+                _("%(name)s（%(company)s）") % {"name": user.username, "company": user.company}
+                for user in several.found
+            )
             raise forms.ValidationError(
                 _("有多位客户符合：%(names)s。请输入其中一位的用户名。") % {"names": names}
             ) from several

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from console.reports.charts import Chart, Series
 from console.reports.downloads import csv_file
-from console.templatetags.show import percent
+from console.templatetags.show import last_day, percent
 from operations.reports.comparisons import Comparison
 
 RANKED = 10
@@ -60,7 +60,8 @@ class Column:
     """A column of a table.
 
     `kind` is text, name (of any length), term (one of few), id (of 36 letters), count, ms, share (0-1), yuan,
-    when (to the minute), moment (to the second), day, span (a duration), or change (a Comparison).
+    when (to the minute), moment (to the second), day, last_day (of something valid until then, exclusive),
+    span (a duration), or change (a Comparison).
     """
 
     label: str | Promise
@@ -79,6 +80,7 @@ class Column:
             "when": "nowrap",
             "moment": "nowrap",
             "day": "nowrap",
+            "last_day": "nowrap",
             "span": "nowrap",
             "id": "mono tiny",
             "term": "term",
@@ -90,7 +92,7 @@ class Column:
         """Return the label in a file, which includes the time zone for times."""
         return (
             _("%(label)s（UTC+8）") % {"label": self.label}
-            if self.kind in {"when", "moment", "day"}
+            if self.kind in {"when", "moment", "day", "last_day"}
             else str(self.label)
         )
 
@@ -108,6 +110,8 @@ class Column:
             return f"{value:,.2f}"
         if self.kind == "count" and isinstance(value, int):
             return f"{value:,}"
+        if self.kind == "last_day" and isinstance(value, datetime):
+            return last_day(value)
         if isinstance(value, datetime):
             return timezone.localtime(value).strftime(FORMATS.get(self.kind, "%Y-%m-%d %H:%M"))
         return str(value)

@@ -21,6 +21,7 @@ from console.reports.usage import TimeLine
 from console.templatetags.show import count, percent, unit
 from faceapi.errors import OK
 from faceapi.usage import operator_reports
+from faceapi.usage.call_log import FAILED
 from faceapi.usage.operator_reports import Figures, Usage, UsageFilter
 from operations.access import OperatorRequest, operator
 from operations.monitoring import health, incident_marks
@@ -315,10 +316,13 @@ def stats(of: Report) -> list[Stat]:
     latency = "–" if now.p50_ms is None else f"{now.p50_ms:,.0f} / {now.p95_ms:,.0f} / {now.p99_ms:,.0f}"
     mean = "–" if now.queue_ms is None else f"{now.queue_ms:,.1f} / {now.infer_ms:,.1f}"
     return [
-        Stat(_("调用次数"), [(count(now.calls), _("次"))], comparisons.change(now.calls, before.calls)),
+        Stat(
+            _("调用次数"), [(count(now.calls), _("次"))], comparisons.change(now.calls, before.calls),
+            of.to.calls(),
+        ),
         Stat(
             _("成功率"), [(percent(now.success_rate, 2), "")],
-            comparisons.points(now.success_rate, before.success_rate),
+            comparisons.points(now.success_rate, before.success_rate), of.to.calls(code=FAILED),
         ),
         Stat(_("图片数"), [(count(now.images), _("张"))], comparisons.change(now.images, before.images)),
         *(

@@ -13,7 +13,7 @@ from django.utils.text import capfirst
 
 from accounts.models import AuditEntry
 from operations import audit_labels
-from operations.actions.actions import about, available_actions
+from operations.actions.actions import about, available_actions, kind_named
 from operations.catalogue_labels import yes_or_no
 from operations.saved_views import of as views_of
 
@@ -78,3 +78,9 @@ def worded(html: SafeString) -> SafeString:
 def act_label(entry: AuditEntry) -> str:
     """Return the name of an action in the reader's language; its code if it no longer exists."""
     return audit_labels.act_label(entry.act)
+
+
+@register.filter
+def kind_label(entry: AuditEntry) -> str:
+    """Return the word for what an action was done to: 用户, 应用."""
+    return kind_named(entry.subject)

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from accounts import keys
+from accounts import audit, keys, roles
 from accounts.models import App, AppKey, User
 from billing import quota
 from billing.models import Debit, Order, Voucher
@@ -176,6 +176,16 @@ def test_each_tab_has_its_count_and_its_csv_file(world: World, log_in: Login, no
     assert support.get("/ops/desk/orders.csv", {"q": "nobody"}).status_code == 404
     assert support.get("/ops/desk/secrets.csv", {"q": customer.username}).status_code == 404
     assert log_in("viewer").get("/ops/desk/orders.csv", {"q": customer.username}).status_code == 403
+
+
+def test_what_operators_did_is_in_words(world: World, log_in: Login, operators: dict[str, User]) -> None:
+    customer = world.app.customer
+    roles.assign(customer, ["support", "finance"])
+    by = operators["admin"]
+    audit.record("top-up", customer, by=by, reason="why", at=timezone.now(), customer=customer)
+    text = desk(log_in, customer.username, tab="acts")
+    assert re.search(rf"充值\s*<span class=\"muted\">用户 {customer.pk}</span>", text)
+    assert "客服、财务" in text
 
 
 def test_many_actions_become_a_menu(world: World, log_in: Login) -> None:

@@ -78,6 +78,24 @@ def test_a_code_links_to_exactly_its_calls(world: World, log_in: Login) -> None:
         assert sum(int(one["调用次数"]) for one in narrowed) == number
 
 
+def test_the_figures_above_a_report_lead_to_their_records(world: World, log_in: Login) -> None:
+    support = log_in("support")
+    found = 0
+    for report in ("/ops/business/?range=30d", "/ops/usage/?range=30d"):
+        page = support.get(report)
+        for stat in page.context["stats"]:
+            ((value, _unit),) = stat.parts
+            if stat.label not in ("新建应用", "新订单", "已支付订单", "调用次数"):
+                continue
+            path, _question, query = stat.href.partition("?")
+            file = "calls.csv" if path == "/ops/calls/" else "export.csv"
+            assert len(rows(support, f"{path}{file}?{query}")) == int(value) > 0, stat.label
+            assert stat.href.replace("&", "&amp;") in page.content.decode()
+            found += 1
+        assert 'class="plain"' not in log_in("viewer").get(report).content.decode()
+    assert found == 4
+
+
 def test_the_pages_of_calls_contain_each_call_once(world: World, now: datetime) -> None:
     wanted = call_log.Filter(now - timedelta(days=30), now + timedelta(minutes=1))
     failed = replace(wanted, code=call_log.FAILED)
