@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from billing.models import Api, CancelReason, Meter, Order, OrderState
+from billing.packages import QuotaState, Summary
 from console.documentation import json_view
 from console.documentation.highlighting import highlighted
 from inference.calibration import scoring
@@ -143,6 +144,30 @@ def state_text(order: Order) -> str:
             "reason": CancelReason(order.cancel_reason).label,
         }
     return str(order.get_state_display())
+
+
+QUOTA_WORDS = {
+    QuotaState.EXPIRED: gettext_lazy("已到期"),
+    QuotaState.USED_UP: gettext_lazy("已用完"),
+    QuotaState.LOW: gettext_lazy("即将用完"),
+    QuotaState.ENDING: gettext_lazy("即将到期"),
+}
+
+
+@register.filter
+def quota_word(line: Summary) -> str:
+    """Return the word for the state of the remaining units: 已用完, 12-29 已恢复; "" if it is good."""
+    if line.state == QuotaState.RESTORED:
+        return _("%(day)s 已恢复") % {"day": month_day(line.restored_at)}
+    return str(QUOTA_WORDS.get(line.state, ""))
+
+
+@register.filter
+def quota_class(line: Summary) -> str:
+    """Return the CSS class of the badge of that state."""
+    if line.state == QuotaState.RESTORED:
+        return "badge-good"
+    return "badge-bad" if line.state in (QuotaState.EXPIRED, QuotaState.USED_UP) else "badge-warn"
 
 
 @register.filter

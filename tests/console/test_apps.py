@@ -1,13 +1,16 @@
 """Lists of many Apps: search, order, filters, tags, archive; the allow-list that the customer edits."""
 
+import re
+
 import pytest
 from django.test import Client
+from django.utils import timezone
 from playwright.sync_api import expect
 from pytest_django import Settings
 
 from accounts.models import App, Region, User
 from billing import orders
-from billing.models import Order, OrderState, Period
+from billing.models import Order, OrderState, Package, Period
 from tests.console.conftest import Place, Visitor
 
 
@@ -80,6 +83,44 @@ def test_an_archived_app_is_not_listed_and_can_be_restored(as_alice: Client, man
     assert "门禁" in names(as_alice, "in=all")
 
 
+@pytest.mark.parametrize(("used", "word"), [(2000, "已用完"), (1700, "即将用完")])
+def test_the_state_of_the_units_is_shown_with_what_to_do(
+    as_alice: Client, app: App, used: int, word: str
+) -> None:
+    Period.objects.filter(app=app, api="face_detect").update(used=used)
+    order = f'href="/console/orders/new/?app={app.app_id}&amp;api=face_detect"'
+    pages = {
+        path: as_alice.get(path).content.decode()
+        for path in (
+            "/console/",
+            "/console/apps/",
+            f"/console/apps/{app.app_id}/report/",
+            f"/console/debug/?app={app.app_id}",
+        )
+    }
+    for path, page in pages.items():
+        assert re.search(rf'<span class="badge badge-\w+">{word}</span>', page), path
+        assert order in page, path
+    (option,) = re.findall(rf'<option value="{app.app_id}".*?</option>', page, re.DOTALL)
+    assert f"· 人脸检测定位 {word}" in option
+
+
+def test_an_app_shows_its_limits(as_alice: Client, app: App) -> None:
+    path = f"/console/apps/{app.app_id}/"
+    assert as_alice.get(path).content.decode().count("不限") == 2
+    App.objects.filter(pk=app.pk).update(rate_per_s=20, concurrency=3)
+    page = as_alice.get(path).content.decode()
+    assert re.search(r"每秒请求上限</dt>\s*<dd>\s*20\s+次/秒", page)
+    assert re.search(r"并发上限</dt>\s*<dd>\s*3\s*</dd>", page)
+
+
+def test_an_app_without_a_package_is_on_the_overview(as_alice: Client, app: App) -> None:
+    Package.objects.filter(app=app).update(refunded_at=timezone.now())
+    page = as_alice.get("/console/").content.decode()
+    assert app.app_id in page
+    assert "没有有效的资源包" in page
+
+
 def test_the_customer_edits_the_allow_list(as_alice: Client, app: App) -> None:
     path = f"/console/apps/{app.app_id}/"
     as_alice.post(path, {"act": "addresses", "addresses": "203.0.113.7\n 2001:db8::/32，198.51.100.9/24"})
@@ -117,6 +158,15 @@ def test_a_destructive_action_without_javascript_is_confirmed_on_a_page(
     assert not App.objects.exclude(archived_at=None).exists()
     as_alice.post(f"/console/orders/{order.number}/cancel/", {"confirmed": "1"})
     assert Order.objects.get(pk=order.pk).state == OrderState.CANCELLED
+
+
+@pytest.mark.browser
+def test_the_description_is_shown_at_every_width(visitor: Visitor, alice: User, app: App) -> None:
+    visitor.log_in(alice)
+    visitor.open("/console/apps/")
+    for width in (375, 700, 1024, 1081, 1280, 1380, 1440):
+        visitor.page.set_viewport_size({"width": width, "height": 900})
+        expect(visitor.page.locator("tbody").get_by_text("一号楼门禁")).to_be_visible()
 
 
 @pytest.mark.browser

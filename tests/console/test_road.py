@@ -40,6 +40,7 @@ def test_a_visitor_gets_from_registration_to_a_drawn_face(visitor: Visitor) -> N
     visitor.press("下一步")
 
     expect(page.get_by_role("heading", name="订单确认")).to_be_visible()
+    expect(page.locator(".steps .done svg")).to_have_count(1)  # the tick of the first step
     visitor.press("立即创建")
 
     expect(page.get_by_text("业务开通与订购")).to_be_visible()

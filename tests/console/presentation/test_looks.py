@@ -1,21 +1,46 @@
 """Accessibility and layout of every page: axe, light and dark, phone width, keyboard, no layout shift."""
 
+from datetime import datetime
+
 import pytest
 from playwright.sync_api import Locator, expect
 
 from accounts.models import App, User
 from billing.models import Order
+from faceapi.models import Call
+from gallery import groups
+from gallery.groups import Wanted
+from gallery.models import Person
+from gallery.trail import Actor
 from tests.console.conftest import PASSWORD, Place, Visitor
 from tests.console.screenshots import CONSOLE, PUBLIC
 from tests.console.test_pages import pages_of
+from tests.gallery.conftest import store, template
+from tests.operations.conftest import call
 
 pytestmark = pytest.mark.browser
 
 
+@pytest.fixture
+def app(app: App, now: datetime) -> App:
+    """With a call that failed, and a person in a face gallery."""
+    call(app, "face_detect", now, code=4003)
+    groups.add(app, [Wanted("staff", "员工")], now, Actor())
+    store(app, "zhang.san", template(1), at=now, note="三楼")
+    return app
+
+
 def own_pages(app: App, pending: Order) -> list[str]:
     paid = Order.objects.filter(app=app).latest("pk")
-    pages = [path for path in pages_of(app, paid) if not path.endswith(".csv")]
-    return [*CONSOLE.values(), *pages, f"/console/orders/{pending.number}/pay/"]
+    person = Person.objects.get(group__app=app)
+    return [
+        *CONSOLE.values(),
+        *(path for path in pages_of(app, paid) if not path.endswith(".csv")),
+        f"/console/orders/{pending.number}/pay/",
+        f"/console/calls/{Call.objects.get(app=app, code=4003).pk}/",
+        f"/console/apps/{app.app_id}/gallery/{person.group_id}/",
+        f"/console/apps/{app.app_id}/persons/{person.pk}/",
+    ]
 
 
 def set_look(visitor: Visitor, theme: str, language: str) -> None:
@@ -229,10 +254,17 @@ def test_the_switch_changes_the_language(visitor: Visitor, alice: User) -> None:
 def test_the_dark_theme_follows_the_switch_and_the_system(visitor: Visitor, alice: User) -> None:
     page = visitor.page
     background = "getComputedStyle(document.body).backgroundColor"
+    sun, moon = (page.locator(f"[data-theme-switch] .{name}") for name in ("if-light", "if-dark"))
     visitor.open("/")
     light = page.evaluate(background)
+    expect(sun).to_be_visible()
+    expect(moon).to_be_hidden()
     page.emulate_media(color_scheme="dark")
     dark = page.evaluate(background)
     assert dark != light
+    expect(moon).to_be_visible()
+    expect(sun).to_be_hidden()
     page.get_by_role("button", name="切换深色或浅色").click()
     assert page.evaluate(background) == light
+    expect(sun).to_be_visible()
+    expect(moon).to_be_hidden()

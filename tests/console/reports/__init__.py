@@ -1,0 +1,1 @@
+"""Usage pages of customers, and files for a spreadsheet."""
