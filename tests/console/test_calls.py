@@ -108,6 +108,27 @@ def test_the_filtered_calls_are_exported_as_csv(as_alice: Client, record: Record
     assert row[1:5] == [str(failed.pk), app.app_id, "face_detect", "4003"]
 
 
+LINES = "link => new Set([...link.getClientRects()].map((box) => Math.round(box.top))).size"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("language", ["zh-hans", "en"])
+@pytest.mark.parametrize("name", ["写字楼人脸考勤闸机终端设备一二三", "WWWWWWWWWWWWWWWW"])
+def test_a_long_name_of_an_app_takes_one_line_or_two(
+    visitor: Visitor, alice: User, app: App, record: Record, language: str, name: str
+) -> None:
+    App.objects.filter(pk=app.pk).update(name=name)
+    record(timezone.now(), errors.USED_UP, api="face_analyse")
+    visitor.log_in(alice)
+    visitor.page.context.add_cookies([{"name": "django_language", "value": language, "url": visitor.url}])
+    visitor.open("/console/calls/")
+    for width, lines in ((1024, 2), (1081, 2), (1280, 2), (1440, 1)):
+        visitor.page.set_viewport_size({"width": width, "height": 860})
+        assert visitor.page.locator("#calls td.name a").evaluate(LINES) <= lines, width
+        wrap = visitor.page.locator("#calls .table-wrap")
+        assert wrap.evaluate("one => one.scrollWidth - one.clientWidth") <= 0, width
+
+
 @pytest.mark.browser
 def test_a_figure_of_the_report_links_to_its_calls(
     visitor: Visitor, alice: User, app: App, record: Record
