@@ -3,6 +3,9 @@
 Drives a Chromium over a running site, as visitor, demo customer and operator, and writes PNG files named
 page-language-theme-width.png. It changes only the language and the theme, and orders nothing; the calls of
 the debugger and the API explorer cost three units for each of the twelve combinations.
+
+With --faces the face gallery has a group with the sample photograph, and shows pictures that were refused:
+the group is created for each combination and deleted afterwards, which costs five units of face_search.
 """
 
 import argparse
@@ -10,11 +13,14 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
+from io import BytesIO
 from itertools import product
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, Playwright, sync_playwright
 
 FLAGS = [
     "--no-sandbox",
@@ -63,11 +69,40 @@ CONSOLE = {
     "explorer-enrol": "/console/explorer/?api=face_person_add",
     "explorer-result": "/console/explorer/?api=face_analyse",
 }
-# The button to press before the screenshot, and the element that must appear.
-PRESSED = {
-    "debug-result": ("#debug-form button[type=submit]", "#result .mark-box"),
-    "debug-compare": ("#debug-form button[type=submit]", "#result .pair"),
-    "explorer-result": ("#explorer-form button[type=submit]", "#result .json"),
+GROUP = "screenshots"  # the id of the group that --faces creates
+
+
+def press(page: Page, button: str, result: str) -> None:
+    """Press the button and wait for the result."""
+    page.click(button)
+    page.wait_for_selector(result)
+
+
+def enrol(page: Page, names: tuple[str, ...], others: tuple[FilePayload, ...] = ()) -> None:
+    """Enrol the sample photograph under these file names, and other pictures, on the page of a group."""
+    sample = page.request.get(urljoin(page.url, "/console/debug/sample.png")).body()
+    files = [*(FilePayload(name=name, mimeType="image/png", buffer=sample) for name in names), *others]
+    page.set_input_files("#files", files)
+    page.fill("#reference", "HR-12")
+    page.click("#enrol-go")
+    page.wait_for_function("n => document.querySelectorAll('#rows tr').length === n", arg=len(files))
+
+
+def wall() -> FilePayload:
+    """Return a picture without a face."""
+    out = BytesIO()
+    Image.new("RGB", (320, 240), "grey").save(out, "PNG")
+    return FilePayload(name="wall.png", mimeType="image/png", buffer=out.getvalue())
+
+
+# What to do on a page before its screenshot.
+ACTS: dict[str, Callable[[Page], None]] = {
+    "debug-result": partial(press, button="#debug-form button[type=submit]", result="#result .mark-box"),
+    "debug-compare": partial(press, button="#debug-form button[type=submit]", result="#result .pair"),
+    "explorer-result": partial(press, button="#explorer-form button[type=submit]", result="#result .json"),
+    "gallery-search": partial(press, button="#debug-form button[type=submit]", result="#result .mark-box"),
+    # Accepted, like another person, without an id, without a face.
+    "gallery-enrolled": partial(enrol, names=("zhangsan_2.png", "lisi.png", "张三.png"), others=(wall(),)),
 }
 
 
@@ -104,8 +139,11 @@ def log_in(page: Page, url: str, user: str, password: str) -> None:
     page.wait_for_url("**/console/")
 
 
-def pages_of(page: Page, url: str) -> Iterator[tuple[str, str]]:
-    """Yield the fixed pages, then those of the first App and the first order."""
+def pages_of(page: Page, url: str, *, faces: bool = False) -> Iterator[tuple[str, str]]:
+    """Yield the fixed pages, then those of the first App and the first order.
+
+    The caller takes each screenshot before it asks for the next page.
+    """
     yield from CONSOLE.items()
     page.goto(f"{url}/console/apps/")
     app = page.locator("main tbody a").first
@@ -113,7 +151,10 @@ def pages_of(page: Page, url: str) -> Iterator[tuple[str, str]]:
         address = app.get_attribute("href") or ""
         yield from (("app", address), ("keys", f"{address}keys/"))
         yield from (("app-calls", f"{address}calls/?range=30d"), ("report", f"{address}report/?range=30d"))
-        yield from gallery_pages(page, url, address)
+        group = new_group(page, url, address) if faces else ""
+        yield from gallery_pages(page, url, address, group)
+        if group:
+            remove_group(page, url, group)
     page.goto(f"{url}/console/orders/")
     order = page.locator("main tbody a").first
     if order.count():
@@ -124,28 +165,74 @@ def pages_of(page: Page, url: str) -> Iterator[tuple[str, str]]:
         yield "order-pay", f"{pending.get_attribute('href')}pay/"
 
 
-def gallery_pages(page: Page, url: str, app: str) -> Iterator[tuple[str, str]]:
-    """Yield an App's face gallery, with the first group and the first person."""
+def new_group(page: Page, url: str, app: str) -> str:
+    """Create a group with the sample photograph, and return its path; "" if the gallery is switched off."""
+    page.goto(f"{url}{app}gallery/")
+    left_over = page.locator(f"main tbody th a:text-is('{GROUP}')")
+    if left_over.count():
+        remove_group(page, url, left_over.get_attribute("href") or "")
+    if not page.locator("#id_group_id").count():
+        return ""
+    is_english = page.locator("html").get_attribute("lang") == "en"
+    page.fill("#id_group_id", GROUP)
+    page.fill("#id_name", "Front desk" if is_english else "前台员工")
+    page.click("form:has(#id_group_id) button")
+    page.wait_for_selector("#enrol-form")
+    enrol(page, ("zhangsan_1.png",))
+    return urlsplit(page.url).path
+
+
+def remove_group(page: Page, url: str, group: str) -> None:
+    page.goto(url + group)
+    page.click("form:has(input[name=act][value=delete]) button")
+    page.click("[data-confirm-yes]")
+    page.wait_for_url("**/gallery/")
+
+
+def gallery_pages(page: Page, url: str, app: str, group: str) -> Iterator[tuple[str, str]]:
+    """Yield an App's face gallery, with `group` or the first one, and its first person."""
+    if group:
+        yield "gallery-enrolled", group
+        query = f"app={app.strip('/').rpartition('/')[2]}&api=face_search&groups={GROUP}"
+        yield "gallery-search", f"/console/debug/?{query}"
     yield from (("gallery", f"{app}gallery/"), ("gallery-trail", f"{app}trail/"))
-    address = f"{app}gallery/"
-    for name in ("gallery-group", "gallery-person"):
-        page.goto(url + address)
-        row = page.locator("main tbody th a").first
-        if not row.count():
-            return
-        address = row.get_attribute("href") or ""
-        yield name, address
+    group = group or first_row(page, f"{url}{app}gallery/")
+    if group:
+        yield "gallery-group", group
+        if person := first_row(page, url + group):
+            yield "gallery-person", person
 
 
-def operator_pages(page: Page, url: str) -> Iterator[tuple[str, str]]:
-    """Yield the pages in the operators' navigation."""
+def first_row(page: Page, address: str) -> str:
+    """Return the path of the first row of a list, "" if it is empty."""
+    page.goto(address)
+    link = page.locator("main tbody th a").first
+    return link.get_attribute("href") or "" if link.count() else ""
+
+
+def operator_pages(page: Page, url: str, *, customer: str) -> Iterator[tuple[str, str]]:
+    """Yield the pages in the operators' navigation, one record of each, and the desk for a customer."""
     page.goto(f"{url}/ops/")
     links = page.locator(".side a")
     for path in dict.fromkeys(
         links.nth(number).get_attribute("href") or "" for number in range(links.count())
     ):
-        if path.startswith(("/ops/", "/admin/")):
-            yield path.strip("/").replace("/", "-"), path
+        if not path.startswith(("/ops/", "/admin/")):
+            continue
+        name = path.strip("/").replace("/", "-")
+        yield name, path
+        if path.startswith("/admin/") and (record := first_row(page, url + path)):
+            yield f"{name}-record", record
+    desk = f"/ops/desk/?q={customer}"
+    page.goto(url + desk)
+    acts, tabs = ([one.get_attribute("href") or "" for one in page.locator(part).all()] for part in PARTS)
+    for number, act in enumerate(acts, 1):
+        yield f"ops-act-{number}", act
+    for number, tab in enumerate(tabs, 1):
+        yield f"ops-desk-{number}", urljoin("/ops/desk/", tab)
+
+
+PARTS = (".desk aside a[href*='/acts/']", ".desk .tabs a")  # of the customer desk
 
 
 LOOKS = list(product(("zh-hans", "en"), ("light", "dark"), WIDTHS))
@@ -153,16 +240,23 @@ Login = tuple[str, str]  # user, password
 
 
 def shoot(
-    url: str, customer: Login, operator: Login | None, folder: Path, *, look: str, only: set[str]
+    url: str,
+    customer: Login,
+    operator: Login | None,
+    folder: Path,
+    *,
+    look: str,
+    only: set[str],
+    faces: bool = False,
 ) -> int:
     """Write the pictures into `folder` and return their number. `look` filters combinations by name."""
     folder.mkdir(parents=True, exist_ok=True)
     visits: list[tuple[Login | None, Callable[[Page, str], Iterator[tuple[str, str]]]]] = [
         (None, lambda _page, _url: iter(PUBLIC.items())),
-        (customer, pages_of),
+        (customer, partial(pages_of, faces=faces)),
     ]
     if operator:
-        visits.append((operator, operator_pages))
+        visits.append((operator, partial(operator_pages, customer=customer[0])))
     shots = 0
     with sync_playwright() as play:
         browser = launch(play)
@@ -175,7 +269,7 @@ def shoot(
                 page = context.new_page()
                 if login:
                     log_in(page, url, *login)
-                shots += sum(shot(page, url, folder, name, *one, only) for one in list(pages(page, url)))
+                shots += sum(shot(page, url, folder, name, *one, only) for one in pages(page, url))
                 context.close()
         browser.close()
     return shots
@@ -185,10 +279,8 @@ def shot(page: Page, url: str, folder: Path, look: str, name: str, address: str,
     if only and name not in only:
         return False
     page.goto(url + address)
-    if name in PRESSED:
-        button, result = PRESSED[name]
-        page.click(button)
-        page.wait_for_selector(result)
+    if name in ACTS:
+        ACTS[name](page)
         page.evaluate("scrollTo(0, 0)")  # otherwise the sticky header is in the middle of the picture
     page.screenshot(path=folder / f"{name}-{look}.png", full_page=True)
     return True
@@ -201,6 +293,9 @@ def main() -> None:
     parser.add_argument("--password", default=os.environ.get("FACECLOUD_PASSWORD"))
     parser.add_argument("--folder", type=Path, default=Path("var/screenshots"))
     parser.add_argument("--look", default="", help="only looks with this in the name, such as en-dark")
+    parser.add_argument(
+        "--faces", action="store_true", help="show the face gallery with the sample photograph"
+    )
     parser.add_argument("only", nargs="*", help="names of pages (default: all)")
     chosen = parser.parse_args()
     if not chosen.password:
@@ -218,6 +313,7 @@ def main() -> None:
         chosen.folder,
         look=chosen.look,
         only=set(chosen.only),
+        faces=chosen.faces,
     )
     sys.stdout.write(f"{count} pictures in {chosen.folder}\n")
 
