@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts.models import Region
 from console.reports.charts import Mark
 from operations.models import Incident
 from operations.monitoring import incidents
@@ -17,7 +18,11 @@ SHOWN = 100  # per chart; more would merge into one block
 def sentence(incident: Incident) -> str:
     """Describe the incident in the reader's language."""
     rule = incidents.rule_of(incident)
-    return rule.what % defaultdict(lambda: "–", incident.facts) if rule else incident.rule
+    values = defaultdict(lambda: "–", incident.facts)
+    if codes := values.get("regions", "").split():
+        names = {region.code: str(region) for region in Region.objects.filter(code__in=codes)}
+        values["regions"] = _("、").join(names.get(code, code) for code in codes)
+    return rule.what % values if rule else incident.rule
 
 
 def marks(starts: Sequence[datetime], width: timedelta, at: datetime) -> list[Mark]:

@@ -30,6 +30,7 @@ def record(state: State) -> None:
     _open().filter(rule__in=holding).update(seen_at=state.at, failed_calls=F("failed_calls") + failed)
     _open().exclude(rule__in=holding).update(ended_at=state.at)
     numbers = {name: str(value) for name, value in facts(state).items()}
+    numbers["regions"] = " ".join(region.code for region in state.regions_without_worker)  # in no language
     Incident.objects.bulk_create(
         [
             Incident(

@@ -4,7 +4,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from django.utils import translation
 
+from accounts.models import Region
 from operations.models import Incident
 from operations.monitoring import incident_marks, incidents
 from operations.monitoring.findings import RULES, UNWATCHED
@@ -47,6 +49,16 @@ def test_an_incident_lasts_as_long_as_its_finding() -> None:
     # The same fault again is a new incident.
     incidents.record(without_workers(NOON + 7 * MINUTE))
     assert Incident.objects.filter(rule="no-worker").count() == 2
+
+
+def test_regions_without_a_worker_are_named_in_the_readers_language() -> None:
+    far = Region.objects.get(code="cn-gz4")
+    far.queue = "inference.cn-gz4"
+    incidents.record(replace(well(NOON), all_regions=[far]))
+    incident = Incident.objects.get(rule="region-no-worker")
+    for language, name in (("zh-hans", "广州4"), ("en", "Guangzhou 4")):
+        with translation.override(language):
+            assert name in incident_marks.sentence(incident)
 
 
 def test_concurrent_recorders_open_one_incident() -> None:
