@@ -261,6 +261,9 @@ def _enrol(request: CustomerRequest, app: App, group: Group, name: str, picture:
     """Make a signed call of face_person_add, and return the row with its result."""
     posted = request.POST
     person_id = posted.get("person_id", "").strip() or person_id_of(name)
+    if not person_id:
+        error = _("文件名里没有可用的人员 ID：请只用字母、数字、下划线、连字符和点命名，或填写人员 ID。")
+        return {"name": name, "error": error}
     consent: dict[str, Any] = {"reference": posted.get("reference", "")}
     expires = posted.get("expires", "")
     if expires:

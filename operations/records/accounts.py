@@ -59,7 +59,7 @@ class UserRecords(RecordAdmin):
 
     @admin.display(description=gettext_lazy("角色"))
     def roles(self, user: User) -> str:
-        return roles.labels(user)
+        return roles.labels(user) or str(self.empty_value_display)
 
     def tables(self, row: User) -> list[Table]:
         columns = [Column(_("应用 ID")), Column(_("应用名称")), Column(_("创建时间"), "when")]

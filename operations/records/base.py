@@ -12,6 +12,7 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path
 from django.utils.functional import Promise
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from accounts import roles
@@ -109,7 +110,7 @@ class RecordAdmin(BaseAdmin):
         """Return the label of the search box; "" without one."""
         if self.search_help_text:
             return str(self.search_help_text)
-        return _("、").join(dict.fromkeys(map(self._searched_name, self.search_fields)))
+        return _("、").join(dict.fromkeys(capfirst(self._searched_name(one)) for one in self.search_fields))
 
     def _searched_name(self, lookup: str) -> str:
         """Return the label of one of `search_fields`: that of its last field, or of the lookup."""

@@ -18,7 +18,7 @@
     input.files = kept.files;
     show();
   };
-  const show = () => { chosen.textContent = input.files.length ? `${chosen.dataset.chosen} ${input.files.length}` : prompt; };
+  const show = () => { chosen.textContent = input.files.length ? chosen.dataset.chosen.replace("{n}", input.files.length) : prompt; };
   const pictures = (transfer) => Array.from(transfer?.files ?? []).filter((file) => /^image\//.test(file.type));
 
   input.addEventListener("change", show);
@@ -64,5 +64,15 @@
     button.disabled = false;
     form.classList.remove("is-sending");
     choose(failed);
+    refresh();
   });
+
+  // The persons of the group and the units that are left, as they are now.
+  const refresh = async () => {
+    try {
+      const reply = await fetch(location.href);
+      const page = new DOMParser().parseFromString(await reply.text(), "text/html");
+      ["group-persons", "units-left"].forEach((id) => document.getElementById(id).replaceWith(page.getElementById(id)));
+    } catch { /* the next page shows them */ }
+  };
 })();

@@ -247,7 +247,7 @@ def test_a_switched_off_gallery_is_not_mentioned(
         assert [shown[max(0, shown.index(word) - 80) :][:160] for word in words if word in shown] == []
     assert as_alice.get("/docs/face_search/").status_code == 404
     assert "人脸识别提供三个 API" in as_alice.get("/docs/").content.decode()
-    assert "人脸入库" not in as_alice.get("/docs/faq/").content.decode()
+    assert "人脸入库需要什么" not in as_alice.get("/docs/faq/").content.decode()
     assert "face_limit" not in action_forms.Limits(subject=app).fields
     apis: Any = action_forms.NewVoucher(subject=alice).fields["apis"]
     assert Api.FACE_SEARCH not in dict(apis.choices)
