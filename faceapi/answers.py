@@ -1,13 +1,14 @@
 """Confirm the answers that were sent as charged, and withdraw the calls of those that were not.
 
-Settling a call only allows its answer. The web process notes each answer that it wrote to the client's
-connection, and a thread confirms all of them with one UPDATE every FLUSH_EVERY_S. The customer is charged by
-this UPDATE only. So a failure between the settle and the client is in the customer's favour, and a code other
-than 0 costs nothing.
+Settling a call permits its answer to be sent, but charges nothing. The web process notes each answer that it
+wrote to the client's connection, and a thread confirms all of them with one UPDATE every FLUSH_EVERY_S. Only
+this UPDATE charges the customer. So an answer that is lost after the settle is free of charge, as is a code
+other than 0.
 
-A killed process would lose its last notes. Therefore each note is also written to a file, VAR_DIR/answers/*,
-which the page cache keeps when the process ends. The process holds a lock on its file; if another web process
-can lock it, the owner has died, and that process confirms the notes and deletes the file.
+The notes in memory are lost if the process is killed. So each note is also written to a file,
+VAR_DIR/answers/*, whose content in the page cache outlives the process. The process holds a lock on its file;
+if another web process can lock it, the owner has died, and that process confirms the notes and deletes the
+file.
 """
 
 import contextlib
@@ -41,7 +42,7 @@ logger = logging.getLogger(__name__)
 FLUSH_EVERY_S = 0.25
 RETRY_AFTER_S = 1.0  # if the database is unavailable
 ADOPT_EVERY_S = 15.0  # interval of the search for files of dead processes
-UNFINISHED_AFTER_S = 60.0  # a file gets its name within milliseconds
+UNFINISHED_AFTER_S = 60.0  # a file still hidden after this was abandoned: it is renamed within milliseconds
 FLUSH_AT_EXIT_S = 5.0
 BATCH = 1000
 MAX_PENDING = 100_000  # notes kept while the database is unavailable; the sweep returns the others
@@ -51,17 +52,17 @@ _NOTE = struct.Struct(">16sI")  # call id, units
 
 @runtime_checkable
 class BufferedSocket(Protocol):
-    """The client's socket under a server that lets a slow reader's answer wait in memory."""
+    """A client's socket whose server buffers the answer in memory while the client reads slowly."""
 
     def when_sent(self, sent: Callable[[], None], lost: Callable[[], None]) -> None:
-        """Call `sent` once the buffer was sent, or `lost` if it is dropped."""
+        """Call `sent` once the buffer has been sent, or `lost` if it is dropped."""
 
 
 class AnswerResponse(HttpResponse):
     """An answer with code 0 that notes whether it was written to the client's connection in full.
 
-    The server takes the content from the iterator and resumes it when that was written, or buffered for a
-    client that reads slowly (facecloud/web/response_buffer.py).
+    The server takes the content from the iterator, and resumes the iterator once the content was written, or
+    buffered for a client that reads slowly (facecloud/web/response_buffer.py).
     """
 
     call: CallContext | None = None  # the call to confirm; None if there is nothing to charge
@@ -98,14 +99,14 @@ class Journal:
         self._lock = threading.Lock()
         self._sent: dict[UUID, int] = {}
         self._withdrawn: dict[UUID, tuple[CallContext, ApiError]] = {}
-        self._something = threading.Event()
+        self._has_work = threading.Event()
         self._thread: threading.Thread | None = None
         self._is_ending = False
         self._file: NoteFile | None = None
         self._is_in_memory_only = False  # because no file could be created
 
     def sent(self, call_id: UUID, units: int) -> None:
-        """Note that the answer of this settled call, which costs `units`, was handed to the client."""
+        """Note that the answer of this settled call, which costs `units`, was sent to the client."""
         with self._lock:
             if len(self._sent) >= MAX_PENDING:
                 return
@@ -117,7 +118,7 @@ class Journal:
         self._wake()
 
     def _open_file(self) -> None:
-        """Create a file with all notes, if possible: a disk that was full may have space again."""
+        """Create a file with all notes, unless the disk is full; the next note tries again."""
         try:
             self._file = NoteFile.new()
         except OSError as error:
@@ -149,11 +150,14 @@ class Journal:
         thread = self._thread
         if thread is not None:
             self._is_ending = True
-            self._something.set()
+            self._has_work.set()
             thread.join(FLUSH_AT_EXIT_S)
 
     def flush(self) -> None:
-        """Confirm and withdraw what is noted. Raises DatabaseError; the rest stays noted."""
+        """Confirm the answers and withdraw the calls that are noted.
+
+        Raises DatabaseError; what was not written stays noted.
+        """
         with self._lock:
             sent, withdrawn = list(self._sent.items()), list(self._withdrawn.values())
         for first in range(0, len(sent), BATCH):
@@ -164,13 +168,13 @@ class Journal:
             try:
                 calls.fail(call, error, now())
             except DatabaseError:
-                if time.perf_counter() - (call.ended or 0) < quota.CONFIRM_WITHIN_S:  # else the sweep
+                if time.perf_counter() - (call.ended or 0) < quota.CONFIRM_WITHIN_S:  # later: the sweep
                     with self._lock:
                         self._withdrawn[call.id] = (call, error)  # at the end of the queue
                 raise
 
     def _confirm(self, notes: dict[UUID, int]) -> None:
-        done = confirmed(notes)
+        done = confirm(notes)
         with self._lock:
             for call_id in done:
                 del self._sent[call_id]
@@ -179,23 +183,23 @@ class Journal:
 
     def _wake(self) -> None:
         self.start()
-        self._something.set()
+        self._has_work.set()
 
     def _run(self) -> None:
         adopt_at = 0.0
         with self._lock:
-            if self._file is None:  # now: later, the disk may be full
+            if self._file is None:  # created early, because the disk may be full later
                 self._open_file()
         while True:
             if not self._is_ending and time.monotonic() >= adopt_at:
                 adopt_at = time.monotonic() + ADOPT_EVERY_S
                 _run_logged(adopt)
-            if self._something.wait(ADOPT_EVERY_S) and not self._is_ending:
+            if self._has_work.wait(ADOPT_EVERY_S) and not self._is_ending:
                 time.sleep(FLUSH_EVERY_S)  # collect more notes for the same UPDATE
-            self._something.clear()
+            self._has_work.clear()
             flushed = _run_logged(self.flush)
             if self._sent or self._withdrawn:
-                self._something.set()
+                self._has_work.set()
                 time.sleep(FLUSH_EVERY_S if flushed else RETRY_AFTER_S)
             elif self._is_ending:
                 break
@@ -208,7 +212,7 @@ class Journal:
 def _run_logged(work: Callable[[], None]) -> bool:
     """Run `work`, log its failure, and return whether it succeeded.
 
-    Connections go back into the pool, because the journal waits for longer than it works.
+    Connections go back into the pool, because the journal is idle most of the time.
     """
     try:
         work()
@@ -223,8 +227,8 @@ def _run_logged(work: Callable[[], None]) -> bool:
     return True
 
 
-def confirmed(notes: dict[UUID, int]) -> list[UUID]:
-    """Confirm these answers; return those that need no further attempt."""
+def confirm(notes: dict[UUID, int]) -> list[UUID]:
+    """Confirm the answers of these calls (id → units); return the calls that need no further attempt."""
     states = quota.confirm(notes)
     lost = [call_id for call_id, state in states.items() if state in (DebitState.RETURNED, "wrong")]
     if lost:
@@ -237,10 +241,11 @@ def confirmed(notes: dict[UUID, int]) -> list[UUID]:
 
 
 class NoteFile:
-    """A file of notes, locked by the process that writes it. An OSError affects durability, never an answer.
+    """A file of notes, locked by the process that writes it.
 
-    Space for PREALLOCATED_NOTES is allocated at creation, in case the disk becomes full; unused space is
-    zeros. The file contains whole notes only, because notes after a partial one could not be read.
+    If a write fails, the notes are less durable, but the answers are still sent. Space for PREALLOCATED_NOTES
+    is allocated at creation, in case the disk becomes full; unused space is zeros. The file contains whole
+    notes only, because notes after a partial one could not be read.
     """
 
     def __init__(self, path: Path, descriptor: int) -> None:
@@ -289,12 +294,12 @@ class NoteFile:
         os.close(self._descriptor)
 
     def _write(self, content: bytes, at: int) -> None:
-        """Write `content` at this offset, as far as whole notes fit."""
+        """Write `content` at the offset `at`, or as many whole notes of it as the disk has space for."""
         written = 0
         try:
             while written < len(content):
                 written += os.pwrite(self._descriptor, content[written:], at + written)
-        except OSError:  # can only happen beyond the allocated space
+        except OSError:  # only beyond the allocated space
             written -= written % _NOTE.size
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, max(at + written, PREALLOCATED_NOTES * _NOTE.size))
@@ -317,9 +322,9 @@ def adopt() -> None:
                 content = file.read()
                 notes = notes_in(content)
                 while notes:
-                    done = confirmed(dict(list(notes.items())[:BATCH]))
+                    done = confirm(dict(list(notes.items())[:BATCH]))
                     if not done:
-                        return  # their rows are locked; tried again at the next interval
+                        return  # their rows are locked; the next interval tries again
                     for call_id in done:
                         del notes[call_id]
                 path.unlink(missing_ok=True)
@@ -328,7 +333,7 @@ def adopt() -> None:
 
 
 def _delete_unfinished() -> None:
-    """Delete the files of processes that died before they had named them: nothing is noted in them."""
+    """Delete files whose process died before it renamed them; they contain no notes."""
     for path in (settings.VAR_DIR / "answers").glob(".*"):
         with contextlib.suppress(OSError), path.open("rb") as file:
             if time.time() - os.fstat(file.fileno()).st_mtime > UNFINISHED_AFTER_S:

@@ -65,13 +65,13 @@ class CallContext:
     queue_ms: float = 0.0
     infer_ms: float = 0.0
     debit: Debit | None = None
-    is_settled: bool = False  # or possibly: a settle was started
+    is_settled: bool = False  # True as soon as a settle is started, because it may have been committed
     hold: idempotency.Hold | None = None
-    effect: Callable[[datetime], None] | None = None  # what settling the call also writes
+    effect: Callable[[datetime], None] | None = None  # what the transaction of the settle also writes
 
     @property
     def caller(self) -> AppKey:
-        """The AppKey of the call. Raises LookupError before it was looked up."""
+        """The AppKey of the call. Raises LookupError if it has not been looked up yet."""
         if self.key is None:
             raise LookupError("the AppKey of this call was not looked up yet")
         return self.key
@@ -89,13 +89,13 @@ def succeed(call: CallContext, at: datetime) -> int:
     units = call.debit.units if call.debit is not None else 0
     call.is_settled = True
     try:
-        _settle_in_any_case(call, units, at)
+        _settle_with_retries(call, units, at)
     except HoldLost:
         raise ApiError(errors.NO_ANSWER, "the call took longer than its hold") from None
     return units
 
 
-def _settle_in_any_case(call: CallContext, units: int, at: datetime) -> None:
+def _settle_with_retries(call: CallContext, units: int, at: datetime) -> None:
     """Settle, and retry on a new connection while the database restarts.
 
     Retries are safe: each step of `_settle` is idempotent. If the last attempt fails too, the call may be
@@ -124,7 +124,7 @@ def _settle(call: CallContext, units: int, at: datetime) -> None:
         # that were deleted since.
         is_first = call.debit is None or quota.settle(call.id, at)
         if call.hold is not None:
-            idempotency.keep(call.hold, at)
+            idempotency.mark_charged(call.hold, at)
         if call.effect is not None and is_first:
             call.effect(at)
         _end(call, errors.OK, 200, units=units)
@@ -169,10 +169,10 @@ def charge_repeated(call_id: UUID) -> bool:
 
 
 def withdraw_unconfirmed(at: datetime) -> int:
-    """Return the units of calls that were settled but not confirmed in time; return the number of calls.
+    """Give back the units of calls that were settled but not confirmed in time; return the number of calls.
 
-    Their web processes died, or could not reach the database. They are recorded with code 5003, which their
-    callers received unless they received the answer.
+    Their web processes died, or could not reach the database. They are recorded with code 5003, the reply to
+    a caller whose answer could not be sent.
     """
     withdrawn = 0
     error = ApiError(errors.OVERLOADED)
@@ -191,7 +191,10 @@ def withdraw_unconfirmed(at: datetime) -> int:
 
 
 def _unrecord(call_id: UUID) -> Call | None:
-    """Remove a call that was recorded with code 0, also from its hour's sums; return it."""
+    """Remove a call that was recorded with code 0, also from its hour's sums.
+
+    Returns the call, or None if it was not recorded.
+    """
     call = Call.objects.filter(pk=call_id, code=errors.OK).first()
     if call is None:
         return None

@@ -100,7 +100,7 @@ class Run:
         return bool(self.suspects) or self.cut_to < len(self.spans)
 
     def next_chunk(self) -> Chunk:
-        """Return what is to be sent next: a suspect, or the next few pictures, at least one.
+        """Return the chunk to send next: a suspect, or the next few pictures, at least one.
 
         A chunk is formed when there is a turn for it; its size depends on how long earlier chunks took.
         """
@@ -117,14 +117,14 @@ class Run:
         return _chunk(self.request_id, self.cut_to, count)
 
     def start(self, chunk: Chunk) -> None:
-        """Take the chunk out of what is to be sent."""
+        """Remove the chunk from the pictures that are still to be sent."""
         if chunk.is_suspect:
             self.suspects.popleft()
         else:
             self.cut_to += chunk.count
 
     def drop_from(self, position: int) -> None:
-        """Send nothing of the pictures from `position` on."""
+        """Drop the pictures from `position` on that were not sent yet."""
         self.suspects = deque(chunk for chunk in self.suspects if chunk.first < position)
         if self.cut_to >= position:
             self.cut_to = len(self.spans)
@@ -167,7 +167,7 @@ def infer(
         return _exchange(client, run, window, check_client)
     except ApiError as error:
         if error.code != errors.OVERLOADED:
-            _note_unpaid(client, run, with_those_in_hand=error.code < 5000)
+            _note_unpaid(client, run, with_work_in_progress=error.code < 5000)
         raise
     except (redis.RedisError, OperationalError) as error:
         raise ApiError(errors.OVERLOADED, "the broker is not available", retry_after_s=5) from error
@@ -182,7 +182,7 @@ def _exchange(
     found: dict[int, dict[str, Any]] = {}
     outcome = Outcome([])
     failure: Failure | None = None  # of the first picture that failed
-    while _send_what_may(client, run, window, failure):
+    while _send_allowed(client, run, window, failure):
         left_s = run.deadline - time.monotonic()
         if left_s <= 0:
             break
@@ -197,7 +197,7 @@ def _exchange(
             timeout_s=max(0.01, min(TICK_S, left_s)),
             tokens=run.lane.tokens if run.waits_for_turn else None,
         )
-        reply = reply or _look_after_lost(client, run)
+        reply = reply or _resend_lost(client, run)
         if reply is None or reply.chunk_id not in run.sent:
             continue
         sent = run.sent.pop(reply.chunk_id)
@@ -226,7 +226,7 @@ def _exchange(
     return outcome
 
 
-def _send_what_may(client: redis.Redis, run: Run, window: int, failure: Failure | None) -> bool:
+def _send_allowed(client: redis.Redis, run: Run, window: int, failure: Failure | None) -> bool:
     """Send chunks while the window and the customer's turns allow it; suspects one at a time.
 
     Returns whether there is anything to wait for.
@@ -250,7 +250,7 @@ def _send_what_may(client: redis.Redis, run: Run, window: int, failure: Failure 
 
 
 def _become_batch(client: redis.Redis, run: Run) -> None:
-    """Leave the single lane if the rest of the call is more work than that lane allows."""
+    """Move to the bulk lane if the rest of the call is too much work for the single lane."""
     factor = work.experience.factor(run.lane.customer, run.operation) or 1.0
     if not run.lane.is_bulk and sum(run.work_ms[run.cut_to :]) * factor > BATCH_WORK_MS:
         run.lane.give_back(client, [], wants_more=False)
@@ -295,10 +295,10 @@ def _send(client: redis.Redis, run: Run, chunk: Chunk) -> None:
     broker.publish(TASK, chunk.id, args, queue=run.lane.queue)
 
 
-def _look_after_lost(client: redis.Redis, run: Run) -> Reply | None:
-    """Re-send lost chunks: their worker stopped its heartbeat, or no worker has them and the queue is empty.
+def _resend_lost(client: redis.Redis, run: Run) -> Reply | None:
+    """Send lost chunks again: their worker died, or no worker has them although the queue is empty.
 
-    For a worker that died with a suspect, a Reply with the failure is added in its place.
+    If the worker of a suspect died, nothing is sent again: returns a Reply with this failure.
     """
     now = time.monotonic()
     candidates = [sent for sent in run.sent.values() if now - sent.at >= TICK_S]
@@ -326,31 +326,31 @@ def _look_after_lost(client: redis.Redis, run: Run) -> Reply | None:
     return None
 
 
-def _note_unpaid(client: redis.Redis, run: Run, *, with_those_in_hand: bool) -> None:
-    """Add the work done for a failed call, and what its workers are still doing, to its unpaid work.
+def _note_unpaid(client: redis.Redis, run: Run, *, with_work_in_progress: bool) -> None:
+    """Add the work done for a failed call to its customer's unpaid work.
 
-    The latter only if the caller caused the failure: a worker that hangs does no work.
+    Work in progress is included only if the caller caused the failure, because a hung worker does no work.
     """
     with suppress(redis.RedisError):
-        claims = exchange.claimed_by(client, list(run.sent)) if run.sent and with_those_in_hand else []
+        claims = exchange.claimed_by(client, list(run.sent)) if run.sent and with_work_in_progress else []
         now = time.monotonic()
-        in_hand_s = sum(
+        in_progress_s = sum(
             now - sent.at for sent, claim in zip(run.sent.values(), claims, strict=False) if claim
         )
-        unpaid.add(client, run.lane.customer, run.infer_ms + in_hand_s * 1000)
+        unpaid.add(client, run.lane.customer, run.infer_ms + in_progress_s * 1000)
 
 
 def _clean(client: redis.Redis, run: Run) -> None:
-    """Delete what the call has in Valkey. Chunks that a worker still has in hand keep their turns."""
+    """Delete the call's keys in Valkey. Chunks that a worker is still processing keep their turns."""
     lease_s = turns.LEASE_S + run.most_images * settings.PICTURE_MAX_S  # if the worker dies
     sent = _by_lane(run)
     held = {chunk_id: lane.turn(chunk_id) for lane, chunk_ids in sent.items() for chunk_id in chunk_ids}
     with suppress(redis.RedisError):  # every key has an expiry of its own, and every turn is a lease
-        in_hand: set[str] = set()
+        in_progress: set[str] = set()
         if run.all_chunks:
-            in_hand = exchange.remove(client, run.request_id, run.all_chunks, held, lease_s=lease_s)
+            in_progress = exchange.remove(client, run.request_id, run.all_chunks, held, lease_s=lease_s)
         for lane in {run.lane, *sent}:
             chunk_ids = sent.get(lane, [])
-            lane.renew(client, [one for one in chunk_ids if one in in_hand], lease_s)
-            free = [one for one in chunk_ids if one not in in_hand]
+            lane.renew(client, [one for one in chunk_ids if one in in_progress], lease_s)
+            free = [one for one in chunk_ids if one not in in_progress]
             lane.give_back(client, free, wants_more=False)

@@ -1,7 +1,7 @@
 """Serve the signed API and the probes without the middleware of the pages.
 
 They use no session, cookie or language, and clients and load balancers may send any Host. An unknown address
-that looks like one of the API gets code 4020 instead of a page.
+that looks like one of the API gets a reply with code 4020 instead of a page.
 """
 
 import re

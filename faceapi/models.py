@@ -15,7 +15,7 @@ from faceapi.usage.histogram import SLOTS
 
 SUMS = ("calls", "images", "units", "latency_sum_ms", "queue_sum_ms", "infer_sum_ms")
 
-SLOW_MS = 1_000  # a call that took this long is in the index of slow calls
+SLOW_MS = 1_000  # calls that took this long or longer are in the index of slow calls
 
 
 class Call(models.Model):
@@ -48,9 +48,8 @@ class Call(models.Model):
             models.Index(fields=["app", "-at"], name="call_app_at"),
             models.Index(fields=["app", "api", "-at"], name="call_app_api_at"),
             BrinIndex(fields=["at"], name="call_at_brin"),
-            models.Index(
-                fields=["code", "-id"], condition=~Q(code=0), name="call_failed"
-            ),  # the operators' list
+            # For the operators' list of failed calls.
+            models.Index(fields=["code", "-id"], condition=~Q(code=0), name="call_failed"),
             # For a customer's search for failed or slow calls; both are rare, so the indexes are small.
             models.Index(fields=["app", "code", "-at"], condition=~Q(code=0), name="call_app_failed"),
             models.Index(fields=["app", "-at"], condition=Q(latency_ms__gte=SLOW_MS), name="call_app_slow"),
@@ -66,8 +65,8 @@ class Call(models.Model):
 class UsageHour(models.Model):
     """The calls of one App to one API in one hour, by code; written in the same transaction as each Call.
 
-    `unrecorded` of the calls are refusals without a row in Call (usage/unattributed.py), without
-    images and times. Histograms have the fixed slots of faceapi.usage.histogram, so they can be added up.
+    `unrecorded` is how many of `calls` are refusals without a row in Call (usage/unattributed.py); they add
+    no images or times. Histograms have the fixed slots of faceapi.usage.histogram, so they can be added up.
     """
 
     app = models.ForeignKey("accounts.App", models.PROTECT, related_name="usage", verbose_name=_("应用"))
@@ -112,7 +111,7 @@ class IdempotencyKey(models.Model):
     body_sha1 = models.CharField(max_length=40)
     call_id = models.UUIDField()
     created_at = models.DateTimeField(db_index=True)
-    # Not read, because leases are in Valkey; written for the previous version, and dropped in a later one.
+    # Not read, because leases are in Valkey; written for the previous version, to be dropped in a later one.
     lease_until = models.DateTimeField(help_text="while unsettled, nobody else may take the key before this")
     charged_at = models.DateTimeField(null=True)
 

@@ -1,6 +1,6 @@
-"""The shapes of the answers (manual 4.2.2): pure functions from results of a worker to JSON values.
+"""Build the answers (manual 4.2.2): pure functions from a worker's results to JSON values.
 
-`with_quality`: each entry also has the quality of its picture, with the reasons.
+With `with_quality`, each entry also has the quality of its picture, with the reasons.
 """
 
 import json

@@ -27,7 +27,7 @@ POINT = {"type": "object", "properties": {"x": INTEGER, "y": INTEGER}, "required
 PIC_QUALITY = {
     "type": "integer",
     "enum": [0, 1],
-    "description": "0: 满足所需的质量要求; 1: 不满足 (or no face)",
+    "description": "0: the quality suffices (满足所需的质量要求); 1: it does not (不满足), or no face",
 }
 QUALITY: Json = {
     "type": "object",
@@ -85,12 +85,12 @@ CONFIDENCE = {
         f"one in {round(1 / scoring.false_accept_rate(at)):,} reaches {at}".replace(",", " ")
         for at in (60, 70, 80)
     )
-    + f". Above {scoring.measured_to():g} no rate was measured. Map of {scoring.table_version()}.",
+    + f". Above {scoring.measured_to():g} no rate was measured. Calibration: {scoring.table_version()}.",
 }
 SAME = {
     "type": "string",
     "enum": ["true", "false"],
-    "description": f"true from confidence {settings.COMPARE_SAME_FROM:g} up",
+    "description": f"true if the confidence is at least {settings.COMPARE_SAME_FROM:g}",
 }
 COMPONENTS: Json = {
     "Image": IMAGE,
@@ -168,7 +168,7 @@ _PARAMETERS = [
         int,
         OpenApiParameter.HEADER,
         required=True,
-        description="Unix timestamp in milliseconds; it is signed.",
+        description="Unix timestamp in milliseconds; the signature covers it.",
     ),
     OpenApiParameter(
         "Idempotency-Key",
@@ -176,10 +176,10 @@ _PARAMETERS = [
         OpenApiParameter.HEADER,
         description="Requests with the same key and body within 24 hours are charged once.",
     ),
-    _header("X-Request-Id", "On every reply.", on=True),
+    _header("X-Request-Id", "The id of the call; on every reply.", on=True),
     _header("X-Billed-Units", "Units charged for this call; 0 unless the code is 0.", on=True),
-    _header("X-Quota-Remaining", "剩余调用量 after this call.", on=True),
-    _header("Retry-After", "Seconds to wait.", on=[429, 503]),
+    _header("X-Quota-Remaining", "Units that remain after this call (剩余调用量).", on=True),
+    _header("Retry-After", "Seconds to wait before a retry.", on=[429, 503]),
 ]
 
 
@@ -246,7 +246,7 @@ def describes_gallery(name: str, summary: str, result: str, *, entry: str) -> An
 
 
 def only_documented(endpoints: list[tuple[str, ...]], **_: Any) -> list[tuple[str, ...]]:
-    """Return the endpoints under the first of the three prefixes that this installation offers."""
+    """Return the endpoints that this installation offers, each under the first of the three prefixes only."""
     return [
         endpoint
         for endpoint in endpoints

@@ -31,7 +31,7 @@ def mend_usage() -> None:
     at = now()
     if broken := list(rollups.differences()):
         for difference in broken:
-            logger.warning("roll-up %s %s", difference.table, difference.text)
+            logger.warning("a roll-up differs from the hours: %s %s", difference.table, difference.text)
         rollups.rebuild(min(difference.day for difference in broken))
         rollups.close(at)
 
@@ -46,4 +46,4 @@ def forget_idempotency_keys() -> None:
 def forget_usage() -> None:
     """Delete the hourly and daily sums whose retention has ended."""
     if forgotten := rollups.forget(now()):
-        logger.info("%s rows of old usage deleted", forgotten)
+        logger.info("deleted %s rows of old usage", forgotten)

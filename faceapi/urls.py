@@ -1,4 +1,4 @@
-"""The addresses of the signed API. The manual prints three prefixes; all of them answer."""
+"""The addresses of the signed API. The manual prints three prefixes; all of them are served."""
 
 from django.urls import URLPattern, URLResolver, path
 from drf_spectacular.views import SpectacularAPIView

@@ -60,12 +60,12 @@ class FaceApiView(APIView):
     api: Api
     operation: str
     make_reply: Callable[..., list[dict[str, Any]]]
-    names_persons = False  # in its answer; a deletion of faces must then delete it from Valkey
+    names_persons = False  # in its answers: a deletion of faces also deletes the stored ones
     pairs = 0
 
     call: CallContext
     claim: caller.Claim
-    replay: ApiError | None = None  # why this request may only get the answer that its key already has
+    replay: ApiError | None = None  # the refusal of a replay, which may only get an answer already stored
     with_quality: bool
     deadline: float
     epoch = 0  # of the App's gallery, when the call began
@@ -79,7 +79,7 @@ class FaceApiView(APIView):
                 return super().dispatch(request, *args, **kwargs)
             finally:
                 if self.call.hold is not None:
-                    idempotency.let_go(valkey.client(), self.call.hold)
+                    idempotency.end_lease(valkey.client(), self.call.hold)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse early: method, headers, AppKey, clock, address, length. Nothing of the body is read yet."""
@@ -111,7 +111,7 @@ class FaceApiView(APIView):
                 self.epoch = remembered.epoch(self.call.caller.app_id)
             self.check()
             self._fetch(pictures, spool)
-            self.deadline = time.monotonic() + self._time_s()
+            self.deadline = time.monotonic() + self._time_limit_s()
             self._reserve(pictures)
             release()  # a call needs no database connection while it waits for inference
             answer = self._infer(pictures, spool)
@@ -192,7 +192,7 @@ class FaceApiView(APIView):
     def _fetch(self, pictures: Sequence[Picture], spool: Spool) -> None:
         """Fetch the pictures given by URL into the spool and check them, before anything is charged."""
         if any(picture.span is None for picture in pictures):
-            release()  # foreign servers may be slow
+            release()  # the servers of the pictures may be slow
             images.fetch(pictures, spool, customer=self.call.caller.app.customer_id)
 
     def _answered_before(self, request: Request, body_sha1: str, client: redis.Redis) -> bytes | None:
@@ -291,7 +291,7 @@ class FaceApiView(APIView):
         admission.process_limiter().learn(queue_ms=outcome.queue_ms, infer_ms=outcome.infer_ms)
         return outcome.results
 
-    # --- what differs from API to API ----------------------------------------------
+    # --- what differs between the APIs ---------------------------------------------
 
     def parse(self, data: Any, spool: Spool) -> list[Picture]:
         """Return the pictures of the request; keep its other options for `check` and `answer`."""
@@ -306,7 +306,7 @@ class FaceApiView(APIView):
         """Return the `result` of the reply. `results` are the worker's, one for each picture."""
         return self.make_reply(results, with_quality=self.with_quality)
 
-    def _time_s(self) -> float:
+    def _time_limit_s(self) -> float:
         """Return the time limit of inference."""
         return float(settings.DEADLINE_S + settings.DEADLINE_PER_IMAGE_S * self.call.images)
 
@@ -340,7 +340,7 @@ class FaceApiView(APIView):
             return None
 
     def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]  # never a DRF Response
-        """Return the units of the call, record it, and reply with the error envelope."""
+        """Give back the units of the call, record it, and reply with the error envelope."""
         error = _as_api_error(exc)
         is_unpaid = error.code == errors.BODY_INCOMPLETE or codes.NO_GROUP <= error.code < errors.INTERNAL
         if self.call.infer_ms and is_unpaid:  # the client hung up, or the gallery refused: the work was done

@@ -46,5 +46,5 @@ ENGLISH = {
     5001: "The service failed; contact the administrator",
     5002: "The result lacks required information",
     5003: "The service is overloaded; try again later",
-    5004: "No answer in time",
+    5004: "Processing timed out",
 }

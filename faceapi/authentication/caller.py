@@ -35,7 +35,7 @@ def read_claim(meta: Mapping[str, Any]) -> Claim:
     if timestamp_ms is None:
         found, found_zh = "there is no X-CTYUN-DT header", "没有 X-CTYUN-DT 请求头"
         if text:
-            found, found_zh = "X-CTYUN-DT is no number", "X-CTYUN-DT 不是数字"
+            found, found_zh = "X-CTYUN-DT is not a number", "X-CTYUN-DT 不是数字"
         raise ApiError(
             errors.BAD_DATE,
             f"{found}; expected: the Unix time in milliseconds, 13 digits",
@@ -54,35 +54,36 @@ def find_key(claim: Claim, at: datetime) -> AppKey:
             raise ApiError(errors.UNKNOWN_KEY, f"AppKey {text}", f"收到的 AppKey 是 {text}")
         raise ApiError(
             errors.UNKNOWN_KEY,
-            f"{len(text)} characters, an AppKey has 16",
+            f"{len(text)} characters; an AppKey has 16",
             f"{len(text)} 个字符，AppKey 是 16 个",
         )
     return key
 
 
 def check_clock(claim: Claim, at: datetime) -> None:
-    """Raise ApiError 4103 if the caller's clock is too far from ours."""
+    """Raise ApiError 4103 if the caller's time differs from `at` by more than CLOCK_SKEW_S."""
     skew_ms = clock_difference_ms(claim, at)
     if abs(skew_ms) <= settings.CLOCK_SKEW_S * 1000:
         return
     digits = len(claim.timestamp_text)
     if digits != 13:
-        units = {10: (": these are seconds", "：这是秒"), 16: (": these are microseconds", "：这是微秒")}
+        units = {10: (" (seconds)", "：这是秒"), 16: (" (microseconds)", "：这是微秒")}
         unit, unit_zh = units.get(digits, ("", ""))
         raise ApiError(
             errors.BAD_DATE,
-            f"X-CTYUN-DT has {digits} digits, milliseconds have 13{unit}",
+            f"X-CTYUN-DT has {digits} digits{unit}; a time in milliseconds has 13",
             f"X-CTYUN-DT 有 {digits} 位，毫秒是 13 位{unit_zh}",
         )
     raise ApiError(
         errors.BAD_DATE,
-        f"X-CTYUN-DT is {skew_ms / 1000:+.1f} s from our clock; {settings.CLOCK_SKEW_S} s are allowed",
+        f"X-CTYUN-DT is {skew_ms / 1000:+.1f} s from the server's clock; "
+        f"at most {settings.CLOCK_SKEW_S} s are allowed",
         f"X-CTYUN-DT 与服务器时钟相差 {skew_ms / 1000:+.1f} 秒，允许 {settings.CLOCK_SKEW_S} 秒",
     )
 
 
 def clock_difference_ms(claim: Claim, at: datetime) -> int:
-    """Return the caller's time minus ours."""
+    """Return the caller's time minus `at`, in milliseconds."""
     return claim.timestamp_ms - int(at.timestamp() * 1000)
 
 
@@ -115,7 +116,7 @@ def verify(
 
 
 def target_as_received(environ: Mapping[str, Any]) -> str:
-    """Return the request target byte for byte: gunicorn's RAW_URI, or built from the WSGI parts."""
+    """Return the request target byte for byte: gunicorn's RAW_URI, or rebuilt from the WSGI variables."""
     raw = environ.get("RAW_URI")
     if raw is not None:
         return str(raw)

@@ -1,9 +1,9 @@
 """The replay guard: each signature is accepted once, even if Valkey has lost the record of those seen.
 
-Each signature seen is a key in Valkey, which expires after the window of its timestamp. A mark beside them
-holds the time since which the record is complete; a restart or FLUSHALL deletes it with them. Then a new mark
-is set, and signatures with an older timestamp are refused with 5003, because they may have been seen before
-the loss. A caller that signs its request again is served.
+Each signature seen is a key in Valkey, which expires once its timestamp is no longer valid. Another key, the
+mark, holds the time since which the record is complete; a restart or FLUSHALL deletes it with the signatures.
+Then a new mark is set, and signatures with an older timestamp are refused with 5003, because they may have
+been seen before the loss. A caller that signs its request again is served.
 """
 
 import contextlib
@@ -23,9 +23,9 @@ from faceapi.models import Call
 
 MARK = "faceapi:seen-since"
 WINDOW_MARGIN_S = 10  # for the time between the check of the clock and that of the signature
-# After a loss, signatures are accepted from this much later on: callers' clocks may be ahead by as much.
+# After a loss, timestamps are accepted only from this much later on, because callers' clocks may be fast.
 AHEAD_S = 2.0
-_LOST, _TOO_OLD, _SEEN, _NEW = "lost", "old", "seen", "new"
+_LOST, _SEEN, _NEW = "lost", "seen", "new"
 
 # KEYS: the signature, the mark. ARGV: the request's timestamp (ms), how long to remember the signature (s).
 _SEE = """
@@ -41,7 +41,7 @@ return {'seen', 0}
 
 
 def prepare() -> None:
-    """Set the mark before the first request of a web process, so that a first start refuses no call."""
+    """Set the mark before the first request of a web process, so that no call is refused at first."""
     with contextlib.suppress(redis.RedisError, DatabaseError):  # otherwise the first request sets it
         begin(shared.client())
     connections.close_all()
@@ -60,11 +60,13 @@ def begin(valkey: redis.Redis) -> None:
 
 
 def refuse(valkey: redis.Redis, claim: Claim, *, body_s: float) -> None:
-    """Record the signature, or refuse it. Call only after `verify`, so that a forger cannot use one up.
+    """Refuse a signature that may have been used before, otherwise record it.
+
+    Call this only after `verify`, so that nobody else can use up a caller's signature.
 
     `body_s` is the longest time that a replay may take to send the same body; the signature is remembered for
     that much longer than its timestamp is valid. Raises ApiError REPLAY if it was seen before, and OVERLOADED
-    if it may have been.
+    if the record of that time was lost.
     """
     name = f"faceapi:seen:{claim.authorization.app_key}:{claim.authorization.signature.lower()}"
     window_s = math.ceil(2 * settings.CLOCK_SKEW_S + body_s + WINDOW_MARGIN_S)

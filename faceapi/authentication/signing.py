@@ -37,7 +37,7 @@ def signature(secret: str, to_sign: bytes) -> str:
 
 
 def matches(secret: str, to_sign: bytes, given: str) -> bool:
-    """Return whether the signature is right, in constant time; upper-case hex is accepted too."""
+    """Return whether the signature is valid, compared in constant time; upper-case hex is accepted too."""
     return hmac.compare_digest(signature(secret, to_sign), given.lower())
 
 
@@ -64,8 +64,8 @@ def mistaken_texts(
             (f"for the path {prefix}{name}", f"签名用的是路径 {prefix}{name}", text(path=prefix + name))
             for prefix in PREFIXES
         ),
-        ("for the path percent-decoded", "签名时路径做了百分号解码", text(path=unquote(path))),
-        ("for the query percent-decoded", "签名时参数做了百分号解码", text(query=unquote(query))),
+        ("for the percent-decoded path", "签名时路径做了百分号解码", text(path=unquote(path))),
+        ("for the percent-decoded query", "签名时参数做了百分号解码", text(query=unquote(query))),
         (
             "for the query with + in place of %20",
             "签名时参数中的空格写成了 +，发送的是 %20",
@@ -86,16 +86,16 @@ def mistaken_texts(
             "签名时百分号编码用的是小写十六进制，与发送的不同",
             text(path=_lower_escapes(path), query=_lower_escapes(query)),
         ),
-        ("for the query sorted", "签名时参数重新排了序", text(query="&".join(sorted(query.split("&"))))),
+        ("for the sorted query", "签名时参数重新排了序", text(query="&".join(sorted(query.split("&"))))),
         (
             "with the query as a part of the path",
             "签名时参数成了路径的一部分",
             text(path=f"{path}?{query}", query=""),
         ),
-        ("without the line of the empty query", "缺少空参数的那一行", right.replace(b"\n\n", b"\n", 1)),
+        ("without the line for the empty query", "缺少空参数的那一行", right.replace(b"\n\n", b"\n", 1)),
         ("for an empty query", "签名时参数为空", text(query="")),
         ("for an empty body", "签名时请求体为空", text(sha1=no_body)),
-        ("for the body's SHA-1 in capitals", "请求体的 SHA-1 应为小写", text(sha1=sha1.upper())),
+        ("for the body's SHA-1 in upper case", "请求体的 SHA-1 应为小写", text(sha1=sha1.upper())),
         ("for the method in lower case", "请求方法应为大写", text(method=method.lower())),
         ("with a newline at the end", "末尾多了一个换行", right + b"\n"),
         ("with CR LF between the lines", "换行应为 LF，而不是 CR LF", right.replace(b"\n", b"\r\n")),
@@ -112,12 +112,15 @@ def likely_mistake(
     right = canonical(method, path, query, timestamp_ms, sha1)
     for mistake, mistake_zh, signed in mistaken_texts(method, path, query, timestamp_ms, sha1):
         if signed != right and matches(secret, signed, given):
-            return f"it is right {mistake}", mistake_zh
+            return f"it would be right {mistake}", mistake_zh
     if matches(app_key, right, given):
-        return "it is made with the AppKey in place of the SecretKey", "签名用了 AppKey，应使用 SecretKey"
+        return (
+            "it was computed with the AppKey in place of the SecretKey",
+            "签名用了 AppKey，应使用 SecretKey",
+        )
     if hmac.compare_digest(hmac.new(bytes.fromhex(secret), right, hashlib.sha256).hexdigest(), given.lower()):
         return (
-            "it is made with the SecretKey's 16 bytes; use its 32 hex digits as they are",
+            "it was computed with the SecretKey's 16 bytes; use its 32 hex digits as they are",
             "签名用了 SecretKey 所表示的 16 个字节，应直接使用它的 32 位十六进制字符",
         )
     return "", ""
@@ -153,15 +156,15 @@ def authorization_fault(header: str) -> tuple[str, str]:
     app_key, colon, given = rest.strip().partition(":")
     if scheme != SCHEME:
         fault, fault_zh = (
-            "the scheme is not CTYUN, in capitals, and a space",
+            "it does not start with CTYUN in upper case and a space",
             "开头不是大写的 CTYUN 和一个空格",
         )
     elif not colon:
         fault, fault_zh = "there is no colon", "没有冒号"
     elif not app_key.isalnum():
-        fault, fault_zh = "the AppKey is not hex digits alone", "AppKey 不全是十六进制数字"
+        fault, fault_zh = "the AppKey contains characters other than hex digits", "AppKey 不全是十六进制数字"
     elif len(given) != 64:
-        fault = f"the signature has {len(given)} characters, HMAC-SHA256 in hex has 64"
+        fault = f"the signature has {len(given)} characters instead of 64, the hex digits of HMAC-SHA256"
         fault_zh = f"签名有 {len(given)} 个字符，十六进制的 HMAC-SHA256 是 64 个"
     else:
         fault, fault_zh = "the signature is not hex", "签名不是十六进制"
@@ -185,5 +188,5 @@ def split_target(target: str) -> tuple[str, str]:
 
 
 def quote_path(path: str) -> str:
-    """Percent-encode a WSGI path (latin-1 of the decoded bytes) again, if no raw target was kept."""
+    """Percent-encode a WSGI path, whose decoded bytes are given as latin-1, for servers without RAW_URI."""
     return quote(path.encode("latin-1"), safe="/!$&'()*+,;=:@-._~")

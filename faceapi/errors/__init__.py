@@ -1,6 +1,6 @@
 """The table of answer codes, and the exception that carries a code up to the reply.
 
-Numbers and Chinese messages are the manual's (4.1.2); 4015-4292, 5003 and 5004 are this product's own.
+Numbers and Chinese messages are the manual's (4.1.2); 4015-4308, 5003 and 5004 are this product's own.
 
     ApiError(code)      any refusal of a call; the exception handler of faceapi.views turns it into the reply.
                         faceapi.middleware and facecloud.web.worker do so for requests that never reach a
@@ -81,7 +81,8 @@ _ROWS = (
         UNDECODABLE, 400,
         "文件处理错误,请联系管理员", "The file could not be processed; contact the administrator",
         "文件头是 PNG 或 JPEG，但内容无法解码，可能已损坏或被截断。",
-        "The header is that of a PNG or JPEG, but the content cannot be decoded: damaged or truncated.",
+        "The header is that of a PNG or JPEG, but the content cannot be decoded; it may be damaged or "
+        "truncated.",
         "检查原文件能否打开，重新导出或重新上传。",
         "Check that the original file can be opened; export or upload it again.",
     ),
@@ -89,8 +90,8 @@ _ROWS = (
         URL_UNREACHABLE, 400,
         "无法读取该网络图片", "The image URL could not be read",
         "域名无法解析、连接被拒绝、TLS 证书无效、地址不允许访问、对方返回 5xx，或重定向次数过多。",
-        "DNS failed, the connection was refused, TLS failed, the address is forbidden, the server "
-        "answered 5xx, or it redirected too often.",
+        "The host name does not resolve, the connection was refused, the TLS certificate is invalid, the "
+        "address is not allowed, the server answered 5xx, or there were too many redirects.",
         "确认该 URL 可从公网访问，或改用 base64 提交图片。",
         "Make sure that the URL can be reached from the public Internet, or send the image as base64.",
     ),
@@ -100,7 +101,7 @@ _ROWS = (
         "网络文件未在超时时间内下载完成。",
         "The file at the URL was not downloaded within the time limit.",
         "稍后重试、换用更快的图片服务器，或改用 base64 提交图片。",
-        "Try again later, use a faster server, or send the image as base64.",
+        "Try again later, use a faster image server, or send the image as base64.",
     ),
     Code(
         BASE64, 400,
@@ -117,7 +118,8 @@ _ROWS = (
         JSON, 400,
         "请求 JSON 处理异常", "The request is not valid JSON",
         "请求体为空、不是合法的 UTF-8 JSON、除图片以外的内容过长，或 options 形式不对。",
-        "The body is empty, not valid UTF-8 JSON, or too long apart from the images; or `options` is wrong.",
+        "The body is empty, is not valid UTF-8 JSON, or has too much text besides the images; or `options` "
+        "is invalid.",
         "用 JSON 库生成请求体并以 UTF-8 编码发送；detail 指出问题和它在请求体中的位置。",
         "Create the body with a JSON library and send it as UTF-8; `detail` states what is wrong and where.",
     ),
@@ -134,13 +136,13 @@ _ROWS = (
         "图片文件大小不符合要求", "The image file is too large",
         "单张图片超过 10 MiB。", "One image is larger than 10 MiB.",
         "降低分辨率或 JPEG 质量，使单张不超过 10 MiB。",
-        "Lower its resolution or JPEG quality until it is within 10 MiB.",
+        "Lower its resolution or JPEG quality until it is at most 10 MiB.",
     ),
     Code(
         BODY_TOO_LARGE, 400,
         "文件大小不符合要求", "The request body is too large",
         "整个请求体超过上限；上限见 detail。",
-        "The whole request body exceeds the limit, which is in `detail`.",
+        "The whole request body exceeds the limit given in `detail`.",
         "减少单次请求的图片数，分多次提交。",
         "Send fewer images in one request.",
     ),
@@ -151,8 +153,8 @@ _ROWS = (
         "It is neither an http(s) URL nor base64 with its prefix, or the server answered 4xx.",
         "检查 URL；带签名的 URL 可能已过期，请重新生成。"
         "base64 前加上 data:application/octet-stream;base64,。",
-        "Check the URL; a signed URL may have expired and must be created again. Put "
-        "data:application/octet-stream;base64, before base64.",
+        "Check the URL; if it is a signed URL that has expired, create a new one. Base64 must start with the "
+        "prefix data:application/octet-stream;base64,.",
     ),
     Code(
         NOT_AN_IMAGE, 400,
@@ -163,12 +165,12 @@ _ROWS = (
     ),
     Code(
         4013, 400, "视频结果请求中不包含合法 job_id", "The video result request has no valid job_id",
-        "为视频结果保留，目前不会返回。", "Reserved for video results; not returned today.",
+        "为视频结果保留，目前不会返回。", "Reserved for video results; currently not returned.",
         "无需处理。", "Nothing to do.", reserved=True,
     ),
     Code(
         4014, 400, "视频结果无法正常获取", "The video result could not be read",
-        "为视频结果保留，目前不会返回。", "Reserved for video results; not returned today.",
+        "为视频结果保留，目前不会返回。", "Reserved for video results; currently not returned.",
         "无需处理。", "Nothing to do.", reserved=True,
     ),
     Code(
@@ -232,9 +234,11 @@ _ROWS = (
         IDEMPOTENCY_SPENT, 400,
         "Idempotency-Key 已失效", "This Idempotency-Key is used up",
         "该 Idempotency-Key 的请求已经成功并计费，但它的应答已不再保存，或已重复返回 20 次。本次不计费。",
-        "Its request was charged, but the answer is no longer stored or was already repeated 20 times.",
+        "The request with this key was charged, but its answer is no longer stored or was already repeated "
+        "20 times. Nothing was charged this time.",
         "使用新的 Idempotency-Key 重新请求，将作为新的请求计费；需要应答时请尽快重试。",
-        "Use a new Idempotency-Key, which is charged again. To get a stored answer, retry sooner.",
+        "Send the request with a new Idempotency-Key; it is charged as a new request. The stored answer is "
+        "returned only to an early retry.",
     ),
     Code(
         NO_AUTHORIZATION, 401,
@@ -242,13 +246,14 @@ _ROWS = (
         "没有 Authorization 请求头，或格式不是 CTYUN <AppKey>:<64 位十六进制签名>。",
         "There is no Authorization header, or it is not CTYUN <AppKey>:<64 hex digits>.",
         "按“接口鉴权”的步骤签名，并加上请求头 Authorization: CTYUN <AppKey>:<签名>。",
-        "Sign the request as in 4.1.3 and send the header Authorization: CTYUN <AppKey>:<signature>.",
+        "Sign the request as described in 4.1.3, and send the header "
+        "Authorization: CTYUN <AppKey>:<signature>.",
     ),
     Code(
         UNKNOWN_KEY, 401,
         "AppKey 不存在或已停用", "The AppKey is unknown or disabled",
         "AppKey 有误、已停用或已过轮换期。",
-        "The AppKey is wrong or disabled, or its rotation period is over.",
+        "The AppKey is wrong, disabled, or was replaced and has expired.",
         "在控制台的应用密钥页核对 AppKey（16 位小写十六进制，不是 SecretKey）。",
         "Check the AppKey on the App's key page in the console: 16 lower-case hex digits, not the SecretKey.",
     ),
@@ -259,7 +264,7 @@ _ROWS = (
         "X-CTYUN-DT is missing, is not a Unix timestamp in milliseconds, or differs too much from the "
         "server's clock.",
         "校准本机时钟，使用毫秒级时间戳，并在发送前签名。",
-        "Set your clock, use milliseconds, and sign just before sending.",
+        "Synchronise your clock, use milliseconds, and sign just before sending.",
     ),
     Code(
         BAD_SIGNATURE, 401,
@@ -276,15 +281,15 @@ _ROWS = (
         "请求重复", "The request was sent twice",
         "同一个签名在有效期内只能使用一次。", "A signature can be used only once within its time window.",
         "每次请求（包括重试）都用新的时间戳重新签名；同一毫秒内的两个相同请求，在参数中加入不同的内容。",
-        "Sign every request, including retries, with a new timestamp; vary the query of "
-        "two equal requests in the same millisecond.",
+        "Sign every request, including retries, with a new timestamp; give identical requests in the same "
+        "millisecond different queries.",
     ),
     Code(
         ADDRESS, 401,
         "来源地址不允许", "The caller's address is not allowed",
         "该应用设置了来源地址白名单。", "This App has an allow-list of addresses.",
         "从允许的地址调用，或联系管理员修改白名单；服务器看到的地址见 detail。",
-        "Call from an allowed address, or have the administrator change the list; `detail` states the "
+        "Call from an allowed address, or ask the administrator to change the list; `detail` states the "
         "address that the server saw.",
     ),
     Code(
@@ -301,50 +306,52 @@ _ROWS = (
     ),
     Code(
         EXPIRED, 402, "订购已到期", "The packages of this API have expired",
-        "该应用此 API 的资源包均已到期。", "All packages for this API of this App have expired.",
+        "该应用此 API 的资源包均已到期。", "All packages of this App for this API have expired.",
         "在控制台再次购买。", "Buy again in the console.",
     ),
     Code(
         RATE, 429, "请求过于频繁", "Too many requests",
         "超过某项上限：应用的请求频率或并发、同一客户同时进行的调用、失败或中途断开的调用所占用的处理时间，"
         "或来自同一地址的未通过验签的数据量。detail 指明是哪一项。",
-        "A limit was exceeded: the App's rate or concurrency, a customer's concurrent calls, the work done "
-        "for a customer's failed calls, or the bytes from one address whose signature was not verified. "
-        "`detail` states which.",
-        "等待 Retry-After 秒后重试。", "Wait for the seconds in Retry-After, then try again.",
+        "A limit was exceeded: the App's rate or concurrency, the customer's concurrent calls, the work done "
+        "for the customer's failed or aborted calls, or the bytes from one address without a verified "
+        "signature. `detail` states which.",
+        "等待 Retry-After 秒后重试。", "Wait for the number of seconds in Retry-After, then try again.",
     ),
     Code(
         IDEMPOTENCY_BUSY, 429,
         "相同 Idempotency-Key 的请求正在处理", "A request with this Idempotency-Key is in progress",
         "先前的同一请求还没有结束。", "The earlier request with the same key has not ended yet.",
-        "等待 Retry-After 秒后重试。", "Wait for the seconds in Retry-After, then try again.",
+        "等待 Retry-After 秒后重试。", "Wait for the number of seconds in Retry-After, then try again.",
     ),
     *gallery.ROWS,
     Code(
         INTERNAL, 500,
         "服务接口异常,请联系管理员", "The service failed; contact the administrator",
         "推理失败或出现意外情况；返回带有 index 时，是该图片导致推理失败。本次不计费。",
-        "Inference failed, or an unexpected error occurred; if there is an `index`, that image made "
-        "inference fail. Nothing was charged.",
+        "Inference failed, or an unexpected error occurred; if there is an `index`, the image at this "
+        "position made inference fail. Nothing was charged.",
         "稍后重试，返回带有 index 时去掉该图片；仍然失败时请提供 request_id。",
-        "Try again, without the image at `index` if there is one; if it persists, report the request_id.",
+        "Try again later; if there is an `index`, leave out that image. If the error persists, report the "
+        "request_id.",
     ),
     Code(
         INCOMPLETE_RESULT, 500,
         "接口返回不包括所需信息", "The result lacks required information",
         "推理有返回，但缺少所需的信息。",
         "Inference returned a result, but without a field that the reply needs.",
-        "稍后重试；仍然失败时请提供 request_id。", "Try again; if it persists, report the request_id.",
+        "稍后重试；仍然失败时请提供 request_id。",
+        "Try again later; if the error persists, report the request_id.",
     ),
     Code(
         OVERLOADED, 503,
         "服务繁忙,请稍后重试", "The service is overloaded; try again later",
         "排队的请求已达上限，或后端服务暂不可用。本次不计费。",
         "The queue is full, or a backend service is unavailable. Nothing was charged.",
-        "等待 Retry-After 秒后重试。", "Wait for the seconds in Retry-After, then try again.",
+        "等待 Retry-After 秒后重试。", "Wait for the number of seconds in Retry-After, then try again.",
     ),
     Code(
-        NO_ANSWER, 504, "处理超时", "No answer in time",
+        NO_ANSWER, 504, "处理超时", "Processing timed out",
         "推理未在时限内完成。本次不计费。", "Inference did not finish in time. Nothing was charged.",
         "稍后重试，或减少单次请求的图片数。", "Try again later, or send fewer images.",
     ),

@@ -21,6 +21,7 @@ CHINESE = {
     "{} bytes, the limit is {}": "共 {0} 字节，上限为 {1} 字节",
     "{} bytes received; {}": "已收到 {0} 字节；{1}",
     "Content-Length is {}": "Content-Length 声明了 {0} 字节",
+    "too slow: at least {} bytes per second are required": "发送过慢：每秒至少应发送 {0} 字节",
     "the body was cut off": "请求体中途断开",
     "the next chunk is invalid": "后续内容不是有效的分块",
     "the body is {}, not an object {\"data\": [...]}": "请求体是{0}，应为对象 {\"data\": [...]}",
@@ -43,7 +44,7 @@ CHINESE = {
     "a number with too many digits": "数字的位数过多",
     "more than {} bytes of JSON besides the images": "图片以外的 JSON 超过 {0} 字节",
     "not UTF-8": "不是 UTF-8 编码",
-    "a string with a control character, a wrong escape, or not in UTF-8": (
+    "a string with a control character, an invalid escape, or not in UTF-8": (
         "字符串含有控制字符、错误的转义，或不是 UTF-8 编码"
     ),
     "{} at byte {} of {}": "{0}，位置：第 {1} 字节，共 {2} 字节",
@@ -61,6 +62,8 @@ CHINESE = {
     "Invalid \\uXXXX escape": "错误的 \\uXXXX 转义",
     "a string": "字符串",
     "a list": "列表",
+    "a list of {}": "有 {0} 项的列表",
+    "an empty list": "空列表",
     "an object": "对象",
     "a boolean": "布尔值",
     "a number": "数字",
@@ -70,11 +73,11 @@ CHINESE = {
     "more than {} commas, colons, brackets and quotes": "逗号、冒号、括号和引号多于 {0} 个",
     # --- base64 ----------------------------------------------------------------------
     "base64 that is cut off: a single character is left over": "base64 被截断：末尾多出一个字符",
-    "base64 with {} '=' at its end where {} belong": "base64 末尾有 {0} 个“=”，应为 {1} 个",
+    "base64 that ends with {} '=' instead of {}": "base64 末尾有 {0} 个“=”，应为 {1} 个",
     "base64 with '=' before its end": "base64 中间出现“=”",
     "{} is not a base64 character": "{0} 不是 base64 字符",
     "not valid base64": "不是合法的 base64",
-    "base64 with spaces in it: its '+' were URL-decoded; send it as JSON, or in the URL-safe alphabet": (
+    "base64 with spaces, which were '+' before URL-decoding; send it as JSON, or in the URL-safe alphabet": (
         "base64 中有空格：其中的“+”被 URL 解码成了空格；请以 JSON 发送，或使用 URL safe 字母表"
     ),
     # --- a URL of a picture ----------------------------------------------------------
@@ -93,7 +96,7 @@ CHINESE = {
     "the connection failed: {}": "连接失败：{0}",
     "not delivered within the time limit": "没有在时限内下载完成",
     "the content is not valid gzip": "内容不是有效的 gzip",
-    "the content is not compressed with gzip": "内容以 gzip 以外的方式压缩",
+    "the content is compressed, but not with gzip": "内容以 gzip 以外的方式压缩",
     "a redirect without Location": "重定向没有 Location",
     "the server answered {}": "图片服务器返回 {0}",
     "more than {} bytes at the URL": "URL 的内容超过 {0} 字节",
@@ -139,7 +142,7 @@ CHINESE = {
     "the limit is {} {}": "上限为 {0} 个{1}",
     "faces": "人脸",
     "groups": "组",
-    "it looks like person_id {}": "与 person_id 为 {0} 的人员相似",
+    "it matches person_id {}": "与 person_id 为 {0} 的人员相似",
     "the consent has expired": "同意已到期",
     "person_id {}, the limit is {} faces": "person_id 为 {0}，上限为 {1} 张人脸",
     "not face:<group_id>/<person_id> or face:<group_id>/<person_id>/<face_id>": (
@@ -176,7 +179,7 @@ CHINESE = {
     "too many concurrent large requests": "同时进行的大请求过多",
     "too many slow uploads, of which this is the slowest": "上传缓慢的请求过多，本次请求最慢",
     "too many concurrent calls": "同时进行的调用过多",
-    "no space for the request": "没有空间存放这次请求",
+    "no space to store the request": "没有空间存放这次请求",
     "{} chunks are waiting": "有 {0} 块图片在排队",
     "no worker is ready": "没有可用的推理 worker",
     "a backend service is not available": "后端服务不可用",
@@ -241,7 +244,7 @@ def used_up(error: UsedUp, images: int) -> tuple[str, str]:
         then = f"; the next period starts at {next_at.isoformat()}"
         then_zh = f"；下一个计费周期从 {_local(next_at)} 开始"
     return (
-        f"{remaining} units remain, the request has {images} images{then}",
+        f"{remaining} units remain, but the request needs {images}{then}",
         f"剩余调用量为 {remaining}，本次请求有 {images} 张图片{then_zh}",
     )
 

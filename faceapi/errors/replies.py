@@ -32,7 +32,7 @@ class ErrorReply:
         return HttpResponse(self.content, status=self.status, headers=dict(self.headers))
 
     def as_bytes(self, *, keeps_open: bool = False) -> bytes:
-        """Return the complete HTTP/1.1 reply; `keeps_open`: the connection stays open afterwards."""
+        """Return the complete HTTP/1.1 reply. With `keeps_open` the connection stays open afterwards."""
         connection = "keep-alive" if keeps_open else "close"
         lines = [
             f"HTTP/1.1 {self.status_line}",

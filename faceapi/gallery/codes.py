@@ -32,10 +32,10 @@ ROWS = (
         GALLERY_FULL, 400,
         "人脸库已满", "The face gallery is full",
         "本次入库将超过该应用的人脸数或组数上限；上限见 detail。没有任何人脸入库，本次不计费。",
-        "The request would exceed the App's limit of faces or groups, which is in `detail`. Nothing was "
-        "stored or charged.",
+        "The request would exceed the App's limit of faces or groups, given in `detail`. Nothing was stored "
+        "or charged.",
         "删除不再需要的人员，或联系管理员提高上限。",
-        "Delete persons that are no longer needed, or have the administrator raise the limit.",
+        "Delete persons that are no longer needed, or ask the administrator to raise the limit.",
     ),
     Code(
         NOT_GOOD_ENOUGH, 400,
@@ -57,7 +57,8 @@ ROWS = (
         "The request has options.unique, and the face matches another person in the group, whose person_id "
         "is in `detail`.",
         "确认是否为同一人：是则用同一个 person_id 入库，否则去掉 options.unique。",
-        "Check whether they are one person: enrol under that person_id, or leave out options.unique.",
+        "Check whether they are the same person. If so, enrol the face under that person_id; otherwise leave "
+        "out options.unique.",
     ),
     Code(
         NO_CONSENT, 400,
@@ -65,7 +66,8 @@ ROWS = (
         "没有 consent.reference，或 consent.expires_at_ms 已过。",
         "consent.reference is missing, or consent.expires_at_ms has passed.",
         "取得本人的单独同意，在 consent.reference 填写其编号（1-100 个字符）。",
-        "Obtain the person's consent, and put its reference into consent.reference (1-100 characters).",
+        "Obtain the person's separate consent, and send its reference (1-100 characters) as "
+        "consent.reference.",
     ),
     Code(
         OTHER_MODEL, 400,

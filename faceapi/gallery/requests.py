@@ -1,7 +1,7 @@
 """Parse and validate the bodies of the gallery's APIs, without access to the database.
 
-Raises ApiError 4007 with the entry's index for a malformed entry, 4001 for a missing picture, and 4306 for a
-missing consent.
+The functions raise ApiError 4007 for a malformed entry, 4001 for a missing picture and 4306 for a missing
+consent, each with the entry's index.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,7 +29,7 @@ MAX_RETENTION_DAYS = 36_500
 MAX_MS = 253_402_300_799_999  # the year 9999
 
 
-def wrong(detail: str, index: int | None = None) -> ApiError:
+def malformed(detail: str, index: int | None = None) -> ApiError:
     return ApiError(errors.JSON, detail, index=index)
 
 
@@ -38,21 +38,21 @@ def objects(data: Any) -> list[dict[str, Any]]:
     found = images.listed(data, MAX_IMAGES)
     for index, entry in enumerate(found):
         if not isinstance(entry, dict):
-            raise wrong(f"{images.kind(entry)} instead of an object", index)
+            raise malformed(f"{images.kind(entry)} instead of an object", index)
     return found
 
 
-def _known(given: Mapping[str, Any], names: Iterable[str], index: int | None) -> None:
-    """Reject unknown fields: a misspelt `retention_day` would be ignored, and faces kept for ever."""
+def _reject_unknown(given: Mapping[str, Any], names: Iterable[str], index: int | None) -> None:
+    """Reject unknown fields: if a misspelt `retention_day` were ignored, faces would be kept for ever."""
     for name in given:
         if name not in names:
-            raise wrong(f"unknown field {name[:32]}", index)
+            raise malformed(f"unknown field {name[:32]}", index)
 
 
 def _id(entry: Mapping[str, Any], name: str, index: int) -> str:
     value = entry.get(name)
     if not stored_faces.is_id(value):
-        raise wrong(f"{name} must be 1-64 characters of A-Z a-z 0-9 _ - .", index)
+        raise malformed(f"{name} must be 1-64 characters of A-Z a-z 0-9 _ - .", index)
     return str(value)
 
 
@@ -62,7 +62,7 @@ def _text(entry: Mapping[str, Any], name: str, most: int, index: int) -> str | N
     if value is None:
         return None
     if not isinstance(value, str) or len(value.strip()) > most or not value.strip().isprintable():
-        raise wrong(f"{name} must be at most {most} printable characters", index)
+        raise malformed(f"{name} must be at most {most} printable characters", index)
     return value.strip()
 
 
@@ -71,22 +71,22 @@ def _number(entry: Mapping[str, Any], name: str, least: int, most: int, index: i
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise wrong(f"{name} must be a whole number from {least} to {most}", index)
+        raise malformed(f"{name} must be a whole number from {least} to {most}", index)
     return value
 
 
 def _options(data: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     options = data.get("options", {})
     if not isinstance(options, dict):
-        raise wrong(f'"options" is {images.kind(options)}, not an object')
-    _known(options, names, None)
+        raise malformed(f'"options" is {images.kind(options)}, not an object')
+    _reject_unknown(options, names, None)
     return options
 
 
 def _flag(options: Mapping[str, Any], name: str) -> bool:
     value = options.get(name, False)
     if not isinstance(value, bool):
-        raise wrong(f"{name} must be true or false")
+        raise malformed(f"{name} must be true or false")
     return value
 
 
@@ -97,7 +97,7 @@ def groups_to_add(data: Any) -> list[Wanted]:
     """Return the entries of face_group_add."""
     found = []
     for index, entry in enumerate(objects(data)):
-        _known(entry, ("group_id", "name", "retention_days"), index)
+        _reject_unknown(entry, ("group_id", "name", "retention_days"), index)
         group_id = _id(entry, "group_id", index)
         name = _text(entry, "name", MAX_NAME, index) or group_id
         days = _number(entry, "retention_days", 1, MAX_RETENTION_DAYS, index)
@@ -118,12 +118,12 @@ def pages(data: Any, *, of_group: bool) -> list[Page]:
     """Return the entries of face_group_list and face_person_list."""
     found = []
     for index, entry in enumerate(objects(data)):
-        _known(entry, ("group_id", "after", "limit") if of_group else ("after", "limit"), index)
+        _reject_unknown(entry, ("group_id", "after", "limit") if of_group else ("after", "limit"), index)
         after = _id(entry, "after", index) if entry.get("after") is not None else ""
         limit = _number(entry, "limit", 1, MAX_LIST, index) or 100
         found.append(Page(after, limit, _id(entry, "group_id", index) if of_group else ""))
     if sum(page.limit for page in found) > MAX_LIST:
-        raise wrong(f"the limits of all entries add up to more than {MAX_LIST}")
+        raise malformed(f"the limits of all entries add up to more than {MAX_LIST}")
     return found
 
 
@@ -131,7 +131,7 @@ def group_ids(data: Any) -> list[str]:
     """Return the entries of face_group_delete."""
     found = []
     for index, entry in enumerate(objects(data)):
-        _known(entry, ("group_id",), index)
+        _reject_unknown(entry, ("group_id",), index)
         found.append(_id(entry, "group_id", index))
     return found
 
@@ -153,7 +153,7 @@ def erasures(data: Any) -> list[Erasure]:
     """Return the entries of face_person_delete."""
     found = []
     for index, entry in enumerate(objects(data)):
-        _known(entry, ("group_id", "person_id", "face_id"), index)
+        _reject_unknown(entry, ("group_id", "person_id", "face_id"), index)
         which = entry.get("face_id")
         if which is not None:
             _id(entry, "face_id", index)
@@ -175,7 +175,7 @@ def enrolment(data: Any, spool: Spool) -> Enrolment:
     """Read the body of face_person_add."""
     found, pictures = [], []
     for index, entry in enumerate(objects(data)):
-        _known(entry, ("group_id", "person_id", "image", "consent", "note"), index)
+        _reject_unknown(entry, ("group_id", "person_id", "image", "consent", "note"), index)
         expires_at, reference = _consent(entry.get("consent"), index)
         found.append(
             Entry(
@@ -193,7 +193,7 @@ def enrolment(data: Any, spool: Spool) -> Enrolment:
 def _consent(consent: Any, index: int) -> tuple[datetime | None, str]:
     if not isinstance(consent, dict):
         raise ApiError(codes.NO_CONSENT, f'"consent" is {images.kind(consent)}, not an object', index=index)
-    _known(consent, ("reference", "expires_at_ms"), index)
+    _reject_unknown(consent, ("reference", "expires_at_ms"), index)
     reference = _text(consent, "reference", MAX_REFERENCE, index)
     if not reference:
         raise ApiError(codes.NO_CONSENT, "consent.reference is missing", index=index)
@@ -219,7 +219,7 @@ class Search:
 
 def search_options(data: Any) -> Search:
     """Read the options of face_search."""
-    if not isinstance(data, dict):  # `images.listed` names the fault
+    if not isinstance(data, dict):  # `images.listed` raises the error for this
         images.listed(data, MAX_IMAGES)
     options = _options(data, ("groups", "top", "min_confidence", "faces", "quality"))
     groups = options.get("groups")
@@ -229,13 +229,13 @@ def search_options(data: Any) -> Search:
         or not 1 <= len(groups) <= most
         or not all(map(stored_faces.is_id, groups))
     ):
-        raise wrong(f"options.groups must be a list of 1 to {most} group ids")
+        raise malformed(f"options.groups must be a list of 1 to {most} group ids")
     faces = options.get("faces", "largest")
     if faces not in ("largest", "all"):
-        raise wrong('options.faces must be "largest" or "all"')
+        raise malformed('options.faces must be "largest" or "all"')
     least = options.get("min_confidence", settings.COMPARE_SAME_FROM)
     if not isinstance(least, int | float) or isinstance(least, bool) or not 0 <= least <= 100:
-        raise wrong("options.min_confidence must be a number from 0 to 100")
+        raise malformed("options.min_confidence must be a number from 0 to 100")
     return Search(
         list(dict.fromkeys(groups)),
         _number(options, "top", 1, search.MAX_TOP, None) or 5,

@@ -1,4 +1,4 @@
-"""The shapes of the face gallery's APIs for the OpenAPI description (schema.py)."""
+"""The schemas of the face gallery's APIs in the OpenAPI description (faceapi/schema.py)."""
 
 from typing import Any
 
@@ -125,7 +125,7 @@ COMPONENTS: Json = {
                             "maximum": 1,
                             "description": "an upper bound of the probability that any stranger's face "
                             "reaches this confidence if all N faces are of people of the same gender, age "
-                            "group and ethnic group: 1 - (1 - far)^N; about a tenth of it in a mixed gallery",
+                            "group and ethnic group: 1 - (1 - far)^N; about a tenth of it in mixed ones",
                         },
                     ),
                     maxItems=search.MAX_TOP,
@@ -168,12 +168,13 @@ _FREE = "Free of charge; no active package is needed."
 DESCRIPTIONS = {
     "face_group_add": f"An existing group is updated, and `created` is false. {_FREE}",
     "face_group_list": f"Ordered by id. {_FREE}",
-    "face_group_delete": "Including persons, faces and the group's key. The count of a missing group is "
-    f"0. {_FREE}",
-    "face_person_add": "One unit of face_search per entry. All entries are enrolled or none; an error has "
-    "`index` of the entry at fault. Pictures are not stored.",
+    "face_group_delete": "Deletes each group with its persons, faces and key. `deleted_faces` is 0 if there "
+    f"is no such group. {_FREE}",
+    "face_person_add": "One unit of face_search per entry. All entries are enrolled or none; `index` of an "
+    "error is the position of the entry at fault. Pictures are not stored.",
     "face_person_list": f"Ordered by id. {_FREE}",
-    "face_person_delete": f"A person, or one face. The count of a missing one is 0. {_FREE}",
+    "face_person_delete": "Deletes a person, or one face if face_id is given. `deleted_faces` is 0 if there "
+    f"is nothing to delete. {_FREE}",
     "face_search": "One unit per picture.",
 }
 _IMAGE = "https://example.org/example.png"

@@ -1,4 +1,4 @@
-"""References to stored faces in a call, and the answer codes of errors of the gallery."""
+"""References to stored faces in a call, and the answer codes for the gallery's errors."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -64,7 +64,7 @@ def reference(text: str, index: int) -> Reference | None:
 
 
 def require_gallery() -> None:
-    """Raise ApiError 4020 if this installation has switched the gallery off."""
+    """Raise ApiError 4020 if the gallery is switched off in this installation."""
     if not settings.GALLERY:
         raise ApiError(errors.PATH, "the face gallery is switched off in this installation")
 
@@ -95,7 +95,7 @@ def identified(result: Mapping[str, Any]) -> IdentifyResult:
 
 
 def template_of(result: Mapping[str, Any]) -> Template:
-    """Return the template of a picture's largest face, or the one of a picture without a face."""
+    """Return the template of a picture's largest face; an empty template if there is no face."""
     found = identified(result)
     return found.templates[0] if found.templates else Template((), (), 0.0, found.quality)
 
@@ -104,7 +104,7 @@ _CODES: dict[type[GalleryError], tuple[int, str]] = {
     NoSuchGroup: (codes.NO_GROUP, "group_id {group_id}"),
     NoSuchFace: (codes.NO_FACE, "person_id {person_id} of group {group_id}"),
     GalleryFull: (codes.GALLERY_FULL, "the limit is {limit} {what}"),
-    LooksLike: (codes.LOOKS_LIKE, "it looks like person_id {person_id}"),
+    LooksLike: (codes.LOOKS_LIKE, "it matches person_id {person_id}"),
     ConsentPast: (codes.NO_CONSENT, "the consent has expired"),
     OtherModel: (codes.OTHER_MODEL, "group_id {group_id}"),
     TooManyFaces: (codes.TOO_MANY_FACES, "person_id {person_id}, the limit is {limit} faces"),

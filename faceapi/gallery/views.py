@@ -1,7 +1,7 @@
 """The face gallery's APIs: enrolment and search, which take pictures and units, and the free ones.
 
-All of them are calls of the API `face_search`. Faces are stored in the transaction that settles the call: a
-face is in the gallery if and only if its enrolment is paid for.
+All of them count as calls of the API `face_search`. Faces are stored in the transaction that settles the
+call: a face is in the gallery if and only if its enrolment is paid for.
 """
 
 import time
@@ -144,7 +144,7 @@ class FaceSearchView(FaceApiView):
 
 
 class FreeView(FaceApiView):
-    """An API without pictures. It takes no units and needs no package, so it works after all have ended."""
+    """An API without pictures. It takes no units and needs no package: faces can always be deleted."""
 
     api = Api.FACE_SEARCH
     needs_gallery = False
@@ -156,7 +156,7 @@ class FreeView(FaceApiView):
             spool = stack.enter_context(Spool())
             received = self._receive(request, spool, client)
             self._verify(request, received, client)
-            if self.replay is not None:  # its Idempotency-Key lets a paid call be repeated, not a free one
+            if self.replay is not None:  # an Idempotency-Key permits a replay of a paid call only
                 raise self.replay
             stack.enter_context(admission.admit(client, self.call.caller.app, str(self.call.id)))
             if received.fault is not None:

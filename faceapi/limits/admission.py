@@ -28,9 +28,9 @@ from inference.worker import exchange
 LEASE_S = 60  # a lease is free again this long after its process died
 LOOK_EVERY_S = 0.25  # how long a snapshot of the queue and the workers is used
 CALM_AFTER_S = 2.0  # overload ends this long after the last refusal
-LEAST_OPEN = 2  # under overload, of one process
-QUEUE_GOAL_MS = 20.0
-CUT_EVERY_S = 0.1
+LEAST_OPEN = 2  # the lowest limit of one process under overload
+QUEUE_GOAL_MS = 20.0  # a wait up to this is acceptable, however short the inference
+CUT_EVERY_S = 0.1  # the limit shrinks at most this often
 
 # GCRA: one key holds the theoretical arrival time of the next call. Burst: the calls of one second.
 _RATE = """
@@ -62,7 +62,7 @@ class ProcessLimiter:
 
     A call above the limit is rejected, not queued. A customer's first call may use any free slot. Once the
     limiter was full, it admits only as many calls as keep the workers busy, until none was rejected for
-    CALM_AFTER_S: under overload a longer queue serves no more calls and makes each wait. That number follows
+    CALM_AFTER_S: a longer queue would serve no more calls, but each would wait longer. That number follows
     additive increase and multiplicative decrease, as in TCP: it grows by one while calls find a free worker
     at once, and shrinks by a tenth when they wait longer than half of their inference time.
     """
@@ -115,13 +115,13 @@ class ProcessLimiter:
             raise ApiError(errors.OVERLOADED, "too many concurrent calls", retry_after_s=1)
         raise ApiError(
             errors.RATE,
-            f"over {share} calls of one customer at once",
+            f"more than {share} concurrent calls of one customer",
             f"同一客户同时进行的调用超过 {share} 个",
             retry_after_s=1,
         )
 
     def learn(self, *, queue_ms: float, infer_ms: float) -> None:
-        """Adapt the limit by a served call: its wait for a worker and its inference time."""
+        """Adapt the limit to a served call's wait for a worker and its inference time."""
         now = time.monotonic()
         with self._lock:
             if now >= self._overloaded_until:
@@ -134,7 +134,7 @@ class ProcessLimiter:
 
 
 class ConcurrencyLeases:
-    """The leases of this process on the concurrency of Apps.
+    """The leases of this process, each on one of the concurrent calls that an App may make.
 
     A thread renews the leases, because a call with a large, slow body may take hours. Only the leases of a
     process that died expire.
@@ -152,7 +152,10 @@ class ConcurrencyLeases:
         name = f"faceapi:running:{app_pk}"
         if not valkey.eval(_ENTER, 1, name, limit, call_id, self._lease_s):
             raise ApiError(
-                errors.RATE, f"over {limit} calls at once", f"同时进行的调用超过 {limit} 个", retry_after_s=1
+                errors.RATE,
+                f"more than {limit} concurrent calls",
+                f"同时进行的调用超过 {limit} 个",
+                retry_after_s=1,
             )
         with self._lock:
             self._held[call_id] = name
@@ -205,7 +208,7 @@ def process_limiter() -> ProcessLimiter:
 def check_room(valkey: redis.Redis, app: App) -> None:
     """Refuse a large body before it is read, if its call would be refused afterwards.
 
-    Neither takes a slot, because the sender is not verified yet, nor waits. Raises ApiError 4291, 5003.
+    It takes no slot, because the sender is not verified yet, and does not wait. Raises ApiError 4291, 5003.
     """
     process_limiter().check(app.customer_id)
     _check_queue(_snapshot(valkey, app.region.queue))
@@ -283,7 +286,7 @@ def _check_rate(valkey: redis.Redis, app_pk: int, per_s: int) -> None:
         retry_after_s = max(1, math.ceil(wait_us / 1_000_000))
         raise ApiError(
             errors.RATE,
-            f"over {per_s} calls a second",
+            f"more than {per_s} calls per second",
             f"每秒的调用超过 {per_s} 个",
             retry_after_s=retry_after_s,
         )

@@ -17,8 +17,8 @@ MAX_REMEMBERED = 10_000  # customers, with the time at which they were last serv
 class FairSlots:
     """A fixed number of slots of this process. Thread-safe.
 
-    A free slot goes to the waiting customer who holds the fewest slots, among equals to the one served
-    longest ago. A customer's own calls are served in order. A customer alone may use all slots.
+    A free slot goes to the waiting customer who holds the fewest slots; of several, to the one served longest
+    ago. A customer's own calls are served in order. If nobody else waits, a customer may use all slots.
     """
 
     def __init__(self, slots: int) -> None:

@@ -52,7 +52,7 @@ VALUES (%(app)s, %(key)s, %(api)s, %(body)s, %(call)s, %(at)s, %(at)s, NULL)
 ON CONFLICT (app_id, key_sha256) DO UPDATE SET
     api = excluded.api, body_sha1 = excluded.body_sha1, call_id = excluded.call_id,
     created_at = excluded.created_at, lease_until = excluded.lease_until, charged_at = NULL
-WHERE held.created_at <= %(forgotten)s OR held.charged_at IS NULL
+WHERE held.created_at <= %(expired)s OR held.charged_at IS NULL
 RETURNING id
 """
 
@@ -69,8 +69,8 @@ def take(
 ) -> Hold:
     """Take the key for this call, or return a hold with the earlier call that was charged.
 
-    Raises ApiError IDEMPOTENCY_MISMATCH (another request's key) and IDEMPOTENCY_BUSY (its first call still
-    runs). `let_go` must be called when the call has ended.
+    Raises ApiError IDEMPOTENCY_MISMATCH (the key was used for another request) and IDEMPOTENCY_BUSY (the
+    first call with the key is still running). `end_lease` must be called when the call has ended.
     """
     key = _digest(header)
     lease = _lease_name(app_pk, key)
@@ -87,7 +87,7 @@ def take(
                     "body": body_sha1,
                     "call": call_id,
                     "at": at,
-                    "forgotten": _forgotten(at),
+                    "expired": _expired_before(at),
                 },
             )
             if taken := cursor.fetchone():
@@ -115,7 +115,7 @@ def find(
     """
     key = _digest(header)
     row = IdempotencyKey.objects.filter(app_id=app_pk, key_sha256=key).first()
-    if row is None or row.created_at <= _forgotten(at):
+    if row is None or row.created_at <= _expired_before(at):
         return None
     if row.charged_at is None and not valkey.exists(_lease_name(app_pk, key)):  # its process died
         return None
@@ -141,14 +141,14 @@ def _digest(header: str) -> str:
     return hashlib.sha256(header.encode()).hexdigest()
 
 
-def _forgotten(at: datetime) -> datetime:
+def _expired_before(at: datetime) -> datetime:
     return at - timedelta(hours=settings.IDEMPOTENCY_HOURS)
 
 
-def keep(hold: Hold, at: datetime) -> None:
-    """Mark the key as charged. Inside the transaction that settles its call.
+def mark_charged(hold: Hold, at: datetime) -> None:
+    """Mark the key as charged, inside the transaction that settles its call.
 
-    Raises HoldLost if another call took the key after this one's lease had expired: one of them may charge.
+    Raises HoldLost if another call took the key after this one's lease had expired: only one may be charged.
     """
     if hold.charged_call is not None:
         return
@@ -167,15 +167,15 @@ def release_unconfirmed(app_pk: int, call_id: UUID) -> None:
     IdempotencyKey.objects.filter(app_id=app_pk, call_id=call_id).delete()
 
 
-def let_go(valkey: redis.Redis, hold: Hold) -> None:
-    """End the lease of a call that has ended."""
+def end_lease(valkey: redis.Redis, hold: Hold) -> None:
+    """Release the lease of a call that has ended."""
     if hold.lease:
         leases.release(valkey, hold.lease, str(hold.call_id))
 
 
 def forget(at: datetime) -> int:
     """Delete expired keys and return their number."""
-    deleted, _ = IdempotencyKey.objects.filter(created_at__lte=_forgotten(at)).delete()
+    deleted, _ = IdempotencyKey.objects.filter(created_at__lte=_expired_before(at)).delete()
     return deleted
 
 
@@ -183,11 +183,10 @@ def forget(at: datetime) -> int:
 
 
 def remember_answer(valkey: redis.Redis, hold: Hold, answer: bytes, *, listed_in: str = "") -> None:
-    """Store the answer for repeats. Before the call is settled: a charged answer must not get lost.
+    """Store the answer for repeats. Call this before the settle, so that no charged answer is lost.
 
-    Its name is added to the set `listed_in`, if one is given, so that the answer can be deleted early.
-
-    An answer of a call that is not settled afterwards is unreachable, since the key's row names another call.
+    Its name is added to the set `listed_in`, if one is given, so that the answer can be deleted early. The
+    answer of a call that is not settled afterwards is unreachable, because no charged key names that call.
     """
     if hold.charged_call is not None:
         return

@@ -196,7 +196,7 @@ def begin(environ: dict[str, Any], api: str) -> Refusal | None:
 
 
 class Shedding:
-    """WSGI middleware around the whole site. `apis` are the addresses of calls, each with its API."""
+    """WSGI middleware around the whole site. `apis` maps the path of each call to its API."""
 
     def __init__(self, application: Application, apis: Mapping[str, str]) -> None:
         self._application = application
@@ -228,7 +228,7 @@ class Shedding:
 
 
 def _read(environ: dict[str, Any], refusal: Refusal) -> None:
-    """Feed the body, or as much of it as arrives within READ_S."""
+    """Feed the body to `refusal`, or as much of it as arrives within READ_S."""
     sock = environ.get("gunicorn.socket")
     with contextlib.ExitStack() as stack:
         if sock is not None:

@@ -1,8 +1,8 @@
 """Fair scheduling: share the workers' slots among customers.
 
 The Celery queue is first in, first out, so a customer who fills it delays everybody. Therefore a call takes a
-turn for each chunk before it is sent, and the queue holds hardly more than the workers process. Turns are
-counted in Valkey, over all web processes, in two lanes:
+turn for each chunk before it sends the chunk, and the queue holds little more than the workers can process at
+once. Turns are counted in Valkey, over all web processes, in two lanes:
 
 - bulk (calls of many pictures): one turn fewer than there are slots, so that one is always free for others;
 - single (all other calls): one turn more than there are slots, so that none is idle between two calls.
@@ -18,10 +18,10 @@ A worker completes each chunk that it has started, even if the call has ended: a
 failure, or because the client hung up. Such a chunk keeps its turn until the worker has finished it.
 Otherwise a new call of the same customer could fill the slots that must stay free.
 
-    inference:turns:<lane>      zset "<customer> <chunk>" by the end of the lease
-    inference:waiting:<lane>    zset "<customer> <call>" of the calls that wait, by since when
-    inference:asking:<lane>     zset of the same, by when one that does not ask again is forgotten
-    inference:served:<lane>     zset of customers by their last turn
+    inference:turns:<lane>      zset "<customer> <chunk>", scored by the end of the lease
+    inference:waiting:<lane>    zset "<customer> <call>" of waiting calls, by the start of the wait
+    inference:asking:<lane>     zset of the same, by the time at which a call that stopped asking is dropped
+    inference:served:<lane>     zset of customers, by the time of their last turn
     inference:turn:<call>       list: an entry wakes the call
 """
 
@@ -32,7 +32,7 @@ import redis
 
 from common.celery import queues
 
-LEASE_S = 6  # the turns of a web process that died are free after this
+LEASE_S = 6  # the turns of a web process that died are free again after this
 RENEW_EVERY_S = 1.0
 _WOKEN = "inference:turn:"
 
@@ -133,7 +133,7 @@ class Lane:
 
     @property
     def tokens(self) -> str:
-        """Return the key of a list; an entry in it means that a turn may be free for this call."""
+        """The key of a list; an entry in it means that a turn may be free for this call."""
         return _WOKEN + self.call
 
     def turn(self, chunk_id: str) -> str:
@@ -145,7 +145,7 @@ class Lane:
         return max(1, slots - 1) if self.is_bulk else slots + 1
 
     def take(self, valkey: redis.Redis, chunk_id: str, slots: int) -> bool:
-        """Take a turn for the chunk if the call may have one now; otherwise record that it waits for one."""
+        """Return whether the chunk got a turn; if not, record that the call waits for one."""
         turns = self.turns(slots)
         keys = [*self._keys("turns", "waiting", "asking", "served"), _WOKEN]
         return bool(valkey.eval(_TAKE, len(keys), *keys, self.customer, self.call, chunk_id, turns, LEASE_S))

@@ -32,7 +32,7 @@ def check(valkey: redis.Redis, customer_pk: int) -> None:
         limit = settings.UNPAID_S_PER_MINUTE
         raise ApiError(
             errors.RATE,
-            f"over {limit:g} s of work a minute for calls that failed or whose client hung up",
+            f"more than {limit:g} s of work per minute for calls that failed or whose client hung up",
             f"失败或中途断开的调用每分钟占用的处理时间超过 {limit:g} 秒",
             retry_after_s=over_s,
         )

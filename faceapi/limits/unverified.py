@@ -52,7 +52,7 @@ def check(valkey: redis.Redis, address: str | None, *, is_large: bool) -> None:
         limit = settings.UNVERIFIED_BYTES_PER_MINUTE
         raise ApiError(
             errors.RATE,
-            f"over {limit} bytes a minute from this address whose signature was wrong or never judged",
+            f"more than {limit} bytes per minute from this address without a verified signature",
             f"来自该地址的、签名错误或未能验签的请求体每分钟超过 {limit} 字节",
             retry_after_s=over_s,
         )
@@ -81,7 +81,7 @@ def _is_refused(key: str, now: float) -> bool:
 
 
 def _is_shared(address: str) -> bool:
-    """Return whether many callers share this address, which is that of a trusted proxy."""
+    """Return whether this is the address of a trusted proxy, which many callers share."""
     return client_address.is_in(ip_address(address), settings.TRUSTED_PROXIES)
 
 

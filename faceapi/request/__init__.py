@@ -1,1 +1,1 @@
-"""Reading a request: body, spool, images and the URLs to fetch."""
+"""Read a request: its body, the spool, the images and the URLs to fetch."""

@@ -1,7 +1,8 @@
 """Validate the addresses that a picture may be fetched from, and look up a host's addresses.
 
-Only public addresses are allowed, and not our own: neither those of this machine's interfaces nor those that
-the site's own names resolve to (behind NAT these are on no interface). URL_ALLOWED_NETWORKS lists exceptions.
+Only public addresses are allowed, except our own: those of this machine's interfaces, and those that the
+site's own names resolve to (behind NAT these are on no interface). URL_ALLOWED_NETWORKS lists networks that
+are allowed in any case.
 """
 
 import contextlib
@@ -112,7 +113,11 @@ _own = OwnNames()
 
 
 def resolve(host: str, port: int, deadline: float) -> list[tuple[str, int]]:
-    """Return the addresses to connect to. Raises ApiError 4004 if none or one is forbidden; 4005; 5003."""
+    """Return the addresses of `host` to connect to, each with `port`.
+
+    Raises ApiError 4004 if there is none or any is not allowed, 4005 if the look-up takes too long, and 5003
+    if this installation cannot look up names.
+    """
     try:
         found = name_lookup.addresses_of(host, deadline)
     except name_lookup.TooLateError:
@@ -131,4 +136,5 @@ def resolve(host: str, port: int, deadline: float) -> list[tuple[str, int]]:
 
 
 def late(index: int | None = None) -> ApiError:
+    """Return the ApiError 4005 for a picture that was not delivered in time."""
     return ApiError(errors.URL_TIMEOUT, "not delivered within the time limit", index=index)

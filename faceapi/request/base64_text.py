@@ -1,7 +1,7 @@
 """Decode base64 in the variants that clients send in a JSON string.
 
-Standard or URL-safe alphabet, padded or not, with white space. Pure functions of bytes. A part is the raw
-content of a JSON string, with its escapes.
+Standard or URL-safe alphabet, padded or not, with white space. Pure functions of bytes. A part is a piece of
+the raw content of a JSON string, with its escapes.
 """
 
 import codecs
@@ -27,7 +27,9 @@ _WHITE = b" \t\r\n\f\v"
 _ODD = re.compile(r"[^0-9A-Za-z+/_=-]")
 
 
-LOST_PLUS = "base64 with spaces in it: its '+' were URL-decoded; send it as JSON, or in the URL-safe alphabet"
+LOST_PLUS = (
+    "base64 with spaces, which were '+' before URL-decoding; send it as JSON, or in the URL-safe alphabet"
+)
 
 
 class NotBase64(ValueError):
@@ -87,7 +89,10 @@ def unescaped(part: bytes) -> bytes:
 
 
 class Decoder:
-    """Decodes base64 fed in parts. `was_irregular`: the last part held more than the base64 alphabet."""
+    """Decodes base64 fed in parts.
+
+    `was_irregular` is whether the last part had characters other than those of the base64 alphabet.
+    """
 
     def __init__(self) -> None:
         self._rest = b""  # fewer than four characters of the alphabet
@@ -97,7 +102,7 @@ class Decoder:
         self.was_irregular = False
 
     def feed(self, part: bytes) -> bytes:
-        """Decode a part and return the bytes so far. Raises NotBase64."""
+        """Return the bytes that are complete with this part. Raises NotBase64."""
         text = part.rstrip(b"=")  # padding is allowed at the end of the last part
         decoded = None if self._ended or b"\\" in text else self._decode(text)
         self.was_irregular = decoded is None
@@ -118,7 +123,7 @@ class Decoder:
         if missing == 3:
             raise NotBase64("base64 that is cut off: a single character is left over")
         if self._ended and self._padding != missing:
-            raise NotBase64(f"base64 with {self._padding} '=' at its end where {missing} belong")
+            raise NotBase64(f"base64 that ends with {self._padding} '=' instead of {missing}")
         decoded = _decoded(self._rest + b"=" * missing)
         if decoded is None:
             raise NotBase64("not valid base64")

@@ -24,7 +24,7 @@ MAX_IMAGES = 100
 
 @dataclass(slots=True)
 class Body:
-    """The received body. `data` is the parsed JSON with Blobs in it; `fault` says why there is none."""
+    """The received body. `data` is the parsed JSON with Blobs in it, or `fault` is the error that it has."""
 
     sha1: str
     size: int
@@ -63,9 +63,9 @@ def longest_s(size: int) -> float:
 
 
 def read(environ: Mapping[str, Any], spool: Spool, note: Callable[[int], None] = lambda size: None) -> Body:
-    """Read the whole body, and call `note` with the bytes read so far.
+    """Read the whole body, and call `note` with the number of bytes read so far after each piece.
 
-    A fault of the JSON is stored in Body.fault, so that the signature is checked first.
+    An error in the JSON is stored in Body.fault, so that the signature is checked first.
 
     Raises ApiError 4010 (too large), 4015 (too many images), 4019 (incomplete or too slow), 5003 (no room).
     """
@@ -115,7 +115,7 @@ def read(environ: Mapping[str, Any], spool: Spool, note: Callable[[int], None] =
 
 def _incomplete(guard: watchdog.Guard | None, size: int, detail: str) -> ApiError:
     if guard is not None and guard.expired:
-        detail = f"too slow: a body must bring {settings.BODY_MIN_BYTES_PER_S} bytes a second"
+        detail = f"too slow: at least {settings.BODY_MIN_BYTES_PER_S} bytes per second are required"
     return ApiError(errors.BODY_INCOMPLETE, f"{size} bytes received; {detail}")
 
 

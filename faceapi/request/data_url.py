@@ -1,8 +1,8 @@
-"""Decode the pictures that are sent inline as data: URLs into the spool, whether long or short.
+"""Decode pictures that are sent inline, as data: URLs, into the spool.
 
 The splitter feeds a long one in parts as the body arrives; a short one, which stays in the JSON text, is
-decoded when the picture is needed. Both are written by the same Writer, so they have the same rules, limits
-and errors.
+decoded when the picture is needed. Both go through the same Writer, so they have the same rules, limits and
+errors.
 """
 
 import json
@@ -73,7 +73,7 @@ class Writer:
         if self._code:
             self._check(part)
         elif self._decoder.was_irregular and any(white in part for white in _RAW_WHITE):
-            raise ApiError(errors.JSON, _BAD_STRING)  # base64 that decodes has no other fault
+            raise ApiError(errors.JSON, _BAD_STRING)  # the only error that base64 which decodes can have
 
     def finish(self) -> Blob:
         """Return the result after the last part."""

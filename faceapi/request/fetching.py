@@ -177,7 +177,7 @@ class _Response(http.client.HTTPResponse):
 
     def _read_status(self) -> tuple[str, int, str]:
         for _ in range(MAX_INTERIM):
-            version, status, reason = super()._read_status()  # type: ignore[misc]  # typeshed has it not
+            version, status, reason = super()._read_status()  # type: ignore[misc]  # private, not in typeshed
             if not 101 < status < 200:
                 return version, status, reason
             http.client.parse_headers(self.fp)
@@ -227,7 +227,7 @@ def _unpacker(encoding: str) -> Callable[[bytes, int], bytes] | None:
     if encoding == "identity":
         return None
     if encoding not in ("gzip", "x-gzip"):
-        raise ApiError(errors.URL_UNREACHABLE, "the content is not compressed with gzip")
+        raise ApiError(errors.URL_UNREACHABLE, "the content is compressed, but not with gzip")
     unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
 
     def unpack(piece: bytes, most: int) -> bytes:

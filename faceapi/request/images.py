@@ -34,7 +34,7 @@ class Picture:
     header: Header | None = None
 
     def place(self, span: SpoolSlice, spool: Spool) -> None:
-        """Set where in the spool the picture is, and read its header.
+        """Record where in the spool the picture is, and read its header.
 
         Raises ApiError 4002, 4003, 4008, 4009 or 4012 with `index`.
         """
@@ -57,7 +57,7 @@ def parse(data: Any, spool: Spool) -> list[Picture]:
 
 
 def parse_pairs(data: Any, spool: Spool) -> list[Picture | Reference]:
-    """Return the pictures of all pairs, two by two; an image may be a stored face of the gallery.
+    """Return the images of all pairs in one flat list; each is a picture or a stored face of the gallery.
 
     Raises what `parse` raises.
     """

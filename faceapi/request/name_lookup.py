@@ -41,7 +41,7 @@ class UnavailableError(Exception):
 
 
 def addresses_of(host: str, deadline: float) -> list[Address]:
-    """Return the addresses of a host name, or the one that `host` is. `deadline` in monotonic seconds.
+    """Return the addresses of a host name, or `host` itself if it is one. `deadline` is in monotonic seconds.
 
     Raises NotFoundError, TooLateError and UnavailableError.
     """
@@ -64,12 +64,8 @@ def addresses_of(host: str, deadline: float) -> list[Address]:
     last = SECOND_S if found else LONGEST_S
     try:
         found += _records(resolver, name, dns.rdatatype.AAAA, min(deadline, time.monotonic() + last))
-    except (
-        NotFoundError,
-        TooLateError,
-        UnavailableError,
-    ):  # some servers deny a name that has A records only
-        if not found:
+    except (NotFoundError, TooLateError, UnavailableError):
+        if not found:  # some servers deny the existence of a name that has A records only
             raise
     if not found or len(found) > MAX_ADDRESSES:
         raise NotFoundError

@@ -1,10 +1,11 @@
 """Parse a JSON body in pieces, decoding long `data:` strings into the spool (docs/decisions/0100).
 
-The rest is parsed at the end. Memory is bounded by the sizes of a piece and of the text, not of the body.
+Such a string is lifted out of the text: a placeholder takes its place, with a random token for this body, so
+that a client cannot forge one. The remaining text is parsed at the end. Memory is bounded by the sizes of a
+piece and of the text, not of the body.
 
-It accepts the same UTF-8 text as json.loads, except NaN and Infinity; the tests use json.loads as their
-oracle. A lifted string is replaced by a placeholder with a random token for this body, so that a client
-cannot forge one. A fault of a picture is stored in its Blob and raised when the picture is used, because its
+The parser accepts the same UTF-8 text as json.loads, except NaN and Infinity; the tests use json.loads as
+their oracle. An error of a picture is stored in its Blob and raised when the picture is used, because its
 index is not known before.
 """
 
@@ -27,9 +28,8 @@ BLOCK = SHORT // 2  # a string longer than SHORT fills one, wherever it starts
 MAX_VALUES = 20_000  # commas, colons, brackets and quotes of the text, which determine the time of json.loads
 MAX_ESCAPES = 100_000
 MAX_DIGITS = 1000
-FREE_ESCAPES = (
-    16 * 1024
-)  # per piece, plus one in 20 bytes: base64 with escaped line ends, as in .NET, has one in 24
+# Per piece, plus one in 20 bytes: base64 with escaped line ends, as .NET writes it, has one in 24.
+FREE_ESCAPES = 16 * 1024
 
 _DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
 
@@ -39,7 +39,7 @@ def invalid_json(detail: str) -> ApiError:
 
 
 class Splitter:
-    """feed() the pieces in order, then close()."""
+    """A streaming parser: call feed() with each piece in order, then close()."""
 
     def __init__(self, spool: Spool, *, max_blobs: int, max_blob_bytes: int) -> None:
         self._spool = spool
@@ -51,7 +51,7 @@ class Splitter:
         self._held = b""  # the start of an escape that the last piece cut
         self._in_string = False
         self._string_at = 0  # where in the text the current string's content starts
-        self._decided = False  # the current string was looked at and is text
+        self._decided = False  # the start of the current string was examined: it is text
         self._lift: Writer | None = None
         self._pictures = 0
         self._lifted: list[tuple[int, int]] = []  # position in the text, bytes lifted before it
@@ -63,7 +63,7 @@ class Splitter:
         self._held = b""
         self._size += len(piece)
         masked = data
-        if b"\\" in data:  # as a rule there is none: one quick search instead of three slow ones
+        if b"\\" in data:  # rare, and this search is much faster than the three below
             if data.count(b"\\") > FREE_ESCAPES + len(data) // 20:
                 raise invalid_json("more escapes than text or base64 need")
             masked = _masked(data)
@@ -110,7 +110,7 @@ class Splitter:
         missing = next((missing for place, missing in reversed(self._lifted) if place <= at), 0)
         return f" at byte {at + missing} of {self._size}"
 
-    # --- inside a string ---------------------------------------------------------
+    # --- between strings, and inside one -------------------------------------------
 
     def _between(self, data: bytes, masked: bytes, at: int, end: int) -> int:
         """Keep text up to the next string that may be long, and return where its content starts.

@@ -26,17 +26,17 @@ _BYTES_RECEIVED = 128  # offset of tcpi_bytes_received in struct tcp_info (linux
 
 
 class Upload:
-    """A body that is being read. `is_given_up` is set before its socket is shut down for reading."""
+    """A body that is being read. `is_cancelled` is set before its socket is shut down for reading."""
 
     def __init__(self, sock: socket.socket, address: Hashable, at: float) -> None:
         self.sock = sock
         self.address = address
         self.started = at
-        self.is_given_up = False
+        self.is_cancelled = False
         self._bytes_before = _bytes_received(sock)
 
     def rate(self, now: float) -> float:
-        """Return its bytes per second. On a unix socket, where they are unknown, the oldest is slowest."""
+        """Return its bytes per second. On a Unix socket they are unknown, and the oldest is the slowest."""
         received = _bytes_received(self.sock) - self._bytes_before
         return (received + 1) / max(now - self.started, 0.001)
 
@@ -73,7 +73,7 @@ class Uploads:
         try:
             yield
         except ApiError:
-            if upload.is_given_up:
+            if upload.is_cancelled:
                 raise ApiError(
                     errors.OVERLOADED, "too many slow uploads, of which this is the slowest", retry_after_s=5
                 ) from None
@@ -84,22 +84,22 @@ class Uploads:
 
     def _watch(self) -> None:
         if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._give_up_regularly, name="uploads", daemon=True)
+            self._thread = threading.Thread(target=self._cancel_regularly, name="uploads", daemon=True)
             self._thread.start()
         self._changed.notify()
 
-    def _give_up_regularly(self) -> None:
+    def _cancel_regularly(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: len(self._running) > self._limit)
-                self.give_up_surplus(time.monotonic())
+                self.cancel_surplus(time.monotonic())
             time.sleep(TICK_S)
 
-    def give_up_surplus(self, now: float) -> None:
+    def cancel_surplus(self, now: float) -> None:
         """Cancel the slowest bodies until at most `limit` slow ones are left."""
         by_address: dict[Hashable, list[Upload]] = defaultdict(list)
         for upload in self._running:
-            if not upload.is_given_up and now - upload.started >= SLOW_AFTER_S:
+            if not upload.is_cancelled and now - upload.started >= SLOW_AFTER_S:
                 by_address[upload.address].append(upload)
         surplus = sum(map(len, by_address.values())) - self._limit
         if surplus <= 0:
@@ -110,7 +110,7 @@ class Uploads:
             most = max(map(len, by_address.values()))
             ends = [uploads for uploads in by_address.values() if len(uploads) == most]
             slowest = min(ends, key=lambda uploads: uploads[-1].rate(now)).pop()
-            slowest.is_given_up = True
+            slowest.is_cancelled = True
             with contextlib.suppress(OSError):  # it is closed already
                 slowest.sock.shutdown(socket.SHUT_RD)
 

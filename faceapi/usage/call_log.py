@@ -16,7 +16,7 @@ from faceapi.errors import OK
 from faceapi.models import SLOW_MS, Call
 
 FAILED = "failed"  # Filter.code: every code but 0
-SLOWEST_MS = (SLOW_MS, 3_000, 10_000, 30_000)  # the durations that can be searched for
+SLOWEST_MS = (SLOW_MS, 3_000, 10_000, 30_000)  # the minimum durations that can be searched for
 BATCH = 1_000
 
 

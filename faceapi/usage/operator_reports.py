@@ -25,7 +25,7 @@ Step = Literal["hour", "day"]
 
 @dataclass(frozen=True, slots=True)
 class UsageFilter:
-    """Select calls of [since, until), and by other fields; None or "" is no limit.
+    """Select calls of [since, until), and by other fields; None or "" selects all.
 
     `since` is a local midnight. `until` is one too if the usage is reported in steps; otherwise it is a full
     hour.
@@ -87,7 +87,7 @@ class Figures:
 
     @property
     def success_rate(self) -> float | None:
-        """0-1; None without calls."""
+        """The share of calls with code 0, from 0 to 1; None without calls."""
         return self.ok / self.calls if self.calls else None
 
     @property
@@ -124,14 +124,14 @@ class Usage:
     by_code: dict[int, Figures]
 
     def begun(self, at: datetime) -> dict[datetime, Figures]:
-        """Return the steps that have begun at `at`."""
+        """Return the steps that have begun by `at`."""
         return {start: figures for start, figures in self.by_step.items() if start <= at}
 
 
 def usage(span: UsageFilter, *, with_latencies: bool = True) -> Usage:
     """Return all figures of the usage report: two grouped queries on each roll-up in the range.
 
-    Without latencies it is one, an index-only scan for daily sums.
+    Without latencies it is one query, which is an index-only scan for daily sums.
     """
     total = Figures()
     by_step = {start: Figures() for start in span.starts()}
@@ -155,7 +155,7 @@ def usage(span: UsageFilter, *, with_latencies: bool = True) -> Usage:
 
 
 def totals(span: UsageFilter) -> Usage:
-    """Return the figures without steps: for any full hours, and cheaper over many days."""
+    """Return the figures without steps, for any range of full hours; cheaper than `usage` over many days."""
     total = Figures()
     by_api: dict[str, Figures] = defaultdict(Figures)
     by_region: dict[int, Figures] = defaultdict(Figures)
@@ -224,7 +224,7 @@ def histograms(span: UsageFilter) -> dict[str, dict[str, list[int]]]:
 
 
 def _counts(span: UsageFilter, keys: tuple[str, ...]) -> Iterable[tuple[tuple[Any, ...], Figures]]:
-    """Yield figures (without latencies) by `keys`, which include api and code; a key may come repeatedly."""
+    """Yield figures (without latencies) by `keys`, which include api and code; a key may occur repeatedly."""
     sums = [f"sum({name})" for name in SUMS]
     api, code = keys.index("api"), keys.index("code")
     for row in _grouped(span, keys, sums):

@@ -49,7 +49,7 @@ def usage_is_the_sum_of_calls(at: datetime, span: TimeRange) -> Iterable[Break]:
 
 @by_day
 def charged_calls_are_the_settled_debits(at: datetime, span: TimeRange) -> Iterable[Break]:
-    """Check that settling and settled debits are the calls recorded with code 0, with the same units."""
+    """Check that settling and settled debits match the calls recorded with code 0, with the same units."""
     return rows(
         """
         SELECT 'call ' || coalesce(debit.call_id, call.id),

@@ -103,7 +103,7 @@ def _forget_until(day: datetime) -> int:
 
 
 def differences() -> Iterator[Difference]:
-    """Yield each closed day whose sums differ from UsageHour: none, unless a row came later than GRACE."""
+    """Yield each closed day whose sums differ from UsageHour; none, unless a call ended later than GRACE."""
     for model, column, until in (
         (UsageDay, "day", days_closed_until()),
         (ServiceHour, "hour", hours_closed_until()),

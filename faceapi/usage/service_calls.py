@@ -1,8 +1,8 @@
 """The calls of all customers, newest first, one page at a time, for operators.
 
-Pages follow each other by the request id, a version 7 UUID, which begins with the time of its call. The
-primary key serves all calls, and the index of failed calls those with a code. For the calls of one customer,
-see usage/call_log.py.
+Keyset pagination by the request id, a version 7 UUID, which begins with the time of its call. The primary key
+serves the list of all calls, and the index of failed calls serves a filter by code. For the calls of one
+customer, see usage/call_log.py.
 """
 
 from collections.abc import Iterator

@@ -81,15 +81,15 @@ _lock = threading.Lock()
 _wake = threading.Event()
 _thread: threading.Thread | None = None
 _flushing = threading.Lock()
-_of_nobody: Counter[int] = Counter()
-_of_apps: dict[Group, Pending] = {}
+_unauthentic: Counter[int] = Counter()
+_by_group: dict[Group, Pending] = {}
 _lines = 0
 
 
 def note(code: int) -> None:
     """Count a request that was not authentic."""
     with _lock:
-        _of_nobody[code] += 1
+        _unauthentic[code] += 1
     _start()
 
 
@@ -99,10 +99,10 @@ def count(call: "CallContext", error: ApiError) -> None:
     hour = call.at.replace(minute=0, second=0, microsecond=0)
     group = Group(app.pk, app.region_id, call.api, hour, error.code)
     with _lock:
-        if (pending := _of_apps.get(group)) is not None:
+        if (pending := _by_group.get(group)) is not None:
             pending.calls += 1
-        elif len(_of_apps) < MAX_GROUPS:
-            _of_apps[group] = Pending(_sample(call, error), 1)
+        elif len(_by_group) < MAX_GROUPS:
+            _by_group[group] = Pending(_sample(call, error), 1)
     _start()
 
 
@@ -120,7 +120,7 @@ def _sample(call: "CallContext", error: ApiError) -> Sample:
 
 
 def log(call: "CallContext", error: ApiError) -> None:
-    """Write the call's line in the log, unless there were LINES_PER_FLUSH since the last flush."""
+    """Log the call, unless LINES_PER_FLUSH calls were logged since the last flush."""
     global _lines
     with _lock:
         _lines += 1
@@ -144,7 +144,7 @@ def log(call: "CallContext", error: ApiError) -> None:
 def counts() -> dict[int, int]:
     """Return the number of unauthentic requests by code since Valkey started. Raises redis.RedisError."""
     with _flushing:
-        _flush_nobody()
+        _flush_unauthentic()
     return {int(code): int(count) for code, count in valkey.client().hgetall(KEY).items()}
 
 
@@ -172,17 +172,17 @@ def flush() -> None:
     with _lock:
         unlogged, _lines = max(0, _lines - LINES_PER_FLUSH), 0
     if unlogged:
-        logger.info("refusals without a line of their own", extra={"calls": unlogged})
+        logger.info("further refusals, which are not logged one by one", extra={"calls": unlogged})
     with _flushing:
         with contextlib.suppress(redis.RedisError):
-            _flush_nobody()
+            _flush_unauthentic()
         _flush_apps()
 
 
-def _flush_nobody() -> None:
+def _flush_unauthentic() -> None:
     with _lock:
-        taken = Counter(_of_nobody)
-        _of_nobody.clear()
+        taken = Counter(_unauthentic)
+        _unauthentic.clear()
     if not taken:
         return
     try:
@@ -192,14 +192,14 @@ def _flush_nobody() -> None:
         pipe.execute()
     except redis.RedisError:
         with _lock:
-            _of_nobody.update(taken)
+            _unauthentic.update(taken)
         raise
 
 
 def _flush_apps() -> None:
     with _lock:
-        taken = dict(_of_apps)
-        _of_apps.clear()
+        taken = dict(_by_group)
+        _by_group.clear()
     if not taken:
         return
     try:
@@ -211,7 +211,7 @@ def _flush_apps() -> None:
                 _write({group: pending})
                 _note_unrecorded({group: pending})
             except IntegrityError:
-                logger.warning("refusals of a deleted App", extra={"calls": pending.calls})
+                logger.warning("refusals of a deleted App were dropped", extra={"calls": pending.calls})
             except (DatabaseError, InterfaceError) as error:
                 _keep({group: pending}, error)
     except (DatabaseError, InterfaceError) as error:
@@ -238,13 +238,13 @@ def _keep(taken: dict[Group, Pending], error: Exception) -> None:
     lost = 0
     with _lock:
         for group, pending in taken.items():
-            newer = _of_apps.get(group)
-            if newer is None and len(_of_apps) >= MAX_GROUPS:
+            newer = _by_group.get(group)
+            if newer is None and len(_by_group) >= MAX_GROUPS:
                 lost += pending.calls
                 continue
-            _of_apps[group] = Pending(pending.sample, pending.calls + (newer.calls if newer else 0))
+            _by_group[group] = Pending(pending.sample, pending.calls + (newer.calls if newer else 0))
     if lost:
-        logger.warning("refusals are not counted", extra={"calls": lost})
+        logger.warning("refusals were dropped: too many groups are waiting", extra={"calls": lost})
 
 
 _SAMPLE = """
@@ -252,7 +252,7 @@ INSERT INTO faceapi_call (id, app_id, app_key_id, region_id, api, at, code, http
     body_bytes, latency_ms, queue_ms, infer_ms, address, fault_index)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, 0, %s, %s, 0, 0, %s::inet, NULL)
 """
-# Those without a row are counted in the lowest slots: no report uses the times of refused calls.
+# Refusals are counted in the lowest slot of each histogram: no report uses the times of refused calls.
 _ROLL_UP = """
 INSERT INTO faceapi_usagehour AS hour (app_id, region_id, api, hour, code, calls, unrecorded, images, units,
     latency_sum_ms, queue_sum_ms, infer_sum_ms, latency_histogram, queue_histogram, infer_histogram)
@@ -331,7 +331,7 @@ def _flush_regularly() -> None:
         except Exception as error:  # the thread must survive any error of a flush
             logger.error("a flush of refusals failed: %s", type(error).__name__)
         with _lock:
-            if _of_apps or _of_nobody:
+            if _by_group or _unauthentic:
                 _wake.set()
         if not _wake.is_set():
             connection.close()

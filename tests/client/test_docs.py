@@ -76,7 +76,7 @@ SIGNING_PAGE = (REPOSITORY / "templates" / "docs" / "signing.html").read_text(en
 @pytest.mark.parametrize("page", [API, API_EN, SIGNING_PAGE], ids=["zh", "en", "console"])
 def test_every_detectable_signature_mistake_is_explained(page: str) -> None:
     common = signing.mistaken_texts("POST", "/v1/face_detect.json", "a=%20&b=+", "1", "ab" * 20)
-    mistakes = [f"it is right {mistake}" for mistake, _chinese, _text in common]
+    mistakes = [f"it would be right {mistake}" for mistake, _chinese, _text in common]
     to_sign = signing.canonical("POST", "/v1/x.json", "", "1", "ab")
     for key in ("0123456789abcdef", bytes.fromhex(SECRET).decode("latin-1")):
         given = hmac.new(key.encode("latin-1"), to_sign, hashlib.sha256).hexdigest()

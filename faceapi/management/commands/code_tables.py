@@ -33,7 +33,7 @@ def with_table(text: str, pattern: re.Pattern[str], table: str) -> str:
     """Return the text with its table replaced. Raises ValueError unless there is exactly one."""
     replaced, count = pattern.subn(lambda _found: table, text)
     if count != 1:
-        raise ValueError(f"{count} tables of codes")
+        raise ValueError(f"expected one table of codes, found {count}")
     return replaced
 
 

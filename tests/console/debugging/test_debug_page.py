@@ -316,7 +316,7 @@ def test_a_refused_picture_is_named_with_the_reason(
     ("language", "send", "told", "untold"),
     [
         ("zh-hans", "发送请求", "剩余调用量为 0，本次请求有 1 张图片", "units remain"),
-        ("en", "Send request", "0 units remain, the request has 1 images", "剩余调用量"),
+        ("en", "Send request", "0 units remain, but the request needs 1", "剩余调用量"),
     ],
 )
 def test_an_error_is_shown_in_the_language_of_the_page(

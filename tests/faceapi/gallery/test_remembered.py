@@ -39,7 +39,7 @@ def running(app: App, now: datetime) -> FaceSearchView:
     call.hold = idempotency.take(
         valkey.client(), uuid4().hex, app_pk=app.pk, api=call.api, body_sha1="", call_id=call.id, at=now
     )
-    idempotency.let_go(valkey.client(), call.hold)
+    idempotency.end_lease(valkey.client(), call.hold)
     return view
 
 

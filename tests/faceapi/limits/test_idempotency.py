@@ -244,7 +244,7 @@ def taken(app: App, at: datetime, *, call_id: UUID | None = None) -> idempotency
 
 def lose_lease(hold: idempotency.Hold) -> None:
     """Delete the lease, as if the process had been suspended for longer than it lasts."""
-    idempotency.let_go(valkey.client(), hold)
+    idempotency.end_lease(valkey.client(), hold)
 
 
 def test_a_concurrent_renewal_does_not_restore_a_released_lease() -> None:
@@ -270,7 +270,7 @@ def test_a_key_whose_call_died_can_be_used_again_after_its_lease(app: App) -> No
     second = taken(app, at)
     assert (dead.charged_call, second.charged_call) == (None, None)
     idempotency.release(dead)  # it no longer holds the key
-    idempotency.keep(second, at)
+    idempotency.mark_charged(second, at)
     assert IdempotencyKey.objects.get(app=app).charged_at == at
     assert taken(app, at).charged_call == second.call_id
     lose_lease(second)
@@ -298,7 +298,7 @@ def test_5004_for_a_call_that_lost_its_lease_and_only_the_next_is_charged(app: A
 def test_a_key_can_be_reused_after_a_day(app: App) -> None:
     at = timezone.now()
     first = taken(app, at)
-    idempotency.keep(first, at)
+    idempotency.mark_charged(first, at)
     lose_lease(first)
     almost = at + timedelta(hours=24) - timedelta(seconds=1)
     assert taken(app, almost).charged_call == first.call_id

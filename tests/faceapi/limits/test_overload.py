@@ -356,13 +356,13 @@ def test_unattributed_errors_that_cannot_be_written_are_bounded(
 ) -> None:
     """The database is unavailable while several Apps are called."""
     monkeypatch.setattr(unattributed, "MAX_GROUPS", 3)
-    monkeypatch.setattr(unattributed, "_of_apps", {})
+    monkeypatch.setattr(unattributed, "_by_group", {})
     call = CallContext(calls.new_id(now), "face_detect", now, None)
     call.key = app.keys.get()
     sample = unattributed._sample(call, ApiError(errors.RATE))
     groups = [unattributed.Group(number, 1, "face_detect", now, errors.RATE) for number in range(6)]
     taken = {group: unattributed.Pending(sample, 2) for group in groups[:3]}
-    unattributed._of_apps.update({group: unattributed.Pending(sample, 1) for group in groups[2:5]})
+    unattributed._by_group.update({group: unattributed.Pending(sample, 1) for group in groups[2:5]})
     unattributed._keep(taken, OSError())
-    kept = {group.app: pending.calls for group, pending in unattributed._of_apps.items()}
+    kept = {group.app: pending.calls for group, pending in unattributed._by_group.items()}
     assert kept == {2: 3, 3: 1, 4: 1}

@@ -116,7 +116,7 @@ def test_4019_for_a_body_that_is_too_slow(caller: Caller, app: App) -> None:
                 continue
     assert answer is not None
     assert answer.code == 4019
-    assert "too slow: a body must bring 1048576 bytes a second" in answer.json["detail"]
+    assert "too slow: at least 1048576 bytes per second are required" in answer.json["detail"]
     assert 1.5 < time.monotonic() - started < 8
     assert is_given_back(app)
 

@@ -22,7 +22,7 @@ def decoded(text: bytes, *, step: int) -> bytes:
 @pytest.mark.parametrize("step", [7, 64, 1000, 10_000])
 def test_the_detail_explains_the_lost_pluses(step: int) -> None:
     assert TEXT.count(b"+") > 10
-    with pytest.raises(NotBase64, match="URL-decoded"):
+    with pytest.raises(NotBase64, match="URL-decoding"):
         decoded(TEXT.replace(b"+", b" "), step=step)
 
 
@@ -33,7 +33,7 @@ def test_a_few_lost_pluses_are_detected(pluses: int) -> None:
     for number in range(pluses):
         at = 101 + 333 * number
         text = text[:at] + b" " + text[at + 1 :]
-    with pytest.raises(NotBase64, match="URL-decoded"):
+    with pytest.raises(NotBase64, match="URL-decoding"):
         decoded(text, step=500)
 
 

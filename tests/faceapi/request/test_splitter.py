@@ -260,8 +260,8 @@ def test_a_long_string_without_prefix_is_rejected() -> None:
         ("=AAAA", "'=' before its end"),
         ("A=A", "'=' before its end"),
         ("A", "a single character is left over"),
-        ("AA=", "1 '=' at its end where 2 belong"),
-        ("====", "4 '=' at its end where 0 belong"),
+        ("AA=", "ends with 1 '=' instead of 2"),
+        ("====", "ends with 4 '=' instead of 0"),
     ],
 )
 def test_4006_states_what_is_invalid(text: str, said: str) -> None:

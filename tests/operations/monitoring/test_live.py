@@ -183,7 +183,7 @@ def test_each_rule_has_a_case() -> None:
 
 @pytest.mark.django_db
 def test_live_figures_match_the_calls(world: World, now: datetime, log_in: Login) -> None:
-    unattributed._of_apps.clear()  # counted by other tests, for Apps that were deleted
+    unattributed._by_group.clear()  # counted by other tests, for Apps that were deleted
     before = health.measure_traffic(now)
     call(world.app, "face_detect", now - timedelta(seconds=5), images=4)
     for _ in range(3):
