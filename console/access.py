@@ -43,10 +43,10 @@ def customer(
 def log_in_first(request: HttpRequest) -> HttpResponse:
     """Redirect to the login page, and from there back to the page that the visitor was on.
 
-    htmx would swap a redirected page into a part of the current one, so it gets 401 with HX-Redirect, which
-    loads the login page as a whole. A form sent after the session ended is offered again after the login
-    (console/kept_forms.py). If it can't be kept, the login leads to the page of that form, with a message
-    that nothing was saved: its own address may accept POST only.
+    htmx would swap a redirected page into a part of the current one, so the reply to htmx is 401 with
+    HX-Redirect, which loads the login page as a whole. A form sent after the session ended is offered again
+    after the login (console/kept_forms.py). If it can't be kept, the login leads to the page that shows the
+    form, because the address it was sent to may accept POST only; a message says that nothing was saved.
     """
     is_htmx = request.headers.get("HX-Request") == "true"
     page = request.get_full_path()

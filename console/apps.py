@@ -1,3 +1,5 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
@@ -8,5 +10,5 @@ class ConsoleConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the receiver of logins."""
-        from console.middleware import sessions  # noqa: F401 - needs the models, which are ready now
+        """Register the receiver of logins, whose module needs the models."""
+        import_module("console.middleware.sessions")

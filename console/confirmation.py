@@ -6,7 +6,7 @@ from django.utils.functional import Promise
 
 from console.access import CustomerRequest, own_page
 
-CONFIRMED = "confirmed"  # the field that both add to the form
+CONFIRMED = "confirmed"  # the field that dialog and page add to the form
 
 
 def unconfirmed(request: CustomerRequest, question: str | Promise, act: str | Promise) -> HttpResponse | None:

@@ -48,7 +48,7 @@ def chosen_theme(request: HttpRequest) -> str:
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
-    """Context processor; each value is computed only if the page uses it."""
+    """Return the context of the layout. Regions and notices are read only if the page uses them."""
     context: dict[str, Any] = {
         "theme": chosen_theme(request),
         "registration": settings.REGISTRATION,

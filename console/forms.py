@@ -172,7 +172,10 @@ class LoginForm(AuthenticationForm):
         self.fields["password"].label = _("密码")
 
     def confirm_login_allowed(self, user: Any) -> None:
-        """Reject a disabled account. Called only after the correct password, to reveal nothing to others."""
+        """Reject a disabled account.
+
+        Called only after the password was verified, so that others do not learn of the account.
+        """
         if not user.is_active:
             raise ValidationError(self.error_messages["inactive"], code="inactive")
 
@@ -216,7 +219,7 @@ class ResetPasswordForm(PasswordResetForm):
         self.fields["email"].label = _("注册邮箱")
 
     def get_users(self, email: str) -> Iterator[User]:
-        """Yield at most one account: the owner of the address, or else the first that entered it."""
+        """Yield at most one account: the owner of the address, otherwise the first that entered it."""
         user = addresses.account_of(email)
         if user and user.has_usable_password():
             yield user

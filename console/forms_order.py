@@ -57,7 +57,7 @@ class Choices(forms.RadioSelect):
 
 
 class OrderForm(forms.Form):
-    """Cleaned: name, description, sku (Sku), quantity, months, region (Region), app (App or None)."""
+    """An order. Cleaned data: name, description, sku, quantity, months, region, and app (App or None)."""
 
     app = forms.CharField(required=False, widget=forms.HiddenInput)
     region = forms.CharField(required=False, widget=forms.HiddenInput)
@@ -107,7 +107,7 @@ class OrderForm(forms.Form):
         cast(forms.ChoiceField, self.fields[name]).choices = choices
 
     def _region(self, chosen: RegionChoice | None) -> Region | None:
-        """Return the region with which the form was shown, or else the one chosen at the top right."""
+        """Return the region with which the form was shown, otherwise the one chosen at the top right."""
         code = str(self.data.get("region") or (chosen.code if chosen else ""))
         return Region.objects.filter(is_active=True, code=code).first()
 
@@ -139,13 +139,13 @@ class OrderForm(forms.Form):
 
     def quote(self, at: datetime) -> Quote | None:
         """Return the quote for the choices so far; None if one of them is missing or invalid."""
-        sku = self.skus.get((self._good("api"), self._good("tier")))
-        quantity, months = self._good("quantity"), self._good("months")
+        sku = self.skus.get((self._valid("api"), self._valid("tier")))
+        quantity, months = self._valid("quantity"), self._valid("months")
         if not (sku and quantity and months and self.region_row):
             return None
         return Quote(sku, quantity, months, self.region_row, at)
 
-    def _good(self, name: str) -> Any:
+    def _valid(self, name: str) -> Any:
         """Return the cleaned value of a field; None if it is invalid."""
         try:
             return self.fields[name].clean(self[name].value())

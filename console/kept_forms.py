@@ -1,7 +1,8 @@
 """Keep a form that was sent after the session had expired, and offer it again after the login.
 
-Only if the user of the expired session is known (console/middleware/sessions.py), so that another user of the
-same browser does not see the form. Forms with passwords or files are not kept; others expire after KEPT_FOR.
+A form is kept only if the user of the expired session is known (console/middleware/sessions.py), so that
+another user of the same browser does not see it. Forms with passwords or files are not kept; others expire
+after KEPT_FOR.
 """
 
 from dataclasses import dataclass

@@ -13,7 +13,7 @@ from console.mail import account_digest, mails
 
 @shared_task(name="console.send_password_reset")
 def send_password_reset(email: str, language: str) -> None:
-    """Mail a link to each account with this address, if there is one."""
+    """Mail a reset link to the account with this address, if there is one."""
     from console.forms import ResetPasswordForm
 
     form = ResetPasswordForm({"email": email})
@@ -29,13 +29,13 @@ def send_password_reset(email: str, language: str) -> None:
 @shared_task(name="console.send_link")
 def send_link(user: int) -> None:
     """Mail the link that verifies the address entered for an account."""
-    mails.link(User.objects.get(pk=user))
+    mails.send_verification(User.objects.get(pk=user))
 
 
 @shared_task(name="console.send_news")
 def send_news(kind: str, user: int, address: str) -> None:
     """Notify an account's address of a change."""
-    mails.news(kind, User.objects.get(pk=user), address)
+    mails.send_change(kind, User.objects.get(pk=user), address)
 
 
 @shared_task(name="console.send_digests")
@@ -47,4 +47,4 @@ def send_digests() -> None:
 @shared_task(name="console.send_invitation")
 def send_invitation(invitation: int) -> None:
     """Mail an invitation."""
-    mails.invitation(Invitation.objects.get(pk=invitation))
+    mails.send_invitation(Invitation.objects.get(pk=invitation))

@@ -27,12 +27,12 @@ SHOWN_BASE64 = 48
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture of a debug call: a URL, or bytes with their source (file N, or the sample)."""
+    """One picture of a debug call: a URL, or the bytes of a chosen file or of the sample."""
 
     label: str
     url: str = ""
     data: bytes = b""
-    local: int | None = None  # the index of the chosen file, of which the browser shows its own copy
+    local: int | None = None  # the index of a chosen file, which the browser shows without a download
     sample: bool = False
 
     @property
@@ -106,7 +106,10 @@ class Draft:
 
 
 def draft_of(api: str, pictures: list[Picture], groups: list[str]) -> Draft:
-    """Return the call for pictures, or for pairs in the given order; a search has its groups."""
+    """Return the call of `api` for these pictures, paired in order for face_compare.
+
+    `groups` are the groups to search; only face_search uses them.
+    """
     entries = []
     files = {}
     for number, picture in enumerate(pictures, 1):
@@ -132,7 +135,7 @@ def pairs(items: list[Any]) -> list[list[Any]]:
 
 
 def shorten(value: Any) -> Any:
-    """Return the body for display, with base64 shortened to its length."""
+    """Return the body for display, with each base64 text cut short and its length after it."""
     if isinstance(value, list):
         return [shorten(one) for one in value]
     if isinstance(value, dict):
@@ -145,13 +148,13 @@ def shorten(value: Any) -> Any:
 def send_body(
     *, address: str, host: str, key: AppKey, api: str, body: dict[str, Any], language: str, user: User
 ) -> Exchange:
-    """Sign and send one call of `api` with this body, on behalf of a user."""
+    """Sign and send one call of `api` with this body, on behalf of a user. Raises httpx.HTTPError."""
     draft = Draft(f"/api/v1/{api}.json", json.dumps(body))
     return send(draft, address=address, host=host, key=key, language=language, user=user)
 
 
 def send(draft: Draft, *, address: str, host: str, key: AppKey, language: str, user: User) -> Exchange:
-    """Sign and send one call to `address`, named `host` in its Host header, on behalf of a user.
+    """Sign and send one call to `address`, with `host` as its Host header, on behalf of a user.
 
     Raises httpx.HTTPError.
     """

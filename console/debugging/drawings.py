@@ -55,7 +55,10 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Plate:
-    """The label of a mark: its number in the box, and its description near it, inside the picture."""
+    """The label of a mark: its number in the box, and its description near it, inside the picture.
+
+    `letter` is the font size of the description. All lengths are in the picture's pixels.
+    """
 
     mark: Mark
     number: int

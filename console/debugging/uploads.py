@@ -15,7 +15,10 @@ MAX_TOTAL_BYTES = 24 * 1024 * 1024
 
 
 class BoundedMemoryHandler(FileUploadHandler):
-    """Keeps the files of a request in memory, up to a limit; above it the upload ends with `too_large`."""
+    """Keeps the files of a request in memory, up to MAX_TOTAL_BYTES.
+
+    Above that the upload stops, and `too_large` is set on the request.
+    """
 
     chunk_size = 64 * 2**10
 

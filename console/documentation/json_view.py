@@ -3,13 +3,13 @@
 import json
 from typing import Any
 
-from django.utils.html import escape, format_html, format_html_join
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from console.documentation.highlighting import highlighted
 
-MAX_LINES = 3_000  # a longer one is shown without folds
-OPEN_LINES = 120  # a longer one is shown with its deep parts folded
+MAX_LINES = 3_000  # a longer text is shown without folds
+OPEN_LINES = 120  # a longer text is shown with its deep parts folded
 OPEN_DEPTH = 4
 
 
@@ -23,7 +23,7 @@ def folded(value: Any) -> SafeString:
 
 
 def _part(value: Any, key: SafeString, comma: str, depth: int, open_to: int) -> SafeString:
-    """Return one value after its key; each line ends with a newline, so that copies keep the lines."""
+    """Return one value after its key; each line ends with a newline, which a copy of the text keeps."""
     space = "  " * depth
     if not isinstance(value, dict | list) or not value:
         return format_html("<div>{}{}{}{}\n</div>", space, key, _leaf(value), comma)
@@ -63,4 +63,4 @@ def _key(name: str) -> SafeString:
 def _leaf(value: Any) -> SafeString:
     text = json.dumps(value, ensure_ascii=False)
     kind = "s2" if isinstance(value, str) else "kc" if value is None or isinstance(value, bool) else "mi"
-    return mark_safe(f'<span class="hl-{kind}">{escape(text)}</span>')  # noqa: S308 - escaped right here
+    return format_html('<span class="hl-{}">{}</span>', kind, text)

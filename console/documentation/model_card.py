@@ -28,14 +28,14 @@ WORDS = {
     "pairs": ("对", "Pairs"),
     "mae": ("年龄平均误差（岁）", "Mean age error (years)"),
     "bias": ("年龄偏差（岁）", "Age bias (years)"),
-    "gender": ("性别正确", "Gender right"),
+    "gender": ("性别正确", "Gender correct"),
     "model": ("模型", "Model"),
     "role": ("用途", "Role"),
     "licence": ("许可", "Licence"),
     "confidence": ("置信值", "Confidence"),
     "rate": ("误识率", "False-accept rate"),
     "above": ("高于 {:g}", "Above {:g}"),
-    "unknown": ("低于 {}；数据不足以给出数值", "below {}; the data carry no number"),
+    "unknown": ("低于 {}；数据不足以给出数值", "below {}; the data are too few for a figure"),
 }
 NAMES = {
     "adults": ("成年人", "Adults"),
@@ -52,7 +52,7 @@ NAMES = {
 ROLES = {
     "yunet": ("人脸检测", "detection"),
     "centerface": ("复核不确定的检测", "second opinion on doubtful detections"),
-    "sface": ("人脸比对；年龄的特征", "comparison; features for the age"),
+    "sface": ("人脸比对；年龄的特征", "comparison; features for age"),
     "dlib_resnet": ("人脸比对；年龄与性别的特征", "comparison; features for age and gender"),
     "age": ("年龄", "age"),
     "gender": ("性别", "gender"),

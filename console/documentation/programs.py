@@ -1,4 +1,4 @@
-"""One request as a program in six languages, which sends the same body and signs at each run.
+"""One request as a program in each of six languages, which sends the same body, signed at each run.
 
 Each program contains the AppKey and reads the SecretKey from the environment. It reads picture files by their
 names. The templates are in program_texts/; @NAME@ is a placeholder for a part of the request.
@@ -77,7 +77,7 @@ def javascript(text: str) -> str:
 
 
 def go(text: str) -> str:
-    """Return a raw string if possible, or else JSON, whose escapes are valid in Go, except surrogates."""
+    """Return a raw string if possible, otherwise JSON: without surrogates, its escapes are valid in Go."""
     is_raw = "`" not in text and "\r" not in text and "\ufeff" not in text
     return f"`{text}`" if is_raw else json.dumps(text, ensure_ascii=False)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from django.conf import settings
 
 VARIABLES = "FACECLOUD_URL、FACECLOUD_APP_KEY、FACECLOUD_SECRET_KEY"
-SECRET_VARIABLE = "FACECLOUD_SECRET_KEY"  # noqa: S105 - its name
+NEVER_FILLED = "FACECLOUD_SECRET_KEY"
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Language:
         for name, value in values.items():
             for read, filled in self.reads:
                 text = text.replace(read.format(name=name), filled.format(name=name, value=value))
-        return text.replace(VARIABLES, SECRET_VARIABLE) if values else text
+        return text.replace(VARIABLES, NEVER_FILLED) if values else text
 
 
 LANGUAGES = {

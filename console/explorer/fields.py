@@ -149,7 +149,7 @@ def _number(text: str) -> int | float | str:
             number = kind(text)
         except ValueError:
             continue
-        if math.isfinite(number):  # JSON has no others
+        if math.isfinite(number):  # JSON has neither NaN nor infinity
             return number
     return text
 

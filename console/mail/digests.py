@@ -48,7 +48,7 @@ class Digest:
     bars: Sequence[Bars]
     files: Sequence[File]
     page: str  # the path of the report on the site
-    settings_page: str  # the page on which it can be switched off
+    settings_page: str  # the path of the page on which it can be switched off
     lines: Sequence[str] = field(default_factory=tuple)
 
 
@@ -72,6 +72,8 @@ def title_of(period: str, name: str, first: date, end: date) -> str:
 
 def send_due(kind: DigestKind, make: Make, at: datetime, may: Callable[[User], bool]) -> int:
     """Send the reports of this kind that are due, and return their number.
+
+    `make` builds a report; `may` returns whether a user may still have it.
 
     If the mail server cannot be reached, the rest wait for the next run. A report that cannot be built or
     that the server rejects is skipped, because it would fail again.

@@ -21,14 +21,14 @@ from accounts.models import Invitation, User
 from accounts.users import addresses, invitations
 from common.links import absolute
 
-EXPIRES_S = 3600  # a later mail would only confuse
+EXPIRES_S = 3600  # a mail that is sent later than this would confuse its reader
 ADDRESS_ASKED, ADDRESS_CHANGED, PASSWORD_CHANGED = "address_asked", "address_changed", "password_changed"
 
 log = logging.getLogger(__name__)
 
 
 def queue(task: Task, *arguments: Any) -> None:
-    """Queue a mail after the commit. If the broker is unavailable, the mail is lost and the page served."""
+    """Queue a mail after the commit. If the broker is unavailable, the mail is lost and this is logged."""
 
     def send() -> None:
         try:
@@ -39,7 +39,7 @@ def queue(task: Task, *arguments: Any) -> None:
     transaction.on_commit(send)
 
 
-def link(user: User) -> None:
+def send_verification(user: User) -> None:
     """Send the link that verifies the address that the user entered.
 
     If another account owns the address, its owner is notified instead, without a link.
@@ -71,8 +71,8 @@ def link(user: User) -> None:
         )
 
 
-def news(kind: str, user: User, address: str) -> None:
-    """Notify an address of the account about a change; if the address changed, the previous one."""
+def send_change(kind: str, user: User, address: str) -> None:
+    """Notify `address` of a change of the account; if the address changed, it is the previous one."""
     with translation.override(user.language):
         subject, text = {
             ADDRESS_ASKED: (
@@ -94,8 +94,8 @@ def news(kind: str, user: User, address: str) -> None:
         )
 
 
-def invitation(row: Invitation) -> None:
-    """Send an invitation in both languages, because the recipient's is not known yet."""
+def send_invitation(row: Invitation) -> None:
+    """Send an invitation in both languages, because the recipient's language is not known yet."""
     path = f"{reverse('register')}?invitation={invitations.token(row)}"
     texts = []
     for language, _name in settings.LANGUAGES:

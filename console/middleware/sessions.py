@@ -20,7 +20,7 @@ from common.postgresql.clock import now
 from console import kept_forms
 
 STARTED, SEEN = "started_s", "seen_s"
-SEEN_EVERY_S = 60  # requests within this time of the last one are not recorded
+SEEN_EVERY_S = 60  # the time of the last request is written at most this often
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -73,7 +73,7 @@ def refreshes_itself(request: HttpRequest) -> bool:
 
 
 class NoStoreMiddleware:
-    """Forbids browsers and proxies to store the pages of logged-in users and pages with a password."""
+    """Forbids browsers and proxies to store pages of logged-in users and pages that ask for a password."""
 
     PRIVATE = ("/console/", "/ops/", "/admin/", "/login/", "/register/", "/password/")
 

@@ -15,7 +15,7 @@ class PlainTextMiddleware:
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, view: Callable[..., Any], *_arguments: Any) -> None:
-        """Check the form, which the CSRF check has already read; exempt views read their body themselves."""
+        """Check the query and the form, which the CSRF check has read; exempt views read their own body."""
         sent = list(request.GET.lists())
         if request.method == "POST" and not getattr(view, "csrf_exempt", False):
             sent += request.POST.lists()

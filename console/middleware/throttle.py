@@ -101,7 +101,7 @@ def refusal(request: HttpRequest, *, status: int, retry_after_s: int) -> HttpRes
 
 
 class BusyMiddleware:
-    """Answer 503 without Valkey, or if too many passwords are hashed at once (accounts.users.passwords)."""
+    """Answers 503 if Valkey is unavailable, or if too many passwords are being hashed at once."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -34,7 +34,7 @@ def change(
 
 
 def points(now: float | None, before: float | None, *, label: str = "") -> Comparison:
-    """Compare two shares, of which more is better, in percentage points."""
+    """Compare two shares in percentage points; more is better."""
     if before is None or now is None:
         return Comparison("", label=label)
     difference = round((now - before) * 100, 2)

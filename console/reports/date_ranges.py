@@ -82,7 +82,7 @@ class DayField(forms.DateField):
 
 
 class RangeForm(forms.Form):
-    """All fields are optional; a custom range needs both ends."""
+    """The choice of a date range and a step. All fields are optional; a custom range needs both ends."""
 
     range = forms.ChoiceField(
         label=gettext_lazy("时间"),

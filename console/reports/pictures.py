@@ -10,7 +10,7 @@ WIDTH_PX, HEIGHT_PX = 560, 170
 SCALE = 2  # drawn larger for high-resolution screens; the mail shows it at WIDTH_PX
 LEFT_PX, BOTTOM_PX, TOP_PX = 56, 22, 10
 INK, GRID, SURFACE = "#5b6472", "#e3e7ee", "#ffffff"
-STEPS = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)  # ends of a scale, times a power of ten
+STEPS = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)  # a scale ends at one of these times a power of ten
 COLOURS = ("#2f6fed", "#d1453b", "#2a9d6f")
 
 

@@ -2,7 +2,7 @@
 
 from django import template
 
-from console.explorer import words
+from console.explorer import hints
 
 register = template.Library()
 
@@ -10,7 +10,7 @@ register = template.Library()
 @register.filter
 def hint(path: str) -> str:
     """Return the hint for a property of a request."""
-    return words.hint(path)
+    return hints.hint(path)
 
 
 @register.filter

@@ -96,14 +96,14 @@ def listing(request: CustomerRequest) -> HttpResponse:
     region = next((one for one in choices if one.code == code), here)
     everywhere = own_apps(request).filter(archived_at__isnull=not chosen.get("archived"))
     in_region = everywhere if code == ALL_REGIONS or region is None else everywhere.filter(region=region.pk)
-    here_too = Q(region=region.pk) if region else Q()
-    shown_too = Q(archived_at__isnull=not chosen.get("archived"))
+    is_here = Q(region=region.pk) if region else Q()
+    is_shown = Q(archived_at__isnull=not chosen.get("archived"))
     counts = (
         own_apps(request)
         .order_by()
         .aggregate(
-            everywhere=Count("pk", filter=shown_too),
-            here=Count("pk", filter=shown_too & here_too),
+            everywhere=Count("pk", filter=is_shown),
+            here=Count("pk", filter=is_shown & is_here),
             archived=Count("pk", filter=Q(archived_at__isnull=False)),
         )
     )
@@ -214,7 +214,7 @@ def detail(request: CustomerRequest, app_id: str) -> HttpResponse:
         data if act == "addresses" else None, initial={"addresses": "\n".join(app.allowed_addresses)}
     )
     tags = TagsForm(data if act == "tags" else None, initial={"tags": ", ".join(app.tags)})
-    if saved(request, app, form, addresses, tags):
+    if save_sent(request, app, form, addresses, tags):
         return redirect("app", app_id)
     context = about(app) | {
         "form": form,
@@ -229,10 +229,10 @@ def detail(request: CustomerRequest, app_id: str) -> HttpResponse:
     return render(request, "console/apps/app.html", context, status=422 if refused else 200)
 
 
-def saved(
+def save_sent(
     request: CustomerRequest, app: App, form: AppForm, addresses: AddressesForm, tags: TagsForm
 ) -> bool:
-    """Save the form that was sent, if it is valid."""
+    """Save the form that was sent, if it is valid; return whether it was saved."""
     if form.is_bound and form.is_valid():
         applications.rename(app, **form.cleaned_data)
         messages.success(request, _("应用名称和描述已保存。"))

@@ -144,7 +144,7 @@ def selection_of(request: CustomerRequest, at: datetime) -> Selection:
 
 
 def recent(key: str, at: datetime) -> tuple[datetime, datetime]:
-    """Return the beginning and the end of one of RANGES, both on a minute."""
+    """Return the beginning and the end of one of RANGES, each a full minute."""
     end = at.replace(second=0, microsecond=0) + timedelta(minutes=1)
     days = RANGES[key][1]
     if not days:
@@ -155,7 +155,7 @@ def recent(key: str, at: datetime) -> tuple[datetime, datetime]:
 @require_GET
 @customer
 def of_account(request: CustomerRequest) -> HttpResponse:
-    """Return the calls of all Apps, or of the one named by `app`."""
+    """Show the calls of all Apps, or of the one named by `app`."""
     apps = list(own_apps(request))
     chosen = request.GET.get("app", "")
     if chosen:

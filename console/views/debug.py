@@ -39,7 +39,7 @@ class DebugError(Exception):
 @memory_uploads
 @customer
 def debug(request: CustomerRequest) -> HttpResponse:
-    """Show the debugger. Only this page allows images of other sites, because it shows those given by URL."""
+    """Show the debugger. Only this page may load images from other sites: it shows those given by URL."""
     apps = list(apps_in_use(request))
     posted = request.POST if request.method == "POST" else request.GET
     app = chosen_app(apps, posted.get("app", ""))
@@ -120,7 +120,7 @@ def call(request: CustomerRequest, app: App, api: str) -> dict[str, Any]:
 
 
 def failed(reply: dict[str, Any]) -> dict[str, str]:
-    """Return the message of an error reply in the page's language; empty if it has no code."""
+    """Return the texts of an error reply in the page's language; empty for any other reply."""
     if not reply.get("code"):
         return {}
     detail = str(reply.get("detail") or "")
@@ -212,7 +212,7 @@ def signing_key(app: App) -> AppKey:
 
 
 def own_address(request: HttpRequest) -> str:
-    """Return the address on which this server listens; SELF_URL if that is a unix socket or another host."""
+    """Return the base URL of this server: SELF_URL if set, otherwise the address on which it listens."""
     if settings.SELF_URL:
         return str(settings.SELF_URL)
     try:

@@ -75,8 +75,7 @@ GALLERY = [
         '{"deleted_faces": 1}',
     ),
 ]
-# The confidences that are explained.
-SCALE = (50, 60, 70, 80)
+SCALE = (50, 60, 70, 80)  # the confidences whose false-accept rate is shown
 
 
 def pages() -> dict[str, Any]:
@@ -125,7 +124,7 @@ def sample_programs(request: HttpRequest, base_url: str) -> dict[str, Any]:
     """Return the sample programs; for a customer, filled with the AppKey of the App chosen by `app`."""
     apps, app, values = filled_for(request, base_url)
     shown = values or {"FACECLOUD_URL": base_url, "FACECLOUD_APP_KEY": "..."}
-    lines = [f"export {name}={value}" for name, value in (shown | {samples.SECRET_VARIABLE: "..."}).items()]
+    lines = [f"export {name}={value}" for name, value in (shown | {samples.NEVER_FILLED: "..."}).items()]
     return {
         "apps": apps,
         "app": app,

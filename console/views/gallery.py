@@ -67,7 +67,7 @@ class GroupForm(forms.Form):
 
 
 def own_group(app: App, pk: int) -> Group:
-    """Return the App's group. Raises Http404 for another's."""
+    """Return the App's group. Raises Http404 for a group of another App."""
     group = get_object_or_404(Group, app=app, pk=pk)
     group.app = app
     return group
@@ -214,11 +214,11 @@ def export(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
     app = own_app(request, app_id)
     found = get_object_or_404(Person.objects.select_related("group"), group__app=app, pk=pk)
     try:
-        told = people.export(app, found.group.group_id, found.person_id, now(), Actor(by=request.user))
+        exported = people.export(app, found.group.group_id, found.person_id, now(), Actor(by=request.user))
     except (NoSuchGroup, NoSuchFace):  # just deleted
         raise Http404 from None
     response = HttpResponse(
-        json.dumps(told, ensure_ascii=False, indent=2), content_type="application/json; charset=utf-8"
+        json.dumps(exported, ensure_ascii=False, indent=2), content_type="application/json; charset=utf-8"
     )
     response["Content-Disposition"] = 'attachment; filename="person.json"'
     return response
@@ -356,7 +356,7 @@ def audit_csv(request: CustomerRequest, app_id: str) -> HttpResponse:
     app = own_app(request, app_id)
     entries = list(trail_of(app, request.GET.get("q", "").strip()[:64])[:TRAIL_ROWS])
     names: dict[str, str] = {}
-    for first in range(0, len(entries), NAMED_AT_ONCE):  # an entry may name a hundred
+    for first in range(0, len(entries), NAMED_AT_ONCE):  # an entry may name a hundred persons
         names |= trail.names_of(app, entries[first : first + NAMED_AT_ONCE])
     heading = [_("时间"), _("操作"), _("组 ID"), _("人员"), _("人脸数"), _("请求 ID"), _("操作人")]
     lines = [

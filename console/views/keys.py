@@ -53,7 +53,7 @@ def reveal_next(request: CustomerRequest, key: AppKey, *, is_new: bool) -> None:
 
 @sensitive_variables()
 def revealed(request: CustomerRequest, app: App) -> Revealed | None:
-    """Return the App's key that this page may show once; None if there is none or the time is over."""
+    """Return the App's key that this page may show once; None if there is none or it is too late."""
     pk, at_s, is_new = request.session.get(REVEALED, (None, 0, False))
     key = app.keys.filter(pk=pk).first() if pk else None
     if key is None:
@@ -65,7 +65,7 @@ def revealed(request: CustomerRequest, app: App) -> Revealed | None:
 
 
 class PasswordForm(forms.Form):
-    """Ask for the password again; wrong passwords count for the login throttle."""
+    """Ask for the password again; wrong passwords count towards the lock of the login."""
 
     password = forms.CharField(
         label=gettext_lazy("登录密码"),

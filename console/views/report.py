@@ -56,7 +56,7 @@ class Selection:
         return UsageFilter(days.since, days.until, days.step, api=self.api, app=app, customer=customer)
 
     def shown(self, made: Usage, before: Figures, at: datetime, calls_page: str) -> dict[str, Any]:
-        """Return the common context of the reports of an App and an account; `calls_page`: their call log."""
+        """Return what the reports of an App and of an account share; `calls_page` is their call log."""
         meter_of = usage.meters()
         meters = usage.shown_meters([self.api] if self.api else made.by_api or meter_of, meter_of)
         narrowed = f"{calls_page}?{urlencode({'api': self.api})}" if self.api else calls_page

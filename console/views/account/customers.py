@@ -31,7 +31,7 @@ MANY_MAILS = gettext_lazy("最近发送的邮件过多，请一小时后再试�
 @sensitive_post_parameters()
 @throttle.posts("register", throttle.registration_limit)
 def register(request: HttpRequest) -> HttpResponse:
-    """Register an account. Open to anyone, to invited people, or to no one (settings.REGISTRATION).
+    """Register an account. settings.REGISTRATION opens it to anyone, to invited people, or to no one.
 
     The reply is the same whether or not another account has the address; only its mailbox is notified.
     """

@@ -65,7 +65,7 @@ def wallet(request: CustomerRequest) -> HttpResponse:
 
 
 def voucher_state(voucher: Voucher, at: datetime) -> str:
-    """Return the state of a voucher: live, early, spent or expired."""
+    """Return the state of a voucher: live, early (not valid yet), spent or expired."""
     if voucher.remaining == 0:
         return "spent"
     if voucher.valid_until <= at:
@@ -76,5 +76,5 @@ def voucher_state(voucher: Voucher, at: datetime) -> str:
 @require_GET
 @customer
 def statement(request: CustomerRequest) -> HttpResponse:
-    """Send the whole statement as CSV."""
+    """Return the whole statement as CSV."""
     return csv_file("statement", ledger.statement_rows(request.user))

@@ -21,7 +21,7 @@ from billing.models import Api
 from console.debugging.debugger import Draft, Picture
 from console.documentation import json_view
 from console.documentation.programs import LANGUAGES, Request, placeholder, programs
-from console.explorer import words
+from console.explorer import hints
 from console.explorer.fields import Field, body_fields, body_of, header_fields, picture_names
 from console.explorer.operations import operations, resolved
 from gallery.models import Group
@@ -67,7 +67,7 @@ def test_every_option_is_explained() -> None:
     for operation in operations().values():
         for one in all_fields([*body_fields(operation), *header_fields(operation)]):
             is_entry = one.label.isdecimal() or one.kind == "picture"
-            assert is_entry or words.hint(one.path if one.kind != "text" else one.label), (
+            assert is_entry or hints.hint(one.path if one.kind != "text" else one.label), (
                 operation.name,
                 one,
             )
