@@ -59,7 +59,7 @@ def operator(
 
 
 def granted(request: HttpRequest) -> dict[str, object]:
-    """Context processor: `may.ops_refund` and so on, so that a page shows only permitted links."""
+    """Return the context with which templates show only permitted links, such as `may.ops_refund`."""
     if not getattr(getattr(request, "user", None), "is_staff", False):
         return {}
     may = SimpleLazyObject(lambda: {name: roles.may(request.user, name) for name in roles.PERMISSIONS})
@@ -80,7 +80,7 @@ class RecordLink:
     is_here: bool
 
 
-# The tables that operators use daily; the others are listed under "all records".
+# The tables that operators use daily; all tables are listed under "All records".
 IN_NAVIGATION = (User, App, AppKey, Order, Package, WalletEntry, Voucher, Sku, AuditEntry)
 
 

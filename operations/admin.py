@@ -1,4 +1,4 @@
-"""Django's admin finds the records of every room here."""
+"""Import the records of every room, which register their tables with Django's admin."""
 
 from operations.records import accounts, billing, faceapi
 

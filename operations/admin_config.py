@@ -1,4 +1,4 @@
-"""django.contrib.admin with the operators' site; separate, because it is loaded before models."""
+"""django.contrib.admin with the operators' site; separate, because Django loads it before the models."""
 
 from django.contrib.admin.apps import AdminConfig
 

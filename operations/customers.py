@@ -25,7 +25,7 @@ def named(text: str) -> User | None:
 
 
 def app_or_customer(text: str) -> App | User | None:
-    """Return the App with that id, or else the customer. Raises Ambiguous."""
+    """Return the App with that id, otherwise the customer that the text names, or None. Raises Ambiguous."""
     return App.objects.filter(app_id=text.strip().lower()).first() or named(text)
 
 

@@ -40,9 +40,9 @@ def make(user: User, first: date, end: date) -> Digest:
     length = until - since
     span = UsageFilter(since, until, "hour" if length <= timedelta(days=1) else "day")
     query = {"range": "custom", "since": str(first), "until": str(end - timedelta(days=1))}
-    to = Narrowing(reverse("ops_usage"), query, span)
+    links = Narrowing(reverse("ops_usage"), query, span)
     earlier = operator_reports.totals(UsageFilter(since - length, since))
-    of = usage.Report(span, operator_reports.usage(span), earlier, to, usage.Counts(), at)
+    of = usage.Report(span, operator_reports.usage(span), earlier, links, usage.Counts(), at)
     days = sales_reports.days(since, until)
     tables = [table for table in usage.tables(of, None) if table.key in FILES]
     return Digest(
@@ -57,7 +57,7 @@ def make(user: User, first: date, end: date) -> Digest:
         bars=[calls_bars(of.made, span), *([revenue_bars(days)] if len(days) > 1 else [])],
         files=[csv(table) for table in (*tables, business.by_day(days))],
         lines=[*(item.text for item in home.attention(at)), *incident_lines(span, at)],
-        page=to.to(),
+        page=links.address(),
         settings_page=f"{reverse('ops')}#digests",
     )
 

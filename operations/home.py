@@ -37,7 +37,7 @@ ENDING_WITHIN = timedelta(days=7)
 # A code is rising if it occurred at least RISING_CALLS times today and RISING_FACTOR times as often as
 # yesterday.
 RISING_CALLS, RISING_FACTOR = 20, 2
-# The codes of the quota, which have a separate line.
+# Not reported as rising: Apps without units are reported as such.
 QUOTA_CODES = frozenset({errors.NOT_ORDERED, errors.EXPIRED, errors.USED_UP})
 
 
@@ -112,11 +112,13 @@ def attention(at: datetime) -> Iterator[Attention]:
         text = ngettext("%(n)s 个应用的额度已用完。", "%(n)s 个应用的额度已用完。", used_up)
         yield Attention("warn", text % {"n": count(used_up)}, _("查看应用"), f"{business}#apps-near-limit")
     ending = sales_reports.ending_by_day(at, ENDING_WITHIN).values()
-    if alone := sum(day.packages - day.followed for day in ending):
+    if unrenewed := sum(day.packages - day.followed for day in ending):
         text = ngettext(
-            "%(n)s 个资源包 7 天内到期且没有续订。", "%(n)s 个资源包 7 天内到期且没有续订。", alone
+            "%(n)s 个资源包 7 天内到期且没有续订。", "%(n)s 个资源包 7 天内到期且没有续订。", unrenewed
         )
-        yield Attention("warn", text % {"n": count(alone)}, _("查看资源包"), f"{business}#packages-ending")
+        yield Attention(
+            "warn", text % {"n": count(unrenewed)}, _("查看资源包"), f"{business}#packages-ending"
+        )
     unpaid = Order.objects.filter(state=OrderState.PENDING, expires_at__gt=at).count()
     if unpaid:
         text = ngettext("%(n)s 个订单待支付。", "%(n)s 个订单待支付。", unpaid)

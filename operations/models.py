@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 class Incident(models.Model):
     """A time during which a rule of findings.py held. `facts` are the values of its message at the start.
 
-    `failed_calls` counts the calls that failed meanwhile through a fault of the service (5001-5004).
+    `failed_calls` counts the calls that failed during it because of the service (5001-5004).
     """
 
     rule = models.SlugField(_("规则"), max_length=32, db_index=False)

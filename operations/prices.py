@@ -36,8 +36,8 @@ from operations.reports.comparisons import Comparison
 
 FIELDS = ("price", "units_per_month", "meter", "on_sale")
 EDIT = "edit"  # back from the preview to the table
-SHOWN = 20  # changes of the history on the page; the records have all of them
-LABEL = "prices"  # of the audit entries
+SHOWN = 20  # latest changes on the page; the records have all of them
+LABEL = "prices"  # the action of the audit entries
 
 
 class PricesForm(forms.Form):

@@ -21,7 +21,7 @@ from operations.models import SavedView
 PLACES = ("/ops/", "/admin/")
 LIMIT = 50  # views per operator
 NAME_LENGTH, QUERY_LENGTH = 40, 1000
-LEFT_OUT = frozenset({"after", "p", "csrfmiddlewaretoken"})  # the position in a list is not saved
+NOT_SAVED = frozenset({"after", "p", "csrfmiddlewaretoken"})  # the position in a list, and the form's token
 
 
 def of(owner: User, path: str = "") -> Iterable[SavedView]:
@@ -36,7 +36,7 @@ def keep(owner: User, name: str, address: str, at: datetime) -> SavedView | None
     Raises ValueError for an address that is not an operators' page, or for an empty name.
     """
     parts = urlsplit(address)
-    query = urlencode([pair for pair in parse_qsl(parts.query) if pair[0] not in LEFT_OUT])
+    query = urlencode([pair for pair in parse_qsl(parts.query) if pair[0] not in NOT_SAVED])
     name = " ".join(name.split())[:NAME_LENGTH]
     if not name or not parts.path.startswith(PLACES) or len(query) > QUERY_LENGTH or len(parts.path) > 200:
         raise ValueError(address)

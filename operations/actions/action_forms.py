@@ -31,7 +31,7 @@ def end_of(day: date) -> datetime:
 
 
 class ActionForm(forms.Form):
-    """The base form, with only a reason; subclasses put their fields before it.
+    """The base form, with only a reason; the fields of subclasses come before it.
 
     `reason_hint` states who can read the reason.
     """
@@ -75,7 +75,7 @@ class TopUp(ActionForm):
 
 
 class Reversal(ActionForm):
-    """The amount is initially the whole top-up, or the part that is still in the balance."""
+    """The reversal of a top-up: initially of the whole amount, or of the part still in the balance."""
 
     reason_hint = IN_STATEMENT
     amount = forms.DecimalField(
@@ -131,7 +131,7 @@ class Extend(ActionForm):
 
 
 class Limits(ActionForm):
-    """The values that the operator saw are sent along, so that only changed ones are written."""
+    """The limits of an App. The form also sends the values it showed, so that only changes are written."""
 
     rate_per_s = forms.IntegerField(
         label=_("每秒请求上限"),

@@ -48,10 +48,10 @@ Details = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Action:
-    """`run` performs it and returns the details for the audit log.
+    """A kind of action. `run` performs it and returns the details for the audit log.
 
-    `is_available` returns whether it can be done to a subject now. An action that `creates` its subject is
-    run with None, and returns the new row and the details.
+    `is_available` returns whether it can be performed on a subject now. An action that `creates` its subject
+    is run with None, and returns the new row and the details.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Action:
     is_available: Callable[[Any], bool] = lambda subject: True
     is_destructive: bool = False
     creates: bool = False
-    asks: bool = False  # for confirmation on a separate page; required for destructive actions
+    asks: bool = False  # for confirmation on a separate page; destructive actions always do
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ def customer_of(subject: models.Model | None) -> User | None:
     return None
 
 
-# The word for one row, for sentences; the models' own names are those of their tables.
+# The word for one row, for sentences. A model's verbose name is that of its table, often a plural.
 KINDS: dict[type[models.Model], Promise] = {
     User: pgettext_lazy("one", "用户"),
     App: pgettext_lazy("one", "应用"),
@@ -325,7 +325,7 @@ def _invite(_none: None, form: dict[str, Any], by: User, at: datetime) -> tuple[
 
 
 def _is_reversible(entry: WalletEntry) -> bool:
-    return entry.kind == EntryKind.TOP_UP and not entry.reversals.all()  # which lists prefetch
+    return entry.kind == EntryKind.TOP_UP and not entry.reversals.all()  # prefetched for lists
 
 
 def _is_refundable(package: Package) -> bool:

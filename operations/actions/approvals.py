@@ -82,7 +82,7 @@ def decide_and_perform(
             if state is not State.APPROVED:
                 _write(asked, f"approval-{state}", by=by, reason=asked.reason, at=at, address=address)
                 return None
-            if not (roles.may(asked.by, act.permission)):
+            if not roles.may(asked.by, act.permission):
                 raise RuleError("not_pending")
             subject = None if act.creates else act.model._default_manager.get(pk=asked.subject_id)
             form = act.form(_as_sent(asked.form), subject=subject)

@@ -16,7 +16,7 @@ from accounts.errors import RuleError
 from accounts.models import AuditEntry, User
 from billing.models import Package, Voucher
 
-WINDOW = timedelta(hours=24)  # the actions for one customer in this time are added up
+WINDOW = timedelta(hours=24)  # the amounts for one customer in this time are added up
 
 
 def check(customer: User | None, by: User) -> None:
@@ -52,13 +52,14 @@ def worth(act: str, subject: models.Model | None, form: Mapping[str, Any]) -> De
 
 
 def needs_a_second_operator(value: Decimal, customer: User | None, by: User, at: datetime) -> bool:
-    """Return whether the amounts given to this customer (None: by codes) exceed one operator's limit.
+    """Return whether `value`, added to what `by` gave this customer in WINDOW, exceeds one operator's limit.
 
-    Call it in the transaction of the action: it serialises the actions of one operator.
+    `customer` is None for voucher codes. Call this in the transaction of the action: it locks the operator's
+    row, so that concurrent actions of one operator are serialised.
     """
     User.objects.select_for_update(no_key=True).only("pk").get(pk=by.pk)
     recent = AuditEntry.objects.filter(by=by, customer=customer, at__gt=at - WINDOW, details__has_key="worth")
-    recent = recent.exclude(details__has_key="request")  # given by others, with this operator's approval
+    recent = recent.exclude(details__has_key="request")  # requested by others, approved by this operator
     if customer is None:
         recent = recent.filter(subject=Voucher._meta.model_name)
     given = sum(Decimal(details["worth"]) for details in recent.values_list("details", flat=True))

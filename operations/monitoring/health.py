@@ -224,14 +224,14 @@ class State:
 
     @property
     def is_schedule_late(self) -> bool:
-        """Return whether it has not run for too long, but not right after a start of Valkey."""
+        """Return whether the schedule has not run for too long, since its last run or the start of Valkey."""
         since = self.valkey.schedule_seen_at or self.valkey.started_at
         late = since is None or (self.at - since).total_seconds() > schedule.LATE_AFTER_S
         return self.valkey.is_up and late
 
 
 def measure(at: datetime) -> State:
-    """Measure everything; if Valkey does not respond, the state says so."""
+    """Return the current state; if Valkey does not respond, `valkey.error` is set."""
     all_regions = list(regions.in_use())
     return State(
         at=at,
@@ -269,10 +269,10 @@ def measure_valkey(at: datetime, queues_of_regions: Iterable[str] = ()) -> Valke
         state.deaths = exchange.deaths(client, now_s=now_s)
         state.death_count = exchange.death_count(client)
         alive = exchange.workers(client, now_s=now_s)
-        told = exchange.about(client, [worker.id for worker in alive])
+        descriptions = exchange.about(client, [worker.id for worker in alive])
         state.workers = [
             WorkerState(worker.id, worker.slots, max(0.0, now_s - worker.seen_at_s), about)
-            for worker, about in zip(alive, told, strict=True)
+            for worker, about in zip(alive, descriptions, strict=True)
         ]
         state.started_at = at - timedelta(seconds=int(info["uptime_in_seconds"]))
         age_s = schedule.age_s()

@@ -12,7 +12,7 @@ from console.reports.charts import Mark
 from operations.models import Incident
 from operations.monitoring import incidents
 
-SHOWN = 100  # per chart; more would merge into one block
+SHOWN = 100  # per chart; more marks would not be distinguishable
 
 
 def sentence(incident: Incident) -> str:

@@ -49,7 +49,7 @@ class Product(Collector):
         yield from gauges(health.measure(self.at))
         yield from kept(months.state(self.at))
         yield from refused()
-        yield gauge("scrape_seconds", "Time that this answer took", time.perf_counter() - started)
+        yield gauge("scrape_seconds", "Time that this scrape took", time.perf_counter() - started)
 
 
 def gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
@@ -57,7 +57,7 @@ def gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
 
 
 def calls(span: UsageFilter) -> Iterator[Family]:
-    """Add calls, images and units since local midnight."""
+    """Yield the counters of calls, images and units since local midnight."""
     regions = dict(Region.objects.values_list("pk", "code"))
     found = {
         "calls": CounterMetricFamily("facecloud_calls", "Calls that have ended", labels=LABELS),
@@ -73,7 +73,7 @@ def calls(span: UsageFilter) -> Iterator[Family]:
 
 
 def times(span: UsageFilter) -> Iterator[Family]:
-    """Histograms of successful calls in seconds, by API."""
+    """Yield the histograms of the times of successful calls, in seconds, by API."""
     sums: dict[str, dict[str, int]] = {"latency": {}, "queue": {}, "infer": {}}
     for (api, _region, _code), figures in operator_reports.by_service(span).items():
         for kind, of_api in sums.items():
@@ -91,7 +91,7 @@ def times(span: UsageFilter) -> Iterator[Family]:
 
 
 def buckets(histogram: Sequence[int]) -> list[tuple[str, float]]:
-    """Cumulative counts by upper bound in seconds."""
+    """Return cumulative counts by upper bound in seconds."""
     bounds = [*(f"{bound / 1000:g}" for bound in BOUNDS_MS), "+Inf"]
     total, found = 0, []
     for bound, count in zip(bounds, histogram, strict=True):
@@ -101,7 +101,7 @@ def buckets(histogram: Sequence[int]) -> list[tuple[str, float]]:
 
 
 def gauges(state: health.State) -> Iterator[Family]:
-    """Add the figures of /ops/live/."""
+    """Yield the figures of /ops/live/."""
     build = GaugeMetricFamily("facecloud_build_info", "The product's version", labels=("version",))
     build.add_metric((common.__version__,), 1)
     yield build
@@ -109,30 +109,31 @@ def gauges(state: health.State) -> Iterator[Family]:
     yield gauge("queue_limit_chunks", "Chunks that may wait before calls are refused", state.queue_limit)
     yield gauge("calls_in_flight", "Calls that hold units now", traffic.in_flight)
     yield gauge("holds_overdue", "Holds that should have been given back", traffic.held_too_long)
-    yield gauge("apps", "Apps", state.apps)
+    yield gauge("apps", "Number of Apps", state.apps)
     yield gauge("gallery_persons", "Persons in all face galleries", state.persons)
     yield gauge("gallery_faces", "Faces in all face galleries", state.faces)
     yield gauge("orders_pending", "Unpaid orders", Order.objects.filter(state=OrderState.PENDING).count())
-    yield gauge("postgres_ping_seconds", "PostgreSQL's answer time", database.ping_ms / 1000)
-    yield gauge("postgres_size_bytes", "The database's size", database.size_bytes)
-    yield gauge("postgres_connections", "Open connections", database.connections)
-    yield gauge("postgres_connection_limit", "max_connections", database.connection_limit)
-    yield gauge("postgres_longest_transaction_seconds", "The oldest open one", database.longest_transaction_s)
+    yield gauge("postgres_ping_seconds", "Response time of PostgreSQL", database.ping_ms / 1000)
+    yield gauge("postgres_size_bytes", "Size of the database", database.size_bytes)
+    yield gauge("postgres_connections", "Open connections to PostgreSQL", database.connections)
+    yield gauge("postgres_connection_limit", "max_connections of PostgreSQL", database.connection_limit)
+    longest_s = database.longest_transaction_s
+    yield gauge("postgres_longest_transaction_seconds", "Age of the oldest open transaction", longest_s)
     yield from books(state.books)
-    yield gauge("valkey_up", "Whether Valkey answers", 0 if broker.error else 1)
+    yield gauge("valkey_up", "Whether Valkey responds", 0 if broker.error else 1)
     if broker.error:
         return
-    yield gauge("valkey_ping_seconds", "Valkey's answer time", broker.ping_ms / 1000)
+    yield gauge("valkey_ping_seconds", "Response time of Valkey", broker.ping_ms / 1000)
     yield gauge("valkey_memory_bytes", "Memory that Valkey uses", broker.memory_bytes)
-    yield gauge("valkey_memory_limit_bytes", "maxmemory; 0: none", broker.memory_limit_bytes)
+    yield gauge("valkey_memory_limit_bytes", "maxmemory of Valkey; 0 if unlimited", broker.memory_limit_bytes)
     yield gauge("queue_chunks", "Chunks of images that wait for a worker", broker.queued_chunks)
     yield gauge("tasks_waiting", "Scheduled tasks that wait", broker.queued_tasks)
     yield gauge("mails_waiting", "Mail tasks that wait", broker.queued_mails)
     yield gauge("workers", "Warm inference workers", len(broker.workers))
-    died = CounterMetricFamily("facecloud_worker_deaths", "Workers that ended without signing off")
+    died = CounterMetricFamily("facecloud_worker_deaths", "Inference workers that died")
     died.add_metric((), broker.death_count)
     yield died
-    yield gauge("worker_slots", "Chunks that they work on at once", broker.slots)
+    yield gauge("worker_slots", "Chunks that the workers can process at once", broker.slots)
     yield from of_regions(state)
     yield gauge("workers_stuck", "Workers whose slots make no progress", len(broker.stuck_workers))
     offsets = GaugeMetricFamily(
@@ -143,16 +144,18 @@ def gauges(state: health.State) -> Iterator[Family]:
     yield offsets
     if broker.schedule_seen_at is not None:
         age = (state.at - broker.schedule_seen_at).total_seconds()
-        yield gauge("schedule_age_seconds", "Since the scheduled work ran last", age)
+        yield gauge("schedule_age_seconds", "Time since the scheduled tasks last ran", age)
 
 
 def of_regions(state: health.State) -> Iterator[Family]:
-    """Add workers, slots and waiting chunks by region; regions with the same queue have the same figures."""
+    """Yield workers, slots and waiting chunks by region; regions with one queue have the same figures."""
     found = {
         "workers": GaugeMetricFamily(
             "facecloud_region_workers", "Workers that take from the region's queue", labels=("region",)
         ),
-        "slots": GaugeMetricFamily("facecloud_region_worker_slots", "Their slots", labels=("region",)),
+        "slots": GaugeMetricFamily(
+            "facecloud_region_worker_slots", "Slots of those workers", labels=("region",)
+        ),
         "chunks": GaugeMetricFamily(
             "facecloud_region_queue_chunks", "Chunks that wait in the region's queue", labels=("region",)
         ),
@@ -166,23 +169,23 @@ def of_regions(state: health.State) -> Iterator[Family]:
 
 
 def books(state: health.Books) -> Iterator[Family]:
-    """Add the last result of reconcile; before the first run, only the age since the installation."""
-    yield gauge("reconcile_age_seconds", "Since the books were last reconciled", state.age_s)
+    """Yield the last result of reconcile; before the first run, only the age of the installation."""
+    yield gauge("reconcile_age_seconds", "Time since the books were last reconciled", state.age_s)
     if state.proved_at is not None:
-        yield gauge("reconcile_breaks", "Contradictions that it found", state.breaks)
-        yield gauge("reconcile_checks", "Checks that it made", state.checks)
-        yield gauge("reconcile_duration_seconds", "Time that it took", state.duration_ms / 1000)
+        yield gauge("reconcile_breaks", "Contradictions that the last reconcile found", state.breaks)
+        yield gauge("reconcile_checks", "Checks of the last reconcile", state.checks)
+        yield gauge("reconcile_duration_seconds", "Duration of the last reconcile", state.duration_ms / 1000)
 
 
 def kept(state: months.State) -> Iterator[Family]:
-    """Add the numbers of months of calls and debits that exist in advance and that are due to be dropped."""
-    yield gauge("months_ahead", "Months to come that calls and debits have partitions for", state.ahead)
+    """Yield how many monthly partitions of calls and debits exist in advance, and how many are overdue."""
+    yield gauge("months_ahead", "Future months for which calls and debits have partitions", state.ahead)
     yield gauge("months_overdue", "Months that are kept longer than CALLS_KEPT_MONTHS", state.overdue)
 
 
 def refused() -> Iterator[Family]:
-    """Add the requests that were not authentic, since Valkey started."""
-    family = CounterMetricFamily("facecloud_refused", "Requests that were never authentic", labels=("code",))
+    """Yield the number of requests that were not authentic, since Valkey started."""
+    family = CounterMetricFamily("facecloud_refused", "Requests that were not authentic", labels=("code",))
     try:
         found = unattributed.counts()
     except redis.RedisError:
@@ -209,7 +212,7 @@ def is_allowed(request: HttpRequest) -> bool:
 
 
 class ScrapeMiddleware:
-    """Answer a request for /metrics that carries the token before the Host header is validated.
+    """Answers a request for /metrics that carries the token, before the Host header is validated.
 
     In a cluster, Prometheus uses the addresses of the pods, which are not in DJANGO_ALLOWED_HOSTS. The reply
     contains no links, so a forged Host has no effect.

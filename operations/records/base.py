@@ -16,6 +16,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from accounts import roles
+from accounts.models import User
 from console.reports.downloads import csv_file
 from operations.actions import actions
 from operations.records import export
@@ -35,15 +36,16 @@ class CappedPaginator(BasePaginator):
 
     @cached_property
     def count(self) -> int:
-        return int(self.object_list.order_by()[: COUNTED + 1].count())  # type: ignore[attr-defined]  # a queryset
+        rows = cast("QuerySet[Any]", self.object_list)
+        return rows.order_by()[: COUNTED + 1].count()
 
 
 class RecordAdmin(BaseAdmin):
-    """Read-only for everyone. `permission` is required to read it; the desk searches by `desk_field`."""
+    """A table that nobody can edit here. Reading it needs `permission`; the desk searches by `desk_field`."""
 
     permission = "ops_records"
     desk_field = ""
-    label: str | Promise = ""  # if the model's own name does not fit: English needs a plural
+    label: str | Promise = ""  # if the model's own name does not fit, because English needs a plural
     icon = "table-cells"
 
     actions = None
@@ -86,7 +88,7 @@ class RecordAdmin(BaseAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        makers = actions.creating_actions(request.user, self.model)  # type: ignore[arg-type]  # an operator
+        makers = actions.creating_actions(cast(User, request.user), self.model)
         return super().changelist_view(request, {**(extra_context or {}), "makers": makers})
 
     def get_urls(self) -> list[Any]:
@@ -119,7 +121,7 @@ class RecordAdmin(BaseAdmin):
             return str(_("操作员"))
         model: type[Model] = self.model
         for step in steps[:-1]:
-            model = model._meta.get_field(step).related_model  # type: ignore[assignment]  # ours are foreign keys
+            model = cast("type[Model]", model._meta.get_field(step).related_model)  # a foreign key
         return str(getattr(model._meta.get_field(steps[-1]), "verbose_name", steps[-1]))
 
     @property
@@ -128,7 +130,7 @@ class RecordAdmin(BaseAdmin):
         return str(self.label or self.opts.verbose_name_plural)
 
     def title(self, row: Any) -> str:
-        """Return the name of the row in a sentence; without an action for it, its table and number."""
+        """Return the name of the row for a sentence; its table and number if there are no actions for it."""
         return actions.about(row) if self.model in actions.KINDS else f"{self.name} · {row.pk}"
 
     def tables(self, row: Any) -> Sequence[Table]:
@@ -140,8 +142,8 @@ class RecordAdmin(BaseAdmin):
         named = [one.name for one in self.model._meta.fields if one.many_to_one]
         try:
             pk = self.model._meta.pk.to_python(object_id)
-            joined = [*named, *(self.list_select_related or ())]  # type: ignore[misc]  # never True here
-            return self.get_queryset(request).select_related(*joined).get(pk=pk)
+            joined = self.list_select_related if isinstance(self.list_select_related, Sequence) else ()
+            return self.get_queryset(request).select_related(*named, *joined).get(pk=pk)
         except (self.model.DoesNotExist, ValidationError, ValueError):
             return None
 
@@ -150,7 +152,7 @@ class RecordAdmin(BaseAdmin):
     ) -> HttpResponse:
         row = kwargs["obj"]
         context |= {
-            "offers": actions.available_actions(request.user, row),  # type: ignore[arg-type]  # an operator
+            "offers": actions.available_actions(cast(User, request.user), row),
             "about": self.title(row),
             "name": self.name,
             "related_tables": self.tables(row),
@@ -159,21 +161,16 @@ class RecordAdmin(BaseAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
 
-FILTER_LOOKUPS = (
-    "exact",
-    "gte",
-    "lt",
-    "isnull",
-    "isempty",
-)  # as used in the links of Django's list filters
+# The lookups in the links of Django's list filters.
+FILTER_LOOKUPS = ("exact", "gte", "lt", "isnull", "isempty", "id__exact")
 
 
 def parameters_of(declared: Any) -> list[str]:
     """Return the query parameters that one entry of `list_filter` takes."""
-    if isinstance(declared, type):  # a SimpleListFilter
-        return [declared.parameter_name]  # type: ignore[attr-defined]  # each of ours has one
+    if isinstance(declared, type) and issubclass(declared, admin.SimpleListFilter):
+        return [str(declared.parameter_name)]
     field = declared[0] if isinstance(declared, tuple) else declared
-    return [f"{field}__{lookup}" for lookup in (*FILTER_LOOKUPS, "id__exact")]
+    return [f"{field}__{lookup}" for lookup in FILTER_LOOKUPS]
 
 
 # Password hashes, encrypted keys and one-time tokens, by table. No queryset of the admin loads them.

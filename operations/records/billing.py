@@ -186,12 +186,8 @@ class VoucherRecords(RecordAdmin):
     readonly_fields = ("masked_code",)
     list_filter = ("valid_until", ("customer", admin.EmptyFieldListFilter))
     list_select_related = ("customer",)
-    search_fields = (
-        "=code",
-        "customer__username",
-        "customer__company",
-        "reason",
-    )  # only a whole code, because a search for parts would reveal it
+    # "=": only a whole code is found, because a search for parts would reveal it.
+    search_fields = ("=code", "customer__username", "customer__company", "reason")
     ordering = ("-pk",)
 
     @admin.display(description=gettext_lazy("券码"))

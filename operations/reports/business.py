@@ -28,7 +28,7 @@ from operations.reports.tables import Cell, Column, Link, Table, at_desk, desk, 
 
 ENDING_WITHIN = timedelta(days=30)
 NEAR = 0.8
-TOP = 20  # on the page; the CSV has all
+TOP = 20  # rows on the page; the CSV has all of them
 
 
 def by_day(days: list[Day]) -> Table:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -41,7 +41,7 @@ class ServiceCallsForm(CallsForm):
         super().__init__(*args, **kwargs)
         self.regions = list(Region.objects.all())
         choices = [(str(one.pk), str(one)) for one in self.regions]
-        self.fields["region"].choices = choices  # type: ignore[attr-defined]  # a ChoiceField
+        cast(forms.ChoiceField, self.fields["region"]).choices = choices
 
     def clean_who(self) -> App | User | None:
         text = self.cleaned_data["who"].strip()

@@ -60,6 +60,7 @@ class Known:
 
 
 def known(at: datetime) -> Known:
+    """Return the figures of all customers up to `at`."""
     until = timezone.localtime(at).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     since = local_day(at) - timedelta(days=CALLS_DAYS - 1)
     back = timedelta(days=CALLS_DAYS)
@@ -72,7 +73,7 @@ def known(at: datetime) -> Known:
 
 
 def customers(text: str) -> "QuerySet[User]":
-    """Return the customers (no operators) whose user name, address, company or phone contains the text."""
+    """Return the customers, without operators, whose name, address, company or phone contains the text."""
     found = User.objects.filter(is_staff=False)
     if text := text.strip():
         fits = Q(username__icontains=text) | Q(email__icontains=text)
@@ -81,7 +82,7 @@ def customers(text: str) -> "QuerySet[User]":
 
 
 def ordered(found: "QuerySet[User]", sort: str, of: Known) -> list[int]:
-    """Return their keys in the given order; among equals, the newest account first."""
+    """Return the primary keys of these customers in the given order; ties go to the newest account."""
     pks = list(found.order_by("-pk").values_list("pk", flat=True))
     value: dict[int, Any] = {}
     match sort:
@@ -104,7 +105,7 @@ def ordered(found: "QuerySet[User]", sort: str, of: Known) -> list[int]:
 
 
 def table(pks: list[int], of: Known) -> Table:
-    """Return these customers in this order."""
+    """Return the table of these customers, in this order."""
     columns = [
         Column(_("客户"), "name"),
         Column(_("公司"), "name"),

@@ -24,7 +24,7 @@ class Narrowing:
     query: Mapping[str, str]
     span: UsageFilter
 
-    def to(self, path: str = "", **more: object) -> str:
+    def address(self, path: str = "", **more: object) -> str:
         """Return the address of the report, or of the one at `path`, with the filter `more` added."""
         chosen = {name: value for name, value in {**self.query, **more}.items() if value not in ("", None)}
         return f"{path or self.path}?{urlencode(chosen)}"
@@ -32,10 +32,10 @@ class Narrowing:
     def day(self, start: datetime) -> str:
         """Return the address of one day of the report, by the hour."""
         day = timezone.localtime(start).strftime("%Y-%m-%d")
-        return self.to(range=CUSTOM, since=day, until=day, step="hour")
+        return self.address(range=CUSTOM, since=day, until=day, step="hour")
 
     def calls(self, **more: object) -> str:
-        """Return the address of the calls that the report counts, at most of its last 92 days."""
+        """Return the address of the calls that the report counts; of a long report, its last MAX_DAYS."""
         chosen: dict[str, object] = {
             "step": "",
             "since": "",
@@ -45,7 +45,7 @@ class Narrowing:
         if chosen["range"] not in RANGES:
             first = max(self.span.since, self.span.until - timedelta(days=MAX_DAYS))
             chosen |= {"range": CUSTOM, "since": _minute(first), "until": _minute(self.span.until)}
-        return self.to(reverse("ops_calls"), **{**chosen, **more})
+        return self.address(reverse("ops_calls"), **{**chosen, **more})
 
     def calls_of(self, start: datetime, width: timedelta) -> str:
         """Return the address of the calls of one step of the report."""

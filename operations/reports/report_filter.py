@@ -1,7 +1,7 @@
 """The filter form of a report: days, steps and other criteria."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.http import HttpRequest
@@ -44,7 +44,7 @@ class SpanForm(RangeForm):
         super().__init__(*args, **kwargs)
         self.regions = list(Region.objects.all())
         choices = [("", _("全部地域")), *((str(one.pk), str(one)) for one in self.regions)]
-        self.fields["region"].choices = choices  # type: ignore[attr-defined]  # a ChoiceField
+        cast(forms.ChoiceField, self.fields["region"]).choices = choices
 
     def clean_who(self) -> User | App | None:
         text = self.cleaned_data["who"].strip()

@@ -149,7 +149,7 @@ def ranks(
 
 @dataclass(frozen=True)
 class Table:
-    """`key` is its name in the address of the CSV. `chart` shows the same rows."""
+    """A table of a page. `key` names it in the address of its CSV; `chart` shows the same rows."""
 
     key: str
     title: str

@@ -32,7 +32,7 @@ from operations.reports.narrowing import Narrowing
 from operations.reports.tables import Cell, Column, Link, Table, desk, download, ranks
 
 Key = TypeVar("Key")
-TOP = 10  # on the page; the CSV has them all
+TOP = 10  # rows on the page; the CSV has all of them
 
 
 def rounded(values: Iterable[float | None]) -> list[int | float | None]:
@@ -69,7 +69,7 @@ def charts(of: "Report") -> list[Chart]:
         ),
     ]
     marks = incident_marks.marks(of.span.starts(), line.width, of.at)
-    links = [of.to.day(start) for start in of.made.begun(of.at)] if of.span.step == "day" else []
+    links = [of.links.day(start) for start in of.made.begun(of.at)] if of.span.step == "day" else []
     return [replace(chart, links=links, marks=marks) for chart in found]
 
 
@@ -121,7 +121,7 @@ class Report:
     span: UsageFilter
     made: Usage
     earlier: Usage
-    to: Narrowing
+    links: Narrowing
     counts: "Counts"
     at: datetime
 
@@ -139,7 +139,7 @@ def by_step(of: Report) -> Table:
     head = Column(_("日期") if is_daily else _("小时"), "day" if is_daily else "when")
     rows = [
         [
-            Link(start, of.to.day(start)) if is_daily else _calls_of_hour(of, start),
+            Link(start, of.links.day(start)) if is_daily else _calls_of_hour(of, start),
             *of.counts.cells(one),
             *_times(one),
         ]
@@ -149,7 +149,7 @@ def by_step(of: Report) -> Table:
 
 
 def _calls_of_hour(of: Report, start: datetime) -> Link:
-    return Link(start, of.to.calls_of(start, timedelta(hours=1)), "ops_records")
+    return Link(start, of.links.calls_of(start, timedelta(hours=1)), "ops_records")
 
 
 def _ranked(key: str, calls: Iterable[tuple[str, Figures]], links: Sequence[str]) -> Chart:
@@ -162,14 +162,18 @@ def by_api(of: Report) -> Table:
     columns = [Column(_("API 类型"), "term"), *of.counts.columns(), _changed(), *_time_columns()]
     rows = [
         [
-            Link(Api(api).label, of.to.to(api=api)), *of.counts.cells(one),
+            Link(Api(api).label, of.links.address(api=api)), *of.counts.cells(one),
             of.change(one, of.earlier.by_api.get(api)), *_times(one),
         ]
         for api, one in found
     ]  # fmt: skip
     bars = [(str(Api(api).label), one) for api, one in found]
     return Table(
-        key, _("按 API"), columns, rows, chart=_ranked(key, bars, [of.to.to(api=api) for api, _one in found])
+        key,
+        _("按 API"),
+        columns,
+        rows,
+        chart=_ranked(key, bars, [of.links.address(api=api) for api, _one in found]),
     )
 
 
@@ -183,18 +187,18 @@ def by_region(of: Report) -> Table:
     ]  # fmt: skip
     rows = [
         [
-            Link(names[region], of.to.to(region=region)), *of.counts.cells(one),
+            Link(names[region], of.links.address(region=region)), *of.counts.cells(one),
             of.change(one, of.earlier.by_region.get(region)), one.queue_ms, one.infer_ms,
         ]
         for region, one in found
     ]  # fmt: skip
-    links = [of.to.to(region=region) for region, _one in found]
+    links = [of.links.address(region=region) for region, _one in found]
     chart = _ranked(key, [(names[region], one) for region, one in found], links)
     return Table(key, _("按地域"), columns, rows, chart=chart)
 
 
 def by_code(of: Report) -> Table:
-    """Return codes with their calls. The chart omits code 0, which would dwarf the others."""
+    """Return the table of calls by code. The chart omits code 0, which would dwarf the others."""
     key = "usage-by-code"
     found = _most_called(of.made.by_code)
     columns = [
@@ -207,16 +211,16 @@ def by_code(of: Report) -> Table:
     ]
     rows = [
         [
-            Link(code, of.to.to(code=code)), explained(code)["message"], one.calls,
+            Link(code, of.links.address(code=code)), explained(code)["message"], one.calls,
             one.calls / of.made.total.calls, of.change(one, of.earlier.by_code.get(code)),
-            Link(_("查看调用"), of.to.calls(code=code), "ops_records"),
+            Link(_("查看调用"), of.links.calls(code=code), "ops_records"),
         ]
         for code, one in found
     ]  # fmt: skip
     failed = [(code, one) for code, one in found if code != OK]
     bars, links = (
         [(str(code), one.calls) for code, one in failed],
-        [of.to.to(code=code) for code, _one in failed],
+        [of.links.address(code=code) for code, _one in failed],
     )
     chart = ranks(key, _("失败"), bars, _("次"), colour=2, links=links) if failed else None
     return Table(key, _("按返回码"), columns, rows, chart=chart)
@@ -233,14 +237,14 @@ def top_customers(
     columns = [Column(_("客户"), "name"), Column(_("公司"), "name"), *of.counts.columns(), _changed()]
     rows = [
         [
-            Link(user.username, of.to.to(who=user.username)),
+            Link(user.username, of.links.address(who=user.username)),
             Link(user.company, desk(user.username), "ops_desk") if user.company else "",
             *of.counts.cells(one),
             of.change(one, before.get(user.pk)),
         ]
         for user, one in found
     ]
-    links = [of.to.to(who=user.username) for user, _one in found]
+    links = [of.links.address(who=user.username) for user, _one in found]
     chart = _ranked(key, [(user.username, one) for user, one in found], links)
     return Table(key, _("调用最多的客户"), columns, rows, chart=chart)
 
@@ -260,16 +264,16 @@ def top_apps(of: Report, of_app: dict[int, Figures], earlier: dict[int, Figures]
     ]
     rows = [
         [
-            Link(app.app_id, of.to.to(who=app.app_id)),
+            Link(app.app_id, of.links.address(who=app.app_id)),
             Link(app.name, desk(app.app_id), "ops_desk"),
-            Link(app.customer.username, of.to.to(who=app.customer.username)),
-            Link(str(app.region), of.to.to(region=app.region_id)),
+            Link(app.customer.username, of.links.address(who=app.customer.username)),
+            Link(str(app.region), of.links.address(region=app.region_id)),
             *of.counts.cells(one),
             of.change(one, earlier.get(app.pk)),
         ]
         for app, one in found
     ]
-    links = [of.to.to(who=app.app_id) for app, _one in found]
+    links = [of.links.address(who=app.app_id) for app, _one in found]
     chart = _ranked(key, [(app.app_id, one) for app, one in found], links)
     return Table(key, _("调用最多的应用"), columns, rows, chart=chart)
 
@@ -359,7 +363,7 @@ def page(request: OperatorRequest) -> HttpResponse:
             "usage": of.made,
             "stats": stats(of),
             "before": comparisons.before(span, at),
-            "calls_href": of.to.calls(),
+            "calls_href": of.links.calls(),
             "charts": (drawn := charts(of)),
             "marks": drawn[0].marks,
             "by_time": by_time,
@@ -371,7 +375,7 @@ def page(request: OperatorRequest) -> HttpResponse:
 @require_GET
 @operator("ops_reports")
 def export(request: OperatorRequest, key: str) -> HttpResponse:
-    """One table of the page, whole, as CSV."""
+    """Return one complete table of the page as CSV."""
     at = now()
     _form, span = report_filter.from_request(request, at)
     if span is None:

@@ -18,7 +18,7 @@ from operations.catalogue_labels import yes_or_no
 from operations.saved_views import of as views_of
 
 register = template.Library()
-BUTTONS = 2  # per row; if there are more, all but the first are in a menu
+BUTTONS = 2  # per row; if there are more actions, all but the first are in a menu
 
 
 @register.inclusion_tag("operations/actions/offers.html", takes_context=True)
