@@ -67,7 +67,7 @@
   document.addEventListener("htmx:confirm", (event) => {
     const { question, triggeringEvent } = event.detail;
     if (!question) return;
-    event.preventDefault(); // or htmx asks with the browser's own box
+    event.preventDefault(); // otherwise htmx shows the browser's own dialog
     const button = triggeringEvent?.submitter;
     const send = () => event.detail.issueRequest(true);
     if (button?.hasAttribute("data-unasked")) send(); else ask(question, button?.querySelector(".when-ready")?.textContent ?? button?.textContent.trim(), send);
@@ -80,7 +80,7 @@
       event.stopImmediatePropagation();
       ask(question, event.submitter?.textContent.trim(), () => {
         form.dataset.confirmed = "1";
-        const yes = document.createElement("input"); // what the page without JavaScript adds (console/confirmation.py)
+        const yes = document.createElement("input"); // the field that the confirmation page adds too (console/confirmation.py)
         Object.assign(yes, { type: "hidden", name: "confirmed", value: "1" });
         form.append(yes);
         form.requestSubmit(event.submitter);
@@ -178,7 +178,7 @@
   // At logout, delete the request history that this browser stores (explorer.js).
   document.addEventListener("submit", (event) => {
     if (!event.target.hasAttribute("data-logout")) return;
-    try { Object.keys(localStorage).filter((key) => key.startsWith("explorer-history-")).forEach((key) => localStorage.removeItem(key)); } catch { /* not allowed: nothing is kept */ }
+    try { Object.keys(localStorage).filter((key) => key.startsWith("explorer-history-")).forEach((key) => localStorage.removeItem(key)); } catch { /* storage is blocked, so nothing was stored */ }
   });
 
   // A dialog that is part of the page is opened as modal at once. Its content is removed when it is closed.
@@ -192,7 +192,7 @@
 
   const start = () => {
     showButtons(document);
-    openDialogs(); // whose copy button gets the focus
+    openDialogs(); // after showButtons, because the copy button gets the focus
     document.querySelectorAll("[data-name-rule]").forEach((input) => { if (!input.value) return; checkName(input); });
     document.querySelectorAll("[data-submit-on-change]").forEach((one) => one.addEventListener("change", () => one.form.requestSubmit()));
     showParts();

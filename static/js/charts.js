@@ -1,10 +1,10 @@
 /* Draws every <canvas data-chart="id"> from the JSON in <script type="application/json" id="id">:
    {labels: [..], unit: "次", series: [{label, values, colour: 1-5}], kind: "line" | "bar" | "ranks", stacked: bool,
     progress: "截至 01:20" | "", links: [address of each label], marks: [{first, last, text}]}
-   Ranks are bars that lie, each beside its whole name. With `progress`, the last step that has values is still
-   running: its line is dotted, its bar pale, and its tooltip says as of when. Marks are bands behind the steps from
-   first to last; the tooltip of such a step ends with their texts.
-   Colours are the stylesheet's tokens, drawn anew when the theme changes. Needs Chart.js. */
+   Ranks are horizontal bars, each beside its full name. With `progress`, the last step that has values is still in
+   progress: its line is dotted, its bar pale, and its tooltip states the time of the data. Marks are bands behind the
+   steps from first to last; the tooltip of such a step ends with their texts.
+   Colours are the stylesheet's tokens; the charts are redrawn when the theme changes. Needs Chart.js. */
 (() => {
   "use strict";
   const charts = [];
@@ -68,7 +68,7 @@
         responsive: true, maintainAspectRatio: false, animation: false,
         onClick: (_event, items) => { const link = items.length && data.links?.[items[0].index]; if (link) location.assign(link); },
         onHover: (event, items) => { event.native.target.style.cursor = items.length && data.links?.[items[0].index] ? "pointer" : ""; },
-        layout: { padding: { top: canvas.parentElement.querySelector(".chart-unit") && data.series.length === 1 ? 26 : 0 } }, // room for the unit, which else stands beside the legend
+        layout: { padding: { top: canvas.parentElement.querySelector(".chart-unit") && data.series.length === 1 ? 26 : 0 } }, // space for the unit, which is beside the legend if there is one
         indexAxis: isRanks ? "y" : "x", interaction: { mode: "index", axis: isRanks ? "y" : "x", intersect: false },
         font: { family: getComputedStyle(document.body).fontFamily },
         plugins: {

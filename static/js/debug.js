@@ -1,5 +1,5 @@
-/* The debugger's comforts: dropped and pasted pictures become chosen files, thumbnails, and the browser's own copy of a
-   picture is shown under the marks that the server drew. Without this file the form still works. */
+/* Conveniences of the debugger: pictures can be dropped and pasted, chosen ones have thumbnails, and the browser shows its
+   own copy of a picture under the marks that the server drew. Without this file the form still works. */
 (() => {
   "use strict";
   const input = document.getElementById("files");
@@ -87,7 +87,7 @@
     fit(event.target);
     if (innerWidth < 900) event.target.scrollIntoView({ block: "start" });
   });
-  // A picture given by URL: its size is known only after it was loaded.
+  // The size of a picture given by URL is known only after it was loaded.
   const fit = (root) => root.querySelectorAll("svg[data-fit]").forEach((svg) => {
     const image = svg.parentElement.querySelector("img");
     const set = () => svg.setAttribute("viewBox", `0 0 ${image.naturalWidth} ${image.naturalHeight}`);

@@ -7,7 +7,7 @@
     const entries = [...box.querySelectorAll("[data-entry]")];
     const add = box.querySelector("[data-entry-add]");
     const remove = box.querySelector("[data-entry-remove]");
-    const renew = () => {
+    const updateButtons = () => {
       const shown = entries.filter((entry) => !entry.hidden).length;
       add.disabled = shown === entries.length;
       remove.disabled = shown < 2;
@@ -15,12 +15,12 @@
     add.addEventListener("click", () => {
       const next = entries.find((entry) => entry.hidden);
       show(next, true);
-      renew();
+      updateButtons();
       next.querySelector("input:not([type=hidden]), select, textarea")?.focus();
     });
-    remove.addEventListener("click", () => { show(entries.findLast((entry) => !entry.hidden), false); renew(); });
-    // "entries:show" with a test of an entry and its place: another script fills the form.
-    box.addEventListener("entries:show", (event) => { entries.forEach((entry, at) => show(entry, event.detail(entry, at))); renew(); });
-    renew();
+    remove.addEventListener("click", () => { show(entries.findLast((entry) => !entry.hidden), false); updateButtons(); });
+    // A script that fills the form sends "entries:show", with a function of (entry, index) that returns whether to show it.
+    box.addEventListener("entries:show", (event) => { entries.forEach((entry, at) => show(entry, event.detail(entry, at))); updateButtons(); });
+    updateButtons();
   });
 })();

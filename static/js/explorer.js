@@ -7,10 +7,10 @@
   const LONGEST = 2000; // a longer text is a picture, which is not kept
   const list = document.getElementById("history-list");
   const card = document.getElementById("history");
-  const store = `explorer-history-${form.dataset.owner}`; // app.js removes explorer-history-* at the logout
+  const store = `explorer-history-${form.dataset.owner}`; // app.js removes explorer-history-* at logout
 
   const read = () => { try { return JSON.parse(localStorage.getItem(store)) ?? []; } catch { return []; } };
-  const write = (calls) => { try { localStorage.setItem(store, JSON.stringify(calls)); } catch { /* not allowed: no history */ } };
+  const write = (calls) => { try { localStorage.setItem(store, JSON.stringify(calls)); } catch { /* storage is blocked: no history */ } };
 
   const showEntries = (isShown) => form.querySelector("[data-entries]").dispatchEvent(new CustomEvent("entries:show", { detail: isShown }));
 

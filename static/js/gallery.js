@@ -50,14 +50,14 @@
     button.disabled = true;
     rows.replaceChildren();
     document.getElementById("progress").hidden = document.getElementById("enrolled").hidden = false;
-    const tell = () => { text.textContent = `${sent} ${text.dataset.of} ${total}`; bar.max = total; bar.value = sent; };
-    tell();
+    const showProgress = () => { text.textContent = `${sent} ${text.dataset.of} ${total}`; bar.max = total; bar.value = sent; };
+    showProgress();
     const work = async () => {
       while (waiting.length) {
         const file = waiting.shift();
         try { if (!(await send(file))) failed.push(file); } catch { failed.push(file); }
         sent += 1;
-        tell();
+        showProgress();
       }
     };
     await Promise.all([work(), work()]);

@@ -1,5 +1,5 @@
-/* The live page without news: after data-stale-after-s seconds it turns grey and shows the time since the last update.
-   The time since the last successful refresh counts, whatever the cause: server gone, error page, network off. */
+/* Marks the live page as stale: data-stale-after-s seconds after the last successful refresh, it turns grey and shows how
+   long ago that was, whatever the cause: server down, error page, no network. */
 (() => {
   "use strict";
   const live = document.getElementById("live");

@@ -1,10 +1,10 @@
-/* Sections in tabs: <div data-tabs="language" data-label="…"> holds <section data-tab="Python"> with a heading each, which
-   becomes a tab list. The choice is remembered in this browser and holds for every such list. Also: data-download="file"
-   saves the code of its section. Without this file the sections stand one below the other. */
+/* Turns sections into tabs: <div data-tabs="language" data-label="…"> contains sections <section data-tab="Python">, each
+   with a heading. The choice is remembered in this browser and applies to every list of tabs with the same name. Also:
+   data-download="file" saves the code of its section. Without this file the sections are shown one below the other. */
 (() => {
   "use strict";
   const remembered = (name) => { try { return localStorage.getItem(`tab-${name}`); } catch { return null; } };
-  const remember = (name, value) => { try { localStorage.setItem(`tab-${name}`, value); } catch { /* not allowed: only this page */ } };
+  const remember = (name, value) => { try { localStorage.setItem(`tab-${name}`, value); } catch { /* storage is blocked: the choice applies to this page only */ } };
   let made = 0;
 
   const build = (box) => {
