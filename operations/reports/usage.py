@@ -322,11 +322,11 @@ def stats(of: Report) -> list[Stat]:
     return [
         Stat(
             _("调用次数"), [(count(now.calls), _("次"))], comparisons.change(now.calls, before.calls),
-            of.to.calls(),
+            of.links.calls(),
         ),
         Stat(
             _("成功率"), [(percent(now.success_rate, 2), "")],
-            comparisons.points(now.success_rate, before.success_rate), of.to.calls(code=FAILED),
+            comparisons.points(now.success_rate, before.success_rate), of.links.calls(code=FAILED),
         ),
         Stat(_("图片数"), [(count(now.images), _("张"))], comparisons.change(now.images, before.images)),
         *(
