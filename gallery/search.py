@@ -48,26 +48,24 @@ _KEPT = """
     AND (face.consent_expires_at IS NULL OR face.consent_expires_at > %(at)s)
     AND (%(since)s::timestamptz IS NULL OR face.created_at > %(since)s::timestamptz)
 """
-# The inner product in half precision selects the candidates, and in full precision it ranks them. Candidates
-# are ids only, because sorting rows of 1 kB takes four times the CPU time for `top` 100. `+ 0` keeps the
-# planner from using the HNSW index, whose result is not exact.
-_NEAREST = """
-WITH candidates AS MATERIALIZED (
-    SELECT face.id
-      FROM gallery_face AS face
-     WHERE {kept}
-     ORDER BY {order} LIMIT %(limit)s
-), scored AS (
+# The inner product in half precision selects the candidates. They are ids only, because sorting rows of 1 kB
+# takes four times the CPU time for `top` 100. `+ 0` keeps the planner from using the HNSW index, whose result
+# is not exact.
+_CANDIDATES = "SELECT face.id FROM gallery_face AS face WHERE {kept} ORDER BY {order} LIMIT %(limit)s"
+_EXACT = _CANDIDATES.format(kept=_KEPT, order="(face.embedding <#> %(probe)s::halfvec) + 0")
+_INDEXED = _CANDIDATES.format(kept=_KEPT + " AND face.indexed", order="face.embedding <#> %(probe)s::halfvec")
+# The inner product in full precision ranks them. It is a statement of its own, because `enable_sort = off`,
+# which makes the planner use the HNSW index, would also make it compare each candidate with every face.
+_BEST = """
+WITH scored AS (
     SELECT DISTINCT ON (person_id) id, person_id,
            -((embedding::vector + remainder::vector) <#> %(probe)s::vector) AS product
-      FROM candidates JOIN gallery_face USING (id) ORDER BY person_id, product DESC
+      FROM gallery_face WHERE id = ANY(%(candidates)s) ORDER BY person_id, product DESC
 )
 SELECT person.person_id, person.tag, scored.id, scored.product
   FROM scored JOIN gallery_person AS person ON person.id = scored.person_id
  ORDER BY scored.product DESC, person.person_id LIMIT %(top)s
 """
-_EXACT = _NEAREST.format(kept=_KEPT, order="(face.embedding <#> %(probe)s::halfvec) + 0")
-_INDEXED = _NEAREST.format(kept=_KEPT + " AND face.indexed", order="face.embedding <#> %(probe)s::halfvec")
 
 
 def nearest(
@@ -103,10 +101,13 @@ def nearest(
                 [str(EF_SEARCH), str(MAX_SCAN_TUPLES), str(SCAN_MEM_MULTIPLIER)],
             )
             cursor.execute(_INDEXED, values)
-            rows = cursor.fetchall()
+            candidates = cursor.fetchall()
+            cursor.execute("SELECT set_config('enable_sort', 'on', true)")
         if not is_indexed or not _is_indexed(group):  # or if its faces left the index during the query
             cursor.execute(_EXACT, values)
-            rows = cursor.fetchall()
+            candidates = cursor.fetchall()
+        cursor.execute(_BEST, values | {"candidates": [face_id for (face_id,) in candidates]})
+        rows = cursor.fetchall()
     return [
         Match(group.group_id, person_id, tag, face_id, scoring.confidence_of(product, template))
         for person_id, tag, face_id, product in rows

@@ -330,7 +330,7 @@ def test_a_search_finds_a_group_while_it_leaves_the_index(
     settings.GALLERY_EXACT_FACES = 100
 
     def leave(execute, sql, params, many, context):
-        if "candidates" in sql and Group.objects.get().indexed_at is not None:
+        if "face.embedding" in sql and Group.objects.get().indexed_at is not None:
             assert indexing.update(now) == 1
         return execute(sql, params, many, context)
 
@@ -346,7 +346,7 @@ def test_an_indexed_search_reads_the_index(app: App, enrol: Enrol, now: datetime
     plans = []
 
     def explain(execute, sql, params, many, context):
-        if "candidates" in sql:
+        if "face.embedding" in sql:
             with connection.connection.cursor() as cursor:
                 cursor.execute("EXPLAIN " + sql, params)
                 plans.extend(line for (line,) in cursor.fetchall())
