@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,7 +14,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from billing.models import Meter, Sku
 from console.reports.charts import Chart, Series
-from faceapi.usage.operator_reports import Figures, Step, Usage, UsageFilter, usage
+from faceapi.usage.operator_reports import Figures, Step, Usage, UsageFilter, counts, usage
 
 
 def span_query(since: datetime, until: datetime) -> str:
@@ -37,23 +38,13 @@ def week_of(customer: User, at: datetime) -> tuple[Figures, Chart]:
 def before(span: UsageFilter, at: datetime) -> Figures:
     """Return the counts of the period of the same length just before `span`.
 
-    If `span` has not ended at `at`, the earlier range ends at the same hour of its last day.
+    If `span` has not ended at `at`, the earlier period ends with the last full hour before that time of it.
     """
-    shift = span.until - span.since
-    earlier = replace(span, since=span.since - shift, until=span.until - shift, step="day")
-    if at >= span.until:
-        return usage(earlier, with_latencies=False).total
-    day = midnight(at) - shift
-    total = Figures()
-    if day > earlier.since:
-        total.add_counts(usage(replace(earlier, until=day), with_latencies=False).total)
-    last_day = usage(
-        replace(earlier, since=day, until=day + timedelta(days=1), step="hour"), with_latencies=False
-    )
-    for start, figures in last_day.by_step.items():
-        if start + timedelta(hours=1) <= at - shift:
-            total.add_counts(figures)
-    return total
+    length = span.until - span.since
+    until = span.until
+    if at < until:
+        until = timezone.localtime(at).replace(minute=0, second=0, microsecond=0)
+    return counts(replace(span, since=span.since - length, until=until - length))
 
 
 def meters() -> dict[str, str]:
@@ -80,12 +71,6 @@ def units_label(meter: str) -> str:
     return _("计费量（%(unit)s）") % {"unit": Meter(meter).label}
 
 
-def labels(made: Usage, step: str) -> list[str]:
-    """Return the labels of the time axis: days or hours."""
-    form = "%m-%d" if step == "day" else "%m-%d %H:%M"
-    return [start.strftime(form) for start in made.by_step]
-
-
 @dataclass(frozen=True)
 class TimeLine:
     """The charts of usage over time. Steps after `at` are on the axis but have no value."""
@@ -100,31 +85,42 @@ class TimeLine:
         """Return the duration of a step."""
         return timedelta(days=1) if self.step == "day" else timedelta(hours=1)
 
-    @property
+    @cached_property
+    def begun(self) -> dict[datetime, Figures]:
+        """Return the figures of the steps that have begun, oldest first."""
+        return self.made.begun(self.at)
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """Return the labels of the time axis: days or hours."""
+        form = "%m-%d" if self.step == "day" else "%m-%d %H:%M"
+        return [start.strftime(form) for start in self.made.by_step]
+
+    @cached_property
     def links(self) -> list[str]:
         """Return links to the calls of each step that has begun."""
         if not self.calls_page:
             return []
         base = f"{self.calls_page}{'&' if '?' in self.calls_page else '?'}"
-        return [base + span_query(start, start + self.width) for start in self.made.begun(self.at)]
+        return [base + span_query(start, start + self.width) for start in self.begun]
 
     @property
     def figures(self) -> list[Figures]:
         """Return the figures of the steps that have begun, oldest first."""
-        return list(self.made.begun(self.at).values())
+        return list(self.begun.values())
 
     @property
     def as_of(self) -> datetime | None:
         """Return `at` if one of the steps is in progress; None if all have ended."""
-        begun = list(self.made.begun(self.at))
-        return self.at if begun and self.at < begun[-1] + self.width else None
+        last = max(self.begun, default=None)
+        return self.at if last is not None and self.at < last + self.width else None
 
     def chart(self, id: str, title: str, series: list[Series], unit: str = "", **looks: Any) -> Chart:
         """Return a chart over the steps of this usage."""
         return Chart(
             id,
             title,
-            labels(self.made, self.step),
+            self.labels,
             series,
             unit,
             as_of=self.as_of,

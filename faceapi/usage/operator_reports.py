@@ -71,7 +71,8 @@ class Figures:
         self.calls += other.calls
         self.ok += other.ok
         self.images += other.images
-        self.units_by_api += other.units_by_api
+        for api, units in other.units_by_api.items():
+            self.units_by_api[api] += units
         self.latency_sum_ms += other.latency_sum_ms
         self.queue_sum_ms += other.queue_sum_ms
         self.infer_sum_ms += other.infer_sum_ms
@@ -141,7 +142,7 @@ def usage(span: UsageFilter, *, with_latencies: bool = True) -> Usage:
     for (moment, api, region, code), figures in _counts(span, ("step", "api", "region_id", "code")):
         for group in (
             total,
-            by_step[timezone.localtime(moment)],
+            by_step[moment],
             by_api[api],
             by_region[region],
             by_code[code],
@@ -149,7 +150,7 @@ def usage(span: UsageFilter, *, with_latencies: bool = True) -> Usage:
             group.add_counts(figures)
     # Percentiles cannot be added up, so each grouping sums its histograms in the database.
     for (moment, api), histogram in _latencies(span, ("step", "api")) if with_latencies else ():
-        for group in (total, by_step[timezone.localtime(moment)], by_api[api]):
+        for group in (total, by_step[moment], by_api[api]):
             group.add_latencies(histogram)
     return Usage(total, by_step, dict(by_api), dict(by_region), dict(sorted(by_code.items())))
 
@@ -167,6 +168,14 @@ def totals(span: UsageFilter) -> Usage:
         for group in (total, by_api[api]):
             group.add_latencies(histogram)
     return Usage(total, {}, dict(by_api), dict(by_region), dict(sorted(by_code.items())))
+
+
+def counts(span: UsageFilter) -> Figures:
+    """Return the counts of any full hours in total, without latencies."""
+    total = Figures()
+    for _key, figures in _counts(span, ("api", "code")):
+        total.add_counts(figures)
+    return total
 
 
 def by_app(span: UsageFilter) -> dict[int, Figures]:
