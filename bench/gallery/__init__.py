@@ -4,7 +4,7 @@ Accuracy, on the pictures of DIR/verification: people with several pictures are 
 with the others; people with one picture fill the gallery or are the strangers. Speed, on its own services:
 searches over HTTP at several gallery sizes compared with face_detect of the same picture, enrolments per
 second, and the HNSW index compared with the exact scan. Options: --only accuracy|speed, --sizes,
---indexed (which sizes also by HNSW), --deals, --seconds.
+--indexed (sizes for which HNSW is measured too), --splits, --seconds.
 """
 
 import argparse
@@ -20,11 +20,11 @@ def main() -> int:
     parser.add_argument("--only", choices=["accuracy", "speed"])
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--indexed", type=int, nargs="*", default=[10_000, 100_000], help="of the sizes")
-    parser.add_argument("--deals", type=int, default=20, help="random choices of the strangers")
+    parser.add_argument("--splits", type=int, default=20, help="random choices of the strangers")
     parser.add_argument("--seconds", type=float, default=10, help="of each load")
     options = parser.parse_args()
     if options.data and options.only != "speed":
-        accuracy(options.data, options.deals)
+        accuracy(options.data, options.splits)
     if options.only != "accuracy":
         speed(options.sizes, options.seconds, options.indexed)
     return 0

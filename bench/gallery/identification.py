@@ -17,7 +17,7 @@ FPIRS = (1e-2, 1e-3)
 MODELS_DIR = Path(__file__).resolve().parent.parent.parent / "var" / "models"
 
 
-def accuracy(data: Path, deals: int) -> None:
+def accuracy(data: Path, splits: int) -> None:
     """Print FNIR at fixed FPIRs, and the stated and the realised false-match rate."""
     from inference.calibration import scoring
     from inference.models.setup import ensure_models
@@ -36,10 +36,10 @@ def accuracy(data: Path, deals: int) -> None:
     random = np.random.default_rng(7)
     whole = len(known) + len(lone) // 2
     for size in (100, 300, 400, whole):
-        rows = [_deal(known, lone, size, random, scoring) for _ in range(deals)]
+        rows = [_split(known, lone, size, random, scoring) for _ in range(splits)]
         mated = np.concatenate([row[0] for row in rows])
         strangers = np.concatenate([row[1] for row in rows])
-        print(f"N = {size}: {len(mated)} mated searches, {len(strangers)} strangers' in {deals} deals")
+        print(f"N = {size}: {len(mated)} mated searches, {len(strangers)} of strangers, in {splits} splits")
         for fpir in FPIRS:
             threshold = float(np.quantile(strangers, 1 - fpir))
             missed = float((mated < threshold).mean())
@@ -52,7 +52,7 @@ def accuracy(data: Path, deals: int) -> None:
         _look_alikes(data, engine, scoring)
 
 
-def _deal(
+def _split(
     known: Sequence[Any], lone: Sequence[Any], size: int, random: np.random.Generator, scoring: Any
 ) -> tuple[Floats, Floats]:
     """Return each mated search's confidence (-1 if another person ranks higher), and each stranger's best."""

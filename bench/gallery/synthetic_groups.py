@@ -70,7 +70,7 @@ def index(size: int) -> None:
     exact = {top: _searched(size, top)[0] for top in TOPS}
     started = time.perf_counter()
     indexing._enter(Group.objects.get(group_id=f"n{size}"), timezone.now())
-    print(f"  HNSW: {size} faces entered in {time.perf_counter() - started:.0f} s")
+    print(f"  HNSW: {size} faces indexed in {time.perf_counter() - started:.0f} s")
     _vacuum()
     for top in TOPS:
         found, cost = _searched(size, top)
