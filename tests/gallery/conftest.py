@@ -13,9 +13,10 @@ from accounts.applications import create_app
 from accounts.models import App, Region, User
 from billing.models import Debit
 from faceapi import calls
-from gallery import enrolment, groups
+from gallery import enrolment, groups, reconcile
 from gallery.enrolment import Entry
 from gallery.groups import Wanted
+from gallery.models import TrailEntry
 from gallery.trail import Actor
 from inference.results import Quality, Template
 
@@ -100,3 +101,18 @@ def store(
 def enrol(now: datetime) -> Enrol:
     """Return `store` with the current time by default."""
     return partial(store, at=now)
+
+
+def actions(app: App) -> list[str]:
+    """Return the actions in the audit trail of the App, oldest first."""
+    return list(TrailEntry.objects.filter(app=app).order_by("pk").values_list("action", flat=True))
+
+
+def breaks(at: datetime) -> list[str]:
+    """Return the rows that the checks of the gallery find inconsistent."""
+    checks = (
+        reconcile.groups_count_their_faces,
+        reconcile.enrolled_faces_were_charged,
+        reconcile.faces_are_their_persons,
+    )
+    return [found.row for check in checks for found in check(at)]

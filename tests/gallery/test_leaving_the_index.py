@@ -5,7 +5,6 @@ from datetime import datetime
 
 import pytest
 from django.db import connection, transaction
-from django.utils import timezone
 from pytest_django import Settings
 
 from gallery import groups
@@ -16,11 +15,6 @@ from gallery.trail import Actor
 from gallery.vectors import indexing
 from tests.conftest import wait_until
 from tests.gallery.conftest import app_of, store, template
-
-
-@pytest.fixture
-def now() -> datetime:
-    return timezone.now()
 
 
 @pytest.mark.race
