@@ -92,31 +92,35 @@ def call(request: CustomerRequest, app: App, api: str) -> dict[str, Any]:
     pictures = chosen_pictures(request, api)
     groups = chosen_groups(request, app) if api == Api.FACE_SEARCH else []
     key = signing_key(app)
-    host = request.get_host()
     draft = debugger.draft_of(api, pictures, groups)
+    sent = send(request, draft, key)
+    exchange = sent["exchange"]
+    drawn = drawings(api, pictures, exchange.reply)
+    results = exchange.reply.get("result") if isinstance(exchange.reply, dict) else None
+    return sent | {
+        "programs": draft.programs(f"{request.scheme}://{request.get_host()}", key.key),
+        "drawings": drawn,
+        "pairs": list(zip(debugger.pairs(drawn), results or [], strict=False))
+        if api == Api.FACE_COMPARE
+        else [],
+    }
+
+
+def send(request: CustomerRequest, draft: debugger.Draft, key: AppKey) -> dict[str, Any]:
+    """Send the call; return its exchange and, if it failed, why. Raises DebugError if there is no reply."""
     try:
         exchange = debugger.send(
             draft,
             address=own_address(request),
-            host=host,
+            host=request.get_host(),
             key=key,
             language="en" if get_language() == "en" else "zh-CN",
             user=request.user,
         )
     except httpx.HTTPError as error:
         raise DebugError(_("没有连上 API 服务，请稍后再试，或联系管理员检查服务状态。")) from error
-    drawn = drawings(api, pictures, exchange.reply)
     reply = exchange.reply if isinstance(exchange.reply, dict) else {}
-    results = reply.get("result")
-    return {
-        "exchange": exchange,
-        "failed": failed(reply),
-        "programs": draft.programs(f"{request.scheme}://{host}", key.key),
-        "drawings": drawn,
-        "pairs": list(zip(debugger.pairs(drawn), results or [], strict=False))
-        if api == Api.FACE_COMPARE
-        else [],
-    }
+    return {"exchange": exchange, "failed": failed(reply)}
 
 
 def failed(reply: dict[str, Any]) -> dict[str, str]:

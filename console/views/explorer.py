@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import httpx
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -16,7 +15,6 @@ from billing.models import Api
 from common.postgresql.clock import now
 from console.access import CustomerRequest, customer
 from console.confirmation import unconfirmed
-from console.debugging import debugger
 from console.debugging.debugger import Draft, Picture
 from console.debugging.uploads import MAX_TOTAL_BYTES, memory_uploads
 from console.documentation import programs
@@ -24,7 +22,7 @@ from console.documentation.examples import EXAMPLES
 from console.explorer import fields
 from console.explorer.operations import Operation, operations
 from console.ownership import apps_in_use, chosen_app
-from console.views.debug import DebugError, failed, own_address, sample_path, signing_key
+from console.views.debug import DebugError, sample_path, send, signing_key
 from faceapi.authentication.signing import PREFIXES
 
 # The APIs of the gallery belong to face_search: its packages pay for them, or they are free.
@@ -145,20 +143,7 @@ def chosen_picture(request: CustomerRequest, name: str) -> Picture | None:
 def answered(request: CustomerRequest, app: App, draft: Draft) -> dict[str, Any]:
     """Return the programs of the call and, unless only they were requested, the API's reply."""
     key = signing_key(app)
-    host = request.get_host()
-    found: dict[str, Any] = {"programs": draft.programs(f"{request.scheme}://{host}", key.key)}
+    found: dict[str, Any] = {"programs": draft.programs(f"{request.scheme}://{request.get_host()}", key.key)}
     if request.POST.get("act") == ONLY_CODE:
         return found
-    try:
-        exchange = debugger.send(
-            draft,
-            address=own_address(request),
-            host=host,
-            key=key,
-            language="en" if get_language() == "en" else "zh-CN",
-            user=request.user,
-        )
-    except httpx.HTTPError as error:
-        raise DebugError(_("没有连上 API 服务，请稍后再试，或联系管理员检查服务状态。")) from error
-    reply = exchange.reply if isinstance(exchange.reply, dict) else {}
-    return found | {"exchange": exchange, "failed": failed(reply)}
+    return found | send(request, draft, key)
