@@ -17,7 +17,7 @@ from functools import partial
 from io import BytesIO
 from itertools import product
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, Playwright, sync_playwright
@@ -72,10 +72,22 @@ CONSOLE = {
 GROUP = "screenshots"  # the id of the group that --faces creates
 
 
+def app_that_ordered(page: Page, url: str, api: str) -> str:
+    """Return the id of the newest App with a package for the API. Raises SystemExit if there is none."""
+    page.goto(f"{url}/console/apps/?api={api}&in=all")
+    app = page.locator("main tbody a").first
+    if not app.count():
+        raise SystemExit(f"No App has ordered {api}: order it, or name the pages to take.")
+    return (app.get_attribute("href") or "").strip("/").rpartition("/")[2]
+
+
 def press(page: Page, button: str, result: str) -> None:
-    """Press the button and wait for the result."""
+    """Press the button and wait for the result. Raises SystemExit if the page shows an error instead."""
     page.click(button)
-    page.wait_for_selector(result)
+    error = page.locator("#result .alert-bad:visible, [data-request-failed]:visible")
+    page.locator(result).or_(error).first.wait_for()
+    if error.count():
+        raise SystemExit(f"{page.url}: {error.first.inner_text()}")
 
 
 def enrol(page: Page, names: tuple[str, ...], others: tuple[FilePayload, ...] = ()) -> None:
@@ -278,6 +290,8 @@ def shoot(
 def shot(page: Page, url: str, folder: Path, look: str, name: str, address: str, only: set[str]) -> bool:
     if only and name not in only:
         return False
+    if name in ("debug-result", "debug-compare", "explorer-result"):
+        address += f"&app={app_that_ordered(page, url, parse_qs(urlsplit(address).query)['api'][0])}"
     page.goto(url + address)
     if name in ACTS:
         ACTS[name](page)
