@@ -109,7 +109,10 @@ def database() -> Iterable[CheckMessage]:
 
 @register(Tags.database)
 def replaced_migrations(databases: Iterable[str] | None = None, **_options: Any) -> list[CheckMessage]:
-    """Check that this version can migrate the database; runs in `migrate` and `check --database default`."""
+    """Check that this version can migrate the database.
+
+    Part of `migrate`, `showmigrations` and `check --database default`.
+    """
     found = [squashed.fault(connections[alias]) for alias in databases or ()]
     return [Error(sentence, id="facecloud.E012") for sentence in found if sentence]
 

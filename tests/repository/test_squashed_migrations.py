@@ -69,7 +69,11 @@ def test_an_older_database_is_reported_in_one_sentence(app: str) -> None:
     as_before()
     last = replaced()[app][-1]
     MigrationRecorder(connection).record_unapplied(app, last)
-    for said in (refused("migrate", skip_checks=False), refused("check", databases=["default"])):
+    for said in (
+        refused("migrate", skip_checks=False),
+        refused("showmigrations", skip_checks=False),
+        refused("check", databases=["default"]),
+    ):
         assert said.count("facecloud.E012") == 1
         assert f"({app}.{last} is missing): run migrate with revision {squashed.LAST_REVISION} first" in said
 
