@@ -1,8 +1,43 @@
-"""Divide the threads of a web process between pages and the API, and check that there are enough."""
+"""The thread pools of a web process: how many threads each kind of request has, and whether they suffice."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from django.core.exceptions import ImproperlyConfigured
 
+from facecloud.web.request_head import Kind
+
 LEAST = 4  # of each kind
+UPLOADS, READY, HEALTH = 8, 2, 1  # in addition to WEB_THREADS
+QUEUED = 128  # requests of one kind that may wait for a thread; further ones are rejected
+
+
+@dataclass(slots=True)
+class Pool:
+    """The threads for one kind of request. `inside` is accessed only by the event loop."""
+
+    threads: int
+    executor: ThreadPoolExecutor
+    inside: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self.inside >= self.threads + QUEUED
+
+
+def pools(threads: int) -> dict[Kind, Pool]:
+    """Return a pool for each kind of request, of which pages and API share `threads`."""
+    counts = {
+        Kind.HEALTH: HEALTH,
+        Kind.READY: READY,
+        Kind.API: for_api(threads),
+        Kind.PAGE: for_pages(threads),
+        Kind.UPLOAD: UPLOADS,
+    }
+    return {
+        kind: Pool(count, ThreadPoolExecutor(count, thread_name_prefix=kind))
+        for kind, count in counts.items()
+    }
 
 
 def for_pages(threads: int) -> int:

@@ -22,11 +22,8 @@ import selectors
 import socket
 import threading
 import time
-from collections import Counter, defaultdict
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -42,12 +39,11 @@ from faceapi.request import uploads
 from faceapi.usage import unattributed
 from facecloud.web import early_errors, request_head, response_buffer
 from facecloud.web import threads as web_threads
+from facecloud.web.connections import Address, Connection, Connections
 from facecloud.web.request_head import Kind
 
 if TYPE_CHECKING:  # at run time, only after Django is set up
     from faceapi.limits.shedding import Refusal, Shedding
-
-Address = IPv4Address | IPv6Address
 
 logger = logging.getLogger(__name__)
 
@@ -62,46 +58,8 @@ LINGER_S = 2.0
 LINGER_BYTES = 64 * 1024
 DISCARD_S = 5.0
 DISCARD_BYTES = 64 * 1024 * 1024
-UPLOAD_THREADS, READY_THREADS, HEALTH_THREADS = 8, 2, 1  # in addition to WEB_THREADS
-SLOW_UPLOADS = UPLOAD_THREADS // 2  # if more uploads are slow, the slowest is aborted
-QUEUED = 128  # requests of one kind that may wait for a thread; further ones are rejected
+SLOW_UPLOADS = web_threads.UPLOADS // 2  # if more uploads are slow, the slowest is aborted
 SPARE_FILES = 200  # file descriptors for everything but connections
-
-
-class Connection(TConn):
-    """A client's connection, with the bytes received of its next request.
-
-    It belongs either to the event loop or to the thread that serves its request.
-    """
-
-    def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any) -> None:
-        super().__init__(cfg, sock, client, server)
-        self.address = _peer(client)
-        self.received = bytearray()
-        self.head: request_head.Head | None = None
-        self.wanted = 0  # bytes to receive before the request gets a thread
-        self.is_idle = True  # nothing of the next request has been received
-        self.is_ending = False
-        self.drained = 0
-        self.keeps_open = False
-        self.deadline = math.inf
-        self.outbox: response_buffer.Outbox | None = None
-        self.guard: watchdog.Guard
-        self.refusal: Refusal | None = None  # of the call whose body is being received
-        self.is_answered = False  # the refusal was sent, and the rest of the body is discarded
-
-
-@dataclass(slots=True)
-class Pool:
-    """The threads for one kind of request. `inside` is accessed only by the event loop."""
-
-    threads: int
-    executor: ThreadPoolExecutor
-    inside: int = 0
-
-    @property
-    def is_full(self) -> bool:
-        return self.inside >= self.threads + QUEUED
 
 
 class WebWorker(ThreadWorker):
@@ -124,26 +82,12 @@ class WebWorker(ThreadWorker):
     def init_process(self) -> None:
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.worker_connections: int = max(16, min(self.cfg.worker_connections, soft - SPARE_FILES))
-        self._waiting: dict[Connection, None] = {}  # in the order in which their waits began
-        self._waiting_of: defaultdict[Address, dict[Connection, None]] = defaultdict(dict)
-        self._open_of: Counter[Address] = Counter()
+        self._connections = Connections(settings.WEB_CONNECTIONS_PER_ADDRESS, settings.TRUSTED_PROXIES)
         self._look_at = 0.0  # for connections past their deadline
-        self._uncapped = [ip_network(text, strict=False) for text in settings.TRUSTED_PROXIES]
         self._budget = response_buffer.Budget(response_buffer.BUDGET_BYTES)
         self._current = threading.local()
         self._uploads = uploads.Uploads(SLOW_UPLOADS)
-        pages = web_threads.for_pages(self.cfg.threads)
-        threads = {
-            Kind.HEALTH: HEALTH_THREADS,
-            Kind.READY: READY_THREADS,
-            Kind.API: web_threads.for_api(self.cfg.threads),
-            Kind.PAGE: pages,
-            Kind.UPLOAD: UPLOAD_THREADS,
-        }
-        self._pools = {
-            kind: Pool(count, ThreadPoolExecutor(count, thread_name_prefix=kind))
-            for kind, count in threads.items()
-        }
+        self._pools = web_threads.pools(self.cfg.threads)
         super().init_process()
 
     def get_thread_pool(self) -> ThreadPoolExecutor:
@@ -177,7 +121,7 @@ class WebWorker(ThreadWorker):
             sock, client = listener.accept()
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                self._evict(self._waiting)
+                self._evict()
             elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
                 raise
             return
@@ -186,25 +130,18 @@ class WebWorker(ThreadWorker):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         conn = Connection(self.cfg, sock, client, listener.getsockname())
         self.nr_conns += 1
-        if conn.address is not None:
-            self._open_of[conn.address] += 1
-            if self._is_over_cap(conn.address) and not self._evict(self._waiting_of[conn.address]):
-                self._answer(conn, early_errors.TOO_MANY)
-                self._drop(conn)
-                return
+        self._connections.opened(conn)
+        if self._connections.is_over_cap(conn.address) and not self._evict(conn.address):
+            self._answer(conn, early_errors.TOO_MANY)
+            self._drop(conn)
+            return
         if self.nr_conns >= self.worker_connections:
-            self._evict(self._waiting)
+            self._evict()
         self._wait(conn, HEADERS_S)
 
-    def _is_over_cap(self, address: Address) -> bool:
-        """Return whether the address has too many connections. Trusted proxies are exempt."""
-        if self._open_of[address] <= settings.WEB_CONNECTIONS_PER_ADDRESS:
-            return False
-        return not any(address in network for network in self._uncapped if network.version == address.version)
-
-    def _evict(self, waiting: dict[Connection, None]) -> bool:
-        """Close the connection that has waited longest; return whether there was one."""
-        oldest = next(iter(waiting), None)
+    def _evict(self, address: Address | None = None) -> bool:
+        """Close the connection that has waited longest, of this address if given; return whether one did."""
+        oldest = self._connections.longest_waiting(address)
         if oldest is None:
             return False
         self._stop_waiting(oldest)
@@ -213,33 +150,25 @@ class WebWorker(ThreadWorker):
 
     def _wait(self, conn: Connection, seconds: float, events: int = selectors.EVENT_READ) -> None:
         conn.deadline = time.monotonic() + seconds
-        self._waiting[conn] = None
-        if conn.address is not None:
-            self._waiting_of[conn.address][conn] = None
+        self._connections.wait(conn)
         self.poller.register(conn.sock, events, partial(self._ready, conn))
 
     def _stop_waiting(self, conn: Connection) -> None:
-        self._waiting.pop(conn, None)
-        if conn.address is not None:
-            self._waiting_of[conn.address].pop(conn, None)
+        self._connections.stop_waiting(conn)
         with contextlib.suppress(OSError, KeyError, ValueError):
             self.poller.unregister(conn.sock)
 
     def _drop(self, conn: Connection) -> None:
         """Close a connection that neither waits nor has a thread."""
         self.nr_conns -= 1
-        if conn.address is not None:
-            self._open_of[conn.address] -= 1
-            if not self._open_of[conn.address]:
-                del self._open_of[conn.address]
-                self._waiting_of.pop(conn.address, None)
+        self._connections.closed(conn)
         if conn.outbox is not None:
             conn.outbox.close()
         conn.close()
 
     def _ready(self, conn: Connection, _: Any) -> None:
         """Handle a waiting connection that can be read, or written if a reply is buffered."""
-        if conn not in self._waiting:  # evicted since the poller returned it
+        if conn not in self._connections:  # evicted since the poller returned it
             return
         try:
             if conn.outbox is not None:
@@ -307,7 +236,7 @@ class WebWorker(ThreadWorker):
         future = pool.executor.submit(self.handle, conn)
         future.add_done_callback(lambda done: self.method_queue.defer(self._finished, conn, pool, done))
 
-    def _finished(self, conn: Connection, pool: Pool, done: Future[Any]) -> None:
+    def _finished(self, conn: Connection, pool: web_threads.Pool, done: Future[Any]) -> None:
         """Continue in the event loop after a thread has served one request of the connection."""
         pool.inside -= 1
         try:
@@ -405,7 +334,7 @@ class WebWorker(ThreadWorker):
         future = pool.executor.submit(refusal.answer, is_signed=False)
         future.add_done_callback(lambda done: self.method_queue.defer(self._after_count, conn, pool, done))
 
-    def _after_count(self, conn: Connection, pool: Pool, done: Future[ErrorReply]) -> None:
+    def _after_count(self, conn: Connection, pool: web_threads.Pool, done: Future[ErrorReply]) -> None:
         """Continue in the loop after a thread has counted a body without a signature."""
         pool.inside -= 1
         try:
@@ -446,7 +375,7 @@ class WebWorker(ThreadWorker):
             self.method_queue.defer(self._receive_next, conn, early)
 
     def _receive_next(self, conn: Connection, early: bytes) -> None:
-        if conn in self._waiting:
+        if conn in self._connections:
             self._receive(conn, early)
 
     def murder_keepalived(self, force: bool = False) -> None:
@@ -455,7 +384,7 @@ class WebWorker(ThreadWorker):
         if now < self._look_at and not force:
             return
         self._look_at = now + LOOK_EVERY_S
-        for conn in [conn for conn in self._waiting if force or conn.deadline <= now]:
+        for conn in [conn for conn in self._connections if force or conn.deadline <= now]:
             if conn.refusal is not None and not conn.is_answered and not force:
                 self._answer_refused(conn, conn.refusal)
                 continue
@@ -465,7 +394,7 @@ class WebWorker(ThreadWorker):
             self._drop(conn)
 
     def _cap_keepalive(self, deadline: float) -> None:
-        for conn in self._waiting:
+        for conn in self._connections:
             if conn.is_idle and conn.outbox is None:
                 conn.deadline = min(conn.deadline, deadline)
 
@@ -509,19 +438,6 @@ class WebWorker(ThreadWorker):
             return keepalive and conn.parser.finish_body(deadline=deadline, max_bytes=DISCARD_BYTES)
         except ParseException:  # the reply has been sent, so the error cannot be reported
             return False
-
-
-def _peer(client: Any) -> Address | None:
-    """Return the address by which connections are counted, or None for a unix socket.
-
-    For IPv6 it is the /64 network, which belongs to one customer.
-    """
-    if not isinstance(client, tuple) or not client:
-        return None  # a unix socket
-    address = ip_address(client[0].partition("%")[0])
-    if isinstance(address, IPv4Address):
-        return address
-    return address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64)
 
 
 def _upload_s(req: Any) -> float:
