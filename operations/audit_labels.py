@@ -15,8 +15,8 @@ from accounts.models import AuditEntry
 from billing.models import masked
 from console.templatetags.show import money
 from operations import catalogue_labels
-from operations.actions.actions import ACTIONS
 from operations.actions.approvals import LABELS
+from operations.actions.registry import ACTIONS
 from operations.catalogue_labels import yes_or_no
 
 NAMES: dict[str, Promise] = {

@@ -18,7 +18,7 @@ from common.postgresql.clock import now
 from console.access import safe_next
 from console.confirmation import CONFIRMED
 from operations.access import OperatorRequest, operator
-from operations.actions import actions, approvals, previews, restrictions
+from operations.actions import actions, approvals, previews, registry, restrictions, subjects
 from operations.actions.actions import Action
 from operations.reports.tables import desk
 
@@ -28,7 +28,7 @@ EDIT = "edit"  # back from the confirmation to the form
 
 def next_of(request: OperatorRequest, subject: models.Model | None) -> str:
     """Return the page to show afterwards: the previous one, the customer's desk, or the records."""
-    customer = actions.customer_of(subject)
+    customer = subjects.customer_of(subject)
     return safe_next(request) or (desk(customer.username) if customer else reverse("admin:index"))
 
 
@@ -42,7 +42,7 @@ def show_code_once(request: OperatorRequest, made: models.Model) -> None:
 @operator("ops_reports")
 def act(request: OperatorRequest, name: str, pk: int | None = None) -> HttpResponse:
     """Show the form of an action, confirm, and perform it. Requires the permission for that action."""
-    chosen = actions.ACTIONS.get(name)
+    chosen = registry.ACTIONS.get(name)
     if chosen is None or chosen.creates != (pk is None):
         raise Http404
     if not roles.may(request.user, chosen.permission):
@@ -52,9 +52,9 @@ def act(request: OperatorRequest, name: str, pk: int | None = None) -> HttpRespo
     form = chosen.form(request.POST if request.method == "POST" else None, subject=subject)
     context = {
         "act": chosen,
-        "about": actions.about(subject),
-        "kind": actions.KINDS[chosen.model],
-        "customer": actions.customer_of(subject),
+        "about": subjects.about(subject),
+        "kind": subjects.KINDS[chosen.model],
+        "customer": subjects.customer_of(subject),
         "form": form,
         "back": back,
         "nav": "desk",
@@ -108,7 +108,7 @@ def confirmation_context(
     if CONFIRMED in request.POST and was_seen == seen:
         return None
     worth = restrictions.worth(act.name, subject, cleaned)
-    customer = actions.customer_of(subject)
+    customer = subjects.customer_of(subject)
     with transaction.atomic():
         needs_second = worth is not None and restrictions.needs_a_second_operator(
             worth, customer, request.user, at

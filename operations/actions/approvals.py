@@ -16,9 +16,10 @@ from accounts.errors import RuleError
 from accounts.models import PendingAct, User
 from accounts.models.operators import State
 from console.templatetags.show import money
-from operations.actions import actions, previews, restrictions
+from operations.actions import actions, previews, restrictions, subjects
 from operations.actions.action_forms import ActionForm
-from operations.actions.actions import ACTIONS, Action, DoneBefore, Refused
+from operations.actions.actions import Action, DoneBefore, Refused
+from operations.actions.registry import ACTIONS
 from operations.error_messages import sentence
 
 # Entries of the audit log in addition to those of actions.py.
@@ -44,7 +45,7 @@ def request_approval(
     """Store the action for a second operator, once for each form, with an audit entry."""
     cleaned = form.cleaned_data
     sent = {name: data.getlist(name) for name in form.fields if name in data}
-    customer = actions.customer_of(subject)
+    customer = subjects.customer_of(subject)
     try:
         with transaction.atomic():
             asked = approvals.request(

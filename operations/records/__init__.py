@@ -1,1 +1,1 @@
-"""The tables that operators can read. They are edited by actions only (operations/actions/actions.py)."""
+"""The tables that operators can read. They are edited by actions only (operations/actions/registry.py)."""

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 from accounts import roles
 from accounts.models import App, AppKey, AuditEntry, Invitation, PendingAct, Region, User
 from operations import audit_labels
-from operations.actions import actions
+from operations.actions import registry, subjects
 from operations.records.base import RecordAdmin
 from operations.reports.tables import Column, Table, at_desk
 from operations.templatetags.operations import act_label
@@ -153,7 +153,7 @@ class AuditRecords(RecordAdmin):
 
     @admin.display(description=gettext_lazy("对象类型"), ordering="subject")
     def kind(self, entry: AuditEntry) -> str:
-        return actions.kind_named(entry.subject)
+        return subjects.kind_named(entry.subject)
 
     @admin.display(description=gettext_lazy("详情"))
     def details_shown(self, entry: AuditEntry) -> SafeString:
@@ -187,7 +187,7 @@ class PendingActRecords(RecordAdmin):
 
     @admin.display(description=pgettext_lazy("one", "操作"), ordering="act")
     def act_name(self, asked: PendingAct) -> str:
-        return str(actions.ACTIONS[asked.act].label) if asked.act in actions.ACTIONS else asked.act
+        return str(registry.ACTIONS[asked.act].label) if asked.act in registry.ACTIONS else asked.act
 
 
 class _SignIns(RecordAdmin):

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from accounts import roles
 from accounts.models import User
 from console.reports.downloads import csv_file
-from operations.actions import actions
+from operations.actions import registry, subjects
 from operations.records import export
 from operations.reports.tables import Table
 
@@ -88,7 +88,7 @@ class RecordAdmin(BaseAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        makers = actions.creating_actions(cast(User, request.user), self.model)
+        makers = registry.creating_actions(cast(User, request.user), self.model)
         return super().changelist_view(request, {**(extra_context or {}), "makers": makers})
 
     def get_urls(self) -> list[Any]:
@@ -131,7 +131,7 @@ class RecordAdmin(BaseAdmin):
 
     def title(self, row: Any) -> str:
         """Return the name of the row for a sentence; its table and number if there are no actions for it."""
-        return actions.about(row) if self.model in actions.KINDS else f"{self.name} · {row.pk}"
+        return subjects.about(row) if self.model in subjects.KINDS else f"{self.name} · {row.pk}"
 
     def tables(self, row: Any) -> Sequence[Table]:
         """Return the rows that belong to this one, which its page shows below it."""
@@ -152,7 +152,7 @@ class RecordAdmin(BaseAdmin):
     ) -> HttpResponse:
         row = kwargs["obj"]
         context |= {
-            "offers": actions.available_actions(cast(User, request.user), row),
+            "offers": registry.available_actions(cast(User, request.user), row),
             "about": self.title(row),
             "name": self.name,
             "related_tables": self.tables(row),

@@ -27,7 +27,7 @@ from billing.models import (
 )
 from billing.models.catalogue import spec_text
 from console.templatetags.show import months
-from operations.actions import actions
+from operations.actions import subjects
 from operations.catalogue_labels import label_of, text_of
 from operations.records.base import RecordAdmin
 from operations.records.filters import ByWholeId
@@ -107,7 +107,7 @@ class PeriodRecords(RecordAdmin):
 
     @admin.display(description=pgettext_lazy("one", "资源包"), ordering="package")
     def package_bought(self, period: Period) -> str:
-        return actions.about(period.package)
+        return subjects.about(period.package)
 
 
 @admin.register(Debit)
@@ -290,7 +290,7 @@ class CatalogueChangeRecords(RecordAdmin):
 
     @admin.display(description=gettext_lazy("对象"), ordering="subject")
     def kind(self, change: CatalogueChange) -> str:
-        return actions.kind_named(change.subject)
+        return subjects.kind_named(change.subject)
 
     @admin.display(description=gettext_lazy("字段"), ordering="field")
     def field_label(self, change: CatalogueChange) -> str:

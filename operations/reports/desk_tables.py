@@ -10,7 +10,7 @@ from billing.models import Package, Period
 from common.postgresql.clock import now
 from console.reports.downloads import csv_file
 from operations.access import OperatorRequest, operator
-from operations.actions.actions import kind_named
+from operations.actions.subjects import kind_named
 from operations.audit_labels import act_label
 from operations.reports.customer_overview import CustomerOverview, find
 from operations.reports.tables import Column, Table

@@ -13,7 +13,8 @@ from django.utils.text import capfirst
 
 from accounts.models import AuditEntry
 from operations import audit_labels
-from operations.actions.actions import about, available_actions, kind_named
+from operations.actions.registry import available_actions
+from operations.actions.subjects import about, kind_named
 from operations.catalogue_labels import yes_or_no
 from operations.saved_views import of as views_of
 

@@ -21,7 +21,7 @@ from gallery import groups
 from gallery.groups import Wanted
 from gallery.models import Face, Group, TrailEntry
 from gallery.trail import Actor
-from operations.actions import actions
+from operations.actions import registry
 from tests.console.conftest import Place
 from tests.gallery.conftest import store, template
 from tests.operations.conftest import Login, World, call
@@ -250,7 +250,7 @@ def test_the_galleries_of_a_customer_are_deleted(
     admin = operators["admin"]
 
     def offered() -> set[str]:
-        return {one.act.name for one in actions.available_actions(admin, customer)}
+        return {one.act.name for one in registry.available_actions(admin, customer)}
 
     assert "erase-gallery" not in offered()
     groups.add(world.app, [Wanted("staff", "员工")], now, Actor())

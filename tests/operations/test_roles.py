@@ -10,7 +10,7 @@ from accounts import roles
 from accounts.errors import RuleError
 from accounts.models import App, AuditEntry, User
 from billing.models import Order, Package, Sku, WalletEntry
-from operations.actions.actions import ACTIONS
+from operations.actions.registry import ACTIONS
 from tests.console.conftest import Place
 from tests.operations.conftest import Login, World
 

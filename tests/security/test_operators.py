@@ -19,7 +19,7 @@ from billing import orders
 from billing.errors import VoucherRefused
 from billing.models import Api, Package, Voucher
 from billing.payments import refunds, vouchers, wallet
-from operations.actions.actions import ACTIONS
+from operations.actions.registry import ACTIONS
 from tests.console.conftest import Place
 from tests.operations.conftest import Login, World
 
