@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from billing import catalogue, forecast, notices, orders, quota
 from billing.books import months, reconcile
+from billing.notices import due, mailing
 from common.postgresql import clock
 
 log = logging.getLogger(__name__)
@@ -37,8 +38,8 @@ def apply_scheduled_changes() -> None:
 def send_notices() -> None:
     """Write the due notices, and mail them."""
     at = clock.now()
-    notices.scan(at)
-    notices.mail(at)
+    due.scan(at)
+    mailing.mail(at)
 
 
 @shared_task(name="billing.sample_usage")

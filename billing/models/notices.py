@@ -1,4 +1,4 @@
-"""The inbox and its settings. Written by billing/notices.py."""
+"""The inbox and its settings. Written by billing/notices/."""
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField

@@ -1,7 +1,7 @@
 """Mails about an account: verification links, invitations, and notices of changes.
 
 Pages only queue them. Texts are written and addresses looked up in the background (console/tasks.py), so that
-the response time reveals nothing. Notices of usage are in billing/notices.py.
+the response time reveals nothing. Notices of usage are in billing/notices/.
 """
 
 import logging

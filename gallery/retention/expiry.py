@@ -9,8 +9,8 @@ from django.db import DatabaseError, transaction
 from django.db.models import Count, DateTimeField, ExpressionWrapper, F, Min, QuerySet, Value
 from django.db.models.functions import Least, TruncDate
 
-from billing import notices
 from billing.models import Notice, NoticeKind
+from billing.notices import due
 from gallery import trail
 from gallery.locks import lock
 from gallery.models import Action, Face, Group, Person
@@ -80,7 +80,7 @@ def notify(at: datetime) -> int:
 
     Returns the number of new notices.
     """
-    return notices.add(_due(at), at)
+    return due.add(_due(at), at)
 
 
 def _due(at: datetime) -> Iterator[Notice]:

@@ -13,6 +13,7 @@ from accounts.models import User
 from billing import notices, orders
 from billing.errors import ChangeRefused
 from billing.models import Notice
+from billing.notices import due, mailing, texts
 from billing.payments import refunds, vouchers, wallet
 from tests.billing.conftest import NOON, Shop, shanghai
 
@@ -21,29 +22,29 @@ LATER = NOON + timedelta(hours=1)
 
 def told(customer: User) -> list[str]:
     """Return the titles in the inbox, oldest first."""
-    return [notices.text_of(notice).title for notice in reversed(notices.inbox(customer))]
+    return [texts.text_of(notice).title for notice in reversed(notices.inbox(customer))]
 
 
 def test_80_and_100_percent_are_notified_once_each(alice: User, shop: Shop, call) -> None:
     app = shop.buy(alice, units=100, months=3)
     call(app, NOON, 79)
-    assert notices.scan(LATER) == 0
+    assert due.scan(LATER) == 0
     call(app, LATER, 1)
-    assert notices.scan(LATER) == 1
-    assert notices.scan(LATER) == 0
+    assert due.scan(LATER) == 1
+    assert due.scan(LATER) == 0
     call(app, LATER, 20)
-    assert notices.scan(LATER) == 1
-    assert notices.scan(LATER) == 0
+    assert due.scan(LATER) == 1
+    assert due.scan(LATER) == 0
     assert told(alice) == [
         "应用“门禁”的人脸检测定位本月调用量已使用 80%",
         "应用“门禁”的人脸检测定位本月调用量已用完",
     ]
-    assert "2027-04-10 00:00" in notices.text_of(notices.inbox(alice)[0]).body
+    assert "2027-04-10 00:00" in texts.text_of(notices.inbox(alice)[0]).body
 
 
 def test_80_and_100_percent_at_once_are_one_notice(alice: User, shop: Shop, call) -> None:
     call(shop.buy(alice, units=100, months=3), NOON, 100)
-    assert (notices.scan(LATER), notices.scan(LATER)) == (1, 0)
+    assert (due.scan(LATER), due.scan(LATER)) == (1, 0)
     assert told(alice) == ["应用“门禁”的人脸检测定位本月调用量已用完"]
 
 
@@ -59,14 +60,14 @@ def test_operators_money_actions_are_notified_once(
     refunds.refund(package, by=olga, reason="mistake", at=LATER)
     notices.choose(bob, quota_percents=[80], quota_on=True, ending_on=True, unpaid_on=True, money_on=False)
     wallet.top_up(bob, Decimal("5"), by=olga, reason="transfer", at=NOON)
-    assert (notices.scan(LATER), notices.scan(LATER + timedelta(hours=1))) == (3, 0)
+    assert (due.scan(LATER), due.scan(LATER + timedelta(hours=1))) == (3, 0)
     assert told(alice) == [
         "账户已充值 1,200.00 元",
         "收到代金券，面值 30.00 元",
         f"订单 {package.order.number} 已退款 {package.order.amount} 元",
     ]
-    assert "2027-06-09" in notices.text_of(notices.inbox(alice)[1]).body
-    assert notices.mail(LATER) == 1
+    assert "2027-06-09" in texts.text_of(notices.inbox(alice)[1]).body
+    assert mailing.mail(LATER) == 1
     for path in ("/console/wallet/", f"/console/orders/{package.order.number}/"):
         assert path in mailoutbox[0].body
     assert not notices.inbox(bob).exists()
@@ -76,16 +77,16 @@ def test_each_notice_links_to_the_page_to_act_on(alice: User, shop: Shop, call, 
     app = shop.buy(alice, units=10)
     call(app, NOON, 10)
     order = shop.order(alice)
-    notices.scan(NOON + timedelta(hours=25))
+    due.scan(NOON + timedelta(hours=25))
     used_up, unpaid = sorted(notices.inbox(alice), key=lambda notice: notice.kind)
-    assert [link.path for link in notices.links(used_up)] == [
+    assert [link.path for link in texts.links(used_up)] == [
         f"/console/apps/{app.app_id}/report/?api=face_detect",
         f"/console/orders/new/?app={app.app_id}&api=face_detect",
     ]
-    assert [link.path for link in notices.links(unpaid)] == [f"/console/orders/{order.number}/pay/"]
-    notices.mail(NOON + timedelta(hours=25))
+    assert [link.path for link in texts.links(unpaid)] == [f"/console/orders/{order.number}/pay/"]
+    mailing.mail(NOON + timedelta(hours=25))
     for notice in (used_up, unpaid):
-        for link in notices.links(notice):
+        for link in texts.links(notice):
             assert link.path in mailoutbox[0].body
 
 
@@ -95,32 +96,32 @@ def test_a_notice_says_when_units_are_renewed(alice: User, shop: Shop, call) -> 
     shop.buy(alice, shanghai(2027, 3, 20), app=app, units=10, months=1)
     day = shanghai(2027, 4, 5)
     call(app, day, 20)
-    notices.scan(day)
-    assert all("2027-04-10 00:00" in notices.text_of(notice).body for notice in notices.inbox(alice))
+    due.scan(day)
+    assert all("2027-04-10 00:00" in texts.text_of(notice).body for notice in notices.inbox(alice))
 
 
 def test_a_notice_says_that_no_units_are_renewed(alice: User, shop: Shop, call) -> None:
     call(shop.buy(alice, units=10), NOON, 10)
-    notices.scan(LATER)
-    assert all("最后一个计费周期" in notices.text_of(notice).body for notice in notices.inbox(alice))
+    due.scan(LATER)
+    assert all("最后一个计费周期" in texts.text_of(notice).body for notice in notices.inbox(alice))
 
 
 def test_each_month_is_notified_again(alice: User, shop: Shop, call) -> None:
     app = shop.buy(alice, units=100, months=3)
     call(app, NOON, 85)
     next_month = shanghai(2027, 4, 12)
-    assert notices.scan(NOON) == 1
+    assert due.scan(NOON) == 1
     call(app, next_month, 85)
-    assert notices.scan(next_month) == 1
+    assert due.scan(next_month) == 1
 
 
 def test_the_share_is_of_all_live_packages(alice: User, shop: Shop, call) -> None:
     app = shop.buy(alice, units=100)
     shop.buy(alice, LATER, app=app, units=100)
     call(app, LATER, 100)
-    assert notices.scan(LATER) == 0
+    assert due.scan(LATER) == 0
     call(app, LATER, 60)
-    assert notices.scan(LATER) == 1
+    assert due.scan(LATER) == 1
 
 
 def test_a_percentage_is_notified_again_after_units_have_ended(alice: User, shop: Shop, call) -> None:
@@ -129,12 +130,12 @@ def test_a_percentage_is_notified_again_after_units_have_ended(alice: User, shop
     shop.buy(alice, shanghai(2027, 3, 20), app=app, units=100)
     before, after = shanghai(2027, 3, 21), shanghai(2027, 4, 11)
     call(app, before, 850)
-    assert (notices.scan(before), notices.scan(before)) == (1, 0)
-    assert notices.scan(after) == 0
+    assert (due.scan(before), due.scan(before)) == (1, 0)
+    assert due.scan(after) == 0
     call(app, after, 80)
-    assert (notices.scan(after), notices.scan(after)) == (1, 0)
+    assert (due.scan(after), due.scan(after)) == (1, 0)
     call(app, after, 20)
-    assert notices.scan(after) == 1
+    assert due.scan(after) == 1
     assert [notice.percent for notice in reversed(notices.inbox(alice))] == [80, 80, 100]
 
 
@@ -143,26 +144,26 @@ def test_the_expiry_is_notified_7_days_and_1_day_before_the_last_end(alice: User
     end = shanghai(2027, 4, 10)
     second = timedelta(seconds=1)
     found = [
-        notices.scan(end - timedelta(days=days) - early) for days in (7, 1) for early in (second, 0 * second)
+        due.scan(end - timedelta(days=days) - early) for days in (7, 1) for early in (second, 0 * second)
     ]
     assert found == [0, 1, 0, 1]
-    assert notices.scan(end) == 0
+    assert due.scan(end) == 0
     assert told(alice) == [f"应用“门禁”的人脸检测定位还有 {days} 天到期" for days in (7, 1)]
     # Bought again: the end moves and is notified again.
     shop.buy(alice, end - timedelta(hours=3), app=app)
-    assert notices.scan(end - timedelta(hours=2)) == 0
-    assert notices.scan(shanghai(2027, 5, 3)) == 1
+    assert due.scan(end - timedelta(hours=2)) == 0
+    assert due.scan(shanghai(2027, 5, 3)) == 1
 
 
 def test_an_unpaid_order_is_notified_after_24_hours(alice: User, shop: Shop) -> None:
     order, paid = shop.order(alice), shop.order(alice)
     orders.pay(paid, NOON)
     day = timedelta(hours=24)
-    assert notices.scan(NOON + day - timedelta(seconds=1)) == 0
-    assert notices.scan(NOON + day) == 1
-    assert notices.scan(NOON + day + timedelta(hours=1)) == 0
+    assert due.scan(NOON + day - timedelta(seconds=1)) == 0
+    assert due.scan(NOON + day) == 1
+    assert due.scan(NOON + day + timedelta(hours=1)) == 0
     assert told(alice) == [f"订单 {order.number} 尚未支付"]
-    assert "2027-03-12 12:00" in notices.text_of(notices.inbox(alice)[0]).body
+    assert "2027-03-12 12:00" in texts.text_of(notices.inbox(alice)[0]).body
 
 
 def test_notices_follow_the_customers_settings(alice: User, bob: User, shop: Shop, call) -> None:
@@ -172,8 +173,8 @@ def test_notices_follow_the_customers_settings(alice: User, bob: User, shop: Sho
         app = shop.buy(customer, units=10)
         call(app, NOON, 6)
         shop.order(customer)
-    notices.scan(NOON + timedelta(hours=25))
-    notices.scan(shanghai(2027, 4, 9, 12))
+    due.scan(NOON + timedelta(hours=25))
+    due.scan(shanghai(2027, 4, 9, 12))
     assert [(n.kind, n.percent) for n in notices.inbox(alice)] == [("quota", 50)]
     assert sorted(n.kind for n in notices.inbox(bob)) == ["ending", "unpaid"]
     assert notices.settings_of(alice).quota_percents == [50, 90]
@@ -191,9 +192,9 @@ def test_a_notice_is_mailed_once_in_the_customers_language(
     User.objects.filter(pk=bob.pk).update(language="en")
     for customer in (alice, bob):
         shop.order(customer)
-    notices.scan(NOON + timedelta(hours=24))
-    assert notices.mail(LATER) == 2
-    assert notices.mail(LATER) == 0
+    due.scan(NOON + timedelta(hours=24))
+    assert mailing.mail(LATER) == 2
+    assert mailing.mail(LATER) == 0
     to_alice, to_bob = sorted(mailoutbox, key=lambda message: message.to)
     assert (to_alice.to, to_bob.to) == (["alice@example.org"], ["bob@example.org"])
     assert to_alice.subject.endswith("尚未支付")
@@ -203,16 +204,16 @@ def test_a_notice_is_mailed_once_in_the_customers_language(
 
 def test_a_failed_mail_is_retried(alice: User, shop: Shop, monkeypatch, caplog) -> None:
     shop.order(alice)
-    notices.scan(NOON + timedelta(hours=24))
+    due.scan(NOON + timedelta(hours=24))
 
     def down(*_args: object) -> None:
         raise SMTPServerDisconnected
 
     with monkeypatch.context() as broken:
-        broken.setattr(notices, "send_mail", down)
-        assert notices.mail(LATER) == 0
+        broken.setattr(mailing, "send_mail", down)
+        assert mailing.mail(LATER) == 0
     assert "could not be mailed" in caplog.text
-    assert notices.mail(LATER) == 1
+    assert mailing.mail(LATER) == 1
     assert len(mail.outbox) == 1
 
 
@@ -240,13 +241,13 @@ def test_one_rejected_mail_does_not_delay_the_others(
 ) -> None:
     for customer in (alice, bob):
         shop.order(customer)
-    notices.scan(NOON + timedelta(hours=24))
+    due.scan(NOON + timedelta(hours=24))
     server = Refusing(code, at_data=at_data)
     with monkeypatch.context() as refusing:
-        refusing.setattr(notices, "send_mail", server)
-        assert notices.mail(LATER) == 1
+        refusing.setattr(mailing, "send_mail", server)
+        assert mailing.mail(LATER) == 1
     assert server.sent == ["bob@example.org"]
-    assert notices.mail(LATER) == tried_again
+    assert mailing.mail(LATER) == tried_again
 
 
 @pytest.mark.parametrize("address", ["alice@" + "ä" * 60 + ".example", "a\nb@example.org"])
@@ -257,10 +258,10 @@ def test_an_unmailable_address_does_not_stop_the_others(
     for customer in (alice, bob):
         shop.order(customer)
     User.objects.filter(pk=alice.pk).update(email=address)
-    notices.scan(NOON + timedelta(hours=24))
+    due.scan(NOON + timedelta(hours=24))
     settings.EMAIL_BACKEND = "tests.billing.test_notices.Encoding"
-    assert notices.mail(LATER) == 1
-    assert notices.mail(LATER + timedelta(hours=2)) == 0
+    assert mailing.mail(LATER) == 1
+    assert mailing.mail(LATER + timedelta(hours=2)) == 0
     assert [message.to for message in mailoutbox] == [["bob@example.org"]]
 
 
@@ -291,24 +292,24 @@ def test_all_notices_are_one_digest_and_at_most_one_an_hour(
         shop.order(alice)
     shop.order(bob)
     day = NOON + timedelta(hours=24)
-    notices.scan(day)
-    assert notices.mail(day) == 2
+    due.scan(day)
+    assert mailing.mail(day) == 2
     to_alice = next(message for message in mailoutbox if message.to == ["alice@example.org"])
     assert to_alice.subject == "您有 5 条新消息"
     assert to_alice.body.count("尚未支付") == 5
     assert "/console/inbox/" in to_alice.body
     shop.order(alice, NOON + timedelta(minutes=30))
-    notices.scan(day + timedelta(minutes=30))
-    assert notices.mail(day + timedelta(minutes=59)) == 0
-    assert notices.mail(day + timedelta(minutes=61)) == 1
+    due.scan(day + timedelta(minutes=30))
+    assert mailing.mail(day + timedelta(minutes=59)) == 0
+    assert mailing.mail(day + timedelta(minutes=61)) == 1
 
 
 def test_a_long_digest_is_cut(alice: User, shop: Shop, mailoutbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notices, "DIGEST_LINES", 3)
+    monkeypatch.setattr(mailing, "DIGEST_LINES", 3)
     for _i in range(5):
         shop.order(alice)
-    notices.scan(NOON + timedelta(hours=24))
-    notices.mail(NOON + timedelta(hours=24))
+    due.scan(NOON + timedelta(hours=24))
+    mailing.mail(NOON + timedelta(hours=24))
     (sent,) = mailoutbox
     assert sent.body.count("尚未支付") == 3
     assert "另有 2 条消息。" in sent.body
@@ -318,13 +319,13 @@ def test_one_customer_cannot_fill_the_batch(
     alice: User, bob: User, shop: Shop, monkeypatch: pytest.MonkeyPatch, mailoutbox
 ) -> None:
     """With one mail per run, Alice's notices are one mail, and Bob's is the next."""
-    monkeypatch.setattr(notices, "MAIL_BATCH", 1)
+    monkeypatch.setattr(mailing, "MAIL_BATCH", 1)
     for _i in range(9):
         shop.order(alice)
     shop.order(bob)
     day = NOON + timedelta(hours=24)
-    notices.scan(day)
-    assert [notices.mail(day), notices.mail(day)] == [1, 1]
+    due.scan(day)
+    assert [mailing.mail(day), mailing.mail(day)] == [1, 1]
     assert {message.to[0] for message in mailoutbox} == {"alice@example.org", "bob@example.org"}
 
 
@@ -332,18 +333,18 @@ def test_an_unverified_address_gets_no_notice(alice: User, shop: Shop, mailoutbo
     User.objects.filter(pk=alice.pk).update(email_verified_at=None)
     shop.order(alice)
     day = NOON + timedelta(hours=24)
-    notices.scan(day)
-    assert notices.mail(day) == 0
+    due.scan(day)
+    assert mailing.mail(day) == 0
     assert notices.unread_count(alice) == 1
     User.objects.filter(pk=alice.pk).update(email_verified_at=day)
-    assert notices.mail(day + timedelta(days=4)) == 0  # too old to be mailed
-    assert notices.mail(day + timedelta(hours=1)) == 1
+    assert mailing.mail(day + timedelta(days=4)) == 0  # too old to be mailed
+    assert mailing.mail(day + timedelta(hours=1)) == 1
 
 
 def test_notices_are_marked_as_read(alice: User, bob: User, shop: Shop) -> None:
     for _i in range(3):
         shop.order(alice)
-    notices.scan(NOON + timedelta(hours=24))
+    due.scan(NOON + timedelta(hours=24))
     assert notices.unread_count(alice) == 3
     first = notices.inbox(alice)[0]
     assert notices.mark_read(bob, LATER, [first.pk]) == 0

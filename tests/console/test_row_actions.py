@@ -7,8 +7,8 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import App, User
-from billing import notices
 from billing.models import Notice, NoticeKind
+from billing.notices import due
 from tests.console.conftest import Place
 
 
@@ -29,7 +29,7 @@ def test_each_notice_has_one_action(as_alice: Client, alice: User, app: App, pla
     """A notice about units offers the order; its title links to the report."""
     order = place(alice, app=app)
     at = timezone.now() + timedelta(hours=25)
-    notices.scan(at)
+    due.scan(at)
     notice = Notice.objects.filter(customer=alice, kind=NoticeKind.UNPAID).get()
     Notice.objects.create(
         customer=alice, kind=NoticeKind.QUOTA, app=app, api="face_detect", percent=80, key="q", created_at=at

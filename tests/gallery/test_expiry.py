@@ -9,8 +9,8 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from accounts.models import App, User
-from billing import notices
 from billing.models import Notice
+from billing.notices import texts
 from gallery import groups, search
 from gallery.errors import NoSuchFace
 from gallery.groups import Wanted
@@ -35,8 +35,8 @@ def test_expired_faces_are_not_found_and_are_deleted_at_night(app: App, enrol: E
     assert expiry.notify(now) == 1
     assert expiry.notify(now) == 0
     notice = Notice.objects.get()
-    assert "staff" in notices.text_of(notice).title
-    assert "1" in notices.text_of(notice).title
+    assert "staff" in texts.text_of(notice).title
+    assert "1" in texts.text_of(notice).title
     assert expiry.delete_expired(soon) == 1
     assert list(Person.objects.values_list("person_id", flat=True)) == ["q"]
     assert actions(app)[-1] == "expire"

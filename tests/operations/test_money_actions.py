@@ -12,10 +12,11 @@ from playwright.sync_api import expect
 
 from accounts import roles
 from accounts.models import AuditEntry, PendingAct, User
-from billing import notices, orders
+from billing import orders
 from billing.books import reconcile, sales_reports
 from billing.errors import InsufficientBalance, NotReversible
 from billing.models import Api, EntryKind, Notice, NoticeKind, Package, WalletEntry
+from billing.notices import due, texts
 from billing.payments import wallet
 from tests.console.conftest import PASSWORD, Place, Visitor
 from tests.operations.conftest import Login, World
@@ -104,10 +105,10 @@ def test_a_reversal_is_an_entry_a_notice_and_an_audit_entry(
     audited = AuditEntry.objects.get(act="reverse")
     assert (audited.customer, Decimal(audited.details["worth"])) == (alice, 900)
     later = now + timedelta(minutes=1)
-    notices.scan(later)
+    due.scan(later)
     notice = Notice.objects.get(customer=alice, kind=NoticeKind.REVERSAL)
     assert notice.amount == 900
-    assert "900.00" in notices.text_of(notice).title
+    assert "900.00" in texts.text_of(notice).title
     assert not [broken for proof in reconcile.run(later) for broken in proof.breaks]
     assert sum(day.topped_up for day in sales_reports.days(now - timedelta(days=1), later)) == 100
     assert f"/ops/acts/reverse/{topped_up.pk}/" not in finance.get("/ops/desk/?q=alice").content.decode()

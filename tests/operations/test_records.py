@@ -20,8 +20,9 @@ from django.utils import timezone
 from accounts import approvals, audit
 from accounts.models import User
 from accounts.users import invitations
-from billing import catalogue, notices, orders
+from billing import catalogue, orders
 from billing.models import Api, Duration, Order, Sku
+from billing.notices import due
 from faceapi.models import Call, UsageHour
 from faceapi.usage import rollups
 from operations import audit_labels
@@ -66,7 +67,7 @@ def everything(world: World, operators: dict[str, User], place: Place, now: date
         (edit, *_others) = catalogue.edits({sku.pk: {"price": price} for sku in Sku.objects.all()})
         later = now + timedelta(days=int(price))
         catalogue.schedule([edit], later, by=operators["admin"], reason="test", at=now)
-    notices.scan(now)
+    due.scan(now)
     return world
 
 

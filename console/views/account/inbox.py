@@ -16,6 +16,7 @@ from accounts.models import DigestKind, DigestPeriod
 from billing import notices
 from billing.errors import ChangeRefused
 from billing.models import Notice
+from billing.notices import texts
 from common.postgresql.clock import now
 from console.access import CustomerRequest, customer
 
@@ -52,9 +53,9 @@ class NoticeForm(forms.Form):
         return cleaned
 
 
-def with_text(rows: list[Notice]) -> list[tuple[Notice, notices.NoticeText, list[notices.Link]]]:
+def with_text(rows: list[Notice]) -> list[tuple[Notice, texts.NoticeText, list[texts.Link]]]:
     """Return each notice with its text and links to the pages on which to act."""
-    return [(one, notices.text_of(one), notices.links(one)) for one in rows]
+    return [(one, texts.text_of(one), texts.links(one)) for one in rows]
 
 
 @customer

@@ -11,6 +11,7 @@ from accounts.models import Region, User
 from billing import catalogue, notices, orders
 from billing.errors import ChangeRefused, TooManyFree, TooManyUnpaid
 from billing.models import Duration, Notice, Order, OrderState, Package
+from billing.notices import due
 from billing.payments import refunds, wallet
 from tests import purchases
 from tests.billing.conftest import NOON, Shop
@@ -106,6 +107,6 @@ def test_a_form_submitted_concurrently_takes_effect_once(alice: User, olga: User
         notices.choose, alice, quota_percents=[50], quota_on=True, ending_on=True, unpaid_on=True
     )
     assert [getattr(one, "quota_percents", one) for one in at_once(*[choose] * 6)] == [[50]] * 6
-    scan = partial(notices.scan, NOON + timedelta(hours=24))
+    scan = partial(due.scan, NOON + timedelta(hours=24))
     assert all(isinstance(one, int) for one in at_once(*[scan] * 4))
     assert Notice.objects.filter(customer=alice).count() == 1
