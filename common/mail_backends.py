@@ -1,8 +1,8 @@
 """Mail backends. Mails contain links that set passwords, so others must not be able to read them.
 
 `SmtpBackend` adds a deadline to Django's backend, and counts the mails that the server did not accept.
-`FolderBackend` is the default without a mail server: one file per connection in VAR_DIR/mail, readable only by
-its owner. `LogBackend` replaces Django's console backend: it logs that a mail was not sent, but not its
+`FolderBackend` is the default without a mail server: one file per connection in VAR_DIR/mail, readable only
+by its owner. `LogBackend` replaces Django's console backend: it logs that a mail was not sent, but not its
 content.
 """
 

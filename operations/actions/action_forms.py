@@ -130,24 +130,23 @@ class Extend(ActionForm):
     months = forms.IntegerField(label=_("增加月数"), min_value=1, max_value=LONGEST, initial=1)
 
 
-def _limit(label: Promise, largest: int, help_text: Promise) -> forms.IntegerField:
+def _limit(largest: int, **texts: Any) -> forms.IntegerField:
     """Return a field for an optional limit that sends along the value it showed."""
     return forms.IntegerField(
-        label=label,
-        min_value=1,
-        max_value=largest,
-        required=False,
-        show_hidden_initial=True,
-        help_text=help_text,
+        min_value=1, max_value=largest, required=False, show_hidden_initial=True, **texts
     )
 
 
 class Limits(ActionForm):
     """The limits of an App. The form also sends the values it showed, so that only changes are written."""
 
-    rate_per_s = _limit(_("每秒请求上限"), 100_000, _("留空表示不单独限制。"))
-    concurrency = _limit(_("并发上限"), 10_000, _("留空表示不单独限制。"))
-    face_limit = _limit(_("人脸库容量"), 10_000_000, _("该应用最多保存的人脸数；留空表示使用系统默认值。"))
+    rate_per_s = _limit(100_000, label=_("每秒请求上限"), help_text=_("留空表示不单独限制。"))
+    concurrency = _limit(10_000, label=_("并发上限"), help_text=_("留空表示不单独限制。"))
+    face_limit = _limit(
+        10_000_000,
+        label=_("人脸库容量"),
+        help_text=_("该应用最多保存的人脸数；留空表示使用系统默认值。"),
+    )
     allowed_addresses = forms.CharField(
         label=_("允许的来源地址"),
         required=False,

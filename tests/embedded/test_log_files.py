@@ -79,7 +79,7 @@ def test_a_running_process_continues_in_the_truncated_file(folder: Path) -> None
     """Under the supervisor, which rotates again and again while it writes: whole lines, in order."""
     process = Process("writer", [sys.executable, "-c", WRITER], log=folder / "writer.log", cwd=folder)
     files = LogFiles(folder, Limits(max_bytes=20_000, kept=100, days=30))
-    supervisor = Supervisor(lambda line: None, tidy=files.look)
+    supervisor = Supervisor(lambda line: None, tidy=files.rotate)
     supervisor.start(process)
     wait_until(lambda: files.rotate() or not process.is_running(), timeout_s=60, what="its end")
     supervisor.stop()

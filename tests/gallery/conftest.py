@@ -113,6 +113,6 @@ def breaks(at: datetime) -> list[str]:
     checks = (
         reconcile.groups_count_their_faces,
         reconcile.enrolled_faces_were_charged,
-        reconcile.faces_are_their_persons,
+        reconcile.faces_match_their_persons,
     )
     return [found.row for check in checks for found in check(at)]

@@ -14,7 +14,7 @@ from billing.models import Api, Package, Sku
 from billing.payments import wallet
 from operations.reports.customer_overview import SECTIONS
 from tests.console.conftest import PASSWORD, Place, Visitor
-from tests.console.presentation.test_looks import wear
+from tests.console.presentation.test_looks import set_look
 from tests.operations.conftest import World
 from tests.operations.test_records import MODELS
 
@@ -75,7 +75,7 @@ def violations(visitor: Visitor, theme: str, language: str, paths: list[str]) ->
     anna = User.objects.create_user("anna", "anna@example.org", PASSWORD)
     roles.assign(anna, ["admin"])
     visitor.log_in(anna)
-    wear(visitor, theme, language)
+    set_look(visitor, theme, language)
     found = []
     for path in paths:
         visitor.open(path)
