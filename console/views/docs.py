@@ -7,6 +7,7 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET
@@ -99,7 +100,7 @@ def show(request: HttpRequest, page: str) -> HttpResponse:
     if page == "face_compare":
         context |= {
             "same_from": settings.COMPARE_SAME_FROM,
-            "map_version": scoring.table_version(),
+            "map_version": format_html('<span class="nowrap">{}</span>', scoring.table_version()),
             "measured_to": scoring.measured_to(),
             "scale": [(at, round(1 / scoring.false_accept_rate(at))) for at in SCALE],
         }

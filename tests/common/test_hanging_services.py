@@ -119,7 +119,7 @@ def test_5003_within_the_limit_if_a_service_hangs(site: Site, variable: str) -> 
 def test_a_burst_uses_at_most_the_configured_connections(site: Site) -> None:
     with ThreadPoolExecutor(24) as pool:
         codes = {future.result()[0] for future in [pool.submit(site.call) for _number in range(96)]}
-    assert codes <= {5003}
+    assert codes <= {4291, 5003}  # the App has too many calls at once, or there is no worker
     database = site.services["DATABASE_URL"]
     connection = database.connect()
     with connection, connection.cursor() as cursor:

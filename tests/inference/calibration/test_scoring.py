@@ -118,5 +118,5 @@ def test_a_template_is_serializable_and_its_repr_has_no_numbers() -> None:
 
 @pytest.mark.parametrize("points", [[(0, 0), (0, 1)], [(0, 1), (1, 0)]])
 def test_a_non_monotonic_map_is_rejected(points: list[tuple[float, float]]) -> None:
-    with pytest.raises(ValueError, match="points of a map"):
+    with pytest.raises(ValueError, match="values of the points must"):
         PiecewiseLinear.from_points(points)
