@@ -126,14 +126,14 @@ def store(
         faces = []
         for offset, one in enumerate(enrolled):
             group = found[one.entry.group_id]
-            vector = templates.stored(one.template, group)
+            stored = templates.stored(one.template, group)
             faces.append(
                 Face(
                     pk=one.face_id,
                     group=group,
                     person=persons[one.entry.group_id, one.entry.person_id],
-                    embedding=vector.embedding,
-                    remainder=vector.remainder,
+                    vector=stored.vector,
+                    vector_remainder=stored.remainder,
                     model_version=version,
                     quality=one.template.quality.score,
                     consent_reference=one.entry.consent_reference,

@@ -18,7 +18,13 @@ from accounts.models import App
 
 MAX_FACES_OF_PERSON = 20
 ID_PATTERN = r"^[A-Za-z0-9_.-]{1,64}$"
-DIMENSIONS = 257  # two embeddings of 128 numbers, and the constant of score normalisation
+# Two embeddings of 128 numbers, the constant of score normalisation, and one that makes all lengths the same.
+DIMENSIONS = 258
+FORMER_DIMENSIONS = 257  # of the version before: without the last
+
+
+# The columns that contain biometrics, which lists do not need.
+VECTORS = ("vector", "vector_remainder", "embedding", "remainder")
 
 
 class Group(models.Model):
@@ -80,15 +86,20 @@ class Person(models.Model):
 class Face(models.Model):
     """One enrolled face: its rotated template and the consent, without the picture.
 
-    `embedding` is the searched vector in half precision; `remainder` is its rounding error, so that the score
-    of a match is exact. `call_id` is the call that enrolled the face, which may still be withdrawn.
+    `vector` is the searched vector in half precision; `vector_remainder` is its rounding error, so that the
+    score of a match is exact. `call_id` is the call that enrolled the face, which may still be withdrawn.
+
+    `embedding` and `remainder` are the vector of the version before (vectors/conversion.py), which may still
+    run during an upgrade. The next version drops them.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     group = models.ForeignKey(Group, models.CASCADE, related_name="+", db_index=False)
     person = models.ForeignKey(Person, models.CASCADE, related_name="faces")
-    embedding = HalfVectorField(dimensions=DIMENSIONS, editable=False)
-    remainder = HalfVectorField(dimensions=DIMENSIONS, editable=False)
+    vector = HalfVectorField(dimensions=DIMENSIONS, null=True, editable=False)
+    vector_remainder = HalfVectorField(dimensions=DIMENSIONS, null=True, editable=False)
+    embedding = HalfVectorField(dimensions=FORMER_DIMENSIONS, null=True, editable=False)
+    remainder = HalfVectorField(dimensions=FORMER_DIMENSIONS, null=True, editable=False)
     model_version = models.CharField(_("模型版本"), max_length=32)
     quality = models.FloatField(_("质量"))
     consent_reference = models.CharField(_("同意书编号"), max_length=100)
@@ -110,16 +121,26 @@ class Face(models.Model):
             ),
             # Contains only the faces of groups that are too large for an exact scan (vectors/indexing.py).
             HnswIndex(
-                fields=["embedding"],
+                fields=["vector"],
                 opclasses=["halfvec_ip_ops"],
                 m=16,
                 ef_construction=64,
                 condition=Q(indexed=True),
-                name="gallery_face_hnsw",
+                name="gallery_face_vector_hnsw",
+            ),
+            models.Index(
+                fields=["group"],
+                condition=Q(embedding__isnull=False),
+                name="gallery_face_of_version_before",
             ),
         ]
         constraints = [
             models.CheckConstraint(condition=~Q(consent_reference=""), name="gallery_face_has_consent"),
+            models.CheckConstraint(
+                condition=Q(vector__isnull=False, vector_remainder__isnull=False)
+                | Q(embedding__isnull=False, remainder__isnull=False),
+                name="gallery_face_has_vector",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -9,7 +9,7 @@ from django.db.models import Sum
 from accounts.models import App
 from gallery import groups, search, trail
 from gallery.errors import NoSuchFace
-from gallery.models import Action, Face, Group, Person, TrailEntry
+from gallery.models import VECTORS, Action, Face, Group, Person, TrailEntry
 from gallery.trail import Actor
 
 MAX_TRAIL = 1000  # the newest entries of the audit trail in an export
@@ -36,7 +36,7 @@ def page(
         persons = persons.filter(person_id__startswith=prefix)
     rows = list(persons.order_by("person_id")[: limit + 1])
     faces: dict[int, list[Face]] = {row.pk: [] for row in rows[:limit]}
-    for face in Face.objects.filter(person__in=faces).defer("embedding", "remainder"):
+    for face in Face.objects.filter(person__in=faces).defer(*VECTORS):
         face.group = group
         faces[face.person_id].append(face)
     shown = [Listed(row, faces[row.pk]) for row in rows[:limit]]
@@ -68,7 +68,7 @@ def export(app: App, group_id: str, person_id: str, at: datetime, actor: Actor) 
             for entry in reversed(newest[:MAX_TRAIL])
         ],
         "is_trail_whole": len(newest) <= MAX_TRAIL,
-        "stored": "A template of 257 numbers for each face, rotated with the group's key; no picture.",
+        "stored": "A template of 258 numbers for each face, rotated with the group's key; no picture.",
     }
 
 

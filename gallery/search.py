@@ -45,6 +45,7 @@ class Match:
 # Faces that can be compared and may be searched: neither the consent nor the group's retention has ended.
 _KEPT = """
     face.group_id = %(group)s AND face.model_version = %(version)s
+    AND face.vector IS NOT NULL
     AND (face.consent_expires_at IS NULL OR face.consent_expires_at > %(at)s)
     AND (%(since)s::timestamptz IS NULL OR face.created_at > %(since)s::timestamptz)
 """
@@ -52,14 +53,14 @@ _KEPT = """
 # takes four times the CPU time for `top` 100. `+ 0` keeps the planner from using the HNSW index, whose result
 # is not exact.
 _CANDIDATES = "SELECT face.id FROM gallery_face AS face WHERE {kept} ORDER BY {order} LIMIT %(limit)s"
-_EXACT = _CANDIDATES.format(kept=_KEPT, order="(face.embedding <#> %(probe)s::halfvec) + 0")
-_INDEXED = _CANDIDATES.format(kept=_KEPT + " AND face.indexed", order="face.embedding <#> %(probe)s::halfvec")
+_EXACT = _CANDIDATES.format(kept=_KEPT, order="(face.vector <#> %(probe)s::halfvec) + 0")
+_INDEXED = _CANDIDATES.format(kept=_KEPT + " AND face.indexed", order="face.vector <#> %(probe)s::halfvec")
 # The inner product in full precision ranks them. It is a statement of its own, because `enable_sort = off`,
 # which makes the planner use the HNSW index, would also make it compare each candidate with every face.
 _BEST = """
 WITH scored AS (
     SELECT DISTINCT ON (person_id) id, person_id,
-           -((embedding::vector + remainder::vector) <#> %(probe)s::vector) AS product
+           -((vector::vector + vector_remainder::vector) <#> %(probe)s::vector) AS product
       FROM gallery_face WHERE id = ANY(%(candidates)s) ORDER BY person_id, product DESC
 )
 SELECT person.person_id, person.tag, scored.id, scored.product
@@ -215,10 +216,10 @@ def likely_best(firsts: Sequence[Template], seconds: Sequence[Template]) -> list
     """
     if len(firsts) * len(seconds) <= MAX_PAIRS_SCORED or not all(one.has_face for one in (*firsts, *seconds)):
         return [(first, second) for first in firsts for second in seconds]
-    stored = np.array([scoring.gallery_vector(one) for one in firsts])
-    probes = np.array([scoring.probe_vector(one) for one in seconds])
-    products = stored @ probes.T - np.array([one.constant for one in seconds]) / 2
-    alike = stored[:, :-1] @ probes[:, :-1].T  # without constants, because the same picture scores 100
+    rows, columns = (np.array([scoring.fused_vector(one) for one in side]) for side in (firsts, seconds))
+    alike = rows @ columns.T  # without constants, because the same picture scores 100
+    constants = np.add.outer([one.constant for one in firsts], [one.constant for one in seconds])
+    products = alike - constants / 2
     chosen = dict.fromkeys([*np.argsort(-products, axis=None)[:2], int(alike.argmax())])
     pairs = [divmod(int(number), len(seconds)) for number in chosen]
     return [(firsts[first], seconds[second]) for first, second in pairs]

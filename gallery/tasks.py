@@ -8,7 +8,7 @@ from celery import shared_task
 from common.postgresql.clock import now
 from gallery import enrolment
 from gallery.retention import expiry
-from gallery.vectors import indexing
+from gallery.vectors import conversion, indexing
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +26,14 @@ def delete_expired() -> None:
     finally:
         expiry.notify(at)
         enrolment.forget_notes(at - NOTES_FOR)
+        conversion.discard()
 
 
 @shared_task(name="gallery.index_large_groups")
 def index_large_groups() -> None:
-    """Index the groups that are too large for an exact scan, and remove the others from the index."""
+    """Index the groups that are too large for an exact scan, and remove the others from the index.
+
+    Faces that a process of the version before enrolled during an upgrade are converted first.
+    """
+    conversion.convert()
     indexing.update(now())

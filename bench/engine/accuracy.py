@@ -71,11 +71,11 @@ def impostor_similarities(found: dict[Path, Template]) -> metrics.Floats:
     """Return `similarity` for all pairs of pictures of different people, vectorised."""
     paths = [path for path, template in found.items() if template.has_face]
     person = datasets.persons(paths)
-    vectors = np.array([scoring.gallery_vector(found[path]) for path in paths])
-    constants = vectors[:, -1]
+    vectors = np.array([scoring.fused_vector(found[path]) for path in paths])
+    constants = np.array([found[path].constant for path in paths])
     fused = np.concatenate(
         [
-            (vectors[i + 1 :, :-1] @ vectors[i, :-1] - (constants[i + 1 :] + constants[i]) / 2)[
+            (vectors[i + 1 :] @ vectors[i] - (constants[i + 1 :] + constants[i]) / 2)[
                 person[i + 1 :] != person[i]
             ].astype(np.float32)
             for i in range(len(paths))
@@ -217,17 +217,18 @@ def groups(data: Path, engine: Engine, suspects: Path | None = None) -> Section:
     if not (data / "cohort").is_dir():
         section.value("cohort/", "missing: docs/model-card.en.md describes how to create it")
         return section
-    members, vectors = [], []
+    members, templates = [], []
     for member in progress(datasets.cohort(data), "groups"):
         template = engine.embed(datasets.padded_png(member.path))
         if template.has_face:
             members.append(member)
-            vectors.append(scoring.gallery_vector(template))
-    rows = np.array(vectors)
+            templates.append(template)
+    rows = np.array([scoring.fused_vector(template) for template in templates])
+    constants = np.array([template.constant for template in templates])
 
     def confidences(first: metrics.Numbers, second: metrics.Numbers) -> metrics.Floats:
-        products = (rows[first, :-1] * rows[second, :-1]).sum(axis=1) + scoring.zero()
-        return to_confidence(products - (rows[first, -1] + rows[second, -1]) / 2)
+        products = (rows[first] * rows[second]).sum(axis=1) + scoring.zero()
+        return to_confidence(products - (constants[first] + constants[second]) / 2)
 
     pairs = look_alikes(members)
     section.value("faces", len(members))

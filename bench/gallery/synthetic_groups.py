@@ -27,7 +27,7 @@ TOPS = (5, 100)
 # A second picture of a person has a cosine of 0.64 to the first, which is less than most real ones have.
 NOISE = 1.2
 COPY = """
-COPY gallery_face (id, group_id, person_id, call_id, embedding, remainder, model_version, quality,
+COPY gallery_face (id, group_id, person_id, call_id, vector, vector_remainder, model_version, quality,
                    consent_reference, created_at) FROM STDIN
 """
 

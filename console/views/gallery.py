@@ -33,7 +33,7 @@ from faceapi.gallery.stored_faces import face_id
 from gallery import enrolment, groups, people, search, trail
 from gallery.errors import GalleryFull, NoSuchFace, NoSuchGroup
 from gallery.groups import Wanted
-from gallery.models import ID_PATTERN, Action, Face, Group, Person, TrailEntry
+from gallery.models import ID_PATTERN, VECTORS, Action, Face, Group, Person, TrailEntry
 from gallery.retention import erasure
 from gallery.trail import Actor
 from inference.calibration import scoring
@@ -195,7 +195,7 @@ def person(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
         if Person.objects.filter(pk=found.pk).exists():
             return redirect("gallery_person", app_id, pk)
         return redirect("gallery_group", app_id, found.group.pk)
-    faces = list(Face.objects.filter(person=found).defer("embedding", "remainder"))
+    faces = list(Face.objects.filter(person=found).defer(*VECTORS))
     context = frame(
         app,
         person=found,

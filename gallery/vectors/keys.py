@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from django.conf import settings
 
 from accounts import keys
-from gallery.models import DIMENSIONS, Group
+from gallery.models import DIMENSIONS, FORMER_DIMENSIONS, Group
 
 Floats = npt.NDArray[np.float64]
 
@@ -38,22 +38,31 @@ def tag(group: Group, person_id: str) -> str:
 
 def rotation(group: Group) -> Floats:
     """Return the group's orthogonal matrix, of DIMENSIONS rows and columns."""
+    return _rotation(group, b"rotation of 258", DIMENSIONS)
+
+
+def former_rotation(group: Group) -> Floats:
+    """Return the matrix of the version before, of FORMER_DIMENSIONS rows and columns."""
+    return _rotation(group, b"rotation", FORMER_DIMENSIONS)
+
+
+def _rotation(group: Group, label: bytes, dimensions: int) -> Floats:
     # The keys are an argument of the cache, so that a removed key is no longer accepted.
-    return _rotation(group.key_encrypted, tuple(settings.ENCRYPTION_KEYS))
+    return _drawn(group.key_encrypted, label, dimensions, tuple(settings.ENCRYPTION_KEYS))
 
 
 @lru_cache(maxsize=32)
-def _rotation(encrypted: str, _encryption_keys: tuple[str, ...]) -> Floats:
-    """Draw the matrix uniformly (by Haar measure), with random numbers derived from the key."""
-    seed = hmac.new(keys.cipher().decrypt(encrypted.encode()), b"rotation", sha256).digest()
-    size = DIMENSIONS * DIMENSIONS
+def _drawn(encrypted: str, label: bytes, dimensions: int, _encryption_keys: tuple[str, ...]) -> Floats:
+    """Draw a matrix uniformly (by Haar measure), with random numbers derived from the key and the label."""
+    seed = hmac.new(keys.cipher().decrypt(encrypted.encode()), label, sha256).digest()
+    size = dimensions * dimensions
     cipher = Cipher(algorithms.AES(seed), modes.CTR(bytes(16)))
     stream = cipher.encryptor().update(bytes(size * 16))
     # Box-Muller on 53 bits each: the same numbers on every machine and with every version of numpy.
     bits = np.frombuffer(stream, "<u8").reshape(2, size) >> np.uint64(11)
     uniform = (bits.astype(np.float64) + 0.5) / 2.0**53
     normal = np.sqrt(-2 * np.log(uniform[0])) * np.cos(2 * np.pi * uniform[1])
-    orthogonal, triangular = np.linalg.qr(normal.reshape(DIMENSIONS, DIMENSIONS))
+    orthogonal, triangular = np.linalg.qr(normal.reshape(dimensions, dimensions))
     matrix = np.asarray(orthogonal * np.sign(np.diag(triangular)))
     matrix.flags.writeable = False
     return matrix

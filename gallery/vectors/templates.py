@@ -1,6 +1,7 @@
 """Convert templates to and from their stored form, which is rotated by the group's matrix."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,13 +15,17 @@ from inference.results import Quality, Template
 class Stored:
     """A rotated gallery vector in two half-precision parts; their sum is exact to about 2^-22."""
 
-    embedding: list[float]
+    vector: list[float]
     remainder: list[float]
 
 
 def stored(template: Template, group: Group) -> Stored:
     """Return the stored form of a face in this group."""
-    rotated = keys.rotation(group) @ np.array(scoring.gallery_vector(template))
+    return halves(keys.rotation(group) @ np.array(scoring.gallery_vector(template)))
+
+
+def halves(rotated: keys.Floats) -> Stored:
+    """Split a rotated vector into its half-precision form and the rounding error."""
     coarse = rotated.astype(np.float16)
     remainder = (rotated - coarse.astype(np.float64)).astype(np.float16)
     return Stored(coarse.astype(np.float64).tolist(), remainder.astype(np.float64).tolist())
@@ -34,6 +39,14 @@ def probe(template: Template, group: Group) -> list[float]:
 
 def restored(face: Face, group: Group) -> Template:
     """Return the template of a stored face, for a comparison in this process."""
-    rotated = np.array(face.embedding) + np.array(face.remainder)
-    vector = keys.rotation(group).T @ rotated
+    if face.vector is None:
+        return former(face.embedding, face.remainder, face.quality, group)
+    vector = keys.rotation(group).T @ (np.array(face.vector) + np.array(face.vector_remainder))
     return scoring.template_of_vector(vector.tolist(), Quality(face.quality, ()))
+
+
+def former(embedding: Any, remainder: Any, quality: float, group: Group) -> Template:
+    """Return the template of a face that the version before stored."""
+    vector = keys.former_rotation(group).T @ (np.array(embedding) + np.array(remainder))
+    *fused, constant = vector.tolist()
+    return scoring.template_of_vector([*fused, constant / scoring.CONSTANT_SCALE, 0.0], Quality(quality, ()))

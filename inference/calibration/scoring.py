@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log10, sqrt
 from operator import mul
@@ -20,6 +20,10 @@ from inference.models import registry
 from inference.results import Quality, Template
 
 SAME_FROM = 70.0
+# A gallery vector contains the constant of score normalisation divided by this number, and a probe vector
+# half of the number. With the whole constant, an HNSW index connects the faces with the largest constants
+# instead of the most similar faces (docs/benchmarks.md).
+CONSTANT_SCALE = 8.0
 # Two pictures whose embeddings have at least this cosine are considered the same picture.
 IDENTICAL = 1 - 1e-5
 
@@ -62,16 +66,19 @@ def _similarity(cosines: tuple[float, float], first: Template, second: Template)
 
 
 def gallery_vector(template: Template) -> tuple[float, ...]:
-    """Return the vector that a search index stores for a face: the fused embeddings and the face's constant.
+    """Return the vector that a search index stores for a face, of 258 numbers.
 
-    Ordering by the inner product with a `probe_vector` is the same as ordering by `similarity`.
+    They are the fused vector, the face's constant divided by CONSTANT_SCALE, and a number that gives all
+    vectors the same length, so that the length says nothing about the face. Ordering by the inner product
+    with a `probe_vector` is the same as ordering by `similarity`.
     """
-    return (*_fused(template), template.constant)
+    constant = template.constant / CONSTANT_SCALE
+    return (*fused_vector(template), constant, sqrt(max(0.0, 1 - constant**2)))
 
 
 def probe_vector(template: Template) -> tuple[float, ...]:
     """Return the query vector for a search index of gallery vectors."""
-    return (*_fused(template), -0.5)
+    return (*fused_vector(template), -CONSTANT_SCALE / 2, 0.0)
 
 
 def similarity_of(inner_product: float, probe: Template) -> float:
@@ -96,11 +103,11 @@ def confidence_of(inner_product: float, probe: Template) -> float:
 def template_of_vector(vector: Sequence[float], quality: Quality) -> Template:
     """Return the Template whose `gallery_vector` this is."""
     primary, secondary = parts()
-    size = (len(vector) - 1) // 2
+    size = (len(vector) - 2) // 2
     return Template(
         tuple(number / primary.scale for number in vector[:size]),
         tuple(number / secondary.scale for number in vector[size : 2 * size]),
-        vector[-1],
+        vector[-2] * CONSTANT_SCALE,
         quality,
     )
 
@@ -120,10 +127,16 @@ def template_version() -> str:
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _fused(template: Template) -> Iterator[float]:
+def fused_vector(template: Template) -> tuple[float, ...]:
+    """Return both embeddings, scaled so that the inner product of two is the similarity before constants.
+
+    It is so up to `zero`. All fused vectors have the same length.
+    """
     primary, secondary = parts()
-    yield from (number * primary.scale for number in template.primary)
-    yield from (number * secondary.scale for number in template.secondary)
+    return (
+        *(number * primary.scale for number in template.primary),
+        *(number * secondary.scale for number in template.secondary),
+    )
 
 
 @dataclass(frozen=True, slots=True)

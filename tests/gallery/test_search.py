@@ -120,7 +120,7 @@ def test_a_search_finds_a_group_while_it_leaves_the_index(
     settings.GALLERY_EXACT_FACES = 100
 
     def leave(execute, sql, params, many, context):
-        if "face.embedding" in sql and Group.objects.get().indexed_at is not None:
+        if "face.vector" in sql and Group.objects.get().indexed_at is not None:
             assert indexing.update(now) == 1
         return execute(sql, params, many, context)
 
@@ -136,7 +136,7 @@ def test_an_indexed_search_reads_the_index(app: App, enrol: Enrol, now: datetime
     plans = []
 
     def explain(execute, sql, params, many, context):
-        if "face.embedding" in sql:
+        if "face.vector" in sql:
             with connection.connection.cursor() as cursor:
                 cursor.execute("EXPLAIN " + sql, params)
                 plans.extend(line for (line,) in cursor.fetchall())
@@ -144,4 +144,4 @@ def test_an_indexed_search_reads_the_index(app: App, enrol: Enrol, now: datetime
 
     with connection.execute_wrapper(explain):
         search.nearest(Group.objects.get(), template(1), top=1, at=now)
-    assert any("gallery_face_hnsw" in line for line in plans), plans
+    assert any("gallery_face_vector_hnsw" in line for line in plans), plans

@@ -206,7 +206,7 @@ def test_an_erased_person_leaves_no_trace(gallery: Gallery, app: App, portrait: 
     assert searched.json["result"][0]["face_list"][0]["person_list"][0]["person_id"] == person_id
     gallery.result("face_compare", [[f"face:staff/{person_id}", inline(portrait)]])
     with connection.cursor() as cursor:
-        cursor.execute("SELECT embedding::text FROM gallery_face WHERE id = %s", [added["face_id"]])
+        cursor.execute("SELECT vector::text FROM gallery_face WHERE id = %s", [added["face_id"]])
         vector = ",".join(cursor.fetchone()[0].strip("[]").split(",")[:4])
     words = [person_id, reference, "gone-note", vector]
     needles = [found for word in words for found in encodings(word.encode())]

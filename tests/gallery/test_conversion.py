@@ -1,0 +1,74 @@
+"""Faces that the version before stored are converted, and can be compared before that."""
+
+from datetime import datetime
+
+import numpy as np
+import pytest
+from django.db import IntegrityError, transaction
+
+from accounts.models import App
+from gallery import search, tasks
+from gallery.models import Face, Group
+from gallery.vectors import conversion, keys, templates
+from inference.calibration import scoring
+from inference.results import Template
+from tests.gallery.conftest import Enrol, template
+
+pytestmark = pytest.mark.django_db
+
+
+def as_before(face: Face, of: Template) -> None:
+    """Store a face as the version before did."""
+    vector = keys.former_rotation(face.group) @ np.array([*scoring.fused_vector(of), of.constant])
+    former = templates.halves(vector)
+    face.vector = face.vector_remainder = None
+    face.embedding, face.remainder = former.vector, former.remainder
+    face.save()
+
+
+@pytest.fixture
+def stored(app: App, enrol: Enrol) -> dict[str, Template]:
+    people = {f"p{seed}": template(seed) for seed in range(8)}
+    for person_id, of in people.items():
+        enrol(app, person_id, of)
+        as_before(Face.objects.get(person__person_id=person_id), of)
+    return people
+
+
+def test_a_converted_face_scores_as_face_compare_does(stored: dict[str, Template], now: datetime) -> None:
+    assert conversion.convert() == 8
+    assert conversion.convert() == 0
+    probe = template(99, like=3, noise=0.8)
+    group = Group.objects.get()
+    found = {match.person_id: match.confidence for match in search.nearest(group, probe, top=8, at=now)}
+    expected = {who: scoring.compare(of, probe).confidence for who, of in stored.items()}
+    assert found == pytest.approx(expected, abs=0.0005)
+    assert search.nearest(group, stored["p5"], top=1, at=now)[0].confidence == 100.0
+
+
+def test_faces_of_the_version_before_are_compared_and_not_searched(
+    app: App, enrol: Enrol, stored: dict[str, Template], now: datetime
+) -> None:
+    """An old process enrolled them during the upgrade. They are converted in minutes."""
+    enrol(app, "new", template(20))
+    found = search.nearest(Group.objects.get(), template(20), top=5, at=now)
+    assert [match.person_id for match in found] == ["new"]
+    known = search.look_up(app, [search.Reference("staff", "p3", None, 0)], now)
+    assert scoring.compare(known[0].templates[0], stored["p3"]).confidence == 100.0
+    tasks.index_large_groups()
+    found = search.nearest(Group.objects.get(), stored["p3"], top=1, at=now)
+    assert (found[0].person_id, found[0].confidence) == ("p3", 100.0)
+
+
+def test_the_former_vectors_are_deleted_at_night(stored: dict[str, Template], now: datetime) -> None:
+    tasks.delete_expired()
+    assert Face.objects.filter(embedding__isnull=False).count() == 8  # nothing that is not converted yet
+    conversion.convert()
+    tasks.delete_expired()
+    assert not Face.objects.exclude(embedding=None, remainder=None).exists()
+    assert search.nearest(Group.objects.get(), stored["p5"], top=1, at=now)[0].person_id == "p5"
+
+
+def test_a_face_without_a_vector_is_rejected(stored: dict[str, Template]) -> None:
+    with pytest.raises(IntegrityError, match="gallery_face_has_vector"), transaction.atomic():
+        Face.objects.update(embedding=None)
