@@ -156,6 +156,7 @@ class Run:
         section.value("units in answers that arrived", found.answered_units)
         section.value("units charged", found.charged_units)
         section.value("units of answers that came with a repeat of their key", found.by_repeat)
+        section.value("units of answers in transit when the client hung up", found.in_transit)
         section.value("difference", found.difference, "charged less answered")
         section.value("calls charged and not answered", len(found.against_the_customer), "must be 0")
         unexplained = [one for one in found.in_their_favour if not self._web_died_near(arrived[one])]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import http.client
+import itertools
 import json
 import random
 import socket
@@ -23,6 +24,7 @@ CLIENT_TIMEOUT_S = 120.0  # longer than any wait of the product, so a call witho
 KEY_ATTEMPTS = 8
 RETRIED = (4105, 4291, 4292, 5003, 5004)
 HUNG_UP, NO_ANSWER = "hung up", "no answer"
+HANG_UP_BYTES = 8192  # the smallest body of a hang-up; larger than that of other calls with such pictures
 DETECT, ANALYSE, COMPARE = (
     f"/api/v1/{name}.json" for name in ("face_detect", "face_analyse", "face_compare")
 )
@@ -33,7 +35,8 @@ class Sent:
     """One request and its answer; `fault` is the reason if there is none.
 
     `key` is the SHA-256 of its Idempotency-Key; `is_repeat` is set if the answer is that of an earlier
-    request.
+    request. `body_bytes` is set for hang-ups, whose bodies all have different lengths, so that their calls
+    can be found.
     """
 
     sent_at: float
@@ -45,6 +48,7 @@ class Sent:
     key: str = ""
     is_repeat: bool = False
     fault: str = ""
+    body_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,7 @@ class Load:
         self._record = record
         self._pause_s = pause_s
         self._ended = threading.Event()
+        self._hang_up_bytes = itertools.count(HANG_UP_BYTES)
         self._threads = [
             threading.Thread(target=self._run, args=(random.Random(seed * 1000 + number), client))
             for number, client in enumerate(self._clients)
@@ -147,6 +152,7 @@ class Load:
             if kind.has_key:
                 self._call_with_key(client, kind.path, body, rng)
             elif kind.hangs_up:
+                body = body.ljust(next(self._hang_up_bytes))
                 self._record.add(client.hang_up(kind.path, body, rng.choice([0.0, 0.0, 0.005, 0.02])))
             else:
                 self._record.add(client.call(kind.path, body))
@@ -219,7 +225,7 @@ class Client:
             sock.setblocking(False)
             if sock.recv(1, socket.MSG_PEEK):
                 return self._answer_on(sock, at)
-        return Sent(at, time.time() - at, fault=HUNG_UP)
+        return Sent(at, time.time() - at, fault=HUNG_UP, body_bytes=len(body))
 
     def _answer_on(self, sock: socket.socket, at: float) -> Sent:
         """Read the answer that arrived before the client hung up: it counts."""

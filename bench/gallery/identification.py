@@ -5,33 +5,47 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bench import datasets
 
+if TYPE_CHECKING:  # at run time, only after Django is set up
+    from inference.pipeline.engine import Engine
+    from inference.results import Template
+
 Floats = npt.NDArray[np.float64]
 FPIRS = (1e-2, 1e-3)
 MODELS_DIR = Path(__file__).resolve().parent.parent.parent / "var" / "models"
 
 
-def accuracy(data: Path, splits: int) -> None:
-    """Print FNIR at fixed FPIRs, and the stated and the realised false-match rate."""
-    from inference.calibration import scoring
+def engine_of_models() -> Engine:
+    """Return an engine with the models of this checkout."""
     from inference.models.setup import ensure_models
     from inference.pipeline.engine import Engine
 
     ensure_models(MODELS_DIR)
-    engine = Engine(MODELS_DIR)
-    of_person: dict[str, list[Any]] = defaultdict(list)
+    return Engine(MODELS_DIR)
+
+
+def people(data: Path, engine: Engine) -> list[list[Template]]:
+    """Return the templates of each person in DIR/verification."""
+    of_person: dict[str, list[Template]] = defaultdict(list)
     for path in sorted((data / "verification" / "images").glob("*.jpg")):
         template = engine.embed(path.read_bytes())
         if template.has_face:
             of_person[datasets.person(path)].append(template)
-    known = [templates for templates in of_person.values() if len(templates) > 1]
-    lone = [templates[0] for templates in of_person.values() if len(templates) == 1]
+    return list(of_person.values())
+
+
+def accuracy(data: Path, found: Sequence[list[Template]], engine: Engine, splits: int) -> None:
+    """Print FNIR at fixed FPIRs, and the stated and the realised false-match rate."""
+    from inference.calibration import scoring
+
+    known = [templates for templates in found if len(templates) > 1]
+    lone = [templates[0] for templates in found if len(templates) == 1]
     print(f"{len(known)} people with several pictures, {len(lone)} with one")
     random = np.random.default_rng(7)
     whole = len(known) + len(lone) // 2

@@ -8,37 +8,42 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 
 from bench.gallery.identification import MODELS_DIR
+from bench.gallery.population import Population
 
 
-def speed(sizes: Sequence[int], seconds: float, indexed: Sequence[int]) -> None:
+def speed(sizes: Sequence[int], seconds: float, indexed: Sequence[int], population: Population) -> None:
     """Measure searches over HTTP against face_detect, enrolments per second, and the index."""
     from bench.engine.speed import sample_pictures
     from bench.load.service import running_site
 
-    with running_site() as site:
+    with running_site() as site, tempfile.TemporaryDirectory() as folder:
+        people = Path(folder) / "population.npz"
+        population.save(people)
         picture = sample_pictures(MODELS_DIR)["1 MP"]
         print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
         rate = _Caller(site).enrolments_a_second(picture, seconds)
         print(f"enrolments: {rate:.1f} a second, one at a time")
         for size in sizes:
-            _prepare(site, "fill", size)
+            _prepare(site, "fill", size, people)
             _compare(site, picture, size, seconds, "by exact scan")
             if size in indexed:
-                _prepare(site, "index", size)
+                _prepare(site, "index", size, people)
                 _compare(site, picture, size, seconds, "through the index")
 
 
-def _prepare(site: Any, step: str, size: int) -> None:
+def _prepare(site: Any, step: str, size: int, people: Path) -> None:
     """Run a step of synthetic_groups in the environment of the services, and print its measurements."""
-    command = [sys.executable, "-m", "bench.gallery.synthetic_groups", step, str(size)]
+    command = [sys.executable, "-m", "bench.gallery.synthetic_groups", step, str(size), str(people)]
     done = subprocess.run(command, env=site.environment, check=True, stdout=subprocess.PIPE, text=True)
     print(done.stdout.rstrip(), flush=True)
 

@@ -1,7 +1,7 @@
 """Groups of synthetic faces, their exact scan, and the HNSW index beside it.
 
-Run in the environment of the services: `python -m bench.gallery.synthetic_groups fill|index SIZE`. The
-vectors are random, the hardest case for an index: no stranger is much more similar than another.
+Run in the environment of the services: `python -m bench.gallery.synthetic_groups fill|index SIZE POPULATION`,
+with the file of a population (population.py).
 """
 
 from __future__ import annotations
@@ -12,35 +12,36 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
-import numpy.typing as npt
 import psutil
 
-Floats = npt.NDArray[np.float64]
+from bench.gallery.population import Population
+
+if TYPE_CHECKING:  # at run time, only after Django is set up
+    from inference.results import Template
+
 BATCH = 2000
 PROBES = 200
 TOPS = (5, 100)
-# A second picture of a person has a cosine of 0.64 to the first, which is less than most real ones have.
-NOISE = 1.2
 COPY = """
 COPY gallery_face (id, group_id, person_id, call_id, vector, vector_remainder, model_version, quality,
                    consent_reference, created_at) FROM STDIN
 """
 
 
-def main(step: str, size: int) -> None:
+def main(step: str, size: int, population: Population) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "facecloud.settings")
     import django
 
     django.setup()
-    {"fill": fill, "index": index}[step](size)
+    {"fill": fill, "index": index}[step](size, population)
 
 
-def fill(size: int) -> None:
+def fill(size: int, population: Population) -> None:
     """Create the group `n<size>`, and print the cost of an exact scan."""
     from django.utils import timezone
 
@@ -53,27 +54,27 @@ def fill(size: int) -> None:
     at = timezone.now()
     app = App.objects.earliest("pk")
     groups.add(app, [Wanted(f"n{size}", "bench")], at, Actor())
-    _insert(Group.objects.get(app=app, group_id=f"n{size}"), size, at)
+    _insert(Group.objects.get(app=app, group_id=f"n{size}"), size, population, at)
     _vacuum()
     for top in TOPS:
-        _found, cost = _searched(size, top)
+        _found, cost = _searched(size, population, top)
         print(f"  exact scan of {size}, in the database and this process, top {top}: {cost}")
 
 
-def index(size: int) -> None:
+def index(size: int, population: Population) -> None:
     """Enter the group into the index; print its cost and recall. The group stays in the index."""
     from django.utils import timezone
 
     from gallery.models import Group
     from gallery.vectors import indexing
 
-    exact = {top: _searched(size, top)[0] for top in TOPS}
+    exact = {top: _searched(size, population, top)[0] for top in TOPS}
     started = time.perf_counter()
     indexing._enter(Group.objects.get(group_id=f"n{size}"), timezone.now())
     print(f"  HNSW: {size} faces indexed in {time.perf_counter() - started:.0f} s")
     _vacuum()
     for top in TOPS:
-        found, cost = _searched(size, top)
+        found, cost = _searched(size, population, top)
         both = sum(len(set(a) & set(b)) for a, b in zip(exact[top], found, strict=True))
         first = sum(a[0] == b[0] for a, b in zip(exact[top], found, strict=True))
         print(
@@ -82,7 +83,7 @@ def index(size: int) -> None:
         )
 
 
-def _searched(size: int, top: int) -> tuple[list[list[str]], str]:
+def _searched(size: int, population: Population, top: int) -> tuple[list[list[str]], str]:
     """Return the results of the probes; their median time, and the mean CPU time of both processes."""
     from django.db import connection
     from django.utils import timezone
@@ -92,8 +93,9 @@ def _searched(size: int, top: int) -> tuple[list[list[str]], str]:
 
     group = Group.objects.get(group_id=f"n{size}")
     random = np.random.default_rng(size + 1)
-    people = next(_templates(size))
-    probes = [_second_shot(people[number], random) for number in random.integers(0, len(people), PROBES)]
+    people = next(_people(size, population))
+    chosen = [people[number] for number in random.integers(0, len(people), PROBES)]
+    probes = population.second_pictures(chosen, random)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         both = psutil.Process(cursor.fetchone()[0]), psutil.Process()
@@ -112,35 +114,14 @@ def _searched(size: int, top: int) -> tuple[list[list[str]], str]:
     return found, f"{statistics.median(times):.1f} ms, {cpu_ms:.1f} CPU-ms"
 
 
-def _templates(size: int) -> Iterator[Sequence[Any]]:
+def _people(size: int, population: Population) -> Iterator[Sequence[Template]]:
     """Yield the templates of the group in batches; the same ones each time."""
-    from inference.results import Quality, Template
-
     random = np.random.default_rng(size)
     for first in range(0, size, BATCH):
-        count = min(BATCH, size - first)
-        halves = [_unit(random.normal(size=(count, 128))) for _ in range(2)]
-        constants = random.normal(-2, 0.3, count)
-        yield [
-            Template(tuple(a), tuple(b), float(c), Quality(1.0, ()))
-            for a, b, c in zip(*(half.tolist() for half in halves), constants, strict=True)
-        ]
+        yield population.people(min(BATCH, size - first), random)
 
 
-def _unit(vectors: Floats) -> Floats:
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))
-
-
-def _second_shot(template: Any, random: np.random.Generator) -> Any:
-    """Return another template of the same synthetic person."""
-
-    def near(vector: tuple[float, ...]) -> tuple[float, ...]:
-        return tuple(_unit(np.array(vector) + random.normal(size=128) * NOISE / np.sqrt(128)).tolist())
-
-    return replace(template, primary=near(template.primary), secondary=near(template.secondary))
-
-
-def _insert(group: Any, size: int, at: Any) -> None:
+def _insert(group: Any, size: int, population: Population, at: Any) -> None:
     """Insert synthetic faces, rotated in one step."""
     from django.db import connection
 
@@ -152,7 +133,7 @@ def _insert(group: Any, size: int, at: Any) -> None:
     rotation = keys.rotation(group)
     Group.objects.filter(pk=group.pk).update(model_version=version)
     first = 0
-    for templates in _templates(size):
+    for templates in _people(size, population):
         vectors = np.array([scoring.gallery_vector(template) for template in templates]) @ rotation.T
         coarse = vectors.astype(np.float16)
         rest = (vectors - coarse).astype(np.float16)
@@ -178,4 +159,4 @@ def _vacuum() -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), Population.load(Path(sys.argv[3])))

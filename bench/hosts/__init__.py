@@ -39,13 +39,19 @@ LOST_WEB = OUTAGE | {NO_ANSWER, "HTTP 502", "HTTP 504"}  # the last two are ngin
 
 @dataclass(frozen=True)
 class Scenario:
-    """A fault that is held for `hold_s`, with the codes and the longest answer time that it may cause."""
+    """A fault that is held for `hold_s`, with the codes and the longest answer time that it may cause.
+
+    `transit_s` is the longest time that the end of a connection may take to reach the web process.
+    `is_over` says when the fault has no effects left, some time after it was healed.
+    """
 
     name: str
     fault: Callable[[Cluster], AbstractContextManager[None]]
     hold_s: float
     codes: frozenset[str]
     slowest_s: float
+    transit_s: float = ledger.TRANSIT_S
+    is_over: Callable[[Cluster], bool] = lambda cluster: True
 
 
 @contextlib.contextmanager
@@ -104,14 +110,28 @@ SCENARIOS = (
     Scenario("a web host is cut off from PostgreSQL", cut("web1", from_=("postgres",)), 30, OUTAGE, 40),
     Scenario("a web host is cut off from everything", cut("web1"), 30, LOST_WEB, 70),
     Scenario("PostgreSQL is cut off", cut("postgres"), 30, OUTAGE, 40),
-    Scenario("Valkey's primary is cut off: Sentinel fails over", cut_off_primary, 30, OUTAGE, 40),
+    Scenario(
+        "Valkey's primary is cut off: Sentinel fails over",
+        cut_off_primary,
+        30,
+        OUTAGE,
+        40,
+        is_over=Cluster.has_one_primary,
+    ),
     Scenario("the scheduled work is cut off", cut("beat"), 30, SERVED, 10),
-    Scenario("5 % of all frames are lost, each way", impair(loss=0.05), 60, OUTAGE, 40),
-    Scenario("every round trip takes 300 ms more", impair(delay_s=0.15), 60, OUTAGE, 40),
+    Scenario("5 % of all frames are lost, each way", impair(loss=0.05), 60, OUTAGE, 40, 1.5),
+    Scenario("every round trip takes 300 ms more", impair(delay_s=0.15), 60, OUTAGE, 40, 0.5),
     Scenario("a worker host is lost", lose("worker2"), 30, SERVED | {"5004"}, 40),
     Scenario("a web host is lost", lose("web2"), 30, LOST_WEB, 70),
     Scenario("PostgreSQL's host is lost", lose("postgres"), 30, OUTAGE, 40),
-    Scenario("the host of Valkey's primary is lost: Sentinel fails over", lose(PRIMARY), 30, OUTAGE, 40),
+    Scenario(
+        "the host of Valkey's primary is lost: Sentinel fails over",
+        lose(PRIMARY),
+        30,
+        OUTAGE,
+        40,
+        is_over=Cluster.has_one_primary,
+    ),
     Scenario(
         "clocks: web1 and worker1 10 min ahead, web2 and worker2 10 min behind",
         shift(web1=600, worker1=600, web2=-600, worker2=-600),
@@ -189,6 +209,7 @@ def run(
                 cluster.wait(scenario.hold_s)
             healed_at = time.time()
             recovered_s = cluster.wait(RECOVERY_TIMEOUT_S, until=partial(is_served, record, healed_at))
+            cluster.wait(RECOVERY_TIMEOUT_S, until=partial(scenario.is_over, cluster))
             cluster.wait(10)
             # A call that the fault delays must not count for the next one.
             cluster.wait(CLIENT_TIMEOUT_S, until=partial(load.has_completed_calls_before, healed_at))
@@ -207,7 +228,12 @@ def run(
     columns = ["fault", "s", "answers", "slowest s", "served again s", "as stated"]
     section.table("scenarios", columns, rows)
     report.add(section)
-    return proved(cluster, record, report, started_at, sweep_now=arguments.sweep_now) and passed
+
+    def transit_s(hung_up_at: float) -> float:
+        during = [scenario for scenario, began_at, ended_at, _ in spans if began_at <= hung_up_at < ended_at]
+        return max((scenario.transit_s for scenario in during), default=ledger.TRANSIT_S)
+
+    return proved(cluster, record, report, started_at, transit_s, sweep_now=arguments.sweep_now) and passed
 
 
 def is_served(record: Record, since: float) -> bool:
@@ -232,19 +258,28 @@ def judged(scenario: Scenario, sent: list[Sent], recovered_s: float) -> tuple[li
     return [scenario.name, scenario.hold_s, answers, longest, recovered_s, is_stated], is_allowed
 
 
-def proved(cluster: Cluster, record: Record, report: Report, since: float, *, sweep_now: bool) -> bool:
+def proved(
+    cluster: Cluster,
+    record: Record,
+    report: Report,
+    since: float,
+    transit_s: Callable[[float], float],
+    *,
+    sweep_now: bool,
+) -> bool:
     """Wait until every debit has ended, and compare the two counts."""
     cluster.wait(CONFIRM_TIMEOUT_S, until=lambda: not ledger.unconfirmed(cluster, record.sent))
     if sweep_now:
         cluster.manage("shell", "-c", SWEEP).check_returncode()
     cluster.wait(SWEEP_TIMEOUT_S, until=lambda: not ledger.open_debits(cluster))
-    found = ledger.compare(record.sent, cluster, since)
+    found = ledger.compare(record.sent, cluster, since, transit_s)
     reconciled = cluster.manage("reconcile")
     section = Section("the clients' count against the ledger")
     section.value("requests", len(record.sent))
     section.value("units in answers that arrived", found.answered_units)
     section.value("units charged", found.charged_units)
     section.value("units of answers that came with a repeat of their key", found.by_repeat)
+    section.value("units of answers in transit when the client hung up", found.in_transit)
     section.value("difference", found.difference, "charged less answered")
     section.value("calls charged and not answered", len(found.against_the_customer))
     section.value("calls answered and not charged", len(found.in_their_favour))

@@ -261,6 +261,22 @@ class Cluster(Database):
             address, _port = client.sentinel_get_master_addr_by_name(MASTER)
         return next(name for name, ip in ADDRESSES.items() if ip == address)
 
+    def has_one_primary(self) -> bool:
+        """Return whether Sentinel has made one of the two Valkeys a replica, and it is connected.
+
+        A primary that was cut off is still one when it returns, for some ten seconds. Clients that connect to
+        it meanwhile lose what they stored there.
+        """
+        roles = []
+        for name in ("valkey1", "valkey2"):
+            with redis.Redis(ADDRESSES[name], socket_timeout=2, decode_responses=True) as client:
+                try:
+                    role = client.info("replication")
+                except redis.RedisError:
+                    return False
+                roles.append((role["role"], role.get("master_link_status", "up")))
+        return sorted(roles) == [("master", "up"), ("slave", "up")]
+
     # --- processes -----------------------------------------------------------------
 
     def _folder(self, name: str) -> Path:
