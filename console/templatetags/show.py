@@ -88,6 +88,18 @@ def unit(meter: str) -> str:
 
 
 @register.filter
+def units(number: int, meter: str) -> str:
+    """Return a number of units with their unit: 1 张, "1 image" in English."""
+    if meter == Meter.IMAGES:
+        text = translation.ngettext("%(n)s 张", "%(n)s 张", number)
+    elif meter == Meter.CALLS:
+        text = translation.ngettext("%(n)s 次", "%(n)s 次", number)
+    else:
+        text = translation.ngettext("%(n)s 对", "%(n)s 对", number)
+    return text % {"n": count(number)}
+
+
+@register.filter
 def when(moment: datetime | None) -> str:
     """Return the local time to the second; a dash if there is none."""
     return timezone.localtime(moment).strftime("%Y-%m-%d %H:%M:%S") if moment else "–"
