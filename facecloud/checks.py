@@ -143,7 +143,7 @@ def database_role() -> Iterable[CheckMessage]:
         if can_rewrite_history():
             yield Warning(
                 "The role of DATABASE_URL owns the tables: it can empty the ledgers and drop their triggers.",
-                hint="Give the application a role of its own: DATABASE_OWNER_URL in docs/operations.md.",
+                hint="Give the application its own role: DATABASE_OWNER_URL in docs/operators/operations.md.",
                 id="facecloud.W003",
             )
     except DatabaseError:

@@ -11,7 +11,8 @@ from django.db.migrations.recorder import MigrationRecorder
 LAST_REVISION = "56e3317"  # the last one that contains the replaced migrations
 TOO_OLD = (
     "This database was not migrated to the end of an earlier version ({missing} is missing): run migrate "
-    f"with revision {LAST_REVISION} first, then with this version (docs/operations.en.md, Upgrades)."
+    f"with revision {LAST_REVISION} first, then with this version "
+    "(docs/operators/operations.en.md, Upgrades)."
 )
 
 

@@ -2,7 +2,7 @@
 
 Runs the product, measures CPU, bytes, commits and commands of a call, and predicts by simulation the
 throughput of 1, 2 and 3 workers with 1 and 2 web processes; then runs each of these and compares. `--predict`
-only simulates larger installations, with the costs of docs/scaling.md.
+only simulates larger installations, with the costs of docs/operators/scaling.md.
 """
 
 from __future__ import annotations

@@ -9,11 +9,13 @@ from pgvector.django import VectorExtension
 MINIMUM = (0, 8)  # iterative index scans
 MISSING = (
     "This PostgreSQL server does not offer the extension pgvector ({found}): install pgvector "
-    f"{'.'.join(map(str, MINIMUM))} or newer on it (docs/operations.en.md), then run migrate again."
+    f"{'.'.join(map(str, MINIMUM))} or newer on it (docs/operators/operations.en.md), "
+    "then run migrate again."
 )
 NOT_ALLOWED = (
     "The role {role} may not create the extension pgvector in the database {database}: run "
-    '"CREATE EXTENSION vector" in it as a superuser (docs/operations.en.md), then run migrate again.'
+    '"CREATE EXTENSION vector" in it as a superuser (docs/operators/operations.en.md), '
+    "then run migrate again."
 )
 INSUFFICIENT_PRIVILEGE = "42501"
 

@@ -196,7 +196,7 @@ RULES = (
     Rule(
         "books-disagree", "bad", lambda state: state.books.breaks > 0,
         _("对账发现 %(breaks)s 处矛盾（%(proved_at)s）。"),
-        _("执行 manage.py reconcile 列出每一处，按 docs/runbook.md 查明原因；不要直接修改账目。"),
+        _("执行 manage.py reconcile 列出每一处，按 docs/operators/runbook.md 查明原因；不要直接修改账目。"),
     ),
     Rule(
         "books-late", "warn", lambda state: state.books.is_late,

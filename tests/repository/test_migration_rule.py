@@ -1,6 +1,6 @@
 """The previous version can run on the schema of this one: migrations add first, and lock no table for long.
 
-docs/services.en.md states the rule.
+docs/operators/services.en.md states the rule.
 """
 
 from collections.abc import Iterator

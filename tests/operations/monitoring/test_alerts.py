@@ -48,10 +48,10 @@ def test_every_alert_has_a_firing_test_and_a_runbook_link() -> None:
         assert rule["annotations"]["description"]
 
 
-@pytest.mark.parametrize("document", ["runbook.md", "runbook.en.md"])
+@pytest.mark.parametrize("document", ["operators/runbook.md", "operators/runbook.en.md"])
 def test_the_runbook_has_an_entry_for_each_alert_and_no_other(document: str) -> None:
     rules = yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"][0]["rules"]
     entries = re.findall(r"^## (\w+)$", (REPOSITORY / "docs" / document).read_text(), re.MULTILINE)
     assert sorted(entries) == sorted(rule["alert"] for rule in rules)
     for rule in rules:
-        assert rule["annotations"]["runbook"] == f"docs/runbook.en.md#{rule['alert'].lower()}"
+        assert rule["annotations"]["runbook"] == f"docs/operators/runbook.en.md#{rule['alert'].lower()}"
