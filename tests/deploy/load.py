@@ -1,6 +1,5 @@
 """Signed calls at a steady rate through the proxy, in the background, with a count of the results."""
 
-import hashlib
 import http.client
 import json
 import ssl
@@ -11,7 +10,7 @@ from collections import Counter
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from facecloud_client.request import signing
+from faceapi.authentication.signing import sign
 
 PATH = "/api/v1/face_detect.json"
 
@@ -66,10 +65,7 @@ class Load:
             time.sleep(self._pause_s)
 
     def call(self, body: bytes) -> str:
-        dt = str(time.time_ns() // 1_000_000)
-        headers = signing.headers(
-            self._key, self._secret, "POST", PATH, "", dt, hashlib.sha1(body).hexdigest()
-        )
+        headers = sign(self._key, self._secret, "POST", PATH, "", time.time_ns() // 1_000_000, body)
         host, port = self._address.hostname or "", self._address.port
         connection: Any = http.client.HTTPConnection(host, port, timeout=90)
         if self._address.scheme == "https":
