@@ -190,7 +190,7 @@ class FaceApiView(APIView):
         return self._reply(answer, units=calls.succeed(call, now()), is_replay=True)
 
     def _fetch(self, pictures: Sequence[Picture], spool: Spool) -> None:
-        """Fetch the pictures given by URL into the spool and check them, before anything is charged."""
+        """Fetch the pictures given by URL into the spool and check them, before units are reserved."""
         if any(picture.span is None for picture in pictures):
             release()  # the servers of the pictures may be slow
             images.fetch(pictures, spool, customer=self.call.caller.app.customer_id)
@@ -252,7 +252,7 @@ class FaceApiView(APIView):
         except Expired as error:
             raise ApiError(errors.EXPIRED, *details.ended(error.details.get("ended_at"))) from None
         except UsedUp as error:
-            raise ApiError(errors.USED_UP, *details.used_up(error, len(pictures))) from None
+            raise ApiError(errors.USED_UP, *details.used_up(error, len(pictures), self.pairs)) from None
 
     def _infer(self, pictures: Sequence[Picture], spool: Spool) -> bytes:
         sent = [(one.span, one.header) for one in pictures if one.span and one.header]
@@ -300,7 +300,7 @@ class FaceApiView(APIView):
         return pictures
 
     def check(self) -> None:
-        """Refuse the request, if possible, before anything is fetched or charged."""
+        """Refuse the request, if possible, before anything is fetched or units are reserved."""
 
     def answer(self, results: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the `result` of the reply. `results` are the worker's, one for each picture."""

@@ -346,9 +346,11 @@ _ROWS = (
     Code(
         OVERLOADED, 503,
         "服务繁忙,请稍后重试", "The service is overloaded; try again later",
-        "排队的请求已达上限，或后端服务暂不可用。本次不计费。",
-        "The queue is full, or a backend service is unavailable. Nothing was charged.",
-        "等待 Retry-After 秒后重试。", "Wait for the number of seconds in Retry-After, then try again.",
+        "排队的请求已达上限，或后端服务暂不可用，或已用签名的记录丢失（见 detail）。本次不计费。",
+        "The queue is full, a backend service is unavailable, or the record of used signatures was lost (see "
+        "`detail`). Nothing was charged.",
+        "等待 Retry-After 秒后重新签名并重试。",
+        "Wait for the number of seconds in Retry-After, then sign the request again and send it.",
     ),
     Code(
         NO_ANSWER, 504, "处理超时", "Processing timed out",

@@ -236,16 +236,21 @@ def not_good_enough(reasons: Sequence[str]) -> tuple[str, str]:
 # --- quota ---------------------------------------------------------------------
 
 
-def used_up(error: UsedUp, images: int) -> tuple[str, str]:
-    """Return why the units of the month are not enough, in English and in Chinese."""
+def used_up(error: UsedUp, images: int, pairs: int) -> tuple[str, str]:
+    """Return why the units of the month are not enough, in English and in Chinese.
+
+    How many units the request needs depends on the meter of each package, so its content is stated.
+    """
     next_at, remaining = error.details.get("next_at"), error.details.get("remaining")
     then = then_zh = ""
     if isinstance(next_at, datetime):
         then = f"; the next period starts at {next_at.isoformat()}"
         then_zh = f"；下一个计费周期从 {_local(next_at)} 开始"
+    number, noun, noun_zh = (pairs, "pair", "对") if pairs else (images, "image", "张图片")
+    content = f"{number} {noun}" if number == 1 else f"{number} {noun}s"
     return (
-        f"{remaining} units remain, but the request needs {images}{then}",
-        f"剩余调用量为 {remaining}，本次请求有 {images} 张图片{then_zh}",
+        f"{remaining} units remain, fewer than this request with {content} needs{then}",
+        f"剩余调用量为 {remaining}，不足以处理本次请求的 {number} {noun_zh}{then_zh}",
     )
 
 

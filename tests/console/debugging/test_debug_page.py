@@ -315,8 +315,8 @@ def test_a_refused_picture_is_named_with_the_reason(
 @pytest.mark.parametrize(
     ("language", "send", "told", "untold"),
     [
-        ("zh-hans", "发送请求", "剩余调用量为 0，本次请求有 1 张图片", "units remain"),
-        ("en", "Send request", "0 units remain, but the request needs 1", "剩余调用量"),
+        ("zh-hans", "发送请求", "剩余调用量为 0，不足以处理本次请求的 1 张图片", "units remain"),
+        ("en", "Send request", "0 units remain, fewer than this request with 1 image needs", "剩余调用量"),
     ],
 )
 def test_an_error_is_shown_in_the_language_of_the_page(

@@ -5,11 +5,15 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from faceapi import errors
+from faceapi import errors, schema
 from faceapi.errors import TABLE, ApiError
 from faceapi.errors.replies import error_reply
 from faceapi.middleware import unknown_address
+from faceapi.request.body import MAX_IMAGES
+from faceapi.request.images import MAX_PAIRS
 from facecloud.web import early_errors
+from inference.images.formats.common import MAX_SIDE_PX, MIN_SIDE_PX
+from inference.images.headers import MAX_BYTES
 
 
 def parts(reply: bytes) -> tuple[str, dict[str, str], bytes]:
@@ -54,3 +58,17 @@ def test_every_status_of_the_table_has_a_reason_phrase() -> None:
 def test_a_lone_surrogate_in_a_detail_can_be_sent() -> None:
     content = error_reply(ApiError(errors.JSON, "a key \ud800"), "id").content
     assert json.loads(content)["detail"] == "a key ?"
+
+
+def test_the_table_states_the_limits_that_are_enforced() -> None:
+    def states(code: int, *limits: object) -> bool:
+        row = TABLE[code]
+        return all(str(limit) in text for limit in limits for text in (row.cause_zh, row.cause_en))
+
+    assert states(errors.DIMENSIONS, MIN_SIDE_PX, MAX_SIDE_PX)
+    assert states(errors.IMAGE_TOO_LARGE, f"{MAX_BYTES // 2**20} MiB")
+    assert states(errors.TOO_MANY_IMAGES, MAX_IMAGES, MAX_PAIRS)
+    described = str(schema.IMAGE["description"])
+    assert (
+        f"{MAX_BYTES // 2**20} MiB, {MIN_SIDE_PX}x{MIN_SIDE_PX} to {MAX_SIDE_PX}x{MAX_SIDE_PX}" in described
+    )
