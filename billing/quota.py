@@ -29,7 +29,7 @@ MAX_HOLD_S = 240  # with a sweep each minute, the units of a dead call are retur
 # From the settle to the confirmation; slower clients are disconnected (facecloud/web/response_buffer.py).
 CONFIRM_WITHIN_S = 240
 SWEEP_BATCH = 1000
-CHARGED = (DebitState.SETTLING, DebitState.SETTLED)
+SETTLING_OR_SETTLED = (DebitState.SETTLING, DebitState.SETTLED)
 
 _DEBIT_FIELDS = [
     "call_id", "app_id", "api", "units", "state",
@@ -112,7 +112,7 @@ def settle(
             },
         )
         is_first = cursor.fetchone() is not None
-    if not is_first and not Debit.objects.filter(call_id=call_id, state__in=CHARGED).exists():
+    if not is_first and not Debit.objects.filter(call_id=call_id, state__in=SETTLING_OR_SETTLED).exists():
         raise HoldLost(call_id=call_id)
     return is_first
 

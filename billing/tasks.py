@@ -1,4 +1,7 @@
-"""The scheduled tasks of this room (settings.CELERY_BEAT_SCHEDULE). Each is safe to run twice or late."""
+"""The scheduled tasks of this room (settings.CELERY_BEAT_SCHEDULE). Each is safe to run twice or late.
+
+`sample_usage` runs at midnight or not at all: see its `expires`.
+"""
 
 import logging
 

@@ -65,7 +65,7 @@ class CallContext:
     queue_ms: float = 0.0
     infer_ms: float = 0.0
     debit: Debit | None = None
-    is_settled: bool = False  # True as soon as a settle is started, because it may have been committed
+    may_be_settled: bool = False  # a settle was started, and may have been committed
     hold: idempotency.Hold | None = None
     effect: Callable[[datetime], None] | None = None  # what the transaction of the settle also writes
 
@@ -87,7 +87,7 @@ def succeed(call: CallContext, at: datetime) -> int:
     Raises ApiError 5004 if the units were returned already, because the call took longer than its hold.
     """
     units = call.debit.units if call.debit is not None else 0
-    call.is_settled = True
+    call.may_be_settled = True
     try:
         _settle_with_retries(call, units, at)
     except HoldLost:
@@ -148,7 +148,7 @@ def fail(call: CallContext, error: ApiError, at: datetime) -> None:
             return  # a repeat of the request was answered in the meantime
         if call.hold is not None:
             idempotency.release(call.hold)
-        if call.is_settled:
+        if call.may_be_settled:
             _unrecord(call.id)
         _end(call, error.code, error.row.http, fault_index=error.index)
 

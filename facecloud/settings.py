@@ -355,7 +355,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "options": {"expires": 840},
     },
     "send-notices": {"task": "billing.send_notices", "schedule": 300.0, "options": {"expires": 290}},
-    "sample-usage": {"task": "billing.sample_usage", "schedule": crontab(minute=0, hour=0)},
+    "sample-usage": {
+        "task": "billing.sample_usage",
+        "schedule": crontab(minute=0, hour=0),
+        "options": {"expires": 600},  # the usage of a later time is not that of midnight
+    },
     "close-usage": {"task": "faceapi.close_usage", "schedule": 300.0, "options": {"expires": 290}},
     "mend-usage": {"task": "faceapi.mend_usage", "schedule": crontab(minute=10, hour=4)},
     "note-schedule": {"task": "common.note_schedule", "schedule": 60.0, "options": {"expires": 55}},

@@ -18,7 +18,10 @@ NOTES_FOR = timedelta(days=1)
 
 @shared_task(name="gallery.delete_expired")
 def delete_expired() -> None:
-    """Delete the faces whose consent or retention has ended, and notify customers of the next deletions."""
+    """Delete the faces whose consent or retention has ended, and notify customers of the next deletions.
+
+    Also delete the notes that no enrolment needs any more, and the vectors of the version before.
+    """
     at = now()
     try:
         if deleted := expiry.delete_expired(at):

@@ -22,7 +22,10 @@ IMAGE_CODES = frozenset({UNSUPPORTED_FORMAT, UNDECODABLE, BAD_DIMENSIONS, TOO_MA
 
 
 class InferenceError(Exception):
-    """Base of the errors that inference raises: `code` is the manual's number, `detail` is for the log."""
+    """Base of the errors that inference raises. `code` is the manual's number.
+
+    The `detail` of an ImageError is part of the reply (faceapi/errors/details.py), others are for the log.
+    """
 
     code = FAILED
 

@@ -104,7 +104,7 @@ def _usage_until(hour: datetime) -> Usage:
 
 
 def attention(at: datetime) -> Iterator[Attention]:
-    """Yield the findings of the live view, then waiting customers, orders and approvals."""
+    """Yield the findings of the live view, then Apps without units, packages that end, orders, approvals."""
     for finding in findings(health.measure(at)):
         yield Attention(finding.level, finding.what, _("实时状态"), reverse("ops_live"), finding.remedy)
     business = reverse("ops_business")

@@ -238,7 +238,7 @@ def crash_rounds(app: App, *, rounds: int, seed: int) -> Rounds:
         answers = [line.split() for line in said if line.startswith("answered")]
         seen.answered += len(answers)
         seen.answered_units += sum(int(answer[2]) for answer in answers)
-        settled = Debit.objects.filter(app=app, state__in=quota.CHARGED).count()
+        settled = Debit.objects.filter(app=app, state__in=quota.SETTLING_OR_SETTLED).count()
         seen.settled_unanswered = settled - seen.answered
         lost = Debit.objects.filter(app=app, state=DebitState.HELD).values_list("call_id", flat=True)
         lost_ids = list(lost)

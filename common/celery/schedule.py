@@ -1,11 +1,11 @@
 """Monitor the scheduled tasks, and send those again that were missed.
 
-A task that runs each minute records that beat and a worker are running. It also checks the hourly and daily
-tasks: a task whose last success is older than its schedule allows is sent again, because its worker may have
-died, Valkey may have lost it, or nothing ran when it was due. More frequent tasks, such as the sweep, are not
-sent again, because their next run does the work. A process that dies is restarted by its supervisor; if
-nothing has run for LATE_AFTER_S, operators see a finding. All times are Valkey's, so that the clocks of the
-hosts do not matter.
+A task that runs each minute records that beat and a worker are running. It also checks the tasks in
+CAUGHT_UP: one whose last success is older than its schedule allows is sent again, because its worker may have
+died, Valkey may have lost it, or nothing ran when it was due. After a loss of Valkey's data all of them are
+sent. More frequent tasks, such as the sweep, are not sent again, because their next run does the work. A
+process that dies is restarted by its supervisor; if nothing has run for LATE_AFTER_S, operators see a
+finding. All times are Valkey's, so that the clocks of the hosts do not matter.
 
     schedule:seen        time of the last run of the schedule
     schedule:started     hash: task → time of its last start

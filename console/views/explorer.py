@@ -26,11 +26,6 @@ from console.views.debug import DebugError, sample_path, send, signing_key
 from faceapi.authentication.signing import PREFIXES
 
 # The APIs of the gallery belong to face_search: its packages pay for them, or they are free.
-METERED_AS = {
-    "face_detect": Api.FACE_DETECT,
-    "face_analyse": Api.FACE_ANALYSE,
-    "face_compare": Api.FACE_COMPARE,
-}
 DELETE_QUESTION = gettext_lazy("这会真的删除您的人脸库中的内容，无法恢复。确定发送吗？")
 ONLY_CODE = "code"  # the button that generates the program without a call
 
@@ -56,7 +51,7 @@ def explorer(request: CustomerRequest) -> HttpResponse:
         "shown_entries": shown_entries(posted.get("entries", "")),
         "has_sample": sample_path().is_file(),
         "max_mb": MAX_TOTAL_BYTES // 2**20,
-        "api": METERED_AS.get(operation.name, Api.FACE_SEARCH),
+        "api": Api(operation.name) if operation.name in Api.values else Api.FACE_SEARCH,
         "delete_question": DELETE_QUESTION,
         "docs_href": reverse(
             "docs_page", args=[operation.name if operation.name in EXAMPLES else Api.FACE_SEARCH]

@@ -2,8 +2,8 @@
 
 The key is 32 random bytes, stored encrypted under settings.ENCRYPTION_KEYS (accounts/keys.py). A rotation
 preserves inner products, so a search works on rotated templates. Without the key, a stored template cannot be
-compared with any other, not even with another group's template of the same person. Deleting the group
-destroys its key.
+compared with a template from elsewhere, not even with another group's template of the same person. What this
+protects against, and what not: docs/threat-model.md. Deleting the group destroys its key.
 """
 
 import hmac

@@ -1,4 +1,4 @@
-"""Convert templates to and from their stored form, which is rotated by the group's matrix."""
+"""Convert templates to and from their stored form, which is rotated by the group's matrix (keys.py)."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -99,7 +99,7 @@ def test_every_file_gets_a_documented_code(caller: Caller, app: App, worker: Pro
     assert wrong == {}
     assert {found.id for found in alive()} == workers
     assert not app.debits.filter(state="held").exists()
-    settled = app.debits.filter(state__in=quota.CHARGED).count()
+    settled = app.debits.filter(state__in=quota.SETTLING_OR_SETTLED).count()
     assert settled == app.calls.filter(code=0).count()
 
 

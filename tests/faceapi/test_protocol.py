@@ -139,7 +139,7 @@ def test_pipelined_requests_are_answered_in_order(caller: Caller, app: App) -> N
         sock.sendall(good + bad + again)
         statuses = [answer.status for answer in read_answers(sock, 3)]
     assert statuses == [200, 401, 200]
-    assert app.debits.filter(state__in=quota.CHARGED).count() == 2
+    assert app.debits.filter(state__in=quota.SETTLING_OR_SETTLED).count() == 2
 
 
 def test_a_call_refused_before_its_malformed_body_is_answered_once(caller: Caller) -> None:

@@ -1,6 +1,6 @@
-"""The previous version can run on the schema of this one: migrations add first, and lock no table for long.
+"""The previous version can run on this one's schema: migrations add first, and index without a lock.
 
-docs/operators/services.en.md states the rule.
+Other locks of a migration end after DB_MIGRATION_LOCK_TIMEOUT_S; docs/operators/services.en.md has the rule.
 """
 
 from collections.abc import Iterator

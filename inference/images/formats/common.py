@@ -1,4 +1,4 @@
-"""The header of an image file and the size limits, for both formats."""
+"""The header of an image file and the limits of its width and height, for both formats."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def test_a_killed_worker_only_delays_the_call(
     assert answer.code == 0
     assert len(answer.json["result"]) == 12
     assert time.monotonic() - started < 40
-    assert app.debits.get().state in quota.CHARGED
+    assert app.debits.get().state in quota.SETTLING_OR_SETTLED
     assert [proof.breaks for proof in reconcile.run(timezone.now()) if proof.breaks] == []
     assert left_behind() == []
 

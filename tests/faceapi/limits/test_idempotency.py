@@ -168,7 +168,7 @@ def test_4292_while_the_first_call_runs_which_is_charged_once(caller: Caller, ap
     assert 0 in codes
     assert codes <= {0, 4292}
     assert all(answer.headers["Retry-After"] == "1" for answer in answers if answer.code == 4292)
-    assert app.debits.filter(state__in=quota.CHARGED).count() == 1
+    assert app.debits.filter(state__in=quota.SETTLING_OR_SETTLED).count() == 1
 
 
 def test_the_key_of_a_killed_web_process_is_free_within_seconds(
