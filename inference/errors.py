@@ -10,15 +10,15 @@ The numbers are the manual's (4.1.2); only `faceapi` turns them into messages an
 
 from __future__ import annotations
 
-UNSUPPORTED_FORMAT = 4002
+FORMAT = 4002
 UNDECODABLE = 4003
-BAD_DIMENSIONS = 4008
-TOO_MANY_BYTES = 4009
+DIMENSIONS = 4008
+IMAGE_TOO_LARGE = 4009
 NOT_AN_IMAGE = 4012
-FAILED = 5001
-INCOMPLETE = 5002
+INTERNAL = 5001
+INCOMPLETE_RESULT = 5002
 
-IMAGE_CODES = frozenset({UNSUPPORTED_FORMAT, UNDECODABLE, BAD_DIMENSIONS, TOO_MANY_BYTES, NOT_AN_IMAGE})
+IMAGE_CODES = frozenset({FORMAT, UNDECODABLE, DIMENSIONS, IMAGE_TOO_LARGE, NOT_AN_IMAGE})
 
 
 class InferenceError(Exception):
@@ -27,7 +27,7 @@ class InferenceError(Exception):
     The `detail` of an ImageError is part of the reply (faceapi/errors/details.py), others are for the log.
     """
 
-    code = FAILED
+    code = INTERNAL
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -47,7 +47,7 @@ class ImageError(InferenceError):
 class IncompleteResultError(InferenceError):
     """A model returned numbers that cannot be a result: not finite, or of the wrong shape."""
 
-    code = INCOMPLETE
+    code = INCOMPLETE_RESULT
 
 
 class ModelError(InferenceError):

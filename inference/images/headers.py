@@ -22,7 +22,7 @@ def read_header(data: Buffer) -> Header:
     32..5000 px.
     """
     if len(data) > MAX_BYTES:
-        raise ImageError(errors.TOO_MANY_BYTES, f"{len(data)} bytes, the limit is {MAX_BYTES}")
+        raise ImageError(errors.IMAGE_TOO_LARGE, f"{len(data)} bytes, the limit is {MAX_BYTES}")
     start = bytes(data[0:512])
     if start.startswith(png.SIGNATURE):
         return png.read(data)

@@ -102,7 +102,9 @@ def end_process(hung: list[Work]) -> None:
             extra = {"chunk": work.chunk_id, "position": work.position, "stack": stack[-8:]}
             logger.error("picture timed out, ending this worker", extra=extra)
             if work.position is not None:
-                reply = Reply(work.chunk_id, [], Failure(work.position, errors.FAILED, "timed out"), 0.0, 0.0)
+                reply = Reply(
+                    work.chunk_id, [], Failure(work.position, errors.INTERNAL, "timed out"), 0.0, 0.0
+                )
                 with suppress(redis.RedisError):  # the missing heartbeat still shows the death
                     exchange.answer(
                         valkey.client(), work.request_id, reply, count=work.count, ttl_s=work.ttl_s

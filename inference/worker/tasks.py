@@ -148,7 +148,7 @@ def _failure(position: int, error: Exception) -> Failure:
     # The message of the error is not logged, because it could quote the picture; the stack is only code.
     stack = traceback.format_list(traceback.extract_tb(error.__traceback__))
     logger.error("inference failed", extra={"error": type(error).__name__, "stack": stack})
-    return Failure(position, errors.FAILED, type(error).__name__)
+    return Failure(position, errors.INTERNAL, type(error).__name__)
 
 
 # --- life cycle of a worker ------------------------------------------------------

@@ -37,7 +37,7 @@ def check_sides(width_px: int, height_px: int) -> None:
     """Raise ImageError 4008 if a side is outside MIN_SIDE_PX..MAX_SIDE_PX."""
     if not (MIN_SIDE_PX <= width_px <= MAX_SIDE_PX and MIN_SIDE_PX <= height_px <= MAX_SIDE_PX):
         rule = f"outside {MIN_SIDE_PX}x{MIN_SIDE_PX} to {MAX_SIDE_PX}x{MAX_SIDE_PX}"
-        raise ImageError(errors.BAD_DIMENSIONS, f"{width_px}x{height_px} px is {rule}")
+        raise ImageError(errors.DIMENSIONS, f"{width_px}x{height_px} px is {rule}")
 
 
 def broken(detail: str) -> ImageError:
@@ -47,4 +47,4 @@ def broken(detail: str) -> ImageError:
 
 def unsupported(detail: str) -> ImageError:
     """Return an ImageError 4002: the format or the pixel layout is recognised, but not supported."""
-    return ImageError(errors.UNSUPPORTED_FORMAT, detail)
+    return ImageError(errors.FORMAT, detail)

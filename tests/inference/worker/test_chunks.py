@@ -97,11 +97,11 @@ def test_an_invalid_result_names_its_picture(engine: Engine, chunk: list[bytes],
     batches.spoil(3)
     results, failure = tasks.run(tasks.OPERATIONS["analyse"], engine, list(chunk))
     assert len(results) == 2
-    assert failure == Failure(2, errors.INCOMPLETE, "age or gender is not a number")
+    assert failure == Failure(2, errors.INCOMPLETE_RESULT, "age or gender is not a number")
     batches.spoil(2)
     results, failure = tasks.run(tasks.OPERATIONS["embed"], engine, list(chunk))
     assert len(results) == 3
-    assert failure == Failure(3, errors.INCOMPLETE, "an embedding is not finite")
+    assert failure == Failure(3, errors.INCOMPLETE_RESULT, "an embedding is not finite")
 
 
 def test_the_earlier_of_two_failures_is_returned(
@@ -112,4 +112,4 @@ def test_the_earlier_of_two_failures_is_returned(
     results, failure = tasks.run(tasks.OPERATIONS["embed"], engine, [chunk[0], b"no picture"])
     assert results == []
     assert failure is not None
-    assert (failure.position, failure.code) == (0, errors.INCOMPLETE)
+    assert (failure.position, failure.code) == (0, errors.INCOMPLETE_RESULT)

@@ -101,7 +101,7 @@ def test_a_hanging_picture_is_named_and_the_process_ends() -> None:
         answer = answer_of(name)
         assert answer is not None
         assert answer.failure is not None
-        assert (answer.failure.position, answer.failure.code) == (position, errors.FAILED)
+        assert (answer.failure.position, answer.failure.code) == (position, errors.INTERNAL)
         assert f'"chunk": "chunk-of-{name}"' in said
     assert answer_of("hung-batch") is None  # it is unknown which of its pictures hangs
     assert answer_of("late") is None  # it has not hung for long
