@@ -304,7 +304,7 @@ GALLERY = env.bool("GALLERY", default=True)
 # Faces that an App may store; operators change it for one App.
 GALLERY_FACES_PER_APP = env.count("GALLERY_FACES_PER_APP", default=10_000)
 # A larger group is searched through an index, which is faster but misses some matches (docs/benchmarks.md).
-GALLERY_EXACT_FACES = env.count("GALLERY_EXACT_FACES", default=100_000)
+GALLERY_EXACT_FACES = env.count("GALLERY_EXACT_FACES", default=20_000)
 # Operators are warned from this number of stored persons on: in China, the processing of the faces of 100 000
 # persons must be filed with the authority (the 2025 rules on the security of face recognition).
 GALLERY_PERSONS_WARNING = env.count("GALLERY_PERSONS_WARNING", default=90_000)

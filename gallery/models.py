@@ -123,8 +123,8 @@ class Face(models.Model):
             HnswIndex(
                 fields=["vector"],
                 opclasses=["halfvec_ip_ops"],
-                m=16,
-                ef_construction=64,
+                m=24,
+                ef_construction=128,
                 condition=Q(indexed=True),
                 name="gallery_face_vector_hnsw",
             ),

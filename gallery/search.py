@@ -24,7 +24,7 @@ from inference.results import Template
 MAX_GROUPS = 10
 MAX_TOP = 100
 MAX_PAIRS_SCORED = 4  # up to this number of pairs, all are scored, without a preselection
-EF_SEARCH = 200
+EF_SEARCH = 400  # finds whom the exact scan finds, also among 100 000 (docs/benchmarks.md)
 # All large groups share the index, so most entries that a scan reads may belong to other groups. Therefore
 # the limits are ten times the defaults of pgvector (docs/benchmarks.md).
 MAX_SCAN_TUPLES = 200_000

@@ -32,9 +32,9 @@ class Migration(migrations.Migration):
             model_name='face',
             index=pgvector.django.indexes.HnswIndex(
                 condition=models.Q(('indexed', True)),
-                ef_construction=64,
+                ef_construction=128,
                 fields=['vector'],
-                m=16,
+                m=24,
                 name='gallery_face_vector_hnsw',
                 opclasses=['halfvec_ip_ops'],
             ),
