@@ -5,14 +5,21 @@ linked by it. `migrate` converts all faces. The former vectors stay until the ni
 of the version before still read and write them during an upgrade. To be removed with the columns.
 """
 
+from typing import Any
 from uuid import UUID
 
+from cryptography.fernet import InvalidToken
+from django.core.management.base import CommandError
 from django.db import connection
 
 from gallery.models import Face, Group
 from gallery.vectors import templates
 
 BATCH = 1000
+WRONG_KEY = (
+    "The stored faces cannot be converted, because ENCRYPTION_KEY does not decrypt the key of a gallery: "
+    "add the former key to it, after a comma, and run migrate again."
+)
 # In groups whose App is not locked: a face that is deleted meanwhile is not updated.
 _CONVERTED = """
 UPDATE gallery_face AS face
@@ -24,6 +31,14 @@ _DISCARDED = """
 UPDATE gallery_face SET embedding = NULL, remainder = NULL
  WHERE id IN (SELECT id FROM gallery_face WHERE embedding IS NOT NULL AND vector IS NOT NULL LIMIT %s)
 """
+
+
+def convert_at_migrate(apps: Any, schema_editor: Any) -> None:
+    """Convert all faces, as a step of a migration. Raises CommandError if a gallery's key is unreadable."""
+    try:
+        convert()
+    except InvalidToken:
+        raise CommandError(WRONG_KEY) from None
 
 
 def convert() -> int:

@@ -4,7 +4,10 @@ from datetime import datetime
 
 import numpy as np
 import pytest
+from cryptography.fernet import Fernet
+from django.core.management.base import CommandError
 from django.db import IntegrityError, transaction
+from pytest_django import Settings
 
 from accounts.models import App
 from gallery import search, tasks
@@ -72,3 +75,9 @@ def test_the_former_vectors_are_deleted_at_night(stored: dict[str, Template], no
 def test_a_face_without_a_vector_is_rejected(stored: dict[str, Template]) -> None:
     with pytest.raises(IntegrityError, match="gallery_face_has_vector"), transaction.atomic():
         Face.objects.update(embedding=None)
+
+
+def test_migrate_says_which_key_is_missing(stored: dict[str, Template], settings: Settings) -> None:
+    settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+    with pytest.raises(CommandError, match="add the former key"):
+        conversion.convert_at_migrate(None, None)
