@@ -65,7 +65,9 @@ def test_a_visitor_gets_from_registration_to_a_drawn_face(visitor: Visitor) -> N
     page.locator("details[open]").get_by_role("button", name="显示").click()
     expect(page.locator("#secret")).to_have_text(re.compile("^[0-9a-f]{32}$"))
     secret = page.locator("#secret").inner_text()
+    expect(page.locator("dialog:modal #secret")).to_be_visible()  # Escape does not close it before
     page.keyboard.press("Escape")
+    expect(page.locator("#secret")).to_have_count(0)
     assert secret not in page.content()
 
     page.get_by_role("navigation", name="控制台导航").get_by_role("link", name="在线调试").click()

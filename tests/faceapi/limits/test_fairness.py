@@ -236,6 +236,12 @@ def played(
 ) -> list[tuple[str, int]]:
     """Simulate a worker that takes `took_ms` for each picture. Return the lane and the size of each chunk."""
     client, request_id, seen = valkey.client(), uuid.uuid4().hex, []
+    taken: set[str] = set()
+
+    def new_chunks() -> list[str]:
+        """Return the chunks that were not taken; the pictures of those may not have been deleted yet."""
+        return [chunk_id for chunk_id in chunks(request_id) if chunk_id not in taken]
+
     with (
         frozen(worker),
         counted_alive("test"),
@@ -255,8 +261,11 @@ def played(
             deadline=time.monotonic() + 60,
         )
         while sum(count for _, count in seen) < images:
-            wait_until(lambda: bool(chunks(request_id)) or waiting.done(), timeout_s=20, what="a chunk")
-            chunk_id = chunks(request_id)[0]
+            wait_until(lambda: bool(new_chunks()) or waiting.done(), timeout_s=20, what="a chunk")
+            if waiting.done():
+                waiting.result()  # raises what ended the call
+            (chunk_id, *_) = new_chunks()
+            taken.add(chunk_id)
             turns = [member.decode() for member in client.zrange("inference:turns:bulk", 0, -1)]
             lane = "bulk" if f"{customer} {chunk_id}" in turns else "single"
             count = len(list(client.scan_iter(f"inference:image:{chunk_id}:*")))
