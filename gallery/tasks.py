@@ -20,7 +20,7 @@ NOTES_FOR = timedelta(days=1)
 def delete_expired() -> None:
     """Delete the faces whose consent or retention has ended, and notify customers of the next deletions.
 
-    Also delete the notes that no enrolment needs any more, and the vectors of the version before.
+    Also delete the notes of old enrolments, and the vectors of the version before.
     """
     at = now()
     try:

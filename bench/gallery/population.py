@@ -1,7 +1,7 @@
 """Synthetic people for the gallery's benchmark: random templates, or ones distributed like real people's.
 
 A fitted population is the mean and the covariance of real people's embeddings, and the covariance of several
-pictures of one person. It contains nobody's template, and exists only while the benchmark runs.
+pictures of one person. It contains no person's template and is deleted after the benchmark.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class Scenario:
     """A fault that is held for `hold_s`, with the codes and the longest answer time that it may cause.
 
     `transit_s` is the longest time that the end of a connection may take to reach the web process.
-    `is_over` says when the fault has no effects left, some time after it was healed.
+    `is_over` returns whether the effects have ended; some last longer than the fault.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""One unnamed file per request for its picture files, which are no longer base64 but still compressed.
+"""One unnamed file per request for its picture files, decoded from base64 and still compressed.
 
 Up to SMALL_BYTES are in the memory of the process: a file takes 0.2 ms longer for a picture of 1 MP. A larger
 spool is a memfd while all spools of this process fit settings.SPOOL_MEMORY_BYTES; otherwise it moves
