@@ -81,6 +81,7 @@ def test_a_visitor_gets_from_registration_to_a_drawn_face(visitor: Visitor) -> N
     expect(page.locator("tbody tr").first).to_contain_text("2,999 / 3,000 张")
     page.locator("tbody tr").first.get_by_role("link", name="报表").click()
     expect(page.locator("#calls tbody tr")).to_have_count(1)
+    page.wait_for_function("window.Chart && Chart.getChart(document.querySelector('canvas'))")
     drawn = page.evaluate("Chart.getChart(document.querySelector('canvas')).data.datasets[0].data.at(-1)")
     assert drawn == 1
 
