@@ -139,12 +139,15 @@ def test_batches_of_one_customer_leave_a_slot_to_another(
 
 
 def test_work_stops_when_the_client_disconnects(caller: Caller, app: App, worker: Process) -> None:
+    """The worker is suspended with some pictures left, so that it can't finish before the site looks."""
     body = caller.body([inline(encode((900, 900)))] * 100)
     with caller.raw() as sock:
         sock.sendall(caller.head(body, f"Content-Length: {len(body)}"))
         sock.sendall(body)
         wait_until(lambda: bool(claims()), timeout_s=60, what="work")
-    wait_until(lambda: app.calls.exists(), timeout_s=60, what="the call's end")
+        with frozen(worker):
+            sock.close()
+            wait_until(lambda: app.calls.exists(), timeout_s=60, what="the call's end")
     call = app.calls.get()
     assert (call.code, call.units, call.infer_ms) == (errors.BODY_INCOMPLETE, 0, 0)  # the work was stopped
     wait_until(lambda: not chunks(), timeout_s=20, what="no chunk is left")
