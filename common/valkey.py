@@ -5,9 +5,7 @@ from typing import Any
 
 import redis
 from django.conf import settings
-from redis.backoff import NoBackoff
 from redis.connection import SSLConnection
-from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelManagedConnection
 
 from common import valkey_address
@@ -40,20 +38,16 @@ def now_s(client: redis.Redis) -> float:
 
 @lru_cache(maxsize=1)
 def client() -> redis.Redis:
-    """Return a thread-safe client for settings.REDIS_URL with its own connection pool.
+    """Return a thread-safe client for settings.REDIS_URL, with its own connection pool.
 
-    Every wait is bounded. A lost connection is reopened once; a timeout is not retried, because a call would
-    then wait for a multiple of the limit.
+    Every wait is bounded.
     """
     address = valkey_address.parse(settings.REDIS_URL)
-    limits = {
+    common: dict[str, Any] = {
         "socket_timeout": settings.VALKEY_TIMEOUT_S,
         "socket_connect_timeout": settings.VALKEY_TIMEOUT_S,
-    }
-    common: dict[str, Any] = {
-        **limits,
         "health_check_interval": HEALTH_CHECK_S,
-        "retry": Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+        "retry": valkey_address.RETRY,
         **address.login(),
     }
     if address.scheme == "unix":
@@ -61,9 +55,9 @@ def client() -> redis.Redis:
     tls = {"ssl": True, **address.tls()} if address.has_tls else {}
     common |= {"socket_keepalive": True, **tls}
     if address.is_sentinel:
-        sentinels = {**limits, **address.sentinel_login(), **tls}
         common.pop("ssl", None)  # replaced by the class of the connection
-        found: redis.Redis = Sentinel(address.hosts, sentinel_kwargs=sentinels, **common).master_for(
+        sentinel = Sentinel(address.hosts, sentinel_kwargs=address.sentinel_options(), **common)
+        found: redis.Redis = sentinel.master_for(
             address.service, connection_class=SentinelTlsConnection if tls else SentinelConnection
         )
         return found

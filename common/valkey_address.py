@@ -13,11 +13,18 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError
+from redis.retry import Retry
+
 SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels")
 TLS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs")
 SENTINEL = ("service", "sentinel_username", "sentinel_password")
 REQUIREMENTS = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 DEFAULT_PORT, DEFAULT_SENTINEL_PORT = 6379, 26379
+SENTINEL_TIMEOUT_S = 1.0  # to connect to a Sentinel, and for its reply
+# A lost connection is reopened once. A timeout is not retried: a call would wait for a multiple of the limit.
+RETRY = Retry(NoBackoff(), 1, supported_errors=(ConnectionError,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +63,19 @@ class Address:
     def login(self) -> dict[str, Any]:
         return {"username": self.username, "password": self.password, "db": self.db}
 
-    def sentinel_login(self) -> dict[str, Any]:
+    def sentinel_options(self) -> dict[str, Any]:
+        """Return the arguments of redis-py's clients of the Sentinels.
+
+        They are asked one after the other, so one that does not answer must not take long. By default,
+        redis-py tries each eleven times.
+        """
         return {
             "username": self.options.get("sentinel_username"),
             "password": self.options.get("sentinel_password"),
+            "socket_timeout": SENTINEL_TIMEOUT_S,
+            "socket_connect_timeout": SENTINEL_TIMEOUT_S,
+            "retry": RETRY,
+            **({"ssl": True, **self.tls()} if self.has_tls else {}),
         }
 
     def broker_url(self) -> str:

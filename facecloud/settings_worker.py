@@ -44,12 +44,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 if _address.is_sentinel:
     CELERY_BROKER_TRANSPORT_OPTIONS |= {
         "master_name": _address.service,
-        "sentinel_kwargs": {
-            "socket_timeout": VALKEY_TIMEOUT_S,
-            "socket_connect_timeout": VALKEY_TIMEOUT_S,
-            **_address.sentinel_login(),
-            **({"ssl": True, **_address.tls()} if _address.has_tls else {}),
-        },
+        "sentinel_kwargs": _address.sentinel_options(),
     }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True  # replies are sent through a Valkey list (inference/worker/exchange.py)

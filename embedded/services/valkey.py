@@ -5,6 +5,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from embedded.services.managed_process import Process, end_processes_in, package_folder
 
@@ -46,7 +48,8 @@ class Valkey:
         self.process.stop()
 
     def _answers(self) -> bool:
-        with redis.Redis(unix_socket_path=str(self.socket), socket_timeout=2) as client:
+        once = Retry(NoBackoff(), 0)  # by default, redis-py tries eleven times, for many seconds
+        with redis.Redis(unix_socket_path=str(self.socket), socket_timeout=2, retry=once) as client:
             try:
                 return bool(client.ping())
             except redis.RedisError:

@@ -154,7 +154,7 @@ def by_broker(settings: Settings, url: str) -> None:
     address = valkey_address.parse(url)
     options: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 5}
     if address.is_sentinel:
-        options |= {"master_name": address.service, "sentinel_kwargs": {"socket_timeout": 5}}
+        options |= {"master_name": address.service, "sentinel_kwargs": address.sentinel_options()}
     with kombu.Connection(address.broker_url(), ssl=address.tls(), transport_options=options) as connection:
         connection.SimpleQueue("tls-test").put({"seen": "broker"})
 
@@ -229,6 +229,49 @@ def test_client_and_broker_follow_a_failover_by_sentinel(settings: Settings, fol
             wait_until(lambda: is_served(by_broker, settings, url), timeout_s=30, what="the broker")
             with redis.Redis(port=second) as client:
                 assert client.get("seen") == b"client"
+        finally:
+            settings.REDIS_URL = before
+            valkey.client.cache_clear()
+            sentinel.kill()
+            sentinel.wait()
+
+
+@contextmanager
+def silent_server() -> Iterator[tuple[int, list[socket.socket]]]:
+    """Yield a port that accepts connections without a reply, and those that were made."""
+    accepted: list[socket.socket] = []
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                accepted.append(listener.accept()[0])
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=accept, daemon=True).start()
+        try:
+            yield listener.getsockname()[1], accepted
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            for one in accepted:
+                one.close()
+
+
+@pytest.mark.parametrize(("connect", "searches"), [(by_client, 1), (by_broker, 2)])
+def test_a_sentinel_that_does_not_reply_is_tried_once_in_each_search_for_the_primary(
+    connect: Callable[[Settings, str], None], searches: int, settings: Settings, folder: Path
+) -> None:
+    port, watching = free_port(), free_port()
+    config = folder / "sentinel.conf"
+    config.write_text(
+        f"port {watching}\nbind 127.0.0.1\ndir {folder}\nsentinel monitor faces 127.0.0.1 {port} 1\n"
+    )
+    before = settings.REDIS_URL
+    with valkey_on(port, folder), silent_server() as (silent, attempts):
+        sentinel = subprocess.Popen([server(), str(config), "--sentinel"], stdout=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: pings(watching), timeout_s=60, what="Sentinel")
+            connect(settings, f"sentinel://127.0.0.1:{silent},127.0.0.1:{watching}/0?service=faces")
+            assert len(attempts) == searches
         finally:
             settings.REDIS_URL = before
             valkey.client.cache_clear()
