@@ -71,6 +71,20 @@ def test_an_account_of_an_earlier_version_logs_in_under_any_name(client: Client)
     assert client.post("/login/", {"username": "Ольга", "password": PASSWORD}).status_code == 302
 
 
+@pytest.mark.django_db
+def test_a_name_that_is_registered_during_the_check_gets_the_same_message(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(email: str) -> str:
+        User.objects.create_user(str(FORM["username"]), "first@example.org", PASSWORD)
+        return email
+
+    monkeypatch.setattr("console.forms.check_mailable", meanwhile)  # called after the name was checked
+    page = client.post("/register/", FORM).content.decode()
+    assert "过于相似" in page
+    assert User.objects.count() == 1
+
+
 @pytest.mark.race
 @pytest.mark.parametrize(
     "names", [["mallory"] * 6, ["mallory", "Mallory", "ma11ory", "maIlory", "mallorY", "MALLORY"]]
