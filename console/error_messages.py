@@ -42,7 +42,7 @@ def _texts() -> dict[str, str]:
         "order_cancelled": _("该订单已取消，不能支付。请重新下单。"),
         "order_expired": _("该订单创建超过 48 小时未支付，已被取消。请重新下单。"),
         "order_not_cancellable": _("只有待支付的订单可以取消。"),
-        "region_closed": _("该地域暂未开放订购，请在页面右上角切换区域。"),
+        "region_closed": _("该区域暂未开放订购，请在页面右上角切换区域。"),
         "key_not_live": _("该密钥已停用或已失效。"),
     }
 

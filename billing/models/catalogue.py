@@ -5,6 +5,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 
 class Api(models.TextChoices):
@@ -97,7 +98,7 @@ class Duration(models.Model):
         constraints = [models.CheckConstraint(condition=Q(months__range=(1, 36)), name="duration_range")]
 
     def __str__(self) -> str:
-        return _("%(months)s 个月") % {"months": self.months}
+        return ngettext("%(n)s 个月", "%(n)s 个月", self.months) % {"n": self.months}
 
 
 class ScheduledChange(models.Model):

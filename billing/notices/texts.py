@@ -43,11 +43,11 @@ def text_of(notice: Notice) -> NoticeText:
     }
     if notice.kind == NoticeKind.FACES:
         group, _space, count = notice.detail.partition(" ")
-        values |= {"group": group, "count": count}
+        values |= {"group": group, "count": f"{int(count or 0):,}"}
         return NoticeText(
             ngettext(
-                "应用“%(app)s”的人脸组 %(group)s 有 %(count)s 个人脸即将到期删除",
-                "应用“%(app)s”的人脸组 %(group)s 有 %(count)s 个人脸即将到期删除",
+                "应用“%(app)s”的人脸组 %(group)s 有 %(count)s 张人脸即将到期删除",
+                "应用“%(app)s”的人脸组 %(group)s 有 %(count)s 张人脸即将到期删除",
                 int(count or 0),
             )
             % values,

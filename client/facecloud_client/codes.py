@@ -38,7 +38,7 @@ ENGLISH = {
     4301: "The group does not exist",
     4302: "The person or face does not exist",
     4303: "The face gallery is full",
-    4304: "The picture is not good enough to enrol",
+    4304: "The image is not good enough to enrol",
     4305: "The face matches another person in the group",
     4306: "Consent is missing or has expired",
     4307: "The group was enrolled with another model version",

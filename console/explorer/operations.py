@@ -16,11 +16,10 @@ GALLERY_TAG = "人脸库"
 
 @dataclass(frozen=True)
 class Operation:
-    """One API. `label` is Chinese, `label_en` English; `headers` are those that a caller may set."""
+    """One API. `label` is its Chinese name, a message id; `headers` are those that a caller may set."""
 
     name: str
     label: str
-    label_en: str
     description: str
     body: Json
     headers: dict[str, Json]
@@ -44,13 +43,11 @@ def _all() -> dict[str, Operation]:
     found = {}
     for path in document()["paths"].values():
         post = path["post"]
-        label, _, label_en = post["summary"].partition(" · ")
-        label_en = label_en[:1].upper() + label_en[1:]
+        label, _, _ = post["summary"].partition(" · ")
         name = post["operationId"]
         found[name] = Operation(
             name,
             label,
-            label_en,
             post["description"],
             post["requestBody"]["content"]["application/json"]["schema"],
             {

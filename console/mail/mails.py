@@ -56,7 +56,9 @@ def send_verification(user: User) -> None:
                 _("有人在人脸识别控制台注册账号或修改邮箱时，填写了您的邮箱地址。您的账号没有任何改变。"),
                 _("您已有账号，用户名是 %(name)s，可以直接登录：%(link)s")
                 % {"name": owner.username, "link": absolute(reverse("login"))},
-                _("如果忘记了密码，可以在登录页找回。如果不是您本人的操作，请忽略这封邮件。"),
+                _(
+                    "如果忘记了密码，可以在登录页点击“忘记密码”重新设置。如果不是您本人的操作，请忽略这封邮件。"
+                ),
             )
         return
     path = f"{reverse('email_confirm')}?token={addresses.token(user, address)}"
@@ -85,13 +87,15 @@ def send_change(kind: str, user: User, address: str) -> None:
             ),
             PASSWORD_CHANGED: (_("您的密码已修改"), _("用户名为 %(name)s 的账号的登录密码刚刚被修改。")),
         }[kind]
-        _send(
-            address,
-            subject,
-            text % {"name": user.username},
-            _("如果不是您本人的操作，请立即重设密码并联系管理员：%(link)s")
-            % {"link": absolute(reverse("password_reset"))},
-        )
+        # After a change of the address, the link to reset the password is no longer sent to this one.
+        advice = _("如果不是您本人的操作，请立即联系管理员。")
+        if kind != ADDRESS_CHANGED:
+            link = absolute(reverse("password_reset"))
+            advice = _("如果不是您本人的操作，请立即重设密码：%(link)s\n然后联系管理员。") % {"link": link}
+        paragraphs = [text % {"name": user.username}, advice]
+        if settings.SUPPORT_CONTACT:
+            paragraphs.append(_("联系方式：%(contact)s。") % {"contact": settings.SUPPORT_CONTACT})
+        _send(address, subject, *paragraphs)
 
 
 def send_invitation(row: Invitation) -> None:

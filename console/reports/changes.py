@@ -30,7 +30,7 @@ def change(
     if not before or now is None:
         return Comparison("", label=label)
     percent = round(float(now) / float(before) * 100 - 100)
-    return Comparison(f"{percent:+,d} %", _trend(percent, more_is_better), label)
+    return Comparison(f"{percent:+,d}%", _trend(percent, more_is_better), label)
 
 
 def points(now: float | None, before: float | None, *, label: str = "") -> Comparison:

@@ -77,8 +77,8 @@ def by_chance(confidence: float) -> str:
     two_digits = round(strangers, 1 - math.floor(math.log10(strangers)))
     words = {"n": count(int(two_digits))}
     if confidence > scoring.measured_to():
-        return _("同性别、同年龄段、同族群的不同的人中，每 %(n)s 对不到 1 对会达到") % words
-    return _("同性别、同年龄段、同族群的不同的人中，约每 %(n)s 对有 1 对会达到") % words
+        return _("同性别、同年龄段、同族群的不同人之间，每 %(n)s 对不到 1 对会达到") % words
+    return _("同性别、同年龄段、同族群的不同人之间，约每 %(n)s 对有 1 对会达到") % words
 
 
 @register.filter

@@ -6,8 +6,8 @@ from typing import Any
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.models import App
 from billing import packages
@@ -56,7 +56,6 @@ def explorer(request: CustomerRequest) -> HttpResponse:
         "docs_href": reverse(
             "docs_page", args=[operation.name if operation.name in EXAMPLES else Api.FACE_SEARCH]
         ),
-        "is_english": get_language() == "en",
         "nav": "explorer",
     }
     context |= units(app, context["api"])

@@ -41,7 +41,7 @@ from inference.calibration import scoring
 PAGE_ROWS = 50
 TRAIL_ROWS = 10_000
 NAMED_AT_ONCE = 500
-FACE_QUESTION = gettext_lazy("删除后无法恢复；最后一个人脸删除时，人员和备注一并删除。确定删除这个人脸吗？")
+FACE_QUESTION = gettext_lazy("删除后无法恢复；最后一张人脸删除时，人员和备注一并删除。确定删除这张人脸吗？")
 ID_RULE = gettext_lazy("1-64 个字符：字母、数字、下划线、连字符和点。")
 
 
@@ -75,7 +75,7 @@ def own_group(app: App, pk: int) -> Group:
 
 def delete_question(group: Group) -> str:
     """Return the confirmation question for deleting the group."""
-    words = _("将删除组 %(group)s 的全部人员和 %(n)s 个人脸，并销毁它的密钥。无法恢复。确定删除吗？")
+    words = _("将删除组 %(group)s 的全部人员和 %(n)s 张人脸，并销毁它的密钥。无法恢复。确定删除吗？")
     return words % {"group": group.group_id, "n": f"{group.faces:,}"}
 
 
@@ -141,11 +141,11 @@ def group(request: CustomerRequest, app_id: str, pk: int) -> HttpResponse:
         messages.success(
             request,
             ngettext(
-                "组 %(group)s 已删除，其中的 %(n)s 个人脸和密钥已销毁。",
-                "组 %(group)s 已删除，其中的 %(n)s 个人脸和密钥已销毁。",
+                "组 %(group)s 已删除，其中的 %(n)s 张人脸和密钥已销毁。",
+                "组 %(group)s 已删除，其中的 %(n)s 张人脸和密钥已销毁。",
                 faces,
             )
-            % {"group": found.group_id, "n": faces},
+            % {"group": found.group_id, "n": f"{faces:,}"},
         )
         return redirect("gallery", app_id)
     prefix = request.GET.get("q", "").strip()[:64]

@@ -65,7 +65,7 @@ _ROWS = (
         "请求体应为 {\"data\": [...]}，每个元素是图片 URL 或带前缀的 base64；人脸比对的每个元素是 [图片1, "
         "图片2]。",
         "Send {\"data\": [...]} whose entries are image URLs or prefixed base64; for face_compare "
-        "[picture 1, picture 2].",
+        "[image 1, image 2].",
     ),
     Code(
         FORMAT, 400,
@@ -246,13 +246,13 @@ _ROWS = (
         "没有 Authorization 请求头，或格式不是 CTYUN <AppKey>:<64 位十六进制签名>。",
         "There is no Authorization header, or it is not CTYUN <AppKey>:<64 hex digits>.",
         "按“接口鉴权”的步骤签名，并加上请求头 Authorization: CTYUN <AppKey>:<签名>。",
-        "Sign the request as described in 4.1.3, and send the header "
+        "Sign the request as described under \"Authentication\", and send the header "
         "Authorization: CTYUN <AppKey>:<signature>.",
     ),
     Code(
         UNKNOWN_KEY, 401,
         "AppKey 不存在或已停用", "The AppKey is unknown or disabled",
-        "AppKey 有误、已停用或已过轮换期。",
+        "AppKey 有误、已停用或已过重叠期。",
         "The AppKey is wrong, disabled, or was replaced and has expired.",
         "在控制台的应用密钥页核对 AppKey（16 位小写十六进制，不是 SecretKey）。",
         "Check the AppKey on the App's key page in the console: 16 lower-case hex digits, not the SecretKey.",
@@ -288,9 +288,9 @@ _ROWS = (
         ADDRESS, 401,
         "来源地址不允许", "The caller's address is not allowed",
         "该应用设置了来源地址白名单。", "This App has an allow-list of addresses.",
-        "从允许的地址调用，或联系管理员修改白名单；服务器看到的地址见 detail。",
-        "Call from an allowed address, or ask the administrator to change the list; `detail` states the "
-        "address that the server saw.",
+        "从允许的地址调用，或在控制台该应用的“详情与资源包”页修改来源地址白名单；服务器看到的地址见 detail。",
+        "Call from an allowed address, or change the App's allowed addresses in the console, under \"Details "
+        "and packages\"; `detail` states the address that the server saw.",
     ),
     Code(
         NOT_ORDERED, 402,
@@ -345,7 +345,7 @@ _ROWS = (
     ),
     Code(
         OVERLOADED, 503,
-        "服务繁忙,请稍后重试", "The service is overloaded; try again later",
+        "服务繁忙，请稍后重试", "The service is overloaded; try again later",
         "排队的请求已达上限，或后端服务暂不可用，或已用签名的记录丢失（见 detail）。本次不计费。",
         "The queue is full, a backend service is unavailable, or the record of used signatures was lost (see "
         "`detail`). Nothing was charged.",

@@ -139,7 +139,7 @@ CHINESE = {
     "the face gallery is switched off in this installation": "本系统没有启用人脸库",
     "group_id {}": "group_id 为 {0}",
     "person_id {} of group {}": "组 {1} 的 person_id 为 {0}",
-    "the limit is {} {}": "上限为 {0} 个{1}",
+    "the limit is {} {}": "{1}上限为 {0}",
     "faces": "人脸",
     "groups": "组",
     "it matches person_id {}": "与 person_id 为 {0} 的人员相似",
@@ -170,8 +170,8 @@ CHINESE = {
     "too_bright": "过亮",
     "low_contrast": "对比度低",
     "extreme_pose": "姿态过大",
-    "rotated": "倒置",
-    "cut_off": "不完整",
+    "rotated": "人脸朝向不明",
+    "cut_off": "被图片边缘截断",
     "several_faces": "有多张大小相近的人脸",
     # --- the service -----------------------------------------------------------------
     "the broker is not available": "消息队列不可用",
@@ -249,7 +249,7 @@ def used_up(error: UsedUp, images: int, pairs: int) -> tuple[str, str]:
     number, noun, noun_zh = (pairs, "pair", "对") if pairs else (images, "image", "张图片")
     content = f"{number} {noun}" if number == 1 else f"{number} {noun}s"
     return (
-        f"{remaining} units remain, fewer than this request with {content} needs{then}",
+        f"remaining units: {remaining}, fewer than this request with {content} needs{then}",
         f"剩余调用量为 {remaining}，不足以处理本次请求的 {number} {noun_zh}{then_zh}",
     )
 

@@ -34,19 +34,19 @@ ROWS = (
         "本次入库将超过该应用的人脸数或组数上限；上限见 detail。没有任何人脸入库，本次不计费。",
         "The request would exceed the App's limit of faces or groups, given in `detail`. Nothing was stored "
         "or charged.",
-        "删除不再需要的人员，或联系管理员提高上限。",
-        "Delete persons that are no longer needed, or ask the administrator to raise the limit.",
+        "删除不再需要的人员或组，或联系管理员提高上限。",
+        "Delete persons or groups that are no longer needed, or ask the administrator to raise the limit.",
     ),
     Code(
         NOT_GOOD_ENOUGH, 400,
-        "图片质量不足以入库", "The picture is not good enough to enrol",
+        "图片质量不足以入库", "The image is not good enough to enrol",
         "图片没有人脸、有多张大小相近的人脸，或质量不足；原因见 detail 和 quality.reasons。"
         "没有任何人脸入库，本次不计费。",
-        "The picture has no face or several faces of similar size, or its quality is too low; `detail` and "
+        "The image has no face or several faces of similar size, or its quality is too low; `detail` and "
         "`quality.reasons` state why. Nothing was stored or charged.",
         "换一张只有本人、正面、清晰、光线均匀的图片；index 是该图片的序号。"
         "背景中明显更小的人脸不影响入库：入库的是最大的一张，位置见 location。",
-        "Use a sharp, evenly lit, frontal picture of this person alone; `index` is the picture's position. "
+        "Use a sharp, evenly lit, frontal image of this person alone; `index` is the image's position. "
         "Much smaller faces in the background do not matter: the largest is enrolled, at `location`.",
     ),
     Code(
@@ -75,7 +75,7 @@ ROWS = (
         "组内的人脸特征由另一模型版本生成，不能与当前版本比对。",
         "The templates of the group were computed by another model version and cannot be compared.",
         "新建一个组，用原图片重新入库，然后删除旧组。",
-        "Create a new group, enrol its persons again from their pictures, then delete the old group.",
+        "Create a new group, enrol its persons again from their images, then delete the old group.",
     ),
     Code(
         TOO_MANY_FACES, 400,

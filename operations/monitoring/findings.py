@@ -71,8 +71,8 @@ def facts(state: State) -> dict[str, object]:
         "breaks": state.books.breaks,
         "proved_at": _minute(state.books.proved_at),
         "unproved_h": int(state.books.age_s // 3600),
-        "persons": state.persons,
-        "faces_of_closed_accounts": state.faces_of_closed_accounts,
+        "persons": f"{state.persons:,}",
+        "faces_of_closed_accounts": f"{state.faces_of_closed_accounts:,}",
         "died_at": str(_("、")).join(_clock(death.seen_at_s) for death in state.recent_deaths),
     }
 
@@ -211,7 +211,7 @@ RULES = (
     ),
     Rule(
         "faces-of-closed-accounts", "warn", lambda state: state.faces_of_closed_accounts > 0,
-        _("已停用的账号仍保存着 %(faces_of_closed_accounts)s 个人脸，客户自己不能再删除。"),
+        _("已停用的账号仍保存着人脸，客户自己不能再删除：%(faces_of_closed_accounts)s 张。"),
         _("确认账号不再启用后，在该客户的页面执行“删除人脸库”，"
           "或执行 manage.py erase_gallery --customer 用户名。"),
     ),

@@ -37,7 +37,8 @@
     list.replaceChildren(...calls.map((call) => {
       const item = document.createElement("li");
       const name = Object.assign(document.createElement("span"), { className: "grow mono", textContent: call.fields.api });
-      const time = Object.assign(document.createElement("span"), { className: "muted small nowrap", textContent: new Date(call.at).toLocaleString(document.documentElement.lang) });
+      const beijing = new Date(call.at + 8 * 3600e3).toISOString().slice(0, 19).replace("T", " "); // as on all pages
+      const time = Object.assign(document.createElement("span"), { className: "muted small nowrap", textContent: beijing });
       const code = Object.assign(document.createElement("span"), { className: `badge ${call.code === "0" ? "badge-good" : "badge-bad"}`, textContent: `code ${call.code}` });
       const button = Object.assign(document.createElement("button"), { className: "btn btn-s", type: "button", textContent: card.dataset.again });
       button.setAttribute("aria-label", `${card.dataset.again} ${call.fields.api} ${time.textContent}`);

@@ -39,7 +39,7 @@ def outline(section: str) -> tuple[list[str], list[str], set[str], set[str]]:
     prose = re.sub(r"^\| \d{4} \|.*\n", "", section, flags=re.MULTILINE)
     rows = [str(line.count("|")) for line in prose.splitlines() if line.startswith("|")]
     examples = re.findall(r"^```json\n(.*?)^```", prose, re.MULTILINE | re.DOTALL)
-    names = {name for name in re.findall(r"`([^`\n]+)`", prose) if name.isascii() and "picture" not in name}
+    names = {name for name in re.findall(r"`([^`\n]+)`", prose) if name.isascii() and "image 1" not in name}
     return rows, examples, names, set(re.findall(r"\d+(?:\.\d+)?", prose))
 
 

@@ -13,7 +13,7 @@ from facecloud_client.request.sources import Source
 from tests.client.scripted import OK, Scripted, reply, scripted
 
 APP_KEY, SECRET = "0123456789abcdef", "0123456789abcdef0123456789abcdef"
-BUSY = {"code": 5003, "message": "服务繁忙,请稍后重试", "request_id": "r-1"}
+BUSY = {"code": 5003, "message": "服务繁忙，请稍后重试", "request_id": "r-1"}
 TOO_FAST = {"code": 4291, "message": "请求过于频繁", "request_id": "r-2"}
 
 

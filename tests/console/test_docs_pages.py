@@ -38,7 +38,7 @@ def test_the_meaning_of_confidence_is_published_with_its_version(client: Client,
     page = markup(client.get("/docs/face_compare/"))
     for confidence, strangers in ((60, "1,000"), (70, "10,000"), (80, "100,000")):
         assert re.search(rf"<td>{confidence}</td><td [^>]*>1 pair in {strangers}</td>", page)
-    assert re.search(r"<td>Above 80</td><td [^>]*>Rarer, but the data are too few for a figure", page)
+    assert re.search(r"<td>Above 80</td><td [^>]*>Rarer; there is too little data for a figure", page)
     assert "<td>90</td>" not in page
     assert 'face_compare is "true" if the confidence is at least 72.5' in page
     assert scoring.table_version() in page

@@ -80,7 +80,7 @@ def test_deletion_is_confirmed_and_carried_out(
     assert as_alice.post(page, {"act": "delete", "face": "not an id"}).status_code == 404
     assert Face.objects.count() == 2
     asked = as_alice.post(page, {"act": "delete", "face": first.pk.hex}).content.decode()
-    assert "确定删除这个人脸吗" in asked
+    assert "确定删除这张人脸吗" in asked
     assert f'name="face" value="{first.pk.hex}"' in asked
     assert Face.objects.filter(pk=first.pk).exists()
     sure = {"act": "delete", "confirmed": "1"}

@@ -59,7 +59,7 @@ def test_a_person_is_enrolled_found_and_erased_with_the_mouse(
     expect(rows.filter(has_text="nobody.png")).to_contain_text("没有人脸")
     expect(rows.filter(has_text="李四.png")).to_contain_text("文件名里没有可用的人员 ID")
     expect(page.locator("#chosen")).to_have_text("已选择 2 张图片")  # the refused ones
-    expect(page.locator("#group-persons")).to_contain_text("1 个人脸")
+    expect(page.locator("#group-persons")).to_contain_text("1 张人脸")
     expect(page.locator("#units-left")).to_contain_text("999 张")
     person = Person.objects.get()
     assert person.person_id == "zhang-san"

@@ -155,11 +155,11 @@ def test_figures_are_compared_with_the_previous_period(
     call(app, "face_detect", quiet - timedelta(days=1) + timedelta(hours=3), code=4003)
     time_machine.move_to(quiet, tick=False)  # type: ignore[attr-defined]
     page = log_in("viewer").get("/ops/usage/?range=today").content.decode()
-    assert "+50 %" in page  # compared up to the same hour of the day before
+    assert "+50%" in page  # compared up to the same hour of the day before
     time_machine.move_to(quiet + timedelta(days=5), tick=False)  # type: ignore[attr-defined]
     day = quiet.strftime("%Y-%m-%d")
     (row,) = rows(log_in("viewer"), f"/ops/usage/usage-by-code.csv?range=custom&since={day}&until={day}")
-    assert row["较上期"].removeprefix("'") == "+20 %"  # compared with the whole day before
+    assert row["较上期"].removeprefix("'") == "+20%"  # compared with the whole day before
 
 
 def test_a_part_of_a_closed_day_is_read_from_the_hourly_sums(world: World, now: datetime) -> None:
@@ -177,11 +177,11 @@ def test_a_part_of_a_closed_day_is_read_from_the_hourly_sums(world: World, now: 
 @pytest.mark.parametrize(
     ("now", "before", "better", "text", "trend"),
     [
-        (150, 100, True, "+50 %", "better"),
-        (150, 100, False, "+50 %", "worse"),
-        (50, 100, True, "-50 %", "worse"),
-        (100, 100, True, "+0 %", "same"),
-        (150, 100, None, "+50 %", "same"),
+        (150, 100, True, "+50%", "better"),
+        (150, 100, False, "+50%", "worse"),
+        (50, 100, True, "-50%", "worse"),
+        (100, 100, True, "+0%", "same"),
+        (150, 100, None, "+50%", "same"),
         (150, 0, True, "", "same"),
         (None, 100, True, "", "same"),
     ],

@@ -51,7 +51,7 @@ def test_figures_are_compared_with_the_same_hours(
     call(app, Api.FACE_DETECT, NOON - timedelta(days=1) + timedelta(hours=2))
     page = home(log_in, time_machine)
     assert "用量截至 12:00" in page
-    assert "调用次数 6 次 较昨天 +50 % 较上周 +100 %" in page
+    assert "调用次数 6 次 较昨天 +50% 较上周 +100%" in page
     assert re.search(r"成功率 100[.0]*% 较昨天 \+0\.00 个百分点", page)
 
 

@@ -49,7 +49,7 @@ def test_a_preview_changes_nothing_and_a_confirmation_everything(log_in: Login, 
     preview = finance.post("/ops/prices/", sent)
     rows = preview.context["rows"]
     assert [(row.before, row.after) for row in rows if "20.00" in row.after] == [("0.00 元", "20.00 元")]
-    assert [row.change.text for row in rows if row.after == "1,200"] == ["+20 %"]
+    assert [row.change.text for row in rows if row.after == "1,200"] == ["+20%"]
     assert not CatalogueChange.objects.exists()
     for _click in range(2):
         done = finance.post("/ops/prices/", {**dict(preview.context["sent"]), "confirmed": "1"})

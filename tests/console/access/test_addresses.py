@@ -9,6 +9,7 @@ import time_machine
 from django.core import mail
 from django.test import Client
 from django.utils import timezone
+from pytest_django import Settings
 
 from accounts.errors import RuleError
 from accounts.models import User
@@ -112,7 +113,10 @@ def test_an_unverified_address_cannot_log_in_even_with_its_own_password(client: 
         assert Client().post("/login/", {"username": f"m-{name}", "password": new}).status_code == 302
 
 
-def test_a_new_address_takes_effect_once_it_is_verified(as_alice: Client, alice: User, sent) -> None:
+def test_a_new_address_takes_effect_once_it_is_verified(
+    as_alice: Client, alice: User, sent, settings: Settings
+) -> None:
+    settings.SUPPORT_CONTACT = "400-000-0000"
     mails = sent(as_alice, "/console/settings/", SETTINGS | {"email": "alice@new.example"})
     told, link = sorted(mails, key=lambda message: message.to)
     assert (told.to, link.to) == (["alice@example.org"], ["alice@new.example"])
@@ -122,6 +126,9 @@ def test_a_new_address_takes_effect_once_it_is_verified(as_alice: Client, alice:
     assert "alice@new.example 尚未验证" in as_alice.get("/console/settings/").content.decode()
     (told,) = sent(as_alice, "/console/email/", {"token": token_in(link)})
     assert told.to == ["alice@example.org"]  # the old address
+    assert "/password/reset/" not in told.body  # whose link would no longer be sent to it
+    assert "立即联系管理员" in str(told.body)
+    assert str(told.body).rstrip().endswith("联系方式：400-000-0000。")
     alice.refresh_from_db()
     assert (alice.email, alice.new_email) == ("alice@new.example", "")
 
@@ -169,6 +176,8 @@ def test_a_password_change_is_notified(as_alice: Client, alice: User, sent) -> N
     new = {"old_password": PASSWORD, "new_password1": "xin-mi-ma-2027", "new_password2": "xin-mi-ma-2027"}
     (told,) = sent(as_alice, "/console/settings/password/", new)
     assert (told.to, told.subject) == (["alice@example.org"], "您的密码已修改")
+    assert "请立即重设密码：http" in str(told.body)
+    assert "/password/reset/\n" in str(told.body)
 
 
 def test_a_reset_link_verifies_the_address(client: Client, db: None, sent) -> None:

@@ -234,11 +234,11 @@ def test_the_comparison_is_drawn(visitor: Visitor, alice: User, app: App) -> Non
     ("confidence", "said"),
     [
         (49.999, ""),
-        (60.0, "同性别、同年龄段、同族群的不同的人中，约每 1,000 对有 1 对会达到"),
-        (77.125, "同性别、同年龄段、同族群的不同的人中，约每 52,000 对有 1 对会达到"),
-        (80.0, "同性别、同年龄段、同族群的不同的人中，约每 100,000 对有 1 对会达到"),
-        (80.001, "同性别、同年龄段、同族群的不同的人中，每 100,000 对不到 1 对会达到"),
-        (100.0, "同性别、同年龄段、同族群的不同的人中，每 100,000 对不到 1 对会达到"),
+        (60.0, "同性别、同年龄段、同族群的不同人之间，约每 1,000 对有 1 对会达到"),
+        (77.125, "同性别、同年龄段、同族群的不同人之间，约每 52,000 对有 1 对会达到"),
+        (80.0, "同性别、同年龄段、同族群的不同人之间，约每 100,000 对有 1 对会达到"),
+        (80.001, "同性别、同年龄段、同族群的不同人之间，每 100,000 对不到 1 对会达到"),
+        (100.0, "同性别、同年龄段、同族群的不同人之间，每 100,000 对不到 1 对会达到"),
     ],
 )
 def test_a_confidence_states_its_false_match_rate(confidence: float, said: str) -> None:
@@ -315,8 +315,8 @@ def test_a_refused_picture_is_named_with_the_reason(
 @pytest.mark.parametrize(
     ("language", "send", "told", "untold"),
     [
-        ("zh-hans", "发送请求", "剩余调用量为 0，不足以处理本次请求的 1 张图片", "units remain"),
-        ("en", "Send request", "0 units remain, fewer than this request with 1 image needs", "剩余调用量"),
+        ("zh-hans", "发送请求", "剩余调用量为 0，不足以处理本次请求的 1 张图片", "remaining units"),
+        ("en", "Send request", "remaining units: 0, fewer than this request with 1 image", "剩余调用量"),
     ],
 )
 def test_an_error_is_shown_in_the_language_of_the_page(

@@ -115,7 +115,7 @@ TROUBLES = [
     ("warn", "对账已有 26 小时", replace(WELL, books=Books(age_s=26.5 * 3600))),
     ("warn", "预扣", replace(WELL, traffic=replace(WELL.traffic, held_too_long=1))),
     ("warn", "备案", replace(WELL, persons=90_000)),
-    ("warn", "3 个人脸", replace(WELL, faces_of_closed_accounts=3)),
+    ("warn", "3 张", replace(WELL, faces_of_closed_accounts=3)),
 ]
 
 
