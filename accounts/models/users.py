@@ -1,6 +1,8 @@
 """Customers, operators and invitations. Written by accounts/users/."""
 
-from typing import Any, ClassVar
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, Self
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.models import UserManager as DjangoUserManager
@@ -42,6 +44,7 @@ class User(AbstractUser):
 
     REQUIRED_FIELDS = ["email"]
     objects: ClassVar[UserManager] = UserManager()
+    _stored: Mapping[str, Any] = MappingProxyType({})  # the values in the database, as far as they were read
 
     class Meta(AbstractUser.Meta):
         constraints = [
@@ -50,11 +53,40 @@ class User(AbstractUser):
             )
         ]
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Set the skeleton of a new account. Raises IntegrityError if a look-alike name has it."""
-        if self._state.adding and self.name_skeleton is None:
-            self.name_skeleton = usernames.skeleton(self.username)
-        super().save(*args, **kwargs)
+    @classmethod
+    def from_db(
+        cls, db: str | None, field_names: Collection[str], values: Collection[Any], **more: Any
+    ) -> Self:
+        user = super().from_db(db, field_names, values, **more)
+        user._stored = user._values()
+        return user
+
+    def refresh_from_db(
+        self, using: str | None = None, fields: Iterable[str] | None = None, from_queryset: Any = None
+    ) -> None:
+        super().refresh_from_db(using, fields, from_queryset)
+        self._stored = {**self._stored, **self._values(fields)}
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **more: Any) -> None:
+        """Insert the row, or update the fields that were changed since it was read.
+
+        Django's forms save whole rows. A row that was read before an operator closed the account would open
+        it again. Sets the skeleton of a new account. Raises IntegrityError if a look-alike name has it.
+        """
+        if self._state.adding:
+            if self.name_skeleton is None:
+                self.name_skeleton = usernames.skeleton(self.username)
+        elif update_fields is None:
+            update_fields = [
+                name for name, value in self._values().items() if self._stored.get(name) != value
+            ]
+        super().save(*args, update_fields=update_fields, **more)
+        self._stored = {**self._stored, **self._values(update_fields)}
+
+    def _values(self, names: Iterable[str] | None = None) -> dict[str, Any]:
+        """Return the values of these fields, or of all, without deferred ones."""
+        wanted = {field.attname for field in self._meta.concrete_fields} if names is None else set(names)
+        return {name: self.__dict__[name] for name in wanted if name in self.__dict__}
 
 
 class Invitation(models.Model):
