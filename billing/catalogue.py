@@ -6,11 +6,12 @@ every minute and before each order, so that an order after the effective time ha
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 from django.conf import settings
@@ -18,7 +19,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, transaction
 
 from accounts.models import Region, User
-from billing.errors import ChangeRefused
+from billing.errors import ChangedMeanwhile, ChangeRefused
 from billing.models import Api, CatalogueChange, Duration, ScheduledChange, Sku
 from billing.reasons import reason_of
 
@@ -59,11 +60,18 @@ def _subject(row: models.Model) -> str:
 
 @transaction.atomic
 def change(
-    row: Sku | Duration | Region, fields: Mapping[str, object], *, by: User, reason: str, at: datetime
+    row: Sku | Duration | Region,
+    fields: Mapping[str, object],
+    *,
+    by: User,
+    reason: str,
+    at: datetime,
+    seen: Mapping[str, object] = MappingProxyType({}),
 ) -> None:
     """Set the fields that differ, and record who changed what, when and why, in one transaction.
 
-    Existing orders keep their price, units and meter. Raises ReasonMissing, ChangeRefused.
+    `seen` has the values that the operator saw, by field. Existing orders keep their price, units and meter.
+    Raises ReasonMissing, ChangeRefused, and ChangedMeanwhile if a field no longer has its seen value.
     """
     reason = reason_of(reason)
     subject = _subject(row)
@@ -71,6 +79,9 @@ def change(
         if field not in _FIELDS[subject]:
             raise ChangeRefused(field=field, value=value)
     current = type(row).objects.select_for_update().get(pk=row.pk)
+    for field, value in seen.items():
+        if field in fields and getattr(current, field) != value:
+            raise ChangedMeanwhile(field=field)
     before = {field: getattr(current, field) for field in fields}
     for field, value in fields.items():
         setattr(current, field, value)
@@ -80,6 +91,11 @@ def change(
     _save(current, update_fields=[field for field, _before, _after in changes])
     _write(subject, current.pk, changes, by=by, reason=reason, at=at)
     row.refresh_from_db()
+
+
+def lock(skus: Iterable[int]) -> None:
+    """Lock these Skus (pk), which are then changed one by one, in the same order as everybody else."""
+    list(Sku.objects.select_for_update().filter(pk__in=set(skus)).order_by("pk").values_list("pk"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +186,7 @@ def apply_due(at: datetime) -> int:
             .select_related("sku", "by")
             .order_by("effective_at", "pk")
         )
+        lock(one.sku_id for one in due)
         together: dict[tuple[datetime, int], list[ScheduledChange]] = defaultdict(list)
         for one in due:
             together[one.effective_at, one.sku_id].append(one)

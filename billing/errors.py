@@ -20,6 +20,7 @@ BillingError                    `code` is stable; `details` are the values for i
 ├── AmountRefused               not a positive whole number of fen, or months out of range
 ├── ReasonMissing               an operator's action without a reason
 ├── ChangeRefused               details.field, details.value: what the catalogue does not accept
+├── ChangedMeanwhile            details.field: changed since the operator saw it
 ├── NotRefundable               details.why: used, ended, refunded
 ├── NotReversible               details.why: kind, reversed, amount
 └── NotExtendable               details.why: ended, refunded
@@ -148,6 +149,12 @@ class ChangeRefused(BillingError):
     """The catalogue does not accept this value. details: field, value."""
 
     code = "change_refused"
+
+
+class ChangedMeanwhile(BillingError):
+    """The field was changed since the operator saw it. details: field."""
+
+    code = "changed_meanwhile"
 
 
 class NotRefundable(BillingError):

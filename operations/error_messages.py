@@ -27,6 +27,7 @@ def sentence(error: BillingError | RuleError) -> str:
         "address_owned": _("这个邮箱已有账号。"),
         "address_unmailable": _("邮件系统无法使用这个邮箱地址，请检查输入或换一个邮箱。"),
         "limit_not_positive": _("上限必须是大于 0 的整数；留空表示不单独限制。"),
+        "changed_meanwhile": _("目录刚刚被修改过，没有执行。请重新打开此页，核对后再提交。"),
         "change_refused": _("目录不能采用这个值，请检查后重新填写。"),
         "voucher_refused": _("代金券的失效时间必须晚于现在和生效时间。"),
         "insufficient_balance": _("账户余额只有 %(balance)s，冲正的金额不能超过余额。")

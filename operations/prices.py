@@ -22,12 +22,13 @@ from accounts.models import AuditEntry
 from accounts.models.operators import REASON_LENGTH
 from billing import catalogue
 from billing.catalogue import Edit
-from billing.errors import BillingError
+from billing.errors import BillingError, ChangedMeanwhile
 from billing.models import CatalogueChange, ScheduledChange, Sku
 from common.client_address import client_address
 from common.postgresql.clock import now
 from console.confirmation import CONFIRMED, unconfirmed
 from console.views.calls import MinuteField
+from operations import seen_values
 from operations.access import OperatorRequest, as_customer, operator
 from operations.catalogue_labels import label_of, text_of
 from operations.error_messages import sentence
@@ -63,7 +64,9 @@ class PricesForm(forms.Form):
             initial |= {f"{sku.pk}-{name}": getattr(sku, name) for name in FIELDS}
         super().__init__(data, initial=initial)
         for sku in self.skus:
-            for name, field in forms.fields_for_model(Sku, FIELDS).items():
+            fields = forms.fields_for_model(Sku, FIELDS)
+            seen_values.send_along(fields.values())
+            for name, field in fields.items():
                 field.widget.attrs["aria-label"] = f"{sku} {capfirst(str(field.label))}"
                 self.fields[f"{sku.pk}-{name}"] = field
 
@@ -78,11 +81,21 @@ class PricesForm(forms.Form):
         for sku in self.skus:
             yield sku, [self[f"{sku.pk}-{name}"] for name in FIELDS]
 
-    @property
-    def wanted(self) -> dict[int, dict[str, object]]:
-        """Return the values by Sku and field."""
-        values = self.cleaned_data
-        return {sku.pk: {name: values[f"{sku.pk}-{name}"] for name in FIELDS} for sku in self.skus}
+    def edits(self) -> list[Edit]:
+        """Return the changes that were made in the table.
+
+        Raises ChangeRefused, and ChangedMeanwhile if such a field was changed since the table was shown.
+        """
+        values, changed = self.cleaned_data, set(self.changed_data)
+        wanted = {
+            sku.pk: {name: values[key] for name in FIELDS if (key := f"{sku.pk}-{name}") in changed}
+            for sku in self.skus
+        }
+        found = catalogue.edits(wanted)
+        for edit in found:
+            if seen_values.seen(self, f"{edit.sku.pk}-{edit.field}") != edit.before:
+                raise ChangedMeanwhile(field=edit.field)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +156,7 @@ def page(request: OperatorRequest) -> HttpResponse:
     form = PricesForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and EDIT not in request.POST and form.is_valid():
         try:
-            edits = catalogue.edits(form.wanted)
+            edits = form.edits()
             if not edits:
                 form.add_error(None, _("没有修改任何一项。"))
             elif CONFIRMED not in request.POST:
@@ -176,11 +189,14 @@ def carry_out(request: OperatorRequest, form: PricesForm, edits: list[Edit]) -> 
         with transaction.atomic():
             if effective_at is not None:
                 catalogue.schedule(edits, effective_at, by=request.user, reason=reason, at=at)
+            else:
+                catalogue.lock(edit.sku.pk for edit in edits)
             for sku in {edit.sku.pk: edit.sku for edit in edits}.values():
                 mine = [edit for edit in edits if edit.sku.pk == sku.pk]
                 if effective_at is None:
                     values = {edit.field: edit.after for edit in mine}
-                    catalogue.change(sku, values, by=request.user, reason=reason, at=at)
+                    seen = {edit.field: edit.before for edit in mine}
+                    catalogue.change(sku, values, by=request.user, reason=reason, at=at, seen=seen)
                 audit.record(
                     LABEL,
                     sku,

@@ -23,6 +23,7 @@ from billing.models import Duration, Sku, WalletEntry
 from billing.payments import wallet
 from console.reports.date_ranges import DayField, local_midnight
 from console.templatetags.show import money
+from operations import seen_values
 
 
 def end_of(day: date) -> datetime:
@@ -200,19 +201,31 @@ class Roles(ActionForm):
 
 
 class _OfModel(ActionForm):
-    """A form with the fields of a catalogue row, as its model declares them."""
+    """A form with the fields of a catalogue row, as its model declares them.
+
+    If it edits a row, the cleaned data has `values`, the changed fields, and `seen`, what the form showed.
+    """
 
     reason_hint = _("写入审计日志和目录的修改记录，客户看不到。")
     row: type[models.Model]
     names: tuple[str, ...]
 
     def __init__(self, data: Any = None, *, subject: Any) -> None:
-        self.subject = subject
         super().__init__(data, subject=subject)
-        self.fields = {**forms.fields_for_model(self.row, self.names), **self.fields}
+        fields = forms.fields_for_model(self.row, self.names)
+        if subject is not None:
+            seen_values.send_along(fields.values())
+        self.fields = {**fields, **self.fields}
 
     def now(self, subject: Any) -> dict[str, Any]:
         return {name: getattr(subject, name) for name in self.names} if subject is not None else {}
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        changed = [name for name in self.names if name in self.changed_data and name in cleaned]
+        cleaned["values"] = {name: cleaned[name] for name in changed}
+        cleaned["seen"] = {name: seen_values.seen(self, name) for name in changed}
+        return cleaned
 
 
 class ChangeSku(_OfModel):

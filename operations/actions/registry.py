@@ -125,9 +125,9 @@ def _open(user: User, form: dict[str, Any], by: User, at: datetime) -> Details:
 
 
 def _change(row: Sku | Duration | Region, form: dict[str, Any], by: User, at: datetime) -> Details:
-    values = {name: value for name, value in form.items() if name not in {"reason", "token"}}
+    values: dict[str, object] = form["values"]
     before = {name: str(getattr(row, name)) for name in values}
-    catalogue.change(row, values, by=by, reason=form["reason"], at=at)
+    catalogue.change(row, values, by=by, reason=form["reason"], at=at, seen=form["seen"])
     after = {name: str(getattr(row, name)) for name in values if str(getattr(row, name)) != before[name]}
     return {"before": {name: before[name] for name in after}, "after": after}
 

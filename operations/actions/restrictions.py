@@ -47,7 +47,8 @@ def worth(act: str, subject: models.Model | None, form: Mapping[str, Any]) -> De
             return subject.order.cash_paid + subject.order.voucher_paid
         case "extend", Package():
             order = subject.order
-            return order.amount / order.months * int(form["months"])
+            price = max(order.unit_price, order.sku.price)  # a package of a former free offer has a worth too
+            return price * order.quantity * int(form["months"])
     return None
 
 

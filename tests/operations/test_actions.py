@@ -21,7 +21,7 @@ from gallery import groups
 from gallery.groups import Wanted
 from gallery.models import Face, Group, TrailEntry
 from gallery.trail import Actor
-from operations.actions import registry
+from operations.actions import registry, restrictions
 from tests.console.conftest import Place
 from tests.gallery.conftest import store, template
 from tests.operations.conftest import Login, World, call
@@ -139,6 +139,13 @@ def test_an_extension_passes_reconcile(world: World, log_in: Login, now: datetim
     assert act(log_in("finance"), "extend", package, months="40").status_code == REFUSED
 
 
+def test_an_extension_of_a_free_package_is_worth_the_current_price(world: World) -> None:
+    package = Package.objects.get(order=world.orders[0])
+    package.order.unit_price = package.order.amount = Decimal(0)
+    package.order.sku.price = Decimal("5000.00")
+    assert restrictions.worth("extend", package, {"months": 2}) == 10_000 * package.order.quantity
+
+
 def test_limits_are_set_and_recorded(world: World, log_in: Login) -> None:
     admin = log_in("admin")
     addresses = "203.0.113.7\n2001:db8::/32, 10.1.2.3/8"
@@ -216,8 +223,13 @@ def test_changes_of_the_catalogue_are_recorded(log_in: Login, world: World, plac
         "price", "12.50", "20.00", "asked by phone",
     )  # fmt: skip
     assert written("sku").details["after"] == {"price": "20.00"}
+    seen = {"initial-price": "12.50", "initial-on_sale": "True"}  # of a form that was opened before
+    assert act(finance, "sku", sku, **{**fields, "price": "12.50", "on_sale": ""}, **seen).status_code == DONE
+    sku.refresh_from_db()
+    assert (sku.price, sku.on_sale) == (Decimal("20.00"), False)
+    assert act(finance, "sku", sku, **{**fields, "price": "15"}, **seen).status_code == REFUSED
     assert act(finance, "sku", sku, **{**fields, "price": "-1"}).status_code == REFUSED
-    act(finance, "duration", Duration.objects.get(months=1))
+    act(finance, "duration", Duration.objects.get(months=1), **{"initial-is_active": "True"})
     assert not Duration.objects.get(months=1).is_active
     region = Region.objects.first()
     assert region is not None

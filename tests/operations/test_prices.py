@@ -1,5 +1,6 @@
 """The whole price table is edited at once, with a preview; it takes effect immediately or at a given time."""
 
+import re
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,7 @@ from playwright.sync_api import expect
 from accounts import roles
 from accounts.models import AuditEntry, Region, User
 from billing import catalogue, orders, tasks
-from billing.errors import ChangeRefused, PriceChanged
+from billing.errors import ChangedMeanwhile, ChangeRefused, PriceChanged
 from billing.models import CatalogueChange, Order, ScheduledChange, Sku
 from billing.orders import OrderRequest
 from tests import purchases
@@ -73,6 +74,47 @@ def test_an_unchanged_table_and_an_invalid_value_are_reported(log_in: Login, sku
     pairs = {**same, f"{sku.pk}-meter": "pairs"}  # allowed for face_compare only
     assert "目录不能采用这个值" in finance.post("/ops/prices/", pairs).content.decode()
     assert not CatalogueChange.objects.exists()
+
+
+def shown(client: Client) -> dict[str, Any]:
+    """Return the hidden controls of the table: the values that it showed."""
+    page = client.get("/ops/prices/").content.decode()
+    return dict(re.findall(r'<input type="hidden" name="(initial-[^"]+)" value="([^"]*)"', page))
+
+
+def test_a_table_does_not_revert_what_was_changed_after_it_was_shown(
+    log_in: Login, operators: dict[str, User], sku: Sku
+) -> None:
+    finance = log_in("finance")
+    other = Sku.objects.get(api="face_compare", tier="thousand")
+    sent = {**fields_of(finance), **shown(finance), f"{other.pk}-price": "7", "reason": "mine"}
+    rows = finance.post("/ops/prices/", sent).context["rows"]
+    assert [row.after for row in rows] == ["7.00 元"]
+    catalogue.change(sku, {"price": Decimal("20")}, by=operators["finance"], reason="theirs", at=NOON)
+    assert finance.post("/ops/prices/", {**sent, "confirmed": "1"}).status_code == 302
+    sku.refresh_from_db()
+    other.refresh_from_db()
+    assert (sku.price, other.price) == (Decimal("20.00"), Decimal("7.00"))
+
+
+@pytest.mark.parametrize("confirmed", [{}, {"confirmed": "1"}])
+def test_a_field_that_was_changed_meanwhile_is_not_overwritten(
+    log_in: Login, operators: dict[str, User], sku: Sku, confirmed: dict[str, str]
+) -> None:
+    finance = log_in("finance")
+    sent = {**fields_of(finance), **shown(finance), f"{sku.pk}-price": "7", "reason": "mine", **confirmed}
+    catalogue.change(sku, {"price": Decimal("20")}, by=operators["finance"], reason="theirs", at=NOON)
+    assert "目录刚刚被修改过" in finance.post("/ops/prices/", sent).content.decode()
+    sku.refresh_from_db()
+    assert sku.price == Decimal("20.00")
+
+
+def test_a_change_under_the_lock_compares_what_was_seen(operators: dict[str, User], sku: Sku) -> None:
+    by = operators["finance"]
+    with pytest.raises(ChangedMeanwhile):
+        catalogue.change(sku, {"price": Decimal(7)}, by=by, reason="x", at=NOON, seen={"price": Decimal(5)})
+    catalogue.change(sku, {"price": Decimal(7)}, by=by, reason="x", at=NOON, seen={"price": Decimal(0)})
+    assert Sku.objects.get(pk=sku.pk).price == 7
 
 
 def test_a_scheduled_price_takes_effect_at_its_time(
