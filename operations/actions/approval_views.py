@@ -15,6 +15,8 @@ from operations.actions import approvals
 from operations.actions.action_views import show_code_once
 from operations.actions.actions import Refused
 
+DECISIONS = (State.APPROVED, State.DECLINED, State.WITHDRAWN)
+
 
 @require_GET
 @operator("ops_reports")
@@ -27,9 +29,8 @@ def page(request: OperatorRequest) -> HttpResponse:
 @operator("ops_reports")
 def decide(request: OperatorRequest, pk: int) -> HttpResponse:
     """Approve, decline or withdraw. The permission for the action itself is checked with the decision."""
-    try:
-        state = State(request.POST.get("decision", ""))
-    except ValueError:
+    state = {str(one): one for one in DECISIONS}.get(request.POST.get("decision", ""))
+    if state is None:
         return HttpResponseBadRequest()
     question = approvals.question(pk) if state is State.APPROVED else ""
     if question and (page := unconfirmed(as_customer(request), question, _("批准并执行"))):

@@ -139,28 +139,34 @@ class Waiting:
     details: list[tuple[str, str]]
     changes: list[previews.Change]
     question: str
+    sees_all: bool
     may_decide: bool
     is_own: bool
 
 
 def waiting(user: User, at: datetime) -> list[Waiting]:
-    """Return the pending actions, oldest first, with the decisions that this operator may make."""
+    """Return the pending actions, oldest first, with the decisions that this operator may make.
+
+    Balances and reasons are shown only to operators who could decide or see them elsewhere.
+    """
     found = approvals.pending(at).select_related("by", "customer").order_by("pk")[:200]
-    return [
-        Waiting(
-            asked,
-            ACTIONS[asked.act].label,
-            _described(asked),
-            _changes(asked, at),
-            _question(asked),
-            may_decide=asked.by_id != user.pk
-            and roles.may(user, ACTIONS[asked.act].permission)
-            and restrictions.is_in_reach(asked.customer, user),
-            is_own=asked.by_id == user.pk,
-        )
-        for asked in found
-        if asked.act in ACTIONS
-    ]
+    return [_seen_by(user, asked, at) for asked in found if asked.act in ACTIONS]
+
+
+def _seen_by(user: User, asked: PendingAct, at: datetime) -> Waiting:
+    is_own = asked.by_id == user.pk
+    may_act = roles.may(user, ACTIONS[asked.act].permission)
+    sees_all = may_act or is_own or roles.may(user, "ops_desk")
+    return Waiting(
+        asked,
+        ACTIONS[asked.act].label,
+        _described(asked) if sees_all else [],
+        _changes(asked, at) if sees_all else [],
+        _question(asked),
+        sees_all=sees_all,
+        may_decide=may_act and not is_own and restrictions.is_in_reach(asked.customer, user),
+        is_own=is_own,
+    )
 
 
 def _changes(asked: PendingAct, at: datetime) -> list[previews.Change]:

@@ -22,7 +22,7 @@ from tests.console.conftest import PASSWORD, Place, Visitor
 from tests.operations.conftest import Login, World
 
 pytestmark = pytest.mark.django_db
-ASKED, DONE = 200, 302
+ASKED, DONE, BAD_REQUEST = 200, 302, 400
 
 
 @pytest.fixture
@@ -160,11 +160,26 @@ def test_a_large_reversal_waits_for_a_second_operator(
     path = f"/ops/approvals/{PendingAct.objects.get().pk}/"
     waiting = second.get("/ops/approvals/").content.decode()
     assert "1,000.00" in waiting
+    assert second.post(path, {"decision": "pending"}).status_code == BAD_REQUEST
     asked = second.post(path, {"decision": "approved"})
     assert asked.status_code == ASKED  # without JavaScript
     assert wallet.balance(alice) == 1000
     second.post(path, {"decision": "approved", "confirmed": "1"})
     assert wallet.balance(alice) == 0
+
+
+def test_a_viewer_sees_what_waits_without_balance_and_reason(
+    log_in: Login, topped_up: WalletEntry, settings: Any
+) -> None:
+    settings.APPROVAL_ABOVE_YUAN = Decimal("500")
+    finance = log_in("finance")
+    send(finance, f"/ops/acts/reverse/{topped_up.pk}/", amount="1000", confirmed="1")
+    reason = PendingAct.objects.get().reason
+    private = ["账户余额", reason, "冲正金额"]
+    assert all(text in finance.get("/ops/approvals/").content.decode() for text in private)
+    seen = log_in("viewer").get("/ops/approvals/").content.decode()
+    assert "冲正" in seen
+    assert not [text for text in private if text in seen]
 
 
 @pytest.mark.parametrize(("name", "words"), [("top-up", "收支明细"), ("close", "客户看不到")])
