@@ -116,12 +116,12 @@ class FaceApiView(APIView):
             release()  # a call needs no database connection while it waits for inference
             answer = self._infer(pictures, spool)
         self._remember(answer, client)
-        sock = request.META.get("gunicorn.socket")
-        _check_client_waits(sock)
+        self.check_client_waits()
         units = calls.succeed(self.call, now())
-        _check_client_waits(sock)  # again: the settle may have waited
+        self.check_client_waits()  # again: the settle may have waited
         response = self._reply(answer, units=units)
-        response.call, response.sock = self.call, sock  # the units are charged once this is sent
+        response.call = self.call  # the units are charged once this is sent
+        response.sock = request.META.get("gunicorn.socket")
         return response
 
     # --- the steps -----------------------------------------------------------------
@@ -285,11 +285,15 @@ class FaceApiView(APIView):
             customer_pk=self.call.caller.app.customer_id,
             queue=self.call.caller.app.region.queue,
             headers=[header for _span, header in sent],
-            check_client=partial(_check_client_waits, self.request.META.get("gunicorn.socket")),
+            check_client=self.check_client_waits,
         )
         self.call.queue_ms, self.call.infer_ms = outcome.queue_ms, outcome.infer_ms
         admission.process_limiter().learn(queue_ms=outcome.queue_ms, infer_ms=outcome.infer_ms)
         return outcome.results
+
+    def check_client_waits(self) -> None:
+        """Raise ApiError 4019 if the client has hung up, so that it is not charged."""
+        _check_client_waits(self.request.META.get("gunicorn.socket"))
 
     # --- what differs between the APIs ---------------------------------------------
 

@@ -118,6 +118,7 @@ class FaceSearchView(FaceApiView):
         return responses.search(pictures, found, faces=stored, with_quality=self.wanted.with_quality)
 
     def _matches(self, template: Template) -> list[Match]:
+        self.check_client_waits()
         with scans.scanning(self.call.caller.app, self.deadline - time.monotonic()):
             return search.best(
                 self.in_groups,
