@@ -120,8 +120,14 @@ def _is_indexed(group: Group) -> bool:
 
 
 def searched(app: App, group_ids: Sequence[str]) -> list[Group]:
-    """Return the groups to search. Raises NoSuchGroup, and OtherModel for templates of another version."""
-    found = groups.find(app, group_ids)
+    """Return the groups to search. Raises NoSuchGroup, and OtherModel for templates of another version.
+
+    The errors have no index: the groups are an option of the request, not entries of its data.
+    """
+    try:
+        found = groups.find(app, group_ids)
+    except NoSuchGroup as refusal:
+        raise NoSuchGroup(**refusal.values) from None
     for group in found.values():
         if not _is_comparable(group):
             raise OtherModel(group_id=group.group_id)

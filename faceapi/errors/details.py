@@ -139,6 +139,7 @@ CHINESE = {
     "the face gallery is switched off in this installation": "本系统没有启用人脸库",
     "group_id {}": "group_id 为 {0}",
     "person_id {} of group {}": "组 {1} 的 person_id 为 {0}",
+    "face_id {} of person_id {} of group {}": "组 {2} 中 person_id {1} 的 face_id 为 {0}",
     "the limit is {} {}": "{1}上限为 {0}",
     "faces": "人脸",
     "groups": "组",

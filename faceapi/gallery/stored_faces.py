@@ -111,7 +111,12 @@ _CODES: dict[type[GalleryError], tuple[int, str]] = {
 }
 
 
+NO_FACE_OF_PERSON = "face_id {face_id.hex} of person_id {person_id} of group {group_id}"
+
+
 def as_api_error(refusal: GalleryError) -> ApiError:
     """Return the ApiError for an error of the gallery."""
     code, detail = _CODES[type(refusal)]
+    if isinstance(refusal, NoSuchFace) and refusal.values["face_id"]:
+        detail = NO_FACE_OF_PERSON
     return ApiError(code, detail.format(**refusal.values), index=refusal.index)

@@ -53,6 +53,23 @@ REFUSED: dict[str, tuple[int, str, object, object]] = {
 }
 
 
+def test_a_group_of_the_options_is_named_without_an_index(gallery: Gallery, portrait: bytes) -> None:
+    answer = gallery.send("face_search", [inline(portrait)], {"groups": ["staff", "nobody"]})
+    assert (answer.code, answer.json["detail"]) == (4301, "group_id nobody")
+    assert "index" not in answer.json
+
+
+def test_4302_names_the_face_of_an_existing_person(gallery: Gallery, portrait: bytes) -> None:
+    assert gallery.enrol("1001", portrait).code == 0
+    none = "0" * 32
+    answer = gallery.send("face_compare", [[inline(portrait), f"face:staff/1001/{none}"]])
+    assert (answer.code, answer.json["index"]) == (4302, 0)
+    assert answer.json["detail"] == f"face_id {none} of person_id 1001 of group staff"
+    assert answer.json["detail_zh"] == f"组 staff 中 person_id 1001 的 face_id 为 {none}"
+    answer = gallery.send("face_compare", [[inline(portrait), "face:staff/nobody"]])
+    assert answer.json["detail"] == "person_id nobody of group staff"
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_refusals_cost_nothing_and_store_nothing(
     case: str, gallery: Gallery, app: App, portrait: bytes
