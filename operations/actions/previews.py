@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import models
+from django.db.models import Count, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -16,6 +17,7 @@ from billing.models import Order, OrderState, Package, VoucherEntry, WalletEntry
 from billing.payments import vouchers, wallet
 from billing.periods import windows
 from console.templatetags.show import count, money
+from gallery.models import Group
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,14 @@ def of(name: str, subject: models.Model | None, form: Mapping[str, Any], at: dat
             return [
                 Change(_("账号状态"), _("启用"), _("停用")),
                 _live_keys(_("该账号的有效密钥"), list(subject.apps.all()), at),
+            ]
+        case "erase-gallery", User():
+            stored = Group.objects.filter(app__customer=subject).aggregate(
+                groups=Count("pk"), faces=Sum("faces")
+            )
+            return [
+                Change(_("人脸组"), count(stored["groups"]), count(0)),
+                Change(_("人脸"), count(stored["faces"] or 0), count(0)),
             ]
     return []
 

@@ -21,7 +21,7 @@ from gallery import groups
 from gallery.groups import Wanted
 from gallery.models import Face, Group, TrailEntry
 from gallery.trail import Actor
-from operations.actions import registry, restrictions
+from operations.actions import previews, registry, restrictions
 from tests.console.conftest import Place
 from tests.gallery.conftest import store, template
 from tests.operations.conftest import Login, World, call
@@ -270,6 +270,8 @@ def test_the_galleries_of_a_customer_are_deleted(
     assert "erase-gallery" in offered()
     act(log_in("support"), "erase-gallery", customer)
     assert Face.objects.count() == 1
+    changes = previews.of("erase-gallery", customer, {}, now)
+    assert [(one.before, one.after) for one in changes] == [("1", "0"), ("1", "0")]  # groups and faces
     assert act(log_in("admin"), "erase-gallery", customer).status_code == DONE
     assert written("erase-gallery").details["faces"] == 1
     assert not Group.objects.exists()
