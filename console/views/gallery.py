@@ -2,7 +2,9 @@
 
 import json
 import re
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import PurePath
 from typing import Any
 from uuid import uuid4
@@ -11,6 +13,7 @@ import httpx
 from django import forms
 from django.conf import settings
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import get_language, gettext_lazy, ngettext
@@ -318,7 +321,7 @@ def person_id_of(name: str) -> str:
 # --- the trail -----------------------------------------------------------------------
 
 
-def trail_of(app: App, person_id: str) -> Any:
+def trail_of(app: App, person_id: str) -> QuerySet[TrailEntry]:
     """Return the App's entries, newest first; only those of one person if an id is given."""
     entries = TrailEntry.objects.filter(app=app).select_related("by")
     if person_id:
@@ -354,21 +357,27 @@ def audit(request: CustomerRequest, app_id: str) -> HttpResponse:
 def audit_csv(request: CustomerRequest, app_id: str) -> HttpResponse:
     """Send the newest TRAIL_ROWS entries of the audit trail as CSV."""
     app = own_app(request, app_id)
-    entries = list(trail_of(app, request.GET.get("q", "").strip()[:64])[:TRAIL_ROWS])
-    names: dict[str, str] = {}
-    for first in range(0, len(entries), NAMED_AT_ONCE):  # an entry may name a hundred persons
-        names |= trail.names_of(app, entries[first : first + NAMED_AT_ONCE])
+    entries = trail_of(app, request.GET.get("q", "").strip()[:64])
     heading = [_("时间"), _("操作"), _("组 ID"), _("人员"), _("人脸数"), _("请求 ID"), _("操作人")]
-    lines = [
-        [
-            entry.at.isoformat(timespec="seconds"),
-            str(Action(entry.action).label),
-            " ".join(entry.group_ids),
-            " ".join(names.get(tag) or tag for tag in entry.tags),
-            entry.faces,
-            str(entry.call_id or ""),
-            (entry.by.username if entry.by_id == app.customer_id else _("运营人员")) if entry.by else "",
-        ]
-        for entry in entries
-    ]
-    return csv_file("gallery-trail", [heading, *lines])
+    return csv_file("gallery-trail", chain([heading], audit_lines(app, entries)))
+
+
+def audit_lines(app: App, entries: QuerySet[TrailEntry]) -> Iterator[list[object]]:
+    """Yield the newest TRAIL_ROWS entries, reading few at once: an entry may name a hundred persons."""
+    for _batch in range(TRAIL_ROWS // NAMED_AT_ONCE):
+        rows = list(entries[:NAMED_AT_ONCE])
+        names = trail.names_of(app, rows)
+        for entry in rows:
+            by = entry.by.username if entry.by and entry.by_id == app.customer_id else _("运营人员")
+            yield [
+                entry.at.isoformat(timespec="seconds"),
+                str(Action(entry.action).label),
+                " ".join(entry.group_ids),
+                " ".join(names.get(tag) or tag for tag in entry.tags),
+                entry.faces,
+                str(entry.call_id or ""),
+                by if entry.by else "",
+            ]
+        if len(rows) < NAMED_AT_ONCE:
+            return
+        entries = entries.filter(pk__lt=rows[-1].pk)

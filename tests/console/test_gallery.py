@@ -115,6 +115,19 @@ def test_the_trail_is_exported(as_alice: Client, app: App, group: Group) -> None
     assert len(only) == 1
 
 
+def test_the_export_of_the_trail_reads_few_entries_at_once(
+    as_alice: Client, app: App, group: Group, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(7):
+        groups.add(app, [Wanted("staff", f"name {number}")], now, Actor())
+    whole = as_alice.get(address(app, "trail.csv")).content
+    assert len(whole.splitlines()) == 1 + 9
+    monkeypatch.setattr("console.views.gallery.NAMED_AT_ONCE", 3)
+    assert as_alice.get(address(app, "trail.csv")).content == whole
+    monkeypatch.setattr("console.views.gallery.TRAIL_ROWS", 6)
+    assert as_alice.get(address(app, "trail.csv")).content.splitlines() == whole.splitlines()[:7]
+
+
 def test_the_trail_is_paged(as_alice: Client, app: App, group: Group, now: datetime) -> None:
     for number in range(60):
         groups.add(app, [Wanted("staff", f"name {number}")], now, Actor())
