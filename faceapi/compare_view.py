@@ -7,7 +7,7 @@ from django.conf import settings
 
 from billing.models import Api
 from faceapi import responses, schema
-from faceapi.gallery import console_user, scans, stored_faces
+from faceapi.gallery import console_user, stored_faces
 from faceapi.request import images
 from faceapi.request.images import Picture
 from faceapi.request.spool import Spool
@@ -38,7 +38,7 @@ class FaceCompareView(FaceApiView):
         if references:
             self.operation = "identify"  # its results include the version of the templates
             app = self.call.caller.app
-            with scans.scanning(app, settings.DEADLINE_S):
+            with self.scanning(settings.DEADLINE_S):
                 known = search.look_up(app, references, self.call.at)
             self.known = iter(known)
             actor = Actor(self.call.id, console_user.of(self.request.META, app))

@@ -6,7 +6,7 @@ import socket
 import ssl
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -34,7 +34,7 @@ from faceapi.authentication import caller, replay
 from faceapi.calls import CallContext
 from faceapi.errors import ApiError, details
 from faceapi.errors.replies import error_reply
-from faceapi.gallery import codes, stored_faces
+from faceapi.gallery import codes, scans, stored_faces
 from faceapi.limits import admission, idempotency, shedding, unpaid, unverified
 from faceapi.request import body, images, uploads
 from faceapi.request.images import Picture
@@ -69,6 +69,7 @@ class FaceApiView(APIView):
     with_quality: bool
     deadline: float
     epoch = 0  # of the App's gallery, when the call began
+    scan_ms = 0.0  # of stored faces, in this process and in PostgreSQL
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         at = now()
@@ -291,6 +292,16 @@ class FaceApiView(APIView):
         admission.process_limiter().learn(queue_ms=outcome.queue_ms, infer_ms=outcome.infer_ms)
         return outcome.results
 
+    @contextlib.contextmanager
+    def scanning(self, timeout_s: float) -> Iterator[None]:
+        """Hold a slot for a scan of stored faces during the block, and add its time to `scan_ms`."""
+        with scans.scanning(self.call.caller.app, timeout_s):
+            started = time.perf_counter()
+            try:
+                yield
+            finally:
+                self.scan_ms += (time.perf_counter() - started) * 1000
+
     def check_client_waits(self) -> None:
         """Raise ApiError 4019 if the client has hung up, so that it is not charged."""
         _check_client_waits(self.request.META.get("gunicorn.socket"))
@@ -347,9 +358,12 @@ class FaceApiView(APIView):
         """Give back the units of the call, record it, and reply with the error envelope."""
         error = _as_api_error(exc)
         is_unpaid = error.code == errors.BODY_INCOMPLETE or codes.NO_GROUP <= error.code < errors.INTERNAL
-        if self.call.infer_ms and is_unpaid:  # the client hung up, or the gallery refused: the work was done
+        work_ms = self.call.infer_ms if is_unpaid else 0.0  # the client hung up, or the gallery refused
+        if error.code < errors.INTERNAL:
+            work_ms += self.scan_ms
+        if work_ms:
             with contextlib.suppress(redis.RedisError):
-                unpaid.add(valkey.client(), self.call.caller.app.customer_id, self.call.infer_ms)
+                unpaid.add(valkey.client(), self.call.caller.app.customer_id, work_ms)
         if self.call.body_bytes and not self.call.is_signed:
             with contextlib.suppress(redis.RedisError):
                 unverified.add(valkey.client(), self.call.address, self.call.body_bytes)

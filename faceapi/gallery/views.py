@@ -20,7 +20,7 @@ from common import valkey
 from common.postgresql.clock import now
 from faceapi import calls, errors, responses, schema
 from faceapi.errors import ApiError, details
-from faceapi.gallery import codes, console_user, requests, scans, stored_faces
+from faceapi.gallery import codes, console_user, requests, stored_faces
 from faceapi.gallery.requests import Enrolment, Search
 from faceapi.limits import admission
 from faceapi.request.images import Picture, parse
@@ -72,7 +72,7 @@ class PersonAddView(FaceApiView):
         enrolled = enrolment.with_ids(self.wanted.entries, templates, self.call.id)
         checked_at = now()
         if self.wanted.unique:
-            with scans.scanning(self.call.caller.app, self.deadline - time.monotonic()):
+            with self.scanning(self.deadline - time.monotonic()):
                 enrolment.refuse_look_alikes(
                     self.call.caller.app, enrolled, checked_at, settings.COMPARE_SAME_FROM
                 )
@@ -119,7 +119,7 @@ class FaceSearchView(FaceApiView):
 
     def _matches(self, template: Template) -> list[Match]:
         self.check_client_waits()
-        with scans.scanning(self.call.caller.app, self.deadline - time.monotonic()):
+        with self.scanning(self.deadline - time.monotonic()):
             return search.best(
                 self.in_groups,
                 template,

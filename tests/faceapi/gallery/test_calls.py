@@ -7,12 +7,14 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 from PIL import Image
 
 from accounts.models import App
 from billing.books import reconcile
 from billing.models import Api, Debit, Package, Period
+from common import valkey
 from embedded.services.managed_process import Process
 from faceapi import calls
 from faceapi.models import Call
@@ -266,3 +268,17 @@ def test_an_update_of_a_group_keeps_omitted_fields(gallery: Gallery) -> None:
 def test_the_limits_of_a_list_are_bounded_in_sum(gallery: Gallery) -> None:
     assert gallery.send("face_group_list", [{"limit": 100}] * 10).code == 0
     assert gallery.send("face_group_list", [{"limit": 100}] * 11).code == 4007
+
+
+def test_looking_up_faces_for_a_refused_call_counts_as_unpaid_work(
+    gallery: Gallery, app: App, portrait: bytes
+) -> None:
+    key = f"faceapi:unpaid:{app.customer_id}"
+    assert gallery.enrol("1001", portrait).code == 0
+    pair = ["face:staff/1001", "face:staff/1001"]
+    assert gallery.send("face_compare", [pair]).code == 0
+    assert not valkey.client().exists(key)
+    Period.objects.filter(app=app, api=Api.FACE_COMPARE).update(used=F("granted"))
+    assert gallery.send("face_compare", [pair]).code == 4202
+    assert valkey.client().pttl(key) > 0
+    valkey.client().delete(key)
