@@ -1,8 +1,8 @@
 """Work that is not paid for: a budget for each customer.
 
 A failed call is not charged, however much work it took: for example a batch whose last picture is broken, or
-a client that hangs up during inference. So the time that workers spent on failed calls is summed for each
-customer, and a customer above settings.UNPAID_S_PER_MINUTE gets 4291 until the sum has decreased enough.
+a client that hangs up during inference. So the time that workers, and scans of stored faces, spent on failed
+calls is summed for each customer, and a customer above settings.UNPAID_S_PER_MINUTE gets 4291 until the sum has decreased enough.
 """
 
 import redis
@@ -21,7 +21,7 @@ def _key(customer_pk: int) -> str:
 
 
 def add(valkey: redis.Redis, customer_pk: int, worked_ms: float) -> None:
-    """Add the time that workers spent on a failed call of this customer."""
+    """Add the time of inference or of scans that a failed call of this customer took."""
     amount_ms = worked_ms * 60 / settings.UNPAID_S_PER_MINUTE
     debt.add(valkey, _key(customer_pk), amount_ms, max_ms=MAX_MS)
 
