@@ -2,7 +2,8 @@
 
 A failed call is not charged, however much work it took: for example a batch whose last picture is broken, or
 a client that hangs up during inference. So the time that workers, and scans of stored faces, spent on failed
-calls is summed for each customer, and a customer above settings.UNPAID_S_PER_MINUTE gets 4291 until the sum has decreased enough.
+calls is summed for each customer, and a customer above settings.UNPAID_S_PER_MINUTE gets 4291 until the sum
+has decreased enough.
 """
 
 import redis
