@@ -45,14 +45,19 @@ def orientation(block: bytes) -> int | None:
     return None
 
 
+def is_raw_profile(content: bytes) -> bool:
+    """Return whether this PNG text chunk is named as a raw profile with an EXIF block."""
+    return content.partition(b"\x00")[0] in _PROFILE_KEYWORDS
+
+
 def raw_profile(kind: bytes, content: bytes) -> bytes | None:
     """Return the EXIF block that a PNG text chunk (tEXt, zTXt, iTXt) holds as hexadecimal text, or None.
 
     ImageMagick and exiftool write such "raw profiles". At most MAX_EXIF_BYTES are read.
     """
-    keyword, _, rest = content.partition(b"\x00")
-    if keyword not in _PROFILE_KEYWORDS:
+    if not is_raw_profile(content):
         return None
+    rest = content.partition(b"\x00")[2]
     is_compressed = kind == b"zTXt"
     if kind == b"zTXt":
         rest = rest[1:]

@@ -16,6 +16,7 @@ DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 1
 # chunks of 8 KiB or more, and the time to parse a file grows with the number of chunks.
 FREE_CHUNKS = 500
 BYTES_PER_CHUNK = 1024
+MAX_PROFILES = 4  # that are read until one is valid: 250 bytes can take milliseconds to decompress
 
 _HEAD = struct.Struct(">I4s")
 _TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
@@ -61,6 +62,7 @@ def read(data: Buffer) -> Header:
     has_palette = has_pixels = False
     block: bytes | None = None  # eXIf, which may come before or after the pixels
     profile: bytes | None = None
+    profiles = 0
     for kind, start, length in walk:
         if kind == b"IDAT":
             has_pixels = True
@@ -70,8 +72,11 @@ def read(data: Buffer) -> Header:
             raise unsupported("a PNG with transparency (tRNS)")
         elif kind == b"eXIf" and block is None:
             block = bytes(data[start : start + min(length, exif.MAX_EXIF_BYTES)])
-        elif kind in _TEXTS and profile is None:
-            profile = exif.raw_profile(kind, bytes(data[start : start + min(length, _MAX_TEXT_BYTES)]))
+        elif kind in _TEXTS and profile is None and profiles < MAX_PROFILES:
+            text = bytes(data[start : start + min(length, _MAX_TEXT_BYTES)])
+            if exif.is_raw_profile(text):
+                profiles += 1
+                profile = exif.raw_profile(kind, text)
     if not has_pixels and not _has_open_idat(data, start, length):
         raise broken("a PNG without image data")
     if colour == 3 and not has_palette:
