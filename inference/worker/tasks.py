@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import redis
 from celery import shared_task, signals
@@ -67,8 +68,13 @@ def shared_engine() -> Engine:
 
 
 def worker_id() -> str:
-    """Return the id of this worker in claims and heartbeats; children of a prefork worker share it."""
-    return os.environ.setdefault("FACECLOUD_WORKER_ID", f"{socket.gethostname()}:{os.getpid()}")
+    """Return the id of this worker in claims and heartbeats; children of a prefork worker share it.
+
+    It is new for each process. In a container that is restarted, host name and pid stay the same, so the
+    chunks of the process that died would seem to be claimed by a live worker.
+    """
+    new = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:6]}"
+    return os.environ.setdefault("FACECLOUD_WORKER_ID", new)
 
 
 @shared_task(name="inference.infer", ignore_result=True, acks_late=False)
@@ -177,7 +183,10 @@ class Pool:
 
     def stuck_s(self) -> float:
         """Return for how many seconds all slots have been busy with the same chunks; call it each second."""
-        busy = frozenset(request.id for request in list(state.active_requests))
+        try:
+            busy = frozenset(request.id for request in list(state.active_requests))
+        except RuntimeError:  # a thread of the pool has just added or removed one
+            return time.monotonic() - self._since
         if busy != self._busy or len(busy) < self._slots:
             self._busy, self._since = busy, time.monotonic()
         return time.monotonic() - self._since
@@ -195,7 +204,10 @@ class Heartbeat(threading.Thread):
     def run(self) -> None:
         while True:
             time.sleep(exchange.HEARTBEAT_S)
-            self.beat()
+            try:
+                self.beat()
+            except Exception:  # a worker without a heartbeat counts as dead, although it takes chunks
+                logger.exception("heartbeat failed")
 
     def beat(self) -> None:
         try:
