@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from celery import shared_task
 
+from common.postgresql import advisory
 from common.postgresql.clock import now
 from gallery import enrolment
 from gallery.retention import expiry
@@ -14,6 +15,7 @@ log = logging.getLogger(__name__)
 
 # An enrolment is withdrawn within minutes, if at all.
 NOTES_FOR = timedelta(days=1)
+_INDEXING_LOCK = 0x0FACE2  # key of the advisory lock on the HNSW index: one run at a time
 
 
 @shared_task(name="gallery.delete_expired")
@@ -36,7 +38,10 @@ def delete_expired() -> None:
 def index_large_groups() -> None:
     """Index the groups that are too large for an exact scan, and remove the others from the index.
 
-    Faces that a process of the version before enrolled during an upgrade are converted first.
+    Faces that a process of the version before enrolled during an upgrade are converted first. Does nothing
+    while another run is in progress, which may take longer than the interval of the schedule.
     """
-    conversion.convert()
-    indexing.update(now())
+    with advisory.exclusive(_INDEXING_LOCK) as is_held:
+        if is_held:
+            conversion.convert()
+            indexing.update(now())
