@@ -21,7 +21,7 @@ from gallery.locks import lock
 from gallery.models import MAX_FACES_OF_PERSON, Action, Face, Group, NoteChange, Person
 from gallery.retention import erasure, remembered
 from gallery.trail import Actor
-from gallery.vectors import keys, templates
+from gallery.vectors import conversion, keys, templates
 from inference.calibration import scoring
 from inference.results import Template
 
@@ -123,10 +123,12 @@ def store(
             _refuse_look_alikes(found, enrolled, at, unique_from, since)
         persons = _persons(found, [one.entry for one in enrolled], at, call_id)
         version = scoring.template_version()
+        with_former = conversion.are_former_kept()
         faces = []
         for offset, one in enumerate(enrolled):
             group = found[one.entry.group_id]
             stored = templates.stored(one.template, group)
+            former = templates.former_stored(one.template, group) if with_former else None
             faces.append(
                 Face(
                     pk=one.face_id,
@@ -134,6 +136,8 @@ def store(
                     person=persons[one.entry.group_id, one.entry.person_id],
                     vector=stored.vector,
                     vector_remainder=stored.remainder,
+                    embedding=former.vector if former else None,
+                    remainder=former.remainder if former else None,
                     model_version=version,
                     quality=one.template.quality.score,
                     consent_reference=one.entry.consent_reference,

@@ -2,7 +2,8 @@
 
 The length of a former vector depended on the face, so two galleries that contain the same picture could be
 linked by it. `migrate` converts all faces. The former vectors stay until the night after, because processes
-of the version before still read and write them during an upgrade. To be removed with the columns.
+of the version before still read and write them during an upgrade, or after going back to that version. Until
+then an enrolment stores both forms. To be removed with the columns.
 """
 
 from functools import partial
@@ -60,6 +61,14 @@ def _convert(group: Group, some: list[UUID]) -> None:
         cursor.execute(_CONVERTED, [some, vectors, remainders])
 
 
+def are_former_kept() -> bool:
+    """Return whether the former vectors have not been deleted since `migrate`, so that new faces need one.
+
+    A gallery without faces counts as not deleted: the version before may still serve it.
+    """
+    return Face.objects.filter(embedding__isnull=False).exists() or not Face.objects.exists()
+
+
 def discard() -> int:
     """Delete the former vectors of all converted faces; return their number."""
     converted = Face.objects.filter(embedding__isnull=False, vector__isnull=False)
@@ -67,9 +76,13 @@ def discard() -> int:
     def delete(some: list[UUID]) -> None:
         Face.objects.filter(pk__in=some).update(embedding=None, remainder=None)
 
-    return batches.each(
+    discarded = 0
+    # Again, because faces may have been enrolled with both forms into groups that were already done.
+    while found := batches.each(
         _groups_of(converted), lambda group: batches.change(group, converted.filter(group=group), delete)
-    )
+    ):
+        discarded += found
+    return discarded
 
 
 def _groups_of(faces: "QuerySet[Face]") -> "QuerySet[Group]":

@@ -51,7 +51,7 @@ def _rotation(group: Group, label: bytes, dimensions: int) -> Floats:
     return _drawn(group.key_encrypted, label, dimensions, tuple(settings.ENCRYPTION_KEYS))
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)  # two matrices for each group while the version before is served
 def _drawn(encrypted: str, label: bytes, dimensions: int, _encryption_keys: tuple[str, ...]) -> Floats:
     """Draw a matrix uniformly (by Haar measure), with random numbers derived from the key and the label."""
     seed = hmac.new(keys.cipher().decrypt(encrypted.encode()), label, sha256).digest()

@@ -45,6 +45,12 @@ def restored(face: Face, group: Group) -> Template:
     return scoring.template_of_vector(vector.tolist(), Quality(face.quality, ()))
 
 
+def former_stored(template: Template, group: Group) -> Stored:
+    """Return the stored form of the version before, of FORMER_DIMENSIONS numbers."""
+    vector = np.array([*scoring.fused_vector(template), template.constant])
+    return halves(keys.former_rotation(group) @ vector)
+
+
 def former(embedding: Any, remainder: Any, quality: float, group: Group) -> Template:
     """Return the template of a face that the version before stored."""
     vector = keys.former_rotation(group).T @ (np.array(embedding) + np.array(remainder))
