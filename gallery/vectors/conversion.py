@@ -6,22 +6,28 @@ of the version before still read and write them during an upgrade, or after goin
 then an enrolment stores both forms. To be removed with the columns.
 """
 
+import logging
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-from cryptography.fernet import InvalidToken
 from django.core.management.base import CommandError
 from django.db import connection
 from django.db.models import QuerySet
 
 from gallery.models import Face, Group
-from gallery.vectors import batches, templates
+from gallery.vectors import batches, keys, templates
 
 WRONG_KEY = (
-    "The stored faces cannot be converted, because ENCRYPTION_KEY does not decrypt the key of a gallery: "
-    "add the former key to it, after a comma, and run migrate again."
+    "The stored faces of these groups cannot be converted, because ENCRYPTION_KEY does not decrypt their "
+    "data keys: {groups}. Add the former key to ENCRYPTION_KEY, after a comma, and run migrate again. If the "
+    "key is lost, nothing can use these faces: delete the groups (the customer in the console, or all groups "
+    "of an App by `manage.py erase_gallery --app APP_ID`), and run migrate again."
 )
+MAX_NAMED = 20  # groups in the message
+
+log = logging.getLogger(__name__)
+
 _CONVERTED = """
 UPDATE gallery_face AS face
    SET vector = made.vector::halfvec, vector_remainder = made.remainder::halfvec
@@ -31,20 +37,34 @@ UPDATE gallery_face AS face
 
 
 def convert_at_migrate(apps: Any, schema_editor: Any) -> None:
-    """Convert all faces, as a step of a migration. Raises CommandError if a gallery's key is unreadable."""
-    try:
-        convert()
-    except InvalidToken:
-        raise CommandError(WRONG_KEY) from None
+    """Convert all faces, as a step of a migration. Raises CommandError if a group's key is unreadable."""
+    convert()
+    if unreadable := [_name(group) for group in _groups_of(_waiting()) if not keys.is_readable(group)]:
+        more = f" and {len(unreadable) - MAX_NAMED} more" if len(unreadable) > MAX_NAMED else ""
+        raise CommandError(WRONG_KEY.format(groups=", ".join(unreadable[:MAX_NAMED]) + more))
 
 
 def convert() -> int:
-    """Convert all faces that have only a former vector; return their number."""
-    waiting = Face.objects.filter(embedding__isnull=False, vector=None)
-    return batches.each(
-        _groups_of(waiting),
-        lambda group: batches.change(group, waiting.filter(group=group), partial(_convert, group)),
-    )
+    """Convert all faces that have only a former vector; return their number.
+
+    Groups whose key is unreadable are logged and skipped, so that the others do not wait for them.
+    """
+    return batches.each(_groups_of(_waiting()), _convert_group)
+
+
+def _convert_group(group: Group) -> int:
+    if not keys.is_readable(group):
+        log.error("faces were not converted: ENCRYPTION_KEY does not decrypt the key of %s", _name(group))
+        return 0
+    return batches.change(group, _waiting().filter(group=group), partial(_convert, group))
+
+
+def _waiting() -> "QuerySet[Face]":
+    return Face.objects.filter(embedding__isnull=False, vector=None)
+
+
+def _name(group: Group) -> str:
+    return f"App {group.app.app_id} group {group.group_id}"
 
 
 def _convert(group: Group, some: list[UUID]) -> None:

@@ -13,6 +13,7 @@ from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
+from cryptography.fernet import InvalidToken
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from django.conf import settings
 
@@ -29,6 +30,15 @@ def new_key() -> str:
 
 def _data_key(group: Group) -> bytes:
     return keys.cipher().decrypt(group.key_encrypted.encode())
+
+
+def is_readable(group: Group) -> bool:
+    """Return whether ENCRYPTION_KEYS decrypt the group's data key."""
+    try:
+        _data_key(group)
+    except InvalidToken:
+        return False
+    return True
 
 
 def tag(group: Group, person_id: str) -> str:

@@ -1,10 +1,12 @@
 """Faces that the version before stored are converted, and can be compared before that."""
 
 from datetime import datetime
+from io import StringIO
 
 import numpy as np
 import pytest
 from cryptography.fernet import Fernet
+from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import IntegrityError, transaction
 from pytest_django import Settings
@@ -77,7 +79,31 @@ def test_a_face_without_a_vector_is_rejected(stored: dict[str, Template]) -> Non
         Face.objects.update(embedding=None)
 
 
-def test_migrate_says_which_key_is_missing(stored: dict[str, Template], settings: Settings) -> None:
-    settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
-    with pytest.raises(CommandError, match="add the former key"):
+@pytest.fixture
+def lost(app: App, other_app: App, enrol: Enrol, stored: dict[str, Template]) -> Group:
+    """Return Bob's group, whose data key was encrypted with a lost key."""
+    enrol(other_app, "p", template(1))
+    as_before(Face.objects.get(group__app=other_app), template(1))
+    group = Group.objects.get(app=other_app)
+    group.key_encrypted = Fernet(Fernet.generate_key()).encrypt(bytes(32)).decode()
+    group.save()
+    return group
+
+
+def test_migrate_names_the_groups_whose_key_is_missing_and_the_way_out(lost: Group) -> None:
+    name = f"App {lost.app.app_id} group staff"
+    with pytest.raises(CommandError, match=f"keys: {name}. Add the former key.*erase_gallery --app APP_ID"):
         conversion.convert_at_migrate(None, None)
+    assert Face.objects.filter(vector=None).count() == 1  # the others are converted
+    call_command("erase_gallery", app=lost.app.app_id, yes=True, stdout=StringIO())
+    conversion.convert_at_migrate(None, None)
+
+
+def test_a_group_without_its_key_does_not_hold_up_the_others(
+    lost: Group, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.GALLERY_EXACT_FACES = 0
+    tasks.index_large_groups()
+    assert f"the key of App {lost.app.app_id} group staff" in caplog.text
+    assert not Face.objects.filter(vector=None).exclude(group=lost).exists()
+    assert Group.objects.exclude(pk=lost.pk).get().indexed_at is not None
