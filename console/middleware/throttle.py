@@ -4,16 +4,19 @@ Wrong passwords for one name from one address are counted by django-axes (settin
 address from `caller`. Counts are kept in Valkey and expire with their window.
 """
 
+import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
 from ipaddress import ip_address, ip_network
 
+import django.db
+import kombu.exceptions
 import redis
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from kombu.exceptions import OperationalError
 
 from accounts.users.passwords import Busy
 from common import valkey
@@ -24,6 +27,8 @@ LOGINS_WITHIN_S = 900
 REGISTRATIONS_WITHIN_S = 3600
 RETRY_AFTER_BUSY_S = 5
 IPV6_HOME = 64  # bits: one home or server usually has a whole /64
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,10 @@ def refusal(request: HttpRequest, *, status: int, retry_after_s: int) -> HttpRes
 
 
 class BusyMiddleware:
-    """Answers 503 if Valkey is unavailable, or if too many passwords are being hashed at once."""
+    """Answers 503 if Valkey or the database refuses for now, or if too many passwords are being hashed.
+
+    The database refuses if, for example, another session holds a lock for longer than DB_LOCK_TIMEOUT_S.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -110,6 +118,11 @@ class BusyMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if isinstance(exception, Busy | redis.RedisError | OperationalError):
+        if isinstance(exception, Busy | redis.RedisError | kombu.exceptions.OperationalError):
             return refusal(request, status=503, retry_after_s=RETRY_AFTER_BUSY_S)
+        if isinstance(exception, django.db.OperationalError):
+            log.warning("the database refused: %s", type(exception.__cause__ or exception).__name__)
+            # The page shows who is logged in. If the connection is lost, the page of errors follows.
+            with suppress(django.db.Error):
+                return refusal(request, status=503, retry_after_s=RETRY_AFTER_BUSY_S)
         return None
