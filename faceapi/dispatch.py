@@ -319,6 +319,7 @@ def _resend_lost(client: redis.Redis, run: Run) -> Reply | None:
         if claim is not None and chunk.is_suspect:
             return Reply(chunk.id, [], Failure(0, errors.INTERNAL, "its worker died"), 0.0, 0.0)
         del run.sent[chunk.id]
+        exchange.drop(client, chunk)
         sent.lane.give_back(client, [chunk.id], wants_more=False)  # a suspect needs no turn
         positions = range(chunk.first, chunk.first + chunk.count)
         suspects = [_chunk(run.request_id, position, 1, is_suspect=True) for position in positions]

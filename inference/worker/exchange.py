@@ -171,6 +171,11 @@ def remove(
     return claimed
 
 
+def drop(valkey: redis.Redis, chunk: Chunk) -> None:
+    """Delete the pictures of a chunk that is sent again. If its task was only late, it will do nothing."""
+    valkey.unlink(*_images(chunk.id, chunk.count))
+
+
 def workers(valkey: redis.Redis, *, now_s: float) -> list[Worker]:
     """Return the workers that are warm and accept work."""
     return [worker for worker in beating(valkey, now_s=now_s) if worker.slots]

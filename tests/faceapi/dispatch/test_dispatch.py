@@ -6,6 +6,7 @@ import statistics
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -28,7 +29,7 @@ from inference.worker import exchange
 from inference.worker.exchange import Failure, Reply
 from tests.conftest import wait_until
 from tests.faceapi.conftest import Caller, encode, inline
-from tests.faceapi.dispatch.workers import alive, chunks, claims, frozen, left_behind
+from tests.faceapi.dispatch.workers import alive, chunks, claims, counted_alive, frozen, left_behind
 
 
 @pytest.fixture
@@ -143,6 +144,37 @@ def test_results_after_the_end_of_a_call_are_discarded(worker: Process) -> None:
         exchange.answer(client, "over", reply, count=1, ttl_s=5)
     assert caught.value.code == errors.NO_ANSWER
     assert left_behind("over") == []
+
+
+def test_a_chunk_that_is_sent_again_is_not_processed_twice(worker: Process) -> None:
+    """The worker has taken the task and not begun; its slots may be busy for long."""
+    client, request_id, picture = valkey.client(), uuid.uuid4().hex, encode()
+    with (
+        frozen(worker),
+        counted_alive("test"),
+        Spool(Budget(10**8, 10**8)) as spool,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        spool.write(picture)
+        waiting = pool.submit(
+            dispatch.infer,
+            request_id=request_id,
+            operation="detect",
+            customer_pk=1,
+            spans=[SpoolSlice(0, len(picture))],
+            spool=spool,
+            deadline=time.monotonic() + 60,
+        )
+        wait_until(lambda: bool(chunks(request_id)), timeout_s=20, what="the chunk")
+        (late,) = chunks(request_id)
+        client.delete(exchange.QUEUE)  # what the worker has not taken yet
+        wait_until(lambda: chunks(request_id) not in ([], [late]), timeout_s=30, what="the next attempt")
+        (again,) = chunks(request_id)
+        assert exchange.claim(client, late, 1, worker_id="test", ttl_s=10) is None
+        assert exchange.claim(client, again, 1, worker_id="test", ttl_s=10)
+        exchange.answer(client, request_id, Reply(again, [{}], None, 0.0, 1.0), count=1, ttl_s=10)
+        assert waiting.result().results == [{}]
+    assert left_behind(request_id) == []
 
 
 def test_5003_if_valkey_is_full_and_nothing_remains(worker: Process) -> None:
