@@ -57,6 +57,7 @@ LOOK_EVERY_S = 0.2
 LINGER_S = 2.0
 LINGER_BYTES = 64 * 1024
 DISCARD_S = 5.0
+PROBE_DISCARD_S = 0.05
 DISCARD_BYTES = 64 * 1024 * 1024
 SLOW_UPLOADS = web_threads.UPLOADS // 2  # if more uploads are slow, the slowest is aborted
 SPARE_FILES = 200  # file descriptors for everything but connections
@@ -432,8 +433,12 @@ class WebWorker(ThreadWorker):
             util.write_nonblock(client, early_errors.refusal(str(exc), request_id))
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
-        """Discard the rest of the body; return whether the connection can be used again."""
-        deadline = time.monotonic() + DISCARD_S
+        """Discard the rest of the body; return whether the connection can be used again.
+
+        The few threads for probes do not wait for it: they would all be held by one client.
+        """
+        is_probe = conn.head is not None and conn.head.kind in (Kind.HEALTH, Kind.READY)
+        deadline = time.monotonic() + (PROBE_DISCARD_S if is_probe else DISCARD_S)
         try:
             return keepalive and conn.parser.finish_body(deadline=deadline, max_bytes=DISCARD_BYTES)
         except ParseException:  # the reply has been sent, so the error cannot be reported

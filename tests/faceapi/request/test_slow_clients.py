@@ -89,6 +89,18 @@ def test_slow_senders_take_no_slot_and_are_disconnected(
     wait_until(lambda: all(map(is_closed, sockets)), timeout_s=90, what="the end of the slow connections")
 
 
+@pytest.mark.parametrize(("path", "number"), [("/healthz", 12), ("/readyz", 24)])
+def test_probes_do_not_wait_for_bodies_that_never_come(
+    tight_site: Site, sockets: list[socket.socket], path: str, number: int
+) -> None:
+    """Each request is answered at once, and then its thread would wait five seconds for the body."""
+    for _request in range(number):
+        sockets.append(sock := connect(tight_site))
+        sock.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n\r\n".encode())
+    assert sockets[-1].recv(12) == b"HTTP/1.1 200"  # within the 30 s of its timeout
+    assert all_answer(tight_site)
+
+
 def test_a_slow_upload_does_not_delay_pages(tight_site: Site, sockets: list[socket.socket]) -> None:
     """It occupies a thread, but not one of those for pages."""
     for _ in range(40):
