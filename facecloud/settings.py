@@ -221,7 +221,10 @@ AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False  # otherwise each process logs the version of axes
 AXES_ENABLE_ADMIN = False  # operators see its tables under Records
 AXES_LOCKOUT_TEMPLATE = "accounts/locked.html"
+AXES_USERNAME_CALLABLE = "console.middleware.throttle.counted_name"
 AXES_CLIENT_IP_CALLABLE = "console.middleware.throttle.caller"
+# Views that take pictures have a handler of their own, which keeps them in memory.
+FILE_UPLOAD_HANDLERS = ["console.debugging.uploads.NoFiles"]
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/console/"
 LOGOUT_REDIRECT_URL = "/"

@@ -45,6 +45,22 @@ class BoundedMemoryHandler(FileUploadHandler):
         )
 
 
+class NoFiles(FileUploadHandler):
+    """Refuses files, for the pages that take none (settings.FILE_UPLOAD_HANDLERS).
+
+    Django's own handlers would write them to /tmp before the CSRF token or the login is checked.
+    """
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        raise StopUpload(connection_reset=True)
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        raise StopUpload(connection_reset=True)
+
+    def file_complete(self, file_size: int) -> None:
+        return None
+
+
 View = Callable[..., HttpResponseBase]
 
 

@@ -5,11 +5,12 @@ address from `caller`. Counts are kept in Valkey and expire with their window.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 import django.db
 import kombu.exceptions
@@ -29,6 +30,17 @@ RETRY_AFTER_BUSY_S = 5
 IPV6_HOME = 64  # bits: one home or server usually has a whole /64
 
 log = logging.getLogger(__name__)
+
+
+def counted_name(request: HttpRequest | None, credentials: Mapping[str, Any] | None = None) -> str:
+    """Return the name whose wrong passwords are counted.
+
+    An e-mail address is counted as it was typed, whether or not an account has it. If it were counted under
+    the name of its account, the lock would reveal whose it is.
+    """
+    typed = request.POST.get("username", "") if request is not None else ""
+    name = typed.casefold() if "@" in typed else str((credentials or {}).get("username") or "")
+    return name[:255]
 
 
 @dataclass(frozen=True)

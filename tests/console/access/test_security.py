@@ -7,7 +7,10 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from django.contrib.auth import authenticate
+from django.contrib.auth.hashers import make_password
 from django.core import mail
+from django.core.files.base import ContentFile
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
@@ -50,6 +53,21 @@ def addresses(resolver: URLResolver, before: str = "/") -> Iterator[str]:
             yield whole
         else:
             yield from addresses(entry, whole)
+
+
+def test_pages_that_take_no_files_store_none(
+    client: Client, db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Django's handler would store them before it checks the CSRF token."""
+    stored: list[str] = []
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", lambda *_args, **_more: stored.append("a file"))
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies["csrftoken"] = "a" * 32
+    big = ContentFile(bytes(3 * 2**20), "big.png")  # larger than Django keeps in memory
+    assert strict.post("/login/", {"file": big}).status_code == 403
+    token = {"csrfmiddlewaretoken": "a" * 32}
+    assert strict.post("/login/", {**token, **WRONG, "z": big}).status_code == 200
+    assert stored == []
 
 
 OPEN = re.compile(
@@ -289,6 +307,46 @@ def test_a_mail_without_a_server_is_a_file_of_its_owner(
     client.post("/password/reset/", {"email": alice.email})
     assert "mail not sent" in caplog.text
     assert "/password/reset/" not in caplog.text
+
+
+NEW = {"new_password1": "xin-mi-ma-2027", "new_password2": "xin-mi-ma-2027"}
+
+
+def test_wrong_current_passwords_are_counted_like_wrong_logins(as_alice: Client, alice: User) -> None:
+    for _attempt in range(5):
+        as_alice.post("/console/settings/password/", {**NEW, "old_password": "not-it"})
+    as_alice.post("/console/settings/password/", {**NEW, "old_password": PASSWORD})
+    alice.refresh_from_db()
+    assert alice.check_password(PASSWORD)
+
+
+def test_a_password_that_was_reset_meanwhile_is_not_changed(
+    as_alice: Client, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The owner resets the password after somebody else's form was verified with the old one."""
+
+    def meanwhile(*args: object, **credentials: str) -> object:
+        found = authenticate(*args, **credentials)
+        User.objects.filter(pk=alice.pk).update(password=make_password("chong-she-2027"))
+        return found
+
+    monkeypatch.setattr("console.forms.authenticate", meanwhile)
+    reply = as_alice.post("/console/settings/password/", {**NEW, "old_password": PASSWORD})
+    assert reply.context["form"].errors["old_password"]
+    alice.refresh_from_db()
+    assert alice.check_password("chong-she-2027")
+
+
+@pytest.mark.parametrize("address", ["alice@example.org", "nobody@example.org"])
+def test_the_lock_does_not_reveal_whose_address_it_is(client: Client, alice: User, address: str) -> None:
+    names = ["alice", address, address.upper(), address, address.upper(), address]
+    found = [client.post("/login/", {"username": name, "password": "not-it"}).status_code for name in names]
+    assert found == [200, 200, 200, 200, 200, 429]
+
+
+def test_operators_change_their_password_in_the_console(client: Client, db: None) -> None:
+    client.force_login(User.objects.create_superuser("olga", "olga@example.org", PASSWORD))
+    assert client.get("/admin/password_change/")["Location"] == "/console/settings/password/"
 
 
 def test_clients_behind_a_proxy_are_limited_separately(
