@@ -196,10 +196,22 @@ class ChangePasswordForm(PasswordChangeForm):
         "password_incorrect": _("当前密码不正确，请重新输入。"),
     }
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.request = request
+        self.verified = ""  # the hash of the current password, once it was verified
         self.fields["old_password"].label = _("当前密码")
         label_new_passwords(self)
+
+    @sensitive_variables()
+    def clean_old_password(self) -> str:
+        """Verify the password like a login, so that wrong ones are counted and lock."""
+        password = str(self.cleaned_data["old_password"])
+        found = authenticate(self.request, username=self.user.get_username(), password=password)
+        if found is None:
+            raise ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
+        self.verified = found.password
+        return password
 
 
 class NewPasswordForm(SetPasswordForm):

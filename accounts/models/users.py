@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
+from django.contrib.auth import hashers
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.db import models
@@ -52,6 +53,17 @@ class User(AbstractUser):
                 Lower("email"), condition=Q(email_verified_at__isnull=False), name="user_email_verified_once"
             )
         ]
+
+    def check_password(self, raw_password: str) -> bool:
+        """Return whether the password is right. A former kind of hash is replaced, unless it just was."""
+        verified = self.password
+
+        def rehash(raw_password: str) -> None:
+            self.set_password(raw_password)
+            self._password = None  # Django's validators need not know of it again
+            type(self).objects.filter(pk=self.pk, password=verified).update(password=self.password)
+
+        return hashers.check_password(raw_password, verified, rehash)
 
     @classmethod
     def from_db(

@@ -51,13 +51,20 @@ def to_confirm(user: User) -> str:
     return user.new_email or ("" if user.email_verified_at else user.email)
 
 
+@transaction.atomic
 def change(user: User, address: str) -> None:
-    """Set a new address. A verified address stays in use until the new one is verified."""
-    if user.email_verified_at is None:
-        user.email = address
+    """Set a new address. A verified address stays in use until the new one is verified.
+
+    The row is read again under a lock: if `user` was read before its address was verified, the new address
+    would count as verified.
+    """
+    stored = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    if stored.email_verified_at is None:
+        stored.email = address
     else:
-        user.new_email = "" if address == user.email else address
-    user.save(update_fields=["email", "new_email"])
+        stored.new_email = "" if address == stored.email else address
+    stored.save(update_fields=["email", "new_email"])
+    user.refresh_from_db(fields=["email", "new_email", "email_verified_at"])
 
 
 def token(user: User, address: str) -> str:

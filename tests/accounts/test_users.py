@@ -24,7 +24,9 @@ def settings_form(user: User, rf: RequestFactory) -> object:
 
 
 def change_form(user: User, rf: RequestFactory) -> object:
-    form = ChangePasswordForm(user, {"old_password": OLD, "new_password1": NEW, "new_password2": NEW})
+    form = ChangePasswordForm(
+        rf.post("/"), user, {"old_password": OLD, "new_password1": NEW, "new_password2": NEW}
+    )
     assert form.is_valid(), form.errors
     return form.save()
 
@@ -75,3 +77,21 @@ def test_only_changes_since_the_last_read_are_written(user: User) -> None:
     ) as queries:
         user.save()
     assert len(queries) == 0
+
+
+def test_a_login_does_not_write_back_a_password_that_was_reset_meanwhile(user: User) -> None:
+    former = make_password(OLD, hasher="pbkdf2_sha256")  # is replaced by the next login
+    User.objects.filter(pk=user.pk).update(password=former)
+    read_before = User.objects.get(pk=user.pk)
+    User.objects.filter(pk=user.pk).update(password=make_password(NEW))
+    assert read_before.check_password(OLD)
+    user.refresh_from_db()
+    assert user.check_password(NEW)
+
+
+def test_a_login_replaces_a_hash_of_a_former_kind(user: User) -> None:
+    User.objects.filter(pk=user.pk).update(password=make_password(OLD, hasher="pbkdf2_sha256"))
+    assert User.objects.get(pk=user.pk).check_password(OLD)
+    user.refresh_from_db()
+    assert user.password.startswith("argon2")
+    assert user.check_password(OLD)

@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.contrib import messages
 from django.contrib.auth import login, views
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse_lazy
@@ -76,7 +77,16 @@ class PasswordChangeView(views.PasswordChangeView):
     form_class = forms.ChangePasswordForm
     success_url = reverse_lazy("settings")
 
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), "request": self.request}
+
+    @transaction.atomic
     def form_valid(self, form: Any) -> HttpResponse:
+        """Set the password, unless it was changed or reset since the current one was verified."""
+        stored = User.objects.select_for_update(no_key=True).get(pk=form.user.pk)
+        if stored.password != form.verified:
+            form.add_error("old_password", form.error_messages["password_incorrect"])
+            return self.form_invalid(form)
         messages.success(self.request, _("密码已修改。"))
         response = super().form_valid(form)
         notify_password_changed(form.user)

@@ -133,6 +133,17 @@ def test_a_new_address_takes_effect_once_it_is_verified(
     assert (alice.email, alice.new_email) == ("alice@new.example", "")
 
 
+def test_an_address_changed_by_a_stale_request_is_not_verified(alice: User) -> None:
+    """The settings were sent before, and are stored after, the link of the first address was opened."""
+    alice.email_verified_at = None
+    alice.save()
+    read_before = User.objects.get(pk=alice.pk)
+    addresses.mark_verified(alice, "alice@example.org", timezone.now())
+    addresses.change(read_before, "victim@example.org")
+    alice.refresh_from_db()
+    assert (alice.email, alice.new_email) == ("alice@example.org", "victim@example.org")
+
+
 def test_an_address_change_does_not_reveal_whether_it_is_known(
     as_alice: Client, alice: User, bob: User, sent
 ) -> None:
