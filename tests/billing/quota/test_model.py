@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import transaction
+from django.test import override_settings
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -115,6 +116,11 @@ class Billing(RuleBasedStateMachine):
         )  # fmt: skip
         vouchers.redeem(self.alice, issued.code, self.now)
 
+    def unpaid(self) -> int:
+        """Return the number of orders that can still be paid, which is limited."""
+        since = self.now - timedelta(hours=48)
+        return sum(purchase.state == "pending" and purchase.made > since for purchase in self.all_purchases)
+
     def _order(self, service: Service | None, units: int, months: int, price: int) -> Purchase:
         token = uuid4().hex
         order = self.shop.order(
@@ -137,6 +143,7 @@ class Billing(RuleBasedStateMachine):
         )  # fmt: skip
         assert again == purchase.order
 
+    @precondition(lambda self: self.unpaid() < orders.UNPAID_AT_ONCE)
     @rule(
         target=purchases,
         units=st.integers(1, 9),
@@ -146,6 +153,7 @@ class Billing(RuleBasedStateMachine):
     def order_a_new_app(self, units: int, months: int, price: int) -> Purchase:
         return self._order(None, units, months, price)
 
+    @precondition(lambda self: self.unpaid() < orders.UNPAID_AT_ONCE)
     @rule(
         target=services,
         units=st.integers(1, 9),
@@ -155,6 +163,7 @@ class Billing(RuleBasedStateMachine):
     def buy_at_once(self, units: int, months: int, price: int) -> object:
         return self._pay(self._order(None, units, months, price))
 
+    @precondition(lambda self: self.unpaid() < orders.UNPAID_AT_ONCE)
     @rule(
         target=purchases,
         service=services,
@@ -364,6 +373,7 @@ class Billing(RuleBasedStateMachine):
 
 
 @pytest.mark.django_db
+@override_settings(FREE_PACKAGES_PER_CUSTOMER=100)
 def test_the_product_agrees_with_the_model() -> None:
     run_state_machine_as_test(
         Billing,
