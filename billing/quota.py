@@ -22,13 +22,13 @@ from django.db import connection
 from django.db.models import F, Q, Sum
 
 from accounts.models import App
+from billing import overdue
 from billing.errors import BillingError, Expired, HoldLost, NotOrdered, UsedUp
 from billing.models import Debit, DebitState, Period
 
 MAX_HOLD_S = 240  # with a sweep each minute, the units of a dead call are returned within 5 minutes
 # From the settle to the confirmation; slower clients are disconnected (facecloud/web/response_buffer.py).
 CONFIRM_WITHIN_S = 240
-SWEEP_BATCH = 1000
 SETTLING_OR_SETTLED = (DebitState.SETTLING, DebitState.SETTLED)
 
 _DEBIT_FIELDS = [
@@ -158,17 +158,16 @@ def confirm(stated: Mapping[UUID, int]) -> dict[UUID, str]:
 
 def give_back(call_id: UUID, at: datetime) -> int:
     """Return the units of a held call to their Periods; return their number, 0 if none were held."""
-    return _return(call_id, at, "held")
+    return _return(call_id, at, "held", relaxed=not connection.in_atomic_block)
 
 
 def withdraw(call_id: UUID, at: datetime) -> int:
     """Return the units of a held or settling call whose answer was not sent; return their number."""
-    return _return(call_id, at, "settling")
+    return _return(call_id, at, "settling", relaxed=not connection.in_atomic_block)
 
 
-def _return(call_id: UUID, at: datetime, up_to: str) -> int:
+def _return(call_id: UUID, at: datetime, up_to: str, *, relaxed: bool) -> int:
     with connection.cursor() as cursor:
-        relaxed = not connection.in_atomic_block
         cursor.execute("SELECT billing_give_back(%s, %s, %s, %s)", [call_id, at, relaxed, up_to])
         (units,) = cursor.fetchone()
     return units
@@ -177,24 +176,12 @@ def _return(call_id: UUID, at: datetime, up_to: str) -> int:
 def sweep(at: datetime) -> int:
     """Return the units of every hold that expired by `at`; return the number of holds.
 
-    Each hold has its own transaction, so that sweeps cannot deadlock.
+    Each hold has its own transaction, so that sweeps cannot deadlock. Raises DatabaseError at the end if any
+    could not be returned (overdue.py).
     """
-    swept = 0
-    while True:
-        lost = list(
-            Debit.objects.filter(state=DebitState.HELD, hold_expires_at__lte=at)
-            .order_by("hold_expires_at")
-            .values_list("call_id", flat=True)[:SWEEP_BATCH]
-        )
-        swept += sum(give_back(call_id, at) > 0 for call_id in lost)
-        if len(lost) < SWEEP_BATCH:
-            return swept
-
-
-def unconfirmed(at: datetime) -> list[UUID]:
-    """Return the ids of up to SWEEP_BATCH settling calls that were not confirmed in time."""
-    late = Debit.objects.filter(state=DebitState.SETTLING, hold_expires_at__lte=at)
-    return list(late.order_by("hold_expires_at").values_list("call_id", flat=True)[:SWEEP_BATCH])
+    return overdue.end_each(
+        DebitState.HELD, at, lambda debit: _return(debit.call_id, at, "held", relaxed=True)
+    )
 
 
 def remaining(app: App, api: str, at: datetime) -> int:

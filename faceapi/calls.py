@@ -5,6 +5,8 @@ and adds it to its UsageHour in the same transaction, so a roll-up is the sum of
 
 A settled call is not charged yet: its answer is sent first and then confirmed (faceapi/answers.py). If it
 ends otherwise, `fail` replaces its record; if it is not confirmed in time, `withdraw_unconfirmed` does.
+
+Lock order: the Debit, its Periods, the Idempotency-Key, the App (for enrolled faces), the UsageHour.
 """
 
 import logging
@@ -19,7 +21,7 @@ from uuid import UUID
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from accounts.models import AppKey
-from billing import quota
+from billing import overdue, quota
 from billing.errors import HoldLost
 from billing.models import Api, Debit, DebitState
 from common import time_ids
@@ -172,22 +174,22 @@ def withdraw_unconfirmed(at: datetime) -> int:
     """Give back the units of calls that were settled but not confirmed in time; return the number of calls.
 
     Their web processes died, or could not reach the database. They are recorded with code 5003, the reply to
-    a caller whose answer could not be sent.
+    a caller whose answer could not be sent. Raises DatabaseError at the end if any could not be withdrawn.
     """
-    withdrawn = 0
-    error = ApiError(errors.OVERLOADED)
-    while late := quota.unconfirmed(at):
-        for call_id in late:
-            with transaction.atomic():
-                if not quota.withdraw(call_id, at):
-                    continue
-                recorded = _unrecord(call_id)
-                if recorded is not None:
-                    idempotency.release_unconfirmed(recorded.app_id, call_id)
-                    recorded.code, recorded.http_status, recorded.units = error.code, error.row.http, 0
-                    _record(recorded)
-            withdrawn += 1
-    return withdrawn
+    return overdue.end_each(DebitState.SETTLING, at, lambda debit: _withdraw(debit, at))
+
+
+def _withdraw(debit: Debit, at: datetime) -> int:
+    """Withdraw one unconfirmed call; return its units, or 0 if it was confirmed meanwhile."""
+    units = quota.withdraw(debit.call_id, at)
+    if units:
+        idempotency.release_unconfirmed(debit.app_id, debit.call_id)
+        recorded = _unrecord(debit.call_id)
+        if recorded is not None:
+            error = ApiError(errors.OVERLOADED)
+            recorded.code, recorded.http_status, recorded.units = error.code, error.row.http, 0
+            _record(recorded)
+    return units
 
 
 def _unrecord(call_id: UUID) -> Call | None:

@@ -21,11 +21,11 @@ from django.db import OperationalError, connection, transaction
 from billing.books import checkpoint
 from billing.models import AnsweredHour
 from billing.periods import add_months
+from common.postgresql import waits
 
 AHEAD = 3  # months after the current one
 # The SQL functions wait at most half a second for a lock, because calls queue behind them; then we retry.
 ATTEMPTS, PAUSE_S = 10, 3.0
-LOCK_NOT_AVAILABLE = "55P03"
 
 Result = TypeVar("Result")
 
@@ -140,7 +140,7 @@ def _with_retries(work: Callable[[], Result]) -> Result:
         try:
             return work()
         except OperationalError as error:
-            if getattr(error.__cause__, "pgcode", None) != LOCK_NOT_AVAILABLE or attempt == ATTEMPTS:
+            if not waits.is_lock_timeout(error) or attempt == ATTEMPTS:
                 raise
             time.sleep(PAUSE_S)
     raise AssertionError("the last attempt returns or raises")

@@ -13,9 +13,11 @@ from typing import Any
 
 import psycopg2
 from django.conf import settings
-from django.db import connections
+from django.db import DatabaseError, connections
+from django.db import connection as default_connection
 from psycopg2 import extensions
 
+LOCK_NOT_AVAILABLE = "55P03"  # the SQLSTATE after lock_timeout, or of NOWAIT
 MARGIN_S = 2.0  # lets the server's own timeout fire first, as its error names the timeout
 
 _answer_s: float = 0.0
@@ -47,6 +49,17 @@ def limit(limits: Limits) -> None:
         database["OPTIONS"]["options"] = limits.startup_options()
     _answer_s = limits.statement_s + MARGIN_S
     extensions.set_wait_callback(wait)
+
+
+def limit_locks(seconds: float) -> None:
+    """Wait at most `seconds` for each lock until the current transaction ends."""
+    with default_connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{int(seconds * 1000)}ms"])
+
+
+def is_lock_timeout(error: DatabaseError) -> bool:
+    """Return whether the statement failed because another transaction held a lock that it needed."""
+    return getattr(error.__cause__, "pgcode", None) == LOCK_NOT_AVAILABLE
 
 
 def wait(connection: Any) -> None:

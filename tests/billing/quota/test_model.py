@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 )
 
 from accounts.models import User
-from billing import extension, orders, packages, quota
+from billing import extension, orders, overdue, packages, quota
 from billing.errors import (
     AmountRefused,
     Expired,
@@ -38,6 +38,7 @@ from billing.errors import (
     OrderNotPayable,
     UsedUp,
 )
+from billing.models import DebitState
 from billing.payments import refunds, vouchers, wallet
 from billing.periods import SHANGHAI
 from tests.billing.conftest import DETECT, Shop, breaks
@@ -347,9 +348,11 @@ class Billing(RuleBasedStateMachine):
         for held in lost:
             self._return(held)
         late = [held for held in self.all_calls if held.state == "settling" and held.until <= self.now]
-        assert set(quota.unconfirmed(self.now)) == {held.call_id for held in late}
+        withdrawn = overdue.end_each(
+            DebitState.SETTLING, self.now, lambda debit: quota.withdraw(debit.pk, self.now)
+        )
+        assert withdrawn == len(late)
         for held in late:
-            quota.withdraw(held.call_id, self.now)
             self._return(held)
 
     @invariant()
