@@ -1,9 +1,10 @@
 """The scheduled tasks of this room (settings.CELERY_BEAT_SCHEDULE). Each is safe to run twice or late.
 
-`sample_usage` runs at midnight or not at all: see its `expires`.
+`sample_usage` runs at midnight or not at all: beat lets it expire after ten minutes.
 """
 
 import logging
+from datetime import timedelta
 
 from celery import shared_task
 from django.utils import timezone
@@ -12,6 +13,8 @@ from billing import catalogue, forecast, notices, orders, quota
 from billing.books import months, reconcile
 from billing.notices import due, mailing
 from common.postgresql import clock
+
+SAMPLE_WITHIN = timedelta(minutes=10)
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +50,17 @@ def send_notices() -> None:
 
 @shared_task(name="billing.sample_usage")
 def sample_usage() -> None:
-    """Record the usage at midnight for the forecast of when units run out."""
-    forecast.sample(timezone.localtime(clock.now()).replace(hour=0, minute=0, second=0, microsecond=0))
+    """Record the usage at midnight for the forecast of when units run out.
+
+    Beat sends this task by the clock of its host, which may differ from PostgreSQL's, so the sample is that
+    of the nearest midnight. If that is further away than SAMPLE_WITHIN, its usage is no longer known.
+    """
+    at = timezone.localtime(clock.now())
+    midnight = (at + timedelta(hours=12)).replace(hour=0, minute=0, second=0, microsecond=0)
+    if abs(at - midnight) > SAMPLE_WITHIN:
+        log.warning("the usage at midnight was not recorded: the task ran at %s", f"{at:%F %T}")
+        return
+    forecast.sample(midnight)
 
 
 @shared_task(name="billing.reconcile_books")

@@ -1,6 +1,6 @@
 """The scheduled tasks of this room."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -38,8 +38,26 @@ def test_unpaid_orders_are_notified_and_then_cancelled(alice: User, shop: Shop, 
     assert len(mailoutbox) == 1
 
 
-def test_usage_is_sampled_at_local_midnight(alice: User, shop: Shop, call) -> None:
+@pytest.mark.parametrize(
+    "at", [shanghai(2027, 3, 10, 23, 59, 59), shanghai(2027, 3, 11, 0, 0, 7), shanghai(2027, 3, 11, 0, 10)]
+)
+def test_usage_is_sampled_at_the_nearest_local_midnight(alice: User, shop: Shop, call, at: datetime) -> None:
+    """Beat's host may be ahead of PostgreSQL's clock."""
     call(shop.buy(alice), NOON, 3)
-    with time_machine.travel(shanghai(2027, 3, 11, 0, 0, 7)):
+    with time_machine.travel(at, tick=False):
         tasks.sample_usage()
     assert PeriodSample.objects.get().at == shanghai(2027, 3, 11)
+
+
+@pytest.mark.parametrize(
+    "at", [shanghai(2027, 3, 10, 23, 49), shanghai(2027, 3, 11, 0, 11), shanghai(2027, 3, 11, 12)]
+)
+def test_usage_is_not_sampled_far_from_midnight(
+    alice: User, shop: Shop, call, at: datetime, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Beat sends the task late if it was down at midnight; the usage of midnight is not known then."""
+    call(shop.buy(alice), NOON, 3)
+    with time_machine.travel(at, tick=False):
+        tasks.sample_usage()
+    assert not PeriodSample.objects.exists()
+    assert "the usage at midnight was not recorded" in caplog.text
