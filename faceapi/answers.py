@@ -201,12 +201,23 @@ class Journal:
             if self._sent or self._withdrawn:
                 self._has_work.set()
                 time.sleep(FLUSH_EVERY_S if flushed else RETRY_AFTER_S)
-            elif self._is_ending:
+            elif self._is_ending and self._end():
                 break
-        if self._file is not None:
-            self._file.delete()
-            self._file = None
         connections.close_all()
+
+    def _end(self) -> bool:
+        """Delete the file and give up the thread, unless a note was made meanwhile; return whether it ended.
+
+        Under the lock, so that a later note gets a new file and a new thread.
+        """
+        with self._lock:
+            if self._sent or self._withdrawn:
+                return False
+            if self._file is not None:
+                self._file.delete()
+                self._file = None
+            self._thread = None
+            return True
 
 
 def _run_logged(work: Callable[[], None]) -> bool:

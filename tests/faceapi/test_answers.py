@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -269,6 +270,32 @@ def test_notes_move_to_a_file_once_one_can_be_created(
     journal.sent(second.id, 2)
     (notes,) = folder.iterdir()
     assert notes_in(notes.read_bytes()) == {first.id: 2, second.id: 2}
+
+
+def test_an_answer_that_is_noted_while_the_journal_ends_is_charged(
+    app: App, now: datetime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The note is made when the thread deletes its file, unless the lock defers it."""
+    monkeypatch.setattr(settings, "VAR_DIR", tmp_path)
+    call, journal = settled(app, now), Journal()
+    noting = threading.Thread(target=journal.sent, args=(call.id, 2))
+    unlink = Path.unlink
+
+    def note_and_unlink(path: Path, missing_ok: bool = False) -> None:
+        if noting.ident is None:
+            is_deferred = journal._lock.locked()
+            noting.start()
+            if not is_deferred:
+                noting.join()
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", note_and_unlink)
+    journal.start()
+    journal.stop()
+    noting.join()
+    journal.stop()
+    assert state_of(call)[0] == "settled"
+    assert list((tmp_path / "answers").iterdir()) == []
 
 
 def test_a_note_file_is_preallocated(journal: Journal) -> None:
