@@ -13,8 +13,11 @@ A unique key per customer prevents duplicates. The kinds:
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import reduce
+from itertools import groupby
+from operator import itemgetter, or_
 
-from django.db.models import F, Max, Min, Sum
+from django.db.models import F, Max, Min, Q, Sum
 
 from billing.models import (
     EntryKind,
@@ -34,6 +37,7 @@ from billing.quota import live
 DAYS_BEFORE_END = (1, 7)
 UNPAID_AFTER = timedelta(hours=24)
 MONEY_WITHIN = timedelta(days=1)
+BATCH = 200  # notices that one query looks up
 
 
 def scan(at: datetime) -> int:
@@ -52,15 +56,28 @@ def add(due: Iterable[Notice], at: datetime) -> int:
 
 
 def _write(wanted: Sequence[Notice], at: datetime) -> int:
-    known = set(
-        Notice.objects.filter(key__in={notice.key for notice in wanted}).values_list("customer_id", "key")
-    )
+    known = _known(wanted)
     new = [notice for notice in wanted if (notice.customer_id, notice.key) not in known]
     for notice in new:
         if notice.kind == NoticeKind.QUOTA:
             notice.ends_at = _next_start(notice, at)
     Notice.objects.bulk_create(new, ignore_conflicts=True, batch_size=1000)
     return len(new)
+
+
+def _known(wanted: Sequence[Notice]) -> set[tuple[int, str]]:
+    """Return the customer and key of the notices that exist already.
+
+    Each customer's keys are looked up in the index of the unique constraint, which begins with the customer.
+    """
+    known: set[tuple[int, str]] = set()
+    pairs = sorted({(notice.customer_id, notice.key) for notice in wanted})
+    for first in range(0, len(pairs), BATCH):
+        batch = groupby(pairs[first : first + BATCH], key=itemgetter(0))
+        conditions = [Q(customer=customer, key__in=[key for _, key in keys]) for customer, keys in batch]
+        found = Notice.objects.filter(reduce(or_, conditions)).order_by()
+        known |= set(found.values_list("customer_id", "key"))
+    return known
 
 
 def _next_start(notice: Notice, at: datetime) -> datetime | None:
