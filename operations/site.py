@@ -42,7 +42,7 @@ class OperatorSite(AdminSite):
             raise PermissionDenied
         return redirect_to_login(request.GET.get("next") or reverse("admin:index"))
 
-    def password_change(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+    def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """Redirect to the console's form, which counts wrong passwords and notifies the user."""
         return redirect("password_change")
 

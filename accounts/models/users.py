@@ -54,7 +54,7 @@ class User(AbstractUser):
             )
         ]
 
-    def check_password(self, raw_password: str) -> bool:
+    def check_password(self, raw_password: str | None) -> bool:
         """Return whether the password is right. A former kind of hash is replaced, unless it just was."""
         verified = self.password
 
