@@ -34,6 +34,13 @@ def test_a_rotated_photograph_is_drawn_upright(tmp_path: Path) -> None:
         assert drawn.getpixel((40, 89)) == BOX_COLOUR
 
 
+def test_a_picture_of_16_bits_keeps_its_grey_levels(tmp_path: Path) -> None:
+    Image.new("I;16", (200, 120), 0x8000).save(tmp_path / "in.png")
+    draw(source(tmp_path / "in.png"), RESULT, tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as drawn:
+        assert drawn.getpixel((10, 10)) == (128, 128, 128)
+
+
 def test_a_label_is_the_probability_or_gender_and_age() -> None:
     assert label(FACE) == "0.987"
     assert label(Face(FACE.location, age=32, gender="F")) == "F 32"

@@ -287,7 +287,11 @@ def test_every_sample_enrols_finds_and_erases_a_person(
 
 
 def test_a_folder_is_enrolled_once_and_searched(
-    keys: dict[str, str], pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    keys: dict[str, str],
+    pictures: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = tmp_path / "staff"
     folder.mkdir()
@@ -307,6 +311,10 @@ def test_a_folder_is_enrolled_once_and_searched(
     (line,) = map(json.loads, capsys.readouterr().out.splitlines())
     assert line["faces"][0]["persons"][0]["person_id"] == "zhang-san"
     assert main(search) == 0
+    assert "folder/zhang-san" in capsys.readouterr().out
+    with (pictures / "b.jpg").open() as piped:  # its `.buffer` has the bytes
+        monkeypatch.setattr("sys.stdin", piped)
+        assert main(["search", "-", "--group", "folder"]) == 0
     assert "folder/zhang-san" in capsys.readouterr().out
     assert main([*search[:-1], "nowhere"]) == 1
     assert "4301" in capsys.readouterr().err

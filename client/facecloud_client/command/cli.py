@@ -18,6 +18,7 @@ from facecloud_client.command import gallery_commands
 from facecloud_client.command.arguments import Arguments, parse
 from facecloud_client.command.doctor import examine
 from facecloud_client.command.draw import Targets
+from facecloud_client.command.inputs import picture
 from facecloud_client.command.pairs import from_file
 from facecloud_client.command.progress import progress
 from facecloud_client.command.report import Report, print_error
@@ -26,7 +27,7 @@ from facecloud_client.gallery import Gallery
 from facecloud_client.i18n import say
 from facecloud_client.outcomes import Done, Outcome, run
 from facecloud_client.request.body import Item
-from facecloud_client.request.sources import Source, checked, expand, source
+from facecloud_client.request.sources import Source, expand, source
 
 APIS = {"detect": "face_detect", "analyse": "face_analyse", "compare": "face_compare"}
 
@@ -120,14 +121,6 @@ def inputs(arguments: Arguments) -> tuple[list[Item], list[Outcome]]:
             raise unreadable[0][1]
         raise InputError("", say("没有可比对的图片", "nothing to compare"))
     return items, [Outcome(item, error=error) for item, error in unreadable]
-
-
-def picture(name: str) -> Source:
-    """Return the Source for a command-line argument; `-` is standard input."""
-    if name == "-":
-        data = sys.stdin.buffer.read()
-        return checked(Source("-", data=data, size_bytes=len(data)))
-    return source(name)
 
 
 def doctor(client: FaceClient, found: config.Config) -> int:

@@ -25,7 +25,7 @@ def draw(source: Source, result: FaceResult, out: Path) -> None:
     try:
         with Image.open(io.BytesIO(_content(source))) as opened:
             # The API's coordinates are those of the upright picture.
-            picture = ImageOps.exif_transpose(opened).convert("RGB")
+            picture = _in_8_bits(ImageOps.exif_transpose(opened)).convert("RGB")
     except (UnidentifiedImageError, OSError) as error:
         raise InputError(source.name, say(f"无法绘制：{error}", f"cannot be drawn on: {error}")) from error
     pen = ImageDraw.Draw(picture)
@@ -47,6 +47,13 @@ def draw(source: Source, result: FaceResult, out: Path) -> None:
         picture.save(out, quality=92)
     except (OSError, ValueError) as error:
         raise InputError(str(out), say(f"无法写入：{error}", f"cannot be written: {error}")) from error
+
+
+def _in_8_bits(picture: Image.Image) -> Image.Image:
+    """Return a picture with 16 bits a pixel in 8 bits; Pillow would clip it to white instead of scaling it."""
+    if not picture.mode.startswith("I"):
+        return picture
+    return picture.convert("I").point(lambda value: value * (1 / 256)).convert("L")
 
 
 def label(face: Face) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 from facecloud_client.command.arguments import Arguments
+from facecloud_client.command.inputs import picture
 from facecloud_client.command.progress import progress
 from facecloud_client.command.report import print_error
 from facecloud_client.errors import ApiError, FaceCloudError, InputError
@@ -186,7 +187,7 @@ def search(gallery: Gallery, arguments: Arguments, notes: Console) -> int:
 
     def one(name: str) -> list[FoundFace] | FaceCloudError:
         try:
-            return gallery.search(name, groups, top=arguments.top, all_faces=True)
+            return gallery.search(picture(name), groups, top=arguments.top, all_faces=True)
         except FaceCloudError as error:
             return error
 
