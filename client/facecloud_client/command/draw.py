@@ -50,7 +50,7 @@ def draw(source: Source, result: FaceResult, out: Path) -> None:
 
 
 def _in_8_bits(picture: Image.Image) -> Image.Image:
-    """Return a picture with 16 bits a pixel in 8 bits; Pillow would clip it to white instead of scaling it."""
+    """Return a picture with 16 bits a pixel in 8 bits. Pillow would clip it to white."""
     if not picture.mode.startswith("I"):
         return picture
     return picture.convert("I").point(lambda value: value * (1 / 256)).convert("L")
