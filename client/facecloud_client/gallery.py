@@ -148,7 +148,7 @@ class Gallery:
 
     def search(
         self,
-        picture: Picture,
+        picture: Picture | Source,
         groups: Iterable[str],
         *,
         top: int = 5,
