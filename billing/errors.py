@@ -8,6 +8,7 @@ BillingError                    `code` is stable; `details` are the values for i
 ├── OfferClosed                 details.what: sku, duration, region, quantity, app
 ├── PriceChanged                the catalogue's price is no longer the one that the customer saw
 ├── TooManyUnpaid               details.limit: unpaid orders that one customer may have
+├── TooManyOrders               details.limit: orders that one customer may create in 24 hours
 ├── TooManyFree                 details.limit: free packages that one customer may have at a time
 ├── TokenReused                 the form's token belongs to a different order or top-up
 ├── OrderNotPayable             details.state
@@ -77,6 +78,12 @@ class TooManyUnpaid(BillingError):
     """The customer already has the maximum number of unpaid orders. details: limit."""
 
     code = "too_many_unpaid"
+
+
+class TooManyOrders(BillingError):
+    """The customer created the maximum number of orders in the last 24 hours. details: limit."""
+
+    code = "too_many_orders"
 
 
 class TooManyFree(BillingError):

@@ -28,6 +28,7 @@ from billing.errors import (
     PriceChanged,
     TokenReused,
     TooManyFree,
+    TooManyOrders,
     TooManyUnpaid,
 )
 from billing.models import CancelReason, Duration, Order, OrderState, Package, Sku
@@ -37,6 +38,9 @@ from billing.periods import SHANGHAI
 PAYABLE_FOR = timedelta(hours=48)
 QUANTITIES = range(1, 10)
 UNPAID_AT_ONCE = 20  # unpaid orders that one customer may have
+# Orders that one customer may create within ORDERS_WITHIN, cancelled ones included, because they stay in the
+# books.
+ORDERS_AT_MOST, ORDERS_WITHIN = 200, timedelta(hours=24)
 NUMBER_LENGTH = 20
 
 
@@ -90,7 +94,8 @@ def create(
 
     Idempotent: the same `token` of the same customer with the same request returns the first order. With
     `seen_amount`, the amount that the customer confirmed, raises PriceChanged if the price has changed.
-    Raises RuleError for a name or description, OfferClosed, TokenReused, TooManyUnpaid, TooManyFree.
+    Raises RuleError for a name or description, OfferClosed, TokenReused, TooManyUnpaid, TooManyOrders,
+    TooManyFree.
     """
     request = request.checked(customer)
     if first := Order.objects.filter(customer=customer, token=token).first():
@@ -136,12 +141,15 @@ def create(
 def _check_limits(order: Order, at: datetime) -> None:
     """Lock the customer and check the limits, so that concurrent orders are counted correctly.
 
-    Raises TooManyUnpaid and TooManyFree; `pay` checks the latter again.
+    Raises TooManyUnpaid, TooManyOrders and TooManyFree; `pay` checks the last again.
     """
     customer = User.objects.select_for_update(no_key=True).get(pk=order.customer_id)
     unpaid = Order.objects.filter(customer=customer, state=OrderState.PENDING, expires_at__gt=at)
     if unpaid.count() >= UNPAID_AT_ONCE:
         raise TooManyUnpaid(limit=UNPAID_AT_ONCE)
+    recent = Order.objects.filter(customer=customer, created_at__gt=at - ORDERS_WITHIN)
+    if recent.count() >= ORDERS_AT_MOST:
+        raise TooManyOrders(limit=ORDERS_AT_MOST)
     _check_free(order, at)
 
 

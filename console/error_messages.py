@@ -19,6 +19,8 @@ def sentence(error: BillingError | RuleError) -> str:
         ) % {key: money(error.details[key]) for key in ("needed", "balance")}
     if error.code == "too_many_unpaid":
         return _("已有 %(limit)s 个订单待支付，请先支付或取消其中的订单，再创建新订单。") % error.details
+    if error.code == "too_many_orders":
+        return _("最近 24 小时内已创建 %(limit)s 个订单，请稍后再创建。") % error.details
     if error.code == "too_many_free":
         return (
             _("每个账号最多同时拥有 %(limit)s 个生效中的免费资源包。请等已有的到期后再订购，或联系管理员。")

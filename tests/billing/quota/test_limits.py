@@ -1,4 +1,4 @@
-"""Limits of one customer: unpaid orders and free packages, even with concurrent requests."""
+"""Limits of one customer: unpaid orders, orders of a day and free packages, even with concurrent requests."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -9,7 +9,7 @@ from pytest_django import Settings
 
 from accounts.models import Region, User
 from billing import catalogue, notices, orders
-from billing.errors import ChangeRefused, TooManyFree, TooManyUnpaid
+from billing.errors import ChangeRefused, TooManyFree, TooManyOrders, TooManyUnpaid
 from billing.models import Duration, Notice, Order, OrderState, Package
 from billing.notices import due
 from billing.payments import refunds, wallet
@@ -33,6 +33,25 @@ def test_a_customer_may_have_twenty_unpaid_orders(alice: User, bob: User, shop: 
     again = shop.order(alice, token=waiting[1].token)  # the same form again creates no order
     assert again.pk == waiting[1].pk
     shop.order(alice, NOON + timedelta(hours=48))  # the others can no longer be paid
+
+
+def test_a_customer_may_create_a_limited_number_of_orders_in_a_day(
+    alice: User, bob: User, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cancelled and paid orders count, too: they stay in the books."""
+    monkeypatch.setattr(orders, "ORDERS_AT_MOST", 4)
+    shop.buy(alice)
+    for minutes in range(1, 4):
+        last = shop.order(alice, NOON + timedelta(minutes=minutes))
+        orders.cancel(last, NOON + timedelta(minutes=minutes))
+    with pytest.raises(TooManyOrders) as refused:
+        shop.order(alice, LATER)
+    assert refused.value.details == {"limit": 4}
+    assert shop.order(alice, LATER, token=last.token).pk == last.pk  # the same form again creates no order
+    shop.order(bob, LATER)
+    shop.order(alice, NOON + timedelta(hours=24))  # the first is a day old
+    with pytest.raises(TooManyOrders):
+        shop.order(alice, NOON + timedelta(hours=24))
 
 
 def test_free_packages_are_limited_while_they_run(
@@ -69,6 +88,19 @@ def test_concurrent_orders_respect_the_limit(alice: User, shop: Shop, settings: 
     paid = at_once(*(partial(orders.pay, order, LATER) for order in pending[:8]))
     assert sum(isinstance(one, TooManyFree) for one in paid) == 5
     assert Package.objects.count() == 3
+
+
+@pytest.mark.race
+@pytest.mark.django_db(transaction=True)
+def test_concurrent_orders_respect_the_limit_of_a_day(
+    alice: User, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders, "ORDERS_AT_MOST", 3)
+    sku = shop.sku()
+    create = partial(purchases.place, alice, at=NOON, sku=sku)
+    made = at_once(*(partial(create, token=f"race {number}") for number in range(8)))
+    assert sum(isinstance(one, Order) for one in made) == 3
+    assert sum(isinstance(one, TooManyOrders) for one in made) == 5
 
 
 @pytest.mark.race
