@@ -1,9 +1,9 @@
 """Advisory locks that are held for longer than a transaction, for tasks that must not overlap."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 
 
 @contextmanager
@@ -22,4 +22,6 @@ def exclusive(key: int) -> Iterator[bool]:
             (is_held,) = cursor.fetchone()
         yield is_held
     finally:
+        with suppress(DatabaseError):  # at once; after a close alone, the server takes a moment
+            holder.rollback()
         holder.close()
