@@ -28,6 +28,7 @@ from pytest_django import DjangoDbBlocker
 from accounts import keys
 from accounts.models import App, AppKey, User
 from bench.ports import free_port
+from billing import orders
 from billing.models import Api
 from common import valkey
 from embedded.services.managed_process import Process
@@ -210,6 +211,14 @@ def running_site(environment: dict[str, str], name: str) -> Iterator[Site]:
         yield process
     finally:
         process.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def orders_without_limit() -> Iterator[None]:
+    """Let the one customer of all these tests create any number of orders."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(orders, "ORDERS_AT_MOST", 10**6)
+        yield
 
 
 @pytest.fixture
