@@ -52,8 +52,8 @@ def send_notices() -> None:
 def sample_usage() -> None:
     """Record the usage at midnight for the forecast of when units run out.
 
-    Beat sends this task by the clock of its host, which may differ from PostgreSQL's, so the sample is that
-    of the nearest midnight. If that is further away than SAMPLE_WITHIN, its usage is no longer known.
+    The clock of beat's host may differ from PostgreSQL's, so the task rounds to the nearest midnight. More
+    than SAMPLE_WITHIN from midnight, it records nothing, because the usage has changed since.
     """
     at = timezone.localtime(clock.now())
     midnight = (at + timedelta(hours=12)).replace(hour=0, minute=0, second=0, microsecond=0)

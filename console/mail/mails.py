@@ -87,7 +87,7 @@ def send_change(kind: str, user: User, address: str) -> None:
             ),
             PASSWORD_CHANGED: (_("您的密码已修改"), _("用户名为 %(name)s 的账号的登录密码刚刚被修改。")),
         }[kind]
-        # After a change of the address, the link to reset the password is no longer sent to this one.
+        # The former address of an account gets no link to reset the password.
         advice = _("如果不是您本人的操作，请立即联系管理员。")
         if kind != ADDRESS_CHANGED:
             link = absolute(reverse("password_reset"))
