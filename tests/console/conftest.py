@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.test import Client
 from django.utils import timezone
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from accounts.models import App, User
 from billing.models import Api, Order
@@ -107,10 +107,16 @@ class Visitor:
         self.page.goto(self.url + path)
 
     def press(self, name: str) -> None:
-        self.page.locator("main").get_by_role("button", name=name, exact=True).click()
+        self._click(self.page.locator("main").get_by_role("button", name=name, exact=True))
 
     def follow(self, name: str) -> None:
-        self.page.locator("main").get_by_role("link", name=name, exact=True).first.click()
+        self._click(self.page.locator("main").get_by_role("link", name=name, exact=True).first)
+
+    def _click(self, target: Locator) -> None:
+        """Click once the page's scripts have run: before, the click would do what it does without them."""
+        target.wait_for()
+        self.page.wait_for_load_state()
+        target.click()
 
     def log_in(self, user: User) -> None:
         self.open("/login/")

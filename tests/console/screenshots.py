@@ -20,7 +20,15 @@ from pathlib import Path
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, Playwright, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    FilePayload,
+    Page,
+    Playwright,
+    expect,
+    sync_playwright,
+)
 
 FLAGS = [
     "--no-sandbox",
@@ -97,7 +105,7 @@ def enrol(page: Page, names: tuple[str, ...], others: tuple[FilePayload, ...] = 
     page.set_input_files("#files", files)
     page.fill("#reference", "HR-12")
     page.click("#enrol-go")
-    page.wait_for_function("n => document.querySelectorAll('#rows tr').length === n", arg=len(files))
+    expect(page.locator("#rows tr")).to_have_count(len(files), timeout=30_000)
 
 
 def wall() -> FilePayload:

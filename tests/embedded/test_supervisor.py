@@ -23,7 +23,7 @@ def test_a_killed_process_is_started_again(folder: Path) -> None:
     supervisor.start(sleeper)
     first = sleeper.pid
     os.kill(first, signal.SIGKILL)
-    wait_until(lambda: not sleeper.is_running(), timeout_s=5, what="its end")
+    wait_until(lambda: not sleeper.is_running(), timeout_s=20, what="its end")
     supervisor.look(now_s=0)
     supervisor.look(now_s=FIRST_PAUSE_S / 2)
     assert not sleeper.is_running()
@@ -41,7 +41,7 @@ def test_a_process_that_keeps_ending_is_restarted_with_back_off(folder: Path) ->
     supervisor.start(failing)
     pauses, now_s = [], 0.0
     for _ in range(8):
-        wait_until(lambda: not failing.is_running(), timeout_s=5, what="its end")
+        wait_until(lambda: not failing.is_running(), timeout_s=20, what="its end")
         supervisor.look(now_s)
         ended_at_s, pid = now_s, failing.pid
         while failing.pid == pid:
@@ -62,7 +62,7 @@ def test_a_process_that_ran_steadily_is_restarted_at_once(folder: Path) -> None:
     for _ in range(6):
         now_s += STEADY_AFTER_S + 1
         os.kill(sleeper.pid, signal.SIGKILL)
-        wait_until(lambda: not sleeper.is_running(), timeout_s=5, what="its end")
+        wait_until(lambda: not sleeper.is_running(), timeout_s=20, what="its end")
         supervisor.look(now_s)
         supervisor.look(now_s + FIRST_PAUSE_S)
         assert sleeper.is_running()

@@ -124,7 +124,7 @@ def test_logs_are_json_with_the_request_id_and_no_signature(
     answer = caller.call([inline(encode())])
     request_id, logs = answer.headers["X-Request-Id"], [tight_site.log, worker.log]
     for log in logs:  # the worker writes its line after it has answered
-        wait_until(lambda log=log: request_id in log.read_text(), timeout_s=5, what=f"the call in {log}")
+        wait_until(lambda log=log: request_id in log.read_text(), timeout_s=20, what=f"the call in {log}")
         lines = [json.loads(line) for line in log.read_text().splitlines() if request_id in line]
         assert {line["request_id"] for line in lines} == {request_id}
         assert re.search(r"CTYUN [0-9a-f]{16}:[0-9a-f]{64}", log.read_text()) is None

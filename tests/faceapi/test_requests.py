@@ -86,7 +86,7 @@ def test_an_anchor_is_embedded_once(caller: Caller, face: bytes, worker: Process
     assert first == back == itself
     assert without["confidence"] == 0.0
     request_id = answer.headers["X-Request-Id"]
-    wait_until(lambda: worked_on(request_id, worker.log) >= 3, timeout_s=5, what="the worker's last line")
+    wait_until(lambda: worked_on(request_id, worker.log) >= 3, timeout_s=20, what="the worker's last line")
     assert worked_on(request_id, worker.log) == 3
     broken = inline(face[:-2000])
     answer = caller.call([[anchor, anchor], [anchor, broken], [broken, anchor]], COMPARE)

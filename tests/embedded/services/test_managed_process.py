@@ -64,7 +64,7 @@ def test_a_child_dies_with_a_killed_parent(folder: Path) -> None:
         child = int(parent.stdout.readline())
         assert is_alive(child)
         parent.kill()
-    wait_until(lambda: not is_alive(child), timeout_s=5, what="the end of the orphan")
+    wait_until(lambda: not is_alive(child), timeout_s=20, what="the end of the orphan")
 
 
 def test_stop_ends_a_process_that_ignores_sigterm_and_its_children(folder: Path) -> None:
@@ -75,7 +75,7 @@ def test_stop_ends_a_process_that_ignores_sigterm_and_its_children(folder: Path)
     grandchild = int(log.read_text().split()[0])
     process.stop(timeout_s=0.5)
     assert process.exit_status() == -signal.SIGKILL
-    wait_until(lambda: not is_alive(grandchild), timeout_s=5, what="the end of the grandchild")
+    wait_until(lambda: not is_alive(grandchild), timeout_s=20, what="the end of the grandchild")
     process.stop()
 
 
@@ -93,7 +93,7 @@ def test_leftover_processes_of_a_folder_are_ended(folder: Path) -> None:
     data.mkdir()
     # Its own parent ends first; as our child it would remain a zombie.
     subprocess.run(["setsid", "--fork", "sleep", "60"], cwd=data, check=True)
-    wait_until(lambda: bool(processes_in(data)), timeout_s=5, what="the leftover")
+    wait_until(lambda: bool(processes_in(data)), timeout_s=20, what="the leftover")
     assert len(processes_in(data)) == 1
     assert processes_in(folder) == []
     end_processes_in(data)

@@ -60,7 +60,7 @@ def test_a_committed_row_survives_a_kill(postgres: Postgres) -> None:
     postgres.start()
     write_a_row(postgres, "kept")
     os.kill(postgres.process.pid, signal.SIGKILL)
-    wait_until(lambda: not postgres.process.is_running(), timeout_s=5, what="the end of PostgreSQL")
+    wait_until(lambda: not postgres.process.is_running(), timeout_s=20, what="the end of PostgreSQL")
     postgres.start()
     assert rows(postgres) == ["kept"]
 

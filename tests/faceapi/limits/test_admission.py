@@ -86,7 +86,7 @@ def test_the_slot_of_a_dead_process_is_free_after_its_lease() -> None:
             return False
 
     assert not is_free()
-    wait_until(is_free, timeout_s=5, what="the end of the lease")
+    wait_until(is_free, timeout_s=20, what="the end of the lease")
 
 
 DIES_IN_ITS_PLACE = """
@@ -120,7 +120,7 @@ def test_5003_without_a_worker_and_ready_again_with_one(caller: Caller, worker: 
         refused = caller.call([inline(encode())])
         assert (refused.code, refused.status, refused.headers["Retry-After"]) == (5003, 503, "5")
         assert (status(caller, "/healthz"), status(caller, "/readyz")) == (200, 503)
-    wait_until(lambda: caller.call([inline(encode())]).code == 0, timeout_s=5, what="a call that is served")
+    wait_until(lambda: caller.call([inline(encode())]).code == 0, timeout_s=20, what="a call that is served")
     assert status(caller, "/readyz") == 200
 
 
@@ -134,7 +134,7 @@ def test_5003_when_too_many_chunks_wait(caller: Caller, worker: Process) -> None
         refused = caller.call([inline(encode())])
     assert (refused.code, refused.headers["Retry-After"]) == (5003, "2")
     wait_until(lambda: not valkey.client().llen(exchange.QUEUE), timeout_s=20, what="an empty queue")
-    wait_until(lambda: caller.call([inline(encode())]).code == 0, timeout_s=5, what="a call that is served")
+    wait_until(lambda: caller.call([inline(encode())]).code == 0, timeout_s=20, what="a call that is served")
 
 
 @pytest.mark.parametrize("failure", [5001, 5002, 4003])
