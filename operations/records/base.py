@@ -19,7 +19,7 @@ from accounts import roles
 from accounts.models import User
 from console.reports.downloads import csv_file
 from operations.actions import registry, subjects
-from operations.records import export
+from operations.records import export, numbers
 from operations.reports.tables import Table
 
 COUNTED = 10_000
@@ -65,6 +65,12 @@ class RecordAdmin(BaseAdmin):
         Django allows every lookup on the table's own fields: `?password__regex=` would read a hash.
         """
         return lookup in {name for declared in self.list_filter for name in parameters_of(declared)}
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return [numbers.with_separators(self.model, name) for name in super().get_list_display(request)]
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> list[Any]:
+        return [numbers.with_separators(self.model, name) for name in super().get_fields(request, obj)]
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
         """Defer secret fields, of the rows and of related rows."""

@@ -21,8 +21,9 @@ from accounts import approvals, audit
 from accounts.models import User
 from accounts.users import invitations
 from billing import catalogue, orders
-from billing.models import Api, Duration, Order, Sku
+from billing.models import Api, Duration, Order, Period, Sku
 from billing.notices import due
+from billing.payments import wallet
 from faceapi.models import Call, UsageHour
 from faceapi.usage import rollups
 from operations import audit_labels
@@ -138,6 +139,28 @@ def test_times_are_formatted_as_on_the_other_pages(world: World, as_admin: Clien
     text = as_admin.get("/admin/billing/order/").content.decode()
     paid_at = timezone.localtime(world.orders[0].paid_at)
     assert f">{paid_at:%Y-%m-%d %H:%M:%S}<" in text
+
+
+def test_amounts_and_counts_have_thousands_separators(
+    world: World, operators: dict[str, User], as_admin: Client, now: datetime
+) -> None:
+    """In lists and on the pages of records; a code or a number is not a count."""
+    customer = world.app.customer
+    entry = wallet.top_up(customer, Decimal("1234567.5"), by=operators["finance"], reason="transfer", at=now)
+    Period.objects.filter(app=world.app).update(granted=1_234_567)
+    usage = UsageHour.objects.filter(code=4003).first()
+    assert usage is not None
+    for address, shown in (
+        ("billing/walletentry/", "1,234,567.50"),
+        (f"billing/walletentry/{entry.pk}/change/", "1,234,567.50"),
+        ("billing/period/", "1,234,567"),
+        (f"billing/period/{Period.objects.filter(app=world.app)[0].pk}/change/", "1,234,567"),
+        (f"faceapi/usagehour/{usage.pk}/change/", "4003"),
+    ):
+        text = as_admin.get(f"/admin/{address}").content.decode()
+        assert f">{shown}<" in "".join(text.split()), address
+    exported = as_admin.get("/admin/billing/walletentry/export.csv").content.decode()
+    assert "1234567.50" in exported  # spreadsheets read numbers without separators
 
 
 def test_a_record_has_a_readable_name(world: World, operators: dict[str, User], as_admin: Client) -> None:
