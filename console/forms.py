@@ -27,6 +27,7 @@ from accounts.errors import RuleError
 from accounts.models import Invitation, User
 from accounts.users import addresses, invitations, usernames
 from common.links import absolute
+from console.middleware import throttle
 
 # The manual's sentences (3.1.2), shown as hint and as error.
 NAME_RULE = _("应用名称长度 1-16 个字符或汉字，不能有 ~!@#¥%^&* 特殊字符")
@@ -185,9 +186,11 @@ class LoginForm(AuthenticationForm):
         name = str(self.cleaned_data["username"])
         if len(name) > LONGEST_LOGIN:
             raise self.get_invalid_login_error()
-        if "@" in name and (user := addresses.owner_of(name)):
-            return user.username
-        return name
+        if "@" not in name or self.request is None:
+            return name
+        throttle.count_as(self.request, name)
+        owner = addresses.owner_of(name)
+        return owner.username if owner else name
 
 
 class ChangePasswordForm(PasswordChangeForm):

@@ -27,6 +27,7 @@ MAILS_TO_ONE_ADDRESS, MAILS_BY_ONE_CALLER, MAILS_WITHIN_S = 5, 10, 3600
 LOGINS_WITHIN_S = 900
 REGISTRATIONS_WITHIN_S = 3600
 RETRY_AFTER_BUSY_S = 5
+TYPED_NAME = "facecloud.typed_name"  # a key of request.META that no client can send
 IPV6_HOME = 64  # bits: one home or server usually has a whole /64
 
 log = logging.getLogger(__name__)
@@ -35,12 +36,18 @@ log = logging.getLogger(__name__)
 def counted_name(request: HttpRequest | None, credentials: Mapping[str, Any] | None = None) -> str:
     """Return the name whose wrong passwords are counted.
 
-    An e-mail address is counted as it was typed, whether or not an account has it. If it were counted under
-    the name of its account, the lock would reveal whose it is.
+    That is the name in the credentials, except for a login with an e-mail address (`count_as`).
     """
-    typed = request.POST.get("username", "") if request is not None else ""
-    name = typed.casefold() if "@" in typed else str((credentials or {}).get("username") or "")
-    return name[:255]
+    typed = request.META.get(TYPED_NAME) if request is not None else None
+    return str(typed or (credentials or {}).get("username") or "")[:255]
+
+
+def count_as(request: HttpRequest, address: str) -> None:
+    """Count a login with an e-mail address under this address, whether or not an account has it.
+
+    If it were counted under the name of its account, the lock would reveal whose it is.
+    """
+    request.META[TYPED_NAME] = address.casefold()
 
 
 @dataclass(frozen=True)

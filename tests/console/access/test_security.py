@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from axes.models import AccessAttempt
 from django.contrib.auth import authenticate
 from django.contrib.auth.hashers import make_password
 from django.core import mail
@@ -318,6 +319,35 @@ def test_wrong_current_passwords_are_counted_like_wrong_logins(as_alice: Client,
     as_alice.post("/console/settings/password/", {**NEW, "old_password": PASSWORD})
     alice.refresh_from_db()
     assert alice.check_password(PASSWORD)
+
+
+def test_nothing_that_was_sent_with_a_wrong_password_is_stored(as_alice: Client, alice: User) -> None:
+    """The form of a new password is not stored, and neither is the query of a login."""
+    as_alice.post("/console/settings/password/", {**NEW, "old_password": "almost-right"})
+    Client().post("/login/?next=/console/", {"username": "alice", "password": "not-it"})
+    attempt = AccessAttempt.objects.get()
+    assert attempt.failures_since_start == 2
+    assert (attempt.get_data, attempt.post_data) == ("", "")
+
+
+@pytest.mark.parametrize("act", ["show", "rotate"])
+def test_another_name_in_the_form_does_not_move_the_count(
+    as_alice: Client, alice: User, app: App, act: str
+) -> None:
+    """Wrong passwords of a logged-in user are counted under the account, whatever else the form contains."""
+    page = f"/console/apps/{app.app_id}/keys/"
+    form = {"act": act, "key": app.keys.get().key, "overlap": "0", "password": "not-it"}
+    found = [as_alice.post(page, {**form, "username": f"{number}@x"}) for number in range(5)]
+    assert [reply.status_code for reply in found] == [422, 422, 422, 422, 429]
+    assert AccessAttempt.objects.get().username == "alice"
+
+
+def test_spellings_of_one_address_count_as_one_name(client: Client, alice: User) -> None:
+    address = "alice@example.org"
+    spellings = [address, f" {address}", f"{address} ", address.replace("@", "\uff20"), "ALICE@example.org"]
+    found = [client.post("/login/", {"username": name, "password": "not-it"}) for name in spellings]
+    assert [reply.status_code for reply in found] == [200, 200, 200, 200, 429]
+    assert AccessAttempt.objects.get().username == address
 
 
 def test_a_password_that_was_reset_meanwhile_is_not_changed(
