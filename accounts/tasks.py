@@ -1,17 +1,23 @@
 """The scheduled tasks of this room (settings.CELERY_BEAT_SCHEDULE). Each is safe to run twice or late."""
 
+from pathlib import Path
+
 from axes.handlers.proxy import AxesProxyHandler
 from celery import shared_task
+from django.conf import settings
 from django.core.management import call_command
+
+from common import mail_backends
 
 KEEP_LOGINS_DAYS = 180
 
 
 @shared_task(name="accounts.forget_logins")
 def forget_logins() -> None:
-    """Delete expired sessions and old login records.
+    """Delete expired sessions, old login records, and mails in files.
 
     Failed logins are deleted by axes itself, with the next login.
     """
     call_command("clearsessions")
     AxesProxyHandler.reset_logs(age_days=KEEP_LOGINS_DAYS)
+    mail_backends.delete_old_files(Path(settings.EMAIL_FILE_PATH))

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from pythonjsonlogger.core import RESERVED_ATTRS
+
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
@@ -43,6 +45,8 @@ def config(level: str) -> dict[str, Any]:
                 "()": "pythonjsonlogger.json.JsonFormatter",
                 "format": "{asctime}{levelname}{name}{message}",
                 "style": "{",
+                # Celery attaches the arguments of a failed task, which may include an e-mail address.
+                "reserved_attrs": [*RESERVED_ATTRS, "data"],
                 "rename_fields": {"asctime": "at", "levelname": "level", "name": "logger"},
                 "json_ensure_ascii": False,
             }

@@ -9,10 +9,11 @@ content.
 import contextlib
 import logging
 import os
+import re
 import smtplib
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,15 @@ class FolderBackend(EmailBackend):
         is_new = bool(super().open())
         if is_new:
             os.fchmod(self.stream.fileno(), 0o600)
-            for file in self._folder.glob("*.log"):
-                if file.stat().st_mtime < time.time() - KEEP_S:
-                    file.unlink(missing_ok=True)
+            delete_old_files(self._folder)
         return is_new
+
+
+def delete_old_files(folder: Path) -> None:
+    """Delete the mails in `folder` that are older than a week. The folder may be missing."""
+    for file in folder.glob("*.log"):
+        if file.stat().st_mtime < time.time() - KEEP_S:
+            file.unlink(missing_ok=True)
 
 
 class LogBackend(BaseEmailBackend):
@@ -71,8 +77,8 @@ class SmtpBackend(smtp.EmailBackend):
         try:
             with contextlib.ExitStack() as self._guards:
                 return super().send_messages(email_messages) or 0
-        except smtplib.SMTPRecipientsRefused:
-            raise  # the address is at fault, not the server
+        except smtplib.SMTPRecipientsRefused as error:  # the address is at fault, not the server
+            raise smtplib.SMTPRecipientsRefused(without_addresses(error.recipients)) from None
         except (smtplib.SMTPException, OSError):
             note_failure()
             raise
@@ -87,6 +93,14 @@ class SmtpBackend(smtp.EmailBackend):
         if self.timeout:
             same = self._guards.enter_context(socket.socket(fileno=os.dup(sock.fileno())))
             self._guards.enter_context(watchdog.guard(same, self._deadline))
+
+
+def without_addresses(refused: Mapping[str, tuple[int, bytes]]) -> dict[str, tuple[int, bytes]]:
+    """Return the server's replies for the recipients without their addresses, since errors are logged."""
+    return {
+        f"recipient {number}": (code, re.sub(rb"[^\s<>]+@[^\s<>]+", b"...", words))
+        for number, (code, words) in enumerate(refused.values(), 1)
+    }
 
 
 def note_failure() -> None:

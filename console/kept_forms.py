@@ -49,6 +49,7 @@ def keep(request: HttpRequest, page: str) -> bool:
         "fields": fields,
         "at_s": int(now().timestamp()),
     }
+    request.session.set_expiry(KEPT_FOR)  # until the login, which starts a session of its own length
     return True
 
 

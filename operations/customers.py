@@ -3,6 +3,7 @@
 from django.db.models import Q
 
 from accounts.models import App, User
+from accounts.users import addresses
 
 SHOWN = 5
 
@@ -20,8 +21,20 @@ def named(text: str) -> User | None:
     text = text.strip()
     if not text:
         return None
-    exact = User.objects.filter(Q(username=text) | Q(email__iexact=text)).first()
-    return exact or _only(Q(company__iexact=text)) or _only(Q(company__icontains=text))
+    return (
+        exactly(text)
+        or _only(Q(email__iexact=text))
+        or _only(Q(company__iexact=text))
+        or _only(Q(company__icontains=text))
+    )
+
+
+def exactly(text: str) -> User | None:
+    """Return the customer with that user name, or the owner of that address.
+
+    Anybody can enter an address at registration, so an address that is not verified names nobody.
+    """
+    return User.objects.filter(username=text).first() or addresses.owner_of(text)
 
 
 def app_or_customer(text: str) -> App | User | None:

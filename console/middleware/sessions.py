@@ -30,6 +30,7 @@ def start(request: HttpRequest, **_: Any) -> None:
     """Record the time of the login, because `login` may reuse an existing session."""
     now_s = int(now().timestamp())
     request.session[STARTED], request.session[SEEN] = now_s, now_s
+    request.session.set_expiry(None)  # a session with a kept form is shorter
 
 
 def limits(user: User) -> tuple[timedelta, timedelta]:

@@ -62,15 +62,10 @@ def act(request: OperatorRequest, name: str, pk: int | None = None) -> HttpRespo
     if request.method == "POST" and EDIT not in request.POST and form.is_valid():
         if question := confirmation_context(request, chosen, subject, form.cleaned_data):
             return render(request, "operations/actions/confirm.html", {**context, **question})
-        at = now()
+        at, address = now(), client_address(request.META)
         try:
             done = actions.perform(
-                chosen,
-                subject,
-                form.cleaned_data,
-                by=request.user,
-                at=at,
-                address=client_address(request.META),
+                chosen, subject, form.cleaned_data, by=request.user, at=at, address=address
             )
         except actions.Refused as refusal:
             form.add_error(None, str(refusal))
@@ -79,7 +74,14 @@ def act(request: OperatorRequest, name: str, pk: int | None = None) -> HttpRespo
             return redirect(back)
         except actions.NeedsApproval as needed:
             approvals.request_approval(
-                chosen, subject, form, needed.worth, by=request.user, at=at, data=request.POST
+                chosen,
+                subject,
+                form,
+                needed.worth,
+                by=request.user,
+                at=at,
+                address=address,
+                data=request.POST,
             )
             messages.info(request, _("金额超过单人限额，已提交，等待另一位操作员批准。"))
             return redirect("ops_approvals")

@@ -27,6 +27,7 @@ LABELS = {
     "approval-ask": gettext_lazy("提交待批准的操作"),
     "approval-declined": gettext_lazy("拒绝待批准的操作"),
     "approval-withdrawn": gettext_lazy("撤回待批准的操作"),
+    "export": gettext_lazy("下载 CSV 文件"),
     "prices": gettext_lazy("修改价格"),
     "prices-cancel": gettext_lazy("取消定时修改"),
 }
@@ -40,6 +41,7 @@ def request_approval(
     *,
     by: User,
     at: datetime,
+    address: str | None,
     data: QueryDict,
 ) -> None:
     """Store the action for a second operator, once for each form, with an audit entry."""
@@ -59,7 +61,7 @@ def request_approval(
                 by=by,
                 at=at,
             )
-            _write(asked, "approval-ask", by=by, reason=asked.reason, at=at)
+            _write(asked, "approval-ask", by=by, reason=asked.reason, at=at, address=address)
     except IntegrityError:
         if not PendingAct.objects.filter(token=cleaned["token"]).exists():
             raise
@@ -121,9 +123,7 @@ def _as_sent(form: Mapping[str, list[str]]) -> QueryDict:
     return data
 
 
-def _write(
-    asked: PendingAct, act: str, *, by: User, reason: str, at: datetime, address: str | None = None
-) -> None:
+def _write(asked: PendingAct, act: str, *, by: User, reason: str, at: datetime, address: str | None) -> None:
     details = {"act": asked.act, "amount": asked.worth, "requested_by": asked.by.username}
     audit.record(
         act, asked, by=by, reason=reason, at=at, customer=asked.customer, address=address, details=details

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 
 from accounts import own_account
 from accounts.errors import RuleError
@@ -59,8 +60,11 @@ def needs_a_second_operator(value: Decimal, customer: User | None, by: User, at:
     row, so that concurrent actions of one operator are serialised.
     """
     User.objects.select_for_update(no_key=True).only("pk").get(pk=by.pk)
-    recent = AuditEntry.objects.filter(by=by, customer=customer, at__gt=at - WINDOW, details__has_key="worth")
-    recent = recent.exclude(details__has_key="request")  # requested by others, approved by this operator
+    alone = Q(by=by) & ~Q(details__has_key="request")
+    recent = AuditEntry.objects.filter(
+        alone | Q(details__requested_by=by.username),  # or with another operator's approval
+        customer=customer, at__gt=at - WINDOW, details__has_key="worth",
+    )  # fmt: skip
     if customer is None:
         recent = recent.filter(subject=Voucher._meta.model_name)
     given = sum(Decimal(details["worth"]) for details in recent.values_list("details", flat=True))

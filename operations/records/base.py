@@ -17,8 +17,8 @@ from django.utils.translation import gettext as _
 
 from accounts import roles
 from accounts.models import User
-from console.reports.downloads import csv_file
 from operations.actions import registry, subjects
+from operations.exports import personal_file
 from operations.records import export, numbers
 from operations.reports.tables import Table
 
@@ -111,7 +111,8 @@ class RecordAdmin(BaseAdmin):
             found = self.get_changelist_instance(request).queryset
         except IncorrectLookupParameters:
             raise Http404 from None
-        return csv_file(str(self.opts.model_name), export.lines(self, found))
+        by = cast(User, request.user)
+        return personal_file(request, by, str(self.opts.model_name), export.lines(self, found))
 
     @property
     def searched(self) -> str:

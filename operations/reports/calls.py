@@ -18,13 +18,13 @@ from accounts.models import App, Region, User
 from billing.models import Api
 from common.postgresql.clock import now
 from console.error_messages import explained
-from console.reports.downloads import csv_file
 from console.views.calls import CSV_ROWS, DEFAULT, PAGE_ROWS, RANGES, CallsForm, local_minute, recent
 from faceapi.models import Call
 from faceapi.usage import call_log, service_calls
 from faceapi.usage.call_log import Cursor, Filter
 from operations import customers
 from operations.access import OperatorRequest, operator
+from operations.exports import personal_file
 from operations.reports.report_filter import code_choices
 from operations.reports.tables import Column, Link, Table, at_desk, desk
 
@@ -178,4 +178,6 @@ def _is_uuid(text: str) -> bool:
 def export(request: OperatorRequest) -> HttpResponse:
     """Send the selected calls as CSV, at most CSV_ROWS."""
     form, asked = selection_of(request, now())
-    return csv_file(KEY, table([] if form.errors.get("who") else asked.each()).plain)
+    return personal_file(
+        request, request.user, KEY, table([] if form.errors.get("who") else asked.each()).plain
+    )

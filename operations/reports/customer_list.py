@@ -22,11 +22,11 @@ from billing.books import sales_reports
 from billing.books.sales_reports import Sales
 from billing.models import Wallet
 from common.postgresql.clock import now
-from console.reports.downloads import csv_file
 from faceapi.usage import operator_reports
 from faceapi.usage.operator_reports import Figures, UsageFilter
 from faceapi.usage.rollups import local_day
 from operations.access import OperatorRequest, operator
+from operations.exports import personal_file
 from operations.reports import comparisons
 from operations.reports.tables import Column, Link, Table, at_desk
 
@@ -168,7 +168,7 @@ def export(request: OperatorRequest) -> HttpResponse:
     """Send the customers as CSV, at most CSV_ROWS."""
     of = known(now())
     pks = ordered(customers(request.GET.get("q", "")[:150]), _sort(request), of)
-    return csv_file(KEY, table(pks[:CSV_ROWS], of).plain)
+    return personal_file(request, request.user, KEY, table(pks[:CSV_ROWS], of).plain)
 
 
 def _sort(request: OperatorRequest) -> str:

@@ -39,6 +39,7 @@ from common.postgresql.clock import now
 from console.error_messages import explained
 from faceapi.models import Call
 from faceapi.usage.operator_reports import latest_of
+from operations import customers
 from operations.access import OperatorRequest, operator
 
 SHOWN = 20
@@ -252,7 +253,7 @@ def _of_name(overview: CustomerOverview, text: str) -> CustomerOverview:
         overview.key, overview.app, overview.customer = key, key.app, key.app.customer
     elif order := Order.objects.select_related("customer", "app", "sku").filter(number=text).first():
         overview.order, overview.app, overview.customer = order, order.app, order.customer
-    elif user := User.objects.filter(Q(username=text) | Q(email__iexact=text)).first():
+    elif user := customers.exactly(text):
         overview.customer = user
     else:
         fits = Q(username__icontains=text) | Q(email__icontains=text) | Q(company__icontains=text)

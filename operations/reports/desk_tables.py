@@ -8,10 +8,10 @@ from django.views.decorators.http import require_GET
 
 from billing.models import Package, Period
 from common.postgresql.clock import now
-from console.reports.downloads import csv_file
 from operations.access import OperatorRequest, operator
 from operations.actions.subjects import kind_named
 from operations.audit_labels import act_label
+from operations.exports import personal_file
 from operations.reports.customer_overview import CustomerOverview, find
 from operations.reports.tables import Column, Table
 
@@ -162,4 +162,4 @@ def export(request: OperatorRequest, key: str) -> HttpResponse:
     overview = find(request.GET.get("q", "")[:150], now(), key, CSV_ROWS)
     if key not in TABLES or not overview.is_found:
         raise Http404
-    return csv_file(key, TABLES[key](overview).plain)
+    return personal_file(request, request.user, key, TABLES[key](overview).plain)

@@ -10,8 +10,9 @@ from django.template import Context
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
+from django.utils.translation import gettext as _
 
-from accounts.models import AuditEntry
+from accounts.models import AuditEntry, User
 from operations import audit_labels
 from operations.actions.registry import available_actions
 from operations.actions.subjects import about, kind_named
@@ -45,6 +46,14 @@ def saved_views(context: Context) -> dict[str, Any]:
     here = request.get_full_path()
     found = [(view, view.href == here) for view in views_of(request.user, request.path)]
     return {"views": found, "here": here, "csrf_token": context.get("csrf_token")}
+
+
+@register.filter
+def mail_address(customer: User) -> str:
+    """Return the customer's e-mail address, and whether it still has to be verified."""
+    if customer.email_verified_at or not customer.email:
+        return customer.email
+    return _("%(address)s（未验证）") % {"address": customer.email}
 
 
 @register.filter

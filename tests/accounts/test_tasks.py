@@ -1,13 +1,18 @@
 """The scheduled tasks of this room: expired sessions and old login attempts are deleted."""
 
+import os
+import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from axes.models import AccessLog
 from django.contrib.sessions.models import Session
 from django.utils import timezone
+from pytest_django import Settings
 
 from accounts import tasks
+from common import mail_backends
 
 pytestmark = pytest.mark.django_db
 
@@ -18,6 +23,17 @@ def test_expired_sessions_are_deleted() -> None:
         Session.objects.create(session_key=key, session_data="", expire_date=end)
     tasks.forget_logins()
     assert list(Session.objects.values_list("session_key", flat=True)) == ["live"]
+
+
+def test_old_mails_in_files_are_deleted(tmp_path: Path, settings: Settings) -> None:
+    """Also on a site that sends no further mail."""
+    settings.EMAIL_FILE_PATH = str(tmp_path)
+    old, young = tmp_path / "old.log", tmp_path / "young.log"
+    for file, age_s in ((old, mail_backends.KEEP_S + 60), (young, mail_backends.KEEP_S - 60)):
+        file.write_text("a link")
+        os.utime(file, (time.time() - age_s,) * 2)
+    tasks.forget_logins()
+    assert list(tmp_path.iterdir()) == [young]
 
 
 def test_old_login_attempts_are_deleted() -> None:

@@ -35,3 +35,22 @@ def mail_server(line: bytes = b"", pause_s: float = 0.2) -> Iterator[tuple[int, 
         ended.set()
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
+
+
+@contextmanager
+def refusing_server() -> Iterator[int]:
+    """Yield the port of a server that refuses the recipient of one mail, and repeats the address."""
+
+    def serve() -> None:
+        with suppress(OSError):
+            client, _ = listener.accept()
+            with client, client.makefile("rwb", buffering=0) as stream:
+                stream.write(b"220 ready\r\n")
+                while line := stream.readline():
+                    to = line.strip().removeprefix(b"rcpt TO:")
+                    refusal = b"550 5.1.1 " + to + b": unknown\r\n"
+                    stream.write(refusal if line.startswith(b"rcpt") else b"250 ok\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()[1]

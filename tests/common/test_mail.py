@@ -2,6 +2,7 @@
 
 import smtplib
 import time
+import traceback
 
 import pytest
 from django.conf import settings
@@ -11,7 +12,7 @@ from bench.ports import free_port
 from common import mail_backends, valkey
 from common.mail_backends import STEPS, SmtpBackend
 from facecloud.env import SMTP_BACKEND, Env
-from tests.common.mail_servers import mail_server
+from tests.common.mail_servers import mail_server, refusing_server
 
 TIMEOUT_S = 0.5
 
@@ -37,6 +38,15 @@ def test_mails_that_the_server_did_not_accept_are_counted() -> None:
     now_s = valkey.now_s(client)
     assert mail_backends.failures(client, now_s) == before + 1
     assert mail_backends.failures(client, now_s + 2 * 3600) == 0
+
+
+def test_an_error_names_no_recipient() -> None:
+    """Errors are logged, with the server's reason but without the address."""
+    message = EmailMessage("subject", "text", "from@example.org", ["to@example.org"])
+    with refusing_server() as port, pytest.raises(smtplib.SMTPRecipientsRefused) as caught:
+        SmtpBackend(host="127.0.0.1", port=port, timeout=20).send_messages([message])
+    assert caught.value.recipients == {"recipient 1": (550, b"5.1.1 <...>: unknown")}
+    assert "to@example.org" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_the_product_mails_with_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:

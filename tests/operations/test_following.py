@@ -142,6 +142,24 @@ def test_a_company_is_accepted_wherever_a_customer_is(
     assert "alice" in several.content.decode()
 
 
+def test_an_address_names_only_the_account_that_verified_it(
+    world: World, alice: User, bob: User, log_in: Login
+) -> None:
+    """Bob is the older account, and entered the address of Alice's company first."""
+    address = "finance@contoso.example"
+    older, owner = sorted((alice, bob), key=lambda user: user.pk)
+    User.objects.filter(pk=older.pk).update(email=address, email_verified_at=None, company="Contoso")
+    User.objects.filter(pk=owner.pk).update(email=address, company="Contoso")
+    assert customers.named(address.upper()) == owner
+    desk = log_in("support").get("/ops/desk/", {"q": address}).context["story"]
+    assert desk.customer == owner
+    User.objects.filter(pk=owner.pk).update(email_verified_at=None)
+    with pytest.raises(customers.Ambiguous):
+        customers.named(address)
+    several = log_in("support").get("/ops/desk/", {"q": address})
+    assert several.content.decode().count(f"{address}（未验证）") == 2
+
+
 def test_figures_are_compared_with_the_previous_period(
     world: World, log_in: Login, time_machine: object
 ) -> None:

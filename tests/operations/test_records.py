@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import approvals, audit
-from accounts.models import User
+from accounts.models import AuditEntry, User
 from accounts.users import invitations
 from billing import catalogue, orders
 from billing.models import Api, Duration, Order, Period, Sku
@@ -213,16 +213,37 @@ def test_no_password_is_shown(world: World, as_admin: Client) -> None:
 def test_every_list_is_exported_as_it_is_shown(everything: World, as_admin: Client) -> None:
     for model in MODELS:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}_export"
+        rows = model._default_manager.count()  # before: the audit log records the file
         reply = as_admin.get(reverse(name))
         assert reply.status_code == 200, model
         lines = list(csv.reader(io.StringIO(reply.content.decode("utf-8-sig"))))
-        assert len(lines) == model._default_manager.count() + 1, model
+        assert len(lines) == rows + 1, model
         assert "True" not in reply.content.decode(), model
     paid = as_admin.get("/admin/billing/order/export.csv?state__exact=paid&q=alice").content.decode()
     assert paid.count("\n") == 1 + Order.objects.filter(state="paid", customer__username="alice").count()
     seconds = timezone.localtime(everything.orders[0].paid_at).strftime("%Y-%m-%d %H:%M:%S")
     assert seconds in paid
     assert as_admin.get("/admin/billing/order/export.csv?password__regex=x").status_code in (302, 400, 404)
+
+
+def test_a_file_of_personal_data_is_in_the_audit_log(
+    world: World, operators: dict[str, User], log_in: Login
+) -> None:
+    found = {}
+    for name, address in {
+        "user": "/admin/accounts/user/export.csv?q=alice",
+        "customers": "/ops/customers/customers.csv?q=alice",
+        "calls": "/ops/calls/calls.csv?range=30d&who=alice",
+        "apps": "/ops/desk/apps.csv?q=alice",
+    }.items():
+        lines = log_in("support").get(address).content.decode("utf-8-sig").splitlines()
+        entry = AuditEntry.objects.filter(act="export").latest("pk")
+        found[name] = len(lines) - 1
+        assert (entry.by, entry.reason) == (operators["support"], f"{name}.csv")
+        assert entry.details == {"filter": address.partition("?")[2], "rows": len(lines) - 1}
+    assert all(found.values())
+    shown = log_in("admin").get("/admin/accounts/auditentry/").content.decode()
+    assert "下载 CSV 文件" in shown
 
 
 def test_a_list_is_exported_only_to_permitted_operators(everything: World, log_in: Login) -> None:

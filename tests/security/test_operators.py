@@ -252,6 +252,22 @@ def test_a_large_refund_and_a_long_extension_wait_too(
     assert package.refunded_at is not None
 
 
+def test_an_approved_amount_counts_towards_the_limit_of_the_one_who_requested_it(
+    alice: User, log_in: Login, operators: dict[str, User], second: Client
+) -> None:
+    finance = log_in("finance")
+    act(finance, "top-up", alice.pk, amount="20000")
+    asked = PendingAct.objects.get()
+    assert AuditEntry.objects.get(act="approval-ask").address == "127.0.0.1"
+    second.post(f"/ops/approvals/{asked.pk}/", {"decision": "approved", "confirmed": "1"})
+    assert wallet.balance(alice) == 20_000
+    act(finance, "top-up", alice.pk, amount="1")
+    assert wallet.balance(alice) == 20_000
+    assert approvals.pending(asked.requested_at).count() == 1
+    act(second, "top-up", alice.pk, amount="1")  # the approver gave nothing alone so far
+    assert wallet.balance(alice) == 20_001
+
+
 def test_declined_withdrawn_and_expired_requests_are_not_executed(
     alice: User, log_in: Login, second: Client, now: datetime
 ) -> None:

@@ -3,12 +3,14 @@
 from urllib.parse import urlencode
 
 import pytest
+from django.conf import settings
 from django.http import HttpResponse
 from django.test import Client
 from playwright.sync_api import expect
 
 from accounts.models import App, User
 from billing.models import Order
+from console import kept_forms
 from tests.console.conftest import PASSWORD, Place, Visitor
 
 HTMX = {"HX-Request": "true", "HX-Current-URL": "http://testserver/console/orders/new/?api=face_detect"}
@@ -65,8 +67,10 @@ def test_a_form_is_kept_and_offered_again_after_the_login(as_alice: Client, alic
     reply = send_late(as_alice, page, sent)
     assert reply["Location"] == "/login/?next=/console/resubmit/"
     assert "登录后可以继续提交" in as_alice.get(reply["Location"]).content.decode()
+    assert as_alice.session.get_expiry_age() <= kept_forms.KEPT_FOR.total_seconds()
     login = {"username": alice.username, "password": PASSWORD, "next": "/console/resubmit/"}
     assert as_alice.post("/login/", login)["Location"] == "/console/resubmit/"
+    assert as_alice.session.get_expiry_age() == settings.SESSION_COOKIE_AGE
     offered = as_alice.get("/console/resubmit/").content.decode()
     for expected in (f'action="{page}"', 'value="新的名称"', f'href="{page}"'):
         assert expected in offered

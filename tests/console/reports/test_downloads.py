@@ -12,6 +12,15 @@ def test_texts_are_not_formulas(typed: str) -> None:
     assert f"'{typed}" in csv_file("file", [[typed]]).content.decode()
 
 
+@pytest.mark.parametrize("typed", ["ACME;=1+1", "ACME;@SUM(A1)", "two lines\n=1+1"])
+def test_no_formula_begins_after_a_semicolon_or_a_line_end(typed: str) -> None:
+    """Where the comma is the decimal mark, spreadsheets separate cells at semicolons."""
+    start, formula = typed[: typed.index("=" if "=" in typed else "@")], typed[-4:]
+    cell = csv_file("file", [[typed]]).content.decode().strip("\ufeff\r\n").strip('"')
+    assert cell.startswith(f"{start}'")
+    assert cell.endswith(formula)
+
+
 DIGITS = ["20261128031500123456", "0012", "12e34", "1234567890123456"]
 
 

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import logging
+from logging.config import DictConfigurator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from django.conf import settings
 from accounts import keys
 from accounts.models import User
 from billing import orders
+from common import logs
 from embedded.services.managed_process import Process
 from tests.console.conftest import Place
 from tests.faceapi.conftest import Caller
@@ -18,6 +21,18 @@ from tests.faceapi.conftest import Caller
 
 def lines(path: Path, request_id: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines() if request_id in line]
+
+
+def test_the_arguments_of_a_failed_task_are_not_logged() -> None:
+    """Celery attaches them to the record as `data`; some are e-mail addresses."""
+    wanted = dict(logs.config("INFO")["formatters"]["json"])
+    formatter = DictConfigurator({"version": 1}).configure_formatter(wanted)
+    record = logging.makeLogRecord(
+        {"msg": "failed", "data": {"args": ["alice@example.org"]}, "request_id": "r-1"}
+    )
+    line = json.loads(formatter.format(record))
+    assert (line["message"], line["request_id"]) == ("failed", "r-1")
+    assert "alice" not in str(line)
 
 
 @pytest.mark.usefixtures("transactional_db")
