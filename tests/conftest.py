@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.db import connection, connections
@@ -32,6 +33,12 @@ from inference.worker import exchange
 from tests import parallel, rows
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+# No test fails because an example took long: the machine may be busy.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.load_profile("tests")
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -202,6 +202,18 @@ class Rounds:
     late: int = 0  # calls whose settle was rejected after the sweep
 
 
+def _wait_for_the_end_of(backend: int) -> None:
+    """Wait until PostgreSQL has ended a killed client's session: until then it may still commit."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [backend])
+            if cursor.fetchone() is None:
+                return
+        time.sleep(0.005)
+    raise TimeoutError(f"backend {backend} goes on")
+
+
 def crash_rounds(app: App, *, rounds: int, seed: int) -> Rounds:
     """Kill `rounds` processes with SIGKILL, at a chosen point of a call or at any moment, then run the sweep.
 
@@ -213,6 +225,8 @@ def crash_rounds(app: App, *, rounds: int, seed: int) -> Rounds:
 
     def work(say: Callable[[str], None]) -> None:
         numbers = random.Random(os.getpid())
+        connection.ensure_connection()
+        say(f"backend {connection.connection.info.backend_pid}")
         while True:
             call_id, units = uuid4(), numbers.randint(1, 5)
             try:
@@ -235,6 +249,7 @@ def crash_rounds(app: App, *, rounds: int, seed: int) -> Rounds:
         child.kill()
         said += child.lines()
         seen.killed += child.end() == -signal.SIGKILL
+        _wait_for_the_end_of(backend=int(said[0].split()[1]))
         answers = [line.split() for line in said if line.startswith("answered")]
         seen.answered += len(answers)
         seen.answered_units += sum(int(answer[2]) for answer in answers)

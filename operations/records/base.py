@@ -18,8 +18,8 @@ from django.utils.translation import gettext as _
 from accounts import roles
 from accounts.models import User
 from operations.actions import registry, subjects
-from operations.exports import personal_file
 from operations.records import export, numbers
+from operations.reports.personal_files import personal_file
 from operations.reports.tables import Table
 
 COUNTED = 10_000

@@ -24,7 +24,7 @@ from faceapi.usage import call_log, service_calls
 from faceapi.usage.call_log import Cursor, Filter
 from operations import customers
 from operations.access import OperatorRequest, operator
-from operations.exports import personal_file
+from operations.reports.personal_files import personal_file
 from operations.reports.report_filter import code_choices
 from operations.reports.tables import Column, Link, Table, at_desk, desk
 

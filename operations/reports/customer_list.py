@@ -26,8 +26,8 @@ from faceapi.usage import operator_reports
 from faceapi.usage.operator_reports import Figures, UsageFilter
 from faceapi.usage.rollups import local_day
 from operations.access import OperatorRequest, operator
-from operations.exports import personal_file
 from operations.reports import comparisons
+from operations.reports.personal_files import personal_file
 from operations.reports.tables import Column, Link, Table, at_desk
 
 KEY = "customers"

@@ -11,8 +11,8 @@ from common.postgresql.clock import now
 from operations.access import OperatorRequest, operator
 from operations.actions.subjects import kind_named
 from operations.audit_labels import act_label
-from operations.exports import personal_file
 from operations.reports.customer_overview import CustomerOverview, find
+from operations.reports.personal_files import personal_file
 from operations.reports.tables import Column, Table
 
 CSV_ROWS = 50_000

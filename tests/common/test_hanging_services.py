@@ -125,7 +125,7 @@ def test_a_burst_uses_at_most_the_configured_connections(site: Site) -> None:
     with connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-            " AND pid <> pg_backend_pid()"
+            " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
         )
         (held,) = cursor.fetchone()
     connection.close()

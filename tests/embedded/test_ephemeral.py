@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -92,8 +93,9 @@ def test_a_terminated_or_killed_run_leaves_nothing(number: signal.Signals) -> No
         run.wait(timeout=30)
         if number == signal.SIGKILL:  # after SIGKILL only the services end, so the test ends the command
             for pid in sleeping:
-                if Path(f"/proc/{pid}/cmdline").read_text().startswith("sleep"):
-                    os.kill(pid, signal.SIGKILL)
+                with suppress(FileNotFoundError):  # a service that has ended
+                    if Path(f"/proc/{pid}/cmdline").read_text().startswith(("sleep", "sh\0")):
+                        os.kill(pid, signal.SIGKILL)
             wait_until(
                 lambda: not any(Path(f"/proc/{pid}").exists() for pid in sleeping),
                 timeout_s=10,

@@ -37,10 +37,10 @@ def test_a_port_in_use_on_one_address_is_reported_for_all(taken_port: socket.soc
 
 
 def test_it_waits_for_the_port_of_a_crashed_run(taken_port: socket.socket) -> None:
-    threading.Timer(0.5, taken_port.close).start()
     started = time.monotonic()
+    threading.Timer(0.5, taken_port.close).start()
     preflight.check_address("127.0.0.1", taken_port.getsockname()[1], patience_s=10)
-    assert 0.4 < time.monotonic() - started < 5
+    assert 0.4 < time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536])

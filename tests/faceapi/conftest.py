@@ -43,7 +43,7 @@ DETECT = "/api/v1/face_detect.json"
 # Low, so that tests of limits are fast. URLs on 127.0.0.1 are allowed; 127.0.0.2 and all others are not.
 LIMITS = {
     "URL_ALLOWED_NETWORKS": "127.0.0.1/32",
-    "URL_TIMEOUT_S": "1.5",
+    "URL_TIMEOUT_S": "4",
     "URL_CALLS_PER_CUSTOMER": "2",
     "BODY_GRACE_S": "2",
     "BODY_MIN_BYTES_PER_S": str(1024 * 1024),

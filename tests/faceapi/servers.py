@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from bench.ports import free_port
+BOMB = gzip.compress(bytes(50 * 1024 * 1024))
 
 
 class Servers:
@@ -20,7 +20,9 @@ class Servers:
         self._ended = threading.Event()
         self.image = image
         self.requests: list[str] = []
-        self.closed_url = f"http://127.0.0.1:{free_port()}/x.jpg"
+        self._closed = socket.socket()  # bound, so that the port stays free, but it does not listen
+        self._closed.bind(("127.0.0.1", 0))
+        self.closed_url = f"http://127.0.0.1:{self._closed.getsockname()[1]}/x.jpg"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def url(self, path: str, host: str = "127.0.0.1") -> str:
@@ -29,6 +31,7 @@ class Servers:
     def close(self) -> None:
         self._ended.set()
         self._listener.close()
+        self._closed.close()
 
     def _accept(self) -> None:
         while not self._ended.is_set():
@@ -122,10 +125,8 @@ class Servers:
         elif name == "utf8-location":
             yield "HTTP/1.1 302 Found\r\nLocation: /image/图 片.jpg?a=1\r\nContent-Length: 0\r\n\r\n".encode()
         elif name == "bomb":
-            bomb = gzip.compress(bytes(50 * 1024 * 1024))
-            yield (
-                b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb) + bomb
-            )
+            head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
+            yield head % len(BOMB) + BOMB
         elif name == "not-http":
             yield b"SSH-2.0-OpenSSH_9.2\r\n"
         elif name == "bad-chunks":

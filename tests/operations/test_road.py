@@ -118,7 +118,7 @@ def test_the_live_view_moves(visitor: Visitor) -> None:
     visitor.log_in(anna)
     visitor.open("/ops/live/")
     before = visitor.page.locator(".updated").inner_text()
-    expect(visitor.page.locator(".updated")).not_to_have_text(before, timeout=15_000)
+    expect(visitor.page.locator(".updated")).not_to_have_text(before, timeout=60_000)
 
 
 @pytest.mark.parametrize("language", ["zh-hans", "en"])

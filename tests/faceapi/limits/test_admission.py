@@ -34,11 +34,11 @@ def status(caller: Caller, path: str) -> int:
 
 
 def test_4291_for_calls_over_the_rate(caller: Caller, app: App) -> None:
-    App.objects.filter(pk=app.pk).update(rate_per_s=5)
+    App.objects.filter(pk=app.pk).update(rate_per_s=2)
     image = [inline(encode())]
     answers = [caller.call(image) for _ in range(12)]
     codes = [answer.code for answer in answers]
-    assert codes[:5] == [0] * 5
+    assert codes[:2] == [0, 0]
     assert 4291 in codes
     refused = answers[codes.index(4291)]
     assert (refused.status, refused.headers["Retry-After"]) == (429, "1")

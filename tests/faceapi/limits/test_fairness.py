@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import redis
 
 from accounts.models import App
 from common import valkey
@@ -271,13 +272,22 @@ def played(
             taken.add(chunk_id)
             turns = [member.decode() for member in client.zrange("inference:turns:bulk", 0, -1)]
             lane = "bulk" if f"{customer} {chunk_id}" in turns else "single"
-            count = len(list(client.scan_iter(f"inference:image:{chunk_id}:*")))
+            count = stored(client, chunk_id)
             assert exchange.claim(client, chunk_id, count, worker_id="test", ttl_s=30)
             reply = Reply(chunk_id, [{}] * count, None, 0.0, took_ms * count)
             exchange.answer(client, request_id, reply, count=count, ttl_s=30)
             seen.append((lane, count))
         assert len(waiting.result().results) == images
     return seen
+
+
+def stored(client: redis.Redis, chunk_id: str) -> int:
+    """Return the number of a chunk's pictures, once no further one is stored."""
+    count, before = 0, -1
+    while count != before:
+        time.sleep(0.05)
+        before, count = count, len(list(client.scan_iter(f"inference:image:{chunk_id}:*")))
+    return count
 
 
 @pytest.mark.usefixtures("clean")

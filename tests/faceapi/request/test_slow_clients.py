@@ -144,7 +144,7 @@ def test_the_connections_of_one_address_are_limited(tight_site: Site, sockets: l
     sockets += busy
     for sock in busy:  # none of them is idle: each has a thread or is queued for one
         sock.sendall(FORM % 2_000_000)
-    time.sleep(1)
+    time.sleep(3)
     over = connect(tight_site, "127.0.0.3")
     sockets.append(over)
     assert over.recv(1000).startswith(b"HTTP/1.1 429 ")

@@ -1,12 +1,13 @@
 """A worker that dies is recorded; one that signs off, or returns in time, is not."""
 
 import time
+from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
 import redis
+from django.conf import settings
 
-from common import valkey
 from inference.worker import exchange
 from inference.worker.exchange import DEAD_AFTER_S, Worker
 
@@ -14,10 +15,13 @@ AT = time.time()
 
 
 @pytest.fixture
-def client() -> redis.Redis:
-    client = valkey.client()
-    client.delete(exchange.DEATHS_KEY)
-    return client
+def client() -> Iterator[redis.Redis]:
+    """Yield a separate database of Valkey, since other tests' workers record deaths too."""
+    client = redis.Redis.from_url(settings.REDIS_URL, db=7)
+    client.flushdb()
+    yield client
+    client.flushdb()
+    client.close()
 
 
 def dead(client: redis.Redis, now_s: float) -> list[tuple[str, float]]:

@@ -39,7 +39,7 @@ def well(as_application: None, settings: Settings, models: Path) -> Iterator[Set
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.MODELS_DIR = models
     client, now = valkey.client(), timezone.now()
-    worker = exchange.Worker("test:checks", 1, now.timestamp())
+    worker = exchange.Worker("test:checks", 1, now.timestamp() + 60)  # alive for longer than the test
     exchange.beat(client, worker, {})
     schedule.note()
     yield settings

@@ -15,6 +15,7 @@ from accounts.models import User
 from billing import orders
 from common import logs
 from embedded.services.managed_process import Process
+from tests.conftest import wait_until
 from tests.console.conftest import Place
 from tests.faceapi.conftest import Caller
 
@@ -49,6 +50,11 @@ def test_a_call_is_logged_with_its_request_id_in_web_and_worker(
     assert answer.code == 0
     logs = settings.VAR_DIR / "log"
     request_id = answer.headers["X-Request-Id"]
+    wait_until(  # the worker writes its line after it has answered
+        lambda: any(line["message"] == "chunk done" for line in lines(logs / "worker.log", request_id)),
+        timeout_s=20,
+        what="the worker's line",
+    )
     (web,) = [line for line in lines(logs / "web.log", request_id) if line["message"] == "call"]
     (done,) = [line for line in lines(logs / "worker.log", request_id) if line["message"] == "chunk done"]
     assert web["request_id"] == done["request_id"] == request_id
