@@ -14,6 +14,7 @@ import httpx
 from accounts import keys as key_rules
 from accounts.models import AppKey, User
 from billing.models import Api
+from console.debugging.turns import turns
 from console.documentation import programs
 from faceapi.authentication import signing
 from faceapi.gallery import console_user
@@ -148,7 +149,7 @@ def shorten(value: Any) -> Any:
 def send_body(
     *, address: str, host: str, key: AppKey, api: str, body: dict[str, Any], language: str, user: User
 ) -> Exchange:
-    """Sign and send one call of `api` with this body, on behalf of a user. Raises httpx.HTTPError."""
+    """Sign and send one call of `api` with this body, on behalf of a user. Raises as `send`."""
     draft = Draft(f"/api/v1/{api}.json", json.dumps(body))
     return send(draft, address=address, host=host, key=key, language=language, user=user)
 
@@ -156,7 +157,7 @@ def send_body(
 def send(draft: Draft, *, address: str, host: str, key: AppKey, language: str, user: User) -> Exchange:
     """Sign and send one call to `address`, with `host` as its Host header, on behalf of a user.
 
-    Raises httpx.HTTPError.
+    Raises turns.Busy and httpx.HTTPError.
     """
     path, text = draft.path, draft.sent_text
     sent = text.encode()
@@ -164,7 +165,7 @@ def send(draft: Draft, *, address: str, host: str, key: AppKey, language: str, u
     headers = {"Content-Type": "application/json", "Accept-Language": language, **draft.headers, **signed}
     by = console_user.header(key.app, user)  # for the audit trail of the gallery; not shown
     started = time.monotonic()
-    with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
+    with turns.take(user.pk), httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
         reply = client.post(address + path, content=sent, headers={"Host": host, **headers, **by})
     elapsed_ms = round((time.monotonic() - started) * 1000)
     try:

@@ -21,6 +21,7 @@ from console.access import CustomerRequest, customer
 from console.debugging import debugger
 from console.debugging.debugger import Picture
 from console.debugging.drawings import drawings
+from console.debugging.turns import BUSY, Busy
 from console.debugging.uploads import MAX_TOTAL_BYTES, memory_uploads
 from console.error_messages import explained
 from console.ownership import apps_in_use, chosen_app, newest_key
@@ -117,6 +118,8 @@ def send(request: CustomerRequest, draft: debugger.Draft, key: AppKey) -> dict[s
             language="en" if get_language() == "en" else "zh-CN",
             user=request.user,
         )
+    except Busy as error:
+        raise DebugError(BUSY) from error
     except httpx.HTTPError as error:
         raise DebugError(_("没有连上 API 服务，请稍后再试，或联系管理员检查服务状态。")) from error
     reply = exchange.reply if isinstance(exchange.reply, dict) else {}

@@ -28,6 +28,7 @@ from common.postgresql.clock import now
 from console.access import CustomerRequest, customer
 from console.confirmation import unconfirmed
 from console.debugging import debugger
+from console.debugging.turns import BUSY, Busy
 from console.debugging.uploads import MAX_TOTAL_BYTES, BoundedMemoryHandler
 from console.ownership import newest_key, own_app
 from console.reports.downloads import csv_file
@@ -295,6 +296,8 @@ def _enrol(request: CustomerRequest, app: App, group: Group, name: str, picture:
             language="en" if get_language() == "en" else "zh-CN",
             user=request.user,
         )
+    except Busy:
+        return row | {"error": BUSY}
     except httpx.HTTPError:
         return row | {"error": _("没有连上 API 服务，请稍后再试，或联系管理员检查服务状态。")}
     reply = exchange.reply if isinstance(exchange.reply, dict) else {}
