@@ -40,7 +40,7 @@ def test_a_page_says_that_too_many_calls_are_under_way(
     with ExitStack() as held:
         for _number in range(PER_USER):
             held.enter_context(turns.take(alice.pk))
-        reply = as_alice.post(
-            path, {"app": app.app_id, "api": "face_detect", "source": "sample", "data.0": "x"}
-        )
-    assert str(BUSY) in reply.content.decode()
+        url = "https://example.org/a.png"
+        form = {"app": app.app_id, "api": "face_detect", "urls": url, "data.0": url}
+        reply = as_alice.post(path, form)
+    assert reply.context["refused"] == str(BUSY)
