@@ -233,11 +233,12 @@ class State:
 def measure(at: datetime) -> State:
     """Return the current state; if Valkey does not respond, `valkey.error` is set."""
     all_regions = list(regions.in_use())
+    broker = measure_valkey(at, queues_of_regions={region.queue for region in all_regions})
     return State(
         at=at,
-        valkey=measure_valkey(at, queues_of_regions={region.queue for region in all_regions}),
+        valkey=broker,
         postgres=measure_postgres(),
-        traffic=measure_traffic(at),
+        traffic=measure_traffic(at, reads_valkey=broker.is_up),
         queue_limit=settings.QUEUE_MAX_CHUNKS,
         apps=App.objects.count(),
         books=measure_books(at),
@@ -305,7 +306,8 @@ def measure_books(at: datetime) -> Books:
     return Books(run.at, run.checks, run.breaks, run.duration_ms, age_s) if run else Books(age_s=age_s)
 
 
-def measure_traffic(at: datetime) -> Traffic:
+def measure_traffic(at: datetime, *, reads_valkey: bool = True) -> Traffic:
+    """Return the traffic of the last minute; without Valkey, only the refusals that have a row."""
     took = ExpressionWrapper(F("latency_ms") * timedelta(milliseconds=1), output_field=DurationField())
     ended = ExpressionWrapper(F("at") + took, output_field=DateTimeField())
     calls = Call.objects.filter(at__gt=at - RECENT - LONGEST_CALL, at__lte=at)
@@ -326,6 +328,8 @@ def measure_traffic(at: datetime) -> Traffic:
         held_too_long=Count("pk", filter=Q(hold_expires_at__lte=at - timedelta(minutes=5))),
     )
     traffic = Traffic(**{name: value or 0 for name, value in {**counts, **held}.items()})
+    if not reads_valkey:
+        return traffic
     with contextlib.suppress(redis.RedisError):  # most refusals have no row
         unrecorded = unattributed.unrecorded((at - RECENT).timestamp(), at.timestamp())
         traffic.calls += unrecorded.total()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from django.conf import settings
 
 from tests.conftest import REPOSITORY
 
@@ -28,6 +29,15 @@ def promtool(*arguments: object) -> None:
 def test_alert_rules_fire_only_when_they_should() -> None:
     promtool("check", "rules", "alerts.yml")
     promtool("test", "rules", "alerts_test.yml")
+
+
+def test_a_scrape_may_take_as_long_as_a_hanging_service() -> None:
+    """Otherwise Prometheus reports that web is down (FacecloudDown), not the service that hangs."""
+    promtool("check", "config", "--syntax-only", "prometheus.yml")
+    limits = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())["global"]
+    timeout_s = int(limits["scrape_timeout"].removesuffix("s"))
+    assert timeout_s >= settings.DB_STATEMENT_TIMEOUT_S + 2 * settings.VALKEY_TIMEOUT_S
+    assert timeout_s <= int(limits["scrape_interval"].removesuffix("s"))
 
 
 def test_the_dashboard_queries_are_valid_promql(tmp_path: Path) -> None:

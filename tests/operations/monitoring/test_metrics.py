@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from collections import Counter
 from datetime import datetime, timedelta
 
@@ -15,6 +16,7 @@ from pytest_django import Settings
 from billing import tasks
 from billing.books import months, reconcile
 from billing.models import ReconcileRun
+from common import valkey
 from common.celery import schedule
 from faceapi.models import Call
 from faceapi.usage import rollups, unattributed
@@ -70,6 +72,36 @@ def test_unattributed_errors_are_counted() -> None:
     assert reply.json()["code"] == 4102
     assert unattributed.counts()[4102] == before + 1
     assert samples()["facecloud_refused_total", frozenset({("code", "4102")})] == before + 1
+
+
+def test_a_scrape_waits_for_a_hanging_valkey_only_once(settings: Settings) -> None:
+    """As with a suspended Valkey, the kernel accepts the connections, and no reply follows."""
+    unattributed._by_group.clear()  # or what other tests counted would be written to this server
+    unattributed.counts()
+    before = settings.REDIS_URL, settings.VALKEY_TIMEOUT_S
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.setblocking(False)
+        settings.REDIS_URL = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        settings.VALKEY_TIMEOUT_S = 0.2
+        valkey.client.cache_clear()
+        try:
+            found = samples()
+        finally:
+            settings.REDIS_URL, settings.VALKEY_TIMEOUT_S = before
+            valkey.client.cache_clear()
+        assert found["facecloud_valkey_up", frozenset()] == 0
+        assert waiting_connections(silent) == 1
+
+
+def waiting_connections(server: socket.socket) -> int:
+    """Return the number of connections that were made to the server."""
+    found = 0
+    while True:
+        try:
+            server.accept()[0].close()
+        except BlockingIOError:
+            return found
+        found += 1
 
 
 def test_metrics_need_the_token_or_an_operator(settings: Settings, log_in: Login) -> None:
