@@ -108,7 +108,7 @@ def gauges(state: health.State) -> Iterator[Family]:
     build.add_metric((common.__version__,), 1)
     yield build
     broker, database, traffic = state.valkey, state.postgres, state.traffic
-    yield gauge("queue_limit_chunks", "Chunks that may wait before calls are refused", state.queue_limit)
+    yield gauge("queue_limit_chunks", "Chunks that may wait in one queue before refusals", state.queue_limit)
     yield gauge("calls_in_flight", "Calls that hold units now", traffic.in_flight)
     yield gauge("holds_overdue", "Holds that should have been given back", traffic.held_too_long)
     yield gauge("apps", "Number of Apps", state.apps)
@@ -128,7 +128,7 @@ def gauges(state: health.State) -> Iterator[Family]:
     yield gauge("valkey_ping_seconds", "Response time of Valkey", broker.ping_ms / 1000)
     yield gauge("valkey_memory_bytes", "Memory that Valkey uses", broker.memory_bytes)
     yield gauge("valkey_memory_limit_bytes", "maxmemory of Valkey; 0 if unlimited", broker.memory_limit_bytes)
-    yield gauge("queue_chunks", "Chunks of images that wait for a worker", broker.queued_chunks)
+    yield gauge("queue_chunks", "Chunks that wait for a worker, in all queues", broker.queued_chunks)
     yield gauge("tasks_waiting", "Scheduled tasks that wait", broker.queued_tasks)
     yield gauge("mails_waiting", "Mail tasks that wait", broker.queued_mails)
     yield gauge("workers", "Warm inference workers", len(broker.workers))
