@@ -57,8 +57,12 @@ Manifest = dict[str, Any]
 
 
 def render(variant: str) -> list[Manifest]:
+    return render_with(VARIANTS[variant])
+
+
+def render_with(values: dict[str, Any]) -> list[Manifest]:
     with helm.Chart.load(CHART) as chart:
-        files = chart.render({**NEEDED, **VARIANTS[variant]}, name="demo", namespace="faces")
+        files = chart.render({**NEEDED, **values}, name="demo", namespace="faces")
     texts = [text for name, text in sorted(files.items()) if name.endswith(".yaml")]
     return [manifest for text in texts for manifest in yaml.safe_load_all(text) if manifest]
 
@@ -222,6 +226,40 @@ def test_policies_let_a_worker_reach_valkey_and_no_database() -> None:
     assert [one for one in render("no network policies") if one["kind"] == "NetworkPolicy"] == []
 
 
+INGRESS = {"namespaceSelector": {"matchLabels": {"name": "ingress"}}}
+PROMETHEUS = {"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}
+
+
+@pytest.mark.parametrize(
+    ("peers", "allowed"),
+    [
+        ({}, None),
+        ({"metricsFrom": [PROMETHEUS]}, None),  # "webFrom: empty: all" holds; the site stays reachable
+        ({"webFrom": [INGRESS]}, [INGRESS]),
+        ({"webFrom": [INGRESS], "metricsFrom": [PROMETHEUS]}, [INGRESS, PROMETHEUS]),
+    ],
+)
+def test_only_web_from_restricts_who_reaches_the_site(
+    peers: dict[str, Any], allowed: list[dict[str, Any]] | None
+) -> None:
+    policy = named(render_with({"networkPolicy": peers}), "NetworkPolicy", "-web")
+    kubernetes_validate.validate(policy, "1.37", strict=True)
+    (rule,) = policy["spec"]["ingress"]
+    assert rule.get("from") == allowed
+
+
+def test_a_worker_reaches_your_own_valkey_wherever_it_listens() -> None:
+    own = {"valkey": {"bundled": False}}
+    policy = named(render_with(own), "NetworkPolicy", "-worker")
+    _names, anywhere = policy["spec"]["egress"]
+    assert anywhere == {"ports": [{"port": 6379}, {"port": 6380}, {"port": 26379}]}
+    peers = [{"ipBlock": {"cidr": "10.2.3.4/32"}}]
+    there = {**own, "networkPolicy": {"valkeyTo": peers, "valkeyPorts": [10001]}}
+    policy = named(render_with(there), "NetworkPolicy", "-worker")
+    kubernetes_validate.validate(policy, "1.37", strict=True)
+    assert policy["spec"]["egress"][1] == {"ports": [{"port": 10001}], "to": peers}
+
+
 @pytest.mark.parametrize(
     ("values", "word"),
     [
@@ -231,6 +269,7 @@ def test_policies_let_a_worker_reach_valkey_and_no_database() -> None:
         ({**NEEDED, "web": {"replica": 2}}, "replica"),
         ({**NEEDED, "beat": {"replicas": 2}}, "replicas"),
         ({**NEEDED, "settings": {"not-a-setting": "x"}}, "not-a-setting"),
+        ({**NEEDED, "networkPolicy": {"valkeyPorts": []}}, "valkeyPorts"),
     ],
 )
 def test_invalid_values_are_refused(values: dict[str, Any], word: str) -> None:
