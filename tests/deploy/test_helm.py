@@ -260,6 +260,11 @@ def test_a_worker_reaches_your_own_valkey_wherever_it_listens() -> None:
     assert policy["spec"]["egress"][1] == {"ports": [{"port": 10001}], "to": peers}
 
 
+def pool_with(**autoscaling: Any) -> dict[str, Any]:
+    pool = {"name": "a", "queues": ["inference"], "autoscaling": autoscaling}
+    return {**NEEDED, "worker": {"pools": [pool]}}
+
+
 @pytest.mark.parametrize(
     ("values", "word"),
     [
@@ -269,6 +274,13 @@ def test_a_worker_reaches_your_own_valkey_wherever_it_listens() -> None:
         ({**NEEDED, "web": {"replica": 2}}, "replica"),
         ({**NEEDED, "beat": {"replicas": 2}}, "replicas"),
         ({**NEEDED, "settings": {"not-a-setting": "x"}}, "not-a-setting"),
+        (pool_with(kind="keda", maxReplicas=4, load="1"), "minReplicas"),
+        (pool_with(kind="hpa", minReplicas=1, load="1"), "maxReplicas"),
+        (pool_with(kind="hpa", minReplicas=1, maxReplicas=4), "load"),
+        (pool_with(kind="keda", minReplicas=1, maxReplicas=4, load="0.0"), "load"),
+        (pool_with(kind="keda", minReplicas=5, maxReplicas=4, load="1"), "minReplicas is greater"),
+        ({**NEEDED, "web": {"autoscaling": {"enabled": True, "maxReplicas": None}}}, "maxReplicas"),
+        ({**NEEDED, "web": {"autoscaling": {"enabled": True, "minReplicas": 7}}}, "minReplicas is greater"),
         ({**NEEDED, "networkPolicy": {"valkeyPorts": []}}, "valkeyPorts"),
     ],
 )

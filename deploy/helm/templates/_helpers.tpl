@@ -96,6 +96,13 @@ image: {{ printf "%s:%s" .image.repository (.image.tag | default .root.Chart.App
 imagePullPolicy: {{ .image.pullPolicy }}
 {{- end }}
 
+{{/* Fail if the limits of autoscaling contradict each other, which the schema of the values cannot express. */}}
+{{- define "facecloud.replicas" -}}
+{{- if gt (int .scaling.minReplicas) (int .scaling.maxReplicas) }}
+{{- fail (printf "%s.autoscaling: minReplicas is greater than maxReplicas" .of) }}
+{{- end }}
+{{- end }}
+
 {{/* A Celery process touches its file while it is connected and takes messages (common/celery/liveness.py). */}}
 {{- define "facecloud.alive" -}}
 startupProbe:
