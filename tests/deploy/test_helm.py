@@ -5,7 +5,11 @@ so their important parts are checked one by one.
 """
 
 import json
+import os
 import re
+import subprocess
+import time
+from pathlib import Path
 from typing import Any
 
 import helm_python as helm
@@ -52,6 +56,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "no network policies": {"networkPolicy": {"enabled": False}},
 }
+BACK_OFF_IS_RESET_AFTER_S = 600  # by the kubelet, if a container ran for this long
 OF_OPERATORS = {"ServiceMonitor", "PrometheusRule", "ScaledObject"}
 Manifest = dict[str, Any]
 
@@ -170,6 +175,30 @@ def test_the_web_is_probed_by_healthz_and_finishes_its_calls() -> None:
     assert web["terminationGracePeriodSeconds"] > 250
     beat = named(render("bundled"), "Deployment", "-beat")
     assert (beat["spec"]["replicas"], beat["spec"]["strategy"]) == (1, {"type": "Recreate"})
+
+
+def passes(probe: Manifest, file: Path, *, untouched_s: float) -> bool:
+    """Return whether the probe's command accepts a liveness file of this age."""
+    file.touch()
+    touched_s = time.time() - untouched_s
+    os.utime(file, (touched_s, touched_s))
+    command = [word.replace("/tmp/alive", str(file)) for word in probe["exec"]["command"]]
+    return subprocess.run(command, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("component", ["worker-inference", "scheduled", "mail", "beat"])
+def test_an_outage_of_valkey_makes_a_pod_unready_and_does_not_restart_it(
+    component: str, tmp_path: Path
+) -> None:
+    """The process reconnects by itself; restarts again and again would delay it by their back-off."""
+    (container,) = pods(render("bundled"))[component]["containers"]
+    ready, alive = container["readinessProbe"], container["livenessProbe"]
+    assert passes(ready, tmp_path / "alive", untouched_s=5)
+    assert not passes(ready, tmp_path / "alive", untouched_s=300)
+    assert passes(alive, tmp_path / "alive", untouched_s=300)
+    assert not passes(alive, tmp_path / "alive", untouched_s=900)  # it hangs
+    start = container["startupProbe"]
+    assert start["periodSeconds"] * start["failureThreshold"] > BACK_OFF_IS_RESET_AFTER_S
 
 
 @pytest.mark.parametrize(

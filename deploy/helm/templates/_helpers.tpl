@@ -103,19 +103,24 @@ imagePullPolicy: {{ .image.pullPolicy }}
 {{- end }}
 {{- end }}
 
-{{/* A Celery process touches its file while it is connected and takes messages (common/celery/liveness.py). */}}
+{{/*
+A Celery process touches its file while it is connected and takes messages (common/celery/liveness.py). Without Valkey
+it is not ready, and it reconnects by itself. A restart helps only if it hangs, so the probes that restart it wait
+for ten minutes. If they failed sooner, an outage of Valkey would restart every pod again and again, and after it
+the pods would wait up to five minutes for their next start (CrashLoopBackOff, which a run of ten minutes resets).
+*/}}
 {{- define "facecloud.alive" -}}
 startupProbe:
   exec: { command: [sh, -c, "find /tmp/alive -newermt '-{{ . }} seconds' | grep -q ."] }
   periodSeconds: 3
   timeoutSeconds: 5
-  failureThreshold: 60
+  failureThreshold: 220
 readinessProbe:
   exec: { command: [sh, -c, "find /tmp/alive -newermt '-{{ . }} seconds' | grep -q ."] }
   periodSeconds: 10
   timeoutSeconds: 5
 livenessProbe:
-  exec: { command: [sh, -c, "find /tmp/alive -newermt '-{{ . }} seconds' | grep -q ."] }
+  exec: { command: [sh, -c, "find /tmp/alive -newermt '-600 seconds' | grep -q ."] }
   periodSeconds: 20
   timeoutSeconds: 5
   failureThreshold: 3
