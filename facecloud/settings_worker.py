@@ -55,8 +55,8 @@ CELERY_TASK_DEFAULT_QUEUE = queues.INFERENCE
 WORKER_QUEUES = env.inference_queues("WORKER_QUEUES", default=[queues.INFERENCE])
 CELERY_TASK_QUEUES = {queue: {"exchange": queue} for queue in WORKER_QUEUES}
 CELERY_WORKER_POOL = env.choice("WORKER_POOL", default="threads", choices=["threads", "prefork"])
-# One slot more than CPUs, which a large batch leaves free for single calls; fewer if the container's memory
-# is short (common/machine.py).
+# One slot more than CPUs, which a large batch leaves free for single calls; fewer if the memory of the
+# container or systemd unit is short (common/machine.py).
 CELERY_WORKER_CONCURRENCY = env.count("WORKER_CONCURRENCY", default=machine.worker_slots())
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_PROC_ALIVE_TIMEOUT = 60.0

@@ -1,4 +1,4 @@
-"""The limits of a container, of both versions of cgroups, and the limit of open files."""
+"""The limits of a container or a systemd unit, of both versions of cgroups, and of open files."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ GIB = 1024**3
 
 def group(folder: Path, files: dict[str, str]) -> Path:
     for name, text in files.items():
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     return folder
 
@@ -54,6 +54,38 @@ def test_the_cpus_of_a_container_are_those_of_its_quota(
 )
 def test_slots_fit_into_the_memory_of_a_container(tmp_path: Path, files: dict[str, str], slots: int) -> None:
     assert machine.worker_slots(group(tmp_path, files)) == slots
+
+
+UNIT = "system.slice/facecloud-worker.service"
+TWO_SLOTS = str(machine.BASE_BYTES + 2 * machine.SLOT_BYTES)
+ENOUGH = str(64 * GIB)
+
+
+@pytest.mark.parametrize(
+    ("groups", "files"),
+    [
+        (f"0::/{UNIT}\n", {f"{UNIT}/memory.max": TWO_SLOTS}),
+        (f"0::/{UNIT}\n", {f"{UNIT}/memory.max": "max", "system.slice/memory.max": TWO_SLOTS}),
+        (f"0::/{UNIT}\n", {f"{UNIT}/memory.max": ENOUGH, "system.slice/memory.max": TWO_SLOTS}),
+        (f"0::/{UNIT}\n", {f"{UNIT}/memory.max": TWO_SLOTS, "system.slice/memory.max": ENOUGH}),
+        (f"0::/{UNIT}\n", {f"{UNIT}/cpu.max": "max 100000", "system.slice/cpu.max": "50000 100000"}),
+        ("0::/\n", {"memory.max": TWO_SLOTS, "of.another/memory.max": "1"}),
+        ("0::/../other unit\n", {"memory.max": TWO_SLOTS, "other unit/memory.max": "1"}),
+        (
+            f"5:devices:/{UNIT}\n4:memory:/{UNIT}\n3:cpu,cpuacct:/user.slice\n1:name=systemd:/x\n0::/{UNIT}\n",
+            {
+                f"memory/{UNIT}/memory.limit_in_bytes": TWO_SLOTS,
+                "memory/user.slice/memory.limit_in_bytes": "1",
+            },
+        ),
+    ],
+)
+def test_the_limits_of_a_systemd_unit_are_found_below_the_root(
+    tmp_path: Path, groups: str, files: dict[str, str]
+) -> None:
+    """The unit's cgroup and each one above it may have a limit; the smallest counts."""
+    (tmp_path / "own").write_text(groups)
+    assert machine.worker_slots(group(tmp_path / "fs", files), tmp_path / "own") == 2
 
 
 RAISE = """
