@@ -54,3 +54,11 @@ def test_a_unit_runs_what_compose_runs(name: str) -> None:
     assert arguments[:3] == ["--app", app, "beat" if name == "beat" else "worker"]
     queues = [word for word in shlex.split(service.get("command", "")) if word in ("scheduled", "mail")]
     assert [word for word in arguments if word in ("scheduled", "mail")] == queues
+
+
+def test_the_spool_is_not_in_the_memory_of_the_unit() -> None:
+    """A private /tmp is in memory on many systems, and counts towards MemoryMax."""
+    words = [word for line in lines("web") for word in line.removeprefix("Environment=").split()]
+    (spool,) = [word.removeprefix("SPOOL_DIR=") for word in words if word.startswith("SPOOL_DIR=")]
+    (state,) = [word.removeprefix("StateDirectory=") for word in words if word.startswith("StateDirectory=")]
+    assert spool == f"/var/lib/{state}"  # the only writable folder besides /tmp
