@@ -30,6 +30,10 @@ limit_request_fields = 64
 # Only one header sets the scheme: gunicorn refuses a request with contradictory headers, and some proxies
 # send both X-Forwarded-Ssl: off and X-Forwarded-Proto: https.
 secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
+# Proxies whose X-Forwarded-For is trusted set the scheme too. gunicorn's default is this variable, which it
+# reads before .env, or only loopback.
+trusted_for_scheme = ",".join(["127.0.0.1", "::1", *settings.TRUSTED_PROXIES])
+forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", trusted_for_scheme)
 limit_request_field_size = 8190
 control_socket_disable = True
 # gunicorn accepts SCRIPT_NAME and PATH_INFO as request headers from forwarded_allow_ips, by default loopback,

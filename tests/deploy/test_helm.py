@@ -158,7 +158,7 @@ def test_only_migrate_is_given_the_owner_of_the_tables() -> None:
 
 def test_every_variable_is_a_setting() -> None:
     known = set(re.findall(r"^#([A-Z_]+)=", (REPOSITORY / ".env.example").read_text(), re.MULTILINE))
-    ours = known | {"FORWARDED_ALLOW_IPS", "WEB_WORKERS", "POSTGRES_USER"}
+    ours = known | {"WEB_WORKERS", "POSTGRES_USER"}
     for pod in pods(render("bundled")).values():
         assert set(environment(pod)) <= ours
     web = environment(pods(render("bundled"))["web"])

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from ast import literal_eval
 from pathlib import Path
 
 import pytest
@@ -46,12 +47,31 @@ def test_fewer_threads_than_calls_are_reported_in_one_sentence() -> None:
 def test_settings_are_read_from_the_env_file_too(tmp_path: Path) -> None:
     for name in ("deploy", "facecloud", "common"):
         shutil.copytree(REPOSITORY / name, tmp_path / name)
-    (tmp_path / ".env").write_text("WEB_WORKERS=3\nWEB_THREADS=50\n")
+    (tmp_path / ".env").write_text("WEB_WORKERS=3\nWEB_THREADS=50\nFORWARDED_ALLOW_IPS=10.1.0.0/16\n")
     taken = dict(re.findall(r"^(\w+) += (.*)$", gunicorn(tmp_path).stdout, re.MULTILINE))
     assert (taken["workers"], taken["threads"]) == ("3", "50")
+    assert literal_eval(taken["forwarded_allow_ips"]) == ["10.1.0.0/16"]
 
 
 def test_clients_cannot_set_script_name() -> None:
     """Check that SCRIPT_NAME and PATH_INFO are not taken from headers, as gunicorn does from loopback."""
     taken = dict(re.findall(r"^(\w+) += (.*)$", gunicorn(REPOSITORY).stdout, re.MULTILINE))
     assert taken["forwarder_headers"] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("environment", "trusted"),
+    [
+        ({"TRUSTED_PROXIES": ""}, ["127.0.0.1", "::1"]),
+        # gunicorn alone would refuse a network with host bits.
+        ({"TRUSTED_PROXIES": "10.1.2.3/8,fd00::/64"}, ["127.0.0.1", "::1", "10.0.0.0/8", "fd00::/64"]),
+        ({"TRUSTED_PROXIES": "10.0.0.0/8", "FORWARDED_ALLOW_IPS": "10.1.0.0/16"}, ["10.1.0.0/16"]),
+    ],
+)
+def test_the_scheme_is_taken_from_the_trusted_proxies(
+    environment: dict[str, str], trusted: list[str]
+) -> None:
+    """X-Forwarded-Proto is trusted from the same addresses as X-Forwarded-For, and from this host."""
+    done = gunicorn(REPOSITORY, **environment)
+    taken = dict(re.findall(r"^(\w+) += (.*)$", done.stdout, re.MULTILINE))
+    assert literal_eval(taken["forwarded_allow_ips"]) == trusted

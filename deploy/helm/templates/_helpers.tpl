@@ -58,7 +58,6 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | quote }}
 {{- end }}
 - { name: REGISTRATION, value: {{ .Values.site.registration | quote }} }
 - { name: TRUSTED_PROXIES, value: {{ .Values.site.trustedProxies | join "," | quote }} }
-- { name: FORWARDED_ALLOW_IPS, value: {{ .Values.site.trustedProxies | join "," | default "127.0.0.1" | quote }} }
 - { name: SUPPORT_CONTACT, value: {{ .Values.site.supportContact | quote }} }
 - { name: LIVENESS_FILE, value: /tmp/alive }
 {{- range $name, $value := .Values.settings }}
