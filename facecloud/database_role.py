@@ -18,7 +18,8 @@ APPEND_ONLY_TABLES = """
 SELECT DISTINCT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'append_only' ORDER BY 1
 """
 # The functions that create and drop months of calls and debits with the owner's rights
-# (billing/books/months.py). The application cannot create or drop tables otherwise. PUBLIC may not call them.
+# (billing/books/months.py), since the application cannot create or drop tables otherwise, and the one that
+# measures transactions of other roles (operations/monitoring/health.py). PUBLIC may not call them.
 OWNERS_FUNCTIONS = """
 SELECT oid::regprocedure::text FROM pg_proc
  WHERE prosecdef AND pronamespace = 'public'::regnamespace AND proowner = current_user::regrole

@@ -284,6 +284,11 @@ def measure_valkey(at: datetime, queues_of_regions: Iterable[str] = ()) -> Valke
 
 
 def measure_postgres() -> PostgresState:
+    """Measure PostgreSQL.
+
+    The longest transaction is one of this role or of the tables' owner; of any role if the owner may read
+    all statistics, as a superuser may.
+    """
     with connection.cursor() as cursor:
         started = time.perf_counter()
         cursor.execute("SELECT 1")
@@ -291,8 +296,10 @@ def measure_postgres() -> PostgresState:
         cursor.execute(
             """SELECT current_setting('server_version'), pg_database_size(current_database()),
                    count(*) FILTER (WHERE datname IS NOT NULL), current_setting('max_connections')::int,
-                   coalesce(extract(epoch FROM max(clock_timestamp() - xact_start)
-                       FILTER (WHERE datname = current_database() AND pid <> pg_backend_pid())), 0)
+                   greatest(operations_longest_transaction_s(),
+                       extract(epoch FROM max(clock_timestamp() - xact_start)
+                           FILTER (WHERE datname = current_database() AND pid <> pg_backend_pid()
+                               AND backend_type = 'client backend' AND application_name <> 'pg_dump')))
                FROM pg_stat_activity"""
         )
         version, size, connections, limit, longest = cursor.fetchone()

@@ -1,12 +1,16 @@
 """The live view describes each fault with a remedy, and states if there is none."""
 
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
+import psycopg2
 import pytest
 import redis
 from django.conf import settings
+from django.db import connection
 from django.utils import timezone
 from django.utils.html import escape
 
@@ -16,6 +20,7 @@ from billing.books import reconcile
 from billing.models import ReconcileRun
 from common import valkey
 from common.celery import schedule
+from embedded.services.postgres import APPLICATION
 from faceapi.models import Call
 from faceapi.usage import unattributed
 from inference.worker import exchange
@@ -207,6 +212,36 @@ def test_a_call_counts_in_the_minute_in_which_it_ended(world: World, now: dateti
     Call.objects.filter(pk=late).update(latency_ms=32_000)
     after = health.measure_traffic(now)
     assert (after.calls - before.calls, after.timed_out - before.timed_out) == (1, 1)
+
+
+@contextmanager
+def open_transaction(name: str) -> Iterator[Callable[[], float]]:
+    """Open a transaction as the owner of the tables; yields a function that returns its age in seconds."""
+    opened = psycopg2.connect(**connection.get_connection_params(), application_name=name)
+    with closing(opened), opened.cursor() as cursor:
+
+        def age_s() -> float:
+            cursor.execute("SELECT extract(epoch FROM clock_timestamp() - now())")
+            return float(cursor.fetchone()[0])
+
+        age_s()
+        yield age_s
+
+
+@pytest.mark.django_db
+def test_a_transaction_of_another_role_is_measured_but_no_backup() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL ROLE {APPLICATION}")
+    with open_transaction("pg_dump") as age_s:
+        dump_s = age_s()
+        assert health.measure_postgres().longest_transaction_s < dump_s
+    with open_transaction("psql") as age_s:
+        forgotten_s = age_s()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_stat_clear_snapshot()"
+            )  # which lasts until the end of the test's transaction
+        assert health.measure_postgres().longest_transaction_s >= forgotten_s
 
 
 @pytest.mark.django_db
