@@ -46,12 +46,38 @@ def environment(server: Postgres, **more: str) -> dict[str, str]:
     }
 
 
-def run(*command: str, env: dict[str, str]) -> str:
-    done = subprocess.run(
+def attempt(*command: str, env: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
         command, cwd=REPOSITORY, env=env, capture_output=True, text=True, timeout=240, check=False
     )
+
+
+def run(*command: str, env: dict[str, str]) -> str:
+    done = attempt(*command, env=env)
     assert done.returncode == 0, f"{command}: {done.stdout[-1000:]} {done.stderr[-2000:]}"
     return done.stdout
+
+
+def as_superuser(server: Postgres, statement: str, *, database: str = DATABASE) -> None:
+    connection = server.connect(database)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+    connection.close()
+
+
+def names(server: Postgres, query: str) -> list[str]:
+    with server.connect() as found, found.cursor() as cursor:
+        cursor.execute(query)
+        return [name for (name,) in cursor.fetchall()]
+
+
+def customers(server: Postgres) -> list[str]:
+    return names(server, "SELECT username FROM accounts_user ORDER BY username")
+
+
+def databases(server: Postgres) -> list[str]:
+    return names(server, f"SELECT datname FROM pg_database WHERE datname LIKE '{DATABASE}%'")
 
 
 def add_user(server: Postgres, name: str) -> None:
@@ -86,24 +112,55 @@ def test_a_dump_from_before_an_upgrade_is_restored(server: Postgres, tmp_path: P
     assert "[ ]" in run(sys.executable, "manage.py", "showmigrations", env=owner)
     run(sys.executable, "manage.py", "migrate", env=owner)
 
-    with server.connect() as found, found.cursor() as cursor:
-        cursor.execute("SELECT username FROM accounts_user")
-        assert cursor.fetchall() == [("before",)]
+    assert customers(server) == ["before"]
     # As the application: it has its rights again, and the books agree.
     run(sys.executable, "manage.py", "reconcile", env=environment(server))
     assert "[ ]" not in run(sys.executable, "manage.py", "showmigrations", env=environment(server))
 
 
+def test_an_owner_without_superuser_rights_loses_nothing(server: Postgres, tmp_path: Path) -> None:
+    """Each step that such a role may not do fails before the old database is deleted."""
+    dump = str(tmp_path / "before.dump")
+    as_superuser(server, "CREATE ROLE keeper LOGIN")
+    as_superuser(server, f"ALTER DATABASE {DATABASE} OWNER TO keeper")
+    as_superuser(server, "CREATE EXTENSION vector")
+    keeper = environment(server, PGUSER="keeper", DATABASE_OWNER_URL=server.url_of("keeper"))
+    run(sys.executable, "manage.py", "migrate", env=keeper)
+    add_user(server, "before")
+    run("deploy/backup", dump, env=keeper)
+    add_user(server, "after")
+
+    for right, refusal in (
+        ("LOGIN", "permission denied to create database"),
+        ("CREATEDB", 'permission denied to create extension "vector"'),
+    ):
+        as_superuser(server, f"ALTER ROLE keeper {right}")
+        done = attempt("deploy/restore", dump, env=keeper)
+        assert done.returncode != 0
+        assert (customers(server), databases(server)) == (["after", "before"], [DATABASE])
+        assert refusal in done.stderr
+        assert f"the database {DATABASE} is unchanged" in done.stderr
+
+    as_superuser(server, "CREATE EXTENSION vector", database="template1")
+    run("deploy/restore", dump, env=keeper)
+    assert (customers(server), databases(server)) == (["before"], [DATABASE])
+    run(sys.executable, "manage.py", "migrate", env=keeper)
+    run(sys.executable, "manage.py", "reconcile", "--all", env=environment(server))
+
+
+def test_a_database_in_use_is_not_replaced(server: Postgres, tmp_path: Path) -> None:
+    dump = str(tmp_path / "before.dump")
+    run("deploy/backup", dump, env=environment(server))
+    session = server.connect()
+    done = attempt("deploy/restore", dump, env=environment(server))
+    assert done.returncode == 1
+    assert "in use (sessions: 1)" in done.stderr
+    session.close()
+    run("deploy/restore", dump, env=environment(server))
+
+
 def test_an_invalid_dump_does_not_change_the_database(server: Postgres, tmp_path: Path) -> None:
     broken = tmp_path / "broken.dump"
     broken.write_bytes(b"PGDMP and then nothing")
-    done = subprocess.run(
-        ["deploy/restore", str(broken)],
-        cwd=REPOSITORY,
-        env=environment(server),
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode != 0
-    with server.connect() as found:
-        assert found.status
+    assert attempt("deploy/restore", str(broken), env=environment(server)).returncode != 0
+    assert databases(server) == [DATABASE]
