@@ -1,8 +1,9 @@
 """Test compose.yaml on a container engine and print the results: `python -m tests.deploy [--keep]`.
 
 Uses a copy of the checkout, and a separate project name and ports: build, start, signed calls through the
-proxy, an upgrade and restarts under load, restore, addresses, limits, down. Without an engine it prints a
-message and exits with 0. The base images come from their registry, or from tests/deploy/bases/make.
+proxy, more workers, upgrades, going back and restarts under load, restore, addresses, limits, down. Without
+an engine it prints a message and exits with 0. The base images come from their registry, or from
+tests/deploy/bases/make.
 """
 
 import argparse
@@ -27,7 +28,10 @@ from tests.deploy.resolver import Resolver
 HTTP_PORT, HTTPS_PORT = 8650, 8651
 PROJECT = "facecloud-deploy-test"
 OURS = ("web", "worker", "scheduled", "mail", "beat")
-EVERYTHING = (*OURS, "postgres", "valkey", "proxy")
+THIRD_PARTY = ("postgres", "valkey", "proxy")
+EVERYTHING = (*OURS, *THIRD_PARTY)
+IMAGES = ("facecloud", "facecloud-worker")
+OTHER_IMAGES = {"valkey": "VALKEY_IMAGE", "proxy": "CADDY_IMAGE"}
 OVERRIDE = """
 services:
   web: &watched { dns: [172.30.251.1] }
@@ -80,6 +84,18 @@ class Site:
         found: list[dict[str, Any]] = json.loads(self.run("docker", "inspect", *ids))
         return found
 
+    def containers(self, *services: str) -> set[str]:
+        return set(self.compose("ps", "--quiet", *services).split())
+
+    def image(self, name: str) -> str:
+        return self.run("docker", "image", "inspect", "--format", "{{.Id}}", name).strip()
+
+    def change(self, name: str, value: str) -> None:
+        """Change a variable in .env, or add it."""
+        path = self.folder / ".env"
+        lines = [line for line in path.read_text().splitlines() if not line.startswith(f"{name}=")]
+        path.write_text("\n".join([*lines, f"{name}={value}", ""]))
+
     def check(self, name: str, look: Callable[[], tuple[bool, str]]) -> None:
         started = time.monotonic()
         try:
@@ -117,6 +133,7 @@ def main() -> int:
     finally:
         if not arguments.keep:
             site.compose("down", "--volumes", "--timeout", "5", check=False)
+            site.run("docker", "rmi", *(f"{PROJECT}-{name}" for name in OTHER_IMAGES), check=False)
             shutil.rmtree(folder, ignore_errors=True)
     sys.stdout.write(f"{site.failures} failures\n")
     return min(1, site.failures)
@@ -144,7 +161,11 @@ def everything(site: Site, resolver: Resolver) -> None:
     site.check("each container is limited", lambda: limits(site))
     site.check("a signed call through the proxy", lambda: first_call(site))
     site.check("a forged X-Forwarded-For is ignored", lambda: forged(site))
+    site.check("more workers replace no container", lambda: scaled(site))
+    site.check("valkey-cli as the application", lambda: valkey_cli(site))
     site.check("upgrade under load", lambda: upgrade(site))
+    site.check("upgrade to other images of Valkey and the proxy", lambda: other_images(site))
+    site.check("going back under load", lambda: back(site))
     for service in ("worker", "web", "scheduled", "mail", "beat"):
         site.check(f"restart {service} under load", lambda name=service: site.under_load(
             "docker", "compose", "restart", name))  # fmt: skip
@@ -188,9 +209,9 @@ def up(site: Site) -> tuple[bool, str]:
 
 
 def unchanged(site: Site) -> tuple[bool, str]:
-    before = site.compose("ps", "--quiet")
+    before = site.containers()
     site.compose("up", "--build", "--detach", "--wait")
-    return sorted(before.split()) == sorted(site.compose("ps", "--quiet").split()), ""
+    return site.containers() == before, ""
 
 
 def bad_key(site: Site) -> tuple[bool, str]:
@@ -205,7 +226,7 @@ def layers(site: Site, image: str) -> list[int]:
 
 def images(site: Site) -> tuple[bool, str]:
     base = sum(layers(site, "python:3.13-slim"))
-    own = {name: sum(layers(site, name)) - base for name in ("facecloud", "facecloud-worker")}
+    own = {name: sum(layers(site, name)) - base for name in IMAGES}
     # The newest layers are the code, above the packages and the models.
     code = {name: sum(size for size in layers(site, name)[:8] if size < 40_000_000) for name in own}
     words = ", ".join(
@@ -254,17 +275,63 @@ def forged(site: Site) -> tuple[bool, str]:
     return "203.0.113.9" not in log, ""
 
 
+def scaled(site: Site) -> tuple[bool, str]:
+    """Start a third worker as the runbook does, and end one again with a plain `up`."""
+    before = site.containers()
+    site.change("WORKER_REPLICAS", "3")
+    site.compose("up", "--detach", "--wait", "--no-deps", "--no-recreate", "worker")
+    more = site.containers()
+    site.change("WORKER_REPLICAS", "2")
+    site.compose("up", "--detach", "--wait")
+    fewer = site.containers()
+    others = site.containers(*(name for name in EVERYTHING if name != "worker"))
+    is_right = before < more and others < before and (len(more), len(fewer)) == (len(before) + 1, len(before))
+    return is_right, f"{len(before)}, {len(more)}, {len(fewer)} containers"
+
+
+def valkey_cli(site: Site) -> tuple[bool, str]:
+    told = [site.run("deploy/valkey/cli", *words).strip() for words in (("ping",), ("llen", "scheduled"))]
+    return told[0] == "PONG" and told[1].isdigit(), ", ".join(told)
+
+
 def upgrade(site: Site) -> tuple[bool, str]:
     """Upgrade to code that differs; the number of containers of each service must be kept."""
     (site.folder / "common" / "upgraded.py").write_text('"""A change of the code."""\n')
-    before = site.compose("ps", "--quiet").split()
+    before = site.containers()
     is_right, words = site.under_load("deploy/upgrade")
-    counts = {name: len(site.compose("ps", "--quiet", name).split()) for name in OURS}
-    kept = set(before) & set(site.compose("ps", "--quiet", *OURS).split())
+    counts = {name: len(site.containers(name)) for name in OURS}
+    is_right &= site.containers(*THIRD_PARTY) < before and not site.containers(*OURS) & before
     wanted = {"web": 2, "worker": 2, "scheduled": 1, "mail": 1, "beat": 1}
-    return is_right and counts == wanted and not kept, f"{words}; " + ", ".join(
+    return is_right and counts == wanted, f"{words}; " + ", ".join(
         f"{count} {name}" for name, count in counts.items()
     )
+
+
+def other_images(site: Site) -> tuple[bool, str]:
+    """Upgrade with the same images of Valkey and Caddy under other names, and with unchanged code.
+
+    The images to go back to must be kept.
+    """
+    before, previous = site.containers(), [site.image(f"{name}:previous") for name in IMAGES]
+    services = json.loads(site.compose("config", "--format", "json"))["services"]
+    for name, variable in OTHER_IMAGES.items():
+        site.run("docker", "tag", services[name]["image"], f"{PROJECT}-{name}")
+        site.change(variable, f"{PROJECT}-{name}")
+    site.run("deploy/upgrade")
+    is_right = not site.containers(*OTHER_IMAGES) & before and site.containers("postgres") < before
+    is_right &= [site.image(f"{name}:previous") for name in IMAGES] == previous
+    is_served, words = site.under_load("sleep", "3")
+    return is_right and is_served, words
+
+
+def back(site: Site) -> tuple[bool, str]:
+    """Go back to the images from before the change of the code, as the manual does."""
+    for name in IMAGES:
+        site.run("docker", "tag", f"{name}:previous", name)
+    is_right, words = site.under_load("deploy/roll", "web", "worker", "scheduled", "mail")
+    site.compose("up", "--detach", "--wait", "--no-deps", "--no-build", "beat")
+    running = {found["Image"] for service in OURS for found in site.inspect(service)}
+    return is_right and running == {site.image(name) for name in IMAGES}, words
 
 
 def without_web(site: Site) -> tuple[bool, str]:

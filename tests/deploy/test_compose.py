@@ -62,6 +62,20 @@ def test_every_setting_of_a_worker_reaches_it() -> None:
     assert names - of_the_image - set(services["worker"]["environment"]) == set()
 
 
+def test_a_change_of_the_number_of_containers_replaces_none() -> None:
+    """Compose replaces a container whose environment changed, and the whole .env belongs to it."""
+    services = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]
+    numbers = {
+        service["scale"].strip("${}").partition(":")[0] for service in services.values() if "scale" in service
+    }
+    numbers -= {"POSTGRES_REPLICAS", "VALKEY_REPLICAS"}  # not changed while the site runs
+    assert numbers == {"WEB_REPLICAS", "WORKER_REPLICAS"}
+    reading = {name: service["environment"] for name, service in services.items() if "env_file" in service}
+    assert reading
+    for name, environment in reading.items():
+        assert [environment[number] for number in sorted(numbers)] == ["", ""], name
+
+
 @pytest.mark.parametrize("name", ["web", "mail"])
 def test_containers_write_only_to_volumes_and_tmpfs(name: str) -> None:
     """Notes of answers that were sent, and mails without a server, are files in VAR_DIR."""
