@@ -1,7 +1,9 @@
 """`manage.py check --deploy` reports nothing on a valid installation, and each fault by its id."""
 
 import io
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -102,9 +104,37 @@ def test_a_missing_or_insecure_site_url_is_reported(well: Settings) -> None:
     assert faults() == ["facecloud.E010"]
 
 
-def test_missing_models_are_reported(well: Settings, tmp_path: Path) -> None:
+@contextmanager
+def without_workers() -> Iterator[Callable[[], set[str]]]:
+    """Yield a function that returns the faults that are found while no worker is registered."""
+    client = valkey.client()
+    kept = client.zrange(exchange.WORKERS_KEY, 0, -1, withscores=True)
+
+    def found() -> set[str]:
+        client.delete(exchange.WORKERS_KEY)  # a worker of another test sends a heartbeat each second
+        return set(faults())
+
+    try:
+        yield found
+    finally:
+        client.zadd(exchange.WORKERS_KEY, dict(kept))
+
+
+def test_missing_models_are_reported_unless_a_worker_has_them(well: Settings, tmp_path: Path) -> None:
     well.MODELS_DIR = tmp_path
-    assert faults() == ["facecloud.E004"]
+    assert faults() == []
+    with without_workers() as found:
+        wait_until(lambda: found() == {"facecloud.E004", "facecloud.E007"}, timeout_s=20, what="both faults")
+
+
+def test_an_installation_without_inference_needs_no_models(
+    well: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The image of web, scheduled, mail and beat has neither onnxruntime nor models."""
+    well.MODELS_DIR = tmp_path
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with without_workers() as found:
+        wait_until(lambda: found() == {"facecloud.E007"}, timeout_s=20, what="the missing worker alone")
 
 
 @pytest.mark.parametrize(
@@ -123,18 +153,9 @@ def test_tables_of_an_earlier_version_are_reported(well: Settings, are_unapplied
 
 
 def test_a_missing_worker_and_a_missing_beat_are_reported(well: Settings) -> None:
-    client = valkey.client()
-    kept = client.zrange(exchange.WORKERS_KEY, 0, -1, withscores=True)
     schedule.note(age_s=600)
-
-    def are_told() -> bool:
-        client.delete(exchange.WORKERS_KEY)  # a worker of another test sends a heartbeat each second
-        return set(faults()) == {"facecloud.E007", "facecloud.E008"}
-
-    try:
-        wait_until(are_told, timeout_s=20, what="both faults")
-    finally:
-        client.zadd(exchange.WORKERS_KEY, dict(kept))
+    with without_workers() as found:
+        wait_until(lambda: found() == {"facecloud.E007", "facecloud.E008"}, timeout_s=20, what="both faults")
 
 
 def test_an_unreachable_valkey_is_reported(well: Settings) -> None:
