@@ -13,9 +13,13 @@ from tests.conftest import REPOSITORY
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Return a folder that simulates /, complete except for what this machine lacks."""
+    """Return a folder that simulates / with every unit enabled, and lacks only what this machine lacks."""
     units, settings = tmp_path / "etc/systemd/system", tmp_path / "etc/facecloud"
     shutil.copytree(REPOSITORY / "deploy/systemd", units)
+    for unit in sorted(units.iterdir()):
+        target = "multi-user.target" if unit.suffix == ".target" else "facecloud.target"
+        (units / f"{target}.wants").mkdir(exist_ok=True)
+        (units / f"{target}.wants" / unit.name).symlink_to(unit)
     settings.mkdir(parents=True)
     (settings / "facecloud.env").write_text(
         "DJANGO_SECRET_KEY=weak\nENCRYPTION_KEY='no key'\n# a comment\nDATABASE_URL=x\nREDIS_URL=y\n"
@@ -58,3 +62,25 @@ def test_what_is_missing_is_named_with_its_remedy(root: Path) -> None:
     ):  # fmt: skip
         assert word in found
     assert "secret-value" not in found
+
+
+def test_a_machine_for_inference_needs_only_what_its_worker_needs(root: Path) -> None:
+    (root / "etc/facecloud/facecloud.env").unlink()
+    for link in (root / "etc/systemd/system/facecloud.target.wants").iterdir():
+        if link.name != "facecloud-worker.service":
+            link.resolve().unlink()
+            link.unlink()
+    assert missing(root)[1] == ""
+    (root / "etc/facecloud/worker.env").unlink()
+    assert "worker.env" in missing(root)[1]
+
+
+def test_units_that_do_not_start_at_boot_are_reported(root: Path) -> None:
+    units = root / "etc/systemd/system"
+    (units / "multi-user.target.wants/facecloud.target").unlink()
+    assert "facecloud.target is enabled" in missing(root)[1]
+    shutil.rmtree(units / "facecloud.target.wants")
+    (units / "facecloud-mail.service").unlink()
+    found = missing(root)[1]
+    assert "units are enabled" in found
+    assert "unit facecloud-mail.service" in found  # no choice was made, so all are expected
