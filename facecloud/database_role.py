@@ -57,6 +57,8 @@ def grant(role: str, password: str = "", *, using: str = DEFAULT_DB_ALIAS) -> No
             cursor.execute(SQL(statement).format(role=name))
         cursor.execute(OWNERS_FUNCTIONS)
         for (function,) in cursor.fetchall():
+            # Again, because a dump without privileges has lost it.
+            cursor.execute(SQL("REVOKE EXECUTE ON FUNCTION {} FROM PUBLIC").format(SQL(function)))
             cursor.execute(SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(SQL(function), name))
         for table in append_only:
             cursor.execute(SQL("REVOKE UPDATE, DELETE ON {} FROM {}").format(Identifier(table), name))

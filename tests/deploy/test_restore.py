@@ -100,6 +100,10 @@ def add_user(server: Postgres, name: str) -> None:
 def test_a_dump_from_before_an_upgrade_is_restored(server: Postgres, tmp_path: Path) -> None:
     dump = str(tmp_path / "before.dump")
     owner = environment(server, DATABASE_OWNER_URL=server.url)
+    open_to_all = (
+        "SELECT proname FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace"
+        " AND has_function_privilege('public', oid, 'EXECUTE')"
+    )
     for app in OLDER:
         run(sys.executable, "manage.py", "migrate", app, env=owner)
     add_user(server, "before")
@@ -113,6 +117,7 @@ def test_a_dump_from_before_an_upgrade_is_restored(server: Postgres, tmp_path: P
     run(sys.executable, "manage.py", "migrate", env=owner)
 
     assert customers(server) == ["before"]
+    assert names(server, open_to_all) == []  # a dump contains no privileges
     # As the application: it has its rights again, and the books agree.
     run(sys.executable, "manage.py", "reconcile", env=environment(server))
     assert "[ ]" not in run(sys.executable, "manage.py", "showmigrations", env=environment(server))
