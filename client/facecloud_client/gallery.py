@@ -160,6 +160,21 @@ class Gallery:
         Only the largest face is searched for, unless `all_faces`. At most `top` persons that reach
         `min_confidence` (0-100) are returned for each face, best first.
         """
+        entry = self.search_entry(
+            picture, groups, top=top, min_confidence=min_confidence, all_faces=all_faces
+        )
+        return found_faces(entry)
+
+    def search_entry(
+        self,
+        picture: Picture | Source,
+        groups: Iterable[str],
+        *,
+        top: int = 5,
+        min_confidence: float | None = None,
+        all_faces: bool = False,
+    ) -> Mapping[str, Any]:
+        """Search like `search`, and return the entry of `result` as received."""
         options: dict[str, Any] = {
             "groups": list(groups),
             "top": top,
@@ -167,8 +182,8 @@ class Gallery:
         }
         if min_confidence is not None:
             options["min_confidence"] = min_confidence
-        (result,) = self.call("face_search", [inline(source(picture))], options)
-        return found_faces(result)
+        (entry,) = self.call("face_search", [inline(source(picture))], options)
+        return entry
 
     def erase(self, group_id: str, person_id: str, face_id: str | None = None) -> int:
         """Delete a person or one face; return the number of deleted faces."""

@@ -5,20 +5,18 @@ picture. If a batch is rejected as a whole, after all retries, only its own pict
 if later batches would be rejected too: when the keys or the quota are rejected, or several batches in a row.
 """
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from facecloud_client.client import FaceClient, Reply, max_items
 from facecloud_client.errors import ApiError, AuthenticationError, FaceCloudError, InputError, QuotaError
+from facecloud_client.in_order import in_order
 from facecloud_client.request.batches import BATCH_IMAGES, split
 from facecloud_client.request.body import Item, names
-from facecloud_client.request.retry import RETRIED_STATUSES
 from facecloud_client.results import CompareResult, FaceResult, compare_result, face_result
 
 JOBS = 2
-MAX_REJECTED_IN_A_ROW = 3  # batches, after which the service is considered to be down
 
 
 @dataclass(frozen=True)
@@ -50,38 +48,8 @@ def run(
 
     If the run ends early, the last Done has the `refusal`, and pictures that were not sent appear in none.
     """
-    parts = iter(list(split(items, min(batch, max_items(api)))))
-    pool = ThreadPoolExecutor(jobs)
-    ahead: deque[Future[Done]] = deque()
-    refused_in_a_row, ended_by = 0, None
-    try:
-        while True:
-            while len(ahead) < 2 * jobs and (part := next(parts, None)):
-                ahead.append(pool.submit(one_batch, client, api, part))
-            if not ahead:
-                break
-            done = ahead.popleft().result()
-            refused_in_a_row = refused_in_a_row + 1 if done.refusal else 0
-            if is_final(done.refusal) or refused_in_a_row == MAX_REJECTED_IN_A_ROW:
-                ended_by = done
-                break
-            yield done
-        # Requests in progress may succeed and be charged, so their results are delivered too.
-        for pending in [future for future in ahead if not future.cancel()]:
-            if not (done := pending.result()).refusal:
-                yield done
-        if ended_by:
-            yield ended_by
-    finally:
-        # After Ctrl-C, do not wait for the requests in progress.
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def is_final(refusal: FaceCloudError | None) -> bool:
-    """Return whether all later requests would be rejected too, because of the keys or the quota."""
-    if isinstance(refusal, QuotaError):
-        return refusal.http_status not in RETRIED_STATUSES
-    return isinstance(refusal, AuthenticationError)
+    parts = list(split(items, min(batch, max_items(api))))
+    return in_order(partial(one_batch, client, api), parts, lambda done: done.refusal, jobs=jobs)
 
 
 def one_batch(client: FaceClient, api: str, items: Sequence[Item]) -> Done:

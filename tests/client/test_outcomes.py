@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from facecloud_client import FaceClient, InputError
 from facecloud_client.command.cli import main
-from facecloud_client.outcomes import MAX_REJECTED_IN_A_ROW, run
+from facecloud_client.in_order import MAX_REJECTED_IN_A_ROW
+from facecloud_client.outcomes import run
 from facecloud_client.request.sources import source
 
 from tests.client.scripted import OK, Scripted, reply, scripted

@@ -17,7 +17,7 @@ from django.utils import timezone
 from facecloud_client import ApiError, AuthenticationError, FaceClient, QuotaError
 from facecloud_client.command.cli import main
 from facecloud_client.command.draw import BOX_COLOUR
-from facecloud_client.command.gallery_commands import DONE_FILE
+from facecloud_client.command.gallery.records import DONE_FILE
 from facecloud_client.gallery import Gallery
 from facecloud_client.request.sources import MAX_IMAGE_BYTES
 from PIL import Image, ImageOps
@@ -309,14 +309,14 @@ def test_a_folder_is_enrolled_once_and_searched(
     capsys.readouterr()
     assert main([*search, "--json"]) == 0
     (line,) = map(json.loads, capsys.readouterr().out.splitlines())
-    assert line["faces"][0]["persons"][0]["person_id"] == "zhang-san"
+    assert line["result"]["face_list"][0]["person_list"][0]["person_id"] == "zhang-san"
     assert main(search) == 0
     assert "folder/zhang-san" in capsys.readouterr().out
     with (pictures / "b.jpg").open() as piped:  # its `.buffer` has the bytes
         monkeypatch.setattr("sys.stdin", piped)
         assert main(["search", "-", "--group", "folder"]) == 0
     assert "folder/zhang-san" in capsys.readouterr().out
-    assert main([*search[:-1], "nowhere"]) == 1
+    assert main([*search[:-1], "nowhere"]) == 5
     assert "4301" in capsys.readouterr().err
 
 

@@ -14,10 +14,12 @@ from rich.console import Console
 
 from facecloud_client import config
 from facecloud_client.client import FaceClient
-from facecloud_client.command import gallery_commands
 from facecloud_client.command.arguments import Arguments, parse
 from facecloud_client.command.doctor import examine
 from facecloud_client.command.draw import Targets
+from facecloud_client.command.gallery.answers import Answers
+from facecloud_client.command.gallery.enrol import enrol
+from facecloud_client.command.gallery.search import search
 from facecloud_client.command.inputs import picture
 from facecloud_client.command.pairs import from_file
 from facecloud_client.command.progress import progress
@@ -45,9 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             if arguments.command == "doctor":
                 return doctor(client, found)
             if arguments.command == "enrol":
-                return gallery_commands.enrol(Gallery(client), arguments, notes)
+                return status_of(enrol(Gallery(client), arguments, notes))
             if arguments.command == "search":
-                return gallery_commands.search(Gallery(client), arguments, notes)
+                return status_of(search(Gallery(client), arguments, notes))
             return call(client, arguments, notes)
     except FaceCloudError as error:
         print_error(notes, str(error))
@@ -70,6 +72,15 @@ def exit_status(error: FaceCloudError) -> int:
     if isinstance(error, AuthenticationError):
         return 3
     return 4 if isinstance(error, QuotaError) else 5
+
+
+def status_of(answers: Answers) -> int:
+    """Return the exit status of enrol and search."""
+    if answers.refusal:
+        return exit_status(answers.refusal)
+    if answers.done and answers.unreadable == answers.done:
+        return 2
+    return 1 if answers.failed else 0
 
 
 def call(client: FaceClient, arguments: Arguments, notes: Console) -> int:

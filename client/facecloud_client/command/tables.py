@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from facecloud_client.errors import ApiError, InputError
+from facecloud_client.errors import ApiError, FaceCloudError, InputError
 from facecloud_client.i18n import say
 from facecloud_client.outcomes import Outcome
 from facecloud_client.request.body import Item, names
@@ -62,12 +62,17 @@ def json_line(outcome: Outcome) -> str:
         line["pair"] = names(outcome.item)
     if outcome.result is not None:
         line["result"] = outcome.result.raw
-    elif isinstance(outcome.error, ApiError):
-        fields = {"code": outcome.error.code, "message": outcome.error.message, **outcome.error.details}
-        line["error"] = {name: fields[name] for name in ERROR_FIELDS if name in fields}
     else:
-        line["error"] = {"message": str(outcome.error)}
+        line["error"] = error_fields(outcome.error)
     return json.dumps(line, ensure_ascii=False)
+
+
+def error_fields(error: FaceCloudError | None) -> dict[str, Any]:
+    """Return the fields of an error for a line of JSON."""
+    if not isinstance(error, ApiError):
+        return {"message": str(error)}
+    fields = {"code": error.code, "message": error.message, **error.details}
+    return {name: fields[name] for name in ERROR_FIELDS if name in fields}
 
 
 class Rows:
@@ -90,7 +95,7 @@ class Rows:
         """Return a row for each face, or one row that explains why there is none."""
         shown, result = names(outcome.item), outcome.result
         if result is None:
-            return [self._line(shown, [], _error_text(outcome))]
+            return [self._line(shown, [], error_text(outcome.error))]
         if isinstance(result, CompareResult):
             same = say("是", "yes") if result.same else say("否", "no")
             return [self._line(shown, [same, f"{result.confidence:.3f}"], _quality(result))]
@@ -122,9 +127,8 @@ def _quality(result: FaceResult | CompareResult) -> str:
     return say("质量不合格", "poor quality") + (say(f"：{why}", f": {why}") if why else "")
 
 
-def _error_text(outcome: Outcome) -> str:
-    """Return the error with the service's detail; its advice is printed once, at the end."""
-    error = outcome.error
+def error_text(error: FaceCloudError | None) -> str:
+    """Return an error in one line, with the service's detail but without its advice."""
     if isinstance(error, ApiError):
         return ": ".join(filter(None, [error.headline, error.detail]))
     return error.reason if isinstance(error, InputError) else str(error)

@@ -1,0 +1,1 @@
+"""`facecloud enrol` and `facecloud search`: one request for each picture."""

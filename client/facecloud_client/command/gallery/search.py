@@ -1,0 +1,53 @@
+"""`facecloud search`: search groups for the persons in pictures."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from facecloud_client.command.arguments import Arguments
+from facecloud_client.command.gallery.answers import Answer, Answers
+from facecloud_client.command.inputs import picture
+from facecloud_client.errors import FaceCloudError, InputError
+from facecloud_client.gallery import FoundFace, Gallery, found_faces, one_in
+from facecloud_client.i18n import say
+from facecloud_client.request.sources import expand
+
+
+def search(gallery: Gallery, arguments: Arguments, notes: Console) -> Answers:
+    """Search the groups for each picture, and print who is found."""
+    groups = arguments.groups or [str(group["group_id"]) for group in gallery.groups()]
+    if not groups:
+        raise InputError(
+            "",
+            say(
+                "还没有人脸组，请先用 facecloud enrol 入库",
+                "there is no group yet; enrol first: facecloud enrol",
+            ),
+        )
+
+    def one(name: str) -> Answer:
+        try:
+            entry = gallery.search_entry(picture(name), groups, top=arguments.top, all_faces=True)
+            return Answer(name, entry, rows=rows(name, found_faces(entry)))
+        except FaceCloudError as error:
+            return Answer(name, error=error)
+
+    answers = Answers(arguments, notes)
+    answers.run(one, expand(arguments.inputs))
+    return answers
+
+
+def rows(name: str, found: Sequence[FoundFace]) -> list[str]:
+    """Return a line for each face, with the persons that it matches and their false-match rates."""
+    if not found:
+        return [f"{name}  {say('没有人脸', 'no face')}"]
+    lines = []
+    for face in found:
+        place = f"{face.location.left}, {face.location.top}"
+        who = [
+            f"{one.group_id}/{one.person_id} {one.confidence:.3f} "
+            f"({say('认错至多', 'false match at most')} {one_in(one.false_match_rate)})"
+            for one in face.persons
+        ]
+        lines.append(f"{name}  ({place})  {'  '.join(who) or say('无匹配', 'no match')}")
+    return lines

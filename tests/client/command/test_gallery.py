@@ -1,0 +1,120 @@
+"""`facecloud enrol` and `facecloud search` when requests fail: where they stop, and what they print."""
+
+import signal
+from pathlib import Path
+
+import pytest
+from facecloud_client.command.cli import main
+from facecloud_client.in_order import MAX_REJECTED_IN_A_ROW
+
+from tests.client.command.test_process import command, silent
+from tests.client.scripted import Scripted, reply, scripted
+
+
+def answer(*entries: object) -> bytes:
+    return reply("200 OK", {"code": 0, "message": "成功", "result": list(entries)})
+
+
+GROUPS = answer({"groups": [{"group_id": "staff"}]})
+PERSONS = answer({"persons": []})
+ENROLLED = answer({"group_id": "staff", "person_id": "a", "face_id": "f1"})
+NO_FACE = answer({"face_list": [], "pic_quality": 1})
+FAILED = reply("500 Internal Server Error", {"code": 5001, "message": "服务接口异常", "request_id": "r-1"})
+NO_GROUP = reply("400 Bad Request", {"code": 4301, "message": "人脸组不存在"})
+FULL = reply("400 Bad Request", {"code": 4303, "message": "人脸库已满", "index": 0})
+USED_UP = reply("402 Payment Required", {"code": 4202, "message": "已用完"})
+BAD_PICTURE = reply(
+    "400 Bad Request", {"code": 4012, "message": "不支持的文件类型", "index": 0, "request_id": "r-2"}
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder of nine pictures."""
+    for name in "abcdefghi":
+        (tmp_path / f"{name}.png").write_bytes(name.encode())
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACECLOUD_APP_KEY", "0" * 16)
+    monkeypatch.setenv("FACECLOUD_SECRET_KEY", "0" * 32)
+
+
+def enrol(server: Scripted, folder: Path, *options: str) -> int:
+    """Return the exit status of an enrolment with one request at a time."""
+    target = ["--group", "staff", "--consent", "HR-12", "--url", server.url, "--jobs", "1"]
+    return main(["enrol", str(folder), *target, *options])
+
+
+def search(server: Scripted, *inputs: Path | str) -> int:
+    names = map(str, inputs)
+    return main(["search", *names, "--group", "staff", "--url", server.url, "--jobs", "1", "--json"])
+
+
+def enrolments(server: Scripted) -> int:
+    return sum(request.path.endswith("face_person_add.json") for request in server.requests)
+
+
+def test_ctrl_c_stops_an_enrolment_at_once(folder: Path) -> None:
+    with silent() as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        target = ("--group", "staff", "--consent", "HR-12", "--jobs", "1")
+        running = command(url, "enrol", str(folder), *target)
+        for listed in (GROUPS, PERSONS):
+            Scripted([listed]).answer(listener.accept()[0])
+        unanswered, _ = listener.accept()
+        with unanswered:
+            unanswered.recv(1)
+            running.send_signal(signal.SIGINT)
+            _, told = running.communicate(timeout=10)
+    assert running.returncode == 130
+    assert b"Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "sent"),
+    [(USED_UP, 4, 1), (FULL, 5, 1), (FAILED, 5, MAX_REJECTED_IN_A_ROW)],
+    ids=["used up", "full", "failed"],
+)
+def test_an_enrolment_stops_if_all_later_requests_would_fail(
+    folder: Path, capsys: pytest.CaptureFixture[str], refusal: bytes, status: int, sent: int
+) -> None:
+    with scripted(GROUPS, PERSONS, ENROLLED, refusal) as server:
+        assert enrol(server, folder) == status
+        assert enrolments(server) < 1 + sent + 3  # with those in progress
+    assert f"已停止，{8 - sent} 项没有处理" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "sent"),
+    [(USED_UP, 4, 1), (NO_GROUP, 5, 1), (FAILED, 5, MAX_REJECTED_IN_A_ROW)],
+    ids=["used up", "no group", "failed"],
+)
+def test_a_search_stops_if_all_later_requests_would_fail(
+    folder: Path, capsys: pytest.CaptureFixture[str], refusal: bytes, status: int, sent: int
+) -> None:
+    with scripted(NO_FACE, refusal) as server:
+        assert search(server, folder) == status
+        assert len(server.requests) < 1 + sent + 3
+    assert f"已停止，{8 - sent} 项没有处理" in capsys.readouterr().err
+
+
+def test_bad_pictures_do_not_stop_the_others(folder: Path) -> None:
+    with scripted(*[BAD_PICTURE] * 4, NO_FACE) as server:
+        assert search(server, folder) == 1
+        assert len(server.requests) == 9
+
+
+def test_a_single_failure_of_the_service_does_not_stop_the_others(folder: Path) -> None:
+    with scripted(NO_FACE, FAILED, NO_FACE) as server:
+        assert search(server, folder) == 5
+        assert len(server.requests) == 9
+
+
+def test_the_status_says_if_no_picture_is_readable(folder: Path) -> None:
+    (folder / "a.png").write_bytes(b"")
+    with scripted(NO_FACE) as server:
+        assert search(server, folder / "a.png", folder / "none.png") == 2
+        assert search(server, folder / "a.png", folder / "b.png") == 1
