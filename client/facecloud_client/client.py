@@ -166,9 +166,12 @@ class FaceClient:
         """
         return self.call_body(api, Body(items), len(items))
 
-    def call_body(self, api: str, body: Content, count: int) -> Reply:
-        """Send a prepared body with `count` entries of `data`; otherwise like `call`."""
-        key = str(uuid.uuid4())
+    def call_body(self, api: str, body: Content, count: int, *, idempotency_key: str = "") -> Reply:
+        """Send a prepared body with `count` entries of `data`; otherwise like `call`.
+
+        The Idempotency-Key is a new one by default.
+        """
+        key = idempotency_key or str(uuid.uuid4())
         attempt = 0
         while True:
             asked_s: float | None = None

@@ -98,11 +98,17 @@ class Gallery:
         self.base_url = client.base_url
 
     def call(
-        self, api: str, data: Sequence[Any], options: Mapping[str, Any] | None = None
+        self,
+        api: str,
+        data: Sequence[Any],
+        options: Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str = "",
     ) -> Sequence[Mapping[str, Any]]:
         """Send one request to `api`, with retries; return the entries of its `result`."""
         content = {"data": list(data)} | ({"options": dict(options)} if options else {})
-        return self._client.call_body(api, JsonBody(content), len(data)).entries
+        body = JsonBody(content)
+        return self._client.call_body(api, body, len(data), idempotency_key=idempotency_key).entries
 
     def add_group(self, group_id: str, name: str = "", *, retention_days: int | None = None) -> bool:
         """Create or update a group; return whether it was created."""
@@ -142,9 +148,16 @@ class Gallery:
         one = Enrolment(group_id, person_id, source(picture), consent, expires_at_ms)
         return str(self.enrol_all([one], unique=unique)[0]["face_id"])
 
-    def enrol_all(self, wanted: Sequence[Enrolment], *, unique: bool = False) -> Sequence[Mapping[str, Any]]:
-        """Enrol all of these faces in one request, or none of them."""
-        return self.call("face_person_add", [one.entry() for one in wanted], {"unique": unique})
+    def enrol_all(
+        self, wanted: Sequence[Enrolment], *, unique: bool = False, idempotency_key: str = ""
+    ) -> Sequence[Mapping[str, Any]]:
+        """Enrol all of these faces in one request, or none of them.
+
+        With an `idempotency_key`, the same request is charged once in 24 hours, even if the process that sent
+        it first has died. A repeat gets the answer for five minutes, then ApiError 4022.
+        """
+        entries = [one.entry() for one in wanted]
+        return self.call("face_person_add", entries, {"unique": unique}, idempotency_key=idempotency_key)
 
     def search(
         self,

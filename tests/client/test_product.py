@@ -347,6 +347,22 @@ def test_the_client_forgets_an_enrolment_when_its_face_is_gone(
         assert before - left(keys, "face_search") == 1
 
 
+def test_a_picture_whose_record_was_lost_is_not_charged_again(
+    keys: dict[str, str], pictures: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "staff"
+    folder.mkdir()
+    (folder / "zhangsan.png").write_bytes((pictures / "a.png").read_bytes())
+    enrol = ["enrol", str(folder), "--group", "lost", "--consent", "HR-12"]
+    before = left(keys, "face_search")
+    assert main(enrol) == 0
+    recorded = (folder / DONE_FILE).read_text()
+    (folder / DONE_FILE).unlink()
+    assert main(enrol) == 0
+    assert (folder / DONE_FILE).read_text() == recorded
+    assert before - left(keys, "face_search") == 1
+
+
 @contextmanager
 def losing_the_first_reply(site: str) -> Iterator[str]:
     """Yield a relay that passes every request on and hangs up instead of passing the first reply back."""

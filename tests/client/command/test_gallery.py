@@ -1,14 +1,16 @@
 """`facecloud enrol` and `facecloud search` when requests fail: where they stop, and what they print."""
 
+import json
 import signal
 from pathlib import Path
 
 import pytest
 from facecloud_client.command.cli import main
+from facecloud_client.command.gallery.records import DONE_FILE
 from facecloud_client.in_order import MAX_REJECTED_IN_A_ROW
 
 from tests.client.command.test_process import command, silent
-from tests.client.scripted import Scripted, reply, scripted
+from tests.client.scripted import Request, Scripted, reply, scripted
 
 
 def answer(*entries: object) -> bytes:
@@ -53,8 +55,14 @@ def search(server: Scripted, *inputs: Path | str) -> int:
     return main(["search", *names, "--group", "staff", "--url", server.url, "--jobs", "1", "--json"])
 
 
-def enrolments(server: Scripted) -> int:
-    return sum(request.path.endswith("face_person_add.json") for request in server.requests)
+def only_one_of(folder: Path) -> None:
+    """Delete all pictures but one."""
+    for path in sorted(folder.iterdir())[1:]:
+        path.unlink()
+
+
+def enrolments(server: Scripted) -> list[Request]:
+    return [request for request in server.requests if request.path.endswith("face_person_add.json")]
 
 
 def test_ctrl_c_stops_an_enrolment_at_once(folder: Path) -> None:
@@ -83,7 +91,7 @@ def test_an_enrolment_stops_if_all_later_requests_would_fail(
 ) -> None:
     with scripted(GROUPS, PERSONS, ENROLLED, refusal) as server:
         assert enrol(server, folder) == status
-        assert enrolments(server) < 1 + sent + 3  # with those in progress
+        assert len(enrolments(server)) < 1 + sent + 3  # with those in progress
     assert f"已停止，{8 - sent} 项没有处理" in capsys.readouterr().err
 
 
@@ -118,3 +126,43 @@ def test_the_status_says_if_no_picture_is_readable(folder: Path) -> None:
     with scripted(NO_FACE) as server:
         assert search(server, folder / "a.png", folder / "none.png") == 2
         assert search(server, folder / "a.png", folder / "b.png") == 1
+
+
+def test_nothing_is_sent_for_enrolment_if_it_cannot_be_recorded(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / DONE_FILE).mkdir()
+    with scripted(GROUPS, PERSONS, ENROLLED) as server:
+        assert enrol(server, folder) == 2
+        assert enrolments(server) == []
+    assert DONE_FILE in capsys.readouterr().err
+
+
+def test_an_enrolled_picture_that_cannot_be_recorded_is_not_a_failed_one(folder: Path) -> None:
+    only_one_of(folder)
+    with silent() as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        running = command(url, "enrol", str(folder), "--group", "staff", "--consent", "HR-12", "--json")
+        for listed in (GROUPS, PERSONS):
+            Scripted([listed]).answer(listener.accept()[0])
+        enrolment, _ = listener.accept()
+        (folder / DONE_FILE).unlink()
+        (folder / DONE_FILE).mkdir()
+        Scripted([ENROLLED]).answer(enrolment)
+        printed, told = running.communicate(timeout=30)
+    assert running.returncode == 2
+    assert json.loads(printed)["result"]["face_id"] == "f1"
+    assert DONE_FILE in told.decode()
+
+
+def test_an_enrolment_whose_answer_was_lost_is_repeated_with_the_same_key(folder: Path) -> None:
+    """After a few minutes the service refuses the repeat (4022); the stored face is recorded then."""
+    only_one_of(folder)
+    used_up = reply("400 Bad Request", {"code": 4022, "message": "该 Idempotency-Key 已失效"})
+    stored = answer({"persons": [{"person_id": "a", "faces": [{"face_id": "f1"}]}]})
+    with scripted(GROUPS, PERSONS, FAILED, GROUPS, stored, used_up) as server:
+        assert enrol(server, folder) == 5
+        assert enrol(server, folder) == 0
+    lost, repeated = (request.headers["idempotency-key"] for request in enrolments(server))
+    assert lost == repeated
+    assert (folder / DONE_FILE).read_text().split()[2] == "f1"

@@ -23,12 +23,13 @@ from facecloud_client.request.sources import Source
 class Answer:
     """The answer for one picture: the entry of `result`, or an error; neither if it was skipped.
 
-    `rows` are the lines to print for it.
+    `unrecorded` is set if it was enrolled but that could not be recorded. `rows` are the lines to print.
     """
 
     name: str
     result: Mapping[str, Any] | None = None
     error: FaceCloudError | None = None
+    unrecorded: InputError | None = None
     rows: Sequence[str] = ()
 
     @property
@@ -39,7 +40,7 @@ class Answer:
             return None
         if isinstance(error, ApiError) and not is_final(error) and faulty(error, [Source(self.name)]):
             return None
-        return error
+        return error or self.unrecorded
 
 
 class Answers:

@@ -1,18 +1,23 @@
 """`facecloud enrol`: enrol folders into a group."""
 
+import hashlib
 import re
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from facecloud_client.command.arguments import Arguments
 from facecloud_client.command.gallery.answers import Answer, Answers
 from facecloud_client.command.gallery.records import Enrolled, group_mark, mark_of
-from facecloud_client.errors import FaceCloudError, InputError
+from facecloud_client.errors import ApiError, FaceCloudError, InputError
 from facecloud_client.gallery import Enrolment, Gallery
 from facecloud_client.i18n import say
 from facecloud_client.request.sources import expand, source
+
+KEY_USED_UP = 4022
 
 
 def person_id_of(path: Path) -> str:
@@ -62,10 +67,34 @@ def _enrol_one(gallery: Gallery, arguments: Arguments, kept: Enrolled, name: str
         if kept.has(mark, person):
             return Answer(name)
         wanted = Enrolment(arguments.group, person, picture, arguments.consent or "")
-        (enrolled,) = gallery.enrol_all([wanted], unique=arguments.unique)
-        kept.add(mark, str(enrolled["face_id"]))
+        enrolled = _enrolled(gallery, wanted, arguments.unique, mark, kept)
     except FaceCloudError as error:
         return Answer(name, error=error)
     except OSError as error:
         return Answer(name, error=InputError(name, error.strerror or str(error)))
+    try:
+        kept.add(mark, str(enrolled["face_id"]))
+    except InputError as error:
+        return Answer(name, enrolled, unrecorded=error)
     return Answer(name, enrolled)
+
+
+def _enrolled(
+    gallery: Gallery, wanted: Enrolment, unique: bool, mark: str, kept: Enrolled
+) -> Mapping[str, Any]:
+    """Enrol a picture and return the entry of `result`.
+
+    The Idempotency-Key depends on the picture alone, so that a call whose answer was lost is not enrolled and
+    charged again by the next run. After a few minutes the service no longer returns the answer (4022); then
+    the person has a face without a record, or it was erased and the picture is enrolled anew.
+    """
+    sent = f"{mark}\n{wanted.consent}\n{unique}"
+    key = hashlib.sha256(sent.encode()).hexdigest()
+    try:
+        return gallery.enrol_all([wanted], unique=unique, idempotency_key=key)[0]
+    except ApiError as error:
+        if error.code != KEY_USED_UP:
+            raise
+    if face_id := kept.unrecorded(wanted.person_id):
+        return {"group_id": wanted.group_id, "person_id": wanted.person_id, "face_id": face_id}
+    return gallery.enrol_all([wanted], unique=unique)[0]

@@ -5,9 +5,13 @@ pictures whose faces the service still stores, and deletes the records of erased
 """
 
 import hashlib
+import threading
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from facecloud_client.errors import InputError
+from facecloud_client.i18n import say
 
 DONE_FILE = ".facecloud-enrolled"
 Stored = Mapping[str, Set[str]]  # person id → face ids, as stored by the service
@@ -24,19 +28,25 @@ class Enrolled:
     group: str
     done: dict[str, str]
     stored: Stored
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def of(cls, folder: Path, group: str, stored: Stored) -> "Enrolled":
-        """Read the records, and delete those of this group whose face the service no longer stores."""
+        """Read the records, and delete those of this group whose face the service no longer stores.
+
+        Raises InputError if no record can be written: without one, each run would enrol and charge again.
+        """
         path = folder / DONE_FILE
         try:
-            lines = [line.split() for line in path.read_text().splitlines() if line.strip()]
-        except OSError:
-            return cls(path, group, {}, stored)
-        faces = {face for faces in stored.values() for face in faces}
-        kept = [line for line in lines if len(line) < 3 or line[1] != group or line[2] in faces]
-        if len(kept) < len(lines):
-            _replace(path, "".join(" ".join(line) + "\n" for line in kept))
+            with path.open("a+") as file:
+                file.seek(0)
+                lines = [line.split() for line in file if line.strip()]
+            faces = {face for faces in stored.values() for face in faces}
+            kept = [line for line in lines if len(line) < 3 or line[1] != group or line[2] in faces]
+            if len(kept) < len(lines):
+                _replace(path, "".join(" ".join(line) + "\n" for line in kept))
+        except (OSError, UnicodeDecodeError) as error:
+            raise unwritable(path, error) from error
         return cls(path, group, {line[0]: line[2] if len(line) > 2 else "" for line in kept}, stored)
 
     def has(self, mark: str, person: str) -> bool:
@@ -44,9 +54,29 @@ class Enrolled:
         return mark in self.done and (bool(self.done[mark]) or person in self.stored)
 
     def add(self, mark: str, face_id: str) -> None:
-        self.done[mark] = face_id
-        with self.path.open("a") as file:
-            file.write(f"{mark} {self.group} {face_id}\n")
+        """Record a picture. Raises InputError if the file cannot be written."""
+        with self._lock:
+            self.done[mark] = face_id
+            try:
+                with self.path.open("a") as file:
+                    file.write(f"{mark} {self.group} {face_id}\n")
+            except OSError as error:
+                raise unwritable(self.path, error) from error
+
+    def unrecorded(self, person: str) -> str:
+        """Return a stored face of the person that no record names, or "" if there is none.
+
+        An earlier run enrolled it and ended before the answer arrived.
+        """
+        with self._lock:
+            return min(self.stored.get(person, frozenset()) - set(self.done.values()), default="")
+
+
+def unwritable(path: Path, error: Exception) -> InputError:
+    """Return the error for a record file that cannot be read or written."""
+    reason = getattr(error, "strerror", None) or str(error)
+    words = say(f"无法记录已入库的图片：{reason}", f"enrolled pictures cannot be recorded: {reason}")
+    return InputError(str(path), words)
 
 
 def _replace(path: Path, text: str) -> None:
