@@ -122,10 +122,10 @@ def _gallery(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", pi
         nargs="+",
         metavar="FOLDER",
         help=say(
-            "图片的文件夹；人员 ID 取自文件名，zhang_1.jpg 与 zhang_2.jpg 都是 zhang。"
+            "图片的文件夹；人员 ID 取自文件名（A-Z a-z 0-9 _ - .），zhang_1.jpg 与 zhang_2.jpg 都是 zhang。"
             "中断后再次运行会跳过已入库的图片",
-            "folder of pictures; person ids are taken from file names: zhang_1.jpg and zhang_2.jpg both show "
-            "zhang. When run again after an interruption, it skips enrolled pictures",
+            "folder of pictures; person ids are taken from file names (A-Z a-z 0-9 _ - .): zhang_1.jpg and "
+            "zhang_2.jpg both show zhang. When run again after an interruption, it skips enrolled pictures",
         ),
     )
     enrol.add_argument(
@@ -156,7 +156,10 @@ def _gallery(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", pi
         dest="groups",
         action="append",
         metavar="ID",
-        help=say("要搜索的组，可以多次；默认全部", "group to search (repeatable; default: all)"),
+        help=say(
+            "要搜索的组，可以多次，最多 10 个；默认全部",
+            "group to search (repeatable, at most 10; default: all)",
+        ),
     )
     search.add_argument(
         "--top",

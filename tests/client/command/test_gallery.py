@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from facecloud_client.command.cli import main
+from facecloud_client.command.gallery.enrol import person_id_of
 from facecloud_client.command.gallery.records import DONE_FILE
 from facecloud_client.in_order import MAX_REJECTED_IN_A_ROW
 
@@ -55,10 +56,12 @@ def search(server: Scripted, *inputs: Path | str) -> int:
     return main(["search", *names, "--group", "staff", "--url", server.url, "--jobs", "1", "--json"])
 
 
-def only_one_of(folder: Path) -> None:
-    """Delete all pictures but one."""
-    for path in sorted(folder.iterdir())[1:]:
+def only_one_of(folder: Path) -> Path:
+    """Delete all pictures but the first, and return it."""
+    first, *others = sorted(folder.iterdir())
+    for path in others:
         path.unlink()
+    return first
 
 
 def enrolments(server: Scripted) -> list[Request]:
@@ -166,3 +169,38 @@ def test_an_enrolment_whose_answer_was_lost_is_repeated_with_the_same_key(folder
     lost, repeated = (request.headers["idempotency-key"] for request in enrolments(server))
     assert lost == repeated
     assert (folder / DONE_FILE).read_text().split()[2] == "f1"
+
+
+@pytest.mark.parametrize(
+    ("name", "person"),
+    [
+        ("zhang san_1.jpg", "zhang-san"),
+        ("1001 (2).jpg", "1001"),
+        ("张三.jpg", ""),
+        (f"{'x' * 64}.jpg", "x" * 64),
+        (f"{'x' * 65}.jpg", ""),
+    ],
+)
+def test_a_person_id_is_the_name_of_the_file(name: str, person: str) -> None:
+    assert person_id_of(Path(name)) == person
+
+
+def test_a_name_that_is_not_an_id_is_to_be_changed(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACECLOUD_LANG", "en")
+    only_one_of(folder).rename(folder / "张三.png")
+    with scripted(GROUPS, PERSONS, ENROLLED) as server:
+        assert enrol(server, folder) == 2
+        assert enrolments(server) == []
+    assert "rename the file" in capsys.readouterr().err
+
+
+def test_more_groups_than_a_search_takes_are_refused_before_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    many = answer({"groups": [{"group_id": f"group-{number}"} for number in range(11)]})
+    with scripted(many, NO_FACE) as server:
+        assert main(["search", str(folder), "--url", server.url]) == 2
+        assert len(server.requests) == 1
+    assert "--group" in capsys.readouterr().err

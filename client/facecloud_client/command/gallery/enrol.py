@@ -21,14 +21,15 @@ KEY_USED_UP = 4022
 
 
 def person_id_of(path: Path) -> str:
-    """Return the person id in a file name, or "" if it has none: zhang-san for `zhang san_1.jpg`.
+    """Return the person id in a file name, or "" if it is not an id: zhang-san for `zhang san_1.jpg`.
 
-    Only the number of a copy (`_2`, ` (2)`) is removed, because other parts may distinguish people.
+    Only the number of a copy (`_2`, ` (2)`) is removed, because other parts may distinguish people. A long
+    name is not cut, because two people could get the same id.
     """
     stem = path.stem
     stem = re.sub(r"(?:_\d{1,2}| ?\(\d{1,2}\))$", "", stem) or stem
     found = re.sub(r"\s+", "-", stem)
-    return found[:64] if re.fullmatch(r"[A-Za-z0-9_.-]+", found) else ""
+    return found if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", found) else ""
 
 
 def enrol(gallery: Gallery, arguments: Arguments, notes: Console) -> Answers:
@@ -61,7 +62,7 @@ def _enrol_one(gallery: Gallery, arguments: Arguments, kept: Enrolled, name: str
     person = arguments.person or person_id_of(path)
     try:
         if not person:
-            raise InputError(name, say("请用 --person 指定人员 ID", "set the person with --person"))
+            raise InputError(name, _not_an_id())
         picture = source(name)
         mark = mark_of(gallery.base_url, arguments.group, person, path.read_bytes())
         if kept.has(mark, person):
@@ -77,6 +78,15 @@ def _enrol_one(gallery: Gallery, arguments: Arguments, kept: Enrolled, name: str
     except InputError as error:
         return Answer(name, enrolled, unrecorded=error)
     return Answer(name, enrolled)
+
+
+def _not_an_id() -> str:
+    return say(
+        "文件名不能用作人员 ID：请改为 1-64 个字符，只含 A-Z a-z 0-9 _ - .，例如 1001.jpg；"
+        "如果整个文件夹只有一个人，也可以用 --person 指定",
+        "the file name is not a person id: rename the file to 1-64 characters of A-Z a-z 0-9 _ - . such as "
+        "1001.jpg; if the whole folder shows a single person, you can use --person instead",
+    )
 
 
 def _enrolled(

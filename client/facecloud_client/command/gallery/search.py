@@ -12,18 +12,12 @@ from facecloud_client.gallery import FoundFace, Gallery, found_faces, one_in
 from facecloud_client.i18n import say
 from facecloud_client.request.sources import expand
 
+MAX_GROUPS = 10  # of the API, per search
+
 
 def search(gallery: Gallery, arguments: Arguments, notes: Console) -> Answers:
     """Search the groups for each picture, and print who is found."""
-    groups = arguments.groups or [str(group["group_id"]) for group in gallery.groups()]
-    if not groups:
-        raise InputError(
-            "",
-            say(
-                "还没有人脸组，请先用 facecloud enrol 入库",
-                "there is no group yet; enrol first: facecloud enrol",
-            ),
-        )
+    groups = _groups(gallery, arguments)
 
     def one(name: str) -> Answer:
         try:
@@ -35,6 +29,23 @@ def search(gallery: Gallery, arguments: Arguments, notes: Console) -> Answers:
     answers = Answers(arguments, notes)
     answers.run(one, expand(arguments.inputs))
     return answers
+
+
+def _groups(gallery: Gallery, arguments: Arguments) -> list[str]:
+    """Return the groups to search. Raises InputError if there are none or too many."""
+    groups = arguments.groups or [str(group["group_id"]) for group in gallery.groups()]
+    if not groups:
+        reason = say(
+            "还没有人脸组，请先用 facecloud enrol 入库", "there is no group yet; enrol first: facecloud enrol"
+        )
+        raise InputError("", reason)
+    if len(groups) > MAX_GROUPS:
+        reason = say(
+            f"一次最多搜索 {MAX_GROUPS} 个组，现有 {len(groups)} 个：请用 --group 选择",
+            f"{len(groups)} groups, of which a search takes at most {MAX_GROUPS}: choose with --group",
+        )
+        raise InputError("", reason)
+    return groups
 
 
 def rows(name: str, found: Sequence[FoundFace]) -> list[str]:
