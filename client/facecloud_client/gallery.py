@@ -186,12 +186,17 @@ class Gallery:
         top: int = 5,
         min_confidence: float | None = None,
         all_faces: bool = False,
+        quality: bool = False,
     ) -> Mapping[str, Any]:
-        """Search like `search`, and return the entry of `result` as received."""
+        """Search like `search`, and return the entry of `result` as received.
+
+        With `quality`, it also has the reasons for poor quality.
+        """
         options: dict[str, Any] = {
             "groups": list(groups),
             "top": top,
             "faces": "all" if all_faces else "largest",
+            "quality": quality,
         }
         if min_confidence is not None:
             options["min_confidence"] = min_confidence

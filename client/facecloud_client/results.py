@@ -58,7 +58,7 @@ def face_result(entry: Mapping[str, Any]) -> FaceResult:
     """Parse one entry of the `result` of face_detect or face_analyse. Raises TransportError."""
     try:
         faces = tuple(_face(face) for face in entry["face_list"])
-        return FaceResult(faces, int(entry["pic_quality"]), entry, _reasons(entry))
+        return FaceResult(faces, int(entry["pic_quality"]), entry, reasons(entry))
     except (KeyError, TypeError, ValueError) as error:
         raise unexpected(entry) from error
 
@@ -68,12 +68,12 @@ def compare_result(entry: Mapping[str, Any]) -> CompareResult:
     try:
         same = str(entry["face_compare"]).lower() == "true"
         confidence, pic_quality = float(entry["confidence"]), int(entry["pic_quality"])
-        return CompareResult(same, confidence, pic_quality, entry, _reasons(entry))
+        return CompareResult(same, confidence, pic_quality, entry, reasons(entry))
     except (KeyError, TypeError, ValueError) as error:
         raise unexpected(entry) from error
 
 
-def _reasons(entry: Mapping[str, Any]) -> tuple[str, ...]:
+def reasons(entry: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the reasons for poor quality; empty if the service does not support the option."""
     return tuple(map(str, entry["quality"]["reasons"])) if "quality" in entry else ()
 

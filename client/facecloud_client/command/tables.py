@@ -123,7 +123,12 @@ class Rows:
 def _quality(result: FaceResult | CompareResult) -> str:
     if result.pic_quality == 0:
         return say("合格", "good")
-    why = say("、", ", ").join(say(*REASONS.get(reason, (reason, reason))) for reason in result.reasons)
+    return poor_quality(result.reasons)
+
+
+def poor_quality(reasons: Sequence[str]) -> str:
+    """Return the reasons for poor quality in words."""
+    why = say("、", ", ").join(say(*REASONS.get(reason, (reason, reason))) for reason in reasons)
     return say("质量不合格", "poor quality") + (say(f"：{why}", f": {why}") if why else "")
 
 

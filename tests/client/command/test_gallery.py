@@ -204,3 +204,43 @@ def test_more_groups_than_a_search_takes_are_refused_before_it(
         assert main(["search", str(folder), "--url", server.url]) == 2
         assert len(server.requests) == 1
     assert "--group" in capsys.readouterr().err
+
+
+def test_a_line_of_json_has_the_result_or_the_error_of_the_api(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with scripted(NO_FACE, BAD_PICTURE, NO_FACE) as server:
+        assert search(server, folder / "a.png", folder / "b.png") == 1
+        assert json.loads(server.requests[0].body)["options"]["quality"] is True
+    found, refused = map(json.loads, capsys.readouterr().out.splitlines())
+    assert found == {"source": str(folder / "a.png"), "result": {"face_list": [], "pic_quality": 1}}
+    error = {"code": 4012, "message": "不支持的文件类型", "request_id": "r-2"}
+    assert refused == {"source": str(folder / "b.png"), "error": error}
+
+
+def test_a_line_of_json_says_that_an_enrolled_picture_was_skipped(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only_one_of(folder)
+    stored = answer({"persons": [{"person_id": "a", "faces": [{"face_id": "f1"}]}]})
+    with scripted(GROUPS, PERSONS, ENROLLED, GROUPS, stored) as server:
+        assert enrol(server, folder, "--json") == 0
+        assert enrol(server, folder, "--json") == 0
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first["result"]["face_id"] == "f1"
+    assert second == {"source": str(folder / "a.png"), "skipped": True}
+
+
+def test_the_reasons_for_poor_quality_are_printed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = {"left": 1, "top": 2, "width": 3, "height": 4}
+    blurred = answer(
+        {
+            "face_list": [{"location": place, "person_list": []}],
+            "pic_quality": 1,
+            "quality": {"score": 0.3, "reasons": ["blurred"]},
+        }
+    )
+    with scripted(blurred) as server:
+        url = ["--group", "staff", "--url", server.url]
+        assert main(["search", str(folder / "a.png"), *url]) == 0
+    assert "质量不合格：模糊" in capsys.readouterr().out

@@ -7,10 +7,12 @@ from rich.console import Console
 from facecloud_client.command.arguments import Arguments
 from facecloud_client.command.gallery.answers import Answer, Answers
 from facecloud_client.command.inputs import picture
+from facecloud_client.command.tables import poor_quality
 from facecloud_client.errors import FaceCloudError, InputError
 from facecloud_client.gallery import FoundFace, Gallery, found_faces, one_in
 from facecloud_client.i18n import say
 from facecloud_client.request.sources import expand
+from facecloud_client.results import reasons
 
 MAX_GROUPS = 10  # of the API, per search
 
@@ -21,8 +23,10 @@ def search(gallery: Gallery, arguments: Arguments, notes: Console) -> Answers:
 
     def one(name: str) -> Answer:
         try:
-            entry = gallery.search_entry(picture(name), groups, top=arguments.top, all_faces=True)
-            return Answer(name, entry, rows=rows(name, found_faces(entry)))
+            entry = gallery.search_entry(
+                picture(name), groups, top=arguments.top, all_faces=True, quality=True
+            )
+            return Answer(name, entry, rows=rows(name, found_faces(entry), reasons(entry)))
         except FaceCloudError as error:
             return Answer(name, error=error)
 
@@ -48,8 +52,11 @@ def _groups(gallery: Gallery, arguments: Arguments) -> list[str]:
     return groups
 
 
-def rows(name: str, found: Sequence[FoundFace]) -> list[str]:
-    """Return a line for each face, with the persons that it matches and their false-match rates."""
+def rows(name: str, found: Sequence[FoundFace], poor: Sequence[str] = ()) -> list[str]:
+    """Return a line for each face, with the persons that it matches and their false-match rates.
+
+    `poor` are the reasons for poor quality, which are added to each line.
+    """
     if not found:
         return [f"{name}  {say('没有人脸', 'no face')}"]
     lines = []
@@ -60,5 +67,6 @@ def rows(name: str, found: Sequence[FoundFace]) -> list[str]:
             f"({say('认错至多', 'false match at most')} {one_in(one.false_match_rate)})"
             for one in face.persons
         ]
-        lines.append(f"{name}  ({place})  {'  '.join(who) or say('无匹配', 'no match')}")
+        line = f"{name}  ({place})  {'  '.join(who) or say('无匹配', 'no match')}"
+        lines.append(f"{line}  {poor_quality(poor)}" if poor else line)
     return lines
