@@ -1,11 +1,13 @@
 """Drawing for --draw: boxes, landmarks, and age and gender if known."""
 
+import contextlib
 import io
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
-from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from facecloud_client.errors import InputError
 from facecloud_client.i18n import say
@@ -15,6 +17,9 @@ from facecloud_client.results import Face, FaceResult
 BOX_COLOUR = (255, 92, 0)
 POINT_COLOUR = (0, 220, 130)
 FETCH_TIMEOUT_S = 20.0
+# What Pillow raises for pictures that the service may accept, because it does not read their metadata.
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
 def draw(source: Source, result: FaceResult, out: Path) -> None:
@@ -23,10 +28,10 @@ def draw(source: Source, result: FaceResult, out: Path) -> None:
     Raises InputError if the picture cannot be read or `out` cannot be written.
     """
     try:
-        with Image.open(io.BytesIO(_content(source))) as opened:
+        with Image.open(io.BytesIO(_complete(_content(source)))) as opened:
             # The API's coordinates are those of the upright picture.
-            picture = _in_8_bits(ImageOps.exif_transpose(opened)).convert("RGB")
-    except (UnidentifiedImageError, OSError) as error:
+            picture = _in_8_bits(_upright(opened)).convert("RGB")
+    except UNREADABLE as error:
         raise InputError(source.name, say(f"无法绘制：{error}", f"cannot be drawn on: {error}")) from error
     pen = ImageDraw.Draw(picture)
     width_px = max(2, max(picture.size) // 300)
@@ -47,6 +52,22 @@ def draw(source: Source, result: FaceResult, out: Path) -> None:
         picture.save(out, quality=92)
     except (OSError, ValueError) as error:
         raise InputError(str(out), say(f"无法写入：{error}", f"cannot be written: {error}")) from error
+
+
+def _complete(content: bytes) -> bytes:
+    """Add an end marker to a JPEG. The service accepts one without it, and both ignore a second one."""
+    return content + JPEG_END if content.startswith(JPEG_START) else content
+
+
+def _upright(opened: Image.Image) -> Image.Image:
+    """Return the picture as rotated by EXIF. The service reads neither XMP nor malformed EXIF."""
+    picture = opened.copy()  # without the orientation that Pillow may have read already, from XMP
+    for name in ("xmp", "XML:com.adobe.xmp"):
+        picture.info.pop(name, None)
+    with contextlib.suppress(*UNREADABLE):
+        picture.getexif()  # is kept in `picture`
+    picture.info.clear()  # otherwise Pillow writes the EXIF anew, which fails for unusual values
+    return ImageOps.exif_transpose(picture)
 
 
 def _in_8_bits(picture: Image.Image) -> Image.Image:

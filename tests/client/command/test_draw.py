@@ -1,5 +1,7 @@
 """--draw: boxes are drawn at the API's coordinates, on the upright picture."""
 
+import io
+import struct
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ from facecloud_client import Box, Face, FaceResult, InputError
 from facecloud_client.command.draw import BOX_COLOUR, POINT_COLOUR, Targets, draw, label
 from facecloud_client.request.sources import Source, source
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 FACE = Face(Box(40, 60, 50, 30), probability=0.98712, landmark={"nose": (65, 75)})
 RESULT = FaceResult((FACE,), 0, {})
@@ -31,6 +34,44 @@ def test_a_rotated_photograph_is_drawn_upright(tmp_path: Path) -> None:
     draw(source(tmp_path / "in.jpg"), RESULT, tmp_path / "out.png")
     with Image.open(tmp_path / "out.png") as drawn:
         assert drawn.size == (200, 120)
+        assert drawn.getpixel((40, 89)) == BOX_COLOUR
+
+
+def test_a_rotation_in_xmp_is_ignored(tmp_path: Path) -> None:
+    """The service reads only EXIF, so the API's coordinates are those of the picture as stored."""
+    turned = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6"/></x:xmpmeta>'
+    text = PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", turned.decode())
+    Image.new("RGB", (200, 120), "white").save(tmp_path / "in.jpg", xmp=turned)
+    Image.new("RGB", (200, 120), "white").save(tmp_path / "in.png", pnginfo=text)
+    for name in ("in.jpg", "in.png"):
+        draw(source(tmp_path / name), RESULT, tmp_path / "out.png")
+        with Image.open(tmp_path / "out.png") as drawn:
+            assert drawn.size == (200, 120)
+            assert drawn.getpixel((40, 89)) == BOX_COLOUR
+
+
+@pytest.mark.parametrize(
+    ("tag", "kind", "value"),
+    [(0x010F, 11, b"\xff" * 4), (0x011A, 1, b"\xff" * 4), (0x0128, 4, b"\xff" * 4)],
+    ids=["a maker that is a number", "a resolution of one byte", "a unit that is out of range"],
+)
+def test_malformed_exif_does_not_prevent_a_drawing(tmp_path: Path, tag: int, kind: int, value: bytes) -> None:
+    entries = [(tag, kind, value), (ORIENTATION, 3, b"\x06\x00\x00\x00")]
+    packed = b"".join(struct.pack("<HHI", tag, kind, 1) + value for tag, kind, value in sorted(entries))
+    exif = b"Exif\x00\x00II*\x00" + struct.pack("<IH", 8, len(entries)) + packed + bytes(4)
+    Image.new("RGB", (120, 200), "white").save(tmp_path / "in.jpg", exif=exif)
+    draw(source(tmp_path / "in.jpg"), RESULT, tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as drawn:
+        assert drawn.size == (200, 120)
+        assert drawn.getpixel((40, 89)) == BOX_COLOUR
+
+
+def test_a_jpeg_without_its_end_marker_is_drawn(tmp_path: Path) -> None:
+    complete = io.BytesIO()
+    Image.new("RGB", (200, 120), "white").save(complete, "JPEG")
+    draw(Source("x", data=complete.getvalue()[:-2]), RESULT, tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as drawn:
         assert drawn.getpixel((40, 89)) == BOX_COLOUR
 
 
@@ -88,6 +129,11 @@ def test_an_unsupported_output_format_is_reported_before_anything_is_sent(tmp_pa
 def test_an_undrawable_picture_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="x"):
         draw(Source("x", data=b"no picture"), RESULT, tmp_path / "out.png")
+    png, text = io.BytesIO(), PngInfo()
+    text.add_text("Comment", "x" * 2_000_000, zip=True)  # more than Pillow decompresses
+    Image.new("RGB", (200, 120)).save(png, "PNG", pnginfo=text)
+    with pytest.raises(InputError, match="x"):
+        draw(Source("x", data=png.getvalue()), RESULT, tmp_path / "out.png")
     Image.new("RGB", (200, 120)).save(tmp_path / "in.png")
     with pytest.raises(InputError, match=r"none/out\.png"):
         draw(source(tmp_path / "in.png"), RESULT, tmp_path / "none" / "out.png")
