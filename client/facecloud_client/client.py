@@ -16,15 +16,16 @@ from facecloud_client.errors import ApiError, ConfigError, FaceCloudError, Trans
 from facecloud_client.i18n import say
 from facecloud_client.request import signing
 from facecloud_client.request.batches import BATCH_IMAGES, MAX_IMAGES, MAX_PAIRS, split
-from facecloud_client.request.body import Body, Item
+from facecloud_client.request.body import Body, Item, names
 from facecloud_client.request.retry import RETRIED_CODES, RETRIED_STATUSES, retry_after_s, wait_s
 from facecloud_client.request.sources import Picture, is_url, source
 from facecloud_client.results import CompareResult, FaceResult, compare_result, face_result
 from facecloud_client.version import VERSION
 
 CONNECT_TIMEOUT_S = 10.0
-READ_TIMEOUT_S = 60.0  # without data; the service's own deadline grows with the number of pictures
-READ_TIMEOUT_PER_ITEM_S = 3.0
+# The service answers within 30 s, 2 s for each picture, and 30 s if it fetches pictures from URLs.
+READ_TIMEOUT_S = 75.0
+READ_TIMEOUT_PER_PICTURE_S = 3.0
 _RANDOM = secrets.SystemRandom()
 R = TypeVar("R")
 
@@ -164,20 +165,24 @@ class FaceClient:
         All attempts have the same Idempotency-Key, so that the service charges once. Raises ApiError,
         TransportError or InputError.
         """
-        return self.call_body(api, Body(items), len(items))
+        pictures = sum(len(names(item)) for item in items)
+        return self.call_body(api, Body(items), len(items), pictures=pictures)
 
-    def call_body(self, api: str, body: Content, count: int, *, idempotency_key: str = "") -> Reply:
+    def call_body(
+        self, api: str, body: Content, count: int, *, pictures: int | None = None, idempotency_key: str = ""
+    ) -> Reply:
         """Send a prepared body with `count` entries of `data`; otherwise like `call`.
 
-        The Idempotency-Key is a new one by default.
+        There is one picture for each entry by default, and the Idempotency-Key is a new one.
         """
         key = idempotency_key or str(uuid.uuid4())
+        pictures = count if pictures is None else pictures
         attempt = 0
         while True:
             asked_s: float | None = None
             failure: FaceCloudError
             try:
-                response = self.post(f"/api/v1/{api}.json", body, {"Idempotency-Key": key}, count)
+                response = self.post(f"/api/v1/{api}.json", body, {"Idempotency-Key": key}, pictures)
                 asked_s = retry_after_s(response.headers.get("Retry-After"), self._now())
                 return read_reply(response, count, asked_s)
             except httpx.TransportError as error:
@@ -196,7 +201,7 @@ class FaceClient:
             self._sleep(pause_s)
             attempt += 1
 
-    def post(self, path: str, body: Content, extra: Mapping[str, str], items: int = 1) -> httpx.Response:
+    def post(self, path: str, body: Content, extra: Mapping[str, str], pictures: int = 1) -> httpx.Response:
         """Send one signed attempt and return the response, with any status. Raises httpx.TransportError."""
         url = httpx.URL(self.base_url + path)
         raw_path, _, query = url.raw_path.decode("ascii").partition("?")
@@ -207,12 +212,17 @@ class FaceClient:
             **signing.headers(self.app_key, self._secret, "POST", raw_path, query, dt, body.sha1_hex),
             **extra,
         }
-        timeout = httpx.Timeout(READ_TIMEOUT_S + READ_TIMEOUT_PER_ITEM_S * items, connect=CONNECT_TIMEOUT_S)
+        timeout = httpx.Timeout(read_timeout_s(pictures), connect=CONNECT_TIMEOUT_S)
         return self._http.post(url, content=iter(body), headers=headers, timeout=timeout)
 
     def get(self, path: str) -> httpx.Response:
         """Send an unsigned GET for a path below `base_url`. Raises httpx.TransportError."""
         return self._http.get(self.base_url + path, timeout=CONNECT_TIMEOUT_S)
+
+
+def read_timeout_s(pictures: int) -> float:
+    """Return how long to wait for the answer to a request with so many pictures."""
+    return READ_TIMEOUT_S + READ_TIMEOUT_PER_PICTURE_S * pictures
 
 
 def max_items(api: str) -> int:

@@ -2,14 +2,19 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 import httpx
 import pytest
+from django.conf import settings
 from facecloud_client import ApiError, FaceClient, QuotaError, ServiceError, TransportError
+from facecloud_client.client import Content
+from facecloud_client.request.batches import MAX_PAIRS
 from facecloud_client.request.body import Body
 from facecloud_client.request.signing import sign
 from facecloud_client.request.sources import Source
 
+from faceapi.request import fetching
 from tests.client.scripted import OK, Scripted, reply, scripted
 
 APP_KEY, SECRET = "0123456789abcdef", "0123456789abcdef0123456789abcdef"
@@ -188,3 +193,23 @@ def test_the_secret_is_never_printed() -> None:
     texts = [repr(client), str(refused.value), repr(refused.value.details), repr(sent.headers)]
     assert not any(SECRET in text for text in texts)
     assert isinstance(sent, httpx.Request)
+
+
+class Watched(FaceClient):
+    """A client that keeps its last response."""
+
+    response: httpx.Response
+
+    def post(self, path: str, body: Content, extra: Mapping[str, str], pictures: int = 1) -> httpx.Response:
+        self.response = super().post(path, body, extra, pictures)
+        return self.response
+
+
+def test_the_client_waits_longer_than_the_service_takes() -> None:
+    """A pair has two pictures, which may have to be fetched."""
+    compared = {"face_compare": "false", "confidence": 0.0, "pic_quality": 1}
+    served = reply("200 OK", {"code": 0, "message": "成功", "result": [compared] * MAX_PAIRS})
+    with scripted(served) as server, Watched(APP_KEY, SECRET, server.url) as client:
+        client.compare([(b"one", b"other")] * MAX_PAIRS)
+    inference_s = settings.DEADLINE_S + settings.DEADLINE_PER_IMAGE_S * 2 * MAX_PAIRS
+    assert client.response.request.extensions["timeout"]["read"] > inference_s + fetching.longest_s()
