@@ -3,6 +3,7 @@
 import secrets
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from facecloud_client.i18n import say
 from facecloud_client.request import signing
 from facecloud_client.request.batches import BATCH_IMAGES, MAX_IMAGES, MAX_PAIRS, split
 from facecloud_client.request.body import Body, Item, names
-from facecloud_client.request.retry import RETRIED_CODES, RETRIED_STATUSES, retry_after_s, wait_s
+from facecloud_client.request.retry import RETRIED_CODES, RETRIED_STATUSES, RETRY_FOR_S, retry_after_s, wait_s
 from facecloud_client.request.sources import Picture, is_url, source
 from facecloud_client.results import CompareResult, FaceResult, compare_result, face_result
 from facecloud_client.version import VERSION
@@ -26,6 +27,7 @@ CONNECT_TIMEOUT_S = 10.0
 # The service answers within 30 s, 2 s for each picture, and 30 s if it fetches pictures from URLs.
 READ_TIMEOUT_S = 75.0
 READ_TIMEOUT_PER_PICTURE_S = 3.0
+IN_PROGRESS = 4292  # the first attempt with this Idempotency-Key
 _RANDOM = secrets.SystemRandom()
 R = TypeVar("R")
 
@@ -175,14 +177,16 @@ class FaceClient:
 
         There is one picture for each entry by default, and the Idempotency-Key is a new one.
         """
-        key = idempotency_key or str(uuid.uuid4())
         pictures = count if pictures is None else pictures
-        attempt = 0
+        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        attempts: Counter[bool] = Counter()  # with and without a Retry-After
+        spent_s = 0.0
         while True:
             asked_s: float | None = None
             failure: FaceCloudError
+            began_s = time.monotonic()
             try:
-                response = self.post(f"/api/v1/{api}.json", body, {"Idempotency-Key": key}, pictures)
+                response = self.post(f"/api/v1/{api}.json", body, headers, pictures)
                 asked_s = retry_after_s(response.headers.get("Retry-After"), self._now())
                 return read_reply(response, count, asked_s)
             except httpx.TransportError as error:
@@ -195,11 +199,19 @@ class FaceClient:
                 if response.status_code not in (*RETRIED_STATUSES, 200):
                     raise
                 failure = error
-            pause_s = wait_s(attempt, asked_s, _RANDOM.random())
+            spent_s += time.monotonic() - began_s
+            pause_s = wait_s(
+                attempts[asked_s is None],
+                asked_s,
+                _RANDOM.random(),
+                spent_s=spent_s,
+                limit_s=_retry_limit_s(failure, pictures),
+            )
             if pause_s is None:
                 raise failure
             self._sleep(pause_s)
-            attempt += 1
+            spent_s += pause_s
+            attempts[asked_s is None] += 1
 
     def post(self, path: str, body: Content, extra: Mapping[str, str], pictures: int = 1) -> httpx.Response:
         """Send one signed attempt and return the response, with any status. Raises httpx.TransportError."""
@@ -223,6 +235,13 @@ class FaceClient:
 def read_timeout_s(pictures: int) -> float:
     """Return how long to wait for the answer to a request with so many pictures."""
     return READ_TIMEOUT_S + READ_TIMEOUT_PER_PICTURE_S * pictures
+
+
+def _retry_limit_s(failure: FaceCloudError, pictures: int) -> float:
+    """Return for how long a call is retried; longer while its first attempt may be in progress (4292)."""
+    if isinstance(failure, ApiError) and failure.code == IN_PROGRESS:
+        return max(RETRY_FOR_S, read_timeout_s(pictures))
+    return RETRY_FOR_S
 
 
 def max_items(api: str) -> int:

@@ -124,7 +124,15 @@ def test_the_back_off_grows_up_to_a_maximum() -> None:
     assert waits == [0.5, 1.0, 2.0, 4.0, None]
     assert wait_s(0, 5.0, 0.0) == 5.0
     assert wait_s(0, 61.0, 0.0) is None
-    assert wait_s(RETRIES, 1.0, 0.0) is None
+
+
+def test_retry_after_is_obeyed_for_a_limited_time() -> None:
+    waits = [wait_s(attempt, 1.0, 0.0) for attempt in range(7)]
+    assert waits == [1.0, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
+    assert wait_s(0, 0.0, 0.0) == 0.5  # never in a tight loop
+    assert wait_s(9, 30.0, 0.0, spent_s=90.0) == 30.0
+    assert wait_s(9, 30.0, 0.0, spent_s=91.0) is None
+    assert wait_s(9, 30.0, 0.0, spent_s=91.0, limit_s=200.0) == 30.0
 
 
 def test_the_pictures_of_a_folder_are_sorted(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ import httpx
 import pytest
 from django.conf import settings
 from facecloud_client import ApiError, FaceClient, QuotaError, ServiceError, TransportError
-from facecloud_client.client import Content
-from facecloud_client.request.batches import MAX_PAIRS
+from facecloud_client.client import Content, read_timeout_s
+from facecloud_client.request.batches import MAX_IMAGES, MAX_PAIRS
 from facecloud_client.request.body import Body
+from facecloud_client.request.retry import RETRY_FOR_S
 from facecloud_client.request.signing import sign
 from facecloud_client.request.sources import Source
 
@@ -57,10 +58,27 @@ def test_too_many_requests_is_retried_and_finally_reported() -> None:
         client, pauses = client_of(server)
         with pytest.raises(QuotaError) as refused:
             client.detect([b"picture"])
-    assert len(server.requests) == 5
-    assert len(pauses) == 4
+    assert len(server.requests) == len(pauses) + 1
+    assert RETRY_FOR_S - 20 < sum(pauses) <= RETRY_FOR_S
     assert refused.value.code == 4291
     assert refused.value.request_id == "r-2"
+
+
+def test_a_service_that_is_busy_for_a_minute_serves_the_call() -> None:
+    busy = reply("503 Service Unavailable", BUSY, "Retry-After: 1")
+    with scripted(*[busy] * 10, reply("200 OK", OK)) as server:
+        client, pauses = client_of(server)
+        assert len(client.detect([b"picture"])) == 1
+    assert len(pauses) == 10
+
+
+def test_a_call_in_progress_is_waited_for_as_long_as_it_may_take() -> None:
+    in_progress = reply("429 Too Many Requests", {"code": 4292, "message": "正在处理"}, "Retry-After: 1")
+    with scripted(in_progress) as server:
+        client, pauses = client_of(server)
+        with pytest.raises(QuotaError):
+            client.detect([b"picture"] * MAX_IMAGES, batch=MAX_IMAGES)
+    assert read_timeout_s(MAX_IMAGES) - 20 < sum(pauses) <= read_timeout_s(MAX_IMAGES)
 
 
 def test_an_error_message_is_in_the_chosen_language(monkeypatch: pytest.MonkeyPatch) -> None:
