@@ -111,8 +111,11 @@ class Gallery:
         return self._client.call_body(api, body, len(data), idempotency_key=idempotency_key).entries
 
     def add_group(self, group_id: str, name: str = "", *, retention_days: int | None = None) -> bool:
-        """Create or update a group; return whether it was created."""
-        entry: dict[str, Any] = {"group_id": group_id, "name": name or group_id}
+        """Create or update a group; return whether it was created.
+
+        An existing group keeps what is not given. The name of a new one is its id by default.
+        """
+        entry: dict[str, Any] = {"group_id": group_id} | ({"name": name} if name else {})
         if retention_days is not None:
             entry["retention_days"] = retention_days
         return bool(self.call("face_group_add", [entry])[0]["created"])

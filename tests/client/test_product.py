@@ -286,6 +286,15 @@ def test_every_sample_enrols_finds_and_erases_a_person(
     assert call("face_group_list", data=[{}])[0]["groups"][0]["name"] == "示例"
 
 
+def test_a_group_keeps_the_name_that_is_not_given(client: FaceClient) -> None:
+    gallery = Gallery(client)
+    assert gallery.add_group("unnamed")
+    assert gallery.add_group("staff", "员工")
+    assert not gallery.add_group("staff", retention_days=30)
+    found = {group["group_id"]: (group["name"], group.get("retention_days")) for group in gallery.groups()}
+    assert found == {"staff": ("员工", 30), "unnamed": ("unnamed", None)}
+
+
 def test_a_folder_is_enrolled_once_and_searched(
     keys: dict[str, str],
     pictures: Path,
