@@ -219,7 +219,7 @@ def test_the_doctor_reports_no_problem(keys: dict[str, str], capsys: pytest.Capt
     before = left(keys, "face_detect")
     assert main(["doctor"]) == 0
     printed = capsys.readouterr().out
-    assert printed.count("✓") == 7
+    assert printed.count("✓") == 8
     assert f"剩余 {before}" in printed
     assert keys["FACECLOUD_SECRET_KEY"] not in printed
     assert left(keys, "face_detect") == before

@@ -139,7 +139,8 @@ def doctor(client: FaceClient, found: config.Config) -> int:
     out = Console(highlight=False, soft_wrap=True)
     status = 0
     for check in examine(client, found):
-        out.print("[green]✓[/green]" if check.ok else "[red]✗[/red]", end=" ")
+        note = "[yellow]![/yellow]" if check.remedy else "[green]✓[/green]"
+        out.print(note if check.ok else "[red]✗[/red]", end=" ")
         out.print(f"{check.name}  {check.detail}", markup=False)
         if check.remedy:
             out.print(f"  → {check.remedy}", markup=False, style="yellow")

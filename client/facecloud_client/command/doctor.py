@@ -12,20 +12,22 @@ import httpx
 
 from facecloud_client.client import FaceClient, read_reply
 from facecloud_client.config import Config
-from facecloud_client.errors import ApiError, TransportError
+from facecloud_client.errors import ApiError, AuthenticationError, TransportError
+from facecloud_client.gallery import JsonBody
 from facecloud_client.i18n import say
 from facecloud_client.request.body import Body
-from facecloud_client.request.retry import seconds_ahead
+from facecloud_client.request.retry import RETRIED_STATUSES, retry_after_s, seconds_ahead
 
-APIS = ("face_detect", "face_analyse", "face_compare")
+APIS = ("face_detect", "face_analyse", "face_compare", "face_search")
 NO_IMAGE = 4001
+NO_API = 4020  # the face gallery may be switched off
 CLOCK_LIMIT_S = 300.0  # the service's default
 CLOCK_WARNING_S = 30.0
 
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report; `remedy` is set if `ok` is False."""
+    """One line of the report. With a `remedy` although it is `ok`, it is a note and not a failure."""
 
     name: str
     ok: bool
@@ -51,18 +53,28 @@ def examine(client: FaceClient, found: Config, now: datetime | None = None) -> I
         return
     yield Check(say("连接", "connection"), True, f"{found.url} → HTTP {health.status_code}")
     yield from _clock(health, now or datetime.now(UTC))
+    quotas: list[Check] = []
     for number, api in enumerate(APIS):
+        body = JsonBody({"data": [], "options": {"groups": ["-"]}}) if api == "face_search" else Body([])
         try:
-            reply = client.post(f"/api/v1/{api}.json", Body([]), {})
+            reply = client.post(f"/api/v1/{api}.json", body, {})
         except httpx.TransportError as error:
             yield Check(api, False, str(error), say("稍后重试", "try again later"))
             return
         if number == 0:
-            signature = _signature(reply)
+            signature = _signature(reply, body.sha1_hex)
             yield signature
             if not signature.ok:
                 return
-        yield _quota(api, reply)
+        quotas.append(_quota(api, reply))
+        yield quotas[-1]
+    if all(quota.ok and quota.remedy for quota in quotas):
+        yield Check(
+            say("余量", "quota"),
+            False,
+            say("没有可用的 API", "no API can be used"),
+            say("在控制台为该应用订购", "order an API for this App in the console"),
+        )
 
 
 def _keys(found: Config) -> Check:
@@ -109,26 +121,45 @@ def _clock(reply: httpx.Response, now: datetime) -> Iterator[Check]:
     )
 
 
-def _signature(reply: httpx.Response) -> Check:
+def _signature(reply: httpx.Response, body_sha1: str) -> Check:
     name = say("签名", "signature")
     try:
-        read_reply(reply, 0)
+        read_reply(reply, 0, _asked_s(reply))
+    except AuthenticationError as error:
+        return Check(name, False, error.headline, _signature_remedy(error, reply.request, body_sha1))
     except ApiError as error:
-        if error.code == NO_IMAGE:
-            return Check(name, True, say("服务器接受了签名", "accepted by the service"))
-        return Check(name, False, error.headline, _signature_remedy(error, reply.request))
+        if error.code != NO_IMAGE:
+            return Check(say("服务", "service"), False, error.headline, _advice(error))
     except TransportError as error:
         return Check(name, False, str(error), say("检查 FACECLOUD_URL", "check FACECLOUD_URL"))
     return Check(name, True, say("服务器接受了签名", "accepted by the service"))
 
 
-def _signature_remedy(error: ApiError, request: httpx.Request) -> str:
-    """Describe how the request changed between signing and arrival, else return the service's advice."""
+def _asked_s(reply: httpx.Response) -> float | None:
+    return retry_after_s(reply.headers.get("Retry-After"), datetime.now(UTC))
+
+
+def _advice(error: ApiError) -> str:
+    """Return what the service says about an error, without its headline."""
+    return str(error).removeprefix(error.headline).strip().replace("\n", "; ")
+
+
+def _signature_remedy(error: ApiError, request: httpx.Request, body_sha1: str) -> str:
+    """Describe how the request changed between signing and arrival, else return the service's advice.
+
+    The keys are to blame only if all of the signed parts arrived as sent.
+    """
     saw = error.details.get("signed")
     if not isinstance(saw, dict):
-        return error.remedy or str(error)
+        return _advice(error)
     path, _, query = request.url.raw_path.decode("ascii").partition("?")
-    here = {"method": request.method, "path": path, "query": query}
+    here = {
+        "method": request.method,
+        "path": path,
+        "query": query,
+        "x_ctyun_dt": request.headers["X-CTYUN-DT"],
+        "body_sha1": body_sha1,
+    }
     changed = [
         say(
             f"{part}：本机签的是 {value!r}，服务器收到 {saw[part]!r}",
@@ -140,6 +171,8 @@ def _signature_remedy(error: ApiError, request: httpx.Request) -> str:
     if changed:
         proxy = say("中间的代理改写了请求", "a proxy rewrote the request")
         return f"{proxy}: " + "; ".join(changed)
+    if error.detail:
+        return error.detail
     return say(
         "请求原样到达，签名仍不符：SecretKey 与 AppKey 不是一对，请在控制台重新复制",
         "the request arrived as signed, so SecretKey and AppKey do not belong together; copy both again",
@@ -147,11 +180,26 @@ def _signature_remedy(error: ApiError, request: httpx.Request) -> str:
 
 
 def _quota(api: str, reply: httpx.Response) -> Check:
-    remaining = reply.headers.get("X-Quota-Remaining")
+    """Return the remaining units; none left is a note, because an App need not have ordered every API."""
     name = say(f"余量 {api}", f"quota {api}")
+    try:
+        read_reply(reply, 0, _asked_s(reply))
+    except ApiError as error:
+        if error.code == NO_API:
+            return Check(name, True, error.headline, _advice(error))
+        if error.http_status in RETRIED_STATUSES:
+            return Check(name, False, error.headline, _advice(error))
+    except TransportError as error:
+        return Check(name, False, str(error), say("稍后重试", "try again later"))
+    remaining = reply.headers.get("X-Quota-Remaining")
     if remaining is None:
         return Check(name, False, say("服务器没有给出余量", "the service did not report it"), "")
     left = say(f"剩余 {remaining}", f"{remaining} left")
     if remaining == "0":
-        return Check(name, False, left, say("在控制台为该应用订购", "order it for this App in the console"))
+        return Check(
+            name,
+            True,
+            left,
+            say("需要时在控制台为该应用订购", "order it for this App in the console if needed"),
+        )
     return Check(name, True, left)
