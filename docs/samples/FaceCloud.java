@@ -77,28 +77,33 @@ public class FaceCloud {
         return "{\"data\": [" + String.join(", ", data) + "]}";
     }
 
-    static String call(String api, List<String> pictures) throws Exception {
+    /** 调用并输出应答，返回是否成功。 */
+    static boolean call(String api, List<String> pictures) throws Exception {
         byte[] body = bodyOf(api, pictures).getBytes(UTF_8);
         String path = "/api/v1/" + api + ".json";
         String dt = String.valueOf(System.currentTimeMillis()); // 毫秒
         String signature = sign(env("FACECLOUD_SECRET_KEY"), "POST", path, "", dt, body);
         HttpRequest request = HttpRequest.newBuilder(URI.create(env("FACECLOUD_URL") + path))
-                .timeout(Duration.ofSeconds(60))
+                .timeout(Duration.ofSeconds(300)) // 服务器最长用时：60 秒，另加每张图片 2 秒
                 .header("Content-Type", "application/json")
                 .header("X-CTYUN-DT", dt)
                 .header("Authorization", "CTYUN " + env("FACECLOUD_APP_KEY") + ":" + signature)
                 .POST(HttpRequest.BodyPublishers.ofByteArray(body))
                 .build();
         HttpClient client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
-        return client.send(request, HttpResponse.BodyHandlers.ofString(UTF_8)).body();
+        HttpResponse<String> reply = client.send(request, HttpResponse.BodyHandlers.ofString(UTF_8));
+        System.out.println(reply.body()); // 出错时同样是 JSON:code、message、request_id
+        // 服务繁忙：等待几秒再试
+        reply.headers().firstValue("Retry-After").ifPresent(s -> System.err.println("Retry-After: " + s));
+        return reply.statusCode() == 200;
     }
 
     public static void main(String[] args) throws Exception {
         if (args[0].equals("--sign")) {
             String secret = env("FACECLOUD_SECRET_KEY");
             System.out.println(sign(secret, args[1], args[2], args[3], args[4], args[5].getBytes(UTF_8)));
-        } else {
-            System.out.println(call(args[0], List.of(args).subList(1, args.length)));
+        } else if (!call(args[0], List.of(args).subList(1, args.length))) {
+            System.exit(1);
         }
     }
 }

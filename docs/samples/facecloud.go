@@ -73,18 +73,20 @@ func bodyOf(api string, pictures []string) ([]byte, error) {
 	var data any = images
 	if api == "face_compare" {
 		pairs := [][]string{}
-		for i := 0; i+1 < len(images); i += 2 {
-			pairs = append(pairs, images[i:i+2])
+		for ; len(images) > 2; images = images[2:] {
+			pairs = append(pairs, images[:2])
 		}
+		pairs = append(pairs, images)
 		data = pairs
 	}
 	return json.Marshal(map[string]any{"data": data})
 }
 
-func call(api string, pictures []string) (string, error) {
+// 调用并输出应答，返回是否成功。
+func call(api string, pictures []string) (bool, error) {
 	body, err := bodyOf(api, pictures)
 	if err != nil {
-		return "", err
+		return false, err
 	}
 
 	path := "/api/v1/" + api + ".json"
@@ -92,19 +94,23 @@ func call(api string, pictures []string) (string, error) {
 	signature := sign(os.Getenv("FACECLOUD_SECRET_KEY"), "POST", path, "", dt, body)
 	request, err := http.NewRequest("POST", os.Getenv("FACECLOUD_URL")+path, bytes.NewReader(body))
 	if err != nil {
-		return "", err
+		return false, err
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("X-CTYUN-DT", dt)
 	request.Header.Set("Authorization", "CTYUN "+os.Getenv("FACECLOUD_APP_KEY")+":"+signature)
-	client := http.Client{Timeout: 60 * time.Second}
+	client := http.Client{Timeout: 300 * time.Second} // 服务器最长用时：60 秒，另加每张图片 2 秒
 	reply, err := client.Do(request)
 	if err != nil {
-		return "", err
+		return false, err
 	}
 	defer reply.Body.Close()
 	text, err := io.ReadAll(reply.Body)
-	return string(text), err
+	fmt.Println(string(text)) // 出错时同样是 JSON:code、message、request_id
+	if after := reply.Header.Get("Retry-After"); after != "" { // 服务繁忙：等待几秒再试
+		fmt.Fprintln(os.Stderr, "Retry-After:", after)
+	}
+	return reply.StatusCode == 200, err
 }
 
 func main() {
@@ -113,9 +119,11 @@ func main() {
 		fmt.Println(sign(os.Getenv("FACECLOUD_SECRET_KEY"), a[0], a[1], a[2], a[3], []byte(a[4])))
 		return
 	}
-	reply, err := call(os.Args[1], os.Args[2:])
+	ok, err := call(os.Args[1], os.Args[2:])
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(reply)
+	if !ok {
+		os.Exit(1)
+	}
 }

@@ -40,6 +40,7 @@ function bodyOf(api, pictures) {
   return { data: api === "face_compare" ? pairs() : images };
 }
 
+// 调用并输出应答，返回是否成功。
 async function call(api, pictures) {
   const body = JSON.stringify(bodyOf(api, pictures));
 
@@ -54,14 +55,17 @@ async function call(api, pictures) {
       Authorization: `CTYUN ${FACECLOUD_APP_KEY}:${signature}`,
     },
     body, // 与签名时是同一个字符串
-    signal: AbortSignal.timeout(60_000),
+    signal: AbortSignal.timeout(300_000), // 服务器最长用时：60 秒，另加每张图片 2 秒
   });
-  return reply.text(); // 出错时同样是 JSON:code、message、request_id
+  console.log(await reply.text()); // 出错时同样是 JSON:code、message、request_id
+  const after = reply.headers.get("Retry-After"); // 服务繁忙：等待几秒再试
+  if (after) console.error(`Retry-After: ${after}`);
+  return reply.status === 200;
 }
 
 const args = process.argv.slice(2);
 if (args[0] === "--sign") {
   console.log(sign(FACECLOUD_SECRET_KEY, ...args.slice(1, 6)));
-} else {
-  console.log(await call(args[0], args.slice(1)));
+} else if (!(await call(args[0], args.slice(1)))) {
+  process.exitCode = 1;
 }

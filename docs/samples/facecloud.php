@@ -42,7 +42,8 @@ function body_of(string $api, array $pictures): string
     return json_encode(['data' => $data], JSON_UNESCAPED_SLASHES);
 }
 
-function call(string $api, array $pictures): string
+// 调用并输出应答，返回是否成功。
+function call(string $api, array $pictures): bool
 {
     $body = body_of($api, $pictures);
 
@@ -57,19 +58,24 @@ function call(string $api, array $pictures): string
             'Authorization: CTYUN ' . getenv('FACECLOUD_APP_KEY') . ":$signature",
         ],
         'content' => $body,
-        'timeout' => 60,
+        'timeout' => 300, // 服务器最长用时：60 秒，另加每张图片 2 秒
         'ignore_errors' => true, // 出错时的应答同样是 JSON:code、message、request_id
     ]]);
-    return file_get_contents(getenv('FACECLOUD_URL') . $path, false, $context);
+    $reply = fopen(getenv('FACECLOUD_URL') . $path, 'r', false, $context);
+    if (!$reply) {
+        return false; // 连不上服务：PHP 已给出原因
+    }
+    echo stream_get_contents($reply), "\n";
+    $headers = stream_get_meta_data($reply)['wrapper_data'];
+    foreach (preg_grep('/^Retry-After:/i', $headers) as $after) { // 服务繁忙：等待几秒再试
+        fwrite(STDERR, "$after\n");
+    }
+    return str_contains($headers[0], ' 200');
 }
 
 if ($argv[1] === '--sign') {
     [, , $method, $path, $query, $dt, $body] = $argv;
     echo sign(getenv('FACECLOUD_SECRET_KEY'), $method, $path, $query, $dt, $body), "\n";
-} else {
-    $reply = call($argv[1], array_slice($argv, 2));
-    if ($reply === '') {
-        exit(1); // 连不上服务：PHP 已给出原因
-    }
-    echo $reply, "\n";
+} elseif (!call($argv[1], array_slice($argv, 2))) {
+    exit(1);
 }

@@ -52,7 +52,8 @@ def body_of(api: str, pictures: list[str]) -> object:
     return {"data": data}
 
 
-def call(api: str, pictures: list[str]) -> str:
+def call(api: str, pictures: list[str]) -> bool:
+    """调用并输出应答，返回是否成功。"""
     body = json.dumps(body_of(api, pictures)).encode()  # 签名与发送必须是同一串字节
 
     path = f"/api/v1/{api}.json"
@@ -68,15 +69,19 @@ def call(api: str, pictures: list[str]) -> str:
         },
     )
     try:
-        with urllib.request.urlopen(request, timeout=60) as reply:
-            return reply.read().decode()
+        reply = urllib.request.urlopen(request, timeout=300)  # 服务器最长用时：60 秒，另加每张图片 2 秒
     except urllib.error.HTTPError as refused:  # 出错时的应答同样是 JSON:code、message、request_id
-        return refused.read().decode()
+        reply = refused
+    with reply:
+        print(reply.read().decode())
+    if "Retry-After" in reply.headers:  # 服务繁忙：等待几秒再试
+        print("Retry-After:", reply.headers["Retry-After"], file=sys.stderr)
+    return reply.status == 200
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "--sign":
         method, path, query, dt, body = sys.argv[2:7]
         print(sign(os.environ["FACECLOUD_SECRET_KEY"], method, path, query, dt, body.encode()))
-    else:
-        print(call(sys.argv[1], sys.argv[2:]))
+    elif not call(sys.argv[1], sys.argv[2:]):
+        sys.exit(1)

@@ -36,8 +36,8 @@ with_pictures() { # 请求体中以 @ 开头的字符串换成图片文件的内
     printf '%s' "$rest"
 }
 
-body=$(mktemp)
-trap 'rm -f "$body"' EXIT
+body=$(mktemp) head=$(mktemp)
+trap 'rm -f "$body" "$head"' EXIT
 
 if [ "$1" = --sign ]; then
     printf '%s' "$6" >"$body"
@@ -75,10 +75,14 @@ esac >"$body"
 
 path=/api/v1/$api.json
 dt=$(date +%s%3N) # 毫秒；macOS 请用 coreutils 的 gdate
-curl --silent --show-error --max-time 60 \
+# 服务器最长用时：60 秒，另加每张图片 2 秒。
+curl --silent --show-error --max-time 300 --dump-header "$head" \
     -H 'Content-Type: application/json' \
     -H "X-CTYUN-DT: $dt" \
     -H "Authorization: CTYUN $FACECLOUD_APP_KEY:$(sign POST "$path" '' "$dt" "$body")" \
     --data-binary "@$body" \
     "${FACECLOUD_URL}$path"
 echo
+# 出错时的应答同样是 JSON:code、message、request_id；服务繁忙时还有 Retry-After，即等待几秒再试。
+grep -i '^retry-after:' "$head" >&2 || true
+grep '^HTTP/' "$head" | tail -n 1 | grep -q ' 200'

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.samples import COMMANDS, Run, runner
+from tests.client.samples import COMMANDS, Run, Start, runner, starter
 
 
 @pytest.fixture(autouse=True)
@@ -17,3 +17,9 @@ def chinese(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
     """Return a runner for each sample in turn."""
     return runner(request.param, tmp_path)
+
+
+@pytest.fixture(params=COMMANDS)
+def start(request: pytest.FixtureRequest, tmp_path: Path) -> Start:
+    """Return a runner for each sample in turn that accepts any exit status."""
+    return starter(request.param, tmp_path)

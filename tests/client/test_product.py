@@ -258,8 +258,6 @@ def test_every_sample_gets_a_real_answer(run: Run, keys: dict[str, str], picture
     assert [len(entry["face_list"]) for entry in detected["result"]] == [1, 1]
     compared = json.loads(run("face_compare", one, other, **environment))
     assert [entry["face_compare"] for entry in compared["result"]] == ["true"]
-    refused = json.loads(run("face_detect", str(pictures / "c.jpg"), **environment))
-    assert refused["code"] == 4012
 
 
 def test_every_sample_enrols_finds_and_erases_a_person(

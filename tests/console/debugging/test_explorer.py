@@ -157,7 +157,7 @@ def bought(app: App, alice: User, place: Place, now: Any) -> App:
     return app
 
 
-def run(file: str, text: str, folder: Path, secret: str) -> dict[str, Any]:
+def run(file: str, text: str, folder: Path, secret: str, *, status: int = 0) -> dict[str, Any]:
     program, *options = COMMANDS[file]
     if not shutil.which(program):
         pytest.skip(f"{program} is not installed")
@@ -168,7 +168,7 @@ def run(file: str, text: str, folder: Path, secret: str) -> dict[str, Any]:
     done = subprocess.run(
         [program, *options, file], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == status, done.stderr
     return json.loads(done.stdout)
 
 
@@ -184,6 +184,9 @@ def test_each_program_makes_the_call(
     draft = Draft("/face/api/v1/face_group_add.json", body, headers={"Idempotency-Key": f"it's-{file}"})
     written = {one.file: one.text for one in draft.programs(site, key.key)}
     assert run(file, written[file], tmp_path, secret)["result"] == [{"group_id": "staff", "created": True}]
+    again = run(file, written[file], tmp_path, secret)  # with another signature
+    assert again["result"] == [{"group_id": "staff", "created": False}]
+    assert run(file, written[file], tmp_path, "0" * 32, status=1)["code"] == 4104
     assert Group.objects.get(app=bought).name == NASTY.replace("\n", " ")
     name = 'it\'s $me "1".png'
     (tmp_path / name).write_bytes(astronaut)
