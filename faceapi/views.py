@@ -60,6 +60,7 @@ class FaceApiView(APIView):
     api: Api
     operation: str
     make_reply: Callable[..., list[dict[str, Any]]]
+    infers = True  # needs the workers
     names_persons = False  # in its answers: a deletion of faces also deletes the stored ones
     pairs = 0
 
@@ -101,7 +102,8 @@ class FaceApiView(APIView):
             self._verify(request, received, client)
             if self.replay is not None:
                 return self._repeat(self.replay, request, received, spool, client)
-            stack.enter_context(admission.admit(client, self.call.caller.app, str(self.call.id)))
+            app, call_id = self.call.caller.app, str(self.call.id)
+            stack.enter_context(admission.admit(client, app, call_id, infers=self.infers))
             if received.fault is not None:
                 raise received.fault
             pictures = self.parse(received.data, spool)
@@ -133,7 +135,7 @@ class FaceApiView(APIView):
         is_large = size is None or size > shedding.LARGE_BODY_BYTES
         unverified.check(client, self.call.address, is_large=is_large)
         if is_large:
-            admission.check_room(client, self.call.caller.app)
+            admission.check_room(client, self.call.caller.app, infers=self.infers)
         release()  # the sender is not verified: slow bodies must not hold the connections of the process
         uploading = uploads.of_this_process(settings.UPLOADS_AT_ONCE)
         with uploading.receive(request.META.get("gunicorn.socket"), self.call.address):

@@ -145,9 +145,10 @@ class FaceSearchView(FaceApiView):
 
 
 class FreeView(FaceApiView):
-    """An API without pictures. It takes no units and needs no package: faces can always be deleted."""
+    """An API without pictures. It needs no units, package or worker: faces can always be deleted."""
 
     api = Api.FACE_SEARCH
+    infers = False
     needs_gallery = False
     act: Callable[..., list[Json]]
 
@@ -159,7 +160,8 @@ class FreeView(FaceApiView):
             self._verify(request, received, client)
             if self.replay is not None:  # an Idempotency-Key permits a replay of a paid call only
                 raise self.replay
-            stack.enter_context(admission.admit(client, self.call.caller.app, str(self.call.id)))
+            app, call_id = self.call.caller.app, str(self.call.id)
+            stack.enter_context(admission.admit(client, app, call_id, infers=self.infers))
             if received.fault is not None:
                 raise received.fault
             if self.needs_gallery:

@@ -205,21 +205,26 @@ def process_limiter() -> ProcessLimiter:
     return _process_limiter
 
 
-def check_room(valkey: redis.Redis, app: App) -> None:
+def check_room(valkey: redis.Redis, app: App, *, infers: bool = True) -> None:
     """Refuse a large body before it is read, if its call would be refused afterwards.
 
     It takes no slot, because the sender is not verified yet, and does not wait. Raises ApiError 4291, 5003.
     """
     process_limiter().check(app.customer_id)
-    _check_queue(_snapshot(valkey, app.region.queue))
+    if infers:
+        _check_queue(_snapshot(valkey, app.region.queue))
 
 
 @contextlib.contextmanager
-def admit(valkey: redis.Redis, app: App, call_id: str) -> Iterator[None]:
-    """Hold a slot for a verified call while it runs. Raises ApiError 4291, 5003."""
+def admit(valkey: redis.Redis, app: App, call_id: str, *, infers: bool = True) -> Iterator[None]:
+    """Hold a slot for a verified call while it runs. Raises ApiError 4291, 5003.
+
+    The state of the workers and the customer's unpaid work matter only to a call that `infers`.
+    """
     with process_limiter().pass_through(app.customer_id), contextlib.ExitStack() as stack:
-        check_queue(valkey, app.region.queue)
-        unpaid.check(valkey, app.customer_id)
+        if infers:
+            check_queue(valkey, app.region.queue)
+            unpaid.check(valkey, app.customer_id)
         if app.rate_per_s:
             _check_rate(valkey, app.pk, app.rate_per_s)
         if app.concurrency:
