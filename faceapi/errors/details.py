@@ -36,6 +36,8 @@ CHINESE = {
     "more than {} images": "图片多于 {0} 张",
     "the client closed the connection before the answer": "客户端在应答之前关闭了连接",
     "did you mean {}?": "是否应为 {0}？",
+    "the headers are too long": "请求头过长",
+    "the request came too slowly": "请求发送过慢",
     # --- JSON ------------------------------------------------------------------------
     "{} is not valid JSON": "{0} 不是合法的 JSON",
     "the body is empty": "请求体为空",
@@ -72,6 +74,9 @@ CHINESE = {
     "more escapes than text or base64 need": "转义过多，文本和 base64 都不需要这么多",
     "more than {} commas, colons, brackets and quotes": "逗号、冒号、括号和引号多于 {0} 个",
     # --- base64 ----------------------------------------------------------------------
+    "an inline image must start with {}": "以 data: 开头的图片，前缀应为 {0}",
+    "base64 without its prefix {}": "base64 缺少前缀 {0}",
+    "neither an http(s) URL nor a string that starts with {}": "既不是 http(s) URL，也不以 {0} 开头",
     "base64 that is cut off: a single character is left over": "base64 被截断：末尾多出一个字符",
     "base64 that ends with {} '=' instead of {}": "base64 末尾有 {0} 个“=”，应为 {1} 个",
     "base64 with '=' before its end": "base64 中间出现“=”",
@@ -104,6 +109,7 @@ CHINESE = {
     "the content is shorter than its Content-Length": "内容短于 Content-Length",
     # --- a picture -------------------------------------------------------------------
     "an empty image": "图片为空",
+    "more than {} bytes": "超过 {0} 字节",
     "no known image signature": "文件开头不是任何已知的图片格式",
     "{} is not served": "不支持 {0} 格式",
     "{} px is outside {} to {}": "图片为 {0} 像素，应在 {1} 到 {2} 之间",
@@ -180,6 +186,7 @@ CHINESE = {
     "too many concurrent large requests": "同时进行的大请求过多",
     "too many slow uploads, of which this is the slowest": "上传缓慢的请求过多，本次请求最慢",
     "too many concurrent calls": "同时进行的调用过多",
+    "too many concurrent requests": "同时进行的请求过多",
     "no space to store the request": "没有空间存放这次请求",
     "{} chunks are waiting": "有 {0} 块图片在排队",
     "no worker is ready": "没有可用的推理 worker",

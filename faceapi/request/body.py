@@ -37,7 +37,8 @@ def check_headers(meta: Mapping[str, Any]) -> None:
     for header, plain in (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")):
         encoding = meta.get(f"HTTP_{header.upper().replace('-', '_')}", "").strip().lower()
         if encoding not in ("", plain):
-            raise ApiError(errors.CONTENT_ENCODING, f"{header}: {encoding[:32]}")
+            given = f"{header}: {encoding[:32]}"
+            raise ApiError(errors.CONTENT_ENCODING, given, given)
     length = content_length(meta)
     if length is not None and length > settings.BODY_MAX_BYTES:
         raise too_large(length)

@@ -2,12 +2,18 @@
 
 from faceapi import errors
 from faceapi.errors import ApiError
+from faceapi.errors.details import in_chinese
 from faceapi.errors.replies import error_reply
 
 
 def refusal(detail: str, request_id: str) -> bytes:
-    """Return the reply to a request that could not be parsed; `detail` is sent to the client."""
-    return error_reply(ApiError(errors.HTTP, detail[:200]), request_id).as_bytes()
+    """Return the reply to a request that could not be parsed; `detail` is sent to the client.
+
+    The details of gunicorn's parser have no translation, so the Chinese one quotes them.
+    """
+    detail = detail[:200]
+    detail_zh = in_chinese(detail) or f"HTTP 解析器的说明：{detail}"
+    return error_reply(ApiError(errors.HTTP, detail, detail_zh), request_id).as_bytes()
 
 
 def overloaded(request_id: str) -> bytes:

@@ -1,6 +1,8 @@
 """Every `detail` of an error has a Chinese translation; the sentences are read from the syntax tree."""
 
 import ast
+import json
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +12,14 @@ from django.conf import settings
 from faceapi.errors import OVERLOADED, ApiError
 from faceapi.errors.details import CHINESE, in_chinese
 from faceapi.errors.replies import envelope
+from faceapi.request import data_url
+from faceapi.request.spool import Spool
+from facecloud.web import early_errors
 
 RAISED = {"ApiError", "ImageError", "NotBase64"}
-ROOMS = [Path(settings.BASE_DIR) / room for room in ("faceapi", "inference")]
+ROOMS = [Path(settings.BASE_DIR) / room for room in ("faceapi", "facecloud", "inference")]
 TREES = [ast.parse(path.read_text()) for room in ROOMS for path in room.rglob("*.py")]
+FUNCTIONS = [node for tree in TREES for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
 
 
 def called(node: ast.expr) -> str:
@@ -22,12 +28,28 @@ def called(node: ast.expr) -> str:
 
 
 def makers() -> set[str]:
-    """Return the names of the error classes and of the functions that return an error."""
-    functions = (node for tree in TREES for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
-    return RAISED | {one.name for one in functions if one.returns and called(one.returns) in RAISED}
+    """Return the names of the error classes, and of the functions that return an error or take its detail."""
+    returning = {one.name for one in FUNCTIONS if one.returns and called(one.returns) in RAISED}
+    taking = {one.name for one in FUNCTIONS if "detail" in {parameter.arg for parameter in one.args.args}}
+    return RAISED | returning | taking - {"__init__"}
+
+
+def texts_by_name() -> dict[str, list[ast.expr]]:
+    """Return what each constant of a module is, and what each function that returns a text returns."""
+    found = defaultdict(list)
+    for tree in TREES:
+        for node in tree.body:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                found[node.targets[0].id].append(node.value)
+    for function in FUNCTIONS:
+        if function.returns and called(function.returns) == "str":
+            returned = (one for one in ast.walk(function) if isinstance(one, ast.Return) and one.value)
+            found[function.name] += [one.value for one in returned if one.value]
+    return found
 
 
 MAKERS = makers()
+TEXTS = texts_by_name()
 
 
 def sentences(node: ast.expr) -> Iterator[str]:
@@ -39,6 +61,13 @@ def sentences(node: ast.expr) -> Iterator[str]:
     elif isinstance(node, ast.IfExp):
         yield from sentences(node.body)
         yield from sentences(node.orelse)
+    elif isinstance(node, ast.Name | ast.Attribute):
+        for value in TEXTS[called(node)]:
+            if isinstance(value, ast.Constant | ast.JoinedStr):
+                yield from sentences(value)
+    elif isinstance(node, ast.Call):
+        for value in TEXTS[called(node.func)]:
+            yield from sentences(value)
 
 
 def details_in_the_code() -> set[str]:
@@ -49,7 +78,7 @@ def details_in_the_code() -> set[str]:
             if isinstance(node, ast.Call) and called(node.func) in MAKERS:
                 texts = [text for argument in node.args for text in sentences(argument) if text]
                 if texts and not any("\u4e00" <= letter <= "\u9fff" for text in texts for letter in text):
-                    found |= {text for text in texts if text not in {"{}", "{}: {}", "{}{}"}}
+                    found |= {text for text in texts if text not in {"{}", "{}{}"}}
     return found
 
 
@@ -66,6 +95,20 @@ def test_values_are_kept_in_the_translation() -> None:
     assert in_chinese("not UTF-8 at byte 9 of 12") == "不是 UTF-8 编码，位置：第 9 字节，共 12 字节"
     assert in_chinese("Expecting value at byte 9 of 12") == "此处应为一个值，位置：第 9 字节，共 12 字节"
     assert in_chinese('"data" is a number, not a list of at least one entry').startswith("data 是数字")
+
+
+@pytest.mark.parametrize("text", ["data:text/plain,x", "/9j/4AAQSkZJRg", "ftp://example.org/a.png"])
+def test_a_fault_of_an_inline_image_has_a_chinese_text(text: str) -> None:
+    with Spool() as spool:
+        found = data_url.decode(text, spool)
+    assert "data:application/octet-stream;base64," in in_chinese(found.detail)
+
+
+@pytest.mark.parametrize("detail", ["the headers are too long", "Invalid HTTP Version: 'HTTP/9'"])
+def test_a_request_that_is_not_parsed_gets_a_chinese_text(detail: str) -> None:
+    body = json.loads(early_errors.refusal(detail, "id").partition(b"\r\n\r\n")[2])
+    assert body["detail"] == detail
+    assert any("\u4e00" <= letter <= "\u9fff" for letter in body["detail_zh"])
 
 
 @pytest.mark.parametrize("english", CHINESE)
