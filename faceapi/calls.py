@@ -124,12 +124,17 @@ def _settle(call: CallContext, units: int, at: datetime) -> None:
     with transaction.atomic():
         # If the call was settled before, its effect was written then. Writing it again could restore rows
         # that were deleted since.
-        is_first = call.debit is None or quota.settle(call.id, at)
+        is_first = quota.settle(call.id, at) if call.debit is not None else not _is_recorded(call)
         if call.hold is not None:
             idempotency.mark_charged(call.hold, at)
         if call.effect is not None and is_first:
             call.effect(at)
         _end(call, errors.OK, 200, units=units)
+
+
+def _is_recorded(call: CallContext) -> bool:
+    """Return whether the call succeeded, and its effect was written, in an earlier transaction."""
+    return call.effect is not None and Call.objects.filter(pk=call.id, code=errors.OK).exists()
 
 
 def fail(call: CallContext, error: ApiError, at: datetime) -> None:

@@ -99,15 +99,16 @@ class UsageHour(models.Model):
 
 
 class IdempotencyKey(models.Model):
-    """A client's Idempotency-Key and the SHA-1 of the body that it was first used for.
+    """A client's Idempotency-Key, with the API and the SHA-1 of the body that it was first used for.
 
-    `call_id` is the call that holds the key; `charged_at` is set in the transaction that settles it. A failed
-    call removes its row, so that a retry is a first attempt again.
+    `api` is one of Api, or a free API of the face gallery. `call_id` is the call that holds the key;
+    `charged_at` is set in the transaction that settles it. A failed call removes its row, so that a retry is
+    a first attempt again.
     """
 
     app = models.ForeignKey("accounts.App", models.CASCADE, related_name="+")
     key_sha256 = models.CharField(max_length=64)
-    api = models.CharField(max_length=16, choices=Api)
+    api = models.CharField(max_length=16)
     body_sha1 = models.CharField(max_length=40)
     call_id = models.UUIDField()
     created_at = models.DateTimeField(db_index=True)

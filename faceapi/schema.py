@@ -174,7 +174,7 @@ _PARAMETERS = [
         "Idempotency-Key",
         {"type": "string", "pattern": "^[!-~]{1,128}$"},
         OpenApiParameter.HEADER,
-        description="Requests with the same key and body within 24 hours are charged once.",
+        description="Requests with the same key and body within 24 hours are carried out and charged once.",
     ),
     _header("X-Request-Id", "The id of the call; on every reply.", on=True),
     _header("X-Billed-Units", "Units charged for this call; 0 unless the code is 0.", on=True),

@@ -61,6 +61,7 @@ class FaceApiView(APIView):
     operation: str
     make_reply: Callable[..., list[dict[str, Any]]]
     infers = True  # needs the workers
+    key_scope = ""  # the requests that an Idempotency-Key may be used for; those of `api` if empty
     names_persons = False  # in its answers: a deletion of faces also deletes the stored ones
     pairs = 0
 
@@ -113,11 +114,21 @@ class FaceApiView(APIView):
             if self.call.hold is not None and self.names_persons:
                 self.epoch = remembered.epoch(self.call.caller.app_id)
             self.check()
-            self._fetch(pictures, spool)
-            self.deadline = time.monotonic() + self._time_limit_s()
-            self._reserve(pictures)
-            release()  # a call needs no database connection while it waits for inference
-            answer = self._infer(pictures, spool)
+            answer = self.perform(pictures, spool, client)
+        return self.finish(answer, request, client)
+
+    # --- the steps -----------------------------------------------------------------
+
+    def perform(self, pictures: Sequence[Picture], spool: Spool, client: redis.Redis) -> bytes:
+        """Fetch the pictures, reserve their units and infer; return the answer."""
+        self._fetch(pictures, spool)
+        self.deadline = time.monotonic() + self._time_limit_s()
+        self._reserve(pictures)
+        release()  # a call needs no database connection while it waits for inference
+        return self._infer(pictures, spool)
+
+    def finish(self, answer: bytes, request: Request, client: redis.Redis) -> AnswerResponse:
+        """Store the answer for repeats, settle the call, and return the reply."""
         self._remember(answer, client)
         self.check_client_waits()
         units = calls.succeed(self.call, now())
@@ -126,8 +137,6 @@ class FaceApiView(APIView):
         response.call = self.call  # the units are charged once this is sent
         response.sock = request.META.get("gunicorn.socket")
         return response
-
-    # --- the steps -----------------------------------------------------------------
 
     def _receive(self, request: Request, spool: Spool, client: redis.Redis) -> body.Body:
         """Read the body; a large one only if its call would be admitted."""
@@ -180,7 +189,7 @@ class FaceApiView(APIView):
             client,
             request.META[idempotency.HEADER],
             app_pk=call.caller.app_id,
-            api=call.api,
+            api=self.key_scope or call.api,
             body_sha1=received.sha1,
             call_id=call.id,
             at=now(),
@@ -208,7 +217,7 @@ class FaceApiView(APIView):
             client,
             header,
             app_pk=call.caller.app_id,
-            api=call.api,
+            api=self.key_scope or call.api,
             body_sha1=body_sha1,
             call_id=call.id,
             at=now(),

@@ -5,29 +5,28 @@ call: a face is in the gallery if and only if its enrolment is paid for.
 """
 
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
 
+import redis
 from django.conf import settings
-from django.http import HttpResponse
 from rest_framework.request import Request
 
 from billing.models import Api
-from common import valkey
 from common.postgresql.clock import now
 from faceapi import calls, errors, responses, schema
+from faceapi.answers import AnswerResponse
 from faceapi.errors import ApiError, details
 from faceapi.gallery import codes, console_user, requests, stored_faces
 from faceapi.gallery.requests import Enrolment, Search
-from faceapi.limits import admission
 from faceapi.request.images import Picture, parse
 from faceapi.request.spool import Spool
 from faceapi.views import FaceApiView
 from gallery import enrolment, groups, people, search, trail
 from gallery.enrolment import Enrolled
+from gallery.groups import Wanted
 from gallery.models import Action, Group
 from gallery.retention import erasure
 from gallery.search import Match
@@ -145,39 +144,48 @@ class FaceSearchView(FaceApiView):
 
 
 class FreeView(FaceApiView):
-    """An API without pictures. It needs no units, package or worker: faces can always be deleted."""
+    """An API without pictures. It needs no units, package or worker: faces can always be deleted.
+
+    `act` runs in the transaction that settles the call and marks its Idempotency-Key. So of the calls with
+    one key one acts, and its answer is stored before the transaction is committed.
+    """
 
     api = Api.FACE_SEARCH
     infers = False
     needs_gallery = False
+    read: Callable[..., list[Any]]
     act: Callable[..., list[Json]]
+    entries: list[Any]
+    done: bytes  # the answer
 
-    def post(self, request: Request) -> HttpResponse:
-        client = valkey.client()
-        with ExitStack() as stack:
-            spool = stack.enter_context(Spool())
-            received = self._receive(request, spool, client)
-            self._verify(request, received, client)
-            if self.replay is not None:  # an Idempotency-Key permits a replay of a paid call only
-                raise self.replay
-            app, call_id = self.call.caller.app, str(self.call.id)
-            stack.enter_context(admission.admit(client, app, call_id, infers=self.infers))
-            if received.fault is not None:
-                raise received.fault
-            if self.needs_gallery:
-                stored_faces.require_gallery()
-            result = self.act(received.data)
-        answer = responses.as_json({"code": errors.OK, "message": errors.SUCCESS[0], "result": result})
-        return self._reply(answer, units=calls.succeed(self.call, now()))
+    def parse(self, data: Any, spool: Spool) -> list[Picture]:
+        if self.needs_gallery:
+            stored_faces.require_gallery()
+        self.entries = self.read(data)
+        return []
+
+    def perform(self, pictures: Sequence[Picture], spool: Spool, client: redis.Redis) -> bytes:
+        self.call.effect = partial(self._act, client)
+        calls.succeed(self.call, now())
+        return self.done
+
+    def _act(self, client: redis.Redis, at: datetime) -> None:
+        result = self.act(self.entries, at)
+        self.done = responses.as_json({"code": errors.OK, "message": errors.SUCCESS[0], "result": result})
+        self._remember(self.done, client)
+
+    def finish(self, answer: bytes, request: Request, client: redis.Redis) -> AnswerResponse:
+        return self._reply(answer, units=0)
 
 
 @schema.describes_gallery("face_group_add", "create or update groups", "GroupAdded", entry="GroupToAdd")
 class GroupAddView(FreeView):
+    key_scope = "group_add"
     needs_gallery = True
+    read = staticmethod(requests.groups_to_add)
 
-    def act(self, data: Any) -> list[Json]:
-        wanted = requests.groups_to_add(data)
-        created = groups.add(self.call.caller.app, wanted, now(), Actor(self.call.id))
+    def act(self, wanted: list[Wanted], at: datetime) -> list[Json]:
+        created = groups.add(self.call.caller.app, wanted, at, Actor(self.call.id))
         return [
             {"group_id": one.group_id, "created": made} for one, made in zip(wanted, created, strict=True)
         ]
@@ -185,8 +193,13 @@ class GroupAddView(FreeView):
 
 @schema.describes_gallery("face_group_list", "the groups of the App", "GroupPage", entry="GroupsToList")
 class GroupListView(FreeView):
-    def act(self, data: Any) -> list[Json]:
-        return [self._page(page) for page in requests.pages(data, of_group=False)]
+    key_scope = "group_list"
+
+    def read(self, data: Any) -> list[requests.Page]:
+        return requests.pages(data, of_group=False)
+
+    def act(self, pages: list[requests.Page], at: datetime) -> list[Json]:
+        return [self._page(page) for page in pages]
 
     def _page(self, page: requests.Page) -> Json:
         rows, after = groups.page(self.call.caller.app, page.after, page.limit)
@@ -211,18 +224,26 @@ class GroupListView(FreeView):
 
 @schema.describes_gallery("face_group_delete", "delete groups and their keys", "Deleted", entry="GroupRef")
 class GroupDeleteView(FreeView):
-    def act(self, data: Any) -> list[Json]:
+    key_scope = "group_delete"
+    read = staticmethod(requests.group_ids)
+
+    def act(self, group_ids: list[str], at: datetime) -> list[Json]:
         app, actor = self.call.caller.app, Actor(self.call.id)
         return [
-            {"group_id": group_id, "deleted_faces": groups.delete(app, group_id, now(), actor)}
-            for group_id in requests.group_ids(data)
+            {"group_id": group_id, "deleted_faces": groups.delete(app, group_id, at, actor)}
+            for group_id in group_ids
         ]
 
 
 @schema.describes_gallery("face_person_list", "the persons of a group", "PersonPage", entry="PersonsToList")
 class PersonListView(FreeView):
-    def act(self, data: Any) -> list[Json]:
-        pages = requests.pages(data, of_group=True)
+    key_scope = "person_list"
+    names_persons = True
+
+    def read(self, data: Any) -> list[requests.Page]:
+        return requests.pages(data, of_group=True)
+
+    def act(self, pages: list[requests.Page], at: datetime) -> list[Json]:
         groups.find(self.call.caller.app, [page.group_id for page in pages])
         return [self._page(page) for page in pages]
 
@@ -252,17 +273,20 @@ class PersonListView(FreeView):
 
 @schema.describes_gallery("face_person_delete", "erase persons or faces", "Deleted", entry="PersonRef")
 class PersonDeleteView(FreeView):
-    def act(self, data: Any) -> list[Json]:
-        return [{"deleted_faces": self._delete(one)} for one in requests.erasures(data)]
+    key_scope = "person_delete"
+    read = staticmethod(requests.erasures)
 
-    def _delete(self, one: requests.Erasure) -> int:
+    def act(self, erasures: list[requests.Erasure], at: datetime) -> list[Json]:
+        return [{"deleted_faces": self._delete(one, at)} for one in erasures]
+
+    def _delete(self, one: requests.Erasure, at: datetime) -> int:
         if one.is_of_one_face and one.face_id is None:
             return 0  # malformed, so no face has this id
         return erasure.delete_person(
             self.call.caller.app,
             one.group_id,
             one.person_id,
-            now(),
+            at,
             Actor(self.call.id),
             face_id=one.face_id,
         )

@@ -5,6 +5,9 @@ stays in Valkey for some minutes and is returned to repeats, a limited number of
 repeat is refused (errors.IDEMPOTENCY_SPENT). There is no inference for a key that was already charged:
 otherwise a client could replace the pictures behind unchanged URLs and have them processed free of charge.
 
+A free call of the face gallery uses up its key in the same way: the key counts as charged once the call was
+carried out.
+
 While a call runs, it holds a lease on its key, which expires within LEASE_S if its web process dies. The row
 is authoritative: a call whose key was taken by another call cannot be settled.
 """
