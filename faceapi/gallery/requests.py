@@ -23,7 +23,7 @@ from gallery import search
 from gallery.enrolment import Entry
 from gallery.groups import Wanted
 
-MAX_LIST = 1000
+DEFAULT_LIMIT, MAX_LIST = 100, 1000  # of one entry; of all entries of a list request together
 MAX_NAME, MAX_NOTE, MAX_REFERENCE = 64, 200, 100
 MAX_RETENTION_DAYS = 36_500
 MAX_MS = 253_402_300_799_999  # the year 9999
@@ -120,7 +120,7 @@ def pages(data: Any, *, of_group: bool) -> list[Page]:
     for index, entry in enumerate(objects(data)):
         _reject_unknown(entry, ("group_id", "after", "limit") if of_group else ("after", "limit"), index)
         after = _id(entry, "after", index) if entry.get("after") is not None else ""
-        limit = _number(entry, "limit", 1, MAX_LIST, index) or 100
+        limit = _number(entry, "limit", 1, MAX_LIST, index) or DEFAULT_LIMIT
         found.append(Page(after, limit, _id(entry, "group_id", index) if of_group else ""))
     if sum(page.limit for page in found) > MAX_LIST:
         raise malformed(f"the limits of all entries add up to more than {MAX_LIST}")

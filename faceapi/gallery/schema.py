@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from faceapi.gallery.requests import DEFAULT_LIMIT, MAX_LIST
 from gallery import search
 from gallery.models import MAX_FACES_OF_PERSON
 
@@ -12,7 +13,14 @@ TEXT: Json = {"type": "string"}
 ID: Json = {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$"}
 FACE_ID: Json = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 MS: Json = {"type": "integer", "description": "Unix time in milliseconds"}
-LIMIT: Json = {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
+LIMIT: Json = {
+    "type": "integer",
+    "minimum": 1,
+    "maximum": MAX_LIST,
+    "default": DEFAULT_LIMIT,
+    "description": f"the limits of all entries of a request, each {DEFAULT_LIMIT} if absent, may add up to "
+    f"{MAX_LIST} at most (otherwise 4007)",
+}
 PERSON_KEYS = ("group_id", "person_id")
 
 

@@ -268,6 +268,7 @@ def test_an_update_of_a_group_keeps_omitted_fields(gallery: Gallery) -> None:
 def test_the_limits_of_a_list_are_bounded_in_sum(gallery: Gallery) -> None:
     assert gallery.send("face_group_list", [{"limit": 100}] * 10).code == 0
     assert gallery.send("face_group_list", [{"limit": 100}] * 11).code == 4007
+    assert gallery.send("face_group_list", [{}] * 11).code == 4007
 
 
 def test_looking_up_faces_for_a_refused_call_counts_as_unpaid_work(
