@@ -60,7 +60,7 @@ def _field(schema: Json, name: str, label: str, *, is_required: bool) -> Field:
     if is_picture(schema):
         return Field(name, label, "picture", is_required)
     schema = resolved(schema)
-    kind = schema["type"]
+    kind = _type(schema)
     if kind == "object":
         needed = schema.get("required", [])
         children = [
@@ -98,9 +98,15 @@ def _attributes(schema: Json) -> dict[str, str]:
     if "pattern" in schema:
         pattern = schema["pattern"].removeprefix("^").removesuffix("$")
         found["pattern"] = pattern.replace("-]", "\\-]")  # required by HTML
-    if schema["type"] == "number":
+    if _type(schema) == "number":
         found["step"] = "any"
     return found
+
+
+def _type(schema: Json) -> str:
+    """Return the type of a value; if it may also be null, the other one."""
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    return str(next(one for one in types if one != "null"))
 
 
 def _text(value: object) -> str:

@@ -44,12 +44,17 @@ COMPONENTS: Json = {
     "GroupToAdd": _input(
         ("group_id",),
         group_id=ID,
-        name={"type": "string", "maxLength": 64, "description": "the group_id, if absent"},
+        name={
+            "type": "string",
+            "maxLength": 64,
+            "description": "if absent: the group_id for a new group, unchanged for an existing one",
+        },
         retention_days={
-            "type": "integer",
+            "type": ["integer", "null"],
             "minimum": 1,
             "maximum": 36_500,
-            "description": "each face is deleted this many days after its enrolment; if absent, it is kept",
+            "description": "each face is deleted this many days after its enrolment. null: faces are kept. "
+            "If absent: null for a new group, unchanged for an existing one",
         },
     ),
     "GroupAdded": _object(("group_id", "created"), group_id=ID, created={"type": "boolean"}),

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import hypothesis
+import jsonschema
 import pytest
 import requests
 import schemathesis
@@ -48,6 +49,12 @@ def test_the_description_has_every_code_under_its_status(path: str) -> None:
         for code in response["content"]["application/json"]["schema"]["properties"]["code"].get("enum", [])
     }
     assert named == {row.number: row.http for row in errors.TABLE.values()}
+
+
+def test_the_description_allows_to_remove_a_retention() -> None:
+    group = jsonschema.Draft202012Validator(description()["components"]["schemas"]["GroupToAdd"])
+    for days, is_valid in ((1, True), (None, True), (0, False), ("1", False)):
+        assert group.is_valid({"group_id": "staff", "retention_days": days}) is is_valid
 
 
 class Signature(requests.auth.AuthBase):
