@@ -45,6 +45,11 @@ IMAGE: Json = {
     "PNG or JPEG without alpha, at most 10 MiB, 32x32 to 5000x5000.",
     "examples": ["https://example.org/example.png", f"{base64_text.PREFIXES[0]}iVBORw0KGgo..."],
 }
+IMAGE_OR_STORED_FACE: Json = IMAGE | {
+    "description": f"{IMAGE['description']} Or a stored face: face:<group_id>/<person_id> (the best match "
+    "counts) or face:<group_id>/<person_id>/<face_id>.",
+    "examples": [*IMAGE["examples"], "face:staff/1001"],
+}
 
 
 def _object(**properties: Json) -> Json:
@@ -94,6 +99,7 @@ SAME = {
 }
 COMPONENTS: Json = {
     "Image": IMAGE,
+    "PairImage": IMAGE,
     "Location": LOCATION,
     "Point": POINT,
     "Landmark": LANDMARK,
@@ -143,7 +149,8 @@ def _error(codes: list[Code]) -> Json:
 
 
 def _error_responses() -> dict[tuple[int, str], Json]:
-    rows = sorted(errors.in_use(), key=lambda row: (row.http, row.number))
+    possible = (row for row in errors.in_use() if not row.reserved)
+    rows = sorted(possible, key=lambda row: (row.http, row.number))
     responses: dict[tuple[int, str], Json] = {}
     for http, group in groupby(rows, key=lambda row: row.http):
         schema = _error(list(group))
@@ -176,16 +183,26 @@ _PARAMETERS = [
         OpenApiParameter.HEADER,
         description="Requests with the same key and body within 24 hours are carried out and charged once.",
     ),
-    _header("X-Request-Id", "The id of the call; on every reply.", on=True),
+    _header(
+        "X-Request-Id",
+        "The id of the call; on every reply to a request, but not on the plain-text 429 that is sent to an "
+        "address with too many open connections before a request is read.",
+        on=True,
+    ),
     _header("X-Billed-Units", "Units charged for this call; 0 unless the code is 0.", on=True),
     _header("X-Quota-Remaining", "Units that remain after this call (剩余调用量).", on=True),
+    _header(
+        "Idempotent-Replayed",
+        "true: this is the answer of the earlier request with the same Idempotency-Key.",
+        on=[200],
+    ),
     _header("Retry-After", "Seconds to wait before a retry.", on=[429, 503]),
 ]
 
 
 def describes(api: Api, summary: str, result: str, *, pairs: bool = False) -> Any:
     """Return a class decorator that describes the view of an API."""
-    entry = _list(_ref("Image"), minItems=2, maxItems=2) if pairs else _ref("Image")
+    entry = _list(_ref("PairImage"), minItems=2, maxItems=2) if pairs else _ref("Image")
     request = _object(data=_list(entry, minItems=1, maxItems=MAX_PAIRS if pairs else MAX_IMAGES))
     request["properties"]["options"] = {
         "type": "object",
@@ -263,7 +280,7 @@ def add_components(result: Json, generator: Any, request: Any, public: bool) -> 
         for (http, kind), schema in _error_responses().items():
             path["post"]["responses"][str(http)]["content"][kind]["schema"] = schema
     components = result.setdefault("components", {})
-    of_gallery = gallery.COMPONENTS if settings.GALLERY else {}
+    of_gallery = gallery.COMPONENTS | {"PairImage": IMAGE_OR_STORED_FACE} if settings.GALLERY else {}
     components["schemas"] = COMPONENTS | of_gallery | components.get("schemas", {})
     components["securitySchemes"] = {
         "CTYUN": {

@@ -77,5 +77,5 @@ def resolved(schema: Json) -> Json:
 
 
 def is_picture(schema: Json) -> bool:
-    """Return whether the schema is that of a picture: a URL or base64."""
-    return str(schema.get("$ref", "")).endswith("/Image")
+    """Return whether the schema is that of a picture: a URL or base64, or in a pair also a stored face."""
+    return str(schema.get("$ref", "")).endswith(("/Image", "/PairImage"))

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.conf import settings
+
 from faceapi.gallery.requests import DEFAULT_LIMIT, MAX_LIST
 from gallery import search
 from gallery.models import MAX_FACES_OF_PERSON
@@ -163,7 +165,13 @@ OPTIONS: dict[str, Json] = {
         ("groups",),
         groups=_list(ID, minItems=1, maxItems=search.MAX_GROUPS),
         top={"type": "integer", "minimum": 1, "maximum": search.MAX_TOP, "default": 5},
-        min_confidence={"type": "number", "minimum": 0, "maximum": 100, "default": 70},
+        min_confidence={
+            "type": "number",
+            "minimum": 0,
+            "maximum": 100,
+            "default": settings.COMPARE_SAME_FROM,
+            "description": "by default, the confidence from which face_compare is true in this installation",
+        },
         faces={"type": "string", "enum": ["largest", "all"], "default": "largest"},
         quality={"type": "boolean", "description": "each result also has `quality`"},
     ),

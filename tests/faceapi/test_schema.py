@@ -1,6 +1,9 @@
 """The OpenAPI description has every code, and the replies conform to it."""
 
 import json
+import os
+import subprocess
+import sys
 from typing import Any
 
 import hypothesis
@@ -9,6 +12,7 @@ import pytest
 import requests
 import schemathesis
 from drf_spectacular.generators import SchemaGenerator
+from pytest_django import Settings
 from schemathesis import Case
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
@@ -48,7 +52,31 @@ def test_the_description_has_every_code_under_its_status(path: str) -> None:
         for status, response in responses.items()
         for code in response["content"]["application/json"]["schema"]["properties"]["code"].get("enum", [])
     }
-    assert named == {row.number: row.http for row in errors.TABLE.values()}
+    assert named == {row.number: row.http for row in errors.TABLE.values() if not row.reserved}
+
+
+def test_the_description_names_the_header_of_a_repeated_answer() -> None:
+    for path in APIS:
+        responses = description()["paths"][path]["post"]["responses"]
+        assert [code for code in responses if "Idempotent-Replayed" in responses[code]["headers"]] == ["200"]
+
+
+def test_a_pair_may_name_stored_faces_where_the_gallery_is_in_use(settings: Settings) -> None:
+    assert "face:<group_id>/<person_id>" in description()["components"]["schemas"]["PairImage"]["description"]
+    settings.GALLERY = False
+    assert "face:" not in description()["components"]["schemas"]["PairImage"]["description"]
+
+
+def test_the_description_states_the_threshold_of_the_installation() -> None:
+    program = (
+        "import django; django.setup(); from faceapi.gallery.schema import OPTIONS;"
+        "print(OPTIONS['face_search']['properties']['min_confidence']['default'])"
+    )
+    environment = os.environ | {"COMPARE_SAME_FROM": "72.5"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "72.5\n"
 
 
 def test_the_description_allows_to_remove_a_retention() -> None:
