@@ -143,7 +143,7 @@ class FaceClient:
     ) -> list[CompareResult]:
         """Compare the largest faces of each pair (face_compare); otherwise like `detect`.
 
-        A request is charged as one call for any number of pairs.
+        A request is charged as one call for any number of pairs, unless the package counts pairs or images.
         """
         items = [(source(one), source(other)) for one, other in pairs]
         return self._all("face_compare", items, batch, compare_result)

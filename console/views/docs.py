@@ -97,9 +97,10 @@ def show(request: HttpRequest, page: str) -> HttpResponse:
         context |= {"api": page, "request_example": EXAMPLES[page][0], "reply_example": EXAMPLES[page][1]}
     if page == "signing":
         context["request_str"] = REQUEST_STR
+    if page in ("face_compare", "face_search"):
+        context["same_from"] = settings.COMPARE_SAME_FROM
     if page == "face_compare":
         context |= {
-            "same_from": settings.COMPARE_SAME_FROM,
             "map_version": format_html('<span class="nowrap">{}</span>', scoring.table_version()),
             "measured_to": scoring.measured_to(),
             "scale": [(at, round(1 / scoring.false_accept_rate(at))) for at in SCALE],

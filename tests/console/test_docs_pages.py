@@ -45,6 +45,15 @@ def test_the_meaning_of_confidence_is_published_with_its_version(client: Client,
 
 
 @pytest.mark.django_db
+def test_the_default_of_min_confidence_is_that_of_the_installation(
+    client: Client, settings: Settings
+) -> None:
+    settings.COMPARE_SAME_FROM = 72.5
+    client.cookies["django_language"] = "en"
+    assert "the lowest confidence, 72.5 by default" in markup(client.get("/docs/face_search/"))
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_the_model_card_shows_the_numbers_of_the_calibration_set(client: Client, language: str) -> None:
     client.cookies["django_language"] = "en" if language == "en" else "zh-hans"

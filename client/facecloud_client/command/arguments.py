@@ -103,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CSV",
         help=say("两列的 CSV 文件，每行一对", "a CSV file with two columns, one pair per line"),
     )
-    _common(compare, MAX_PAIRS, MAX_PAIRS)  # a request costs one unit for any number of pairs
+    _common(compare, MAX_PAIRS, MAX_PAIRS)  # by default, a request costs one unit for any number
     _gallery(commands, pictures)
     text = say(
         "检查连接、时钟、签名与余量（不计费）",
