@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.errors import RuleError
 from accounts.models import User
+from accounts.users import sessions
 
 PERMISSIONS = {
     "ops_reports": _("查看用量报表和实时状态"),
@@ -105,11 +106,14 @@ def assign(user: User, roles: Iterable[str]) -> None:
 def set_active(user: User, is_active: bool) -> None:
     """Open or close an account; a closed account can neither log in nor call the API.
 
+    Closing ends its sessions: after it is opened again, its users have to log in.
     Raises RuleError `last_admin` if no operator would be left who can manage roles.
     """
     _lock_groups()
     user.is_active = is_active
     user.save(update_fields=["is_active"])
+    if not is_active:
+        sessions.end_all(user)
     if not who_may("ops_people").exists():
         raise RuleError("last_admin")
 

@@ -1,6 +1,6 @@
 """Customers, operators and invitations. Written by accounts/users/."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
@@ -42,6 +42,8 @@ class User(AbstractUser):
     language = models.CharField(
         _("语言"), max_length=10, choices=[("zh-hans", "简体中文"), ("en", "English")], default="zh-hans"
     )
+    # Incremented to end all sessions of the account (sessions.py): each session holds the value of its login.
+    session_version = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 
     REQUIRED_FIELDS = ["email"]
     objects: ClassVar[UserManager] = UserManager()
@@ -64,6 +66,17 @@ class User(AbstractUser):
             type(self).objects.filter(pk=self.pk, password=verified).update(password=self.password)
 
         return hashers.check_password(raw_password, verified, rehash)
+
+    def get_session_auth_hash(self) -> str:
+        """Return what a session must hold: it changes with the password and with `session_version`."""
+        return self._with_version(super().get_session_auth_hash())
+
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        return map(self._with_version, super().get_session_auth_fallback_hash())
+
+    def _with_version(self, digest: str) -> str:
+        """Append the version; none to the first one, so that sessions of the previous release stay valid."""
+        return f"{digest}.{self.session_version}" if self.session_version else digest
 
     @classmethod
     def from_db(

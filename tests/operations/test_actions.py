@@ -255,6 +255,19 @@ def test_roles_are_assigned_and_accounts_closed_and_reopened(
     assert act(admin, "close", operators["admin"]).status_code == REFUSED
 
 
+def test_the_sessions_of_a_closed_account_stay_ended_when_it_is_opened_again(
+    log_in: Login, alice: User, as_alice: Client
+) -> None:
+    admin = log_in("admin")
+    assert as_alice.get("/console/settings/").status_code == 200
+    act(admin, "close", alice)
+    assert as_alice.get("/console/settings/").status_code == 302
+    act(admin, "open", alice)
+    assert as_alice.get("/console/settings/").status_code == 302
+    as_alice.force_login(User.objects.get(pk=alice.pk))
+    assert as_alice.get("/console/settings/").status_code == 200
+
+
 def test_the_galleries_of_a_customer_are_deleted(
     world: World, log_in: Login, operators: dict[str, User], now: datetime
 ) -> None:
