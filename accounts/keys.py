@@ -108,6 +108,11 @@ def live(at: datetime) -> "QuerySet[AppKey]":
     return _not_ended(at).filter(app__customer__is_active=True)
 
 
+def has_live(customer: User, at: datetime) -> bool:
+    """Return whether any key of the customer may sign a call at `at`."""
+    return live(at).filter(app__customer=customer).exists()
+
+
 def _not_ended(at: datetime) -> "QuerySet[AppKey]":
     return AppKey.objects.filter(
         Q(disabled_at=None) | Q(disabled_at__gt=at), Q(expires_at=None) | Q(expires_at__gt=at)
@@ -178,6 +183,11 @@ def disable(key: AppKey, at: datetime) -> None:
     if not _not_ended(at).filter(pk=key.pk).update(disabled_at=at):
         raise RuleError("key_not_live", key=key.key)
     key.disabled_at = at
+
+
+def disable_all(customer: User, at: datetime) -> int:
+    """Disable all keys of a customer like `disable`; return how many had not ended before."""
+    return _not_ended(at).filter(app__customer=customer).update(disabled_at=at)
 
 
 def touch(key: AppKey, at: datetime) -> None:

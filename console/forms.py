@@ -1,6 +1,5 @@
 """The forms of the console, with messages for the rules of accounts and billing."""
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -9,7 +8,6 @@ from django.contrib.auth import authenticate
 from django.contrib.auth.forms import (
     AuthenticationForm,
     PasswordChangeForm,
-    PasswordResetForm,
     SetPasswordForm,
     UserCreationForm,
 )
@@ -18,7 +16,6 @@ from django.core.validators import RegexValidator
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
@@ -26,7 +23,6 @@ from accounts import names
 from accounts.errors import RuleError
 from accounts.models import Invitation, User
 from accounts.users import addresses, invitations, usernames
-from common.links import absolute
 from console.middleware import throttle
 
 # The manual's sentences (3.1.2), shown as hint and as error.
@@ -230,24 +226,14 @@ def label_new_passwords(form: forms.Form) -> None:
     form.fields["new_password2"].help_text = ""
 
 
-class ResetPasswordForm(PasswordResetForm):
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["email"].label = _("注册邮箱")
+class ResetPasswordForm(forms.Form):
+    """The address to which links are mailed that set a new password (console/mail/mails.py)."""
 
-    def get_users(self, email: str) -> Iterator[User]:
-        """Yield at most one account: the owner of the address, otherwise the first that entered it."""
-        user = addresses.account_of(email)
-        if user and user.has_usable_password():
-            yield user
-
-    def send_mail(
-        self, subject_template_name: Any, email_template_name: Any, context: Any, *args: Any, **more: Any
-    ) -> None:
-        """Send the mail, with a link that begins with SITE_URL and not with the request's Host header."""
-        path = reverse("password_reset_confirm", args=[context["uid"], context["token"]])
-        context["link"] = absolute(path)
-        super().send_mail(subject_template_name, email_template_name, context, *args, **more)
+    email = forms.EmailField(
+        label=_("注册邮箱"),
+        max_length=addresses.LONGEST,
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
+    )
 
 
 class SettingsForm(forms.ModelForm):

@@ -1,29 +1,18 @@
 """The Celery tasks of this room: mail about accounts. Each is safe to run twice or late."""
 
-from urllib.parse import urlsplit
-
 from celery import shared_task
 from django.utils import translation
 
 from accounts.models import Invitation, User
-from common import links
 from common.postgresql.clock import now
 from console.mail import account_digest, mails
 
 
 @shared_task(name="console.send_password_reset")
 def send_password_reset(email: str, language: str) -> None:
-    """Mail a reset link to the account with this address, if there is one."""
-    from console.forms import ResetPasswordForm
-
-    form = ResetPasswordForm({"email": email})
+    """Mail links that set a new password to the accounts with this address, if there are any."""
     with translation.override(language):
-        if form.is_valid():
-            form.save(
-                domain_override=urlsplit(links.absolute("/")).netloc,
-                subject_template_name="mail/password_reset_subject.txt",
-                email_template_name="mail/password_reset.txt",
-            )
+        mails.send_reset_links(email)
 
 
 @shared_task(name="console.send_link")

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from django.core import signing
 from django.core.mail.message import sanitize_address
 from django.db import IntegrityError, transaction
+from django.db.models import F
 
 from accounts.errors import RuleError
 from accounts.models import User
@@ -18,6 +19,7 @@ from accounts.models import User
 LINK_VALID = timedelta(days=3)
 _SALT = "accounts.addresses"
 LONGEST = 254  # RFC 5321
+ACCOUNTS_IN_MAIL = 50  # the most accounts that one reset mail lists
 
 
 def is_mailable(address: str) -> bool:
@@ -37,13 +39,16 @@ def owner_of(address: str) -> User | None:
     return User.objects.filter(email__iexact=address, email_verified_at__isnull=False).first()
 
 
-def account_of(address: str) -> User | None:
-    """Return the account whose password a reset link for this address resets, or None.
+def accounts_of(address: str) -> list[User]:
+    """Return the open accounts whose password a reset mail for this address may reset.
 
-    That is the owner of the address, or else the oldest active account that has entered it.
+    That is the owner of the address. If no account has verified it, these are all that entered it, the latest
+    login first and at most ACCOUNTS_IN_MAIL: only the reader of the mailbox knows which account is genuine.
     """
+    if owner := owner_of(address):
+        return [owner] if owner.is_active else []
     named = User.objects.filter(email__iexact=address, is_active=True)
-    return owner_of(address) or named.order_by("pk").first()
+    return list(named.order_by(F("last_login").desc(nulls_last=True), "-pk")[:ACCOUNTS_IN_MAIL])
 
 
 def to_confirm(user: User) -> str:

@@ -10,10 +10,12 @@ from typing import Any
 import redis
 from celery import Task
 from django.conf import settings
+from django.contrib.auth.tokens import default_token_generator
 from django.core.mail import send_mail
 from django.db import transaction
 from django.urls import reverse
 from django.utils import translation
+from django.utils.http import urlsafe_base64_encode
 from django.utils.translation import gettext as _
 from kombu.exceptions import OperationalError
 
@@ -71,6 +73,36 @@ def send_verification(user: User) -> None:
             absolute(path),
             _("链接 3 天内有效。如果不是您本人的操作，请忽略这封邮件，这个邮箱不会再收到通知。"),
         )
+
+
+def send_reset_links(address: str) -> None:
+    """Mail a link that sets a new password for each account of the address (`addresses.accounts_of`).
+
+    Accounts may have entered the address in another spelling; each mail goes to the one that was entered.
+    """
+    users = [user for user in addresses.accounts_of(address) if user.has_usable_password()]
+    for spelling in dict.fromkeys(user.email for user in users):
+        links = [(user.username, _reset_link(user)) for user in users if user.email == spelling]
+        warning = _("链接 1 小时内有效，只能使用一次。如果您没有申请，请忽略这封邮件，您的密码不会改变。")
+        _send(spelling, _("重设您的密码"), *_offer(links), warning)
+
+
+def _offer(links: list[tuple[str, str]]) -> list[str]:
+    """Return the paragraphs with the links, each with the user name of its account."""
+    if len(links) == 1:
+        ((name, link),) = links
+        what = _("有人（应当是您）申请重设人脸识别控制台的密码。请打开下面的链接设置新密码：")
+        return [_("%(name)s，您好：") % {"name": name}, what, link]
+    what = _(
+        "有人（应当是您）申请重设人脸识别控制台的密码。以下账号都填写了这个邮箱，但都还没有验证。"
+        "请只打开您自己的账号的链接；您不认识的账号是别人用您的邮箱注册的，请不要使用："
+    )
+    return [_("您好："), what, *(f"{name}\n{link}" for name, link in links)]
+
+
+def _reset_link(user: User) -> str:
+    uid = urlsafe_base64_encode(str(user.pk).encode())
+    return absolute(reverse("password_reset_confirm", args=[uid, default_token_generator.make_token(user)]))
 
 
 def send_change(kind: str, user: User, address: str) -> None:

@@ -15,7 +15,9 @@ from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
+from django.views.generic import FormView
 
+from accounts import keys
 from accounts.errors import RuleError
 from accounts.models import User
 from accounts.users import addresses, invitations
@@ -26,6 +28,10 @@ from console.mail import mails
 from console.middleware import throttle
 from console.middleware.language import remember
 
+KEYS_DISABLED = gettext_lazy(
+    "邮箱首次验证，该账号原有的 %(count)s 个密钥已停用：注册时邮箱未经验证，密钥可能在他人手中。"
+    "请登录后为应用换新密钥。"
+)
 MANY_MAILS = gettext_lazy("最近发送的邮件过多，请一小时后再试。")
 
 
@@ -94,7 +100,7 @@ class PasswordChangeView(views.PasswordChangeView):
 
 
 @method_decorator(throttle.posts("reset", throttle.reset_limit), name="dispatch")
-class PasswordResetView(views.PasswordResetView):
+class PasswordResetView(FormView):
     template_name = "accounts/password_reset.html"
     form_class = forms.ResetPasswordForm
     success_url = reverse_lazy("password_reset_sent")
@@ -118,13 +124,32 @@ class PasswordResetConfirmView(views.PasswordResetConfirmView):
     form_class = forms.NewPasswordForm
     success_url = reverse_lazy("login")
 
+    def get_user(self, uidb64: str) -> User | None:
+        """Return the account of the link; None if it was closed."""
+        user: User | None = super().get_user(uidb64)
+        return user if user is not None and user.is_active else None
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        user = self.user if self.validlink else None
+        disables = user is not None and not user.email_verified_at and keys.has_live(user, now())
+        return super().get_context_data(**kwargs) | {"account": user, "disables_keys": disables}
+
+    @transaction.atomic
     def form_valid(self, form: Any) -> HttpResponse:
-        """Set the password; the address counts as verified, because the link was opened from its mailbox."""
+        """Set the password; the address counts as verified, because the link was opened from its mailbox.
+
+        If it was not verified before, someone else may have registered the account and kept its keys, so they
+        are disabled.
+        """
+        user, at = form.user, now()
+        is_first_proof = not user.email_verified_at
         messages.success(self.request, _("密码已重设，请用新密码登录。"))
         response = super().form_valid(form)
         with suppress(RuleError):  # another account has verified the address meanwhile
-            addresses.mark_verified(form.user, form.user.email, now())
-        notify_password_changed(form.user)
+            addresses.mark_verified(user, user.email, at)
+        if is_first_proof and (count := keys.disable_all(user, at)):
+            messages.warning(self.request, KEYS_DISABLED % {"count": count})
+        notify_password_changed(user)
         return response
 
 

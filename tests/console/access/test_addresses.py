@@ -11,8 +11,9 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
+from accounts import keys
 from accounts.errors import RuleError
-from accounts.models import User
+from accounts.models import App, User
 from accounts.users import addresses
 from console.middleware import throttle
 from tests.console.conftest import PASSWORD
@@ -209,6 +210,79 @@ def test_a_reset_link_goes_to_the_owner_of_the_address(alice: User, sent) -> Non
     User.objects.create_user("mallory", alice.email, PASSWORD)
     (link,) = sent(Client(), "/password/reset/", {"email": alice.email})
     assert str(link.body).startswith("alice，您好")
+
+
+NEW = {"new_password1": "xin-mi-ma-2027", "new_password2": "xin-mi-ma-2027"}
+
+
+def reset_links(message: mail.EmailMessage) -> dict[str, str]:
+    """Return the links of a mail that lists several accounts, by user name."""
+    return dict(re.findall(r"^(\S+)\nhttp://[^/]+(/password/reset/\S+)$", str(message.body), re.M))
+
+
+def test_each_account_that_entered_an_unverified_address_gets_a_link(client: Client, db: None, sent) -> None:
+    """Only the reader of the mailbox knows which account is genuine."""
+    for name, address in (("mallory", "victim@example.org"), ("victim", "victim@example.org")):
+        assert Client().post("/register/", FORM | {"username": name, "email": address}).status_code == 302
+    User.objects.create_user("closed", "victim@example.org", PASSWORD, is_active=False)
+    (message,) = sent(client, "/password/reset/", {"email": "victim@example.org"})
+    links = reset_links(message)
+    assert set(links) == {"mallory", "victim"}
+    page = client.get(links["victim"], follow=True)
+    assert "请为您的账号 victim 设置新密码" in page.content.decode()
+    assert client.post(page.request["PATH_INFO"], NEW).status_code == 302
+    (message,) = sent(client, "/password/reset/", {"email": "victim@example.org"})
+    assert str(message.body).startswith("victim，您好")  # which owns the address now
+    assert "mallory" not in str(message.body)
+
+
+def test_a_mail_goes_to_the_spelling_that_the_account_entered(client: Client, db: None, sent) -> None:
+    for name, address in (("one", "Same@example.org"), ("two", "same@example.org")):
+        User.objects.create_user(name, address, PASSWORD)
+    messages = sent(client, "/password/reset/", {"email": "SAME@example.org"})
+    assert {(*message.to, str(message.body).split("，")[0]) for message in messages} == {
+        ("Same@example.org", "one"),
+        ("same@example.org", "two"),
+    }
+
+
+def reset(visitor: Client, user: User, sent) -> str:
+    """Reset the password of the user by mail; return both pages, before and after."""
+    (message,) = sent(visitor, "/password/reset/", {"email": user.email})
+    found = re.search(r"/password/reset/\S+", str(message.body))
+    assert found
+    page = visitor.get(found.group(), follow=True)
+    done = visitor.post(page.request["PATH_INFO"], NEW, follow=True)
+    return page.content.decode() + done.content.decode()
+
+
+def test_a_reset_that_verifies_the_address_disables_the_keys_of_a_stranger(
+    app: App, alice: User, sent
+) -> None:
+    User.objects.filter(pk=alice.pk).update(email_verified_at=None)
+    kept_by_mallory = app.keys.get()
+    pages = reset(Client(), alice, sent)
+    assert "保存后全部停用" in pages
+    assert "原有的 1 个密钥已停用" in pages
+    assert keys.live_key(kept_by_mallory.key, timezone.now()) is None
+    alice.refresh_from_db()
+    assert alice.email_verified_at
+
+
+def test_a_reset_of_the_owner_of_an_address_keeps_the_keys(app: App, alice: User, sent) -> None:
+    pages = reset(Client(), alice, sent)
+    assert "停用" not in pages
+    assert keys.live_key(app.keys.get().key, timezone.now())
+
+
+def test_a_closed_account_gets_no_link_and_cannot_use_one(client: Client, alice: User, sent) -> None:
+    (message,) = sent(client, "/password/reset/", {"email": alice.email})
+    found = re.search(r"/password/reset/\S+", str(message.body))
+    assert found
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+    User.objects.create_user("mallory", alice.email, PASSWORD)
+    assert sent(client, "/password/reset/", {"email": alice.email}) == []
+    assert not Client().get(found.group(), follow=True).context["validlink"]
 
 
 def test_verification_mails_are_limited(as_alice: Client, alice: User, sent) -> None:
