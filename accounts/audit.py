@@ -1,4 +1,4 @@
-"""The audit log: who did what, when, from which address, to which object and why.
+"""The audit log: who did what, when, from which address, to which object, and an operator's reason.
 
 Append-only; a trigger rejects UPDATE and DELETE. An action and its entry are written in one transaction, so
 neither exists without the other. After the commit the entry is also written to the log stream.
@@ -8,6 +8,7 @@ import logging
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import models, transaction
@@ -16,6 +17,8 @@ from accounts import own_account
 from accounts.errors import RuleError
 from accounts.models import AuditEntry, User
 from accounts.models.operators import REASON_LENGTH
+
+NO_REASON = "–"  # of customers' acts; shown like an empty column in every language
 
 logger = logging.getLogger("facecloud.audit")
 
@@ -41,18 +44,36 @@ def record(
     if not reason:
         raise RuleError("reason_missing")
     own_account.refuse(customer, by)
-    entry = AuditEntry.objects.create(
-        at=at,
+    return _write(
+        act,
+        subject,
         by=by,
+        at=at,
         address=address,
-        act=act,
-        subject=subject._meta.label_lower.rpartition(".")[2],
-        subject_id=str(subject.pk),
         customer=customer,
         reason=reason,
         token=token or uuid4(),
         details=dict(details or {}),
     )
+
+
+def record_own(
+    act: str,
+    subject: models.Model,
+    *,
+    by: User,
+    at: datetime,
+    address: str | None,
+    details: Mapping[str, object] | None = None,
+) -> AuditEntry:
+    """Write an audit entry of a customer's act on the own account, for which no reason is asked."""
+    details = dict(details or {})
+    return _write(act, subject, by=by, at=at, address=address, customer=by, reason=NO_REASON, details=details)
+
+
+def _write(act: str, subject: models.Model, **columns: Any) -> AuditEntry:
+    kind = subject._meta.label_lower.rpartition(".")[2]
+    entry = AuditEntry.objects.create(act=act, subject=kind, subject_id=str(subject.pk), **columns)
     transaction.on_commit(partial(_log, entry))
     return entry
 

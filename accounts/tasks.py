@@ -14,10 +14,11 @@ KEEP_LOGINS_DAYS = 180
 
 @shared_task(name="accounts.forget_logins")
 def forget_logins() -> None:
-    """Delete expired sessions, old login records, and mails in files.
+    """Delete expired sessions, old records of logins (successful and failed), and mails in files.
 
-    Failed logins are deleted by axes itself, with the next login.
+    The counts of wrong passwords are deleted by axes itself, with the next login.
     """
     call_command("clearsessions")
     AxesProxyHandler.reset_logs(age_days=KEEP_LOGINS_DAYS)
+    AxesProxyHandler.reset_failure_logs(age_days=KEEP_LOGINS_DAYS)
     mail_backends.delete_old_files(Path(settings.EMAIL_FILE_PATH))

@@ -218,6 +218,7 @@ AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
+AXES_ENABLE_ACCESS_FAILURE_LOG = True  # kept like logins (accounts/tasks.py); attempts are deleted by axes
 AXES_VERBOSE = False  # otherwise each process logs the version of axes
 AXES_ENABLE_ADMIN = False  # operators see its tables under Records
 AXES_LOCKOUT_TEMPLATE = "accounts/locked.html"

@@ -29,6 +29,7 @@ NAMES: dict[str, Promise] = {
     "before": gettext_lazy("原值"),
     "cash": gettext_lazy("现金"),
     "concurrency": gettext_lazy("并发上限"),
+    "disabled_keys": gettext_lazy("停用的密钥数"),
     "effective_at": gettext_lazy("生效时间"),
     "email": gettext_lazy("邮箱"),
     "entry": gettext_lazy("收支编号"),
@@ -37,6 +38,7 @@ NAMES: dict[str, Promise] = {
     "face_value": gettext_lazy("面值"),
     "field": gettext_lazy("字段"),
     "filter": gettext_lazy("筛选"),
+    "key": gettext_lazy("AppKey"),
     "months": gettext_lazy("增加月数"),
     "order": gettext_lazy("订单编号"),
     "rate_per_s": gettext_lazy("每秒请求上限"),
@@ -50,13 +52,24 @@ NAMES: dict[str, Promise] = {
     "vouchers": gettext_lazy("代金券"),
     "worth": gettext_lazy("审批金额"),
 }
+# What users do to their own accounts (`audit.record_own`).
+OWN_ACTS: dict[str, Promise] = {
+    "own-addresses": gettext_lazy("本人修改允许的来源地址"),
+    "own-email": gettext_lazy("本人验证邮箱"),
+    "own-email-ask": gettext_lazy("本人填写新邮箱"),
+    "own-key-disable": gettext_lazy("本人停用密钥"),
+    "own-key-rotate": gettext_lazy("本人更换密钥"),
+    "own-key-show": gettext_lazy("本人查看 SecretKey"),
+    "own-password": gettext_lazy("本人修改密码"),
+    "own-password-reset": gettext_lazy("本人重设密码"),
+}
 YUAN = frozenset({"amount", "balance", "cash", "face_value", "vouchers", "worth"})
 
 
 def act_label(act: str) -> str:
     """Return the name of an action in the reader's language; its code if it no longer exists."""
     known = ACTIONS.get(act)
-    return str(known.label if known else LABELS.get(act, act))
+    return str(known.label if known else {**LABELS, **OWN_ACTS}.get(act, act))
 
 
 def details(entry: AuditEntry) -> Iterator[tuple[str, str]]:

@@ -12,11 +12,14 @@ REASON_LENGTH = 200
 
 
 class AuditEntry(models.Model):
-    """One action of one operator. `details` are plain values (amounts, before and after), never a secret."""
+    """An operator's action, or a customer's on the own account (`by` is then `customer`).
+
+    `details` are plain values (amounts, before and after), never a secret.
+    """
 
     at = models.DateTimeField(_("时间"))
     by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("操作员")
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("操作人")
     )
     address = models.GenericIPAddressField(_("来源地址"), null=True)
     act = models.SlugField(_("操作"), max_length=32, db_index=False)

@@ -25,6 +25,7 @@ from common.links import absolute
 
 EXPIRES_S = 3600  # a mail that is sent later than this would confuse its reader
 ADDRESS_ASKED, ADDRESS_CHANGED, PASSWORD_CHANGED = "address_asked", "address_changed", "password_changed"
+KEY_SHOWN, KEY_ROTATED = "key_shown", "key_rotated"
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +119,14 @@ def send_change(kind: str, user: User, address: str) -> None:
                 _("用户名为 %(name)s 的账号已改用另一个邮箱，通知不再发送到这里。"),
             ),
             PASSWORD_CHANGED: (_("您的密码已修改"), _("用户名为 %(name)s 的账号的登录密码刚刚被修改。")),
+            KEY_SHOWN: (
+                _("您的 SecretKey 刚刚被查看"),
+                _("有人登录用户名为 %(name)s 的账号，输入密码后查看了一个应用的 SecretKey。"),
+            ),
+            KEY_ROTATED: (
+                _("您的密钥刚刚被更换"),
+                _("有人登录用户名为 %(name)s 的账号，输入密码后为一个应用换了新密钥。"),
+            ),
         }[kind]
         # The former address of an account gets no link to reset the password.
         advice = _("如果不是您本人的操作，请立即联系管理员。")

@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -13,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
-from accounts import applications, limits
+from accounts import applications, audit, limits
 from accounts.errors import RuleError
 from accounts.models import App
 from billing import catalogue, packages
@@ -237,7 +238,7 @@ def save_sent(
         applications.rename(app, **form.cleaned_data)
         messages.success(request, _("应用名称和描述已保存。"))
     elif addresses.is_bound and addresses.is_valid():
-        limits.allow_only(app, addresses.cleaned_data["addresses"])
+        allow_only(request, app, addresses.cleaned_data["addresses"])
         messages.success(request, _("允许的来源地址已保存，立即生效。"))
     elif tags.is_bound and tags.is_valid():
         try:
@@ -249,6 +250,21 @@ def save_sent(
     else:
         return False
     return True
+
+
+def allow_only(request: CustomerRequest, app: App, addresses: list[str]) -> None:
+    """Set the allowed client addresses, and write a change of them to the audit log."""
+    before = app.allowed_addresses
+    with transaction.atomic():
+        limits.allow_only(app, addresses)
+        if app.allowed_addresses == before:
+            return
+        details = {
+            "before": {"allowed_addresses": before},
+            "after": {"allowed_addresses": app.allowed_addresses},
+        }
+        address = client_address(request.META)
+        audit.record_own("own-addresses", app, by=request.user, at=now(), address=address, details=details)
 
 
 def about(app: App) -> dict[str, Any]:

@@ -5,11 +5,12 @@ secret, and the first page that shows the secret removes the id.
 """
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django import forms
 from django.contrib import messages
 from django.contrib.auth import authenticate
+from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -17,12 +18,15 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
+from accounts import audit
 from accounts import keys as key_rules
 from accounts.errors import RuleError
 from accounts.models import App, AppKey
+from common.client_address import client_address
 from common.postgresql.clock import now
 from console.access import CustomerRequest, customer
 from console.error_messages import sentence
+from console.mail import mails, news
 from console.ownership import own_app
 
 OVERLAPS = {
@@ -120,12 +124,20 @@ def own_key(request: CustomerRequest, app: App) -> AppKey:
     return get_object_or_404(app.keys, key=request.POST.get("key", ""))
 
 
+def record(request: CustomerRequest, act: str, key: AppKey, at: datetime) -> None:
+    """Write the act on the key to the audit log."""
+    details = {"key": key.key, "app": key.app.app_id}
+    audit.record_own(act, key, by=request.user, at=at, address=client_address(request.META), details=details)
+
+
 def show(request: CustomerRequest, app: App) -> HttpResponse:
     key = own_key(request, app)
     form = PasswordForm(request, key.key)
     if not form.is_valid():
         return page(request, app, status=422, form=form, asked=key.key)
+    record(request, "own-key-show", key, now())
     reveal_next(request, key, is_new=False)
+    news.queue(mails.KEY_SHOWN, request.user)
     return redirect("app_keys", app.app_id)
 
 
@@ -134,8 +146,12 @@ def rotate(request: CustomerRequest, app: App) -> HttpResponse:
     overlap = request.POST.get("overlap", "")
     if overlap not in OVERLAPS or not form.is_valid():
         return page(request, app, status=422, form=form, asked="rotate", overlap=overlap)
-    key = key_rules.rotate(app, now(), timedelta(seconds=int(overlap)))
+    with transaction.atomic():
+        at = now()
+        key = key_rules.rotate(app, at, timedelta(seconds=int(overlap)))
+        record(request, "own-key-rotate", key, at)
     reveal_next(request, key, is_new=True)
+    news.queue(mails.KEY_ROTATED, request.user)
     messages.success(request, _("已生成新密钥 %(key)s，请尽快更新您的程序。") % {"key": key.key})
     return redirect("app_keys", app.app_id)
 
@@ -146,7 +162,10 @@ def disable(request: CustomerRequest, app: App) -> HttpResponse:
     if not form.is_valid():
         return page(request, app, status=422, form=form, asked=f"disable_{key.key}")
     try:
-        key_rules.disable(key, now())
+        with transaction.atomic():
+            at = now()
+            key_rules.disable(key, at)
+            record(request, "own-key-disable", key, at)
         messages.success(request, _("密钥 %(key)s 已停用，使用它的调用从现在起被拒绝。") % {"key": key.key})
     except RuleError as error:
         messages.error(request, sentence(error))

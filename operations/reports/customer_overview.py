@@ -215,8 +215,9 @@ class CustomerOverview:
 
     @cached_property
     def acts(self) -> Listing[AuditEntry]:
-        """Return the operators' actions for this customer."""
-        return self._rows("acts", AuditEntry.objects.filter(customer=self.customer).select_related("by"))
+        """Return the operators' actions for this customer; the customer's own are in the audit log."""
+        found = AuditEntry.objects.filter(customer=self.customer).exclude(by=self.customer)
+        return self._rows("acts", found.select_related("by"))
 
 
 def find(text: str, at: datetime, opened: str = "", most: int = ALL) -> CustomerOverview:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from axes.models import AccessLog
+from axes.models import AccessFailureLog, AccessLog
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 from pytest_django import Settings
@@ -36,9 +36,10 @@ def test_old_mails_in_files_are_deleted(tmp_path: Path, settings: Settings) -> N
     assert list(tmp_path.iterdir()) == [young]
 
 
-def test_old_login_attempts_are_deleted() -> None:
+@pytest.mark.parametrize("table", [AccessLog, AccessFailureLog])
+def test_old_login_attempts_are_deleted(table: type[AccessLog] | type[AccessFailureLog]) -> None:
     for username, days in (("old", tasks.KEEP_LOGINS_DAYS + 1), ("young", tasks.KEEP_LOGINS_DAYS - 1)):
-        login = AccessLog.objects.create(username=username)
-        AccessLog.objects.filter(pk=login.pk).update(attempt_time=timezone.now() - timedelta(days=days))
+        login = table.objects.create(username=username)
+        table.objects.filter(pk=login.pk).update(attempt_time=timezone.now() - timedelta(days=days))
     tasks.forget_logins()
-    assert list(AccessLog.objects.values_list("username", flat=True)) == ["young"]
+    assert list(table.objects.values_list("username", flat=True)) == ["young"]

@@ -17,14 +17,15 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 from django.views.generic import FormView
 
-from accounts import keys
+from accounts import audit, keys
 from accounts.errors import RuleError
 from accounts.models import User
 from accounts.users import addresses, invitations
+from common.client_address import client_address
 from common.postgresql.clock import now
 from console import forms, tasks
 from console.access import CustomerRequest, customer, safe_next
-from console.mail import mails
+from console.mail import mails, news
 from console.middleware import throttle
 from console.middleware.language import remember
 
@@ -95,7 +96,8 @@ class PasswordChangeView(views.PasswordChangeView):
             return self.form_invalid(form)
         messages.success(self.request, _("密码已修改。"))
         response = super().form_valid(form)
-        notify_password_changed(form.user)
+        record(self.request, "own-password", form.user)
+        news.queue(mails.PASSWORD_CHANGED, form.user)
         return response
 
 
@@ -147,16 +149,18 @@ class PasswordResetConfirmView(views.PasswordResetConfirmView):
         response = super().form_valid(form)
         with suppress(RuleError):  # another account has verified the address meanwhile
             addresses.mark_verified(user, user.email, at)
-        if is_first_proof and (count := keys.disable_all(user, at)):
+        count = keys.disable_all(user, at) if is_first_proof else 0
+        if count:
             messages.warning(self.request, KEYS_DISABLED % {"count": count})
-        notify_password_changed(user)
+        record(self.request, "own-password-reset", user, disabled_keys=count)
+        news.queue(mails.PASSWORD_CHANGED, user)
         return response
 
 
-def notify_password_changed(user: User) -> None:
-    """Notify the account's verified address that the password was changed."""
-    if user.email_verified_at:
-        mails.queue(tasks.send_news, mails.PASSWORD_CHANGED, user.pk, user.email)
+def record(request: HttpRequest, act: str, user: User, **details: object) -> None:
+    """Write the act on the user's own account to the audit log. Details name no e-mail address."""
+    address = client_address(request.META)
+    audit.record_own(act, user, by=user, at=now(), address=address, details=details)
 
 
 @sensitive_post_parameters("password")
@@ -180,9 +184,10 @@ def change_address(request: CustomerRequest, form: forms.SettingsForm) -> bool:
         form.add_error("email", str(MANY_MAILS))
         return False
     user = request.user
-    if user.email_verified_at:
-        mails.queue(tasks.send_news, mails.ADDRESS_ASKED, user.pk, user.email)
-    addresses.change(user, form.new_email)
+    news.queue(mails.ADDRESS_ASKED, user)
+    with transaction.atomic():
+        addresses.change(user, form.new_email)
+        record(request, "own-email-ask", user)
     mails.queue(tasks.send_link, user.pk)
     messages.info(request, _("验证链接已发送到 %(address)s，打开链接后生效。") % {"address": form.new_email})
     return True
@@ -210,7 +215,10 @@ def confirm_address(request: CustomerRequest) -> HttpResponse:
     try:
         address = addresses.address_in(token, user)
         if request.method == "POST":
-            if before := addresses.confirm(user, token, now()):
+            with transaction.atomic():
+                before = addresses.confirm(user, token, now())
+                record(request, "own-email", user)
+            if before:
                 mails.queue(tasks.send_news, mails.ADDRESS_CHANGED, user.pk, before)
             messages.success(request, _("邮箱 %(address)s 已验证。") % {"address": address})
             return redirect("settings")
