@@ -52,6 +52,11 @@ def choose(user: User, kind: DigestKind, periods: Iterable[str], at: datetime) -
     )
 
 
+def cancel(user: User) -> None:
+    """Delete all subscriptions of the user."""
+    DigestSubscription.objects.filter(user=user).delete()
+
+
 def due(kind: DigestKind, period: str, at: datetime, limit: int) -> Sequence[DigestSubscription]:
     """Return the subscriptions whose report of the last period is due at `at`, at most `limit`."""
     local = timezone.localtime(at)

@@ -4,10 +4,10 @@ This room contains no messages and no HTTP: the console turns `code` and `detail
 
 Codes: `name_empty`, `name_too_long`, `name_characters` (names.py, details: field, limit, character);
 `tags_too_many` (applications.py); `key_not_live` (keys.py); `reason_missing` (audit.py); `role_unknown`,
-`last_admin` (roles.py); `link_invalid`, `address_owned` (addresses.py); `address_unmailable`,
-`invitation_used` (invitations.py); `own_account` (own_account.py); `own_request`, `not_pending`
-(approvals.py); `address_invalid`, `addresses_too_many`, `limit_not_positive` (limits.py); `superuser`
-(operations/actions/restrictions.py).
+`last_admin`, `account_erased` (roles.py); `not_erasable` (erasure.py); `link_invalid`, `address_owned`
+(addresses.py); `address_unmailable`, `invitation_used` (invitations.py); `own_account` (own_account.py);
+`own_request`, `not_pending` (approvals.py); `address_invalid`, `addresses_too_many`, `limit_not_positive`
+(limits.py); `superuser` (operations/actions/restrictions.py).
 """
 
 

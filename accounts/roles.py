@@ -107,9 +107,11 @@ def set_active(user: User, is_active: bool) -> None:
     """Open or close an account; a closed account can neither log in nor call the API.
 
     Closing ends its sessions: after it is opened again, its users have to log in.
-    Raises RuleError `last_admin` if no operator would be left who can manage roles.
+    Raises RuleError `last_admin` if no operator would be left who can manage roles, and `account_erased`.
     """
     _lock_groups()
+    if is_active and User.objects.select_for_update().filter(pk=user.pk, erased_at__isnull=False).exists():
+        raise RuleError("account_erased")
     user.is_active = is_active
     user.save(update_fields=["is_active"])
     if not is_active:

@@ -7,7 +7,9 @@ from celery import shared_task
 from django.conf import settings
 from django.core.management import call_command
 
+from accounts.users import invitations
 from common import mail_backends
+from common.postgresql.clock import now
 
 KEEP_LOGINS_DAYS = 180
 
@@ -22,3 +24,9 @@ def forget_logins() -> None:
     AxesProxyHandler.reset_logs(age_days=KEEP_LOGINS_DAYS)
     AxesProxyHandler.reset_failure_logs(age_days=KEEP_LOGINS_DAYS)
     mail_backends.delete_old_files(Path(settings.EMAIL_FILE_PATH))
+
+
+@shared_task(name="accounts.forget_invitations")
+def forget_invitations() -> None:
+    """Delete the invitations of people who did not register."""
+    invitations.delete_expired(now())

@@ -373,6 +373,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "options": {"expires": 55},
     },
     "forget-idempotency-keys": {"task": "faceapi.forget_idempotency_keys", "schedule": 3600.0},
+    "forget-invitations": {"task": "accounts.forget_invitations", "schedule": crontab(minute=45, hour=4)},
     "forget-logins": {"task": "accounts.forget_logins", "schedule": crontab(minute=50, hour=4)},
     "delete-expired-faces": {"task": "gallery.delete_expired", "schedule": crontab(minute=20, hour=2)},
     "index-large-groups": {

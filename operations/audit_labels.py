@@ -36,6 +36,7 @@ NAMES: dict[str, Promise] = {
     "expires_at": gettext_lazy("失效时间"),
     "face_limit": gettext_lazy("人脸库容量"),
     "face_value": gettext_lazy("面值"),
+    "faces": gettext_lazy("人脸"),
     "field": gettext_lazy("字段"),
     "filter": gettext_lazy("筛选"),
     "key": gettext_lazy("AppKey"),

@@ -16,6 +16,8 @@ def sentence(error: BillingError | RuleError) -> str:
         "amount_refused": _("数值超出允许范围，请检查后重新填写。"),
         "reason_missing": _("请填写原因，它会写入审计日志。"),
         "last_admin": _("这是最后一位管理员，至少要保留一位能管理操作员的账号。"),
+        "account_erased": _("该账号的个人信息已清除，不能再启用。"),
+        "not_erasable": _("只能清除已停用、没有角色、尚未清除的账号。"),
         "own_account": _("不能对自己的账号执行操作，请由另一位操作员完成。"),
         "superuser": _("超级用户的账号只能由超级用户操作。"),
         "own_request": _("自己提交的操作须由另一位操作员批准。"),

@@ -42,7 +42,8 @@ class User(AbstractUser):
     language = models.CharField(
         _("语言"), max_length=10, choices=[("zh-hans", "简体中文"), ("en", "English")], default="zh-hans"
     )
-    # Incremented to end all sessions of the account (sessions.py): each session holds the value of its login.
+    erased_at = models.DateTimeField(_("个人信息清除时间"), null=True, blank=True)  # erasure.py
+    # Incremented to end all sessions of the account (sessions.py); each session holds the value of its login.
     session_version = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 
     REQUIRED_FIELDS = ["email"]
@@ -53,7 +54,21 @@ class User(AbstractUser):
         constraints = [
             models.UniqueConstraint(
                 Lower("email"), condition=Q(email_verified_at__isnull=False), name="user_email_verified_once"
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(erased_at=None)
+                | Q(
+                    is_active=False,
+                    email="",
+                    email_verified_at=None,
+                    new_email="",
+                    company="",
+                    phone="",
+                    first_name="",
+                    last_name="",
+                ),
+                name="user_erased_is_empty",
+            ),
         ]
 
     def check_password(self, raw_password: str | None) -> bool:

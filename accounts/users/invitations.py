@@ -13,6 +13,7 @@ from accounts.models import Invitation, User
 from accounts.users import addresses
 
 VALID = timedelta(days=7)
+UNUSED_KEPT = timedelta(days=30)  # after the link has expired
 _SALT = "accounts.invitations"
 
 
@@ -48,3 +49,14 @@ def accept(invitation: Invitation, user: User, at: datetime) -> None:
     if not is_free.update(used_at=at, user=user):
         raise RuleError("invitation_used")
     addresses.mark_verified(user, invitation.email, at)
+
+
+def forget_address(user: User) -> None:
+    """Erase the address of the invitation with which the account was registered."""
+    Invitation.objects.filter(user=user).update(email="")
+
+
+def delete_expired(at: datetime) -> int:
+    """Delete unused invitations that expired UNUSED_KEPT ago; return their number."""
+    deleted, _by_model = Invitation.objects.filter(used_at=None, expires_at__lte=at - UNUSED_KEPT).delete()
+    return deleted

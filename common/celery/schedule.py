@@ -27,6 +27,7 @@ AGAIN_AFTER_S = 600.0  # a task that started more recently may still run
 # billing.sample_usage is not one of them: it records the usage at midnight, which is not known later.
 CAUGHT_UP = frozenset(
     {
+        "accounts.forget_invitations",
         "accounts.forget_logins",
         "billing.forget_notices",
         "billing.keep_months",

@@ -127,6 +127,10 @@ class Invite(ActionForm):
     email = forms.EmailField(label=_("邮箱"), widget=forms.EmailInput(attrs={"autocomplete": "off"}))
 
 
+class EraseAccount(ActionForm):
+    reason_hint = _("写入审计日志，永久保留，客户看不到：请不要写客户的个人信息。")
+
+
 class Extend(ActionForm):
     months = forms.IntegerField(label=_("增加月数"), min_value=1, max_value=LONGEST, initial=1)
 

@@ -29,6 +29,8 @@ EDIT = "edit"  # back from the confirmation to the form
 def next_of(request: OperatorRequest, subject: models.Model | None) -> str:
     """Return the page to show afterwards: the previous one, the customer's desk, or the records."""
     customer = subjects.customer_of(subject)
+    if customer and customer.erased_at:  # the previous page may search for the former name
+        return desk(customer.username)
     return safe_next(request) or (desk(customer.username) if customer else reverse("admin:index"))
 
 
@@ -88,7 +90,7 @@ def act(request: OperatorRequest, name: str, pk: int | None = None) -> HttpRespo
         else:
             messages.success(request, _("已完成：%(act)s。") % {"act": chosen.label})
             show_code_once(request, done)
-            return redirect(back)
+            return redirect(next_of(request, subject))
     return render(request, "operations/actions/act.html", context)
 
 

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from accounts import keys
 from accounts.models import App, AppKey, User
+from accounts.users import erasure
 from billing.models import Order, OrderState, Package, VoucherEntry, WalletEntry
 from billing.payments import vouchers, wallet
 from billing.periods import windows
@@ -55,14 +56,24 @@ def of(name: str, subject: models.Model | None, form: Mapping[str, Any], at: dat
                 _live_keys(_("该账号的有效密钥"), list(subject.apps.all()), at),
             ]
         case "erase-gallery", User():
-            stored = Group.objects.filter(app__customer=subject).aggregate(
-                groups=Count("pk"), faces=Sum("faces")
-            )
-            return [
-                Change(_("人脸组"), count(stored["groups"]), count(0)),
-                Change(_("人脸"), count(stored["faces"] or 0), count(0)),
-            ]
+            return _gallery(subject)
+        case "erase-account", User():
+            return [*_personal_data(subject), *_gallery(subject)]
     return []
+
+
+def _gallery(customer: User) -> list[Change]:
+    stored = Group.objects.filter(app__customer=customer).aggregate(groups=Count("pk"), faces=Sum("faces"))
+    return [
+        Change(_("人脸组"), count(stored["groups"]), count(0)),
+        Change(_("人脸"), count(stored["faces"] or 0), count(0)),
+    ]
+
+
+def _personal_data(user: User) -> list[Change]:
+    texts = {_("邮箱"): user.email, _("公司"): user.company, _("电话"): user.phone}
+    blanked = [Change(label, text, "–") for label, text in texts.items() if text]
+    return [Change(_("用户名"), user.username, erasure.neutral_name(user)), *blanked]
 
 
 def _balance(customer: User, change: Decimal) -> Change:

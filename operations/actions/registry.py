@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import keys, limits, roles
 from accounts.models import App, AppKey, Invitation, Region, User
-from accounts.users import invitations
+from accounts.users import erasure, invitations
 from billing import catalogue, extension, orders
 from billing.models import (
     CancelReason,
@@ -119,6 +119,12 @@ def _has_faces(user: User) -> bool:
     return Group.objects.filter(app__customer=user).exists()
 
 
+def _erase_account(user: User, form: dict[str, Any], by: User, at: datetime) -> Details:
+    """Erase the personal data, and the galleries if that was not done before."""
+    disabled = erasure.erase(user, at)
+    return {"faces": groups.delete_all(user.apps.all(), at, Actor(by=by)), "disabled_keys": disabled}
+
+
 def _open(user: User, form: dict[str, Any], by: User, at: datetime) -> Details:
     roles.set_active(user, True)
     return {}
@@ -151,7 +157,7 @@ def _add_months(_none: None, form: dict[str, Any], by: User, at: datetime) -> tu
 def _invite(_none: None, form: dict[str, Any], by: User, at: datetime) -> tuple[models.Model, Details]:
     invitation = invitations.invite(form["email"], by=by, at=at)
     mails.queue(tasks.send_invitation, invitation.pk)
-    return invitation, {"email": invitation.email, "expires_at": invitation.expires_at}
+    return invitation, {"expires_at": invitation.expires_at}  # no address: entries are never deleted
 
 
 def _is_reversible(entry: WalletEntry) -> bool:
@@ -207,7 +213,7 @@ ACTIONS: dict[str, Action] = {
         ),
         Action(
             "roles", _("设置角色"), "ops_people", User, action_forms.Roles, _roles,
-            _("没有角色的账号不能进入运营后台。"),
+            _("没有角色的账号不能进入运营后台。"), is_available=lambda user: user.erased_at is None,
         ),
         Action(
             "close", _("停用账号"), "ops_people", User, action_forms.ActionForm, _close,
@@ -223,7 +229,13 @@ ACTIONS: dict[str, Action] = {
         Action(
             "open", _("启用账号"), "ops_people", User, action_forms.ActionForm, _open,
             _("该账号可以登录，它的密钥恢复有效。"),
-            is_available=lambda user: not user.is_active,
+            is_available=lambda user: not user.is_active and user.erased_at is None,
+        ),
+        Action(
+            "erase-account", _("清除个人信息"), "ops_people", User, action_forms.EraseAccount, _erase_account,
+            _("清空用户名、邮箱、公司和电话，停用全部密钥，删除全部人脸库；邮箱和用户名可以重新注册。"
+              "订单、资金、调用记录和审计日志保留。账号不能再启用，无法恢复。"),
+            is_available=erasure.is_erasable, is_destructive=True,
         ),
         Action(
             "sku", _("修改规格"), "ops_catalogue", Sku, action_forms.ChangeSku, _change,

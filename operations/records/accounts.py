@@ -45,7 +45,7 @@ class UserRecords(RecordAdmin):
     ordering = ("-pk",)
     fields = (
         "username", "email", "email_verified_at", "company", "phone", "language", "is_active", "is_staff",
-        "is_superuser", "roles", "date_joined", "last_login",
+        "is_superuser", "roles", "date_joined", "last_login", "erased_at",
     )  # fmt: skip
     readonly_fields = ("roles",)
 

@@ -12,6 +12,8 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts import tasks
+from accounts.models import Invitation, User
+from accounts.users import invitations
 from common import mail_backends
 
 pytestmark = pytest.mark.django_db
@@ -43,3 +45,21 @@ def test_old_login_attempts_are_deleted(table: type[AccessLog] | type[AccessFail
         table.objects.filter(pk=login.pk).update(attempt_time=timezone.now() - timedelta(days=days))
     tasks.forget_logins()
     assert list(table.objects.values_list("username", flat=True)) == ["young"]
+
+
+def test_invitations_are_deleted_a_month_after_they_expired_unused() -> None:
+    operator, now = User.objects.create_user("op", "op@example.org"), timezone.now()
+    ended = now - invitations.UNUSED_KEPT
+    for address, expires_at, used_at in (
+        ("old@example.org", ended - timedelta(hours=1), None),
+        ("young@example.org", ended + timedelta(hours=1), None),
+        ("used@example.org", ended - timedelta(hours=1), ended - timedelta(days=1)),
+    ):
+        Invitation.objects.create(
+            email=address, by=operator, created_at=ended, expires_at=expires_at, used_at=used_at
+        )
+    tasks.forget_invitations()
+    assert set(Invitation.objects.values_list("email", flat=True)) == {
+        "young@example.org",
+        "used@example.org",
+    }
