@@ -81,11 +81,12 @@ def databases(server: Postgres) -> list[str]:
 
 
 def add_user(server: Postgres, name: str) -> None:
-    """Insert a customer as any version of the table takes it: defaults are Django's, not the database's."""
+    """Insert a customer as any version of the table takes it: most defaults are Django's alone."""
     with server.connect() as found, found.cursor() as cursor:
         cursor.execute(
             "SELECT column_name, data_type FROM information_schema.columns "
             "WHERE table_name = 'accounts_user' AND is_nullable = 'NO' AND is_identity = 'NO'"
+            " AND column_default IS NULL"
         )
         given = {
             column: {"boolean": False, "timestamp with time zone": "now"}.get(kind, "")
