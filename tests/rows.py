@@ -4,6 +4,7 @@ Django's `serialized_rollback` restores them only before tests that request it, 
 depend on the order of the tests.
 """
 
+from collections.abc import Callable
 from io import BytesIO
 
 from django.db import OperationalError, connection, transaction
@@ -26,21 +27,27 @@ def keep() -> None:
 
 
 def restore() -> None:
-    """Empty all tables, then create the saved rows. Foreign keys are checked at the end.
+    """Empty all tables, then create the saved rows. Foreign keys are checked at the end."""
+    undisturbed(_restore)
 
-    A web process may still write rows of the last call, such as the confirmation of its answer. It and this
-    function lock tables in different orders, so PostgreSQL may end either of them to resolve a deadlock.
+
+def undisturbed(work: Callable[[], None]) -> None:
+    """Run `work` in a transaction or savepoint, and again after a deadlock.
+
+    A web process may still write rows of an earlier call, such as the confirmation of its answer. It and
+    `work` lock tables in different orders, so PostgreSQL may end either of them.
     """
     for tries_left in reversed(range(_TRIES)):
         try:
-            return _restore()
+            with transaction.atomic():
+                return work()
         except OperationalError as error:
             if not tries_left or not isinstance(error.__cause__, DeadlockDetected):
                 raise
 
 
 def _restore() -> None:
-    with transaction.atomic(), connection.cursor() as cursor:
+    with connection.cursor() as cursor:
         tables = SQL(", ").join(map(Identifier, _filled()))
         if tables.seq:
             cursor.execute(SQL("TRUNCATE {} CASCADE").format(tables))

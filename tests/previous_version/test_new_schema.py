@@ -5,16 +5,15 @@ reconcile, and the pages of customers and operators. Record those of the next re
 """
 
 import json
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, OperationalError, ProgrammingError, connection, transaction
-from psycopg2.errors import DeadlockDetected
+from django.db import IntegrityError, ProgrammingError, connection, transaction
 
 from embedded.services.postgres import APPLICATION
+from tests.rows import undisturbed
 
 STATEMENTS = json.loads((Path(__file__).parent / "statements.json").read_text(encoding="utf-8"))
 IDENTITIES = """
@@ -47,17 +46,6 @@ def replay(statements: list[Any]) -> None:
                 assert cursor.rowcount == rows, sent
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("RESET ROLE")
-
-
-def undisturbed(work: Callable[[], None]) -> None:
-    """Run `work`, and again if it deadlocks with counts that the site still writes after other tests."""
-    for attempt in range(5):
-        try:
-            with transaction.atomic():
-                return work()
-        except OperationalError as error:
-            if attempt == 4 or not isinstance(error.__cause__, DeadlockDetected):
-                raise
 
 
 @pytest.mark.django_db

@@ -79,9 +79,9 @@ def test_ctrl_c_stops_an_enrolment_at_once(folder: Path) -> None:
         with unanswered:
             unanswered.recv(1)
             running.send_signal(signal.SIGINT)
-            _, told = running.communicate(timeout=10)
+            _, errors = running.communicate(timeout=10)
     assert running.returncode == 130
-    assert b"Traceback" not in told
+    assert b"Traceback" not in errors
 
 
 @pytest.mark.parametrize(
@@ -152,10 +152,10 @@ def test_an_enrolled_picture_that_cannot_be_recorded_is_not_a_failed_one(folder:
         (folder / DONE_FILE).unlink()
         (folder / DONE_FILE).mkdir()
         Scripted([ENROLLED]).answer(enrolment)
-        printed, told = running.communicate(timeout=30)
+        printed, errors = running.communicate(timeout=30)
     assert running.returncode == 2
     assert json.loads(printed)["result"]["face_id"] == "f1"
-    assert DONE_FILE in told.decode()
+    assert DONE_FILE in errors.decode()
 
 
 def test_an_enrolment_whose_answer_was_lost_is_repeated_with_the_same_key(folder: Path) -> None:

@@ -60,9 +60,9 @@ def test_ctrl_c_stops_at_once(picture: Path) -> None:
         with connection:
             connection.recv(1)
             running.send_signal(signal.SIGINT)
-            _, told = running.communicate(timeout=10)
+            _, errors = running.communicate(timeout=10)
     assert running.returncode == 130
-    assert b"Traceback" not in told
+    assert b"Traceback" not in errors
 
 
 def test_what_was_answered_before_ctrl_c_is_printed(picture: Path) -> None:
@@ -108,8 +108,8 @@ def test_a_progress_bar_on_the_terminal_leaves_the_output_alone(picture: Path) -
 def test_a_name_that_the_terminal_cannot_show_does_not_hide_the_rest(picture: Path) -> None:
     with scripted(reply("200 OK", OK)) as server:
         running = command(server.url, "detect", str(picture), "--json", PYTHONIOENCODING="latin-1")
-        printed, told = running.communicate(timeout=30)
-    assert running.returncode == 0, told
+        printed, errors = running.communicate(timeout=30)
+    assert running.returncode == 0, errors
     assert rb"\u4eba.png" in printed
 
 

@@ -45,9 +45,9 @@ def test_a_secret_that_is_shown_is_recorded_and_the_owner_is_notified(
     (entry,) = written(as_alice, path, {"act": "show", "key": key.key, "password": PASSWORD})
     assert about(entry) == ("own-key-show", str(key.pk), HERE)
     assert entry.details == {"key": key.key, "app": app.app_id}
-    (told,) = mail.outbox
-    assert (told.to, told.subject) == (["alice@example.org"], "您的 SecretKey 刚刚被查看")
-    assert secret_of(key) not in str(told.body)
+    (message,) = mail.outbox
+    assert (message.to, message.subject) == (["alice@example.org"], "您的 SecretKey 刚刚被查看")
+    assert secret_of(key) not in str(message.body)
 
 
 def test_keys_that_are_rotated_or_disabled_are_recorded(as_alice: Client, app: App, written: Written) -> None:
@@ -55,7 +55,7 @@ def test_keys_that_are_rotated_or_disabled_are_recorded(as_alice: Client, app: A
     (entry,) = written(as_alice, path, {"act": "rotate", "overlap": "3600", "password": PASSWORD})
     new = app.keys.exclude(pk=old.pk).get()
     assert about(entry) == ("own-key-rotate", str(new.pk), HERE)
-    assert [told.subject for told in mail.outbox] == ["您的密钥刚刚被更换"]
+    assert [message.subject for message in mail.outbox] == ["您的密钥刚刚被更换"]
     (entry,) = written(as_alice, path, {"act": "disable", "key": old.key, "password": PASSWORD})
     assert about(entry) == ("own-key-disable", str(old.pk), HERE)
     assert written(as_alice, path, {"act": "disable", "key": old.key, "password": PASSWORD}) == []
